@@ -1,0 +1,182 @@
+"""The table of refusals: every reason for which a console is refused, or a session ends.
+
+One class is one row, so that a reason can be raised, caught by type, named on the wire and shown.  Documents are made
+from :data:`TABLE`.  A sentence says what happened and what to do next, in at most 123 bytes of UTF-8: what a WebSocket
+close frame has room for (RFC 6455, section 5.5).
+"""
+
+from typing import ClassVar
+
+
+class Refusal(Exception):
+    """Why a console is refused or a session ended.
+
+    :cvar close_code: the WebSocket close code (RFC 6455, section 7.4; 4000-4999 are ours).
+    :cvar status: the HTTP status for the XVP front, None where it can't occur before the ``200``.
+    :cvar api_status: the status of the Compute API, None where the API never answers so.
+    :cvar sentence: what people are shown.
+    :ivar detail: what the log is told besides; never shown to a client and never a secret.
+    """
+
+    close_code: ClassVar[int]
+    status: ClassVar[int | None] = None
+    api_status: ClassVar[int | None] = None
+    sentence: ClassVar[str]
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__}: {self.detail}" if self.detail else type(self).__name__
+
+
+class TokenMissing(Refusal):
+    """No token came with the request."""
+
+    close_code, status, api_status = 4401, 400, 404
+    sentence = "This console link is not valid or has expired. Open the whole link, with its token."
+
+
+class InvalidToken(Refusal):
+    """The token is unknown, used up or expired."""
+
+    close_code, status, api_status = 4401, 401, 404
+    sentence = "This console link is not valid or has expired. Ask for a new one, as with nova get-vnc-console."
+
+
+class ConsoleForbidden(Refusal):
+    """A good token at the wrong front, from the wrong address, or without the right that is needed."""
+
+    close_code, status, api_status = 4403, 403, 403
+    sentence = "This console link may not be used here. Ask for a link of your own, for this kind of viewer."
+
+
+class InstanceNotFound(Refusal):
+    """No live compute host knows the instance."""
+
+    close_code, status, api_status = 4404, 404, 404
+    sentence = "This server no longer exists. Choose another server in your list."
+
+
+class ConsoleTypeUnavailable(Refusal):
+    """The instance has no VNC display, or VNC is switched off on its host."""
+
+    close_code, status, api_status = 4404, 404, 400
+    sentence = "This server has no VNC display. Its administrator can add one to it."
+
+
+class InstanceNotRunning(Refusal):
+    """The domain is not running, or its VNC port is -1."""
+
+    close_code, status, api_status = 4409, 409, 409
+    sentence = "This server is not running. Start it, then open the console again."
+
+
+class ConsoleUnreachable(Refusal):
+    """The VNC server can't be reached, is silent, is not RFB, refuses us, or two VMs claim its address."""
+
+    close_code, status, api_status = 4502, 502, 502
+    sentence = "The console of this server can't be reached. Try again, or tell your administrator."
+
+
+class ServiceUnavailable(Refusal):
+    """consoleauth, Redis or the compute host does not answer within its deadline."""
+
+    close_code, status, api_status = 4503, 503, 503
+    sentence = "The console service is not available. Try again in a moment."
+
+
+class ConsoleClosed(Refusal):
+    """The VNC server ended a live session."""
+
+    close_code = 4504
+    sentence = "The server closed the console. It may have been stopped; reconnect when it runs."
+
+
+class IdleTimeout(Refusal):
+    """Nothing came from the viewer for idle_timeout seconds."""
+
+    close_code = 4408
+    sentence = "This console was idle for too long and was closed. Reconnect to go on."
+
+
+class SessionExpired(Refusal):
+    """The token's time is over and enforce_session_timeout is on."""
+
+    close_code = 4408
+    sentence = "The time of this console session is over. Ask for a new console link."
+
+
+class Revoked(Refusal):
+    """An operator, or the end of the instance, took the token back."""
+
+    close_code = 4410
+    sentence = "This console session was revoked. Ask for a new console link if you still need it."
+
+
+class TooManySessions(Refusal):
+    """max_sessions or max_sessions_per_server is reached."""
+
+    close_code, status = 4429, 429
+    sentence = "Too many consoles are open. Close one, then try again."
+
+
+class TooManyFailures(Refusal):
+    """max_failures_per_minute of this client address is reached."""
+
+    close_code, status = 4429, 429
+    sentence = "Too many failed attempts from your address. Wait a minute, then try again."
+
+
+class ProtocolViolation(Refusal):
+    """The client broke HTTP, WebSocket or RFB."""
+
+    close_code, status = 1002, 400
+    sentence = "Your viewer broke the protocol. Use a noVNC or XVP viewer."
+
+
+class TextRefused(Refusal):
+    """The client sent a WebSocket text message."""
+
+    close_code, status = 1003, 400
+    sentence = "This console takes binary messages only. Use a noVNC viewer."
+
+
+class MessageTooBig(Refusal):
+    """The client sent a message or a head over the limit."""
+
+    close_code, status = 1009, 400
+    sentence = "Your viewer sent a message that is too big."
+
+
+class SetupTimeout(ProtocolViolation):
+    """The client did not finish its part of the set-up in time."""
+
+    sentence = "Your viewer did not answer in time. Reload to try again."
+
+
+class Stopping(Refusal):
+    """The proxy is being stopped."""
+
+    close_code, status = 1001, 503
+    sentence = "The console service is being restarted. Reconnect in a moment."
+
+
+class ClientLeft(Refusal):
+    """The viewer went away: not a failure, but why the session ended."""
+
+    close_code = 1000
+    sentence = "The console was closed."
+
+
+def _rows(base: type[Refusal]) -> dict[str, type[Refusal]]:
+    rows: dict[str, type[Refusal]] = {}
+    for row in base.__subclasses__():
+        rows[row.__name__] = row
+        rows.update(_rows(row))
+    return rows
+
+
+TABLE: dict[str, type[Refusal]] = _rows(Refusal)
+"""Name of the cause -> its row: what goes over the bus is the name."""

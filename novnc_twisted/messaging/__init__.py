@@ -1,0 +1,13 @@
+"""How the services meet: one ``transport_url`` for calls, presence and a small keyed store."""
+
+from novnc_twisted._lazy import lazy
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "ITransport": "interfaces",
+        "IKeyedStore": "interfaces",
+        "Service": "interfaces",
+        "transport_from_url": "url",
+    },
+)

@@ -1,0 +1,88 @@
+"""What every transport gives: calls, presence and a keyed store."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import Attribute, Interface
+
+Method = Callable[..., Awaitable[Any]]
+"""A method that is served: takes JSON values by keyword, gives one, or raises a :class:`novnc_twisted.errors.Refusal`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A live service as the others see it.
+
+    :ivar topic: what it serves or, where it serves nothing, is called (``consoleauth``, ``compute.host1``).
+    :ivar worker: tells the workers of one topic apart.
+    :ivar binary: nova's name of it, as ``nova-compute``.
+    :ivar host: its ``host`` option.
+    :ivar updated_at: Unix time of its last sign of life.
+    :ivar info: what else it announced, JSON.
+    """
+
+    topic: str
+    worker: str
+    binary: str
+    host: str
+    updated_at: float
+    info: Mapping[str, Any]
+
+
+class IKeyedStore(Interface):
+    """A small store of JSON objects under keys that expire.
+
+    Each method fails with ServiceUnavailable where the store does not answer within its deadline.
+    """
+
+    def put(key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[None]:
+        """Store an object for ``ttl`` seconds; with an index it is also listed there, in the order of its making."""
+
+    def put_new(key: str, value: Mapping[str, Any], ttl: float) -> Deferred[bool]:
+        """Store it only where nothing stands; True for exactly one of many callers."""
+
+    def get(key: str) -> Deferred[dict[str, Any] | None]:
+        """The live object, or None."""
+
+    def extend(key: str, ttl: float) -> Deferred[bool]:
+        """Let it live for at least ``ttl`` more seconds, never shorter than before; False where it is gone."""
+
+    def remove(*keys: str) -> Deferred[int]:
+        """Remove objects (and their places in indexes); how many there were."""
+
+    def indexed(index: str) -> Deferred[list[str]]:
+        """The keys of the live objects of an index, oldest first."""
+
+
+class ITransport(Interface):
+    """The way to the other services.  Arguments and results are JSON, also where everything is in one process."""
+
+    store = Attribute("An IKeyedStore.")
+
+    def start() -> Deferred[None]:
+        """Begin; fires once the first connection was tried.  Where the other side is down it goes on trying."""
+
+    def stop() -> Deferred[None]:
+        """Withdraw everything served and announced, fail pending calls with ServiceUnavailable, and close."""
+
+    def call(topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
+        """Call one of the servers of a topic; at most once.
+
+        Fails with the Refusal that the method raised, or with ServiceUnavailable where nobody serves the topic, or
+        nobody answers within ``deadline`` seconds.  Cancelling it frees everything that it holds here.
+        """
+
+    def serve(
+        topic: str, methods: Mapping[str, Method], *, binary: str, host: str, info: Mapping[str, Any] | None = None
+    ) -> Deferred[Callable[[], Deferred[None]]]:
+        """Serve a topic (each call to it runs on one of its servers) and announce that; gives a way to stop."""
+
+    def announce(
+        topic: str, *, binary: str, host: str, info: Mapping[str, Any] | None = None
+    ) -> Deferred[Callable[[], Deferred[None]]]:
+        """Be seen among the services without serving anything; gives a way to stop."""
+
+    def services(prefix: str = "") -> Deferred[list[Service]]:
+        """The live services whose topic begins so, sorted by topic and worker."""

@@ -1,0 +1,5 @@
+"""The pipe between the two ends of a session: WebSocket frames (pure), the ends, ``join`` and its engines."""
+
+from novnc_twisted._lazy import lazy
+
+__getattr__, __dir__ = lazy(__name__, {"IEnd": "interfaces", "IReceiver": "interfaces", "join": "join"})
