@@ -1,0 +1,1 @@
+"""The demo: one real VM and every service of novnc_twisted, on loopback, from ``make demo``."""

@@ -1,0 +1,400 @@
+"""A libvirtd of one's own, with small VMs in software emulation: for the demo, and for the tests on real parts.
+
+Nothing of the machine is touched: it runs in libvirt's session mode, as an unprivileged user, with every folder that it
+uses inside one that goes when it is closed.  Several of them are several compute hosts on one machine.  Standard
+library only, and blocking: whoever has a reactor calls it in a thread.
+"""
+
+import os
+import pwd
+import select
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from xml.sax.saxutils import escape, quoteattr
+
+VNC_ON_LOOPBACK = "<graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/>"
+"""VNC without a password on a port of loopback that libvirt chooses."""
+
+VNC_ON_UNIX_SOCKET = "<graphics type='vnc'><listen type='socket'/></graphics>"
+"""VNC on a unix socket in a folder that libvirt chooses (the live XML tells which)."""
+
+
+class LibvirtdFailed(Exception):
+    """libvirtd or virsh is missing, did not come up, or refused; the text says which and why."""
+
+
+def vnc_with_password(password: str, *, valid_to: str | None = None) -> str:
+    """VNC on loopback that asks for a password (at most 8 characters count).
+
+    :param valid_to: UTC time as ``2036-01-01T00:00:00`` after which every password is refused.
+    """
+    until = f" passwdValidTo={quoteattr(valid_to)}" if valid_to else ""
+    return f"<graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1' passwd={quoteattr(password)}{until}/>"
+
+
+def small_domain(
+    name: str,
+    *,
+    identity: str | None = None,
+    graphics: str = VNC_ON_LOOPBACK,
+    metadata: str = "",
+    memory_mb: int = 16,
+    boot_image: Path | str | None = None,
+    domain_type: str = "qemu",
+) -> str:
+    """The XML of a small VM: one CPU in software emulation, a VGA screen, nothing else.
+
+    :param identity: its UUID; None: a new one.
+    :param graphics: the ``<graphics>`` element; empty: no display.
+    :param metadata: what stands inside ``<metadata>``, as nova's ``<nova:instance>``.
+    :param boot_image: a raw disk image to boot from (512 bytes will do), readable by the VM's user; None: the BIOS
+        says that there is no bootable device, and stays there.
+    :param domain_type: ``qemu`` is software emulation; ``test`` is libvirt's test driver.
+    """
+    disk = ""
+    if boot_image is not None:
+        disk = (
+            "<disk type='file' device='floppy'><driver name='qemu' type='raw'/>"
+            f"<source file={quoteattr(str(boot_image))}/><target dev='fda'/><readonly/></disk>"
+        )
+    boot = "fd" if boot_image is not None else "hd"
+    return (
+        f"<domain type='{domain_type}'><name>{escape(name)}</name><uuid>{identity or uuid.uuid4()}</uuid>"
+        f"<metadata>{metadata}</metadata>"
+        f"<memory unit='MiB'>{memory_mb}</memory><vcpu>1</vcpu>"
+        f"<os><type arch='x86_64'>hvm</type><boot dev='{boot}'/></os>"
+        "<on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot>"
+        "<devices>"
+        f"{disk}{graphics}"
+        "<video><model type='vga'/></video><memballoon model='none'/>"
+        "</devices></domain>"
+    )
+
+
+class PrivateLibvirtd:
+    """One libvirtd, started by ``start`` (or ``with``) and gone with all its VMs after ``close``.
+
+    :param cache: a folder in which what libvirt learns about QEMU (3-8 s the first time) is kept for the next one; it
+        is made where it is missing.
+    :param user: who runs it where we are root; else it is us.
+    :param progress: is told, in a few words, what is being done.
+    :ivar root: the folder that holds everything; put images for the VMs there with :meth:`put`.
+    :ivar socket: the path of its read-write socket.
+    :ivar uri: its connection URI.
+    """
+
+    def __init__(
+        self,
+        *,
+        cache: Path | str | None = None,
+        user: str = "nobody",
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
+        self._cache = Path(cache) if cache is not None else None
+        self._progress = progress or (lambda _text: None)
+        self._uid: int | None = None
+        self._gid: int | None = None
+        self._groups: tuple[int, ...] | None = None
+        if os.geteuid() == 0:
+            account = pwd.getpwnam(user)
+            self._uid, self._gid, self._groups = account.pw_uid, account.pw_gid, ()
+        self._process: subprocess.Popen[bytes] | None = None
+        # Short on purpose: QEMU's monitor socket below it must fit into 107 bytes.
+        self.root = Path(tempfile.mkdtemp(prefix="nt", dir="/tmp"))
+        for folder in ("r", "c", "k", "d", "s", "i"):
+            (self.root / folder).mkdir(mode=0o700)
+        self.socket = self.root / "s" / "libvirt-sock"
+        self.uri = f"qemu+unix:///session?socket={self.socket}"
+        self._environment = {
+            "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            "LC_ALL": "C.UTF-8",
+            "HOME": str(self.root),
+            "XDG_RUNTIME_DIR": str(self.root / "r"),
+            "XDG_CONFIG_HOME": str(self.root / "c"),
+            "XDG_CACHE_HOME": str(self.root / "k"),
+            "XDG_DATA_HOME": str(self.root / "d"),
+        }
+        self._write_configuration()
+        self._own(self.root)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- its life
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the running libvirtd."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    def start(self, timeout: float = 30.0) -> None:
+        """Start it and wait until its socket answers.
+
+        :param timeout: seconds.
+        :raises LibvirtdFailed: where it is not installed, ends, or does not answer in time.
+        """
+        if self.pid is not None:
+            return
+        program = shutil.which("libvirtd", path=f"{self._environment['PATH']}:/usr/sbin:/sbin")
+        if program is None:
+            raise LibvirtdFailed("libvirtd is not installed (apt-get install libvirt-daemon-driver-qemu)")
+        self._progress("starting libvirtd")
+        self._fetch_cache()
+        with (self.root / "stderr").open("ab") as errors:
+            self._process = subprocess.Popen(
+                [program, "--config", str(self.root / "libvirtd.conf"), "--pid-file", str(self.root / "r" / "pid")],
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                cwd=self.root,
+                env=self._environment,
+                start_new_session=True,  # Ctrl-C in a terminal is for the demo, which then closes us in order
+                user=self._uid,
+                group=self._gid,
+                extra_groups=self._groups,
+            )
+        give_up = time.monotonic() + timeout
+        while not self._answers():
+            if self._process.poll() is not None:
+                raise LibvirtdFailed(f"libvirtd ended with {self._process.returncode}: {self.log()}")
+            if time.monotonic() > give_up:
+                raise LibvirtdFailed(f"libvirtd did not answer within {timeout:.0f} s: {self.log()}")
+            time.sleep(0.02)
+
+    def stop(self, signal_number: int = signal.SIGTERM, timeout: float = 10.0) -> None:
+        """End libvirtd alone; its VMs go on, as they do in real life."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(signal_number)
+            process.send_signal(signal.SIGCONT)
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def kill(self) -> None:
+        """End libvirtd at once (SIGKILL); its VMs go on."""
+        self.stop(signal.SIGKILL)
+
+    def restart(self) -> None:
+        """Kill it and start it again."""
+        self.kill()
+        self.start()
+
+    def freeze(self) -> None:
+        """Let it hang (SIGSTOP): connections are still accepted by the kernel, nothing answers."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """End libvirtd and its VMs, each by its process id, and remove its folder."""
+        if not self.root.exists():
+            return
+        self._progress("stopping libvirtd and its VMs")
+        self._keep_cache()
+        self.kill()
+        # VMs are no children of ours; each has our folder, which nobody else has, in its command line.  A second look:
+        # one may have been about to start.
+        for _ in range(2):
+            for pid in self._processes():
+                _end(pid)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    # --- VMs
+
+    def virsh(self, *arguments: str, timeout: float = 60.0, stdin: str | None = None) -> str:
+        """What virsh prints.
+
+        :raises LibvirtdFailed: where it is missing, fails, or takes longer than ``timeout`` seconds.
+        """
+        try:
+            done = subprocess.run(
+                ["virsh", "--connect", self.uri, "--quiet", *arguments],
+                input=stdin if stdin is not None else "",
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                env=self._environment,
+                cwd="/",
+                user=self._uid,
+                group=self._gid,
+                extra_groups=self._groups,
+            )
+        except FileNotFoundError:
+            raise LibvirtdFailed("virsh is not installed (apt-get install libvirt-clients)") from None
+        except subprocess.TimeoutExpired:
+            raise LibvirtdFailed(f"virsh {arguments[0]} took longer than {timeout:.0f} s") from None
+        if done.returncode:
+            raise LibvirtdFailed(f"virsh {arguments[0]}: {done.stderr.strip()}")
+        return str(done.stdout).strip()
+
+    def define(self, xml: str) -> None:
+        """Make a persistent VM, stopped."""
+        self._with_file(xml, "define")
+
+    def start_vm(self, name: str) -> None:
+        """Start a persistent VM; the first one waits until libvirt knows QEMU's capabilities."""
+        self._progress(f"starting {name}")
+        self.virsh("start", name)
+        self._keep_cache()
+
+    def create(self, xml: str) -> None:
+        """Start a transient VM: it is gone when it ends."""
+        self._progress("starting a VM")
+        self._with_file(xml, "create")
+        self._keep_cache()
+
+    def destroy(self, name: str) -> None:
+        """Pull a VM's plug (about 2 s)."""
+        self.virsh("destroy", name)
+
+    def undefine(self, name: str) -> None:
+        """Forget a persistent VM."""
+        self.virsh("undefine", name)
+
+    def dumpxml(self, name: str) -> str:
+        """A VM's XML as it is now, without secrets."""
+        return self.virsh("dumpxml", name)
+
+    def put(self, name: str, content: bytes) -> Path:
+        """Put a file (a disk image) where the VMs may read it."""
+        path = self.root / "i" / name
+        path.write_bytes(content)
+        self._own(path)
+        return path
+
+    def log(self, lines: int = 5) -> str:
+        """The end of what libvirtd said, in one line."""
+        texts: list[str] = []
+        for path in (self.root / "stderr", self.root / "log"):
+            if path.exists():
+                texts += path.read_text(errors="replace").splitlines()[-lines:]
+        return " | ".join(texts) or "it said nothing"
+
+    # --- inside
+
+    def _write_configuration(self) -> None:
+        (self.root / "libvirtd.conf").write_text(
+            f'unix_sock_dir = "{self.root / "s"}"\n'
+            f'host_uuid = "{uuid.uuid4()}"\n'  # two on one machine must not look like one host to each other
+            f'log_outputs = "3:file:{self.root / "log"}"\n'
+        )
+        folder = self.root / "c" / "libvirt"
+        folder.mkdir()
+        # Without stdio_handler each VM wants a virtlogd, one more process to end.
+        (folder / "qemu.conf").write_text('stdio_handler = "file"\nsecurity_driver = "none"\n')
+
+    def _own(self, path: Path) -> None:
+        if self._uid is None or self._gid is None:
+            return
+        os.chown(path, self._uid, self._gid, follow_symlinks=False)
+        if path.is_dir() and not path.is_symlink():
+            for item in path.iterdir():
+                self._own(item)
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(self.socket))
+            except OSError:
+                return False
+        return True
+
+    def _with_file(self, xml: str, command: str) -> None:
+        # A pipe would do, but virsh wants a file name it can open again.
+        path = self.put(f"{uuid.uuid4()}.xml", xml.encode())
+        try:
+            self.virsh(command, str(path))
+        finally:
+            path.unlink()
+
+    def _processes(self) -> Iterator[int]:
+        mark = f"{self.root}/".encode()
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    command = (entry / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                if mark in command:
+                    yield int(entry.name)
+
+    def _fetch_cache(self) -> None:
+        target = self.root / "k" / "libvirt" / "qemu" / "cache" / "capabilities"
+        if self._cache is None or not self._cache.is_dir() or target.exists():
+            return
+        target.mkdir(parents=True)
+        _copy_xml(self._cache, target)
+        self._own(self.root / "k")
+
+    def _keep_cache(self) -> None:
+        source = self.root / "k" / "libvirt" / "qemu" / "cache" / "capabilities"
+        if self._cache is None or not source.is_dir():
+            return
+        self._cache.mkdir(parents=True, exist_ok=True)
+        _copy_xml(source, self._cache)
+
+
+def _copy_xml(source: Path, target: Path) -> None:
+    """Copy the plain files; the source belongs to another user, so no link of it is followed."""
+    for item in source.glob("*.xml"):
+        if stat.S_ISREG(item.lstat().st_mode):
+            descriptor = os.open(item, os.O_RDONLY | os.O_NOFOLLOW)
+            with os.fdopen(descriptor, "rb") as content:
+                # Whole or not at all: another one may be reading it.
+                with tempfile.NamedTemporaryFile(dir=target, delete=False) as copy:
+                    shutil.copyfileobj(content, copy)
+                Path(copy.name).replace(target / item.name)
+
+
+def _end(pid: int, timeout: float = 5.0) -> None:
+    """SIGKILL one process and wait until it is gone, by a handle that no other process can come to have."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        select.select([handle], [], [], timeout)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(handle)
+
+
+__all__: Sequence[str] = (
+    "VNC_ON_LOOPBACK",
+    "VNC_ON_UNIX_SOCKET",
+    "LibvirtdFailed",
+    "PrivateLibvirtd",
+    "small_domain",
+    "vnc_with_password",
+)
