@@ -1,0 +1,68 @@
+"""The demo's guest: its machine code, its image and its domain."""
+
+import tempfile
+from pathlib import Path
+from xml.etree import ElementTree
+
+from twisted.trial.unittest import TestCase
+
+from demo import guest
+
+
+class AssembleTests(TestCase):
+    """Labels become addresses and distances; everything else stands there already."""
+
+    def test_references(self) -> None:
+        """Absolute words, call distances and jump distances, forward and backward."""
+        listing = "a:\n EB ~b ; jmp b\n E8 ^a ; call a\nb:\n BE =a ; mov si, a\n 75 ~b ; jne b\n"
+        self.assertEqual(guest.assemble(listing).hex(" "), "eb 03 e8 fb ff be 00 7c 75 fb")
+
+    def test_unknown_label(self) -> None:
+        """A missing label is named."""
+        self.assertRaisesRegex(ValueError, "no label there", guest.assemble, "E8 ^there")
+
+    def test_too_far(self) -> None:
+        """A short jump reaches 127 bytes."""
+        self.assertRaisesRegex(ValueError, "b is too far", guest.assemble, "EB ~b\n" + "90 " * 128 + "\nb:\n")
+
+
+class SectorTests(TestCase):
+    """What the BIOS reads."""
+
+    def test_sector(self) -> None:
+        """512 bytes, the signature, the name."""
+        sector = guest.boot_sector("myserver20")
+        self.assertEqual(len(sector), guest.SECTOR)
+        self.assertEqual(sector[-2:], b"\x55\xaa")
+        self.assertIn(b"the screen of myserver20,", sector)
+
+    def test_names(self) -> None:
+        """Only printable ASCII is shown; a name that leaves no room is refused."""
+        self.assertIn(b"the screen of caf?,", guest.boot_sector("caf\u00e9"))
+        self.assertRaisesRegex(ValueError, "too long", guest.boot_sector, "x" * 200)
+
+    def test_image(self) -> None:
+        """A raw image, sparse behind its sector."""
+        with tempfile.TemporaryDirectory() as folder:
+            image = Path(folder) / "disk.img"
+            guest.write_image(image, "myserver20")
+            self.assertEqual(image.stat().st_size, guest.IMAGE_SIZE)
+            self.assertEqual(image.read_bytes()[: guest.SECTOR], guest.boot_sector("myserver20"))
+
+
+class DomainTests(TestCase):
+    """What libvirt reads."""
+
+    def test_domain(self) -> None:
+        """Emulated, VNC on loopback at any port, names escaped."""
+        root = ElementTree.fromstring(guest.domain_xml("a<b", Path("/x & y")))
+        graphics = root.find("devices/graphics")
+        assert graphics is not None
+        self.assertEqual(root.get("type"), "qemu")
+        self.assertEqual(root.findtext("name"), "a<b")
+        self.assertEqual(
+            (graphics.get("type"), graphics.get("listen"), graphics.get("autoport")), ("vnc", "127.0.0.1", "yes")
+        )
+        source = root.find("devices/disk/source")
+        assert source is not None
+        self.assertEqual(source.get("file"), "/x & y")
