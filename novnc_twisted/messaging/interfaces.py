@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 Method = Callable[..., Awaitable[Any]]
-"""A method that is served: takes JSON values by keyword, gives one, or raises a :class:`novnc_twisted.errors.Refusal`."""
+"""A method that is served: takes JSON by keyword, gives JSON, or raises a :class:`novnc_twisted.errors.Refusal`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,200 @@
+"""``memory://``: every service in one process."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, execute, fail, succeed
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.messaging.interfaces import IKeyedStore, ITransport, Method, Service
+from novnc_twisted.messaging.memory_store import MemoryStore
+from novnc_twisted.messaging.wire import MAX_CONCURRENCY, check_topic, decode, encode_object, outcome, perform
+
+
+@dataclass(slots=True, eq=False)
+class _Served:
+    """What is served or announced here."""
+
+    topic: str
+    worker: str
+    binary: str
+    host: str
+    info: str
+    methods: Mapping[str, Method] | None
+    slots: DeferredSemaphore
+
+
+class _Call:
+    """One call: its caller's Deferred, its deadline and the work that is done for it."""
+
+    def __init__(self, clock: IReactorTime, served: _Served, deadline: float) -> None:
+        self.result: Deferred[Any] = Deferred(lambda _: self._end())
+        self.served = served
+        self._work: Deferred[None] | None = None
+        self._over = False
+        self._timer = clock.callLater(deadline, self.fail, f"{served.topic} did not answer within {deadline:g} s")
+
+    def run(self, method: str, request: str) -> None:
+        """Do the work."""
+        self._work = Deferred.fromCoroutine(self._run(method, request))
+        if self._over:
+            self._end()
+
+    async def _run(self, method: str, request: str) -> None:
+        served = self.served
+        try:
+            await served.slots.acquire()
+            try:
+                reply = await perform(served.topic, served.methods or {}, method, decode(request))
+            finally:
+                served.slots.release()
+        except CancelledError:
+            # By the end of this call, or the method had something of its own cancelled.
+            self._work = None
+            self.fail(f"{served.topic} gave up")
+            return
+        self._work = None
+        if self._over:
+            return
+        self._end()
+        try:
+            result = outcome(reply)
+        except Refusal as refusal:
+            self.result.errback(refusal)
+        else:
+            self.result.callback(result)
+
+    def fail(self, detail: str) -> None:
+        """End it for the caller with ServiceUnavailable, and cancel the work."""
+        if not self._over:
+            self._end()
+            self.result.errback(ServiceUnavailable(detail))
+
+    def _end(self) -> None:
+        self._over = True
+        if self._timer.active():
+            self._timer.cancel()
+        work, self._work = self._work, None
+        if work is not None:
+            work.cancel()
+
+
+@implementer(ITransport)
+class MemoryTransport:
+    """All services of one process; arguments and results go through JSON all the same.
+
+    A method begins to run before ``call`` returns, and its answer is there as soon as it has one: on a
+    ``task.Clock`` nothing but deadlines waits for the clock.
+
+    :param reactor: tells the time (IReactorTime).
+    """
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        self._clock = reactor
+        self._started = False
+        self._served: list[_Served] = []
+        self._workers = count(1)
+        self._turns: dict[str, int] = {}
+        self._calls: dict[_Call, None] = {}
+        self.store: IKeyedStore = MemoryStore(reactor)
+
+    def start(self) -> Deferred[None]:
+        """See ITransport."""
+        self._started = True
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        """See ITransport."""
+        self._started = False
+        self._served.clear()
+        self._turns.clear()
+        while self._calls:
+            next(iter(self._calls)).fail("the transport was stopped")
+        return succeed(None)
+
+    def call(self, topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
+        """See ITransport; TypeError or ValueError where the arguments are no JSON."""
+        try:
+            request = encode_object(arguments)
+        except (TypeError, ValueError):
+            return fail()
+        if not self._started:
+            return fail(ServiceUnavailable("the transport is not started"))
+        if deadline <= 0:
+            return fail(ServiceUnavailable(f"no time is left to call {topic}"))
+        servers = [served for served in self._served if served.topic == topic and served.methods is not None]
+        if not servers:
+            return fail(ServiceUnavailable(f"nobody serves {topic}"))
+        turn = self._turns[topic] = (self._turns.get(topic, -1) + 1) % len(servers)
+        call = _Call(self._clock, servers[turn], deadline)
+        self._calls[call] = None
+
+        def forget(result: Any) -> Any:
+            self._calls.pop(call, None)
+            return result
+
+        call.result.addBoth(forget)
+        call.run(method, request)
+        return call.result
+
+    def serve(
+        self,
+        topic: str,
+        methods: Mapping[str, Method],
+        *,
+        binary: str,
+        host: str,
+        info: Mapping[str, Any] | None = None,
+    ) -> Deferred[Callable[[], Deferred[None]]]:
+        """See ITransport."""
+        return execute(self._add, topic, dict(methods), binary, host, info)
+
+    def announce(
+        self, topic: str, *, binary: str, host: str, info: Mapping[str, Any] | None = None
+    ) -> Deferred[Callable[[], Deferred[None]]]:
+        """See ITransport."""
+        return execute(self._add, topic, None, binary, host, info)
+
+    def services(self, prefix: str = "") -> Deferred[list[Service]]:
+        """See ITransport."""
+        if not self._started:
+            return fail(ServiceUnavailable("the transport is not started"))
+        now = self._clock.seconds()
+        found = [
+            Service(served.topic, served.worker, served.binary, served.host, now, decode(served.info))
+            for served in self._served
+            if served.topic.startswith(prefix)
+        ]
+        return succeed(sorted(found, key=lambda service: (service.topic, service.worker)))
+
+    def _add(
+        self,
+        topic: str,
+        methods: Mapping[str, Method] | None,
+        binary: str,
+        host: str,
+        info: Mapping[str, Any] | None,
+    ) -> Callable[[], Deferred[None]]:
+        served = _Served(
+            check_topic(topic),
+            f"{next(self._workers):06}",
+            binary,
+            host,
+            encode_object(info or {}),
+            methods,
+            DeferredSemaphore(MAX_CONCURRENCY),
+        )
+        self._served.append(served)
+
+        def stop() -> Deferred[None]:
+            if served in self._served:
+                self._served.remove(served)
+            for call in [call for call in self._calls if call.served is served]:
+                call.fail(f"{topic} was stopped")
+            return succeed(None)
+
+        return stop

@@ -1,0 +1,141 @@
+"""A keyed store in the memory of one process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+from twisted.internet.defer import Deferred, execute
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from novnc_twisted.messaging.interfaces import IKeyedStore
+from novnc_twisted.messaging.wire import decode, encode_object
+
+_SWEEP = 256
+"""Expired entries that one operation drops at most: a bound for its time."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    text: str
+    expires_at: float
+    index: str
+
+
+@implementer(IKeyedStore)
+class MemoryStore:
+    """An IKeyedStore on a clock.
+
+    There is no timer: each operation first drops some of what has expired, oldest first, so that it does not grow.
+
+    :param clock: tells the time, in seconds; an entry is live before the time at which it expires.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._entries: dict[str, _Entry] = {}
+        self._indexes: dict[str, dict[str, None]] = {}
+        self._expiries: list[tuple[float, str]] = []
+
+    def __len__(self) -> int:
+        """How many entries are held, expired ones that were not dropped yet among them."""
+        return len(self._entries)
+
+    def put(self, key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[None]:
+        """See IKeyedStore."""
+        return execute(self._put, key, value, ttl, index)
+
+    def put_new(self, key: str, value: Mapping[str, Any], ttl: float) -> Deferred[bool]:
+        """See IKeyedStore."""
+
+        def put_new() -> bool:
+            if self._live(key) is not None:
+                encode_object(value)
+                return False
+            self._put(key, value, ttl, "")
+            return True
+
+        return execute(put_new)
+
+    def get(self, key: str) -> Deferred[dict[str, Any] | None]:
+        """See IKeyedStore."""
+
+        def get() -> dict[str, Any] | None:
+            entry = self._live(key)
+            return None if entry is None else decode(entry.text)
+
+        return execute(get)
+
+    def extend(self, key: str, ttl: float) -> Deferred[bool]:
+        """See IKeyedStore."""
+
+        def extend() -> bool:
+            entry = self._live(key)
+            if entry is None:
+                return False
+            # Its place among the expiries is mended when its old time comes.
+            entry.expires_at = max(entry.expires_at, self._clock.seconds() + ttl)
+            return True
+
+        return execute(extend)
+
+    def remove(self, *keys: str) -> Deferred[int]:
+        """See IKeyedStore."""
+
+        def remove() -> int:
+            live = [key for key in dict.fromkeys(keys) if self._live(key) is not None]
+            for key in live:
+                self._drop(key)
+            return len(live)
+
+        return execute(remove)
+
+    def indexed(self, index: str) -> Deferred[list[str]]:
+        """See IKeyedStore."""
+        return execute(lambda: [key for key in list(self._indexes.get(index, ())) if self._live(key) is not None])
+
+    def _put(self, key: str, value: Mapping[str, Any], ttl: float, index: str) -> None:
+        text = encode_object(value)
+        self._sweep()
+        self._drop(key)
+        if ttl <= 0:
+            return
+        entry = self._entries[key] = _Entry(text, self._clock.seconds() + ttl, index)
+        heappush(self._expiries, (entry.expires_at, key))
+        if index:
+            self._indexes.setdefault(index, {})[key] = None
+        if len(self._expiries) > 2 * len(self._entries) + 64:
+            # Places of entries that were removed: they would stay until their time comes.
+            self._expiries = [(entry.expires_at, key) for key, entry in self._entries.items()]
+            heapify(self._expiries)
+
+    def _live(self, key: str) -> _Entry | None:
+        self._sweep()
+        entry = self._entries.get(key)
+        if entry is not None and entry.expires_at <= self._clock.seconds():
+            self._drop(key)
+            return None
+        return entry
+
+    def _sweep(self) -> None:
+        now = self._clock.seconds()
+        for _ in range(_SWEEP):
+            if not self._expiries or self._expiries[0][0] > now:
+                return
+            _, key = heappop(self._expiries)
+            entry = self._entries.get(key)
+            if entry is None:
+                continue
+            if entry.expires_at > now:
+                heappush(self._expiries, (entry.expires_at, key))
+            else:
+                self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None and entry.index:
+            members = self._indexes[entry.index]
+            del members[key]
+            if not members:
+                del self._indexes[entry.index]

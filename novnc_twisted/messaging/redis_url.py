@@ -1,0 +1,115 @@
+"""What a ``redis`` URL says; nothing here speaks Redis."""
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+_TLS = ("ca", "cert", "key", "server_name")
+_SAYS = {
+    "redis": "redis://[user:password@]host[:port][/db]",
+    "rediss": "rediss://[user:password@]host[:port][/db][?ca=FILE&cert=FILE&key=FILE&server_name=NAME]",
+    "redis+unix": "redis+unix://[user:password@]/path/to.sock[?db=N]",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisURL:
+    """Where a Redis or Valkey is, and how to log in.
+
+    :ivar path: of its unix socket; then host and port say nothing.
+    :ivar username: of an ACL user, None for the default user.
+    :ivar password: None where there is none.
+    :ivar tls: whether the connection is encrypted; certificates are always verified then.
+    :ivar ca: file of the authorities that are trusted (PEM), None for the system's.
+    :ivar cert: file of our own certificate (PEM), None where none is sent.
+    :ivar key: file of its private key (PEM), None where it is in ``cert``.
+    :ivar server_name: the name that the server's certificate must have, where it is not ``host``.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 6379
+    path: str | None = None
+    db: int = 0
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: bool = False
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    server_name: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The address for the log: without user, password and files."""
+        if self.path is not None:
+            return f"redis+unix://{self.path}?db={self.db}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'rediss' if self.tls else 'redis'}://{host}:{self.port}/{self.db}"
+
+
+def parse_redis_url(url: str) -> RedisURL:
+    """What a ``redis://``, ``rediss://`` or ``redis+unix://`` URL says.
+
+    User, password, path and query are percent-decoded.
+
+    :raises ValueError: with one sentence, in which nothing of user and password occurs.
+    """
+    scheme = url.partition("://")[0]
+    parts, port = _split(url)
+    if parts is None or parts.scheme not in _SAYS or parts.fragment or re.search(r"[\x00-\x20\x7f]", url):
+        says = _SAYS.get(scheme, _SAYS["redis"])
+        raise ValueError(f"transport_url is not of the form {says} (escape special characters of a password, as %2F)")
+    says = _SAYS[parts.scheme]
+    query = _query(parts.query, ("db",) if scheme == "redis+unix" else (_TLS if scheme == "rediss" else ()), says)
+    userinfo = parts.netloc.rpartition("@")[0]
+    name, colon, password = userinfo.partition(":")
+    username = unquote(name) or None
+    # ACL users without a password (nopass) still have to give one, any.
+    secret = unquote(password) if colon or name else None
+    if scheme == "redis+unix":
+        path = unquote(parts.path)
+        if parts.hostname or port is not None or not path.strip("/") or path.endswith("/") or "\0" in path:
+            raise ValueError(f"transport_url is not of the form {says} (an absolute path)")
+        return RedisURL(path=path, db=_db(query.get("db", "0"), says), username=username, password=secret)
+    if not parts.hostname or port == 0:
+        raise ValueError(f"transport_url is not of the form {says} (no host, or a bad port)")
+    if query.get("key") and not query.get("cert"):
+        raise ValueError("transport_url has key but no cert")
+    return RedisURL(
+        host=parts.hostname,
+        port=port or 6379,
+        db=_db(parts.path.removeprefix("/") or "0", says),
+        tls=scheme == "rediss",
+        username=username,
+        password=secret,
+        ca=query.get("ca"),
+        cert=query.get("cert"),
+        key=query.get("key"),
+        server_name=query.get("server_name"),
+    )
+
+
+def _split(url: str) -> tuple[SplitResult | None, int | None]:
+    # The errors of urlsplit quote what may be a piece of a password.
+    try:
+        parts = urlsplit(url)
+        return parts, parts.port
+    except ValueError:
+        return None, None
+
+
+def _query(query: str, known: tuple[str, ...], says: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in known or name in found or not value:
+            what = "an empty" if name in known and not value else "an unknown or repeated"
+            shown = name if re.fullmatch(r"[a-z_]{1,32}", name) else "?"
+            raise ValueError(f"transport_url has {what} parameter {shown}; its form is {says}")
+        found[name] = value
+    return found
+
+
+def _db(text: str, says: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text):
+        raise ValueError(f"transport_url is not of the form {says} (db is a number)")
+    return int(text)

@@ -1,0 +1,51 @@
+"""From a ``transport_url`` to its transport."""
+
+import re
+from importlib.util import find_spec
+from typing import Any
+
+from novnc_twisted.messaging.interfaces import ITransport
+from novnc_twisted.messaging.redis_url import parse_redis_url
+
+_OSLO = ("rabbit", "amqp", "amqps", "kombu", "kombu+memory", "kafka", "pika", "qpid", "zmq", "fake", "http", "https")
+_OURS = "memory://, redis://, rediss:// or redis+unix://"
+
+
+def transport_from_url(reactor: Any, url: str) -> ITransport:
+    """The transport that a URL names, not started yet.
+
+    :param reactor: IReactorTime for ``memory://``; a whole reactor for the others.
+    :param url: ``memory://``; ``redis://[user:password@]host[:port][/db]``; ``rediss://`` the same over TLS, which
+        verifies the server's certificate, with the query parameters ``ca``, ``cert``, ``key`` (PEM files) and
+        ``server_name``; ``redis+unix://[user:password@]/path/to.sock[?db=N]``.  Percent-escapes are decoded.
+    :raises ValueError: with one sentence to show, without a password: the URL can't be used, a file that it names
+        can't be read, or the extra ``[redis]`` is not installed.
+    """
+    scheme, found, rest = url.partition("://")
+    if scheme == "memory" and found:
+        if rest.strip("/"):
+            raise ValueError("transport_url: nothing may follow memory://")
+        from novnc_twisted.messaging.memory import MemoryTransport
+
+        return MemoryTransport(reactor)
+    if scheme in ("redis", "rediss", "redis+unix") and found:
+        address = parse_redis_url(url)
+        missing = [name for name in ("txredisapi", "hiredis", "nacl") if find_spec(name) is None]
+        if missing:
+            raise ValueError(
+                f"transport_url: {scheme}:// needs the extra [redis] ({', '.join(missing)} is missing): "
+                "pip install 'novnc-twisted[redis]'"
+            )
+        # It imports txredisapi, which installs the global reactor.
+        from novnc_twisted.messaging.redis.transport import RedisTransport
+
+        return RedisTransport(reactor, address)
+    if scheme == "redis+sentinel" and found:
+        raise ValueError("transport_url: redis+sentinel:// is not there yet; use redis://, rediss:// or redis+unix://")
+    if scheme in _OSLO and found:
+        raise ValueError(
+            f"transport_url: {scheme}:// is a bus of oslo.messaging, which is not spoken here; "
+            f"set transport_url to {_OURS} in a later --config-file"
+        )
+    shown = f"{scheme}://" if found and re.fullmatch(r"[a-z][a-z0-9+.-]{0,31}", scheme) else "what stands there"
+    raise ValueError(f"transport_url: {shown} is not known; set transport_url to {_OURS}")

@@ -1,0 +1,111 @@
+"""What travels between the services: JSON both ways, and what a served method answers."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
+
+from novnc_twisted.errors import TABLE, Refusal, ServiceUnavailable
+from novnc_twisted.messaging.interfaces import Method
+
+MAX_MESSAGE = 1 << 20
+"""Bytes that one request or reply may have, as JSON."""
+
+MAX_DETAIL = 500
+"""Characters of a refusal's detail that travel."""
+
+MAX_CONCURRENCY = 100
+"""Calls that one served topic of one process works on at a time; further ones wait."""
+
+_TOPIC = re.compile(r"[!-~]{1,255}\Z")
+_log = Logger()
+
+
+def encode(value: Any) -> str:
+    """A value as ASCII JSON.
+
+    :raises TypeError: it holds what JSON has no form for.
+    :raises ValueError: it holds NaN or an infinity, refers to itself, or is longer than :data:`MAX_MESSAGE`.
+    """
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    if len(text) > MAX_MESSAGE:
+        raise ValueError(f"a message of {len(text)} bytes is over the limit of {MAX_MESSAGE}")
+    return text
+
+
+def decode(text: str | bytes) -> Any:
+    """The value of a JSON text that a peer wrote.
+
+    :raises ValueError: it is no JSON, is too long or nests too deep, or holds NaN.
+    """
+    if len(text) > MAX_MESSAGE:
+        raise ValueError("too long")
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def encode_object(value: Mapping[str, Any]) -> str:
+    """A mapping as a JSON object; TypeError where it is none, else as :func:`encode`."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"a mapping is needed, not {type(value).__name__}")
+    return encode(dict(value))
+
+
+def check_topic(topic: str) -> str:
+    """The topic; ValueError where it is not 1 to 255 printable ASCII characters without spaces."""
+    if not _TOPIC.match(topic):
+        raise ValueError("a topic has 1 to 255 printable ASCII characters and no space")
+    return topic
+
+
+async def perform(topic: str, methods: Mapping[str, Method], method: str, arguments: Mapping[str, Any]) -> str:
+    """Run one served method; what it answers, as the JSON text that :func:`outcome` understands.
+
+    A refusal keeps its type.  Any other exception is a mistake in the service: it is logged here, once, and its caller
+    learns that the service is not available.
+
+    :raises CancelledError: where the work was cancelled.
+    """
+    try:
+        if method not in methods:
+            raise ServiceUnavailable(f"{topic} has no such method")
+        return encode({"result": await methods[method](**arguments)})
+    except CancelledError:
+        raise
+    except Refusal as refusal:
+        return encode(refused(refusal))
+    except Exception:
+        _log.failure("{topic} failed in its method {method}", topic=topic, method=method)
+        return encode(refused(ServiceUnavailable(f"{topic} failed in {method}, see its log")))
+
+
+def refused(refusal: Refusal) -> dict[str, str]:
+    """A refusal as it travels: the name of its row in the table, and its detail."""
+    row = next(row.__name__ for row in type(refusal).__mro__ if row.__name__ in TABLE)
+    return {"error": row, "detail": refusal.detail[:MAX_DETAIL]}
+
+
+def outcome(text: str | bytes) -> Any:
+    """The result that an answer carries.
+
+    :raises Refusal: the one that the method raised.
+    :raises ValueError: the text is no answer.
+    """
+    answer = decode(text)
+    if not isinstance(answer, dict):
+        raise ValueError("an answer is an object")
+    if "result" in answer:
+        return answer["result"]
+    name, detail = answer.get("error"), answer.get("detail")
+    if not isinstance(name, str) or not isinstance(detail, str):
+        raise ValueError("an answer holds a result, or an error and its detail")
+    raise TABLE.get(name, ServiceUnavailable)(detail[:MAX_DETAIL])
