@@ -1,12 +1,17 @@
 """Names handed on lazily (PEP 562): importing a package of ours imports nothing heavy, and no reactor."""
 
+import sys
 from collections.abc import Callable
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 
 def lazy(package: str, names: dict[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """The ``__getattr__`` and ``__dir__`` of a package.
+
+    A name may be that of its sub-module (``rfb.login.login``): the package then always hands on the name, also once the
+    import system would have bound the sub-module in its place.
 
     :param package: the package's ``__name__``.
     :param names: public name -> the sub-module (relative, without the dot) that defines it.
@@ -20,4 +25,14 @@ def lazy(package: str, names: dict[str, str]) -> tuple[Callable[[str], Any], Cal
     def __dir__() -> list[str]:
         return sorted(names)
 
+    if any(name == module for name, module in names.items()):
+        sys.modules[package].__class__ = type("Package", (ModuleType,), {"__setattr__": _keep_names(names)})
     return __getattr__, __dir__
+
+
+def _keep_names(names: dict[str, str]) -> Callable[[ModuleType, str, Any], None]:
+    def __setattr__(package: ModuleType, name: str, value: Any) -> None:
+        if not (isinstance(value, ModuleType) and names.get(name) == name):
+            ModuleType.__setattr__(package, name, value)
+
+    return __setattr__

@@ -1,0 +1,151 @@
+"""Our side as a client: log in to a VNC server, from ProtocolVersion to ServerInit (RFC 6143, section 7.1 to 7.3)."""
+
+import re
+import struct
+from collections.abc import Sequence
+
+from novnc_twisted.errors import ConsoleUnreachable
+
+from .constants import (
+    MAX_NAME,
+    MAX_REASON,
+    MAX_SIDE,
+    VERSION_3_3,
+    VERSION_3_7,
+    VERSION_3_8,
+    VERSION_LENGTH,
+    SecurityResult,
+    SecurityType,
+    security_type_name,
+)
+from .security import SCHEMES
+from .server_init import HEAD_LENGTH, ServerInit, decode_head
+from .talk import Flooded, Need, Talk, Write
+from .text import printable
+
+_U32 = struct.Struct(">I")
+_VERSION = re.compile(rb"RFB ([0-9]{3})\.([0-9]{3})\n")
+
+
+def login(schemes: Sequence[str] = ("none", "vnc"), shared: bool = True) -> Talk[ServerInit]:
+    """Log in to a VNC server and read what it says of its screen.
+
+    Asks for a ``password`` where, and only where, the server wants one.
+
+    :param schemes: names of :data:`novnc_twisted.rfb.security.SCHEMES`; the first that the server offers is taken.
+    :param shared: leave other clients connected; False makes QEMU disconnect them.
+    :raises ValueError: at once, for a scheme that is unknown.
+    :raises ConsoleUnreachable: (in the talk) if it is no RFB server, refuses us, offers nothing that we may take, or
+        breaks the protocol; its own reason is in the detail.
+    """
+    unknown = [name for name in schemes if name not in SCHEMES]
+    if unknown:
+        raise ValueError(f"unknown security schemes: {', '.join(unknown)}")
+    return _login(tuple(schemes), shared)
+
+
+def _login(schemes: tuple[str, ...], shared: bool) -> Talk[ServerInit]:
+    try:
+        version = yield from _protocol_version()
+        yield from (_security_3_3(schemes) if version == VERSION_3_3 else _security(schemes, version))
+        yield Write(b"\1" if shared else b"\0")
+        return (yield from _server_init())
+    except Flooded as flood:
+        raise ConsoleUnreachable(f"the VNC server broke the protocol: {flood}") from None
+
+
+def _protocol_version() -> Talk[bytes]:
+    """Section 7.1.1: what the server speaks, in the version that we answer with.
+
+    3.3 to 3.6 are 3.3 (UltraVNC says 3.4 and 3.6); 3.889 is Apple's, 3.9 and 4.x are Intel's and RealVNC's, 5.x is
+    RealVNC's: all of them take 3.8.
+    """
+    data = yield Need(4, "ProtocolVersion")
+    if data == b"RFB ":  # else it may be shorter than ours, and we would wait for the rest of it
+        data += yield Need(VERSION_LENGTH - 4, "ProtocolVersion")
+    match = _VERSION.fullmatch(data)
+    if match is None:
+        raise ConsoleUnreachable(f"not an RFB server: it began with '{printable(data)}'")
+    major, minor = int(match[1]), int(match[2])
+    if major == 3 and 3 <= minor <= 6:
+        version = VERSION_3_3
+    elif major == 3 and minor == 7:
+        version = VERSION_3_7
+    elif (major == 3 and minor in (8, 9, 889)) or major in (4, 5):
+        version = VERSION_3_8
+    else:
+        raise ConsoleUnreachable(f"the VNC server speaks RFB {major}.{minor}, which is unknown")
+    yield Write(version)
+    return version
+
+
+def _security(schemes: tuple[str, ...], version: bytes) -> Talk[None]:
+    """Section 7.1.2 and 7.1.3: the server lists security types, we choose."""
+    count = (yield Need(1, "the security types"))[0]
+    if count == 0:
+        yield from _refused("the VNC server refuses us")
+    offered = yield Need(count, "the security types")
+    for name in schemes:
+        number, authenticate = SCHEMES[name]
+        if number in offered:
+            break
+    else:
+        raise _none_common(schemes, offered)
+    yield Write(bytes([number]))
+    yield from authenticate()
+    if version == VERSION_3_8 or number != SecurityType.NONE:
+        yield from _security_result(reason_follows=version == VERSION_3_8)
+
+
+def _security_3_3(schemes: tuple[str, ...]) -> Talk[None]:
+    """Section 7.1.2 of version 3.3 (appendix A.1): the server decides, and None has no SecurityResult."""
+    (number,) = _U32.unpack((yield Need(4, "the security type")))
+    if number == SecurityType.INVALID:
+        yield from _refused("the VNC server refuses us")
+    for name in schemes:
+        if SCHEMES[name][0] == number and number in (SecurityType.NONE, SecurityType.VNC):
+            yield from SCHEMES[name][1]()
+            break
+    else:
+        raise _none_common(schemes, [number])
+    if number != SecurityType.NONE:
+        yield from _security_result(reason_follows=False)
+
+
+def _none_common(schemes: Sequence[str], offered: Sequence[int]) -> ConsoleUnreachable:
+    theirs = ", ".join(security_type_name(number) for number in offered)
+    return ConsoleUnreachable(
+        f"no common security type: the VNC server offers {theirs}; we may use {', '.join(schemes)}"
+    )
+
+
+def _security_result(*, reason_follows: bool) -> Talk[None]:
+    """Section 7.1.3.  Before 3.8 a failure has no reason."""
+    (result,) = _U32.unpack((yield Need(4, "SecurityResult")))
+    if result == SecurityResult.OK:
+        return
+    if result not in (SecurityResult.FAILED, SecurityResult.TOO_MANY_ATTEMPTS):
+        raise ConsoleUnreachable(f"the VNC server broke the protocol: SecurityResult {result}")
+    what = "authentication failed" if result == SecurityResult.FAILED else "too many failed attempts"
+    if reason_follows:
+        yield from _refused(what)
+    raise ConsoleUnreachable(what)
+
+
+def _refused(what: str) -> Talk[None]:
+    """Read the reason and fail with it.  Not more of it than fits into a log, whatever length it claims."""
+    (length,) = _U32.unpack((yield Need(4, f"the reason ({what})")))
+    reason = yield Need(min(length, MAX_REASON), f"the reason ({what})")
+    raise ConsoleUnreachable(f"{what}: {printable(reason)}")
+
+
+def _server_init() -> Talk[ServerInit]:
+    """Section 7.3.2."""
+    head = yield Need(HEAD_LENGTH, "ServerInit")
+    width, height, pixel_format, name_length = decode_head(head)
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+        raise ConsoleUnreachable(f"the VNC server claims a screen of {width} x {height} pixels")
+    if name_length > MAX_NAME:
+        raise ConsoleUnreachable(f"the VNC server claims a name of {name_length} bytes")
+    name = yield Need(name_length, "ServerInit")
+    return ServerInit(width, height, pixel_format, name)

@@ -1,0 +1,76 @@
+"""Our side as a server: what a viewer is offered, or refused with (RFC 6143, section 7.1 and 7.3.1).
+
+A viewer is offered exactly RFB 3.8 and security type None: who it is was decided by the token, before.
+"""
+
+import struct
+from dataclasses import dataclass
+
+from novnc_twisted.errors import ProtocolViolation
+
+from .constants import VERSION_3_3, VERSION_3_8, VERSION_LENGTH, SecurityResult, SecurityType
+from .talk import Need, Talk, Write
+from .text import printable
+
+_U32 = struct.Struct(">I")
+_COUNTS_AS_3_3 = (VERSION_3_3, b"RFB 003.005\n")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientInit:
+    """What the viewer said.
+
+    :ivar shared: whether it lets others stay connected (RFC 6143, section 7.3.1).
+    :ivar version: the ProtocolVersion message that it sent.
+    """
+
+    shared: bool
+    version: bytes = VERSION_3_8
+
+
+def offer() -> Talk[ClientInit]:
+    """Offer RFB 3.8 and None, up to ClientInit; ServerInit comes next, from whoever has one.
+
+    :raises ProtocolViolation: if the viewer speaks another version or picks a type that was not offered; it was told
+        why in the form of its version by then.
+    """
+    version = yield from _client_version()
+    if version != VERSION_3_8:
+        yield from _failure(version, ProtocolViolation.sentence)
+        raise ProtocolViolation(f"the viewer answered '{printable(version)}' to RFB 003.008")
+    yield Write(bytes([1, SecurityType.NONE]))
+    choice = (yield Need(1, "the security type"))[0]
+    if choice != SecurityType.NONE:  # CVE-2006-2369
+        yield Write(_U32.pack(SecurityResult.FAILED) + _reason(ProtocolViolation.sentence))
+        raise ProtocolViolation(f"the viewer chose security type {choice}, which was not offered")
+    yield Write(_U32.pack(SecurityResult.OK))
+    shared = yield Need(1, "ClientInit")
+    return ClientInit(shared != b"\0", version)
+
+
+def refuse(sentence: str) -> Talk[None]:
+    """Tell a viewer why it gets no console, so that it can show it: no security types, and the sentence.
+
+    A viewer that answers no version at all is told as well.
+    """
+    version = yield from _client_version()
+    yield from _failure(version, sentence)
+
+
+def _client_version() -> Talk[bytes]:
+    """Section 7.1.1; what does not begin as a version is given back as soon as that is seen."""
+    yield Write(VERSION_3_8)
+    version: bytes = yield Need(4, "ProtocolVersion")
+    if version == b"RFB ":
+        version += yield Need(VERSION_LENGTH - 4, "ProtocolVersion")
+    return version
+
+
+def _failure(version: bytes, sentence: str) -> Talk[None]:
+    """The refusal of section 7.1.2: for 3.3 the security type 0 in four bytes, later a list of no types."""
+    yield Write((_U32.pack(0) if version in _COUNTS_AS_3_3 else b"\0") + _reason(sentence))
+
+
+def _reason(sentence: str) -> bytes:
+    text = sentence.encode()
+    return _U32.pack(len(text)) + text

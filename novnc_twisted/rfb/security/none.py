@@ -1,0 +1,8 @@
+"""Security type None (RFC 6143, section 7.2.1)."""
+
+from novnc_twisted.rfb.talk import Talk
+
+
+def no_authentication() -> Talk[None]:
+    """Nothing is said between the choice of the type and SecurityResult."""
+    yield from ()

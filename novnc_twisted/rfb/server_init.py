@@ -1,0 +1,42 @@
+"""ServerInit: the size, the pixel format and the name of a screen (RFC 6143, section 7.3.2)."""
+
+import struct
+from dataclasses import dataclass, replace
+from typing import Self
+
+from .constants import MAX_NAME
+
+_HEAD = struct.Struct(">HH16sI")
+HEAD_LENGTH = _HEAD.size
+"""Bytes before the name: 24."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInit:
+    """What a VNC server says of its screen.
+
+    :ivar width: pixels.
+    :ivar height: pixels.
+    :ivar pixel_format: PIXEL_FORMAT as sent, 16 bytes; it passes through unread.
+    :ivar name: the desktop's name as sent; anything may stand in it.
+    """
+
+    width: int
+    height: int
+    pixel_format: bytes
+    name: bytes
+
+    def encode(self) -> bytes:
+        """The message for a client."""
+        return _HEAD.pack(self.width, self.height, self.pixel_format, len(self.name)) + self.name
+
+    def renamed(self, name: str) -> Self:
+        """The same screen under another name, in UTF-8, cut at a character where it is longer than we would take."""
+        data = name.encode("utf-8", "replace")[:MAX_NAME]
+        return replace(self, name=data.decode("utf-8", "ignore").encode())
+
+
+def decode_head(data: bytes) -> tuple[int, int, bytes, int]:
+    """Width, height, pixel format and the length of the name, of the message's first 24 bytes."""
+    width, height, pixel_format, name_length = _HEAD.unpack(data)
+    return width, height, pixel_format, name_length

@@ -1,0 +1,192 @@
+"""Wire grammar as a sequence: a *talk* is a generator that yields what it needs and never sees a socket or a clock.
+
+A talk reads like the RFC beside it::
+
+    def greet() -> Talk[bytes]:
+        yield Write(b"RFB 003.008\\n")
+        version = yield Need(12, "ProtocolVersion")
+        return version
+
+:class:`Conversation` drives one, for any transport or none.
+
+The seam for TLS inside of RFB (VeNCrypt): a ``StartTLS`` is one more thing to ask for.  The conversation stops at it as
+it stops at an :class:`Ask`, the owner of the transport starts TLS and answers; what came in clear and was not consumed
+by then has to be refused, not read as if TLS had protected it.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from novnc_twisted.errors import ProtocolViolation, Refusal
+
+from .constants import LIMIT
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """So many bytes of the peer, exactly; they are sent into the talk.
+
+    :ivar count: bytes.
+    :ivar what: the message they belong to, by the RFC's name: for the log, where the peer goes or stays silent.
+    """
+
+    count: int
+    what: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Bytes for the peer."""
+
+    data: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Something that only the talk's owner knows; the answer is sent into the talk.
+
+    :ivar what: ``password``: the VNC password as text, or None where there is none.
+    """
+
+    what: str
+
+
+Step: TypeAlias = Need | Write | Ask
+Talk: TypeAlias = Generator[Step, Any, T]
+"""A generator of steps that returns a ``T`` or raises a :class:`novnc_twisted.errors.Refusal`."""
+
+
+class Flooded(Exception):
+    """Thrown into a talk whose peer sent, or announced, more than is held; says how much."""
+
+
+class Conversation(Generic[T]):
+    """Drives a talk by bytes, without I/O.  How the bytes are cut into chunks makes no difference.
+
+    Call :meth:`start`, then :meth:`receive` for what comes; after each call send :meth:`to_send` and look at
+    :attr:`asks` and :attr:`done`.  No call raises for anything that a peer does: what it did stands in :attr:`error`.
+
+    :ivar done: the talk has ended, well or not.
+    :ivar result: what it returned; None until then, and where it failed.
+    :ivar error: the refusal it ended with, or None.
+    :ivar asks: what is asked for and not yet answered, or None.
+    """
+
+    def __init__(self, talk: Talk[T], limit: int = LIMIT) -> None:
+        """Take a fresh talk.
+
+        :param limit: bytes that are held at most while the talk waits, beside the last chunk.
+        """
+        self._talk = talk
+        self._limit = limit
+        self._started = False
+        self._received = bytearray()
+        self._written = bytearray()
+        self._need: Need | None = None
+        self.asks: Ask | None = None
+        self.done = False
+        self.result: T | None = None
+        self.error: Refusal | None = None
+
+    def start(self) -> None:
+        """Run up to the first thing that is waited for; a second call does nothing."""
+        if not self._started:
+            self._started = True
+            self._run(None)
+
+    def receive(self, data: bytes) -> None:
+        """Bytes of the peer.
+
+        They are held while nobody asked for them, up to the limit; beyond it the talk fails.  After a failure they are
+        dropped; after a good end they are added to :attr:`rest`.
+        """
+        if self.error is not None:
+            return
+        self._received += data
+        if self._need is not None and len(self._received) >= self._need.count:
+            self._run(self._take(self._need.count))
+        elif self._need is None and len(self._received) > self._limit:
+            self._flooded(f"{len(self._received)} bytes came unasked")
+
+    def answer(self, value: Any) -> None:
+        """Answer what :attr:`asks`; does nothing where the talk ended meanwhile.
+
+        :raises RuntimeError: if nothing was asked.
+        """
+        if self.done:
+            return
+        if self.asks is None:
+            raise RuntimeError("nothing was asked")
+        self.asks = None
+        self._run(value)
+
+    def to_send(self) -> bytes:
+        """The bytes for the peer since the last call."""
+        data = bytes(self._written)
+        self._written.clear()
+        return data
+
+    @property
+    def rest(self) -> bytes:
+        """Received and not consumed: after the end of the talk, the first bytes of what follows it."""
+        return bytes(self._received)
+
+    @property
+    def waiting_for(self) -> str:
+        """The message of the peer that is waited for, by the RFC's name, or an empty text."""
+        return self._need.what if self._need is not None else ""
+
+    def _take(self, count: int) -> bytes:
+        data = bytes(self._received[:count])
+        del self._received[:count]
+        return data
+
+    def _run(self, value: Any) -> None:
+        """Send the value into the talk and go on until it waits or ends."""
+        self._need = None
+        try:
+            self._follow(self._talk.send(value))
+        except StopIteration as end:
+            self.done, self.result = True, end.value
+        except (Refusal, Flooded) as failure:
+            self._failed(failure)
+
+    def _follow(self, step: Step) -> None:
+        while True:
+            value: bytes | None = None
+            match step:
+                case Write(data):
+                    self._written += data
+                case Need(count) if count > self._limit:
+                    step = self._talk.throw(Flooded(f"{count} bytes announced"))
+                    continue
+                case Need(count):
+                    if len(self._received) < count:
+                        self._need = step
+                        return
+                    value = self._take(count)
+                case Ask():
+                    self.asks = step
+                    return
+            step = self._talk.send(value)
+
+    def _flooded(self, detail: str) -> None:
+        if self.done or not self._started:
+            self._failed(Flooded(detail))
+            return
+        self.asks = None
+        try:
+            self._follow(self._talk.throw(Flooded(detail)))
+        except StopIteration as end:
+            self.done, self.result = True, end.value
+        except (Refusal, Flooded) as failure:
+            self._failed(failure)
+
+    def _failed(self, failure: Refusal | Flooded) -> None:
+        self.done, self.result = True, None
+        self.error = failure if isinstance(failure, Refusal) else ProtocolViolation(str(failure))
+        self._received.clear()
+        self._talk.close()
