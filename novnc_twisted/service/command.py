@@ -1,0 +1,68 @@
+"""What the six ``twistd`` commands have in common: their options, and how they say that something is wrong."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from novnc_twisted._version import __version__
+
+_HELP = """
+Options are nova.conf's: sections [DEFAULT], [vnc], [console], [consoleauth], [libvirt] and [api]; what this command
+does not know it ignores.  Without --config-file nothing is read and every option has its default.
+The sample file and the documents describe each one.
+"""
+
+
+class Options(usage.Options):
+    """The command line of every command: where its configuration is."""
+
+    command = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["config-file"] = []
+        self.longdesc = _HELP
+
+    def getSynopsis(self) -> str:
+        """The first line of ``--help``."""
+        return f"Usage: twistd [twistd's options] {self.command} [--config-file FILE ...]"
+
+    def opt_config_file(self, path: str) -> None:
+        """A file in nova.conf's format; may be repeated, later files win."""
+        self["config-file"].append(path)
+
+    def opt_version(self) -> None:
+        """Print the version and leave."""
+        print(f"novnc_twisted {__version__}")
+        sys.exit(0)
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Parse; a mistake is one line and an exit code, where twistd would print all of its help and exit with 0."""
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            raise SystemExit(f"{self.command}: {error}") from None
+
+    def parseArgs(self, *arguments: str) -> None:
+        """Take no arguments."""
+        if arguments:
+            raise usage.UsageError(f"it takes no argument: {arguments[0]}")
+
+
+def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
+    """The ``Options`` and the ``makeService`` of one command; the machinery is imported when the service is made."""
+
+    def make_service(options: Any) -> IService:
+        from novnc_twisted.service.assembly import assemble
+        from novnc_twisted.service.configuration import Unusable, read_configuration
+
+        try:
+            conf, warnings = read_configuration(options["config-file"])
+            return assemble(name, conf, warnings)
+        except Unusable as error:
+            raise SystemExit(f"{name}: {error}") from None
+
+    return type("Options", (Options,), {"command": name, "__doc__": Options.__doc__}), make_service

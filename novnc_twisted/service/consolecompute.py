@@ -1,0 +1,5 @@
+"""``twistd consolecompute``: nova-compute."""
+
+from novnc_twisted.service.command import command
+
+Options, makeService = command("consolecompute")

@@ -1,0 +1,5 @@
+"""``twistd novncproxy``: The noVNC proxy."""
+
+from novnc_twisted.service.command import command
+
+Options, makeService = command("novncproxy")

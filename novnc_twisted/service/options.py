@@ -1,0 +1,231 @@
+"""The one table of options: nova.conf's names, defaults and former names.
+
+The generated sample and the documents are made from it (oslo.config's generator finds it by :func:`list_opts`).
+"""
+
+import socket
+from collections.abc import Sequence
+
+from oslo_config import cfg, types
+from oslo_config.cfg import DeprecatedOpt
+
+
+def _formerly(*names: str) -> list[DeprecatedOpt]:
+    """Former names, as ``vncserver_listen`` of [DEFAULT], or ``vnc.vncserver_listen`` of [vnc]."""
+    found = []
+    for name in names:
+        group, dot, option = name.rpartition(".")
+        found.append(DeprecatedOpt(option, group=group if dot else "DEFAULT"))
+    return found
+
+
+def _my_ip() -> str:
+    """The address that this machine would use for the world (nova's ``my_ip``); nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+DEFAULT: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "transport_url",
+        default="memory://",
+        secret=True,
+        help="How the services meet: memory:// where all of them run in one process (twistd console), else "
+        "redis://[user:password@]host[:6379][/db], rediss://... (TLS), or redis+unix://[user:password@]/path.",
+    ),
+    cfg.StrOpt(
+        "host",
+        default=socket.gethostname(),
+        sample_default="<name of this machine>",
+        help="Names this compute host; a proxy on the same host may dial the unix sockets of its VMs.",
+    ),
+    cfg.StrOpt(
+        "my_ip",
+        default=_my_ip(),
+        sample_default="<address of this machine>",
+        help="For use as $my_ip in other options.",
+    ),
+    cfg.StrOpt("state_path", default="/var/lib/nova", help="For use as $state_path in other options."),
+    cfg.StrOpt("osapi_compute_listen", default="127.0.0.1", help="The address on which the Compute API listens."),
+    cfg.PortOpt("osapi_compute_listen_port", default=8774, help="The port on which the Compute API listens."),
+    cfg.StrOpt("web", help="A folder to serve instead of the page shipped with the package, such as stock noVNC."),
+    cfg.IntOpt(
+        "workers",
+        default=1,
+        min=1,
+        max=1,
+        help="Processes of a proxy that share its port. More than one comes with a later release.",
+    ),
+    cfg.StrOpt("cert", help="Certificate (PEM) of the two proxies. Comes with a later release: end TLS in front."),
+    cfg.StrOpt("key", help="Its key, where it is not in the same file. Comes with a later release."),
+    cfg.BoolOpt("ssl_only", default=False, help="Refuse plain connections. Comes with a later release."),
+    cfg.BoolOpt("debug", default=False, help="Log more: each step of a session, each call."),
+]
+
+VNC: list[cfg.Opt] = [
+    cfg.BoolOpt(
+        "enabled",
+        default=True,
+        deprecated_opts=_formerly("vnc_enabled"),
+        help="Whether consoles of this compute host are given out.",
+    ),
+    cfg.StrOpt(
+        "server_listen",
+        default="127.0.0.1",
+        deprecated_opts=_formerly("vncserver_listen", "vnc.vncserver_listen"),
+        help="Where VMs should listen. A live VM that listens wider is reported once in the log.",
+    ),
+    cfg.StrOpt(
+        "server_proxyclient_address",
+        default="127.0.0.1",
+        deprecated_opts=_formerly("vncserver_proxyclient_address", "vnc.vncserver_proxyclient_address"),
+        help="The address of this compute host that the proxies dial.",
+    ),
+    cfg.StrOpt(
+        "novncproxy_host",
+        default="0.0.0.0",  # noqa: S104
+        deprecated_opts=_formerly("novncproxy_host"),
+        help="The address on which the noVNC proxy listens.",
+    ),
+    cfg.PortOpt(
+        "novncproxy_port",
+        default=6080,
+        deprecated_opts=_formerly("novncproxy_port"),
+        help="The port on which the noVNC proxy listens.",
+    ),
+    cfg.StrOpt(
+        "novncproxy_base_url",
+        default="http://127.0.0.1:6080/vnc_auto.html",
+        deprecated_opts=_formerly("novncproxy_base_url"),
+        help="What users are given: the page of the noVNC proxy, to which the token is added. It must be set "
+        "alike on compute hosts and proxies.",
+    ),
+    cfg.StrOpt(
+        "xvpvncproxy_host",
+        default="0.0.0.0",  # noqa: S104
+        deprecated_opts=_formerly("xvpvncproxy_host"),
+        help="The address on which the XVP proxy listens.",
+    ),
+    cfg.PortOpt(
+        "xvpvncproxy_port",
+        default=6081,
+        deprecated_opts=_formerly("xvpvncproxy_port"),
+        help="The port on which the XVP proxy listens.",
+    ),
+    cfg.StrOpt(
+        "xvpvncproxy_base_url",
+        default="http://127.0.0.1:6081/console",
+        deprecated_opts=_formerly("xvpvncproxy_base_url"),
+        help="What users of the Java viewer are given; it needs a port.",
+    ),
+    cfg.ListOpt(
+        "auth_schemes",
+        default=["none", "vnc"],
+        item_type=types.String(choices=["none", "vnc"]),
+        help="How the proxies log in to VNC servers, in the order of preference.",
+    ),
+    cfg.ListOpt(
+        "socket_directories",
+        default=["/var/lib/libvirt/qemu", "/run/libvirt/qemu"],
+        help="Absolute folders (those below them included) in which the unix sockets of VMs may stand.",
+    ),
+]
+
+CONSOLE: list[cfg.Opt] = [
+    cfg.ListOpt(
+        "allowed_origins",
+        default=[],
+        deprecated_opts=_formerly("console_allowed_origins"),
+        help="Host names, besides the proxy's own, whose pages may open consoles.",
+    ),
+    cfg.ListOpt(
+        "frame_ancestors",
+        default=["'self'"],
+        help="Who may show the console page in a frame (the sources of CSP frame-ancestors).",
+    ),
+    cfg.ListOpt(
+        "trusted_proxies",
+        default=[],
+        help="Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed.",
+    ),
+    cfg.FloatOpt(
+        "idle_timeout",
+        default=0,
+        min=0,
+        help="Seconds without a message of the viewer after which its session is closed; 0 is off.",
+    ),
+    cfg.IntOpt("max_sessions", default=0, min=0, help="Sessions of one proxy at a time; 0 is off."),
+    cfg.IntOpt(
+        "max_sessions_per_server",
+        default=16,
+        min=0,
+        help="Sessions of one VM at a time on one proxy (QEMU takes 32); 0 is off.",
+    ),
+    cfg.IntOpt(
+        "max_failures_per_minute",
+        default=600,
+        min=0,
+        help="Failed attempts of one client address (/64 for IPv6) in a minute, then 429; 0 is off.",
+    ),
+]
+
+CONSOLEAUTH: list[cfg.Opt] = [
+    cfg.IntOpt(
+        "token_ttl",
+        default=600,
+        min=1,
+        deprecated_opts=_formerly("console_token_ttl"),
+        help="Seconds for which a token is valid.",
+    ),
+    cfg.BoolOpt("enforce_session_timeout", default=False, help="Close a session when its token's time is over."),
+    cfg.BoolOpt("one_time", default=False, help="A token opens one session, once."),
+    cfg.BoolOpt("bind_address", default=False, help="A token is good only for the first client address that uses it."),
+    cfg.IntOpt(
+        "max_tokens_per_server", default=64, min=0, help="Live tokens of one VM; one more drops the oldest; 0 is off."
+    ),
+]
+
+LIBVIRT: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "connection_uri",
+        default="qemu:///system",
+        deprecated_opts=_formerly("libvirt_uri"),
+        help="The libvirt of this compute host.",
+    ),
+]
+
+API: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "auth_strategy",
+        default="noauth",
+        choices=["noauth", "noauth2", "http_basic", "keystone"],
+        deprecated_opts=_formerly("auth_strategy"),
+        help="Who may call the API: noauth (everyone who reaches this loopback address is admin), http_basic "
+        "(an htpasswd file), or keystone (comes with a later release).",
+    ),
+    cfg.StrOpt(
+        "http_basic_auth_user_file",
+        help="The users of http_basic: lines user:hash or user:hash:project, with bcrypt hashes ($2b$, $2y$). "
+        "A user without a project is admin.",
+    ),
+    cfg.StrOpt("cert", help="Certificate (PEM) of the API. Comes with a later release: end TLS in front."),
+    cfg.StrOpt("key", help="Its key. Comes with a later release."),
+]
+
+TABLE: dict[str, list[cfg.Opt]] = {
+    "DEFAULT": DEFAULT,
+    "vnc": VNC,
+    "console": CONSOLE,
+    "consoleauth": CONSOLEAUTH,
+    "libvirt": LIBVIRT,
+    "api": API,
+}
+
+
+def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
+    """What oslo.config's sample generator asks for (entry point ``oslo.config.opts``)."""
+    return list(TABLE.items())

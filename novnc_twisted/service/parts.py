@@ -1,0 +1,205 @@
+"""One builder for each service: takes what it needs from the options and gives something to start and to stop."""
+
+import importlib.util
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from twisted.internet.protocol import ServerFactory
+
+from novnc_twisted.service.flagfile import Unusable
+from novnc_twisted.service.listening import adopt, is_loopback, open_socket
+
+if TYPE_CHECKING:
+    from novnc_twisted.messaging.interfaces import ITransport
+    from novnc_twisted.session import SessionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A running piece of the system."""
+
+    start: Callable[[], Awaitable[Any]]
+    stop: Callable[[], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every builder is given."""
+
+    reactor: Any
+    conf: Any
+    transport: "ITransport"
+
+
+def consoleauth(context: Context) -> Part:
+    """nova-consoleauth."""
+    from novnc_twisted.consoleauth import ConsoleAuthManager
+
+    options = context.conf.consoleauth
+    manager = ConsoleAuthManager(
+        context.transport,
+        context.reactor,
+        token_ttl=options.token_ttl,
+        enforce_session_timeout=options.enforce_session_timeout,
+        one_time=options.one_time,
+        bind_address=options.bind_address,
+        max_tokens_per_server=options.max_tokens_per_server,
+        host=context.conf.host,
+    )
+    return Part(manager.start, manager.stop)
+
+
+def consolecompute(context: Context) -> Part:
+    """nova-compute."""
+    if importlib.util.find_spec("libvirt") is None:
+        raise Unusable("libvirt-python is not installed; install novnc-twisted[libvirt]")
+    from novnc_twisted.compute import ComputeManager
+    from novnc_twisted.compute.libvirt_driver import LibvirtDriver
+
+    conf = context.conf
+    manager = ComputeManager(
+        context.transport,
+        LibvirtDriver(context.reactor, conf.libvirt.connection_uri),
+        host=conf.host,
+        server_proxyclient_address=conf.vnc.server_proxyclient_address,
+        novncproxy_base_url=_base_url(conf, "novncproxy_base_url"),
+        xvpvncproxy_base_url=_base_url(conf, "xvpvncproxy_base_url"),
+        vnc_enabled=conf.vnc.enabled,
+    )
+    return Part(manager.start, manager.stop)
+
+
+def consoleapi(context: Context) -> Part:
+    """nova-api."""
+    from novnc_twisted.api import HTTPBasic, NoAuth, make_site
+    from novnc_twisted.compute.rpcapi import ComputeAPI
+    from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
+
+    conf = context.conf
+    _no_tls_yet("[api] cert", conf.api.cert)
+    strategy, host = conf.api.auth_strategy, conf.osapi_compute_listen
+    auth: Any
+    if strategy == "keystone":
+        raise Unusable(
+            "[api] auth_strategy: keystone is not supported yet; use http_basic, or noauth on a loopback address"
+        )
+    if strategy == "http_basic":
+        if not conf.api.http_basic_auth_user_file:
+            raise Unusable("[api] http_basic_auth_user_file: auth_strategy http_basic needs it")
+        try:
+            auth = HTTPBasic(context.reactor, conf.api.http_basic_auth_user_file)
+        except (ValueError, OSError) as error:
+            raise Unusable(f"[api] http_basic_auth_user_file: {error}") from None
+    elif not is_loopback(host):
+        raise Unusable(f"[api] auth_strategy: noauth is only for a loopback osapi_compute_listen, not for {host}")
+    else:
+        auth = NoAuth()
+    site = make_site(
+        context.reactor,
+        consoleauth=ConsoleAuthAPI(context.transport),
+        compute=ComputeAPI(context.transport),
+        transport=context.transport,
+        auth=auth,
+    )
+    listener = open_socket(host, conf.osapi_compute_listen_port, "osapi_compute_listen_port")
+    return _listening(context, listener, site)
+
+
+def novncproxy(context: Context) -> Part:
+    """nova-novncproxy."""
+    from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
+    from novnc_twisted.novncproxy import NoVNCProxyFactory
+
+    conf, authority = context.conf, ConsoleAuthAPI(context.transport)
+    _no_tls_yet("cert", conf.cert)
+    more: dict[str, Any] = {}
+    if conf.web is not None:
+        if not Path(conf.web).is_dir():
+            raise Unusable(f"web: {conf.web} is not a folder")
+        more["web"] = conf.web
+    factory = NoVNCProxyFactory(
+        context.reactor,
+        authority.check_token,
+        settings=_settings(conf),
+        base_url=_base_url(conf, "novncproxy_base_url"),
+        allowed_origins=tuple(conf.console.allowed_origins),
+        trusted_proxies=tuple(conf.console.trusted_proxies),
+        frame_ancestors=tuple(conf.console.frame_ancestors),
+        ask_password=authority.get_vnc_password,
+        keep_token=authority.keep_token,
+        **more,
+    )
+    listener = open_socket(conf.vnc.novncproxy_host, conf.vnc.novncproxy_port, "[vnc] novncproxy_port")
+    return _listening(context, listener, factory, "nova-novncproxy")
+
+
+def xvpvncproxy(context: Context) -> Part:
+    """nova-xvpvncproxy."""
+    from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
+    from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
+
+    conf, authority = context.conf, ConsoleAuthAPI(context.transport)
+    _no_tls_yet("cert", conf.cert)
+    factory = XVPVNCProxyFactory(
+        context.reactor,
+        authority.check_token,
+        settings=_settings(conf),
+        ask_password=authority.get_vnc_password,
+        keep_token=authority.keep_token,
+    )
+    listener = open_socket(conf.vnc.xvpvncproxy_host, conf.vnc.xvpvncproxy_port, "[vnc] xvpvncproxy_port")
+    return _listening(context, listener, factory, "nova-xvpvncproxy")
+
+
+def _listening(context: Context, listener: socket.socket, factory: ServerFactory, binary: str | None = None) -> Part:
+    """Accept on the socket; with a binary's name, be seen among the services too."""
+    undo: list[Callable[[], Any]] = []
+
+    async def start() -> None:
+        undo.append(adopt(context.reactor, listener, factory).stopListening)
+        undo.append(getattr(factory, "stop_sessions", lambda: None))
+        if binary is not None:
+            host = context.conf.host
+            topic = f"{binary.removeprefix('nova-')}.{host}"
+            undo.append(await context.transport.announce(topic, binary=binary, host=host))
+
+    async def stop() -> None:
+        for step in undo:
+            result = step()
+            if result is not None:
+                await result
+
+    return Part(start, stop)
+
+
+def _settings(conf: Any) -> "SessionSettings":
+    from novnc_twisted.session import SessionSettings
+
+    return SessionSettings(
+        host=conf.host,
+        auth_schemes=tuple(conf.vnc.auth_schemes),
+        socket_directories=tuple(conf.vnc.socket_directories),
+        idle_timeout=conf.console.idle_timeout,
+        max_sessions=conf.console.max_sessions,
+        max_sessions_per_server=conf.console.max_sessions_per_server,
+        max_failures_per_minute=conf.console.max_failures_per_minute,
+    )
+
+
+def _base_url(conf: Any, option: str) -> str:
+    url = str(conf.vnc[option])
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise Unusable(f"[vnc] {option}: {url} is no http:// or https:// URL")
+    return url
+
+
+def _no_tls_yet(option: str, value: str | None) -> None:
+    """Never serve plain what an operator believes to be TLS."""
+    if value:
+        raise Unusable(
+            f"{option}: TLS at the front comes with a later release; leave it out and end TLS in a proxy before"
+        )

@@ -1,0 +1,99 @@
+"""The options: as people's files have them, and what is said of a mistake."""
+
+from pathlib import Path
+
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.service.configuration import Unusable, read_configuration
+
+FILES = Path(__file__).parent / "files"
+
+
+class ConfigurationTests(TestCase):
+    def read(self, *texts: str):
+        paths = []
+        for text in texts:
+            path = Path(self.mktemp())
+            path.write_text(text)
+            paths.append(str(path))
+        return read_configuration(paths)
+
+    def unusable(self, text: str) -> str:
+        line = str(self.assertRaises(Unusable, self.read, text))
+        self.assertNotIn("\n", line)
+        return line
+
+    def test_without_a_file_nothing_is_read(self) -> None:
+        conf, warnings = read_configuration([])
+        self.assertEqual(conf.transport_url, "memory://")
+        self.assertEqual(conf.vnc.novncproxy_port, 6080)
+        self.assertEqual(conf.vnc.socket_directories, ["/var/lib/libvirt/qemu", "/run/libvirt/qemu"])
+        self.assertEqual(warnings, [])
+
+    def test_the_mail(self) -> None:
+        conf, warnings = read_configuration([str(FILES / "mail.conf")])
+        self.assertEqual(conf.vnc.novncproxy_base_url, "http://controlnode:6080/vnc_auto.html")
+        self.assertEqual(conf.vnc.xvpvncproxy_base_url, "http://controlnode:6081/console")
+        self.assertEqual(conf.vnc.server_listen, "controlnode")
+        self.assertEqual(conf.vnc.server_proxyclient_address, "controlnode")
+        self.assertEqual(warnings, [])
+
+    def test_an_essex_flag_file(self) -> None:
+        conf, warnings = read_configuration([str(FILES / "essex.flags")])
+        self.assertEqual(conf.vnc.server_proxyclient_address, "10.0.0.2")
+        self.assertEqual(conf.vnc.novncproxy_port, 6090)
+        self.assertEqual(conf.consoleauth.token_ttl, 300)
+        self.assertEqual(conf.libvirt.connection_uri, "qemu+unix:///system")
+        self.assertEqual(warnings, [])
+
+    def test_the_install_guide(self) -> None:
+        conf, warnings = read_configuration([str(FILES / "install-guide.conf")])
+        self.assertEqual(conf.vnc.server_listen, "10.0.0.11")
+        self.assertEqual(conf.vnc.server_proxyclient_address, "10.0.0.11")
+        self.assertEqual(conf.api.auth_strategy, "keystone")
+        self.assertEqual(warnings, [])
+
+    def test_later_files_win(self) -> None:
+        conf, _ = self.read("[vnc]\nnovncproxy_port = 1\nxvpvncproxy_port = 2\n", "[vnc]\nnovncproxy_port = 3\n")
+        self.assertEqual((conf.vnc.novncproxy_port, conf.vnc.xvpvncproxy_port), (3, 2))
+
+    def test_a_name_of_the_file_s_own_resolves(self) -> None:
+        conf, _ = self.read("my_management_ip = 10.1.1.1\n[vnc]\nserver_proxyclient_address = $my_management_ip\n")
+        self.assertEqual(conf.vnc.server_proxyclient_address, "10.1.1.1")
+
+    def test_a_name_that_nothing_defines(self) -> None:
+        self.assertIn("[vnc] server_listen: no such option nowhere", self.unusable("[vnc]\nserver_listen = $nowhere\n"))
+
+    def test_a_wrong_value_names_file_and_option(self) -> None:
+        line = self.unusable("[vnc]\nnovncproxy_port = 66666\n")
+        self.assertRegex(line, r"^\S+: \[vnc\] novncproxy_port: .*65535")
+
+    def test_a_wrong_value_under_a_former_name(self) -> None:
+        self.assertIn("token_ttl", self.unusable("console_token_ttl = soon\n"))
+
+    def test_an_unknown_scheme(self) -> None:
+        self.assertIn("[vnc] auth_schemes", self.unusable("[vnc]\nauth_schemes = none,tls\n"))
+
+    def test_a_line_that_is_no_assignment_names_its_number_only(self) -> None:
+        line = self.unusable("[DEFAULT]\nhost = a\nsecretword\n")
+        self.assertIn("line 3", line)
+        self.assertNotIn("secretword", line)
+
+    def test_a_missing_file(self) -> None:
+        error = self.assertRaises(Unusable, read_configuration, ["/nowhere/nova.conf"])
+        self.assertEqual(str(error), "--config-file /nowhere/nova.conf: No such file or directory")
+
+    def test_a_near_miss_is_warned_of(self) -> None:
+        _, warnings = self.read("[vnc]\nnovncproxy_base_ulr = http://x/\n")
+        self.assertEqual(len(warnings), 1)
+        self.assertIn("did you mean novncproxy_base_url?", warnings[0])
+
+    def test_unknown_options_are_ignored(self) -> None:
+        _, warnings = self.read("image_service = x\n[scheduler]\nworkers = 4\n")
+        self.assertEqual(warnings, [])
+
+    def test_no_descriptor_is_left(self) -> None:
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(3):
+            self.read("[vnc]\nnovncproxy_port = 1\n")
+        self.assertEqual(len(list(Path("/proc/self/fd").iterdir())), before)
