@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 MAX_TOKEN = 256
 """Characters of the longest token that is looked up; ours have 36 (a UUID)."""
 
-_SECRET = re.compile(r"(?i)(token(?:=|%3d))[^&#;\s\"'%]*(?:%(?!26|23)[0-9a-f]{2}[^&#;\s\"'%]*)*")
+_SECRET = re.compile(r"(?i)(token(?:=|%3d))[^&#;\s\"']*")  # an escaped "&" may be the token's own, so it hides too
 
 
 def hash_token(token: str) -> str:

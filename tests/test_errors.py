@@ -1,0 +1,46 @@
+"""The table of refusals keeps its promises."""
+
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.errors import TABLE, InvalidToken, Refusal
+
+PROMISED = {
+    "InvalidToken": (4401, 401, 404, "This console link is not valid or has expired."),
+    "TokenMissing": (4401, 400, 404, "This console link is not valid or has expired."),
+    "ConsoleForbidden": (4403, 403, 403, "This console link may not be used here."),
+    "InstanceNotFound": (4404, 404, 404, "This server no longer exists."),
+    "ConsoleTypeUnavailable": (4404, 404, 400, "This server has no VNC display."),
+    "InstanceNotRunning": (4409, 409, 409, "This server is not running."),
+    "ConsoleUnreachable": (4502, 502, 502, "The console of this server can't be reached."),
+    "ServiceUnavailable": (4503, 503, 503, "The console service is not available."),
+    "ConsoleClosed": (4504, None, None, "The server closed the console."),
+    "IdleTimeout": (4408, None, None, ""),
+    "SessionExpired": (4408, None, None, ""),
+    "Revoked": (4410, None, None, ""),
+    "TooManySessions": (4429, 429, None, ""),
+    "ProtocolViolation": (1002, 400, None, ""),
+    "TextRefused": (1003, 400, None, ""),
+    "MessageTooBig": (1009, 400, None, ""),
+    "Stopping": (1001, 503, None, ""),
+}
+
+
+class TableTests(TestCase):
+    def test_each_sentence_fits_a_close_frame_and_says_what_to_do(self) -> None:
+        for name, row in TABLE.items():
+            self.assertLessEqual(len(row.sentence.encode()), 123, name)
+            self.assertTrue(row.sentence.endswith("."), name)
+
+    def test_the_promised_rows(self) -> None:
+        for name, (code, status, api_status, beginning) in PROMISED.items():
+            row = TABLE[name]
+            self.assertEqual((row.close_code, row.status, row.api_status), (code, status, api_status), name)
+            self.assertTrue(row.sentence.startswith(beginning), name)
+
+    def test_a_detail_is_for_the_log(self) -> None:
+        self.assertEqual(str(InvalidToken("unknown")), "InvalidToken: unknown")
+        self.assertEqual(str(InvalidToken()), "InvalidToken")
+        self.assertNotIn("unknown", InvalidToken("unknown").sentence)
+
+    def test_every_row_is_in_the_table(self) -> None:
+        self.assertTrue(all(issubclass(row, Refusal) and row.__name__ == name for name, row in TABLE.items()))
