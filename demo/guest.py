@@ -9,17 +9,12 @@ puts in addresses, so nothing has to be installed to build it.
 """
 
 import re
-from pathlib import Path
-from xml.sax.saxutils import escape
 
 SECTOR = 512
 """Bytes in a boot sector; its last two are the signature 55 AA."""
 
 ORIGIN = 0x7C00
 """Where a PC's BIOS loads a boot sector."""
-
-IMAGE_SIZE = 1 << 20
-"""Bytes of the disk image (sparse but for its first sector)."""
 
 # =name: a label's address, two bytes.  ~name: a jump's distance, one byte.  ^name: a call's distance, two bytes.
 # The cursor lives in dx (dh: row, dl: column); colours are 1F (white on blue) and 70 (black on grey).
@@ -173,7 +168,7 @@ def assemble(listing: str) -> bytes:
 
 
 def boot_sector(name: str) -> bytes:
-    """The guest's boot sector, with the server's name on its screen.
+    """The guest's boot sector, with the server's name on its screen; as a floppy's image it needs nothing behind it.
 
     :param name: the server's name; only its printable ASCII is shown.
     :raises ValueError: for a name that leaves no room for itself.
@@ -183,36 +178,3 @@ def boot_sector(name: str) -> bytes:
     if len(program) > SECTOR - 2:
         raise ValueError(f"the name is {len(program) - SECTOR + 2} bytes too long for the demo's boot sector")
     return program.ljust(SECTOR - 2, b"\0") + b"\x55\xaa"
-
-
-def write_image(path: Path, name: str) -> None:
-    """Write the guest's disk: a raw image with the boot sector and nothing behind it."""
-    with path.open("wb") as image:
-        image.write(boot_sector(name))
-        image.truncate(IMAGE_SIZE)
-
-
-def domain_xml(name: str, image: Path, *, uuid: str | None = None, memory_mb: int = 16) -> str:
-    """libvirt's description of the demo's server: emulated (no /dev/kvm needed), VNC on loopback, any free port.
-
-    :param name: libvirt's name of the domain, and the server's.
-    :param image: the disk, as :func:`write_image` makes it.
-    :param uuid: the domain's UUID; libvirt draws one by default.
-    :param memory_mb: megabytes of memory.
-    """
-    return f"""<domain type='qemu'>
-  <name>{escape(name)}</name>{f"<uuid>{uuid}</uuid>" if uuid else ""}
-  <memory unit='MiB'>{memory_mb}</memory>
-  <vcpu>1</vcpu>
-  <os><type arch='x86_64' machine='pc'>hvm</type><boot dev='hd'/></os>
-  <on_reboot>restart</on_reboot>
-  <devices>
-    <disk type='file' device='disk'>
-      <driver name='qemu' type='raw'/><source file='{escape(str(image))}'/><target dev='hda' bus='ide'/>
-    </disk>
-    <graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/>
-    <video><model type='vga'/></video>
-    <memballoon model='none'/>
-  </devices>
-</domain>
-"""

@@ -1,0 +1,229 @@
+"""The demo's gateway: every service in one ``twistd console``, and OpenStack's own client asking it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.guardian import die_with_parent
+
+LOOPBACK = "127.0.0.1"
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is never behind a proxy
+
+
+class DemoFailed(Exception):
+    """Something the demo needs is missing or does not work; the text is for whoever started it."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The demo's ports on loopback."""
+
+    api: int = 8774
+    novnc: int = 6080
+    xvp: int = 6081
+
+    @classmethod
+    def parse(cls, text: str) -> "Ports":
+        """Three port numbers, as DEMO_PORTS has them.
+
+        :raises DemoFailed: for anything else.
+        """
+        words = text.split()
+        if not words:
+            return cls()
+        if (
+            len(words) != 3
+            or not all(word.isascii() and word.isdigit() and 0 < int(word) < 65536 for word in words)
+            or len({int(word) for word in words}) != 3
+        ):
+            raise DemoFailed(f'DEMO_PORTS must be three different ports, as "8774 6080 6081", not {text!r}')
+        return cls(*(int(word) for word in words))
+
+    def check_free(self) -> None:
+        """See that nobody else listens there.
+
+        :raises DemoFailed: naming the port that is taken.
+        """
+        for port in (self.api, self.novnc, self.xvp):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((LOOPBACK, port))
+                except OSError as error:
+                    raise DemoFailed(
+                        f"port {port} on {LOOPBACK} can't be had ({error.strerror}); "
+                        'choose others: make demo DEMO_PORTS="API NOVNC XVP"'
+                    ) from None
+
+    @property
+    def api_url(self) -> str:
+        """The Compute API's base URL."""
+        return f"http://{LOOPBACK}:{self.api}/v2.1"
+
+
+def nova_conf(ports: Ports, connection_uri: str) -> str:
+    """The nova.conf of the demo."""
+    return f"""[DEFAULT]
+transport_url = memory://
+osapi_compute_listen = {LOOPBACK}
+osapi_compute_listen_port = {ports.api}
+
+[vnc]
+novncproxy_host = {LOOPBACK}
+novncproxy_port = {ports.novnc}
+novncproxy_base_url = http://{LOOPBACK}:{ports.novnc}/vnc_auto.html
+xvpvncproxy_host = {LOOPBACK}
+xvpvncproxy_port = {ports.xvp}
+xvpvncproxy_base_url = http://{LOOPBACK}:{ports.xvp}/console
+server_proxyclient_address = {LOOPBACK}
+
+[api]
+auth_strategy = noauth
+
+[libvirt]
+connection_uri = {connection_uri}
+"""
+
+
+def client_settings(ports: Ports) -> dict[str, str]:
+    """The environment in which OpenStack's clients ask an API without authentication.
+
+    python-novaclient's shell insists on a user, a project and an auth URL, but uses none of them.
+    """
+    return {
+        "OS_AUTH_TYPE": "none",
+        "OS_USERNAME": "x",
+        "OS_PROJECT_NAME": "x",
+        "OS_AUTH_URL": "http://unused",
+        "OS_ENDPOINT": ports.api_url,
+    }
+
+
+class Console:
+    """``twistd console``, from :meth:`start` to :meth:`stop`.
+
+    :param folder: where its nova.conf and its log are written.
+    """
+
+    def __init__(self, folder: Path, ports: Ports, connection_uri: str) -> None:
+        self.ports = ports
+        self.log = folder / "console.log"
+        self._config = folder / "nova.conf"
+        self._config.write_text(nova_conf(ports, connection_uri))
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; :meth:`wait_for` tells when it serves."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [program("twistd"), "-n", "--pidfile=", "console", "--config-file", str(self._config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,  # not the checkout: twistd looks for plugins where it stands
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+
+    def wait_for(self, server: str, timeout: float = 30.0) -> None:
+        """Return when the API lists the server and the proxy serves its page.
+
+        :param timeout: seconds.
+        :raises DemoFailed: when it ends before that, or takes too long; with the end of its log.
+        """
+        give_up = time.monotonic() + timeout
+        while not self._serves(server):
+            self.check()
+            if time.monotonic() > give_up:
+                raise DemoFailed(f"twistd console does not serve after {timeout:.0f} s\n{self.last_lines()}")
+            time.sleep(0.05)
+
+    def check(self) -> None:
+        """See that it still runs.
+
+        :raises DemoFailed: with the end of its log.
+        """
+        if self._process is not None and self._process.poll() is not None:
+            raise DemoFailed(f"twistd console ended with {self._process.returncode}\n{self.last_lines()}")
+
+    def wait(self) -> None:
+        """Wait until it ends, which it should not.
+
+        :raises DemoFailed: when it has.
+        """
+        if self._process is not None:
+            self._process.wait()
+        self.check()
+
+    def stop(self, timeout: float = 7.0) -> None:
+        """End it, in order within ``timeout`` seconds, or else at once."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def last_lines(self, count: int = 15) -> str:
+        """The end of its log."""
+        return "\n".join(f"  | {line}" for line in self.log.read_text(errors="replace").splitlines()[-count:])
+
+    def _serves(self, server: str) -> bool:
+        try:
+            with _direct.open(f"{self.ports.api_url}/servers", timeout=2) as reply:
+                names = [one["name"] for one in json.load(reply)["servers"]]
+            with _direct.open(f"http://{LOOPBACK}:{self.ports.novnc}/vnc_auto.html", timeout=2):
+                pass
+            with socket.create_connection((LOOPBACK, self.ports.xvp), timeout=2):
+                pass
+        except (OSError, ValueError):  # not yet; urllib's errors are OSErrors
+            return False
+        return server in names
+
+
+def program(name: str) -> str:
+    """The path of a program that was installed with this Python.
+
+    :raises DemoFailed: where it is missing.
+    """
+    path = Path(sys.executable).parent / name
+    if not path.exists():
+        raise DemoFailed(f"{path} is missing: pip install 'novnc-twisted[libvirt,clients]', or make demo")
+    return str(path)
+
+
+def get_vnc_console(ports: Ports, server: str, console_type: str) -> str:
+    """What ``nova get-vnc-console SERVER TYPE`` prints: python-novaclient's own table.
+
+    :raises DemoFailed: with what it said instead.
+    """
+    done = subprocess.run(
+        [program("nova"), "get-vnc-console", server, console_type],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=_environment(client_settings(ports)),
+        preexec_fn=die_with_parent,
+    )
+    if done.returncode:
+        raise DemoFailed(f"nova get-vnc-console {server} {console_type}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _environment(settings: dict[str, str]) -> dict[str, str]:
+    """Ours, without what someone's own cloud left there, and without a proxy for loopback."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
+    return own | {"NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK} | settings
