@@ -7,6 +7,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
 from twisted.logger import Logger
 
+from novnc_twisted._version import __version__
 from novnc_twisted.messaging import transport_from_url
 from novnc_twisted.service import parts
 from novnc_twisted.service.flagfile import Unusable
@@ -42,7 +43,7 @@ def assemble(command: str, conf: Any, warnings: list[str]) -> "Console":
     except ValueError as error:
         raise Unusable(f"transport_url: {error}") from None
     context = Context(reactor, conf, transport)
-    return Console(context, [build(context) for build in COMMANDS[command]], warnings)
+    return Console(command, context, [build(context) for build in COMMANDS[command]], warnings)
 
 
 class Console(Service):
@@ -50,7 +51,8 @@ class Console(Service):
 
     log = Logger()
 
-    def __init__(self, context: Context, built: list[Part], warnings: list[str]) -> None:
+    def __init__(self, command: str, context: Context, built: list[Part], warnings: list[str]) -> None:
+        self._command = command
         self._context = context
         self._parts = built
         self._warnings = warnings
@@ -66,6 +68,11 @@ class Console(Service):
             Deferred.fromCoroutine(self._start(start))
             for start in [self._context.transport.start, *(part.start for part in self._parts)]
         ]
+        DeferredList(self._starting).addCallback(
+            lambda _: self.log.info(
+                "{command} is ready (novnc_twisted {version})", command=self._command, version=__version__
+            )
+        )
 
     async def _start(self, start: Any) -> None:
         try:

@@ -9,12 +9,6 @@ from twisted.python import usage
 
 from novnc_twisted._version import __version__
 
-_HELP = """
-Options are nova.conf's: sections [DEFAULT], [vnc], [console], [consoleauth], [libvirt] and [api]; what this command
-does not know it ignores.  Without --config-file nothing is read and every option has its default.
-The sample file and the documents describe each one.
-"""
-
 
 class Options(usage.Options):
     """The command line of every command: where its configuration is."""
@@ -24,11 +18,16 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self["config-file"] = []
-        self.longdesc = _HELP
 
     def getSynopsis(self) -> str:
         """The first line of ``--help``."""
         return f"Usage: twistd [twistd's options] {self.command} [--config-file FILE ...]"
+
+    def getUsage(self, width: int | None = None) -> str:
+        """All of ``--help``: the command line, then every option of the files."""
+        from novnc_twisted.service.options import describe
+
+        return f"{super().getUsage(width)}\n{describe(width or 100)}"
 
     def opt_config_file(self, path: str) -> None:
         """A file in nova.conf's format; may be repeated, later files win."""

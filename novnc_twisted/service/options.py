@@ -4,6 +4,7 @@ The generated sample and the documents are made from it (oslo.config's generator
 """
 
 import socket
+import textwrap
 from collections.abc import Sequence
 
 from oslo_config import cfg, types
@@ -229,3 +230,19 @@ TABLE: dict[str, list[cfg.Opt]] = {
 def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
     """What oslo.config's sample generator asks for (entry point ``oslo.config.opts``)."""
     return list(TABLE.items())
+
+
+def describe(width: int) -> str:
+    """Every option with its default and what it does, for people, in lines of so many characters."""
+    lines = [
+        "Options of the files, in nova.conf's format; what a command does not know it ignores.",
+        "Without --config-file nothing is read and every option has its default.",
+    ]
+    for group, options in TABLE.items():
+        lines += ["", f"[{group}]"]
+        for option in options:
+            default = option.sample_default if option.sample_default is not None else option.default
+            shown = ",".join(default) if isinstance(default, list) else "" if default is None else str(default)
+            lines.append(f"{option.name} = {shown}".rstrip())
+            lines.append(textwrap.fill(option.help or "", width, initial_indent="    ", subsequent_indent="    "))
+    return "\n".join(lines)

@@ -1,0 +1,105 @@
+"""The six commands as people start them: what a mistake looks like, and an orderly end."""
+
+import signal
+import socket
+from pathlib import Path
+
+from twisted.internet.defer import gatherResults
+from twisted.trial.unittest import TestCase
+
+from tests.support.twistd import Twistd, free_port
+
+SIX = ("novncproxy", "xvpvncproxy", "consoleauth", "consolecompute", "consoleapi", "console")
+
+
+def alone(**more: str) -> str:
+    """A configuration in which everything listens on free loopback ports and libvirt is its own test driver."""
+    return "\n".join(
+        [
+            f"osapi_compute_listen_port = {free_port()}",
+            *(f"{name} = {value}" for name, value in more.items()),
+            "[vnc]",
+            "novncproxy_host = 127.0.0.1",
+            "xvpvncproxy_host = 127.0.0.1",
+            f"novncproxy_port = {free_port()}",
+            f"xvpvncproxy_port = {free_port()}",
+            "[libvirt]",
+            "connection_uri = test:///default",
+        ]
+    )
+
+
+class MistakeTests(TestCase):
+    timeout = 60
+
+    async def refused(self, command: str, conf: str | None, *names: str) -> str:
+        process = Twistd.start(self, command, conf)
+        code = await process.ended
+        self.assertNotEqual(code, 0)
+        self.assertEqual(process.output.count("\n"), 1, process.output)
+        for name in names:
+            self.assertIn(name, process.output)
+        return process.output
+
+    async def test_memory_is_for_console_alone(self) -> None:
+        for commands in (SIX[:3], SIX[3:5]):
+            await gatherResults([self._deferred(self.refused(name, None, "transport_url", name)) for name in commands])
+
+    def _deferred(self, coroutine):
+        from twisted.internet.defer import ensureDeferred
+
+        return ensureDeferred(coroutine)
+
+    async def test_rabbit(self) -> None:
+        line = await self.refused(
+            "consoleauth", "transport_url = rabbit://openstack:RABBIT_PASS@controller:5672/\n", "transport_url"
+        )
+        self.assertNotIn("RABBIT_PASS", line)
+
+    async def test_a_port_in_use(self) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            conf = alone() + f"\n[vnc]\nnovncproxy_port = {taken.getsockname()[1]}\n"
+            await self.refused("console", conf, "novncproxy_port", "in use")
+
+    async def test_a_web_folder_that_is_none(self) -> None:
+        await self.refused("console", alone(web="/nowhere/novnc"), "web", "/nowhere/novnc")
+
+    async def test_noauth_is_for_loopback(self) -> None:
+        await self.refused("console", alone(osapi_compute_listen="0.0.0.0"), "auth_strategy", "osapi_compute_listen")
+
+    async def test_keystone_comes_later(self) -> None:
+        await self.refused("console", alone() + "\n[api]\nauth_strategy = keystone\n", "auth_strategy", "keystone")
+
+    async def test_http_basic_without_its_file(self) -> None:
+        await self.refused("console", alone() + "\n[api]\nauth_strategy = http_basic\n", "http_basic_auth_user_file")
+
+    async def test_http_basic_with_a_bad_file(self) -> None:
+        users = Path(self.mktemp()).absolute()
+        users.write_text("demo:plaintext\n")
+        conf = alone() + f"\n[api]\nauth_strategy = http_basic\nhttp_basic_auth_user_file = {users}\n"
+        line = await self.refused("console", conf, "http_basic_auth_user_file", str(users))
+        self.assertNotIn("plaintext", line)
+
+    async def test_tls_is_not_silently_plain(self) -> None:
+        await self.refused("console", alone(cert="/etc/ssl/x.pem"), "cert")
+
+    async def test_a_base_url_that_is_none(self) -> None:
+        await self.refused("console", alone() + "\n[vnc]\nnovncproxy_base_url = controlnode\n", "novncproxy_base_url")
+
+
+class OrderlyEndTests(TestCase):
+    timeout = 60
+
+    async def ends(self, sign: int) -> None:
+        process = Twistd.start(self, "console", alone())
+        await process.ready()
+        self.assertEqual(await process.stop(sign, timeout=5), 0, process.output)
+        self.assertNotIn("Traceback", process.output)
+
+    async def test_sigterm(self) -> None:
+        await self.ends(signal.SIGTERM)
+
+    async def test_sigint(self) -> None:
+        await self.ends(signal.SIGINT)

@@ -1,0 +1,106 @@
+"""Real ``twistd`` commands as child processes: started with a configuration, awaited by their log, ended by pid."""
+
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ProcessDone
+from twisted.internet.protocol import ProcessProtocol
+from twisted.trial.unittest import TestCase
+
+TWISTD = str(Path(sys.executable).with_name("twistd"))
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A TCP port that nobody has, for now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+class Twistd(ProcessProtocol):
+    """One ``twistd -n COMMAND`` child.
+
+    :ivar output: all that it printed.
+    :ivar ended: fires with its exit code (negative: the signal).
+    """
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+        self.output = ""
+        self.ended: Deferred[int] = Deferred()
+        self.exit_code: int | None = None
+        self._awaited: list[tuple[str, Deferred[None]]] = []
+
+    @classmethod
+    def start(cls, test: TestCase, command: str, conf: str | None = None, **spawn: Any) -> "Twistd":
+        """Start a command with this text of a nova.conf; the test's end ends it."""
+        self = cls(command)
+        arguments = [TWISTD, "-n", "--pidfile=", command]
+        if conf is not None:
+            path = Path(test.mktemp()).absolute()
+            path.write_text(conf)
+            path.chmod(0o644)
+            arguments += ["--config-file", str(path)]
+        self.process = reactor.spawnProcess(  # type: ignore[attr-defined]
+            self, arguments[0], arguments, env=spawn.pop("env", None), path=spawn.pop("path", "/"), **spawn
+        )
+        test.addCleanup(self.stop)
+        return self
+
+    def seen(self, text: str, timeout: float = 30) -> Deferred[None]:
+        """Fires once the text stands in the output; fails with all of the output when the process ends before."""
+        found: Deferred[None] = Deferred()
+        if text in self.output:
+            found.callback(None)
+            return found
+        if self.exit_code is not None:
+            found.errback(AssertionError(f"{self.command} ended with {self.exit_code}:\n{self.output}"))
+            return found
+        self._awaited.append((text, found))
+        return found.addTimeout(
+            timeout,
+            reactor,
+            lambda r, t: r if not r.check(Exception) else self._late(text),  # type: ignore[arg-type]
+        )
+
+    def _late(self, text: str) -> None:
+        raise AssertionError(f"{self.command} did not print {text!r} in time:\n{self.output}")
+
+    def ready(self) -> Deferred[None]:
+        """Fires when all of the command's parts run."""
+        return self.seen(f"{self.command} is ready")
+
+    async def stop(self, sign: int = signal.SIGTERM, timeout: float = 10) -> int:
+        """End it and await its end; its exit code."""
+        if self.exit_code is None:
+            self.process.signalProcess(sign)
+            killer = reactor.callLater(timeout, self.process.signalProcess, "KILL")  # type: ignore[attr-defined]
+            code = await self.ended
+            if killer.active():
+                killer.cancel()
+            return code
+        return self.exit_code
+
+    def outReceived(self, data: bytes) -> None:
+        self.output += data.decode("utf-8", "replace")
+        waiting = [one for one in self._awaited if one[0] in self.output]
+        self._awaited = [one for one in self._awaited if one not in waiting]
+        for _, found in waiting:
+            found.callback(None)
+
+    errReceived = outReceived
+
+    def processEnded(self, reason: Any) -> None:
+        status = reason.value
+        self.exit_code = (
+            0 if reason.check(ProcessDone) else (status.exitCode if status.signal is None else -status.signal)
+        )
+        waiting, self._awaited = self._awaited, []
+        for _, found in waiting:
+            found.errback(AssertionError(f"{self.command} ended with {self.exit_code}:\n{self.output}"))
+        self.ended.callback(self.exit_code)
