@@ -1,1 +1,15 @@
-"""To come."""
+"""nova-compute: the libvirt domains of a host, and where their consoles are."""
+
+from novnc_twisted._lazy import lazy
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "ComputeAPI": "rpcapi",
+        "ComputeManager": "manager",
+        "Domain": "domain_xml",
+        "IDriver": "interfaces",
+        "LibvirtDriver": "libvirt_driver",
+        "read_domain": "domain_xml",
+    },
+)

@@ -1,1 +1,12 @@
-"""To come."""
+"""nova-consoleauth: who may open which console, and until when."""
+
+from novnc_twisted._lazy import lazy
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "ConsoleAuthAPI": "rpcapi",
+        "ConsoleAuthManager": "manager",
+        "TokenStore": "store",
+    },
+)
