@@ -1,0 +1,70 @@
+# Two commands: `make demo` and `make test`.  Both install what is missing first.  `make` alone tells the rest.
+
+PYTHON ?= python3
+VENV ?= .venv
+DEMO_PORTS ?=
+export DEMO_PORTS PYTHON VENV
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+WEB := novnc_twisted/web
+PAGE := $(WEB)/dist/vnc_auto.html
+PAGE_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/test/*' 2>/dev/null)
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-all lint docs page bench clean packages-demo packages-test
+
+help:
+	@echo 'make demo      one real VM and every service, on loopback, until Ctrl-C (DEMO_PORTS="8774 6080 6081")'
+	@echo 'make test      lint, the page'"'"'s tests, and every test on real parts, with $(PYTHON)'
+	@echo 'make test-all  the same with every Python from 3.11 to 3.13 that is here'
+	@echo 'make lint      ruff and mypy'
+	@echo 'make page      the console page alone'
+	@echo 'make docs      the documents, in docs/_build/html'
+	@echo 'make bench     the measurements'
+	@echo 'make clean     removes what was built or installed in this folder'
+
+# A recipe of one exec'd process: what make is told (SIGTERM), it is told.
+demo: $(VENV)/.installed-demo
+	@exec $(VENV)/bin/python -m demo --with-parent
+
+test: $(VENV)/.installed-test
+	@exec $(VENV)/bin/python scripts/check.py
+
+test-all: $(VENV)/.installed-test
+	@exec $(VENV)/bin/python scripts/check_all.py
+
+lint: $(VENV)/.installed-test
+	@exec $(VENV)/bin/python scripts/check.py --only lint
+
+docs: $(VENV)/.installed-test
+	@exec $(VENV)/bin/sphinx-build --quiet -W --keep-going -b html docs docs/_build/html
+
+page: $(PAGE)
+
+bench:
+	@echo 'make bench: the measurements come with an issue of their own; there are none in this checkout.' >&2; exit 2
+
+clean:
+	@rm -rf .venv .venv-* .make build dist *.egg-info docs/_build _trial_temp* .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(WEB)/dist $(WEB)/node_modules
+
+# What apt has is looked at each time (it takes a moment) and installed only where it is missing.
+packages-demo:
+	@exec scripts/install-packages demo
+
+packages-test:
+	@exec scripts/install-packages test
+
+$(PAGE): $(PAGE_SOURCES) | packages-demo
+	@exec scripts/step "building the console page" sh -c 'cd $(WEB) && npm ci --no-audit --no-fund && npm run build'
+
+$(VENV)/bin/python: | packages-demo
+	@exec scripts/step "making $(VENV)" $(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-demo: pyproject.toml setup.py $(PAGE) | $(VENV)/bin/python
+	@exec scripts/step "installing into $(VENV)" scripts/pip-install libvirt,clients $@
+
+$(VENV)/.installed-test: pyproject.toml setup.py $(PAGE) | $(VENV)/bin/python packages-test
+	@exec scripts/step "installing into $(VENV), with all that the tests need" scripts/pip-install test,docs $@ $(VENV)/.installed-demo

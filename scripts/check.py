@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""What ``make test`` runs: lint, the page's tests, and trial on everything.  Prints each one's own output.
+
+Exit code 0 only where all of it ran and passed and nothing was skipped.  The count is left in ``.make/count``.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from types import FrameType
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+WEB = ROOT / "novnc_twisted" / "web"
+
+PARTS = {
+    "libvirtd": "libvirt-daemon libvirt-daemon-driver-qemu",
+    "virsh": "libvirt-clients",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "redis-server": "redis-server",
+    "chromium": "chromium",
+    "ip": "iproute2",
+    "npm": "npm",
+}
+"""The programs that the tests run, and Debian's packages of them."""
+
+STEP_LIMIT = 45 * 60
+"""Seconds that one step may take; far more than it needs, and less than anyone would wait."""
+
+_running: list[subprocess.Popen[str]] = []
+
+
+class Report:
+    """What passed and what did not."""
+
+    def __init__(self) -> None:
+        self.passed = 0
+        self.failed = 0
+        self.complaints: list[str] = []
+
+    def complain(self, text: str, count: int = 1) -> None:
+        """Something failed: ``count`` things, in one line."""
+        self.failed += count
+        self.complaints.append(text)
+
+    def close(self) -> int:
+        """Print and keep the sum; gives the exit code."""
+        if not self.passed:
+            self.complain("no test ran")
+        for text in self.complaints:
+            print(f"NOT PASSED: {text}")
+        count = f"{self.passed} passed, {self.failed} failed"
+        (ROOT / ".make").mkdir(exist_ok=True)
+        (ROOT / ".make" / "count").write_text(count + "\n")
+        print(count, flush=True)
+        return 1 if self.failed else 0
+
+
+def run(title: str, command: list[str], folder: Path = ROOT) -> tuple[int, str]:
+    """Run a command, show what it prints while it prints it, and give its exit code and all that it printed."""
+    print(f"\n=== {title}", flush=True)
+    began = time.monotonic()
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        env=os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}:/usr/sbin:/sbin", "PYTHONUNBUFFERED": "1"},
+    )
+    _running.append(process)
+    signal.alarm(STEP_LIMIT)
+    lines = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line)
+        sys.stdout.write(line)
+        sys.stdout.flush()
+    process.wait()
+    signal.alarm(0)
+    _running.remove(process)
+    print(f"=== {title}: {time.monotonic() - began:.0f} s", flush=True)
+    return process.returncode, "".join(lines)
+
+
+def lint(report: Report) -> None:
+    """Ruff and mypy."""
+    for title, command in (
+        ("ruff check", ["ruff", "check", "."]),
+        ("ruff format", ["ruff", "format", "--check", "."]),
+        ("mypy", ["mypy"]),
+    ):
+        status, _ = run(title, [str(BIN / command[0]), *command[1:]])
+        if status:
+            report.complain(title)
+
+
+def page(report: Report) -> None:
+    """The page's own tests, under Node's test runner."""
+    status, text = run("the page's tests", ["npm", "test"], WEB)
+    numbers = {
+        name: int(number) for name, number in re.findall(r"^\W*(pass|fail|skipped|todo|cancelled) (\d+)$", text, re.M)
+    }
+    bad = sum(number for name, number in numbers.items() if name != "pass")
+    report.passed += numbers.get("pass", 0)
+    if bad:
+        report.complain(f"the page's tests: {numbers}", bad)
+    elif status or not numbers.get("pass"):
+        report.complain("the page's tests did not run")
+
+
+def parts(report: Report) -> None:
+    """See that the real parts are there; each missing one is a failure by its name."""
+    for name, package in PARTS.items():
+        if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
+            report.complain(f"{name} is missing (apt-get install {package})")
+
+
+def trial(report: Report, title: str, arguments: list[str]) -> None:
+    """Run trial, and read its summary."""
+    status, text = run(
+        title, [str(BIN / "trial"), f"--temp-directory=_trial_temp_{title.replace(' ', '_')}", *arguments]
+    )
+    ran = sum(int(number) for number in re.findall(r"^Ran (\d+) tests? in ", text, re.M))
+    counts: Counter[str] = Counter()
+    for summary in re.findall(r"^(?:PASSED|FAILED)(?: \((.*)\))?$", text, re.M):
+        counts.update({name: int(number) for name, number in re.findall(r"(\w+)=(\d+)", summary)})
+    report.passed += counts.pop("successes", 0)
+    bad = sum(counts.values())
+    if bad:
+        report.complain(f"{title}: " + ", ".join(f"{number} {name}" for name, number in counts.items()), bad)
+    elif status or not ran:
+        report.complain(f"{title} ended with {status} after {ran} tests")
+
+
+def unit_names() -> list[str]:
+    """The packages and modules below tests/, but for those that start real servers."""
+    names = [path.parent.name for path in (ROOT / "tests").glob("*/__init__.py")]
+    names += [path.stem for path in (ROOT / "tests").glob("test_*.py")]
+    helpers = {"integration", "support"}
+    return [f"tests.{name}" for name in sorted(names) if name not in helpers]
+
+
+def tests(report: Report) -> None:
+    """Trial: what needs no server two at a time, what does one by one."""
+    jobs = os.cpu_count() or 1
+    trial(report, "unit tests", [f"-j{jobs}", *unit_names()] if jobs > 1 else unit_names())
+    trial(report, "integration tests", ["tests.integration"])
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    for process in _running:
+        try:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(10)
+        except ProcessLookupError:
+            pass
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+    if number == signal.SIGALRM:
+        print(f"NOT PASSED: nothing ended within {STEP_LIMIT} s", flush=True)
+    os._exit(128 + number)
+
+
+def main() -> int:
+    """Run all, or one part."""
+    steps = {"lint": lint, "page": page, "parts": parts, "tests": tests}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", action="append", choices=list(steps), help="this part alone (may be repeated)")
+    options = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+        signal.signal(number, _end)
+    report = Report()
+    for name, step in steps.items():
+        if options.only is None or name in options.only:
+            step(report)
+    if options.only == ["lint"]:
+        return 1 if report.failed else 0
+    return report.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
