@@ -1,14 +1,13 @@
 """The caller's side of nova-compute: one compute host, or all the live ones at once."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from novnc_twisted.access.fields import is_uuid
 from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
+from novnc_twisted.messaging.fanout import gather
 from novnc_twisted.messaging.interfaces import ITransport
 
 PREFIX = "compute."
@@ -38,7 +37,7 @@ class ComputeAPI:
         A host that does not answer is left out, and named in the log.
         """
         hosts = await self.hosts()
-        answers = await _all(self._call(host, "list_instances") for host in hosts)
+        answers = await gather(self._call(host, "list_instances") for host in hosts)
         found: dict[str, dict[str, Any]] = {}
         for host, answer in zip(hosts, answers, strict=True):
             if isinstance(answer, Refusal):
@@ -61,7 +60,7 @@ class ComputeAPI:
         hosts = await self.hosts()
         if not hosts:
             raise ServiceUnavailable("no compute host is live")
-        answers = await _all(
+        answers = await gather(
             (self._call(host, "get_instance", instance_uuid=instance_uuid) for host in hosts), enough=_is_active
         )
         found = [answer for answer in answers if isinstance(answer, dict)]
@@ -98,34 +97,3 @@ class ComputeAPI:
 
 def _is_active(instance: dict[str, Any]) -> bool:
     return instance.get("state") not in (None, "shutoff", "nostate")
-
-
-async def _all(
-    calls: Iterable["Deferred[dict[str, Any]]"], enough: Any = lambda _answer: False
-) -> list[dict[str, Any] | Refusal]:
-    """The answers in the calls' order, refusals among them; once one is ``enough`` the rest is not waited for."""
-    pending = list(calls)
-    answers: list[dict[str, Any] | Refusal] = [ServiceUnavailable("not waited for")] * len(pending)
-    done: Deferred[None] = Deferred()
-    left = len(pending)
-
-    def settle(answer: dict[str, Any] | Refusal, place: int) -> None:
-        nonlocal left
-        left -= 1
-        answers[place] = answer
-        if not done.called and (left == 0 or (isinstance(answer, dict) and enough(answer))):
-            done.callback(None)
-
-    def refused(failure: Failure, place: int) -> None:
-        error = failure.value
-        settle(error if isinstance(error, Refusal) else ServiceUnavailable(f"{type(error).__name__}"), place)
-
-    for place, call in enumerate(pending):
-        call.addCallbacks(settle, refused, (place,), {}, (place,))
-    try:
-        if pending:
-            await done
-    finally:
-        for call in pending:
-            call.cancel()
-    return answers

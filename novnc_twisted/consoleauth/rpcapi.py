@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from novnc_twisted.access import ConnectInfo, hash_token
+from novnc_twisted.access.connect_info import ConnectInfo
+from novnc_twisted.access.tokens import hash_token
 from novnc_twisted.errors import InvalidToken, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
 

@@ -1,0 +1,237 @@
+"""The one owner of token policy (nova's ``consoleauth/manager.py`` of Essex, and today's ``console_auth_token``)."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from novnc_twisted.access import fields
+from novnc_twisted.access.connect_info import CONSOLE_TYPES, ConnectInfo
+from novnc_twisted.consoleauth.places import PREFIX, Places
+from novnc_twisted.consoleauth.store import LEASE, TokenRecord, TokenStore
+from novnc_twisted.errors import ConsoleForbidden, InvalidToken, ServiceUnavailable
+from novnc_twisted.messaging.interfaces import ITransport
+
+TOPIC = "consoleauth"
+BINARY = "nova-consoleauth"
+
+_PASSWORD_DEADLINE = 1.4  # after a walk of 3.5 s at most, inside the 5 s that a caller waits
+
+
+class ConsoleAuthManager:
+    """Serves the topic ``consoleauth``; any number of them may, over one store.
+
+    :param transport: calls, presence and the store.
+    :param clock: IReactorTime.
+    :param token_ttl: seconds for which a token is valid from its making.
+    :param enforce_session_timeout: sessions end when their token does, and do not come back.
+    :param one_time: a token opens one console once.
+    :param bind_address: a token is good from one client address only: of who asked for it, where the API said, else
+        of who used it first.
+    :param max_tokens_per_server: one more drops the oldest; 0: no limit.
+    :param host: the name under which it is listed.
+    :param now: Unix time in seconds: the same on every machine, unlike a reactor's clock.
+    """
+
+    def __init__(
+        self,
+        transport: ITransport,
+        clock: IReactorTime,
+        *,
+        token_ttl: float = 600,
+        enforce_session_timeout: bool = False,
+        one_time: bool = False,
+        bind_address: bool = False,
+        max_tokens_per_server: int = 64,
+        host: str = "localhost",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._transport = transport
+        self._tokens = TokenStore(transport.store)
+        self._places = Places(transport, clock)
+        self._ttl = token_ttl
+        self._enforce = enforce_session_timeout
+        self._one_time = one_time
+        self._bind = bind_address
+        self._max = max_tokens_per_server
+        self._host = host
+        self._now = now
+        self._withdraw: Callable[[], Deferred[None]] | None = None
+
+    def start(self) -> Deferred[None]:
+        """Begin to serve."""
+        return Deferred.fromCoroutine(self._start())
+
+    def stop(self) -> Deferred[None]:
+        """Serve no more; tokens stay in the store."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _start(self) -> None:
+        methods = {
+            method.__name__: method
+            for method in (
+                self.authorize_console,
+                self.check_token,
+                self.get_vnc_password,
+                self.keep_token,
+                self.show_token,
+                self.delete_tokens_for_instance,
+            )
+        }
+        self._withdraw = await self._transport.serve(TOPIC, methods, binary=BINARY, host=self._host)
+
+    async def _stop(self) -> None:
+        withdraw, self._withdraw = self._withdraw, None
+        if withdraw is not None:
+            await withdraw()
+
+    async def authorize_console(
+        self,
+        *,
+        token_hash: str,
+        console_type: str,
+        host: str,
+        port: int,
+        socket: str | None,
+        internal_access_path: str | None,
+        instance_uuid: str,
+        name: str,
+        user_id: str | None,
+        project_id: str | None,
+        compute_host: str,
+        client_address: str | None = None,
+    ) -> dict[str, Any]:
+        """Let a token open a console from now on.
+
+        :returns: ``expires_at``, Unix time in seconds.
+        :raises ConsoleForbidden: the token opens another console already.
+        :raises ServiceUnavailable: a field can't be used; the detail names it.
+        """
+        token_hash = fields.token_hash("token_hash", token_hash)
+        if console_type not in CONSOLE_TYPES:
+            raise ServiceUnavailable("console_type is not one of ours")
+        info = ConnectInfo(
+            host=fields.text("host", host, 255),
+            port=fields.port("port", port),
+            socket=fields.optional_text("socket", socket, 255),
+            internal_access_path=fields.optional_text("internal_access_path", internal_access_path),
+            instance_uuid=fields.uuid("instance_uuid", instance_uuid),
+            name=fields.text("name", name),
+            console_type=console_type,
+            user_id=fields.optional_text("user_id", user_id, 255),
+            project_id=fields.optional_text("project_id", project_id, 255),
+            compute_host=fields.text("compute_host", compute_host, 255),
+        )
+        address = fields.optional_text("client_address", client_address, 255)
+        known = await self._tokens.get(token_hash)
+        if known is not None:
+            if replace(known.connect_info, host=info.host, port=info.port, socket=info.socket) != info:
+                raise ConsoleForbidden("the token is in use for another console")
+            return {"expires_at": known.expires_at}  # the same call once more: its first answer was lost
+        record = TokenRecord(info, self._now() + self._ttl, address)
+        await self._tokens.put(token_hash, record, self._ttl)
+        if self._max:
+            hashes = await self._tokens.of_instance(info.instance_uuid)
+            await self._tokens.remove(*hashes[: max(0, len(hashes) - self._max)])
+        return {"expires_at": record.expires_at}
+
+    async def check_token(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:
+        """Where the token's console is now, as ``ConnectInfo.to_wire()``.
+
+        :raises Refusal: see ``ConsoleAuthAPI.check_token``.
+        """
+        record = await self._admit(token_hash, console_type, client_address)
+        if self._one_time and await self._tokens.claimed("used", token_hash) is not None:
+            raise InvalidToken("it was used already")
+        info = record.connect_info
+        place = await self._places.locate(info.instance_uuid, console_type, info.port, info.compute_host)
+        # Claimed last, so that a server that was not ready costs nobody the token.
+        if self._one_time and not await self._tokens.claim_once("used", token_hash, client_address, self._ttl):
+            raise InvalidToken("it was used already")
+        return replace(
+            info,
+            host=place.host,
+            port=place.port,
+            socket=place.socket,
+            name=place.name,
+            compute_host=place.compute_host,
+            expires_at=record.expires_at if self._enforce else None,
+            reconnects=not (self._one_time or self._enforce),
+        ).to_wire()
+
+    async def get_vnc_password(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:
+        """The VNC password of the token's server; asked of its compute host, and kept nowhere.
+
+        With ``one_time`` only for the address that used the token.
+        """
+        record = await self._admit(token_hash, console_type, client_address)
+        if self._one_time and await self._tokens.claimed("used", token_hash) != client_address:
+            raise InvalidToken("it was not used from here")
+        info = record.connect_info
+        place = await self._places.locate(info.instance_uuid, console_type, info.port, info.compute_host)
+        answer = await self._transport.call(
+            f"{PREFIX}{place.compute_host}",
+            "get_vnc_password",
+            deadline=_PASSWORD_DEADLINE,
+            instance_uuid=info.instance_uuid,
+        )
+        password = answer.get("password") if isinstance(answer, dict) else ""
+        if password is not None and (not isinstance(password, str) or not password):
+            raise ServiceUnavailable(f"{place.compute_host} gave no usable password")
+        return {"password": password}
+
+    async def keep_token(self, *, token_hash: str, client_address: str) -> dict[str, Any]:
+        """A session of this token lives, or was lost just now: it may come back for 60 s from the same address.
+
+        A token that was dropped stays dropped.
+        """
+        token_hash = fields.token_hash("token_hash", token_hash)
+        address = fields.text("client_address", client_address, 255)
+        if self._one_time or self._enforce or await self._tokens.get(token_hash) is None:
+            return {}
+        await self._tokens.lease(token_hash, address, self._now() + LEASE)
+        return {}
+
+    async def show_token(self, *, token_hash: str) -> dict[str, Any]:
+        """What a token opens, for administrators (nova's ``os-console-auth-tokens``); InvalidToken once it expired."""
+        record = await self._tokens.get(fields.token_hash("token_hash", token_hash))
+        if record is None or record.expires_at <= self._now():
+            raise InvalidToken("it is unknown or has expired")
+        info = record.connect_info
+        return {
+            "instance_uuid": info.instance_uuid,
+            "host": info.host,
+            "port": info.port,
+            "internal_access_path": info.internal_access_path,
+        }
+
+    async def delete_tokens_for_instance(self, *, instance_uuid: str) -> dict[str, Any]:
+        """Drop a server's tokens: it is gone from every live host.  Gives how many were ``deleted``."""
+        hashes = await self._tokens.of_instance(fields.uuid("instance_uuid", instance_uuid))
+        return {"deleted": await self._tokens.remove(*hashes)}
+
+    async def _admit(self, token_hash: str, console_type: str, client_address: str) -> TokenRecord:
+        """The record of a token that is good here and now."""
+        token_hash = fields.token_hash("token_hash", token_hash)
+        address = fields.text("client_address", client_address, 255)
+        record = await self._tokens.get(token_hash)
+        if record is None:
+            raise InvalidToken("it is unknown")
+        await self._check_time(token_hash, record, address)
+        if record.connect_info.console_type != console_type:
+            raise ConsoleForbidden(f"it is for a console of type {record.connect_info.console_type}")
+        if self._bind:
+            bound = record.client_address or await self._tokens.claim("bound", token_hash, address, self._ttl)
+            if bound != address:
+                raise ConsoleForbidden("it is bound to another client address")
+        return record
+
+    async def _check_time(self, token_hash: str, record: TokenRecord, address: str) -> None:
+        now = self._now()
+        if now < record.expires_at:
+            return
+        if self._one_time or self._enforce or await self._tokens.leased_until(token_hash, address) <= now:
+            raise InvalidToken("it has expired")

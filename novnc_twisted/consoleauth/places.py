@@ -1,0 +1,160 @@
+"""Where a server's console is now: the walk over the compute hosts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from novnc_twisted.access import fields
+from novnc_twisted.errors import (
+    ConsoleTypeUnavailable,
+    ConsoleUnreachable,
+    InstanceNotFound,
+    InstanceNotRunning,
+    Refusal,
+    ServiceUnavailable,
+)
+from novnc_twisted.messaging.fanout import gather
+from novnc_twisted.messaging.interfaces import ITransport
+
+PREFIX = "compute."
+
+# A proxy waits 5 s for the whole check: these three in a row fit into that.
+_FIRST, _OTHERS, _CLAIMS = 2.0, 1.5, 1.0
+
+_SAY_AGAIN = 60.0
+_MAX_SAID = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a console is: as ConnectInfo's fields of these names."""
+
+    compute_host: str
+    host: str
+    port: int
+    socket: str | None
+    name: str
+
+
+class Places:
+    """Asks the compute hosts where a console is.
+
+    :param clock: times how often the same conflict is logged.
+    """
+
+    def __init__(self, transport: ITransport, clock: IReactorTime) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._said: dict[str, float] = {}
+
+    async def locate(self, instance_uuid: str, console_type: str, port: int, compute_host: str | None) -> Place:
+        """Ask the host that made the token; where that is gone or does not run the server, the other live ones.
+
+        :raises InstanceNotRunning: nobody runs it, a live host knows it.
+        :raises InstanceNotFound: no live host knows it.
+        :raises ConsoleTypeUnavailable: it runs without a VNC display.
+        :raises ConsoleUnreachable: two hosts run it, or another running server claims the same address.
+        :raises ServiceUnavailable: no host is live, or one that might run it does not answer.
+        """
+        services = await self._transport.services(PREFIX)
+        live = {service.topic.removeprefix(PREFIX): service.info for service in services}
+        if not live:
+            raise ServiceUnavailable("no compute host is live")
+        asked = {"instance_uuid": instance_uuid, "console_type": console_type, "port": port}
+        first = [compute_host] if compute_host in live else []
+        others = [host for host in live if host != compute_host]
+        answers: dict[str, Any] = {}
+        for hosts, deadline in ((first, _FIRST), (others, _OTHERS)):
+            replies = await gather(
+                self._transport.call(f"{PREFIX}{host}", "validate_console_port", deadline=deadline, **asked)
+                for host in hosts
+            )
+            answers.update(zip(hosts, replies, strict=True))
+            running = [host for host, answer in answers.items() if _runs(answer)]
+            if len(running) > 1:
+                self._say(
+                    f"server {instance_uuid} runs on {' and '.join(sorted(running))}: its console is refused until one "
+                    "of them is stopped"
+                )
+                raise ConsoleUnreachable(f"{len(running)} hosts run it")
+            if running:
+                answer = answers[running[0]]
+                if isinstance(answer, Refusal):
+                    raise answer
+                place = _place(running[0], answer)
+                await self._refuse_claimed(instance_uuid, place, live)
+                return place
+        raise _nobody_runs_it(instance_uuid, answers)
+
+    async def _refuse_claimed(self, instance_uuid: str, place: Place, live: Mapping[str, Mapping[str, Any]]) -> None:
+        """Two hosts that announce one address may both have a server at the same port of it: we can't tell whose it is.
+
+        A unix socket is dialled only by the proxy of its own host, so a namesake on another one does no harm.
+        """
+        if place.socket is not None:
+            return
+        twins = [
+            host
+            for host, info in live.items()
+            if host != place.compute_host and info.get("server_proxyclient_address") == place.host
+        ]
+        replies = await gather(
+            self._transport.call(
+                f"{PREFIX}{host}", "claims", deadline=_CLAIMS, host=place.host, port=place.port, socket=None
+            )
+            for host in twins
+        )
+        for host, answer in zip(twins, replies, strict=True):
+            claiming = answer.get("instances") if isinstance(answer, dict) else None
+            rivals = [str(uuid)[:36] for uuid in claiming or () if uuid != instance_uuid]
+            if rivals:
+                self._say(
+                    f"server {instance_uuid} on {place.compute_host} and server {rivals[0]} on {host} claim one VNC "
+                    f"address, {place.host} port {place.port}: both are refused; give each host a "
+                    "server_proxyclient_address of its own"
+                )
+                raise ConsoleUnreachable("two running servers claim its address")
+
+    def _say(self, line: str) -> None:
+        now = self._clock.seconds()
+        if now - self._said.get(line, -_SAY_AGAIN) < _SAY_AGAIN:
+            return
+        if len(self._said) >= _MAX_SAID:
+            self._said.clear()
+        self._said[line] = now
+        _log.error("{line}", line=line)
+
+
+_log = Logger()
+
+
+def _runs(answer: Any) -> bool:
+    """Whether an answer of validate_console_port means that the server is active there."""
+    return isinstance(answer, dict | ConsoleTypeUnavailable | ConsoleUnreachable)
+
+
+def _nobody_runs_it(instance_uuid: str, answers: Mapping[str, Any]) -> Refusal:
+    for kind in (InstanceNotRunning, ServiceUnavailable):
+        for host, answer in answers.items():
+            if isinstance(answer, kind):
+                return kind(f"{instance_uuid}: {host}: {answer.detail}")
+    silent = [host for host, answer in answers.items() if not isinstance(answer, InstanceNotFound)]
+    if silent:
+        return ServiceUnavailable(f"{instance_uuid}: {silent[0]} gave an answer that can't be used")
+    return InstanceNotFound(f"{instance_uuid}: no live host knows it")
+
+
+def _place(compute_host: str, answer: Mapping[str, Any]) -> Place:
+    place = Place(
+        compute_host,
+        fields.text("host", answer.get("host"), 255),
+        fields.port("port", answer.get("port")),
+        fields.optional_text("socket", answer.get("socket"), 255),
+        fields.text("name", answer.get("name")),
+    )
+    if place.socket is None and place.port == 0:
+        raise ServiceUnavailable(f"{compute_host} gave neither port nor socket")
+    return place

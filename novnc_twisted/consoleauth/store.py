@@ -1,0 +1,117 @@
+"""Token records over the keyed store: tokens by their hash, each server's tokens in an index, leases beside them."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from novnc_twisted.access.connect_info import ConnectInfo
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.interfaces import IKeyedStore
+
+LEASE = 60.0
+"""Seconds for which a token admits its viewer again after the last sign of its session."""
+
+_GRACE = 300.0
+"""Seconds for which the record of a live session is kept beyond its lease, where consoleauth or the store was away."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRecord:
+    """What a token opens.
+
+    :ivar connect_info: where the console was when the token was made.
+    :ivar expires_at: Unix time in seconds; valid before it.
+    :ivar client_address: who asked for it, or None.
+    """
+
+    connect_info: ConnectInfo
+    expires_at: float
+    client_address: str | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """As JSON for the store."""
+        return {
+            "connect_info": self.connect_info.to_wire(),
+            "expires_at": self.expires_at,
+            "client_address": self.client_address,
+        }
+
+    @classmethod
+    def from_wire(cls, value: dict[str, Any]) -> Self:
+        """Read it back.
+
+        :raises ServiceUnavailable: the store holds something else under a token's key.
+        """
+        try:
+            address = value.get("client_address")
+            return cls(
+                ConnectInfo.from_wire(value["connect_info"]),
+                float(value["expires_at"]),
+                None if address is None else str(address),
+            )
+        except (KeyError, TypeError, ValueError):
+            raise ServiceUnavailable("the store holds an unreadable token record") from None
+
+
+class TokenStore:
+    """Tokens in an IKeyedStore; every method fails with ServiceUnavailable where that does not answer."""
+
+    def __init__(self, store: IKeyedStore) -> None:
+        self._store = store
+
+    async def put(self, token_hash: str, record: TokenRecord, ttl: float) -> None:
+        """Keep a record; ``ttl`` seconds, and a little longer for a session that begins at the end of them."""
+        uuid = record.connect_info.instance_uuid
+        await self._store.put(_token(token_hash), record.to_wire(), ttl + LEASE if ttl > 0 else 0, _index(uuid))
+
+    async def get(self, token_hash: str) -> TokenRecord | None:
+        """The record, which may have expired: see its ``expires_at`` and :meth:`leased_until`."""
+        value = await self._store.get(_token(token_hash))
+        return None if value is None else TokenRecord.from_wire(value)
+
+    async def remove(self, *token_hashes: str) -> int:
+        """Forget tokens; how many there were."""
+        return await self._store.remove(*map(_token, token_hashes)) if token_hashes else 0
+
+    async def of_instance(self, instance_uuid: str) -> list[str]:
+        """The hashes of a server's tokens, oldest first."""
+        keys = await self._store.indexed(_index(instance_uuid))
+        return [key.removeprefix(_token("")) for key in keys]
+
+    async def lease(self, token_hash: str, client_address: str, until: float) -> None:
+        """Let this address use the token until then (Unix time), at most LEASE from now."""
+        await self._store.put(f"lease:{token_hash}:{client_address}", {"until": until}, LEASE)
+        await self._store.extend(_token(token_hash), LEASE + _GRACE)
+
+    async def leased_until(self, token_hash: str, client_address: str) -> float:
+        """Until when this address may use the token beyond its time; 0: it may not."""
+        value = await self._store.get(f"lease:{token_hash}:{client_address}")
+        return float(value["until"]) if value is not None else 0.0
+
+    async def claim(self, purpose: str, token_hash: str, client_address: str, ttl: float) -> str:
+        """The address that was the first to claim a token for a purpose (``used``, ``bound``), by a mark of its own.
+
+        :param client_address: who claims it now; where that is the first, it is the answer.
+        """
+        key = f"{purpose}:{token_hash}"
+        # The mark lives as long as the record can: a used token must not become new again.
+        if await self._store.put_new(key, {"client_address": client_address}, ttl + LEASE + _GRACE):
+            return client_address
+        return await self.claimed(purpose, token_hash) or ""
+
+    async def claim_once(self, purpose: str, token_hash: str, client_address: str, ttl: float) -> bool:
+        """True for exactly one of many callers."""
+        key = f"{purpose}:{token_hash}"
+        return await self._store.put_new(key, {"client_address": client_address}, ttl + LEASE + _GRACE)
+
+    async def claimed(self, purpose: str, token_hash: str) -> str | None:
+        """The address that claimed it, or None."""
+        value = await self._store.get(f"{purpose}:{token_hash}")
+        return None if value is None else str(value.get("client_address"))
+
+
+def _token(token_hash: str) -> str:
+    return f"token:{token_hash}"
+
+
+def _index(instance_uuid: str) -> str:
+    return f"instance:{instance_uuid}"
