@@ -113,7 +113,7 @@ def _security_3_3(schemes: tuple[str, ...]) -> Talk[None]:
 
 
 def _none_common(schemes: Sequence[str], offered: Sequence[int]) -> ConsoleUnreachable:
-    theirs = ", ".join(security_type_name(number) for number in offered)
+    theirs = ", ".join(security_type_name(number) for number in offered[:16])  # a line of the log, not a page
     return ConsoleUnreachable(
         f"no common security type: the VNC server offers {theirs}; we may use {', '.join(schemes)}"
     )

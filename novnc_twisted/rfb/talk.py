@@ -14,7 +14,7 @@ it stops at an :class:`Ask`, the owner of the transport starts TLS and answers; 
 by then has to be refused, not read as if TLS had protected it.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -93,23 +93,28 @@ class Conversation(Generic[T]):
 
     def start(self) -> None:
         """Run up to the first thing that is waited for; a second call does nothing."""
-        if not self._started:
+        if not self._started and not self.done:
             self._started = True
-            self._run(None)
+            self._run(lambda: next(self._talk))
 
     def receive(self, data: bytes) -> None:
         """Bytes of the peer.
 
-        They are held while nobody asked for them, up to the limit; beyond it the talk fails.  After a failure they are
-        dropped; after a good end they are added to :attr:`rest`.
+        They are held while nobody asks for them, up to the limit; beyond it the talk fails.  After a failure they are
+        dropped; after a good end they are added to :attr:`rest`, up to the limit as well.
         """
         if self.error is not None:
             return
         self._received += data
         if self._need is not None and len(self._received) >= self._need.count:
-            self._run(self._take(self._need.count))
-        elif self._need is None and len(self._received) > self._limit:
-            self._flooded(f"{len(self._received)} bytes came unasked")
+            taken = self._take(self._need.count)
+            self._run(lambda: self._talk.send(taken))
+        if self._need is None and len(self._received) > self._limit:
+            flood = Flooded(f"{len(self._received)} bytes came unasked")
+            if self._started and not self.done:
+                self._run(lambda: self._talk.throw(flood))
+            else:
+                self._failed(flood)
 
     def answer(self, value: Any) -> None:
         """Answer what :attr:`asks`; does nothing where the talk ended meanwhile.
@@ -120,8 +125,7 @@ class Conversation(Generic[T]):
             return
         if self.asks is None:
             raise RuntimeError("nothing was asked")
-        self.asks = None
-        self._run(value)
+        self._run(lambda: self._talk.send(value))
 
     def to_send(self) -> bytes:
         """The bytes for the peer since the last call."""
@@ -144,11 +148,11 @@ class Conversation(Generic[T]):
         del self._received[:count]
         return data
 
-    def _run(self, value: Any) -> None:
-        """Send the value into the talk and go on until it waits or ends."""
-        self._need = None
+    def _run(self, resume: Callable[[], Step]) -> None:
+        """Resume the talk and go on until it waits or ends."""
+        self._need = self.asks = None
         try:
-            self._follow(self._talk.send(value))
+            self._follow(resume())
         except StopIteration as end:
             self.done, self.result = True, end.value
         except (Refusal, Flooded) as failure:
@@ -156,34 +160,20 @@ class Conversation(Generic[T]):
 
     def _follow(self, step: Step) -> None:
         while True:
-            value: bytes | None = None
             match step:
                 case Write(data):
                     self._written += data
+                    step = self._talk.send(None)
                 case Need(count) if count > self._limit:
                     step = self._talk.throw(Flooded(f"{count} bytes announced"))
-                    continue
-                case Need(count):
-                    if len(self._received) < count:
-                        self._need = step
-                        return
-                    value = self._take(count)
+                case Need(count) if len(self._received) >= count:
+                    step = self._talk.send(self._take(count))
+                case Need():
+                    self._need = step
+                    return
                 case Ask():
                     self.asks = step
                     return
-            step = self._talk.send(value)
-
-    def _flooded(self, detail: str) -> None:
-        if self.done or not self._started:
-            self._failed(Flooded(detail))
-            return
-        self.asks = None
-        try:
-            self._follow(self._talk.throw(Flooded(detail)))
-        except StopIteration as end:
-            self.done, self.result = True, end.value
-        except (Refusal, Flooded) as failure:
-            self._failed(failure)
 
     def _failed(self, failure: Refusal | Flooded) -> None:
         self.done, self.result = True, None

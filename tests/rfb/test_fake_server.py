@@ -1,0 +1,143 @@
+"""The synthetic server against our own login, over each kind of transport: both must agree, and stay apart."""
+
+import tempfile
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint, connectProtocol
+from twisted.internet.protocol import Protocol
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.errors import ConsoleUnreachable
+from novnc_twisted.rfb import Conversation, ServerInit, login
+from tests.support.vnc_server import FakeVNCServer, update
+
+
+class Login(Protocol):
+    """The smallest owner of a conversation."""
+
+    def __init__(self, password=None):
+        self.conversation = Conversation(login())
+        self.password = password
+        self.finished = Deferred()
+        self.lost = Deferred()
+        self.after = b""
+
+    def connectionMade(self):
+        self.conversation.start()
+
+    def dataReceived(self, data):
+        if self.conversation.done:
+            self.after += data
+            return
+        self.conversation.receive(data)
+        if self.conversation.asks is not None:
+            self.conversation.answer(self.password)
+        self.transport.write(self.conversation.to_send())
+        if self.conversation.done:
+            self.finished.callback(self.conversation)
+
+    def connectionLost(self, reason):
+        self.lost.callback(self.conversation.waiting_for)
+
+
+class FakeServerTests(TestCase):
+    async def _connect(self, server, password=None):
+        port = reactor.listenTCP(0, server, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        client = await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port), Login(password))
+        self.addCleanup(lambda: server.connections[-1].gone)
+        self.addCleanup(lambda: client.lost)
+        self.addCleanup(client.transport.abortConnection)
+        return client
+
+    async def test_tcp(self):
+        """A session, and what it records of it."""
+        server = FakeVNCServer(password="secret", name=b"vm", size=(640, 480))
+        client = await self._connect(server, "secret")
+        conversation = await client.finished
+        self.assertIsNone(conversation.error)
+        self.assertEqual(
+            (640, 480, b"vm"), (conversation.result.width, conversation.result.height, conversation.result.name)
+        )
+        connection = await server.live.get()
+        self.assertTrue(connection.shared)
+        client.transport.write(b"\3\0" + b"\0\1\0\2\0\3\0\4")
+        self.assertEqual((3, b"\3\0\0\1\0\2\0\3\0\4"), await connection.inbox.get())
+        self.assertEqual(1, server.open)
+
+    async def test_unix(self):
+        """The same over a unix socket."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = str(Path(folder.name) / "vnc.sock")
+        server = FakeVNCServer()
+        port = reactor.listenUNIX(path, server)
+        self.addCleanup(port.stopListening)
+        client = await connectProtocol(UNIXClientEndpoint(reactor, path), Login())
+        conversation = await client.finished
+        self.assertIsInstance(conversation.result, ServerInit)
+        client.transport.loseConnection()
+        await client.lost
+        await server.connections[0].gone
+
+    def test_in_memory(self):
+        """Without any transport but a string; requests are answered deterministically."""
+        server = FakeVNCServer()
+        connection = server.buildProtocol(None)
+        transport = StringTransport()
+        connection.makeConnection(transport)
+        connection.dataReceived(b"RFB 003.008\n\1\1")
+        transport.clear()
+        connection.dataReceived(b"\3\1" + b"\0\0\0\0\0\2\0\2" + b"\3\0" + b"\0\0\0\0\0\1\0\1")
+        self.assertEqual(update(0, 0, 1, 1), transport.value())
+        transport.clear()
+        connection.dataReceived(b"\4\1\0\0\0\0\0\x61")
+        self.assertEqual(update(0, 0, 2, 2, 1), transport.value())
+        self.assertEqual([3, 3, 4], [kind for kind, _ in connection.messages])
+        connection.connectionLost(None)
+        self.assertEqual(0, server.open)
+
+    async def test_close_at_each_phase(self):
+        """The server goes away at each phase: the conversation tells what it waited for."""
+        waited = {}
+        for phase in ("version", "security", "challenge", "result", "init"):
+            client = await self._connect(FakeVNCServer(password="p", close=phase), "p")
+            waited[phase] = await client.lost
+        self.assertEqual(
+            {
+                "version": "ProtocolVersion",
+                "security": "the security types",
+                "challenge": "the challenge of VNC authentication",
+                "result": "SecurityResult",
+                "init": "ServerInit",
+            },
+            waited,
+        )
+
+    async def test_garbage_at_each_phase(self):
+        """Nonsense at each phase never gives a screen."""
+        for phase in ("version", "security", "result", "init"):
+            client = await self._connect(FakeVNCServer(garbage=phase))
+            conversation = await client.finished
+            self.assertIsInstance(conversation.error, ConsoleUnreachable, phase)
+
+    async def test_wrong_password(self):
+        """The server's reason is in the detail, without its NUL."""
+        client = await self._connect(FakeVNCServer(password="right"), "wrong")
+        conversation = await client.finished
+        self.assertEqual("authentication failed: Authentication failed", conversation.error.detail)
+
+    async def test_endless_reason(self):
+        """A reason of 4 GiB ends the talk after a little of it, in both phases (nova bug 2155052)."""
+        for phase in ("security", "result"):
+            client = await self._connect(FakeVNCServer(refuse_at=phase, endless_reason=True))
+            conversation = await client.finished
+            self.assertIsInstance(conversation.error, ConsoleUnreachable)
+            self.assertIn("AAAA", conversation.error.detail)
+            self.assertLess(len(conversation.error.detail), 1100)
+            self.assertEqual(b"", conversation.rest)
+            client.transport.abortConnection()
+            await client.lost

@@ -1,0 +1,242 @@
+"""A synthetic VNC server with faults to order; independent of novnc_twisted.rfb but for the DES of VNC authentication.
+
+``FakeVNCServer`` is a Factory: listen with it on TCP or a unix socket, or connect ``buildProtocol(None)`` in memory::
+
+    server = FakeVNCServer(password="secret", size=(640, 480))
+    port = reactor.listenTCP(0, server, interface="127.0.0.1")   # or listenUNIX(path, server)
+    ...
+    connection = await server.live.get()                         # the next one that got as far as ServerInit
+    kind, message = await connection.inbox.get()                 # its next message of the client
+
+Phases, in the order of what is sent: version, security, challenge (where it wants a password), result, init, live.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredQueue
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IPullProducer
+from twisted.internet.protocol import Factory, Protocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from novnc_twisted.rfb.security.vnc import response
+
+CHALLENGE = bytes(range(16))
+PIXEL_FORMAT = struct.pack(">BBBBHHHBBB3x", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
+GARBAGE = b"\xff\xfe garbage \x00\r\n" * 64
+SHAPES = {
+    0: (20, lambda head: 0),
+    2: (4, lambda head: 4 * int.from_bytes(head[2:], "big")),
+    3: (10, lambda head: 0),
+    4: (8, lambda head: 0),
+    5: (6, lambda head: 0),
+    6: (8, lambda head: abs(int.from_bytes(head[4:], "big", signed=True))),
+    150: (10, lambda head: 0),
+    248: (9, lambda head: head[8]),
+    250: (4, lambda head: 0),
+    251: (8, lambda head: 16 * head[6]),
+    255: (4, lambda head: 8 if head[1] == 0 else 6 if head[3] == 2 else 0),
+}
+"""Client message -> bytes of its head, and from the head how many more."""
+
+
+def update(x: int, y: int, width: int, height: int, colour: int = 0, bytes_per_pixel: int = 4) -> bytes:
+    """The FramebufferUpdate with one Raw rectangle of at most 16 x 16 pixels of one colour."""
+    width, height = min(width, 16), min(height, 16)
+    pixels = bytes([colour & 0xFF]) * (width * height * bytes_per_pixel)
+    return struct.pack(">BxHHHHHi", 0, 1, x, y, width, height, 0) + pixels
+
+
+@dataclass(kw_only=True, eq=False)
+class FakeVNCServer(Factory):
+    """A VNC server; the fields are its knobs."""
+
+    version: bytes = b"RFB 003.008\n"
+    """The ProtocolVersion message, or whatever a server that speaks no RFB says first."""
+    security_types: Sequence[int] = ()
+    """What it lists, the first to a client of 3.3; without it VNC where there is a password, else None."""
+    password: str | None = None
+    name: bytes = b"fake"
+    size: tuple[int, int] = (64, 48)
+    reason: bytes | None = None
+    """Refuse with it in phase ``refuse_at`` (security or result)."""
+    refuse_at: str = "security"
+    endless_reason: bool = False
+    """A reason of 4 GiB instead, as fast as it is read."""
+    result: int | None = None
+    """The SecurityResult, whatever the password."""
+    stall: str | None = None
+    """From this phase on nothing is sent, and the connection stays."""
+    close: str | None = None
+    """The connection is closed instead of this phase."""
+    garbage: str | None = None
+    """Nonsense is sent instead of this phase."""
+    deaf: bool = False
+    """Once live nothing is read any more: for back-pressure."""
+    accepted: "DeferredQueue[FakeVNCConnection]" = field(default_factory=DeferredQueue, init=False)
+    """Connections as they come."""
+    live: "DeferredQueue[FakeVNCConnection]" = field(default_factory=DeferredQueue, init=False)
+    """Connections that were sent ServerInit."""
+    connections: "list[FakeVNCConnection]" = field(default_factory=list, init=False)
+    """All of them, the lost ones too."""
+
+    noisy = False
+
+    def __post_init__(self) -> None:
+        self.security_types = tuple(self.security_types) or ((1,) if self.password is None else (2,))
+
+    def buildProtocol(self, addr: object) -> "FakeVNCConnection":
+        connection = FakeVNCConnection(self)
+        self.connections.append(connection)
+        return connection
+
+    @property
+    def open(self) -> int:
+        """How many connections there are now."""
+        return sum(connection.open for connection in self.connections)
+
+
+class FakeVNCConnection(Protocol):
+    """One client: what it said, and when it went.
+
+    :ivar inbox: queue of (type, whole message) of the messages after ServerInit.
+    :ivar messages: the same as a list.
+    :ivar gone: fires with None when the connection is lost.
+    :ivar open: whether it lives.
+    """
+
+    def __init__(self, server: FakeVNCServer) -> None:
+        self.server = server
+        self.client_version = b""
+        self.chosen: int | None = None
+        self.shared: bool | None = None
+        self.inbox: DeferredQueue[tuple[int, bytes]] = DeferredQueue()
+        self.messages: list[tuple[int, bytes]] = []
+        self.gone: Deferred[None] = Deferred()
+        self.open = False
+        self.received = b""
+        self._waiting: tuple[int, Deferred[bytes]] | None = None
+        self._story: Deferred[None] | None = None
+
+    def connectionMade(self) -> None:
+        self.open = True
+        self.server.accepted.put(self)
+        self._story = Deferred.fromCoroutine(self._serve())
+        self._story.addErrback(lambda why: why.trap(CancelledError, ConnectionDone, ConnectionLost, ConnectionAborted))
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+        if self._waiting is not None and len(self.received) >= self._waiting[0]:
+            (count, waiting), self._waiting = self._waiting, None
+            taken, self.received = self.received[:count], self.received[count:]
+            waiting.callback(taken)
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        self.open = False
+        if self._story is not None:
+            self._story.cancel()
+        self.gone.callback(None)
+
+    def _read(self, count: int) -> Deferred[bytes]:
+        waiting: Deferred[bytes] = Deferred()
+        self._waiting = count, waiting
+        self.dataReceived(b"")
+        return waiting
+
+    async def _say(self, phase: str, data: bytes) -> None:
+        server = self.server
+        if server.stall == phase:
+            await Deferred()  # until the connection is lost, which cancels it
+        if server.close == phase:
+            self._hang_up()
+        if server.refuse_at == phase and (server.reason is not None or server.endless_reason):
+            in_four_bytes = phase == "result" or self.client_version == b"RFB 003.003\n"
+            head = int(phase == "result").to_bytes(4 if in_four_bytes else 1, "big")
+            if server.endless_reason:
+                self.transport.write(head + b"\xff\xff\xff\xff")
+                self.transport.registerProducer(_Endless(self.transport), False)
+                await Deferred()
+            self.transport.write(head + _with_length(server.reason or b""))
+            self._hang_up()
+        self.transport.write(GARBAGE if server.garbage == phase else data)
+
+    def _hang_up(self) -> NoReturn:
+        self.transport.loseConnection()
+        raise ConnectionDone
+
+    async def _serve(self) -> None:
+        server = self.server
+        await self._say("version", server.version)
+        self.client_version = await self._read(12)
+        if self.client_version == b"RFB 003.003\n":
+            self.chosen = server.security_types[0]
+            await self._say("security", self.chosen.to_bytes(4, "big"))
+        else:
+            await self._say("security", bytes([len(server.security_types), *server.security_types]))
+            self.chosen = (await self._read(1))[0]
+        good = self.chosen in server.security_types
+        if self.chosen == 2 and good:
+            await self._say("challenge", CHALLENGE)
+            good = await self._read(16) == response(server.password or "", CHALLENGE)
+        result = server.result if server.result is not None else int(not good)
+        newest = self.client_version == b"RFB 003.008\n"
+        if newest or self.chosen != 1:
+            reason = _with_length(b"Authentication failed\0") if result and newest else b""
+            await self._say("result", result.to_bytes(4, "big") + reason)
+        if result:
+            self._hang_up()
+        self.shared = await self._read(1) != b"\0"
+        await self._say("init", struct.pack(">HH16s", *server.size, PIXEL_FORMAT) + _with_length(server.name))
+        server.live.put(self)
+        if server.deaf:
+            self.transport.pauseProducing()
+        await self._live()
+
+    async def _live(self) -> None:
+        colour, bytes_per_pixel, waiting = 0, 4, None
+        while True:
+            kind, message = await self._message()
+            self.messages.append((kind, message))
+            self.inbox.put((kind, message))
+            if kind == 0:
+                bytes_per_pixel = message[4] // 8
+            elif kind == 3 and message[1]:
+                waiting = message  # incremental: answered at the next key, else a viewer and we would never rest
+            elif kind == 3:
+                await self._say("live", update(*struct.unpack(">HHHH", message[2:]), colour, bytes_per_pixel))
+            elif kind == 4 or message[:2] == b"\xff\0":
+                colour += 1
+                if waiting is not None:
+                    await self._say("live", update(*struct.unpack(">HHHH", waiting[2:]), colour, bytes_per_pixel))
+                    waiting = None
+
+    async def _message(self) -> tuple[int, bytes]:
+        head = await self._read(1)
+        if head[0] not in SHAPES:
+            self.transport.abortConnection()
+            raise ConnectionAborted
+        length, tail = SHAPES[head[0]]
+        head += await self._read(length - 1)
+        return head[0], head + await self._read(tail(head))
+
+
+def _with_length(text: bytes) -> bytes:
+    return struct.pack(">I", len(text)) + text
+
+
+@implementer(IPullProducer)
+class _Endless:
+    """Text for ever, a block each time that the peer took the last."""
+
+    def __init__(self, transport: object) -> None:
+        self.transport = transport
+
+    def resumeProducing(self) -> None:
+        self.transport.write(b"A" * 65536)
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
