@@ -1,0 +1,92 @@
+/*
+ * One connection to the console: a WebSocket and noVNC's RFB on it.
+ *
+ * noVNC hides the close frame, so the WebSocket is ours: its close event tells the code and the sentence.
+ */
+import RFB from '@novnc/novnc';
+
+/* A refusal is told twice, first as RFB failure and then as close frame; this long the second is waited for, in ms. */
+const CLOSE_FRAME = 2000;
+
+/**
+ * Events: `connect`; `name`, `clipboard`, `clipping` (with `detail`); and exactly one `end`, whose detail is
+ * `{code, reason, opened, connected}`.
+ */
+export class Connection extends EventTarget {
+    constructor(stage, url, view) {
+        super();
+        this._end = { code: 1006, reason: '', opened: false, connected: false };
+        this._ended = false;
+
+        const socket = new WebSocket(url, ['binary']);
+        const close = socket.close.bind(socket);
+        this._close = close;
+        socket.addEventListener('open', () => {
+            this._end.opened = true;
+        });
+        socket.addEventListener('close', (event) => this._finish(event.code, event.reason));
+        socket.close = () => this._closeGently(close);
+
+        this.rfb = new RFB(stage, socket, { shared: true });
+        this.rfb.background = 'transparent';
+        this.rfb.addEventListener('connect', () => {
+            this._end.connected = true;
+            this._emit('connect');
+        });
+        this.rfb.addEventListener('securityfailure', ({ detail }) => {
+            this._end.reason = utf8(detail.reason ?? '');
+        });
+        this.rfb.addEventListener('desktopname', ({ detail }) => this._emit('name', detail.name));
+        this.rfb.addEventListener('clipboard', ({ detail }) => this._emit('clipboard', detail.text));
+        this.rfb.addEventListener('clippingviewport', ({ detail }) => this._emit('clipping', detail));
+        this.show(view);
+    }
+
+    /** Apply the view: `{scale, viewOnly, clip, drag}`. */
+    show({ scale, viewOnly, clip = false, drag = false }) {
+        this.rfb.clipViewport = clip;
+        this.rfb.scaleViewport = scale;
+        this.rfb.dragViewport = drag;
+        if (this.rfb.viewOnly !== viewOnly) {
+            this.rfb.viewOnly = viewOnly;
+        }
+    }
+
+    get connected() {
+        return this._end.connected && !this._ended;
+    }
+
+    /** The person asked for the end: nobody is waited for. */
+    close() {
+        if (!this._ended) {
+            this._finish(1000, '');
+            this.rfb.disconnect();
+            this._close();
+        }
+    }
+
+    /* noVNC hangs up as soon as it has read the RFB failure: give the close frame the time to arrive. */
+    _closeGently(close) {
+        setTimeout(() => {
+            close();
+            this._finish(1006, '');
+        }, CLOSE_FRAME);
+    }
+
+    _finish(code, reason) {
+        if (this._ended) {
+            return;
+        }
+        this._ended = true;
+        this._emit('end', { ...this._end, code, reason: reason || this._end.reason });
+    }
+
+    _emit(type, detail) {
+        this.dispatchEvent(new CustomEvent(type, { detail }));
+    }
+}
+
+/* noVNC hands RFB failures on byte by byte; ours are UTF-8. */
+function utf8(bytes) {
+    return new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
+}

@@ -1,0 +1,134 @@
+/*
+ * Every word that the page says.  Texts in the page's HTML are named by `data-text` and `data-label`.
+ */
+
+export const text = {
+    console: 'Console',
+    connecting: 'Connecting…',
+    connected: 'Connected',
+    viewOnlyState: 'Connected, view only',
+    reconnecting: 'Reconnecting…',
+    waiting: 'Waiting to reconnect',
+    disconnected: 'Disconnected',
+    refused: 'Not connected',
+
+    tools: 'Console tools',
+    screen: 'Screen of the server',
+    screenHelp: 'All keys go to the server. Press and release Ctrl, Alt and Shift together to reach the tools.',
+    cad: 'Ctrl+Alt+Del',
+    cadLabel: 'Send Ctrl+Alt+Del',
+    keys: 'Send keys',
+    clipboard: 'Clipboard',
+    clipboardNew: 'Clipboard: new text from the server',
+    keyboard: 'On-screen keyboard',
+    fit: 'Scale to window',
+    fitOn: 'Scaled to window. Show at original size',
+    fitOff: 'Original size. Scale to window',
+    fullscreen: 'Full screen',
+    fullscreenLeave: 'Leave full screen',
+    more: 'View and connection',
+    hide: 'Hide the tools',
+    show: 'Show the tools',
+    close: 'Close',
+
+    keysHold: 'Hold down',
+    keysPress: 'Press',
+    keysConsoles: 'Text consoles, Ctrl+Alt with',
+    keysSysRq: 'Magic SysRq, Alt+SysRq with',
+    keysHint: 'Keys that your own system would keep for itself.',
+
+    toServer: 'Text for the server',
+    toServerHint: 'Paste or write here',
+    send: 'Put on its clipboard',
+    type: 'Type as keystrokes',
+    typeHint: 'Typing works everywhere, even at a login prompt. Each line break presses Enter.',
+    layout: 'Keyboard layout of the server',
+    stop: 'Stop',
+    fromServer: 'Clipboard of the server',
+    fromServerHint: 'Text that is copied on the server appears here',
+    copy: 'Copy',
+    copied: 'Copied.',
+    copyFailed: 'Press Ctrl+C to copy.',
+    sent: 'Sent. It arrives if the server shares its clipboard.',
+    typed: 'Typed.',
+    stopped: 'Stopped.',
+
+    picture: 'Picture',
+    pictureFit: 'Scale to window',
+    pictureOriginal: 'Original size (1:1)',
+    drag: 'Drag to move the picture',
+    viewOnly: 'View only',
+    viewOnlyHint: 'Nothing you type or click reaches the server',
+    disconnect: 'Disconnect',
+    reconnect: 'Reconnect',
+    retry: 'Try again',
+    retryNow: 'Try now',
+    cancel: 'Stop trying',
+    shortcut: 'Ctrl+Alt+Shift, pressed and released, leads from the server’s screen to the tools; Escape leads back.',
+    licences: 'Built on noVNC (MPL-2.0)',
+    noscript: 'This console needs JavaScript.',
+    gaveUp: 'Gave up trying.',
+};
+
+export const say = {
+    title: (name) => `${name} - ${text.console}`,
+    countdown: (seconds) => `Trying again in ${seconds} s`,
+    typing: (done, all) => `Typing… ${done} of ${all}`,
+    unknownCharacters: (count) =>
+        count === 1 ? 'One character is not on this layout.' : `${count} characters are not on this layout.`,
+};
+
+/* By close code: a title, and the sentence for when none came with the close frame. */
+export const refusals = {
+    1000: { title: 'Disconnected', sentence: 'The console was closed. Reconnect to go on.' },
+    1001: {
+        title: 'Service restarting',
+        sentence: 'The console service is being restarted. Reconnect in a moment.',
+    },
+    1002: { title: 'Viewer not understood', sentence: 'Your viewer broke the protocol. Reload to try again.' },
+    1003: { title: 'Viewer not understood', sentence: 'This console takes binary messages only. Reload to try again.' },
+    1009: { title: 'Message too big', sentence: 'Your viewer sent a message that is too big. Send less at once.' },
+    4401: {
+        title: 'Link not valid',
+        sentence: 'This console link is not valid or has expired. Ask for a new one, as with nova get-vnc-console.',
+    },
+    4403: {
+        title: 'Not allowed here',
+        sentence: 'This console link may not be used here. Ask for a link of your own, for this kind of viewer.',
+    },
+    4404: { title: 'No console', sentence: 'This server no longer exists, or has no VNC display.' },
+    4408: { title: 'Session over', sentence: 'This console session is over. Reconnect, or ask for a new link.' },
+    4409: {
+        title: 'Server not running',
+        sentence: 'This server is not running. Start it, then open the console again.',
+    },
+    4410: {
+        title: 'Session revoked',
+        sentence: 'This console session was revoked. Ask for a new console link if you still need it.',
+    },
+    4429: { title: 'Too many consoles', sentence: 'Too many consoles are open. Close one, then try again.' },
+    4502: {
+        title: 'Console unreachable',
+        sentence: "The console of this server can't be reached. Try again, or tell your administrator.",
+    },
+    4503: {
+        title: 'Service not available',
+        sentence: 'The console service is not available. Try again in a moment.',
+    },
+    4504: {
+        title: 'Console closed',
+        sentence: 'The server closed the console. It may have been stopped; reconnect when it runs.',
+    },
+};
+
+export const lost = {
+    refused: 'Connection refused',
+    dropped: {
+        title: 'Connection lost',
+        sentence: 'The connection to the console was lost. Check your network; the page reconnects by itself.',
+    },
+    unreachable: {
+        title: 'Service out of reach',
+        sentence: "The console service can't be reached, or refused this page. Check your network and the address.",
+    },
+};

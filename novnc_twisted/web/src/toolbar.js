@@ -1,0 +1,138 @@
+/*
+ * The bar's manners: one stop for Tab, arrows within (WAI-ARIA toolbar), panels that open below it, Escape.
+ *
+ * It listens on its own elements only: while the server's screen has the focus every key is the server's.
+ */
+import { $ } from './page.js';
+
+const PANELS = { keys: 'panel-keys', clipboard: 'panel-clipboard', more: 'panel-more' };
+
+export class Toolbar {
+    /** @param {() => void} leave  give the focus back to the server's screen */
+    constructor(leave) {
+        this._leave = leave;
+        this._bar = $('bar');
+        this._tools = $('tools');
+        this.onopen = () => {};
+        this._rove();
+        for (const [id, panel] of Object.entries(PANELS)) {
+            $(id).addEventListener('click', () => this.toggle(id));
+            $(panel).addEventListener('keydown', (event) => this._escape(event, id));
+        }
+        $('hide').addEventListener('click', () => this.collapse());
+        $('show').addEventListener('click', () => this.expand(true));
+        $('show').addEventListener('keydown', (event) => this._escape(event));
+        $('stage').addEventListener('mousedown', () => this.closePanels(), true);
+        $('stage').addEventListener('touchstart', () => this.closePanels(), { capture: true, passive: true });
+        this._modifiers = new Set();
+        window.addEventListener('keydown', (event) => this._chord(event), true);
+        window.addEventListener('keyup', (event) => this._chord(event), true);
+    }
+
+    get collapsed() {
+        return this._bar.hidden;
+    }
+
+    collapse() {
+        this.closePanels();
+        this._bar.hidden = true;
+        $('show').hidden = false;
+        this._leave();
+    }
+
+    expand(focus = false) {
+        this._bar.hidden = false;
+        $('show').hidden = true;
+        if (focus) {
+            this._shown().find((element) => element.tabIndex === 0)?.focus();
+        }
+    }
+
+    toggle(id, open = $(PANELS[id]).hidden) {
+        this.closePanels();
+        $(PANELS[id]).hidden = !open;
+        $(id).setAttribute('aria-expanded', String(open));
+        if (open) {
+            this.onopen(id);
+            $(PANELS[id]).querySelector('button:not([hidden], :disabled), textarea, input:checked')?.focus();
+        }
+    }
+
+    closePanels() {
+        for (const [id, panel] of Object.entries(PANELS)) {
+            $(panel).hidden = true;
+            $(id).setAttribute('aria-expanded', 'false');
+        }
+    }
+
+    _shown() {
+        return [...this._tools.querySelectorAll('button')].filter(
+            (element) => !element.disabled && element.getClientRects().length);
+    }
+
+    _rove() {
+        const all = [...this._tools.querySelectorAll('button')];
+        const stop = (element) => all.forEach((each) => {
+            each.tabIndex = each === element ? 0 : -1;
+        });
+        stop($('keys')); // shown at every width
+        this._tools.addEventListener('focusin', (event) => stop(event.target.closest('button')));
+        this._tools.addEventListener('keydown', (event) => {
+            const shown = this._shown();
+            const at = shown.indexOf(document.activeElement);
+            const to = {
+                ArrowRight: (at + 1) % shown.length,
+                ArrowLeft: (at - 1 + shown.length) % shown.length,
+                Home: 0,
+                End: shown.length - 1,
+            }[event.key];
+            if (to !== undefined) {
+                event.preventDefault();
+                shown[to].focus();
+            } else if (event.key === 'ArrowDown' && document.activeElement.hasAttribute('aria-expanded')) {
+                event.preventDefault();
+                this.toggle(document.activeElement.id, true);
+            } else {
+                this._escape(event);
+            }
+        });
+    }
+
+    _escape(event, id) {
+        if (event.key !== 'Escape') {
+            return;
+        }
+        event.preventDefault();
+        event.stopPropagation();
+        if (id) {
+            this.closePanels();
+            $(id).focus();
+        } else if (Object.values(PANELS).some((panel) => !$(panel).hidden)) {
+            this.closePanels();
+        } else {
+            this._leave();
+        }
+    }
+
+    /* Ctrl, Alt and Shift, with nothing else between, lead out of the screen; the server gets them all the same. */
+    _chord(event) {
+        const modifier = { Control: 'c', Alt: 'a', Meta: 'a', Shift: 's' }[event.key];
+        if (event.type === 'keydown') {
+            if (!modifier) {
+                this._spoilt = true;
+            }
+            this._modifiers.add(modifier);
+            this._armed = !this._spoilt && event.ctrlKey && event.altKey && event.shiftKey && this._modifiers.size === 3;
+        } else {
+            if (this._armed && document.activeElement?.tagName === 'CANVAS') {
+                this._armed = false;
+                setTimeout(() => this.expand(true)); // after the screen has seen the key go up
+            }
+            this._modifiers.delete(modifier);
+            if (!event.ctrlKey && !event.altKey && !event.shiftKey) {
+                this._modifiers.clear();
+                this._spoilt = false;
+            }
+        }
+    }
+}

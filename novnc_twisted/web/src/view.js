@@ -1,0 +1,84 @@
+/*
+ * How the screen is shown: scaled or 1:1, dragged, view only, full screen.
+ */
+import { $, label } from './page.js';
+import { text } from './strings.js';
+
+const touch = matchMedia('(pointer: coarse)').matches || navigator.maxTouchPoints > 0;
+
+export class View {
+    /** @param {{scale: boolean, viewOnly: boolean}} options   @param {(view: View) => void} onchange */
+    constructor({ scale, viewOnly }, onchange, toolbar) {
+        this.scale = scale;
+        this.viewOnly = viewOnly;
+        this.drag = false;
+        this._onchange = onchange;
+        this._toolbar = toolbar;
+        $('fit').addEventListener('click', () => this._set({ scale: !this.scale }));
+        $('scale').addEventListener('change', () => this._set({ scale: true }));
+        $('original').addEventListener('change', () => this._set({ scale: false }));
+        $('drag').addEventListener('change', () => this._set({ drag: $('drag').checked }));
+        $('view-only').addEventListener('change', () => this._set({ viewOnly: $('view-only').checked }));
+        for (const id of ['full', 'full-too']) {
+            $(id).hidden = !document.fullscreenEnabled;
+            $(id).addEventListener('click', () => this._toggleFullScreen());
+        }
+        document.addEventListener('fullscreenchange', () => this._fullScreenChanged());
+        this._fullScreenChanged(true);
+        this._render();
+    }
+
+    /** A finger can't use scroll bars that lie under the picture: there the picture is clipped, and dragged. */
+    get clip() {
+        return touch && !this.scale;
+    }
+
+    /** The picture is larger than the stage, or no longer so. */
+    clipping(on) {
+        $('drag-row').hidden = !on;
+        this._set({ drag: on });
+    }
+
+    _set(change) {
+        Object.assign(this, change);
+        this._render();
+        this._onchange(this);
+    }
+
+    _render() {
+        $('scale').checked = this.scale;
+        $('original').checked = !this.scale;
+        $('drag').checked = this.drag;
+        $('view-only').checked = this.viewOnly;
+        $('watching').hidden = !this.viewOnly;
+        $('still').classList.toggle('original', !this.scale);
+        $('fit').querySelector('use').setAttribute('href', this.scale ? '#i-original' : '#i-fit');
+        label($('fit'), this.scale ? text.fitOn : text.fitOff);
+    }
+
+    async _toggleFullScreen() {
+        if (document.fullscreenElement) {
+            await document.exitFullscreen();
+            return;
+        }
+        await document.documentElement.requestFullscreen({ navigationUI: 'hide' });
+        // where the browser can, Escape, Alt-Tab and the like go to the server; holding Escape leaves
+        await navigator.keyboard?.lock?.();
+    }
+
+    _fullScreenChanged(first = false) {
+        const on = Boolean(document.fullscreenElement);
+        $('full').querySelector('use').setAttribute('href', on ? '#i-leave' : '#i-full');
+        label($('full'), on ? text.fullscreenLeave : text.fullscreen);
+        $('full-too').textContent = on ? text.fullscreenLeave : text.fullscreen;
+        if (first) {
+            return;
+        }
+        if (on) {
+            this._toolbar.collapse();
+        } else {
+            navigator.keyboard?.unlock?.();
+            this._toolbar.expand();
+        }
+    }
+}

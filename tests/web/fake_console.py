@@ -1,0 +1,161 @@
+"""A small server for the page: dist/ with a strict policy, and a WebSocket that speaks RFB 3.8 as a test tells it."""
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+from autobahn.twisted.resource import WebSocketResource
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from twisted.internet.interfaces import IReactorTCP
+from twisted.web.http import Request
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+from twisted.web.static import File
+
+DIST = Path(__file__).parents[2] / "novnc_twisted" / "web" / "dist"
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+
+WIDTH, HEIGHT = 320, 200
+FORMAT = struct.pack(">BBBBHHHBBB3x", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
+
+
+class Viewer(WebSocketServerProtocol):
+    """One connection of the page."""
+
+    def onConnect(self, request):
+        console = self.factory.console
+        self.params = request.params
+        self.path = request.path
+        self.buffer = b""
+        self.step = self.version
+        console.viewers.append(self)
+        if console.reject:
+            return console.reject(request)
+        return "binary" if "binary" in request.protocols else None
+
+    def onOpen(self):
+        self.send(b"RFB 003.008\n")
+
+    def onMessage(self, payload, isBinary):
+        self.buffer += payload
+        while (used := self.step(self.buffer)) is not None:
+            self.buffer = self.buffer[used:]
+
+    def send(self, data):
+        self.sendMessage(data, isBinary=True)
+
+    # each step returns how many bytes it took, or None when it needs more
+
+    def version(self, data):
+        if len(data) < 12:
+            return None
+        refusal = self.factory.console.refusal(self.params)
+        if refusal:
+            code, sentence = refusal
+            words = sentence.encode()
+            self.send(b"\0" + struct.pack(">I", len(words)) + words)
+            self.sendClose(code, sentence)
+            self.step = lambda data: None
+        else:
+            self.send(b"\1\1")
+            self.step = self.security
+        return 12
+
+    def security(self, data):
+        if not data:
+            return None
+        self.send(struct.pack(">I", 0))
+        self.step = self.client_init
+        return 1
+
+    def client_init(self, data):
+        if not data:
+            return None
+        name = self.factory.console.name.encode()
+        self.send(struct.pack(">HH", WIDTH, HEIGHT) + FORMAT + struct.pack(">I", len(name)) + name)
+        self.step = self.message
+        return 1
+
+    def message(self, data):
+        if not data:
+            return None
+        length = {0: 20, 3: 10, 4: 8, 5: 6}.get(data[0])
+        if data[0] == 2 and len(data) >= 4:
+            length = 4 + 4 * struct.unpack_from(">H", data, 2)[0]
+        elif data[0] == 6 and len(data) >= 8:
+            length = 8 + abs(struct.unpack_from(">i", data, 4)[0])
+        if length is None or len(data) < length:
+            return None
+        self.factory.console.received(self, data[:length])
+        if data[0] == 3 and not data[1]:
+            self.paint()
+        return length
+
+    painted = 0
+
+    def paint(self):
+        if self.painted >= 2:  # a still screen answers incremental requests with silence
+            return
+        self.painted += 1
+        pixels = b"".join(
+            struct.pack("<I", (x * 255 // WIDTH) << 8 | (y % 256) << 16 | 0x60)
+            for y in range(HEIGHT)
+            for x in range(WIDTH)
+        )
+        self.send(struct.pack(">BxHHHHHi", 0, 1, 0, 0, WIDTH, HEIGHT, 0) + pixels)
+
+
+class Front(Resource):
+    """Files, with the policy on each; an upgrade goes to the WebSocket at any path."""
+
+    def __init__(self, files: Resource, upgrade: Resource) -> None:
+        super().__init__()
+        self.files = files
+        self.upgrade = upgrade
+
+    def getChildWithDefault(self, path: bytes, request: Request) -> Resource:
+        if request.getHeader("upgrade"):
+            return self.upgrade
+        request.setHeader("Content-Security-Policy", POLICY)
+        return self.files.getChildWithDefault(path, request)
+
+
+class FakeConsole:
+    """Listens on a free port of loopback; tests set what it answers and read what it was told."""
+
+    def __init__(self, reactor: IReactorTCP) -> None:
+        self.name = "myserver20"
+        self.viewers: list[Viewer] = []
+        self.messages: list[bytes] = []
+        self.refusal: Callable[[dict[str, list[str]]], tuple[int, str] | None] = lambda params: None
+        self.reject: Callable[[object], object] | None = None
+        factory = WebSocketServerFactory(protocols=["binary"], reactor=reactor)
+        factory.protocol = Viewer
+        factory.console = self
+        factory.setProtocolOptions(autoPingInterval=0, closeHandshakeTimeout=2)
+        self.site = Site(Front(File(str(DIST)), WebSocketResource(factory)))
+        self.port = reactor.listenTCP(0, self.site, interface="127.0.0.1")
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port.getHost().port}"
+
+    def url(self, query: str = "token=T", page: str = "vnc_auto.html") -> str:
+        return f"{self.origin}/{page}?{query}"
+
+    def received(self, viewer: Viewer, message: bytes) -> None:
+        self.messages.append(message)
+
+    def keys(self) -> list[tuple[int, bool]]:
+        """KeyEvents so far: keysym, down."""
+        return [(struct.unpack_from(">I", m, 4)[0], bool(m[1])) for m in self.messages if m[0] == 4]
+
+    async def stop(self) -> None:
+        await self.port.stopListening()
+        for viewer in self.viewers:
+            if viewer.transport is not None:
+                viewer.transport.abortConnection()
