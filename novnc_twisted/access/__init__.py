@@ -5,9 +5,17 @@ from novnc_twisted._lazy import lazy
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "BadHead": "request_head",
         "ConnectInfo": "connect_info",
+        "Failures": "failures",
+        "HeadBuffer": "request_head",
+        "HeadTooBig": "request_head",
+        "RequestHead": "request_head",
         "access_url": "access_url",
         "hash_token": "tokens",
+        "judge_origin": "origin",
+        "read_request": "request_head",
+        "read_status": "request_head",
         "scrub": "tokens",
         "token_of": "tokens",
     },

@@ -2,4 +2,15 @@
 
 from novnc_twisted._lazy import lazy
 
-__getattr__, __dir__ = lazy(__name__, {"IEnd": "interfaces", "IReceiver": "interfaces", "join": "join"})
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "FrameDecoder": "frames",
+        "IEnd": "interfaces",
+        "IFilter": "interfaces",
+        "IReceiver": "interfaces",
+        "StreamEnd": "ends",
+        "WebSocketEnd": "websocket_end",
+        "join": "join",
+    },
+)

@@ -1,0 +1,73 @@
+"""Failed attempts by client address: who tries tokens by the thousand is told to wait."""
+
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+WINDOW: Final = 60.0
+"""Seconds."""
+
+MAX_ADDRESSES: Final = 10_000
+"""Addresses that are remembered; beyond, the one that failed longest ago is forgotten."""
+
+
+class Failures:
+    """Counts the failures of the last minute for each address (for IPv6: each /64, which is what one customer has).
+
+    Successes are not counted.  An address over the limit is free again when its failures are a minute old: half of
+    the memory that exact times would need is saved by an estimate from two windows, as reverse proxies do it.
+    """
+
+    def __init__(self, limit: int, clock: Callable[[], float], max_addresses: int = MAX_ADDRESSES) -> None:
+        """Start with no failures.
+
+        :param limit: failures in a minute that are allowed; 0: any number.
+        :param clock: the time in seconds.
+        """
+        self._limit = limit
+        self._clock = clock
+        self._max = max_addresses
+        self._counts: OrderedDict[str, tuple[int, int, int]] = OrderedDict()  # key -> window, its count, the one before
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def count(self, address: str) -> None:
+        """One more failure of this address."""
+        if not self._limit:
+            return
+        key = network_of(address)
+        window, now, before = self._present(key)
+        self._counts[key] = (window, now + 1, before)
+        self._counts.move_to_end(key)
+        while len(self._counts) > self._max:
+            self._counts.popitem(last=False)
+
+    def too_many(self, address: str) -> bool:
+        """Whether this address has failed too often and must wait."""
+        if not self._limit:
+            return False
+        _, now, before = self._present(network_of(address))
+        passed = self._clock() % WINDOW / WINDOW
+        return now + before * (1 - passed) >= self._limit
+
+    def _present(self, key: str) -> tuple[int, int, int]:
+        window = int(self._clock() // WINDOW)
+        seen, now, before = self._counts.get(key, (window, 0, 0))
+        if seen == window:
+            return window, now, before
+        return window, 0, now if seen == window - 1 else 0
+
+
+def network_of(address: str) -> str:
+    """What failures are counted by: an IPv4 address (also one mapped into IPv6), an IPv6 /64, else the text itself."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address[:64]
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip)
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return str(ipaddress.ip_network((ip, 64), strict=False))

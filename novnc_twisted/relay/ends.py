@@ -1,0 +1,249 @@
+"""The end of a session on a plain stream: TCP, unix socket or TLS, on Twisted's transports."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ISSLTransport, ITCPTransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from novnc_twisted.errors import ClientLeft, MessageTooBig, Refusal
+from novnc_twisted.relay.interfaces import IEnd, IReceiver
+
+CLOSE_GRACE = 2.0
+"""Seconds that a peer has to read what was written, once we hang up; then the connection is aborted."""
+
+HOLD_LIMIT = 65536
+"""Bytes that an end holds while it has no receiver."""
+
+
+@implementer(IEnd, IPushProducer)
+class StreamEnd:
+    """A stream of bytes, to and from a transport.
+
+    It is the transport's producer (so that a full buffer is told to whoever feeds it); its owner, the protocol of that
+    transport, hands it ``dataReceived`` and ``connectionLost``.
+
+    RFB knows no half-closed stream: a peer that ends its direction has left.  What it sent before is still delivered.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        transport: Any,
+        peer: str = "",
+        *,
+        lost: type[Refusal] = ClientLeft,
+        linger: bool = False,
+        stall: float = 0,
+    ) -> None:
+        """Take a connected transport over.
+
+        :param peer: the peer's address as text.
+        :param lost: what its leaving means.
+        :param linger: when hanging up, end our direction and let the peer close: whatever it is still sending would
+            otherwise make the kernel throw away what we wrote last (a reset overtakes the refusal).
+        :param stall: seconds for which the peer may leave our buffer full before it counts as lost; 0: for ever.
+        """
+        self.peer = peer
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.heard_at = clock.seconds()
+        self._clock = clock
+        self._transport = transport
+        self._lost = lost
+        self._linger = linger
+        self._stall = stall
+        self._receiver: IReceiver | None = None
+        self._held = bytearray()
+        self._over: Refusal | None = None  # why nothing more comes
+        self._full = False  # the transport's buffer
+        self._paused = False  # our reading
+        self._closing = False
+        self._gone = False
+        self._abort: IDelayedCall | None = None
+        self._stalled: IDelayedCall | None = None
+        self._waiting: list[Deferred[None]] = []
+        transport.registerProducer(self, True)
+
+    # IEnd
+
+    def attach(self, receiver: IReceiver) -> None:
+        """See :class:`IEnd`."""
+        self._receiver = receiver
+        if self._full:
+            receiver.pause_writing()
+        if self._held:
+            data, self._held = bytes(self._held), bytearray()
+            receiver.data_received(data)
+        if self._over is not None and self._receiver is receiver and not self._closing:
+            receiver.end_lost(self._over)
+
+    def give_back(self, data: bytes) -> None:
+        """See :class:`IEnd`."""
+        self._receiver = None
+        self._held[:0] = data
+
+    def write(self, data: bytes) -> None:
+        """See :class:`IEnd`."""
+        if self._closing or self._gone:
+            return
+        self.bytes_out += len(data)
+        self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        """See :class:`IEnd`."""
+        if not (self._paused or self._closing or self._gone):
+            self._paused = True
+            self._transport.pauseProducing()
+
+    def resume_reading(self) -> None:
+        """See :class:`IEnd`."""
+        if self._paused and not self._gone:
+            self._paused = False
+            self._transport.resumeProducing()
+
+    def close(self, cause: Refusal) -> None:
+        """See :class:`IEnd`."""
+        if self._closing or self._gone:
+            return
+        self._say_goodbye(cause)
+        self._closing = True
+        self._receiver = None
+        self._held.clear()
+        self._drop_stall()
+        # A producer left registered would keep the transport open for ever (Twisted waits for its end).
+        self._transport.unregisterProducer()
+        self.resume_reading()
+        self._abort = self._clock.callLater(CLOSE_GRACE, self._transport.abortConnection)
+        self._hang_up()
+
+    def closed(self) -> Deferred[None]:
+        """See :class:`IEnd`."""
+        waiting: Deferred[None] = Deferred(self._waiting_cancelled)
+        if self._gone:
+            waiting.callback(None)
+        else:
+            self._waiting.append(waiting)
+        return waiting
+
+    # What the protocol of the transport hands over
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes came."""
+        self._deliver(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone."""
+        if self._gone:
+            return
+        self._gone = True
+        self._drop_stall()
+        if self._abort is not None and self._abort.active():
+            self._abort.cancel()
+        if not self._closing:
+            self._end(self._lost(_how(reason)))
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.callback(None)
+
+    # IPushProducer: the transport tells us about its buffer
+
+    def pauseProducing(self) -> None:
+        """The transport's buffer is full."""
+        self._full = True
+        if self._stall and self._stalled is None:
+            self._stalled = self._clock.callLater(self._stall, self._has_stalled)
+        if self._receiver is not None:
+            self._receiver.pause_writing()
+
+    def resumeProducing(self) -> None:
+        """The transport's buffer is empty again."""
+        self._full = False
+        self._drop_stall()
+        if self._receiver is not None:
+            self._receiver.resume_writing()
+
+    def stopProducing(self) -> None:
+        """The transport is gone; connectionLost follows."""
+
+    # What the kinds of ends do in their own manner
+
+    def _say_goodbye(self, cause: Refusal) -> None:
+        """Write the last bytes, if this kind of end has any."""
+
+    def _hang_up(self) -> None:
+        """Close, once what is written has gone out."""
+        transport = self._transport
+        if self._linger and ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
+            transport.loseWriteConnection()
+        else:
+            transport.loseConnection()
+
+    def _deliver(self, data: bytes) -> None:
+        """Hand bytes of the stream on, or hold them."""
+        if self._closing or self._over is not None:
+            return
+        self.bytes_in += len(data)
+        self.heard_at = self._clock.seconds()
+        if self._receiver is not None:
+            self._receiver.data_received(data)
+        elif len(self._held) + len(data) > HOLD_LIMIT:
+            self._end(MessageTooBig("bytes before anybody asked for them"))
+        else:
+            self._held += data
+
+    def _end(self, cause: Refusal) -> None:
+        """Nothing more comes from this end: tell the receiver, once."""
+        if self._over is None:
+            self._over = cause
+            if self._receiver is not None:
+                self._receiver.end_lost(cause)
+
+    def _has_stalled(self) -> None:
+        self._stalled = None
+        self._end(self._lost(f"took nothing for {self._stall:g} s"))
+
+    def _drop_stall(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def _waiting_cancelled(self, waiting: Deferred[None]) -> None:
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+
+
+class EndProtocol(Protocol):
+    """The protocol of a connection that is nothing but an end: what a dial gives."""
+
+    end: StreamEnd
+
+    def __init__(self, clock: IReactorTime, peer: str, **how: Any) -> None:
+        self._clock, self._peer, self._how = clock, peer, how
+
+    def connectionMade(self) -> None:
+        """Make the end."""
+        tune(self.transport)
+        self.end = StreamEnd(self._clock, self.transport, self._peer, **self._how)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Hand on."""
+        self.end.dataReceived(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Hand on."""
+        self.end.connectionLost(reason)
+
+
+def tune(transport: Any) -> None:
+    """No delay for keystrokes, and keep-alive probes so that a peer that vanished is noticed; TCP only."""
+    if ITCPTransport.providedBy(transport):
+        transport.setTcpNoDelay(True)
+        transport.setTcpKeepAlive(True)
+
+
+def _how(reason: Failure) -> str:
+    """Why a connection was lost, for the log: never more than the kind of the error says."""
+    return "" if reason.type is connectionDone.type else str(reason.type.__name__ if reason.type else reason.value)

@@ -1,0 +1,191 @@
+"""WebSocket frames (RFC 6455, section 5): pure, incremental, for the server's side of a binary stream.
+
+RFB is a stream: where a message begins means nothing to it.  So payload is handed on as it comes, unmasked, and no
+frame is ever gathered; what is kept between two calls is an unfinished header or control frame, at most 139 bytes.
+"""
+
+from typing import Final
+
+from novnc_twisted.errors import MessageTooBig, ProtocolViolation, Refusal, TextRefused
+
+MESSAGE_LIMIT: Final = 1 << 20
+"""Bytes of the longest message that is taken: 1 MiB, as QEMU's own limit of clipboard text."""
+
+CONTINUATION: Final = 0x0
+TEXT: Final = 0x1
+BINARY: Final = 0x2
+CLOSE: Final = 0x8
+PING: Final = 0x9
+PONG: Final = 0xA
+
+NO_CODE: Final = 1005
+"""What stands for a close frame without a code (RFC 6455, section 7.1.5)."""
+
+_FIN = 0x80
+_SMALL_HEADERS = tuple(bytes((_FIN | BINARY, length)) for length in range(126))
+
+
+def binary_header(length: int) -> bytes:
+    """The header of a whole, unmasked binary message of so many bytes."""
+    if length < 126:
+        return _SMALL_HEADERS[length]
+    if length < 65536:
+        return b"\x82\x7e" + length.to_bytes(2, "big")
+    return b"\x82\x7f" + length.to_bytes(8, "big")
+
+
+def control_frame(opcode: int, payload: bytes = b"") -> bytes:
+    """A ping, pong or close frame, unmasked.
+
+    :raises ValueError: where the payload is longer than 125 bytes (section 5.5).
+    """
+    if len(payload) > 125:
+        raise ValueError("a control frame has room for 125 bytes")
+    return bytes((_FIN | opcode, len(payload))) + payload
+
+
+def close_frame(code: int, reason: str = "") -> bytes:
+    """A close frame; the reason is cut at 123 bytes, between characters."""
+    text = reason.encode()[:123].decode("utf-8", "ignore").encode()
+    return control_frame(CLOSE, code.to_bytes(2, "big") + text)
+
+
+def unmask(data: bytes, mask: bytes) -> bytes:
+    """XOR with the mask of four bytes, repeated: in one step of big integers, the fastest that pure Python has."""
+    length = len(data)
+    key = (mask * (length // 4 + 1))[:length]
+    return (int.from_bytes(data, "little") ^ int.from_bytes(key, "little")).to_bytes(length, "little")
+
+
+def good_close_code(code: int) -> bool:
+    """Whether a peer may send this code (section 7.4)."""
+    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+
+
+class FrameDecoder:
+    """Takes what a client sends, gives the payload of its binary messages.
+
+    After a close frame, or after the client broke the protocol, everything else is ignored.
+
+    :ivar pings: payloads of the pings that came and are not yet answered: take them and clear the list.
+    :ivar close_code: the code of the close frame that came (``NO_CODE`` where it had none), else None.
+    :ivar failure: how the client broke the protocol: ProtocolViolation (1002), TextRefused (1003) or
+        MessageTooBig (1009); else None.
+    """
+
+    __slots__ = ("_continues", "_left", "_limit", "_mask", "_rest", "_size", "close_code", "failure", "pings")
+
+    def __init__(self, limit: int = MESSAGE_LIMIT) -> None:
+        self.pings: list[bytes] = []
+        self.close_code: int | None = None
+        self.failure: Refusal | None = None
+        self._limit = limit
+        self._rest = b""  # an unfinished header or control frame
+        self._left = 0  # payload bytes of the present data frame that are still to come
+        self._mask = b""  # its mask, turned to the next byte
+        self._continues = False  # whether a message is unfinished
+        self._size = 0  # bytes of this message so far
+
+    @property
+    def closed(self) -> bool:
+        """Whether a close frame came."""
+        return self.close_code is not None
+
+    def receive(self, data: bytes) -> bytes:
+        """The payload in these bytes, of however many frames; look at ``pings``, ``close_code``, ``failure`` then."""
+        if self.failure is not None or self.closed:
+            return b""
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        payload: list[bytes] = []
+        at, end = 0, len(data)
+        try:
+            while at < end:
+                if self._left:
+                    part = data[at : at + self._left]
+                    payload.append(unmask(part, self._mask))
+                    at += len(part)
+                    self._left -= len(part)
+                    turn = len(part) & 3
+                    self._mask = self._mask[turn:] + self._mask[:turn]
+                    continue
+                used = self._frame(data, at, end)
+                if not used:
+                    self._rest = data[at:]
+                    break
+                at = end if self.closed else at + used
+        except Refusal as failure:
+            self.failure = failure
+        return payload[0] if len(payload) == 1 else b"".join(payload)
+
+    def _frame(self, data: bytes, at: int, end: int) -> int:
+        """Read a header, and a control frame whole: bytes used, or 0 where more must come."""
+        if end - at < 2:
+            return 0
+        first, second = data[at], data[at + 1]
+        opcode, length = first & 0x0F, second & 0x7F
+        if first & 0x70:
+            raise ProtocolViolation("a frame with reserved bits set")
+        if not second & 0x80:
+            raise ProtocolViolation("a frame that is not masked")
+        if opcode & 0x8:
+            return self._control(data, at, end, opcode, length, bool(first & _FIN))
+        if opcode > BINARY:
+            raise ProtocolViolation(f"a frame with the reserved opcode {opcode}")
+        if (opcode == CONTINUATION) is not self._continues:
+            raise ProtocolViolation("a continuation of nothing" if opcode == CONTINUATION else "a message in a message")
+        if opcode == TEXT:
+            raise TextRefused("a text message")
+        used = 6
+        if length > 125:
+            wide = 2 if length == 126 else 8
+            used += wide
+            if end - at < used:
+                return 0
+            length = int.from_bytes(data[at + 2 : at + 2 + wide], "big")
+            if length < 126 or (wide == 8 and length < 65536):
+                raise ProtocolViolation("a frame whose length is not in its shortest form")
+            if length >> 63:
+                raise ProtocolViolation("a frame length with the highest bit set")
+        elif end - at < used:
+            return 0
+        if self._size + length > self._limit:
+            raise MessageTooBig(f"a message of more than {self._limit} bytes")
+        self._mask = data[at + used - 4 : at + used]
+        self._left = length
+        self._continues = not first & _FIN
+        self._size = self._size + length if self._continues else 0
+        return used
+
+    def _control(self, data: bytes, at: int, end: int, opcode: int, length: int, final: bool) -> int:
+        """Read a control frame (section 5.5): bytes used, or 0 where more must come."""
+        if opcode > PONG:
+            raise ProtocolViolation(f"a frame with the reserved opcode {opcode}")
+        if not final:
+            raise ProtocolViolation("a control frame in pieces")
+        if length > 125:
+            raise ProtocolViolation("a control frame of more than 125 bytes")
+        used = 6 + length
+        if end - at < used:
+            return 0
+        if opcode == PONG:
+            return used
+        payload = unmask(data[at + 6 : at + used], data[at + 2 : at + 6])
+        if opcode == PING:
+            self.pings.append(payload)
+        else:
+            self.close_code = _close_code(payload)
+        return used
+
+
+def _close_code(payload: bytes) -> int:
+    if not payload:
+        return NO_CODE
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or not good_close_code(code):
+        raise ProtocolViolation("a close frame without a proper code")
+    try:
+        payload[2:].decode()
+    except UnicodeDecodeError:
+        raise ProtocolViolation("a close frame whose reason is not UTF-8") from None
+    return code

@@ -1,0 +1,109 @@
+"""The end of a session on a WebSocket whose upgrade is done."""
+
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+
+from novnc_twisted.errors import ClientLeft, Refusal
+from novnc_twisted.relay.ends import StreamEnd
+from novnc_twisted.relay.frames import NO_CODE, PING, PONG, FrameDecoder, binary_header, close_frame, control_frame
+
+PING_EVERY = 30.0
+"""Seconds between pings: under the 60 s after which nginx and load balancers cut a silent connection."""
+
+MISSED_PINGS = 2
+"""Pings in a row without any sign of life, after which the viewer counts as gone."""
+
+
+class WebSocketEnd(StreamEnd):
+    """Binary messages in, binary messages out; pings are answered and sent, a close frame carries the cause."""
+
+    def __init__(self, clock: IReactorTime, transport: Any, peer: str = "") -> None:
+        super().__init__(clock, transport, peer, linger=True)
+        self._frames = FrameDecoder()
+        self._alive = True
+        self._missed = 0
+        self._pong: bytes | None = None  # the answer that waits for room
+        self._ping: IDelayedCall | None = clock.callLater(PING_EVERY, self._tick)
+
+    def write(self, data: bytes) -> None:
+        """Send a message."""
+        if self._closing or self._gone or not data:
+            return
+        self.bytes_out += len(data)
+        self._transport.writeSequence((binary_header(len(data)), data))
+
+    def dataReceived(self, data: bytes) -> None:
+        """Read frames, also while we wait for the answer to our close frame."""
+        frames = self._frames
+        self._alive = True
+        payload = frames.receive(data)
+        if payload:
+            self._deliver(payload)
+        if frames.pings:
+            self._answer()
+        if frames.failure is not None:
+            self._end(frames.failure)
+            if self._closing:
+                self._transport.loseConnection()
+        elif frames.close_code is not None:
+            said = "no code" if frames.close_code == NO_CODE else str(frames.close_code)
+            self._end(ClientLeft(f"closed with {said}"))
+            if self._closing:
+                self._transport.loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone."""
+        self._stop_pings()
+        super().connectionLost(reason)
+
+    def resumeProducing(self) -> None:
+        """There is room again: the answer that waited for it goes first."""
+        if self._pong is not None and not self._closing:
+            self._transport.write(control_frame(PONG, self._pong))
+            self._pong = None
+        super().resumeProducing()
+
+    def _say_goodbye(self, cause: Refusal) -> None:
+        self._stop_pings()
+        code, reason = cause.close_code, cause.sentence
+        theirs = self._frames.close_code
+        if theirs is not None:  # they closed first: their code goes back (RFC 6455, section 5.5.1)
+            code, reason = (1000 if theirs == NO_CODE else theirs), ""
+        self._transport.write(close_frame(code, reason))
+
+    def _hang_up(self) -> None:
+        # Closing at once could overtake the close frame: whatever the browser is still sending resets the connection,
+        # and its user reads "1006".  So its own close frame is awaited, for as long as the abort's timer allows.
+        if self._frames.close_code is not None:
+            self._transport.loseConnection()
+        elif self._frames.failure is not None:  # nothing it sends can be read any more
+            super()._hang_up()
+
+    def _answer(self) -> None:
+        """Answer pings; while our buffer is full only the newest is kept (section 5.5.3), so that memory is bounded."""
+        pings, self._frames.pings = self._frames.pings, []
+        if self._closing:
+            return
+        if self._full:
+            self._pong = pings[-1]
+        else:
+            self._transport.write(b"".join(control_frame(PONG, payload) for payload in pings))
+
+    def _tick(self) -> None:
+        self._missed = 0 if self._alive or self._paused else self._missed + 1
+        if self._missed >= MISSED_PINGS:
+            self._ping = None
+            self._end(ClientLeft("answered no ping"))
+            return
+        self._alive = False
+        if not self._full:
+            self._transport.write(control_frame(PING))
+        self._ping = self._clock.callLater(PING_EVERY, self._tick)
+
+    def _stop_pings(self) -> None:
+        if self._ping is not None and self._ping.active():
+            self._ping.cancel()
+        self._ping = None

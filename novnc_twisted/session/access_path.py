@@ -1,0 +1,31 @@
+"""``internal_access_path``: a CONNECT to the VNC server's own gate before RFB begins (nova's Xen consoles)."""
+
+import re
+
+from novnc_twisted.access.request_head import BadHead, HeadBuffer, read_status
+from novnc_twisted.errors import ConsoleUnreachable
+from novnc_twisted.session.line import Line
+
+_PATH = re.compile(r"[!-~]{1,1024}")
+
+
+async def pass_gate(line: Line, path: str) -> None:
+    """Ask for the console behind this path; bytes that come with the answer stay on the line.
+
+    nova's old xvp proxy looked for "200" anywhere in the reply, and inverted: here only a real 200 counts.
+
+    :raises ConsoleUnreachable: for any other answer.
+    """
+    if _PATH.fullmatch(path) is None:
+        raise ConsoleUnreachable("internal_access_path holds characters that no request may have")
+    line.end.write(f"CONNECT {path} HTTP/1.1\r\n\r\n".encode())
+    buffer = HeadBuffer()
+    try:
+        while (head := buffer.receive(await line.some())) is None:
+            pass
+        status = read_status(head)
+    except BadHead as error:
+        raise ConsoleUnreachable(f"the answer to CONNECT is no HTTP: {error}") from None
+    if status != 200:
+        raise ConsoleUnreachable(f"CONNECT to internal_access_path was answered {status}")
+    line.put_back(buffer.rest)

@@ -1,0 +1,73 @@
+"""Keeps the token of a live session good, so that its viewer can come back after the network was lost."""
+
+from collections.abc import Awaitable, Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.session.patience import Patience
+
+KeepToken = Callable[[str, str], Awaitable[None]]
+"""``async (token, client_address)``."""
+
+
+class Keeper:
+    """Tells the token's owner that the session lives: at its start, regularly, and once when it was lost.
+
+    That it can't be told is logged once for a session and never ends it.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        keep_token: KeepToken,
+        token: str,
+        address: str,
+        *,
+        every: float,
+        deadline: float,
+    ) -> None:
+        """Begin: the first call is made at once."""
+        self._clock, self._keep_token, self._token, self._address = clock, keep_token, token, address
+        self._every, self._deadline = every, deadline
+        self._timer: IDelayedCall | None = None
+        self._patience = Patience(clock)
+        self._failed = False
+        self._stopped = False
+        self._tick()
+
+    def stop(self) -> None:
+        """No more calls; a pending one is cancelled."""
+        self._stopped = True
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._patience.end(ServiceUnavailable("the session ended"))
+
+    async def last(self, deadline: float) -> None:
+        """Stop, and tell once more that the session lived until now."""
+        self.stop()
+        self._patience = Patience(self._clock)
+        await self._tell(deadline)
+
+    def _tick(self) -> None:
+        self._timer = None
+        Deferred.fromCoroutine(self._tell_and_go_on())
+
+    async def _tell_and_go_on(self) -> None:
+        await self._tell(self._deadline)
+        if not self._stopped:
+            self._timer = self._clock.callLater(self._every, self._tick)
+
+    async def _tell(self, deadline: float) -> None:
+        late = ServiceUnavailable(f"no answer in {deadline:g} s")
+        stopped = self._stopped
+        try:
+            await self._patience.wait(self._keep_token(self._token, self._address), deadline, late)
+        except Exception as error:
+            if not self._failed and self._stopped == stopped:
+                self._failed = True
+                self.log.warn("a live session's token could not be kept: {error}", error=str(error)[:200])

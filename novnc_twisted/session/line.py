@@ -1,0 +1,106 @@
+"""An end of a session while it is being set up: talks are held over it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from novnc_twisted.errors import MessageTooBig, Refusal
+from novnc_twisted.relay.interfaces import IEnd, IReceiver
+from novnc_twisted.rfb.talk import Conversation, Talk
+
+T = TypeVar("T")
+
+HOLD_LIMIT = 65536
+"""Bytes that a peer may send ahead of its turn."""
+
+
+@implementer(IReceiver)
+class Line:
+    """Holds what comes until a talk asks for it.
+
+    The transport is never paused meanwhile: a paused one does not notice that its peer leaves.  So what is held is
+    capped instead.
+    """
+
+    def __init__(self, end: IEnd, lost: Callable[[Refusal], None]) -> None:
+        """Listen to an end.
+
+        :param lost: called with the cause when the end is lost, or sends too much ahead of its turn.
+        """
+        self.end = end
+        self.gone = False
+        self._lost = lost
+        self._held = bytearray()
+        self._more: Deferred[bytes] | None = None
+        end.attach(self)
+
+    async def hold(self, talk: Talk[T], answer: Callable[[str], Awaitable[Any]] | None = None) -> T:
+        """Hold a talk to its end.
+
+        :param answer: gives what the talk asks for.
+        :raises Refusal: the talk's.
+        """
+        conversation = Conversation(talk)
+        conversation.start()
+        while True:
+            data = conversation.to_send()
+            if data:
+                self.end.write(data)
+            if conversation.done:
+                break
+            if conversation.asks is not None and answer is not None:
+                conversation.answer(await answer(conversation.asks.what))
+            else:
+                conversation.receive(await self.some())
+        self.put_back(conversation.rest)
+        if conversation.error is not None:
+            raise conversation.error
+        return conversation.result  # type: ignore[return-value]  # a T, as there was no error
+
+    def some(self) -> Deferred[bytes]:
+        """Bytes, at least one: those held, else the next that come."""
+        more: Deferred[bytes] = Deferred(self._forget)
+        if self._held:
+            data, self._held = bytes(self._held), bytearray()
+            more.callback(data)
+        else:
+            self._more = more
+        return more
+
+    def put_back(self, data: bytes) -> None:
+        """What was taken and not needed: it comes first, next time."""
+        self._held[:0] = data
+
+    def release(self) -> None:
+        """Give the end back, with what is held for whoever comes next."""
+        data, self._held = bytes(self._held), bytearray()
+        self.end.give_back(data)
+
+    # IReceiver
+
+    def data_received(self, data: bytes) -> None:
+        """For the talk that waits, else held."""
+        if self._more is not None:
+            more, self._more = self._more, None
+            more.callback(data)
+        elif len(self._held) + len(data) > HOLD_LIMIT:
+            self.end_lost(MessageTooBig(f"more than {HOLD_LIMIT} bytes ahead of its turn"))
+        else:
+            self._held += data
+
+    def end_lost(self, cause: Refusal) -> None:
+        """Tell the session, once."""
+        if not self.gone:
+            self.gone = True
+            self._lost(cause)
+
+    def pause_writing(self) -> None:
+        """Nothing feeds the end but talks, and what they write is small."""
+
+    def resume_writing(self) -> None:
+        """See pause_writing."""
+
+    def _forget(self, _: Deferred[bytes]) -> None:
+        self._more = None

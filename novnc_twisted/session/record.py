@@ -1,0 +1,62 @@
+"""The record that a session leaves: one structured event, the same fields for every ending."""
+
+from typing import Final
+
+from twisted.logger import Logger, LogLevel
+
+from novnc_twisted.access.connect_info import ConnectInfo
+from novnc_twisted.access.tokens import scrub
+from novnc_twisted.errors import ConsoleUnreachable, Refusal, ServiceUnavailable
+
+_OUR_SIDE: Final = (ConsoleUnreachable, ServiceUnavailable)
+_LONGEST: Final = 300
+
+log = Logger(namespace="novnc_twisted.session")
+
+
+def record(
+    *,
+    cause: Refusal,
+    phase: str,
+    seconds: float,
+    console_type: str,
+    peer: str,
+    address: str,
+    info: ConnectInfo | None,
+    bytes_in: int,
+    bytes_out: int,
+) -> None:
+    """Log the end of a session: a warning where our side failed, else information; never a traceback.
+
+    :param phase: how far it came: token, dial, access path, login, offer, live.
+    :param seconds: since it was accepted.
+    :param peer: the connection's other side; ``address`` is the client that the token's owner was told.
+    :param bytes_in: of RFB from the viewer; ``bytes_out``: to it.
+    """
+    log.emit(
+        LogLevel.warn if isinstance(cause, _OUR_SIDE) else LogLevel.info,
+        "{console_type} console of {instance_name} ({instance_uuid}) for {address} ended in phase {phase} after "
+        "{seconds:.1f} s: {cause}{detail_text}; {bytes_in} bytes in, {bytes_out} out",
+        event="session",
+        cause=type(cause).__name__,
+        close_code=cause.close_code,
+        detail=clean(cause.detail),
+        detail_text=f" ({clean(cause.detail)})" if cause.detail else "",
+        phase=phase,
+        seconds=seconds,
+        console_type=console_type,
+        peer=clean(peer),
+        address=clean(address),
+        user_id=clean(info.user_id or "") if info else "",
+        project_id=clean(info.project_id or "") if info else "",
+        instance_uuid=clean(info.instance_uuid) if info and info.instance_uuid else "-",
+        instance_name=clean(info.name) if info and info.name else "-",
+        bytes_in=bytes_in,
+        bytes_out=bytes_out,
+    )
+
+
+def clean(text: str) -> str:
+    """Text for a log: one line, bounded, without tokens."""
+    line = "".join(character if character.isprintable() else "?" for character in text[: 4 * _LONGEST])
+    return scrub(line)[:_LONGEST]

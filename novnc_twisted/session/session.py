@@ -1,0 +1,248 @@
+"""The life of a connection as a story: who are you, where is your VM, dial, introduce, relay, end."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from novnc_twisted.access.connect_info import ConnectInfo
+from novnc_twisted.access.tokens import MAX_TOKEN
+from novnc_twisted.errors import (
+    ConsoleUnreachable,
+    IdleTimeout,
+    InvalidToken,
+    Refusal,
+    Revoked,
+    ServiceUnavailable,
+    SessionExpired,
+    SetupTimeout,
+    Stopping,
+    TokenMissing,
+)
+from novnc_twisted.relay.interfaces import IEnd
+from novnc_twisted.relay.join import join
+from novnc_twisted.rfb.login import login
+from novnc_twisted.rfb.offer import offer
+from novnc_twisted.rfb.server_init import ServerInit
+from novnc_twisted.session.access_path import pass_gate
+from novnc_twisted.session.dial import dial
+from novnc_twisted.session.interfaces import IViewer
+from novnc_twisted.session.keeper import Keeper, KeepToken
+from novnc_twisted.session.limits import SessionLimits
+from novnc_twisted.session.line import Line
+from novnc_twisted.session.patience import Patience
+from novnc_twisted.session.record import record
+from novnc_twisted.session.settings import SessionSettings
+
+T = TypeVar("T")
+
+Authorise = Callable[[str, str, str], Awaitable[ConnectInfo]]
+"""``async (token, console_type, client_address) -> ConnectInfo``; raises a Refusal."""
+
+AskPassword = Callable[[str, str, str], Awaitable[str | None]]
+"""``async (token, console_type, client_address)`` -> the VNC password, or None."""
+
+STOPPING_PATIENCE = 1.0
+"""Seconds for last words while the proxy is being stopped: it promises to be gone in 5."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What the sessions of a front have in common."""
+
+    reactor: Any
+    authorise: Authorise
+    ask_password: AskPassword | None
+    keep_token: KeepToken | None
+    settings: SessionSettings
+    limits: SessionLimits
+
+
+class Session:
+    """One viewer's connection to a console, from its token to its end.
+
+    :ivar phase: how far it came.
+    :ivar cause: why it ended, once it did.
+    :ivar info: where the console is, once the token was found good.
+    """
+
+    log = Logger()
+
+    def __init__(self, house: House, viewer: IViewer, accepted_at: float) -> None:
+        """Prepare; :meth:`run` begins.
+
+        :param accepted_at: when the connection was accepted, in the reactor's seconds.
+        """
+        self.phase = "token"
+        self.cause: Refusal | None = None
+        self.info: ConnectInfo | None = None
+        self._house, self._viewer, self._accepted_at = house, viewer, accepted_at
+        self._settings, self._clock = house.settings, house.reactor
+        self._patience = Patience(self._clock)  # until the cause is known
+        self._last_words = Patience(self._clock)  # from then on
+        self._introduced = False  # whether RFB began
+        self._upstream: IEnd | None = None
+        self._keeper: Keeper | None = None
+        self._timers: list[IDelayedCall] = []
+        self._client = Line(viewer.end, self.end)
+
+    def end(self, cause: Refusal) -> None:
+        """End it, in whatever phase it is: the first cause stays, what is under way is cancelled, both ends close."""
+        if self.cause is None:
+            self.cause = cause
+            self._patience.end(cause)
+        else:  # it is ending already; a viewer that left, or a proxy that stops, need no last words
+            self._last_words.end(cause)
+
+    async def run(self) -> Refusal:
+        """Live.  Gives the cause of the end when both ends are closed and nothing is left; never raises."""
+        try:
+            cause = await self._story()
+        except Refusal as refusal:
+            cause = refusal
+        except Exception:
+            self.log.failure("a session failed by a mistake of ours")
+            cause = ServiceUnavailable("a mistake in the proxy, logged before this")
+        self.cause = self.cause or cause
+        await self._close(self.cause)
+        record(
+            cause=self.cause,
+            phase=self.phase,
+            seconds=self._clock.seconds() - self._accepted_at,
+            console_type=self._viewer.console_type,
+            peer=self._viewer.end.peer,
+            address=self._viewer.address,
+            info=self.info,
+            bytes_in=self._viewer.end.bytes_in,
+            bytes_out=self._viewer.end.bytes_out,
+        )
+        return self.cause
+
+    async def _story(self) -> Refusal:
+        """The whole of it, in order.  No byte reaches the VNC server before the token is good."""
+        info = self.info = await self._authorise()
+        with self._house.limits.seat(info):
+            self.phase = "dial"
+            upstream = await self._dial(info)
+            if info.internal_access_path:
+                self.phase = "access path"
+                await self._in_time(
+                    pass_gate(upstream, info.internal_access_path),
+                    self._settings.dial_deadline,
+                    ConsoleUnreachable("no answer to CONNECT in time"),
+                )
+            self.phase = "login"
+            screen = await self._login(upstream)
+            self.phase = "offer"
+            await self._introduce(screen.renamed(info.name) if info.name else screen)
+            self.phase = "live"
+            return await self._live(info, upstream)
+
+    async def _authorise(self) -> ConnectInfo:
+        token = self._viewer.token
+        if not token:
+            raise TokenMissing
+        if len(token) > MAX_TOKEN:
+            raise InvalidToken("longer than any token")
+        asked = self._house.authorise(token, self._viewer.console_type, self._viewer.address)
+        late = ServiceUnavailable("no answer about the token in time")
+        return await self._in_time(asked, self._settings.token_deadline, late)
+
+    async def _dial(self, info: ConnectInfo) -> Line:
+        where = info.socket or f"{info.host}:{info.port}"
+        late = ConsoleUnreachable(f"no connection to {where} in time")
+        dialled = dial(self._house.reactor, info, self._settings)
+        self._upstream = await self._in_time(dialled, self._settings.dial_deadline, late)
+        return Line(self._upstream, self._upstream_lost)
+
+    async def _login(self, upstream: Line) -> ServerInit:
+        late = ConsoleUnreachable("the VNC server did not finish its handshake in time")
+        talk = login(self._settings.auth_schemes)
+        return await self._in_time(upstream.hold(talk, self._answer), self._settings.rfb_deadline, late)
+
+    async def _answer(self, what: str) -> str | None:
+        """What the login asks for: the password, fetched for the connection that needs it and stored nowhere."""
+        assert self.info is not None  # for the type checker: nobody logs in before the token was good
+        if what != "password" or self.info.password is not None or self._house.ask_password is None:
+            return self.info.password if what == "password" else None
+        viewer = self._viewer
+        return await self._house.ask_password(viewer.token or "", viewer.console_type, viewer.address)
+
+    async def _introduce(self, screen: ServerInit) -> None:
+        self._introduced = True
+        self._viewer.welcome()
+        late = SetupTimeout("the viewer did not finish its RFB handshake in time")
+        await self._in_time(self._client.hold(offer()), self._settings.rfb_deadline, late)
+        self._viewer.end.write(screen.encode())
+
+    async def _live(self, info: ConnectInfo, upstream: Line) -> Refusal:
+        if self._house.keep_token is not None and info.reconnects:
+            self._keeper = Keeper(
+                self._clock,
+                self._house.keep_token,
+                self._viewer.token or "",
+                self._viewer.address,
+                every=self._settings.keep_interval,
+                deadline=self._settings.token_deadline,
+            )
+        if info.expires_at is not None:
+            left = max(0.0, info.expires_at - self._clock.seconds())
+            self._timers.append(self._clock.callLater(left, self.end, SessionExpired()))
+        if self._settings.idle_timeout:
+            self._watch_idleness()
+        self._client.release()
+        upstream.release()
+        return await self._patience.wait(join(self._client.end, upstream.end))
+
+    def _watch_idleness(self) -> None:
+        """Look again when the viewer may have been idle for long enough."""
+        left = self._viewer.end.heard_at + self._settings.idle_timeout - self._clock.seconds()
+        if left <= 0:
+            self.end(IdleTimeout())
+        else:
+            self._timers = [timer for timer in self._timers if timer.active()]
+            self._timers.append(self._clock.callLater(left, self._watch_idleness))
+
+    def _upstream_lost(self, cause: Refusal) -> None:
+        """It is no session yet: the console was not reached."""
+        self.end(ConsoleUnreachable(f"the VNC server closed the connection {cause.detail}".rstrip()))
+
+    async def _in_time(self, what: Awaitable[T], seconds: float, late: Refusal) -> T:
+        """Wait for a part of the set-up: for its own deadline, and never beyond the one of all parts together."""
+        left = self._accepted_at + self._settings.setup_deadline - self._clock.seconds()
+        return await self._patience.wait(what, min(seconds, left), late)
+
+    async def _close(self, cause: Refusal) -> None:
+        """Close both ends and wait until nothing is left; each part of it is bounded by a timer."""
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
+        parts: list[Deferred[Any]] = []
+        if self._upstream is not None:
+            self._upstream.close(cause)
+            parts.append(self._upstream.closed())
+        if self._keeper is not None:
+            if isinstance(cause, (Revoked, SessionExpired)):
+                self._keeper.stop()
+            else:
+                parts.append(Deferred.fromCoroutine(self._keeper.last(STOPPING_PATIENCE)))
+        if not self._introduced and not self._client.gone:
+            await self._show(cause)
+        self._viewer.end.close(cause)
+        parts.append(self._viewer.end.closed())
+        await gatherResults(parts)
+
+    async def _show(self, cause: Refusal) -> None:
+        """Tell the viewer why, before RFB began, in its front's manner."""
+        talk = self._viewer.refusal(cause)
+        if talk is None:
+            return
+        seconds = STOPPING_PATIENCE if isinstance(cause, Stopping) else self._settings.refusal_deadline
+        late = SetupTimeout("the viewer did not take the reason")
+        try:
+            await self._last_words.wait(self._client.hold(talk), seconds, late)
+        except Refusal:  # it left, is silent or makes no sense: the close frame says the same
+            return

@@ -1,0 +1,40 @@
+"""What can be set about sessions; plain values with the promised defaults."""
+
+import socket
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """Settings of the sessions of one front.  Times are seconds, 0 switches a limit off.
+
+    :ivar host: the ``host`` option of this machine's compute service: only its unix sockets are dialled.
+    :ivar auth_schemes: RFB security schemes for the VNC server, in our order.
+    :ivar socket_directories: absolute folders in and below which a VNC server's unix socket may be.
+    :ivar idle_timeout: how long a viewer may send nothing.
+    :ivar max_sessions: sessions at a time, those being set up among them.
+    :ivar max_sessions_per_server: the same for each server (QEMU itself takes 32).
+    :ivar max_failures_per_minute: failed attempts of one client address (/64 for IPv6).
+    :ivar head_deadline: for the HTTP head, from accept or the last response.
+    :ivar token_deadline: for the answer about a token, or a password.
+    :ivar dial_deadline: for connecting to the VNC server.
+    :ivar rfb_deadline: for the RFB handshake, on either side.
+    :ivar setup_deadline: from accept to the live session, all together.
+    :ivar refusal_deadline: for the viewer to take the reason of a refusal.
+    :ivar keep_interval: between two ``keep_token`` of a live session.
+    """
+
+    host: str = field(default_factory=socket.gethostname)
+    auth_schemes: tuple[str, ...] = ("none", "vnc")
+    socket_directories: tuple[str, ...] = ("/var/lib/libvirt/qemu", "/run/libvirt/qemu")
+    idle_timeout: float = 0
+    max_sessions: int = 0
+    max_sessions_per_server: int = 16
+    max_failures_per_minute: int = 600
+    head_deadline: float = 10
+    token_deadline: float = 5
+    dial_deadline: float = 10
+    rfb_deadline: float = 10
+    setup_deadline: float = 30
+    refusal_deadline: float = 5
+    keep_interval: float = 20
