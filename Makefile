@@ -57,11 +57,11 @@ packages-demo:
 packages-test:
 	@exec scripts/install-packages test
 
-$(PAGE): $(PAGE_SOURCES) | packages-demo
-	@exec scripts/step "building the console page" sh -c 'cd $(WEB) && npm ci --no-audit --no-fund && npm run build'
-
 $(VENV)/bin/python: | packages-demo
 	@exec scripts/step "making $(VENV)" $(PYTHON) -m venv $(VENV)
+
+$(PAGE): $(PAGE_SOURCES) | $(VENV)/bin/python
+	@exec scripts/step "building the console page" scripts/build-page $(WEB)
 
 $(VENV)/.installed-demo: pyproject.toml setup.py $(PAGE) | $(VENV)/bin/python
 	@exec scripts/step "installing into $(VENV)" scripts/pip-install libvirt,clients $@

@@ -18,6 +18,7 @@ from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+PATH = f"{BIN}:{os.environ['PATH']}:/usr/sbin:/sbin"
 WEB = ROOT / "novnc_twisted" / "web"
 
 PARTS = {
@@ -27,7 +28,6 @@ PARTS = {
     "redis-server": "redis-server",
     "chromium": "chromium",
     "ip": "iproute2",
-    "npm": "npm",
 }
 """The programs that the tests run, and Debian's packages of them."""
 
@@ -76,7 +76,7 @@ def run(title: str, command: list[str], folder: Path = ROOT) -> tuple[int, str]:
         text=True,
         errors="replace",
         start_new_session=True,
-        env=os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}:/usr/sbin:/sbin", "PYTHONUNBUFFERED": "1"},
+        env=os.environ | {"PATH": PATH, "PYTHONUNBUFFERED": "1"},
     )
     _running.append(process)
     signal.alarm(STEP_LIMIT)
@@ -122,7 +122,7 @@ def page(report: Report) -> None:
 def parts(report: Report) -> None:
     """See that the real parts are there; each missing one is a failure by its name."""
     for name, package in PARTS.items():
-        if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
+        if shutil.which(name, path=PATH) is None:
             report.complain(f"{name} is missing (apt-get install {package})")
 
 
