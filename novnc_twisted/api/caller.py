@@ -1,0 +1,87 @@
+"""Who asks, and what about."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from novnc_twisted.api.faults import Fault, policy_refused
+from novnc_twisted.api.microversion import Version
+from novnc_twisted.api.request import Request
+
+Instance = Mapping[str, Any]
+"""A domain as a compute host tells of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A row of the user file.
+
+    :ivar project: the only project that the user may see; None: an admin, who sees everything.
+    :ivar password_hash: bcrypt's, which is secret.
+    """
+
+    name: str
+    project: str | None
+    password_hash: str
+
+    def __repr__(self) -> str:
+        return f"User(name={self.name!r}, project={self.project!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a request comes from.
+
+    :ivar user: the user's name, which is also the id.
+    :ivar project: what the caller is scoped to, a name or an id; None for an admin who named none.
+    :ivar admin: whether the caller sees every project's servers.
+    """
+
+    user: str
+    project: str | None
+    admin: bool
+
+    def sees(self, instance: Instance) -> bool:
+        """Whether a server exists for this caller: nova's ``nova:owner`` project, by uuid or by text."""
+        if self.admin:
+            return True
+        return self.project is not None and self.project in (instance.get("project_id"), instance.get("project_name"))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request to the Compute API, with what is known of it.
+
+    :ivar version: the microversion; 2.1 at ``/v2``.
+    :ivar legacy: at ``/v2``, where bodies are read leniently.
+    :ivar prefix: the path before the resource, as ``/v2.1`` or ``/v2.1/PROJECT``.
+    :ivar bookmark: the same without a version.
+    """
+
+    request: Request
+    caller: Caller
+    version: Version
+    legacy: bool
+    prefix: str
+    bookmark: str
+
+    def link(self, rel: str, path: str) -> dict[str, str]:
+        """A link to a resource of ours, as this user sees it."""
+        prefix = self.bookmark if rel == "bookmark" else self.prefix
+        return {"rel": rel, "href": f"{self.request.base_url}{prefix}/{path}"}
+
+    def needs_admin(self, rule: str) -> None:
+        """Let only admins go on.
+
+        :raises Fault: 403, naming nova's policy rule.
+        """
+        if not self.caller.admin:
+            raise policy_refused(f"os_compute_api:{rule}")
+
+    def needs(self, version: Version) -> None:
+        """A resource that is there from a microversion on.
+
+        :raises Fault: 404.
+        """
+        if self.version < version:
+            raise Fault(404, "The resource could not be found.")

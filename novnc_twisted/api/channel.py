@@ -1,0 +1,247 @@
+"""HTTP/1.1 under limits: twisted.web's parser, with what it leaves open closed (facts/dependencies.md, Twisted 1, 2).
+
+One request at a time on a connection; a deadline for the whole request, not for its pauses; caps on the request line,
+the header and the body; and answers that are JSON, also to what is no HTTP.
+"""
+
+import json
+from io import BytesIO
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.web.http import RESPONSES, HTTPChannel
+from twisted.web.http import Request as WebRequest
+
+from novnc_twisted.api.faults import Fault
+from novnc_twisted.api.request import Reply
+
+MAX_BODY = 1 << 20
+"""Bytes of a request's body."""
+
+MAX_HEAD = 16 * 1024
+"""Bytes of the request line and header, and of each line of them."""
+
+MAX_HEADERS = 100
+
+REQUEST_TIMEOUT = 10.0
+"""Seconds from a request's first byte (on a new connection: from its beginning) to its last."""
+
+IDLE_TIMEOUT = 60.0
+"""Seconds that a connection is kept between two requests."""
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds for which a closed connection may go on taking its answer, or sending what was refused."""
+
+MAX_DRAINED = 16 * MAX_BODY
+"""Bytes of a refused body that are read and dropped, so that the client gets to read why."""
+
+
+def encode(reply: Reply) -> bytes:
+    """The body's bytes; ASCII, so that no one can read HTML or another charset into it."""
+    return b"" if reply.body is None else json.dumps(reply.body).encode("ascii")
+
+
+class APIRequest(WebRequest):
+    """A request whose body is kept in memory and never parsed as a form; the factory answers it."""
+
+    channel: "APIChannel"
+    content: BytesIO
+    length = 0
+
+    def gotLength(self, length: int | None) -> None:
+        """See Request; no file on disk, since the body is bounded."""
+        self.content = BytesIO()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """See Request; counts."""
+        self.length += len(data)
+        if self.length > MAX_BODY:
+            self.channel.refuse(413, "Request is too large.", drain=True)
+        else:
+            super().handleContentChunk(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """See Request; without its parsing of forms and of the query."""
+        self.method, self.uri, self.clientproto = command, path, version
+        self.path = path.partition(b"?")[0]
+        self.args = {}
+        self.process()
+
+    def process(self) -> None:
+        """Hand it to the factory."""
+        self.channel.factory.received(self)
+
+    def send(self, reply: Reply) -> None:
+        """Answer and finish."""
+        self.setResponseCode(reply.status, RESPONSES.get(reply.status, b"Unknown"))
+        body = encode(reply)
+        for name, value in reply.headers:
+            self.responseHeaders.addRawHeader(name, value)
+        for name, value in _fixed(body):
+            self.responseHeaders.setRawHeaders(name, [value])
+        self.write(body)
+        self.finish()
+
+
+class APIChannel(HTTPChannel):
+    """A connection."""
+
+    totalHeadersSize = MAX_HEAD
+    MAX_LENGTH = MAX_HEAD
+    maxHeaders = MAX_HEADERS
+    abortTimeout = int(CLOSE_TIMEOUT)
+    requestFactory = APIRequest
+
+    factory: Any
+    transport: Any
+    _deadline: IDelayedCall | None = None
+    _closing: IDelayedCall | None = None
+    _refused = False
+    _drained = 0
+
+    def connectionMade(self) -> None:
+        """See Protocol."""
+        super().connectionMade()
+        self._start_deadline()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """See Protocol."""
+        self._stop_deadline()
+        if self._closing is not None and self._closing.active():
+            self._closing.cancel()
+        self.factory.gone(self)
+        super().connectionLost(reason)
+
+    def dataReceived(self, data: bytes) -> None:
+        """See Protocol."""
+        if self._refused:
+            self._drained += len(data)
+            if self._drained > MAX_DRAINED:
+                self.transport.abortConnection()
+            return
+        if self._deadline is None and not self._handlingRequest:
+            self._start_deadline()
+        super().dataReceived(data)
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """See LineReceiver."""
+        if not self._refused:
+            super().rawDataReceived(data)
+            if self._handlingRequest and any(self._dataBuffer):
+                self._stop_pipeline()
+
+    def headerReceived(self, line: bytes) -> bool:
+        """See HTTPChannel; besides, nothing but ``chunked`` is a transfer coding, and lengths have few digits."""
+        name, _, value = line.partition(b":")
+        name, value = name.lower(), value.strip(b" \t")
+        if self._refused:
+            return False
+        if (name == b"transfer-encoding" and value.lower() != b"chunked") or (
+            name == b"content-length" and len(value) > 15
+        ):
+            self._respondToBadRequestAndDisconnect()
+            return False
+        return bool(super().headerReceived(line)) and not self._refused
+
+    def allHeadersReceived(self) -> None:
+        """See HTTPChannel; refuses a body by its announced length."""
+        if not self._refused:
+            if self.length is not None and self.length > MAX_BODY:
+                self.refuse(413, "Request is too large.", drain=True)
+            else:
+                super().allHeadersReceived()
+
+    def allContentReceived(self) -> None:
+        """See HTTPChannel; what came behind the request is dropped, and the connection ends with its answer."""
+        if self._refused:
+            return
+        self._stop_deadline()
+        behind = self.clearLineBuffer() + b"".join(self._dataBuffer)
+        self._dataBuffer = []
+        if behind.strip(b"\r\n"):
+            self._stop_pipeline()
+        super().allContentReceived()
+
+    def _stop_pipeline(self) -> None:
+        self._dataBuffer = []
+        self.persistent = False
+        self.requests[0].responseHeaders.setRawHeaders(b"Connection", [b"close"])
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """See LineReceiver."""
+        self.refuse(431, "The request line or the header is too long.")
+
+    def lineReceived(self, line: bytes) -> None:
+        """See LineReceiver."""
+        if self._refused:
+            return
+        if self._receivedHeaderSize + len(line) > self.totalHeadersSize:
+            self.refuse(431, "The request line or the header is too long.")
+        else:
+            super().lineReceived(line)
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        """See HTTPChannel: everything that it finds wrong with the wire comes here."""
+        self.refuse(400, "Malformed request")
+
+    def refuse(self, status: int, message: str, *, drain: bool = False) -> None:
+        """Answer what can't be read on, and close.
+
+        :param drain: read and drop what still comes first: a connection closed on unread bytes is reset, and the
+            answer lost with it.
+        """
+        if self._refused:
+            return
+        self._refused = True
+        self._stop_deadline()
+        self.setTimeout(None)
+        fault = Fault(status, message)
+        reply = Reply(status, fault.body())
+        body = encode(reply)
+        lines = [b"HTTP/1.1 %d %s" % (status, RESPONSES.get(status, b"Error")), b"Connection: close"]
+        lines += [f"{name}: {value}".encode("ascii") for name, value in _fixed(body)]
+        self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        if drain:
+            self._closing = self.callLater(CLOSE_TIMEOUT, self.loseConnection)
+        else:
+            self.loseConnection()
+
+    def loseConnection(self) -> None:
+        """See ITransport; ends for certain."""
+        if self._closing is not None and self._closing.active():
+            self._closing.cancel()
+        self._closing = self.callLater(CLOSE_TIMEOUT, self.transport.abortConnection)
+        super().loseConnection()
+
+    def close_when_idle(self) -> None:
+        """End it now, or with the answer that is being made."""
+        self.persistent = False
+        if not self._handlingRequest:
+            self.loseConnection()
+
+    def timeoutConnection(self) -> None:
+        """See TimeoutMixin: nothing came for a while."""
+        self.loseConnection()
+
+    def _start_deadline(self) -> None:
+        self._deadline = self.callLater(REQUEST_TIMEOUT, self._too_slow)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        self._refused = True
+        self.loseConnection()
+
+
+def _fixed(body: bytes) -> list[tuple[str, str]]:
+    """The headers of every answer: console URLs are secrets, and JSON is never shown as a page."""
+    return [
+        ("Content-Type", "application/json; charset=UTF-8"),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+    ]

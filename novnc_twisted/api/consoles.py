@@ -1,0 +1,116 @@
+"""Consoles: the action of 2.1 to 2.5, ``remote-consoles`` of 2.6, and ``os-console-auth-tokens`` of 2.31.
+
+The mail's flow: ask the compute host for the console (it draws the token), tell consoleauth, hand out the URL.
+"""
+
+from collections.abc import Sequence
+
+from novnc_twisted.access.connect_info import CONSOLE_TYPES
+from novnc_twisted.access.tokens import MAX_TOKEN
+from novnc_twisted.api import schema
+from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
+from novnc_twisted.api.caller import Call
+from novnc_twisted.api.faults import Fault, fault_of
+from novnc_twisted.api.microversion import Version
+from novnc_twisted.api.request import Reply
+from novnc_twisted.api.routing import Handler, Resource
+from novnc_twisted.api.servers import find
+from novnc_twisted.errors import Refusal
+
+_ACTIONS = {
+    "os-getVNCConsole": ("novnc", "xvpvnc"),
+    "os-getSPICEConsole": ("spice-html5",),
+    "os-getRDPConsole": ("rdp-html5",),
+    "os-getSerialConsole": ("serial",),
+}
+_PROTOCOLS = ("vnc", "spice", "serial", "rdp")
+_TYPES = ("novnc", "xvpvnc", "spice-html5", "serial", "rdp-html5")
+
+_REMOTE_CONSOLES = Version(2, 6)
+_MKS = Version(2, 8)
+_AUTH_TOKENS = Version(2, 31)
+
+
+class Consoles(Resource):
+    """All that makes or shows a console's token."""
+
+    def __init__(self, compute: IComputeAPI, consoleauth: IConsoleAuthAPI) -> None:
+        self._compute = compute
+        self._consoleauth = consoleauth
+
+    def routes(self) -> Sequence[tuple[str, str, Handler]]:
+        """See Resource."""
+        return [
+            ("POST", "servers/{}/action", self._action),
+            ("POST", "servers/{}/remote-consoles", self._create),
+            ("GET", "os-console-auth-tokens/{}", self._show_token),
+        ]
+
+    async def _action(self, call: Call, server_id: str) -> Reply:
+        body = call.request.json()
+        if not isinstance(body, dict) or not body:
+            raise Fault(400, "Malformed request body")
+        name = next(iter(body))
+        if name not in _ACTIONS or call.version >= _REMOTE_CONSOLES:
+            raise Fault(400, f"There is no such action: {name[:100]}")
+        console_type = schema.choices(body, name, {"type": _ACTIONS[name]}, lenient=call.legacy)["type"]
+        url = await self._open(call, server_id, console_type)
+        return Reply(200, {"console": {"type": console_type, "url": url}})
+
+    async def _create(self, call: Call, server_id: str) -> Reply:
+        call.needs(_REMOTE_CONSOLES)
+        mks = call.version >= _MKS
+        asked = schema.choices(
+            call.request.json(),
+            "remote_console",
+            {
+                "protocol": (*_PROTOCOLS, "mks") if mks else _PROTOCOLS,
+                "type": (*_TYPES, "webmks") if mks else _TYPES,
+            },
+        )
+        protocol, console_type = asked["protocol"], asked["type"]
+        if protocol == "rdp":
+            raise Fault(400, "Unavailable console type rdp.")
+        if protocol == "vnc" and console_type not in CONSOLE_TYPES:
+            raise Fault(400, f"Invalid console type {console_type}")
+        url = await self._open(call, server_id, console_type, vnc=protocol == "vnc")
+        return Reply(200, {"remote_console": {"protocol": protocol, "type": console_type, "url": url}})
+
+    async def _open(self, call: Call, server_id: str, console_type: str, *, vnc: bool = True) -> str:
+        """A new console of a server; its URL.
+
+        :raises Fault: with nova's words for what a user can do something about.
+        """
+        try:
+            instance = await find(self._compute, call, server_id)
+            if not vnc or console_type not in CONSOLE_TYPES:
+                raise Fault(400, f"Unavailable console type {console_type}.")
+            caller = call.caller
+            project = caller.project or instance.get("project_id")
+            console = await self._compute.get_vnc_console(instance["uuid"], console_type, caller.user, project)
+            await self._consoleauth.authorize_console(
+                console["token"],
+                console_type=console_type,
+                host=console["host"],
+                port=console["port"],
+                socket=console.get("socket"),
+                internal_access_path=console.get("internal_access_path"),
+                instance_uuid=instance["uuid"],
+                name=console.get("name") or instance["name"],
+                user_id=caller.user,
+                project_id=project,
+                compute_host=console["compute_host"],
+            )
+        except Refusal as refusal:
+            raise fault_of(refusal, server_id=server_id, console_type=console_type) from refusal
+        return str(console["access_url"])
+
+    async def _show_token(self, call: Call, token: str) -> Reply:
+        call.needs_admin("os-console-auth-tokens")
+        if call.version < _AUTH_TOKENS:
+            raise Fault(400, f"The details of a console token need API version {_AUTH_TOKENS} or later.")
+        if len(token) > MAX_TOKEN:
+            raise Fault(404, "Token not found")
+        info = await self._consoleauth.show_token(token)
+        keys = ("instance_uuid", "host", "port", "internal_access_path")
+        return Reply(200, {"console": {key: info.get(key) for key in keys}})

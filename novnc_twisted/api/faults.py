@@ -1,0 +1,94 @@
+"""What the Compute API answers where it can't do what was asked (nova's ``api/openstack/wsgi.py``, ``Fault``)."""
+
+from typing import Any
+
+from novnc_twisted.errors import (
+    ConsoleTypeUnavailable,
+    InstanceNotFound,
+    InvalidToken,
+    Refusal,
+    TokenMissing,
+)
+
+NAMES = {
+    400: "badRequest",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "itemNotFound",
+    405: "badMethod",
+    409: "conflictingRequest",
+    413: "overLimit",
+    415: "badMediaType",
+    429: "overLimit",
+    501: "notImplemented",
+    503: "serviceUnavailable",
+}
+"""HTTP status -> nova's name of the fault; any other is a ``computeFault``."""
+
+NOT_FOUND = "The resource could not be found."
+UNEXPECTED = "Unexpected API Error. The log of the API tells more under this request's id."
+UNAUTHENTICATED = "The request you have made requires authentication."
+
+
+class Fault(Exception):
+    """An answer that is no success.
+
+    :ivar code: the HTTP status.
+    :ivar message: what the user is told; never a secret, always sent as JSON.
+    :ivar headers: further headers of the answer.
+    """
+
+    def __init__(self, code: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+        self.headers = headers
+
+    def body(self) -> dict[str, Any]:
+        """The body in nova's form: ``{"<name>": {"code": N, "message": "..."}}``."""
+        detail: dict[str, Any] = {"code": self.code, "message": self.message}
+        if self.code == 413:
+            detail["retryAfter"] = "0"
+        return {NAMES.get(self.code, "computeFault"): detail}
+
+
+class IdentityFault(Fault):
+    """The same in Keystone's form, which is also what its middleware answers in front of nova."""
+
+    TITLES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed"}
+
+    def body(self) -> dict[str, Any]:
+        """``{"error": {"code": N, "title": "...", "message": "..."}}``."""
+        title = self.TITLES.get(self.code, "Error")
+        return {"error": {"code": self.code, "title": title, "message": self.message}}
+
+
+def instance_not_found(server_id: str) -> Fault:
+    """nova's 404 for a server that is not there, or is another project's."""
+    return Fault(404, f"Instance {server_id} could not be found.")
+
+
+def policy_refused(rule: str) -> Fault:
+    """nova's 403 for a user who lacks a right."""
+    return Fault(403, f"Policy doesn't allow {rule} to be performed.")
+
+
+def unauthenticated(base_url: str) -> IdentityFault:
+    """The 401 of Keystone's middleware.
+
+    No Basic challenge: clients send Basic on their own, and a browser that was never asked keeps no password which a
+    foreign page could use.
+    """
+    return IdentityFault(401, UNAUTHENTICATED, (("WWW-Authenticate", f'Keystone uri="{base_url}/identity"'),))
+
+
+def fault_of(refusal: Refusal, *, server_id: str = "", console_type: str = "") -> Fault:
+    """A refusal of the services behind, in nova's words where nova has some, else in our table's sentence."""
+    status = refusal.api_status or 500
+    if isinstance(refusal, InstanceNotFound) and server_id:
+        return instance_not_found(server_id)
+    if isinstance(refusal, ConsoleTypeUnavailable) and console_type:
+        return Fault(status, f"Unavailable console type {console_type}.")
+    if isinstance(refusal, InvalidToken | TokenMissing):
+        return Fault(status, "Token not found")
+    return Fault(status, refusal.sentence)

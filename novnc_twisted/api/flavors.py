@@ -1,0 +1,77 @@
+"""Flavors, which libvirt does not know: each size that a visible domain has is one.
+
+Clients ask for them to fill a column; a flavor's id tells its size, so that nothing must be remembered.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from novnc_twisted.api.backends import IComputeAPI
+from novnc_twisted.api.caller import Call, Instance
+from novnc_twisted.api.faults import Fault
+from novnc_twisted.api.request import Reply
+from novnc_twisted.api.routing import Handler, Resource
+
+_ID = re.compile(r"([0-9]{1,6})vcpu-([0-9]{1,12})mb", re.ASCII)
+
+
+def flavor_id(instance: Instance) -> str:
+    """The id, and name, of the flavor of a domain's size."""
+    return f"{int(instance.get('vcpus') or 0)}vcpu-{int(instance.get('memory_mb') or 0)}mb"
+
+
+class Flavors(Resource):
+    """``/flavors``."""
+
+    def __init__(self, compute: IComputeAPI) -> None:
+        self._compute = compute
+
+    def routes(self) -> Sequence[tuple[str, str, Handler]]:
+        """See Resource."""
+        return [
+            ("GET", "flavors", self._index),
+            ("GET", "flavors/detail", self._detail),
+            ("GET", "flavors/{}", self._show),
+            ("GET", "flavors/{}/os-extra_specs", self._extra_specs),
+        ]
+
+    async def _ids(self, call: Call) -> list[str]:
+        instances = await self._compute.list_instances()
+        return sorted({flavor_id(instance) for instance in instances if call.caller.sees(instance)})
+
+    async def _index(self, call: Call) -> Reply:
+        keys = ("id", "name", "links")
+        return Reply(
+            200, {"flavors": [{key: _flavor(call, name)[key] for key in keys} for name in await self._ids(call)]}
+        )
+
+    async def _detail(self, call: Call) -> Reply:
+        return Reply(200, {"flavors": [_flavor(call, name) for name in await self._ids(call)]})
+
+    async def _show(self, call: Call, name: str) -> Reply:
+        return Reply(200, {"flavor": _flavor(call, name)})
+
+    async def _extra_specs(self, call: Call, name: str) -> Reply:
+        _flavor(call, name)
+        return Reply(200, {"extra_specs": {}})
+
+
+def _flavor(call: Call, name: str) -> dict[str, Any]:
+    size = _ID.fullmatch(name)
+    if size is None:
+        raise Fault(404, f"Flavor {name} could not be found.")
+    path = f"flavors/{name}"
+    return {
+        "id": name,
+        "name": name,
+        "vcpus": int(size[1]),
+        "ram": int(size[2]),
+        "disk": 0,
+        "swap": "",
+        "OS-FLV-EXT-DATA:ephemeral": 0,
+        "OS-FLV-DISABLED:disabled": False,
+        "os-flavor-access:is_public": True,
+        "rxtx_factor": 1.0,
+        "links": [call.link("self", path), call.link("bookmark", path)],
+    }

@@ -1,0 +1,154 @@
+"""The smallest Identity v3 that unmodified clients log in to, at ``/identity``."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from novnc_twisted.api.auth import IAuth
+from novnc_twisted.api.caller import User
+from novnc_twisted.api.faults import NOT_FOUND, IdentityFault, unauthenticated
+from novnc_twisted.api.request import Reply, Request
+from novnc_twisted.api.tokens import TOKEN_TTL, Tokens
+
+REGION = "RegionOne"
+_DOMAIN = {"id": "default", "name": "Default"}
+_NO_TOKEN = "notused"  # noqa: S105 - what keystoneauth's "none" sends; noauth reads no token
+
+
+class Identity:
+    """Version documents, and tokens for the users of the strategy."""
+
+    def __init__(self, clock: Any, auth: IAuth, tokens: Tokens) -> None:
+        self._clock = clock
+        self._auth = auth
+        self._tokens = tokens
+
+    async def handle(self, request: Request, segments: tuple[str, ...]) -> Reply:
+        """Answer a request below ``/identity``.
+
+        :raises IdentityFault: in Keystone's form.
+        """
+        get = request.method in ("GET", "HEAD")
+        if segments in ((), ("v3",)):
+            if not get:
+                raise IdentityFault(405, "The method is not allowed.", (("Allow", "GET, HEAD"),))
+            version = _version(request)
+            return Reply(200, {"version": version}) if segments else Reply(300, {"versions": {"values": [version]}})
+        if segments == ("v3", "auth", "tokens"):
+            if request.method == "POST":
+                return await self._log_in(request)
+            if get:
+                return await self._show(request)
+            raise IdentityFault(405, "The method is not allowed.", (("Allow", "GET, HEAD, POST"),))
+        raise IdentityFault(404, NOT_FOUND)
+
+    async def _log_in(self, request: Request) -> Reply:
+        name, password, scope = _credentials(request.json())
+        user = None
+        if name is not None and password is not None:
+            user = await self._auth.log_in(name, password)
+        if user is None:
+            raise unauthenticated(request.base_url)
+        project = _scope(user, scope)
+        if project is False:
+            raise unauthenticated(request.base_url)
+        if self._auth.tokens:
+            token, expires = await self._tokens.issue(user, project)
+        else:
+            token, expires = _NO_TOKEN, self._clock.seconds() + TOKEN_TTL
+        body = self._token(request, user.name, project, user.project is None, expires)
+        return Reply(201, body, (("X-Subject-Token", token), ("Vary", "X-Auth-Token")))
+
+    async def _show(self, request: Request) -> Reply:
+        """A token shows itself: what a client does to learn its own scope."""
+        caller = await self._auth.caller(request, self._tokens.read)
+        subject = request.header("x-subject-token")
+        if caller is None or subject is None:
+            raise unauthenticated(request.base_url)
+        if self._auth.tokens:
+            found = await self._tokens.read(subject)
+            if found is None or (found[0].user != caller.user and not caller.admin):
+                raise IdentityFault(404, "Could not find token.")
+            caller, expires = found
+        else:
+            expires = self._clock.seconds() + TOKEN_TTL
+        body = self._token(request, caller.user, caller.project, caller.admin, expires)
+        return Reply(200, body, (("X-Subject-Token", subject), ("Vary", "X-Auth-Token")))
+
+    def _token(self, request: Request, name: str, project: str | None, admin: bool, expires: float) -> dict[str, Any]:
+        base = request.base_url
+        token: dict[str, Any] = {
+            "methods": ["password"],
+            "issued_at": _time(self._clock.seconds()),
+            "expires_at": _time(expires),
+            "user": {"id": name, "name": name, "domain": _DOMAIN, "password_expires_at": None},
+            "roles": [{"id": role, "name": role} for role in (["admin", "member"] if admin else ["member"])],
+            "catalog": [
+                _service("compute", "nova", f"{base}/v2.1"),
+                _service("identity", "keystone", f"{base}/identity"),
+                _service("image", "glance", f"{base}/image"),
+            ],
+        }
+        if project is not None:
+            token["project"] = {"id": project, "name": project, "domain": _DOMAIN}
+        return {"token": token}
+
+
+def _version(request: Request) -> dict[str, Any]:
+    return {
+        "id": "v3.14",
+        "status": "stable",
+        "updated": "2020-04-07T00:00:00Z",
+        "links": [{"rel": "self", "href": f"{request.base_url}/identity/v3/"}],
+        "media-types": [{"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}],
+    }
+
+
+def _service(kind: str, name: str, url: str) -> dict[str, Any]:
+    endpoint = {"interface": "public", "url": url, "region": REGION, "region_id": REGION, "id": kind}
+    return {"type": kind, "name": name, "id": kind, "endpoints": [endpoint]}
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _object(value: Any, name: str) -> dict[str, Any]:
+    found = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(found, dict):
+        raise IdentityFault(400, f"Expecting to find {name} in the request body.")
+    return found
+
+
+def _credentials(body: Any) -> tuple[str | None, str | None, Any]:
+    """Name, password and scope of Keystone's ``auth`` object.
+
+    :raises IdentityFault: 400 where it is none.
+    """
+    auth = _object(body, "auth")
+    identity = _object(auth, "identity")
+    if identity.get("methods") != ["password"]:
+        return None, None, None
+    user = _object(_object(identity, "password"), "user")
+    name, password = user.get("name", user.get("id")), user.get("password")
+    if not isinstance(name, str) or not isinstance(password, str) or not _default(user.get("domain", _DOMAIN)):
+        return None, None, None
+    return name, password, auth.get("scope")
+
+
+def _default(domain: Any) -> bool:
+    if not isinstance(domain, dict):
+        return False
+    return domain.get("id") == _DOMAIN["id"] or str(domain.get("name")).lower() == "default"
+
+
+def _scope(user: User, scope: Any) -> Any:
+    """The project that a log-in is for: the user's own, for an admin any or none; False where it may not be."""
+    if scope is None or scope == "unscoped":
+        return user.project
+    project = scope.get("project") if isinstance(scope, dict) else None
+    if not isinstance(project, dict):
+        return None if user.project is None and isinstance(scope, dict) and "system" in scope else False
+    name = project.get("name", project.get("id"))
+    if not isinstance(name, str) or not name or not _default(project.get("domain", _DOMAIN)):
+        return False
+    return name if user.project in (None, name) else False

@@ -1,0 +1,62 @@
+"""From a path to the handler of a resource."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Protocol
+
+from novnc_twisted.api.faults import NOT_FOUND, Fault
+from novnc_twisted.api.request import Reply
+
+Handler = Callable[..., Awaitable[Reply]]
+"""Takes a Call, and a string for each ``{}`` of its pattern."""
+
+
+class Resource(Protocol):
+    """A group of paths."""
+
+    def routes(self) -> Sequence[tuple[str, str, Handler]]:
+        """Method, pattern (``{}`` stands for one segment of the path) and handler of each."""
+        ...
+
+
+class Router:
+    """All the paths of the Compute API below its version."""
+
+    def __init__(self, resources: Iterable[Resource]) -> None:
+        self._routes = [
+            (method, tuple(pattern.split("/")), handler)
+            for resource in resources
+            for method, pattern, handler in resource.routes()
+        ]
+        # The literal "servers/detail" goes before "servers/{}".
+        self._routes.sort(key=lambda route: route[1].count("{}"))
+        self.names = frozenset(pattern[0] for _, pattern, _ in self._routes)
+
+    def match(self, method: str, segments: tuple[str, ...]) -> tuple[Handler, tuple[str, ...]]:
+        """The handler, and what stood for each ``{}``.
+
+        :raises Fault: 404, or 405 with what is allowed.
+        """
+        allowed: set[str] = set()
+        for known, pattern, handler in self._routes:
+            arguments = _arguments(pattern, segments)
+            if arguments is None:
+                continue
+            if method == known or (method == "HEAD" and known == "GET"):
+                return handler, arguments
+            allowed.add(known)
+        if allowed:
+            raise Fault(
+                405,
+                "The method specified is not allowed for this resource.",
+                (("Allow", ", ".join(sorted(allowed))),),
+            )
+        raise Fault(404, NOT_FOUND)
+
+
+def _arguments(pattern: tuple[str, ...], segments: tuple[str, ...]) -> tuple[str, ...] | None:
+    if len(pattern) != len(segments):
+        return None
+    pairs = list(zip(pattern, segments, strict=True))
+    if any(part not in ("{}", segment) for part, segment in pairs):
+        return None
+    return tuple(segment for part, segment in pairs if part == "{}")

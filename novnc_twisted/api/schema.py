@@ -1,0 +1,49 @@
+"""Bodies with a few fields of their own, checked with the sentences of nova's JSON schemas."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from novnc_twisted.api.faults import Fault
+
+_SHOWN = 200
+"""Characters of a user's value that a fault repeats."""
+
+
+def choices(body: Any, name: str, fields: Mapping[str, Sequence[str]], *, lenient: bool = False) -> dict[str, str]:
+    """Read ``{name: {field: one of its choices, ...}}``: every field is required and there are no others.
+
+    :param lenient: drop further fields instead of refusing them, as nova does at ``/v2``.
+    :raises Fault: 400.
+    """
+    if not isinstance(body, dict):
+        raise Fault(400, "Malformed request body")
+    _object(body, "body", [name], lenient)
+    values = body[name]
+    if not isinstance(values, dict):
+        raise _invalid(name, values, f"{_shown(values, quoted=True)} is not of type 'object'")
+    _object(values, name, list(fields), lenient)
+    for field, allowed in fields.items():
+        value = values[field]
+        if not isinstance(value, str) or value not in allowed:
+            raise _invalid(field, value, f"{_shown(value, quoted=True)} is not one of {list(allowed)}")
+    return {field: values[field] for field in fields}
+
+
+def _object(value: dict[str, Any], name: str, required: list[str], lenient: bool) -> None:
+    for field in required:
+        if field not in value:
+            raise _invalid(name, value, f"'{field}' is a required property")
+    others = [field for field in value if field not in required]
+    if others and not lenient:
+        listed = _shown(", ".join(repr(field) for field in others))
+        verb = "was" if len(others) == 1 else "were"
+        raise _invalid(name, value, f"Additional properties are not allowed ({listed} {verb} unexpected)")
+
+
+def _invalid(name: str, value: Any, why: str) -> Fault:
+    return Fault(400, f"Invalid input for field/attribute {name}. Value: {_shown(value)}. {why}")
+
+
+def _shown(value: Any, *, quoted: bool = False) -> str:
+    text = value if isinstance(value, str) and not quoted else repr(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

@@ -1,0 +1,104 @@
+"""A domain as nova's server object, at the shape of API 2.31 (nova's ``api/openstack/compute/views/servers.py``)."""
+
+import hashlib
+from typing import Any
+
+from novnc_twisted.api.caller import Call, Instance
+from novnc_twisted.api.flavors import flavor_id
+
+_STATES = {
+    "running": ("ACTIVE", "active"),
+    "blocked": ("ACTIVE", "active"),
+    "paused": ("PAUSED", "paused"),
+    "suspended": ("SUSPENDED", "suspended"),
+    "pmsuspended": ("SUSPENDED", "suspended"),
+    "shutdown": ("ACTIVE", "active"),
+    "shutoff": ("SHUTOFF", "stopped"),
+    "crashed": ("ERROR", "error"),
+}
+"""libvirt's state -> nova's status and vm_state; any other is UNKNOWN."""
+
+
+def status_of(instance: Instance) -> str:
+    """nova's status of a domain."""
+    return _state(instance)[0]
+
+
+def _state(instance: Instance) -> tuple[str, str]:
+    return _STATES.get(str(instance.get("state")), ("UNKNOWN", "active"))
+
+
+def brief(call: Call, instance: Instance) -> dict[str, Any]:
+    """What the plain list holds of a server."""
+    path = f"servers/{instance['uuid']}"
+    return {
+        "id": instance["uuid"],
+        "name": instance["name"],
+        "links": [call.link("self", path), call.link("bookmark", path)],
+    }
+
+
+def full(call: Call, instance: Instance) -> dict[str, Any]:
+    """Everything; what names the host is for admins, as in nova's default policy."""
+    status, vm_state = _state(instance)
+    project = instance.get("project_id") or instance.get("project_name") or ""
+    host = str(instance.get("host") or "")
+    flavor = flavor_id(instance)
+    server = brief(call, instance) | {
+        "status": status,
+        "tenant_id": project,
+        "user_id": instance.get("user_id") or instance.get("user_name") or "",
+        "metadata": {},
+        "hostId": hashlib.sha224(f"{project}{host}".encode()).hexdigest() if host else "",
+        "image": "",
+        "flavor": {"id": flavor, "links": [call.link("bookmark", f"flavors/{flavor}")]},
+        "created": instance.get("created"),
+        "updated": instance.get("created"),
+        "addresses": {},
+        "accessIPv4": "",
+        "accessIPv6": "",
+        "key_name": None,
+        "config_drive": "",
+        "OS-DCF:diskConfig": "MANUAL",
+        "OS-EXT-AZ:availability_zone": "nova",
+        "OS-EXT-STS:power_state": instance.get("power_state", 0),
+        "OS-EXT-STS:task_state": None,
+        "OS-EXT-STS:vm_state": vm_state,
+        "OS-SRV-USG:launched_at": None,
+        "OS-SRV-USG:terminated_at": None,
+        "os-extended-volumes:volumes_attached": [],
+    }
+    if status in ("ACTIVE", "PAUSED", "SUSPENDED"):
+        server["progress"] = 0
+    minor = call.version.minor
+    if minor >= 9:
+        server["locked"] = False
+    if minor >= 19:
+        server["description"] = None
+    if minor >= 26:
+        server["tags"] = []
+    if call.caller.admin:
+        server |= _for_admins(instance, host, minor)
+    return server
+
+
+def _for_admins(instance: Instance, host: str, minor: int) -> dict[str, Any]:
+    prefix = "OS-EXT-SRV-ATTR:"
+    more: dict[str, Any] = {
+        f"{prefix}host": host,
+        f"{prefix}hypervisor_hostname": host,
+        f"{prefix}instance_name": instance["name"],
+    }
+    if minor >= 3:
+        more |= {
+            f"{prefix}reservation_id": None,
+            f"{prefix}launch_index": 0,
+            f"{prefix}hostname": instance["name"],
+            f"{prefix}kernel_id": "",
+            f"{prefix}ramdisk_id": "",
+            f"{prefix}root_device_name": None,
+            f"{prefix}user_data": None,
+        }
+    if minor >= 16:
+        more["host_status"] = "UP"
+    return more

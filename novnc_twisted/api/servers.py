@@ -1,0 +1,140 @@
+"""``/servers``: the libvirt domains of the live compute hosts (nova's ``api/openstack/compute/servers.py``)."""
+
+import re
+import uuid
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from novnc_twisted.api import server_view
+from novnc_twisted.api.backends import IComputeAPI
+from novnc_twisted.api.caller import Call, Instance
+from novnc_twisted.api.faults import Fault, instance_not_found
+from novnc_twisted.api.request import Reply
+from novnc_twisted.api.routing import Handler, Resource
+from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
+
+MAX_LIMIT = 1000
+"""Servers in one answer at most (nova's ``[api] max_limit``)."""
+
+_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
+_TRUE = ("1", "t", "true", "on", "y", "yes")
+
+
+class Servers(Resource):
+    """The lists, and one server."""
+
+    def __init__(self, compute: IComputeAPI) -> None:
+        self._compute = compute
+
+    def routes(self) -> Sequence[tuple[str, str, Handler]]:
+        """See Resource."""
+        return [
+            ("GET", "servers", self._index),
+            ("GET", "servers/detail", self._detail),
+            ("GET", "servers/{}", self._show),
+        ]
+
+    async def _index(self, call: Call) -> Reply:
+        return await self._list(call, "servers", server_view.brief)
+
+    async def _detail(self, call: Call) -> Reply:
+        return await self._list(call, "servers/detail", server_view.full)
+
+    async def _show(self, call: Call, server_id: str) -> Reply:
+        return Reply(200, {"server": server_view.full(call, await find(self._compute, call, server_id))})
+
+    async def _list(self, call: Call, path: str, view: Any) -> Reply:
+        limit, marker = _limit(call), call.request.parameter("marker")
+        instances = await list_visible(self._compute, call)
+        if marker is not None:
+            start = next((_key(instance) for instance in instances if instance["uuid"] == marker), None)
+            if start is None:
+                raise Fault(400, f"marker [{marker}] not found")
+            instances = [instance for instance in instances if _key(instance) > start]
+        matching = [instance for instance in instances if _matches(call, instance)]
+        page = matching[:limit]
+        body: dict[str, Any] = {"servers": [view(call, instance) for instance in page]}
+        if page and len(page) < len(matching):
+            query = {name: values for name, values in call.request.query.items() if name != "marker"}
+            target = f"{path}?{urlencode({**query, 'marker': page[-1]['uuid']}, doseq=True)}"
+            body["servers_links"] = [call.link("next", target)]
+        return Reply(200, body)
+
+
+async def list_visible(compute: IComputeAPI, call: Call) -> list[Instance]:
+    """The caller's servers, by name.
+
+    :raises ServiceUnavailable: where no compute host is alive: an empty list would say that the servers are gone.
+    """
+    instances = await compute.list_instances()
+    if not instances:
+        await needs_a_host(compute)
+    return sorted((instance for instance in instances if call.caller.sees(instance)), key=_key)
+
+
+async def find(compute: IComputeAPI, call: Call, server_id: str) -> Instance:
+    """One of the caller's servers, by id.
+
+    :raises Fault: 404, also for what is no UUID, and for another project's server.
+    :raises ServiceUnavailable: where a compute host that may run it does not answer, or none is alive.
+    """
+    try:
+        normal = str(uuid.UUID(server_id))
+    except ValueError:
+        raise instance_not_found(server_id) from None
+    try:
+        instance = await compute.find(normal)
+    except InstanceNotFound:
+        await needs_a_host(compute)
+        raise instance_not_found(server_id) from None
+    if not call.caller.sees(instance):
+        raise instance_not_found(server_id)
+    return instance
+
+
+async def needs_a_host(compute: IComputeAPI) -> None:
+    """Tell "not there" from "nobody there to ask"."""
+    if not await compute.hosts():
+        raise ServiceUnavailable("no compute host is alive")
+
+
+def _key(instance: Instance) -> tuple[str, str]:
+    return instance["name"], instance["uuid"]
+
+
+def _limit(call: Call) -> int:
+    limit = call.request.parameter("limit")
+    if limit is None:
+        return MAX_LIMIT
+    if not _NUMBER.fullmatch(limit):
+        raise Fault(
+            400,
+            f"Invalid input for query parameters limit. Value: {limit[:100]}. '{limit[:100]}' does not match "
+            "'^[0-9]*$'",
+        )
+    return min(int(limit), MAX_LIMIT)
+
+
+def _matches(call: Call, instance: Instance) -> bool:
+    """The filters that a list of domains has a meaning for; others are ignored, as nova does.
+
+    ``name`` is a literal substring: nova's regular expression comes from a user and may never end.
+    """
+    get = call.request.parameter
+    if (get("deleted") or "").lower() in _TRUE:
+        return False
+    wanted = get("name")
+    if wanted is not None and wanted not in instance["name"]:
+        return False
+    for name, value in (("uuid", instance["uuid"]), ("status", server_view.status_of(instance))):
+        wanted = get(name)
+        if wanted is not None and wanted.lower() != value.lower():
+            return False
+    if call.caller.admin:
+        host, project = get("host"), get("project_id") or get("tenant_id")
+        if host is not None and host != instance.get("host"):
+            return False
+        if project is not None and project not in (instance.get("project_id"), instance.get("project_name")):
+            return False
+    return True

@@ -1,0 +1,159 @@
+"""The factory that listens: wire requests to the application, and a log without secrets."""
+
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPFactory
+from twisted.web.http import Request as WebRequest
+
+from novnc_twisted.access.tokens import scrub
+from novnc_twisted.api.app import Application
+from novnc_twisted.api.auth import IAuth
+from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
+from novnc_twisted.api.channel import IDLE_TIMEOUT, APIChannel, APIRequest
+from novnc_twisted.api.faults import Fault
+from novnc_twisted.api.request import Reply, Request, host_of, is_loopback, split_target
+from novnc_twisted.messaging.interfaces import ITransport
+
+MAX_CONNECTIONS = 1000
+"""Connections at a time; a further one is closed at once."""
+
+_SECRET_SEGMENT = "os-console-auth-tokens"  # noqa: S105 - the segment before the secret
+_MAX_LOGGED = 300
+
+
+class APISite(HTTPFactory):
+    """Listens for the API's clients.
+
+    :param reactor: tells the time of the deadlines.
+    :param application: answers.
+    """
+
+    protocol = APIChannel  # type: ignore[assignment]
+    _logger = Logger()
+
+    def __init__(self, reactor: Any, application: Application) -> None:
+        super().__init__(timeout=IDLE_TIMEOUT, reactor=reactor)
+        self._application = application
+        self._channels: set[APIChannel] = set()
+
+    def startFactory(self) -> None:
+        """See Factory; no access log of twisted.web's, which would hold tokens, and no timer for it."""
+
+    def stopFactory(self) -> None:
+        """See Factory; nobody waits on a connection that is not served any more."""
+        for channel in list(self._channels):
+            channel.close_when_idle()
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """See Factory."""
+        if len(self._channels) >= MAX_CONNECTIONS:
+            return None
+        channel: Any = super().buildProtocol(addr)
+        self._channels.add(channel)
+        return channel
+
+    def gone(self, channel: APIChannel) -> None:
+        """A connection ended."""
+        self._channels.discard(channel)
+
+    def log(self, request: WebRequest) -> None:
+        """See HTTPFactory: one line without query, header or token."""
+        self._logger.info(
+            "{client} {method} {path} {status}",
+            client=getattr(request.client, "host", "unix"),
+            method=request.method.decode("ascii", "replace")[:20],
+            path=loggable(request.path),
+            status=request.code,
+        )
+
+    def received(self, web_request: APIRequest) -> None:
+        """Answer a request that is there whole; a client that leaves ends the work."""
+        work = Deferred.fromCoroutine(self._answer(web_request))
+        left = web_request.notifyFinish()
+        left.addErrback(lambda _: work.cancel())
+
+        def failed(failure: Failure) -> None:
+            if not failure.check(CancelledError):
+                self._logger.failure("A request could not be answered", failure)
+                web_request.channel.loseConnection()
+
+        work.addErrback(failed)
+
+    async def _answer(self, web_request: APIRequest) -> None:
+        try:
+            request = _read(web_request)
+        except Fault as fault:
+            reply = Reply(fault.code, fault.body(), fault.headers)
+        else:
+            reply = await self._application.answer(request)
+        web_request.send(reply)
+
+
+def make_site(
+    reactor: Any, *, consoleauth: IConsoleAuthAPI, compute: IComputeAPI, transport: ITransport, auth: IAuth
+) -> APISite:
+    """The Compute API with its small identity, ready to listen.
+
+    :param reactor: tells the time (IReactorTime).
+    :param consoleauth: a :class:`novnc_twisted.consoleauth.rpcapi.ConsoleAuthAPI`.
+    :param compute: a :class:`novnc_twisted.compute.rpcapi.ComputeAPI`.
+    :param transport: for ``os-services`` and the identity's key.
+    :param auth: :class:`~novnc_twisted.api.auth.NoAuth` or :class:`~novnc_twisted.api.auth.HTTPBasic`.
+    """
+    application = Application(reactor, consoleauth=consoleauth, compute=compute, transport=transport, auth=auth)
+    return APISite(reactor, application)
+
+
+def loggable(path: bytes) -> str:
+    """A path for the log: the segment that is a token hidden, bounded, and without control characters."""
+    segments = scrub(path.decode("ascii", "replace")).split("/")
+    for index, segment in enumerate(segments):
+        if index and _SECRET_SEGMENT in segments[index - 1].lower() and segment:
+            segments[index] = "***"
+    text = "/".join(segments)[:_MAX_LOGGED]
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _read(web_request: APIRequest) -> Request:
+    """What the application needs of it.
+
+    :raises Fault: 400 for a target or a Host that is none.
+    """
+    segments, query = split_target(web_request.uri)
+    headers = {
+        name.decode("latin-1").lower(): [value.decode("latin-1") for value in values]
+        for name, values in web_request.requestHeaders.getAllRawHeaders()
+    }
+    secure = web_request.channel.isSecure()
+    proto = headers.get("x-forwarded-proto", [""])[-1].strip().lower()
+    here = web_request.host
+    host = _own(here)
+    hosts = headers.get("host", [])
+    if hosts:
+        named = host_of(hosts[0].strip())
+        if len(hosts) > 1 or named is None:
+            raise Fault(400, "Malformed request: Host")
+        host = named
+    web_request.content.seek(0)
+    return Request(
+        method=web_request.method.decode("ascii", "replace"),
+        segments=segments,
+        query=query,
+        headers=headers,
+        body=web_request.content.read(),
+        scheme=proto if proto in ("http", "https") else ("https" if secure else "http"),
+        host=host,
+        local=not isinstance(here, IPv4Address | IPv6Address) or is_loopback(here.host),
+    )
+
+
+def _own(address: Any) -> str:
+    """This end's host and port, for a client that names none."""
+    if isinstance(address, IPv6Address):
+        return f"[{address.host}]:{address.port}"
+    return f"{address.host}:{address.port}" if isinstance(address, IPv4Address) else "localhost"

@@ -1,0 +1,79 @@
+"""The version documents, which clients read before anything else (nova's ``api/openstack/compute/versions.py``)."""
+
+from typing import Any
+
+from novnc_twisted.api.faults import Fault
+from novnc_twisted.api.microversion import MAXIMUM, MINIMUM
+from novnc_twisted.api.request import Reply, Request
+
+_LEGACY = {
+    "id": "v2.0",
+    "status": "SUPPORTED",
+    "version": "",
+    "min_version": "",
+    "updated": "2011-01-21T11:33:21Z",
+}
+_CURRENT = {
+    "id": "v2.1",
+    "status": "CURRENT",
+    "version": str(MAXIMUM),
+    "min_version": str(MINIMUM),
+    "updated": "2013-07-23T11:33:21Z",
+}
+
+
+def _self_link(request: Request, path: str) -> dict[str, str]:
+    return {"rel": "self", "href": f"{request.base_url}/{path}/"}
+
+
+def _media_types(version: str) -> list[dict[str, str]]:
+    return [{"base": "application/json", "type": f"application/vnd.openstack.compute+json;version={version}"}]
+
+
+def index(request: Request) -> Reply:
+    """``GET /``: both versions."""
+    _get_only(request)
+    return Reply(
+        200,
+        {
+            "versions": [
+                {**_LEGACY, "links": [_self_link(request, "v2")]},
+                {**_CURRENT, "links": [_self_link(request, "v2.1")]},
+            ]
+        },
+    )
+
+
+def choices(request: Request) -> Reply:
+    """Any other path without a version: nova's 300, which sends nobody elsewhere."""
+    _get_only(request)
+
+    def choice(version: dict[str, str], path: str) -> dict[str, Any]:
+        return {
+            "id": version["id"],
+            "status": version["status"],
+            "links": [_self_link(request, path)],
+            "media-types": _media_types("2" if path == "v2" else "2.1"),
+        }
+
+    return Reply(300, {"choices": [choice(_LEGACY, "v2"), choice(_CURRENT, "v2.1")]})
+
+
+def show(request: Request, path: str) -> Reply:
+    """``GET /v2.1`` or ``GET /v2``: one version."""
+    _get_only(request)
+    version = _LEGACY if path == "v2" else _CURRENT
+    document = {
+        **version,
+        "links": [
+            _self_link(request, path),
+            {"rel": "describedby", "type": "text/html", "href": "http://docs.openstack.org/"},
+        ],
+        "media-types": _media_types("2" if path == "v2" else "2.1"),
+    }
+    return Reply(200, {"version": document})
+
+
+def _get_only(request: Request) -> None:
+    if request.method not in ("GET", "HEAD"):
+        raise Fault(405, "The method is not allowed for this resource.", (("Allow", "GET, HEAD"),))

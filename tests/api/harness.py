@@ -1,0 +1,232 @@
+"""The API in memory: real compute and consoleauth clients on a MemoryTransport, with hosts that are made up."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import bcrypt
+from twisted.internet.address import IPv4Address
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+
+from novnc_twisted.access import access_url
+from novnc_twisted.api import make_site
+from novnc_twisted.compute.rpcapi import ComputeAPI
+from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
+from novnc_twisted.errors import ConsoleTypeUnavailable, InstanceNotFound, InstanceNotRunning, InvalidToken
+from novnc_twisted.messaging.memory import MemoryTransport
+
+
+def instance(name: str, **more: Any) -> dict[str, Any]:
+    """A domain, as a compute host tells of it; its UUID comes from its name."""
+    values = {
+        "uuid": uuid_of(name),
+        "name": name,
+        "state": "running",
+        "power_state": 1,
+        "project_id": None,
+        "project_name": None,
+        "user_id": None,
+        "user_name": None,
+        "vcpus": 1,
+        "memory_mb": 512,
+        "created": None,
+        "host": "host1",
+    }
+    return values | more
+
+
+def uuid_of(name: str) -> str:
+    return str(UUID(bytes=name.encode().ljust(16, b"\x01")[:16], version=4))
+
+
+def quick_hash(password: str) -> str:
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
+
+
+class FakeHost:
+    """What nova-compute serves."""
+
+    def __init__(self, name: str, *instances: dict[str, Any], no_vnc: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self.instances = {item["uuid"]: item | {"host": name} for item in instances}
+        self.no_vnc = no_vnc
+        self.asked: list[tuple[Any, ...]] = []
+
+    async def serve(self, transport: MemoryTransport) -> Any:
+        methods = {
+            "list_instances": self.list_instances,
+            "get_instance": self.get_instance,
+            "get_vnc_console": self.get_vnc_console,
+        }
+        return await transport.serve(f"compute.{self.name}", methods, binary="nova-compute", host=self.name)
+
+    async def list_instances(self) -> Any:
+        return {"instances": list(self.instances.values())}
+
+    async def get_instance(self, instance_uuid: str) -> Any:
+        if instance_uuid not in self.instances:
+            raise InstanceNotFound(instance_uuid)
+        return self.instances[instance_uuid]
+
+    async def get_vnc_console(self, instance_uuid: str, console_type: str, user_id: Any, project_id: Any) -> Any:
+        self.asked.append((instance_uuid, console_type, user_id, project_id))
+        found = await self.get_instance(instance_uuid)
+        if found["state"] != "running":
+            raise InstanceNotRunning(instance_uuid)
+        if found["name"] in self.no_vnc:
+            raise ConsoleTypeUnavailable(instance_uuid)
+        base = {"novnc": "http://127.0.0.1:6080/vnc_auto.html", "xvpvnc": "http://127.0.0.1:6081/console"}
+        token = str(uuid4())
+        return {
+            "token": token,
+            "access_url": access_url(base[console_type], token),
+            "console_type": console_type,
+            "host": "192.0.2.7",
+            "port": 5901,
+            "socket": None,
+            "internal_access_path": None,
+            "instance_uuid": instance_uuid,
+            "name": found["name"],
+            "compute_host": self.name,
+        }
+
+
+class FakeConsoleAuth:
+    """What nova-consoleauth serves to the API."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, dict[str, Any]] = {}
+
+    async def serve(self, transport: MemoryTransport) -> Any:
+        methods = {"authorize_console": self.authorize_console, "show_token": self.show_token}
+        return await transport.serve("consoleauth", methods, binary="nova-consoleauth", host="controller")
+
+    async def authorize_console(self, token_hash: str, **values: Any) -> Any:
+        self.tokens[token_hash] = values
+        return {"expires_at": 600.0}
+
+    async def show_token(self, token_hash: str) -> Any:
+        if token_hash not in self.tokens:
+            raise InvalidToken("unknown")
+        keys = ("instance_uuid", "host", "port", "internal_access_path")
+        return {key: self.tokens[token_hash][key] for key in keys}
+
+
+class InlinePool:
+    """A thread pool without threads."""
+
+    def callInThreadWithCallback(self, on_result: Any, function: Any, *args: Any, **kwargs: Any) -> None:
+        on_result(True, function(*args, **kwargs))
+
+
+class FakeReactor(Clock):
+    """Tells the time and has a thread pool."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool: Any = InlinePool()
+
+    def getThreadPool(self) -> Any:
+        return self.pool
+
+    def callFromThread(self, function: Any, *args: Any) -> None:
+        function(*args)
+
+
+@dataclass
+class Answer:
+    """A response, parsed."""
+
+    status: int
+    headers: dict[str, list[str]]
+    body: Any
+    raw: bytes = b""
+
+    def __getitem__(self, name: str) -> str:
+        return self.headers[name.lower()][-1]
+
+
+@dataclass
+class Connection:
+    """One connection to a site, without a network."""
+
+    site: Any
+    local: str = "127.0.0.1"
+    transport: StringTransport = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.transport = StringTransport(
+            hostAddress=IPv4Address("TCP", self.local, 8774), peerAddress=IPv4Address("TCP", "127.0.0.1", 40000)
+        )
+        self.protocol = self.site.buildProtocol(self.transport.getPeer())
+        if self.protocol is not None:
+            self.protocol.makeConnection(self.transport)
+
+    def send(self, data: bytes) -> None:
+        self.protocol.dataReceived(data)
+
+    def answers(self) -> list[Answer]:
+        return parse_all(self.transport.value())
+
+
+def parse_all(data: bytes) -> list[Answer]:
+    found = []
+    while data:
+        head, _, data = data.partition(b"\r\n\r\n")
+        status, *lines = head.decode().split("\r\n")
+        headers: dict[str, list[str]] = {}
+        for line in lines:
+            name, _, value = line.partition(": ")
+            headers.setdefault(name.lower(), []).append(value)
+        code = int(status.split(" ")[1])
+        if code == 100:
+            continue
+        length = int(headers["content-length"][0])
+        raw, data = data[:length], data[length:]
+        found.append(Answer(code, headers, json.loads(raw) if raw else None, raw))
+    return found
+
+
+class System:
+    """An API with what is behind it."""
+
+    def __init__(self, auth: Any, *hosts: FakeHost, reactor: Any = None) -> None:
+        self.reactor = reactor or FakeReactor()
+        self.transport = MemoryTransport(self.reactor)
+        self.hosts = hosts
+        self.consoleauth = FakeConsoleAuth()
+        self.site = make_site(
+            self.reactor,
+            consoleauth=ConsoleAuthAPI(self.transport),
+            compute=ComputeAPI(self.transport),
+            transport=self.transport,
+            auth=auth,
+        )
+
+    async def start(self) -> "System":
+        await self.transport.start()
+        self.undo = [await part.serve(self.transport) for part in (*self.hosts, self.consoleauth)]
+        return self
+
+    def send(self, method: str, path: str, body: Any = None, **headers: str) -> Connection:
+        connection = Connection(self.site)
+        lines = {"Host": "localhost:8774"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        content = b""
+        if body is not None:
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            lines = {"Content-Type": "application/json", "Content-Length": str(len(content))} | lines
+        head = "\r\n".join([f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items())])
+        connection.send(head.encode("latin-1") + b"\r\n\r\n" + content)
+        return connection
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        (answer,) = self.send(method, path, body, **headers).answers()
+        return answer
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.ask("GET", path, **headers)
+
+    def post(self, path: str, body: Any, **headers: str) -> Answer:
+        return self.ask("POST", path, body, **headers)
