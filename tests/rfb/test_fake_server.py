@@ -91,7 +91,7 @@ class FakeServerTests(TestCase):
         connection.makeConnection(transport)
         connection.dataReceived(b"RFB 003.008\n\1\1")
         transport.clear()
-        connection.dataReceived(b"\3\1" + b"\0\0\0\0\0\2\0\2" + b"\3\0" + b"\0\0\0\0\0\1\0\1")
+        connection.dataReceived(b"\3\0" + b"\0\0\0\0\0\1\0\1" + b"\3\1" + b"\0\0\0\0\0\2\0\2")
         self.assertEqual(update(0, 0, 1, 1), transport.value())
         transport.clear()
         connection.dataReceived(b"\4\1\0\0\0\0\0\x61")

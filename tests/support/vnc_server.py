@@ -28,20 +28,24 @@ from novnc_twisted.rfb.security.vnc import response
 CHALLENGE = bytes(range(16))
 PIXEL_FORMAT = struct.pack(">BBBBHHHBBB3x", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
 GARBAGE = b"\xff\xfe garbage \x00\r\n" * 64
-SHAPES = {
-    0: (20, lambda head: 0),
-    2: (4, lambda head: 4 * int.from_bytes(head[2:], "big")),
-    3: (10, lambda head: 0),
-    4: (8, lambda head: 0),
-    5: (6, lambda head: 0),
-    6: (8, lambda head: abs(int.from_bytes(head[4:], "big", signed=True))),
-    150: (10, lambda head: 0),
-    248: (9, lambda head: head[8]),
-    250: (4, lambda head: 0),
-    251: (8, lambda head: 16 * head[6]),
-    255: (4, lambda head: 8 if head[1] == 0 else 6 if head[3] == 2 else 0),
-}
-"""Client message -> bytes of its head, and from the head how many more."""
+SIZES = {0: 20, 2: 4, 3: 10, 4: 8, 5: 6, 6: 8, 150: 10, 248: 9, 250: 4, 251: 8, 255: 4}
+"""Client message -> bytes of its head."""
+
+
+def tail(head: bytes) -> int:
+    """Bytes that follow the head of a client message."""
+    match head[0]:
+        case 2:
+            return 4 * int.from_bytes(head[2:], "big")
+        case 6:
+            return abs(int.from_bytes(head[4:], "big", signed=True))
+        case 248:
+            return head[8]
+        case 251:
+            return 16 * head[6]
+        case 255:
+            return 8 if head[1] == 0 else 6 if head[3] == 2 else 0
+    return 0
 
 
 def update(x: int, y: int, width: int, height: int, colour: int = 0, bytes_per_pixel: int = 4) -> bytes:
@@ -55,34 +59,22 @@ def update(x: int, y: int, width: int, height: int, colour: int = 0, bytes_per_p
 class FakeVNCServer(Factory):
     """A VNC server; the fields are its knobs."""
 
-    version: bytes = b"RFB 003.008\n"
-    """The ProtocolVersion message, or whatever a server that speaks no RFB says first."""
-    security_types: Sequence[int] = ()
-    """What it lists, the first to a client of 3.3; without it VNC where there is a password, else None."""
+    version: bytes = b"RFB 003.008\n"  # or whatever a server that speaks no RFB says first
+    security_types: Sequence[int] = ()  # the first to a client of 3.3; by default VNC with a password, else None
     password: str | None = None
     name: bytes = b"fake"
     size: tuple[int, int] = (64, 48)
-    reason: bytes | None = None
-    """Refuse with it in phase ``refuse_at`` (security or result)."""
+    reason: bytes | None = None  # refuse with it in phase refuse_at (security or result)
     refuse_at: str = "security"
-    endless_reason: bool = False
-    """A reason of 4 GiB instead, as fast as it is read."""
-    result: int | None = None
-    """The SecurityResult, whatever the password."""
-    stall: str | None = None
-    """From this phase on nothing is sent, and the connection stays."""
-    close: str | None = None
-    """The connection is closed instead of this phase."""
-    garbage: str | None = None
-    """Nonsense is sent instead of this phase."""
-    deaf: bool = False
-    """Once live nothing is read any more: for back-pressure."""
-    accepted: "DeferredQueue[FakeVNCConnection]" = field(default_factory=DeferredQueue, init=False)
-    """Connections as they come."""
-    live: "DeferredQueue[FakeVNCConnection]" = field(default_factory=DeferredQueue, init=False)
-    """Connections that were sent ServerInit."""
-    connections: "list[FakeVNCConnection]" = field(default_factory=list, init=False)
-    """All of them, the lost ones too."""
+    endless_reason: bool = False  # a reason of 4 GiB instead, as fast as it is read
+    result: int | None = None  # the SecurityResult, whatever the password
+    stall: str | None = None  # from this phase on nothing is sent, and the connection stays
+    close: str | None = None  # the connection is closed instead of this phase
+    garbage: str | None = None  # nonsense is sent instead of this phase
+    deaf: bool = False  # once live nothing is read any more: for back-pressure
+    accepted: "DeferredQueue[FakeVNCConnection]" = field(default_factory=DeferredQueue, init=False)  # as they come
+    live: "DeferredQueue[FakeVNCConnection]" = field(default_factory=DeferredQueue, init=False)  # sent ServerInit
+    connections: "list[FakeVNCConnection]" = field(default_factory=list, init=False)  # all, the lost ones too
 
     noisy = False
 
@@ -106,7 +98,6 @@ class FakeVNCConnection(Protocol):
     :ivar inbox: queue of (type, whole message) of the messages after ServerInit.
     :ivar messages: the same as a list.
     :ivar gone: fires with None when the connection is lost.
-    :ivar open: whether it lives.
     """
 
     def __init__(self, server: FakeVNCServer) -> None:
@@ -118,7 +109,7 @@ class FakeVNCConnection(Protocol):
         self.messages: list[tuple[int, bytes]] = []
         self.gone: Deferred[None] = Deferred()
         self.open = False
-        self.received = b""
+        self.received = bytearray()
         self._waiting: tuple[int, Deferred[bytes]] | None = None
         self._story: Deferred[None] | None = None
 
@@ -132,7 +123,8 @@ class FakeVNCConnection(Protocol):
         self.received += data
         if self._waiting is not None and len(self.received) >= self._waiting[0]:
             (count, waiting), self._waiting = self._waiting, None
-            taken, self.received = self.received[:count], self.received[count:]
+            taken = bytes(self.received[:count])
+            del self.received[:count]
             waiting.callback(taken)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
@@ -197,31 +189,26 @@ class FakeVNCConnection(Protocol):
         await self._live()
 
     async def _live(self) -> None:
-        colour, bytes_per_pixel, waiting = 0, 4, None
+        colour, bytes_per_pixel, asked = 0, 4, b""
         while True:
-            kind, message = await self._message()
-            self.messages.append((kind, message))
-            self.inbox.put((kind, message))
-            if kind == 0:
+            head = await self._read(1)
+            if head[0] not in SIZES:
+                self.transport.abortConnection()
+                raise ConnectionAborted
+            head += await self._read(SIZES[head[0]] - 1)
+            message = head + await self._read(tail(head))
+            self.messages.append((head[0], message))
+            self.inbox.put((head[0], message))
+            if head[0] == 0:
                 bytes_per_pixel = message[4] // 8
-            elif kind == 3 and message[1]:
-                waiting = message  # incremental: answered at the next key, else a viewer and we would never rest
-            elif kind == 3:
-                await self._say("live", update(*struct.unpack(">HHHH", message[2:]), colour, bytes_per_pixel))
-            elif kind == 4 or message[:2] == b"\xff\0":
-                colour += 1
-                if waiting is not None:
-                    await self._say("live", update(*struct.unpack(">HHHH", waiting[2:]), colour, bytes_per_pixel))
-                    waiting = None
-
-    async def _message(self) -> tuple[int, bytes]:
-        head = await self._read(1)
-        if head[0] not in SHAPES:
-            self.transport.abortConnection()
-            raise ConnectionAborted
-        length, tail = SHAPES[head[0]]
-        head += await self._read(length - 1)
-        return head[0], head + await self._read(tail(head))
+            elif head[0] == 3:
+                asked = message
+            typed = head[0] == 4 or message[:2] == b"\xff\0"
+            colour += typed
+            # An incremental request is answered at the next key; else a viewer and we would never rest.
+            if asked and (typed or not asked[1]):
+                await self._say("live", update(*struct.unpack(">HHHH", asked[2:]), colour, bytes_per_pixel))
+                asked = b""
 
 
 def _with_length(text: bytes) -> bytes:

@@ -1,0 +1,113 @@
+"""Our side as a server of viewers: what interface.md promises, in each version's form."""
+
+import struct
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.errors import ProtocolViolation
+from novnc_twisted.rfb import ClientInit, Conversation, offer, refuse
+from novnc_twisted.rfb.constants import LIMIT
+
+from .drive import converse, cuttings, outcome, untimed
+
+V33, V35, V37, V38 = b"RFB 003.003\n", b"RFB 003.005\n", b"RFB 003.007\n", b"RFB 003.008\n"
+REASON = struct.pack(">I", len(ProtocolViolation.sentence)) + ProtocolViolation.sentence.encode()
+OTHER_VERSIONS = (
+    b"RFB 003.004\n", b"RFB 003.006\n", b"RFB 003.889\n", b"RFB 004.000\n", b"RFB 005.000\n", b"RFB 000.000\n",
+    b"rfb 003.008\n", b"RFB 003.008\r", b"GET / HTTP/1", b"\0" * 12, b"RFB \xff\xff\xff\xff\xff\xff\xff\xff",
+)  # fmt: skip
+
+
+class OfferTests(SynchronousTestCase):
+    def test_a_good_viewer(self):
+        """Offered exactly 3.8 and None; what it said after ClientInit is the rest."""
+        for flag, shared in ((b"\1", True), (b"\0", False), (b"\xff", True)):
+            conversation, sent = converse(offer(), V38 + b"\1" + flag + b"\2\0")
+            self.assertIsNone(conversation.error)
+            self.assertEqual(ClientInit(shared=shared, version=V38), conversation.result)
+            self.assertEqual((V38 + b"\1\1" + b"\0\0\0\0", b"\2\0"), (sent, conversation.rest))
+
+    def test_nothing_ahead_of_its_time(self):
+        """Each message only after the one that it answers: no result before a choice (CVE-2022-36436)."""
+        conversation = Conversation(offer())
+        for received, sent, waiting_for in (
+            (b"", V38, "ProtocolVersion"),
+            (V38[:11], b"", "ProtocolVersion"),
+            (V38[11:], b"\1\1", "the security type"),
+            (b"\1", b"\0\0\0\0", "ClientInit"),
+        ):
+            conversation.start()
+            conversation.receive(received)
+            self.assertEqual((sent, waiting_for), (conversation.to_send(), conversation.waiting_for))
+            self.assertFalse(conversation.done)
+        conversation.receive(b"\1")
+        self.assertEqual((True, b""), (conversation.done, conversation.to_send()))
+
+    def test_a_type_that_was_not_offered(self):
+        """SecurityResult 1 and a reason (CVE-2006-2369); nothing that comes with it is looked at."""
+        for choice in (0, 2, 16, 19, 255):
+            conversation, sent = converse(offer(), V38 + bytes([choice]) + b"\1\1\1\1")
+            self.assertEqual(V38 + b"\1\1" + b"\0\0\0\1" + REASON, sent)
+            self.assertIsInstance(conversation.error, ProtocolViolation)
+            self.assertIsNone(conversation.result)
+            self.assertEqual(
+                f"the viewer chose security type {choice}, which was not offered", conversation.error.detail
+            )
+
+    def test_old_versions(self):
+        """Refused in their own form."""
+        for version, form in ((V33, b"\0\0\0\0"), (V35, b"\0\0\0\0"), (V37, b"\0")):
+            conversation, sent = converse(offer(), version + b"\1\1")
+            self.assertEqual(V38 + form + REASON, sent)
+            self.assertIsInstance(conversation.error, ProtocolViolation)
+
+    def test_other_versions(self):
+        """Refused in 3.8's form, what is no version too; the detail fits into a line of the log."""
+        for version in OTHER_VERSIONS:
+            conversation, sent = converse(offer(), version)
+            self.assertEqual(V38 + b"\0" + REASON, sent, version)
+            self.assertIsInstance(conversation.error, ProtocolViolation)
+            self.assertTrue(conversation.error.detail.isprintable())
+
+    def test_hasty_viewer(self):
+        """One that pipelines what comes after ClientInit is held to the limit."""
+        conversation, _ = converse(offer(), V38 + b"\1\1")
+        for _ in range(LIMIT // 1000 + 1):
+            self.assertIsNone(conversation.error)
+            conversation.receive(b"x" * 1000)
+        self.assertIsInstance(conversation.error, ProtocolViolation)
+        self.assertEqual(b"", conversation.rest)
+
+
+class RefuseTests(SynchronousTestCase):
+    def test_forms(self):
+        """No security types and the sentence, in the form of the viewer's version."""
+        sentence = "Größe"
+        reason = b"\0\0\0\7" + sentence.encode()
+        for version, form in ((V33, b"\0\0\0\0"), (V35, b"\0\0\0\0"), (V37, b"\0"), (V38, b"\0")):
+            conversation, sent = converse(refuse(sentence), version)
+            self.assertEqual((V38 + form + reason, True, None), (sent, conversation.done, conversation.error))
+        for version in OTHER_VERSIONS:
+            self.assertEqual(V38 + b"\0" + reason, converse(refuse(sentence), version)[1])
+
+    def test_waits_for_the_version(self):
+        """A viewer must know its own version to read the reason."""
+        conversation, sent = converse(refuse("no"), V33[:11])
+        self.assertEqual((V38, False), (sent, conversation.done))
+
+
+class FuzzTests(SynchronousTestCase):
+    @untimed
+    @given(st.binary(max_size=64), cuttings)
+    def test_anything(self, data, cuts):
+        """Arbitrary bytes after each beginning: an end that is declared, or waiting; in any chunks."""
+        for beginning in (b"", b"RFB ", V38, V38 + b"\1"):
+            for talk in (offer, lambda: refuse("no")):
+                conversation, sent = converse(talk(), beginning + data, cuts)
+                if conversation.error is not None:
+                    self.assertIs(ProtocolViolation, type(conversation.error))
+                self.assertTrue(sent.startswith(V38))
+                self.assertLess(len(sent), 200)
+                self.assertEqual(outcome(talk(), beginning + data), outcome(talk(), beginning + data, cuts))
