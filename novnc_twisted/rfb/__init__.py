@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from novnc_twisted._lazy import lazy
 
 if TYPE_CHECKING:
+    from .client_messages import ClientMessage as ClientMessage
+    from .client_messages import ClientMessages as ClientMessages
     from .constants import SecurityResult as SecurityResult
     from .constants import SecurityType as SecurityType
     from .login import login as login
@@ -30,6 +32,8 @@ __getattr__, __dir__ = lazy(
     {
         "Ask": "talk",
         "ClientInit": "offer",
+        "ClientMessage": "client_messages",
+        "ClientMessages": "client_messages",
         "Conversation": "talk",
         "Flooded": "talk",
         "Need": "talk",

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredQueue
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IPullProducer
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
@@ -30,22 +30,18 @@ PIXEL_FORMAT = struct.pack(">BBBBHHHBBB3x", 32, 24, 0, 1, 255, 255, 255, 16, 8, 
 GARBAGE = b"\xff\xfe garbage \x00\r\n" * 64
 SIZES = {0: 20, 2: 4, 3: 10, 4: 8, 5: 6, 6: 8, 150: 10, 248: 9, 250: 4, 251: 8, 255: 4}
 """Client message -> bytes of its head."""
+TAILS = {
+    2: lambda head: 4 * int.from_bytes(head[2:], "big"),
+    6: lambda head: abs(int.from_bytes(head[4:], "big", signed=True)),
+    248: lambda head: head[8],
+    251: lambda head: 16 * head[6],
+    255: lambda head: 8 if head[1] == 0 else 6 if head[3] == 2 else 0,
+}
+"""Client message -> bytes after its head."""
 
 
-def tail(head: bytes) -> int:
-    """Bytes that follow the head of a client message."""
-    match head[0]:
-        case 2:
-            return 4 * int.from_bytes(head[2:], "big")
-        case 6:
-            return abs(int.from_bytes(head[4:], "big", signed=True))
-        case 248:
-            return head[8]
-        case 251:
-            return 16 * head[6]
-        case 255:
-            return 8 if head[1] == 0 else 6 if head[3] == 2 else 0
-    return 0
+def with_length(text: bytes) -> bytes:
+    return len(text).to_bytes(4, "big") + text
 
 
 def update(x: int, y: int, width: int, height: int, colour: int = 0, bytes_per_pixel: int = 4) -> bytes:
@@ -92,46 +88,52 @@ class FakeVNCServer(Factory):
         return sum(connection.open for connection in self.connections)
 
 
+@implementer(IPullProducer)
 class FakeVNCConnection(Protocol):
-    """One client: what it said, and when it went.
+    """One client: what it said, and when it went.  (A producer of its endless reason.)
 
     :ivar inbox: queue of (type, whole message) of the messages after ServerInit.
     :ivar messages: the same as a list.
     :ivar gone: fires with None when the connection is lost.
     """
 
+    client_version = b""
+    chosen: int | None = None
+    shared: bool | None = None
+    open = False
+
     def __init__(self, server: FakeVNCServer) -> None:
         self.server = server
-        self.client_version = b""
-        self.chosen: int | None = None
-        self.shared: bool | None = None
         self.inbox: DeferredQueue[tuple[int, bytes]] = DeferredQueue()
         self.messages: list[tuple[int, bytes]] = []
         self.gone: Deferred[None] = Deferred()
-        self.open = False
-        self.received = bytearray()
+        self._received = bytearray()
         self._waiting: tuple[int, Deferred[bytes]] | None = None
-        self._story: Deferred[None] | None = None
 
     def connectionMade(self) -> None:
         self.open = True
         self.server.accepted.put(self)
         self._story = Deferred.fromCoroutine(self._serve())
-        self._story.addErrback(lambda why: why.trap(CancelledError, ConnectionDone, ConnectionLost, ConnectionAborted))
+        self._story.addErrback(lambda why: why.trap(CancelledError, ConnectionDone))
 
     def dataReceived(self, data: bytes) -> None:
-        self.received += data
-        if self._waiting is not None and len(self.received) >= self._waiting[0]:
+        self._received += data
+        if self._waiting is not None and len(self._received) >= self._waiting[0]:
             (count, waiting), self._waiting = self._waiting, None
-            taken = bytes(self.received[:count])
-            del self.received[:count]
+            taken = bytes(self._received[:count])
+            del self._received[:count]
             waiting.callback(taken)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         self.open = False
-        if self._story is not None:
-            self._story.cancel()
+        self._story.cancel()
         self.gone.callback(None)
+
+    def resumeProducing(self) -> None:
+        self.transport.write(b"A" * 65536)
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
 
     def _read(self, count: int) -> Deferred[bytes]:
         waiting: Deferred[bytes] = Deferred()
@@ -150,9 +152,9 @@ class FakeVNCConnection(Protocol):
             head = int(phase == "result").to_bytes(4 if in_four_bytes else 1, "big")
             if server.endless_reason:
                 self.transport.write(head + b"\xff\xff\xff\xff")
-                self.transport.registerProducer(_Endless(self.transport), False)
+                self.transport.registerProducer(self, False)
                 await Deferred()
-            self.transport.write(head + _with_length(server.reason or b""))
+            self.transport.write(head + with_length(server.reason or b""))
             self._hang_up()
         self.transport.write(GARBAGE if server.garbage == phase else data)
 
@@ -177,12 +179,12 @@ class FakeVNCConnection(Protocol):
         result = server.result if server.result is not None else int(not good)
         newest = self.client_version == b"RFB 003.008\n"
         if newest or self.chosen != 1:
-            reason = _with_length(b"Authentication failed\0") if result and newest else b""
+            reason = with_length(b"Authentication failed\0") if result and newest else b""
             await self._say("result", result.to_bytes(4, "big") + reason)
         if result:
             self._hang_up()
         self.shared = await self._read(1) != b"\0"
-        await self._say("init", struct.pack(">HH16s", *server.size, PIXEL_FORMAT) + _with_length(server.name))
+        await self._say("init", struct.pack(">HH16s", *server.size, PIXEL_FORMAT) + with_length(server.name))
         server.live.put(self)
         if server.deaf:
             self.transport.pauseProducing()
@@ -194,9 +196,9 @@ class FakeVNCConnection(Protocol):
             head = await self._read(1)
             if head[0] not in SIZES:
                 self.transport.abortConnection()
-                raise ConnectionAborted
+                raise ConnectionDone
             head += await self._read(SIZES[head[0]] - 1)
-            message = head + await self._read(tail(head))
+            message = head + await self._read(TAILS.get(head[0], lambda head: 0)(head))
             self.messages.append((head[0], message))
             self.inbox.put((head[0], message))
             if head[0] == 0:
@@ -209,21 +211,3 @@ class FakeVNCConnection(Protocol):
             if asked and (typed or not asked[1]):
                 await self._say("live", update(*struct.unpack(">HHHH", asked[2:]), colour, bytes_per_pixel))
                 asked = b""
-
-
-def _with_length(text: bytes) -> bytes:
-    return struct.pack(">I", len(text)) + text
-
-
-@implementer(IPullProducer)
-class _Endless:
-    """Text for ever, a block each time that the peer took the last."""
-
-    def __init__(self, transport: object) -> None:
-        self.transport = transport
-
-    def resumeProducing(self) -> None:
-        self.transport.write(b"A" * 65536)
-
-    def stopProducing(self) -> None:
-        """The connection is gone."""
