@@ -1,0 +1,152 @@
+"""Domains that are gone: their tokens are dropped, unless they live elsewhere."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from novnc_twisted.compute.interfaces import Change, DomainEvent, IDriver
+from novnc_twisted.compute.rpcapi import PREFIX
+from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
+from novnc_twisted.messaging.fanout import gather
+from novnc_twisted.messaging.interfaces import ITransport
+
+BACK_OFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0, 30.0)
+"""Seconds between the attempts to have a domain's tokens dropped; after the last one it is given up and logged."""
+
+_MIGRATED_FOR = 60.0
+_MAX_KNOWN = 100_000
+_MAX_PENDING = 1000
+
+_log = Logger()
+
+
+class Departures:
+    """Hears what happens to domains, and has consoleauth drop the tokens of those that are gone for good.
+
+    :param clock: times the attempts, and how long a migration is remembered.
+    :param host: this compute host's name.
+    """
+
+    def __init__(self, transport: ITransport, driver: IDriver, clock: IReactorTime, host: str) -> None:
+        self._transport = transport
+        self._driver = driver
+        self._clock = clock
+        self._host = host
+        self._known: set[str] = set()
+        self._migrated: dict[str, float] = {}
+        self._pending: dict[str, Deferred[None]] = {}
+        self._again: set[str] = set()
+
+    def seen(self, uuid: str) -> None:
+        """This domain is here."""
+        if len(self._known) < _MAX_KNOWN:
+            self._known.add(uuid)
+
+    def changed(self, event: DomainEvent) -> None:
+        """Follow up a change."""
+        uuid = event.uuid
+        if event.change is Change.CONNECTED:
+            self._spawn("", self._compare())
+        elif event.change in (Change.DEFINED, Change.STARTED):
+            self._migrated.pop(uuid, None)
+            self.seen(uuid)
+        elif event.change is Change.MIGRATED:
+            now = self._clock.seconds()
+            self._migrated = {known: at for known, at in self._migrated.items() if now - at < _MIGRATED_FOR}
+            self._migrated[uuid] = now
+            self._known.discard(uuid)
+        else:
+            self._spawn(uuid, self._follow(uuid))
+
+    def stop(self) -> None:
+        """Give up what is pending."""
+        self._again.clear()
+        for pending in list(self._pending.values()):
+            pending.cancel()
+
+    def _spawn(self, uuid: str, work: Coroutine[Any, Any, None]) -> None:
+        if uuid in self._pending:
+            work.close()
+            self._again.add(uuid)  # what is under way may have looked before this change
+            return
+        if len(self._pending) >= _MAX_PENDING:
+            work.close()
+            _log.warn("too many domains go at once: the tokens of {uuid} end with their time", uuid=uuid)
+            return
+        pending = Deferred.fromCoroutine(work)
+        self._pending[uuid] = pending
+        pending.addErrback(lambda failure: failure.trap(CancelledError) and None)
+        pending.addErrback(lambda failure: _log.failure("the end of {uuid} could not be followed", failure, uuid=uuid))
+
+        def over(_result: Any) -> None:
+            del self._pending[uuid]
+            if uuid in self._again:
+                self._again.discard(uuid)
+                self._spawn(uuid, self._follow(uuid) if uuid else self._compare())
+
+        pending.addCallback(over)
+
+    async def _compare(self) -> None:
+        """What went while we did not look, is gone."""
+        try:
+            present = {domain.uuid for domain in await self._driver.list_domains()}
+        except Refusal as refusal:
+            _log.debug("no look at the domains: {reason}", reason=str(refusal))
+            return
+        gone, self._known = self._known - present, present
+        for uuid in gone:
+            self._spawn(uuid, self._follow(uuid))
+
+    async def _follow(self, uuid: str) -> None:
+        migrated_at = self._migrated.get(uuid)
+        if migrated_at is not None and self._clock.seconds() - migrated_at < _MIGRATED_FOR:
+            return
+        reason = ""
+        for pause in (*BACK_OFF, None):
+            try:
+                if not await self._is_here(uuid) and not await self._is_elsewhere(uuid, insist=pause is not None):
+                    await self._drop(uuid)
+                return
+            except Refusal as refusal:
+                reason = str(refusal)
+            if pause is not None:
+                await deferLater(self._clock, pause)
+        _log.error(
+            "server {uuid} is gone, but its tokens could not be dropped and end with their time: {reason}",
+            uuid=uuid,
+            reason=reason,
+        )
+
+    async def _is_here(self, uuid: str) -> bool:
+        """A persistent domain that was stopped is, and so is one that was undefined while it runs."""
+        try:
+            await self._driver.get_domain(uuid)
+        except InstanceNotFound:
+            return False
+        return True
+
+    async def _is_elsewhere(self, uuid: str, insist: bool) -> bool:
+        """Whether another live host knows it.
+
+        :param insist: fail with ServiceUnavailable where one does not answer; else it counts as one that doesn't.
+        """
+        services = await self._transport.services(PREFIX)
+        others = sorted({service.topic for service in services} - {f"{PREFIX}{self._host}"})
+        answers = await gather(
+            (self._transport.call(topic, "get_instance", instance_uuid=uuid) for topic in others),
+            enough=lambda _answer: True,
+        )
+        if any(not isinstance(answer, Refusal) for answer in answers):
+            return True
+        if insist and not all(isinstance(answer, InstanceNotFound) for answer in answers):
+            raise ServiceUnavailable("another compute host does not say whether it has it")
+        return False
+
+    async def _drop(self, uuid: str) -> None:
+        answer = await self._transport.call("consoleauth", "delete_tokens_for_instance", instance_uuid=uuid)
+        self._known.discard(uuid)
+        _log.info("server {uuid} is gone; tokens dropped: {deleted}", uuid=uuid, deleted=answer.get("deleted"))

@@ -1,0 +1,205 @@
+"""A libvirt domain's XML, read: who it is, whose, and where its VNC server listens.  Pure.
+
+Forms of ``<graphics>`` are those that libvirt 9 was seen to write; the metadata is nova's
+(``nova/virt/libvirt/config.py``, LibvirtConfigGuestMetaNovaInstance).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+MAX_XML = 4 * 1024 * 1024
+"""Bytes of the longest XML that is read: libvirt's own limit for a text (VIR_NET_MESSAGE_STRING_MAX)."""
+
+_NOVA = "{http://openstack.org/xmlns/libvirt/nova/"
+
+# libvirt's units of memory: powers of 1024, but for those that end in plain B (formatdomain.html).
+_BYTES = {
+    "b": 1,
+    "bytes": 1,
+    "kb": 1000,
+    "k": 1024,
+    "kib": 1024,
+    "mb": 1000**2,
+    "m": 1024**2,
+    "mib": 1024**2,
+    "gb": 1000**3,
+    "g": 1024**3,
+    "gib": 1024**3,
+    "tb": 1000**4,
+    "t": 1024**4,
+    "tib": 1024**4,
+}
+
+
+class DomainXMLError(ValueError):
+    """The XML can't be read; the text says why, and shows nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vnc:
+    """Where a domain's VNC server listens.
+
+    :ivar port: its TCP port; None: none, or none yet (libvirt's -1).
+    :ivar socket: the path of its unix socket, or None.
+    :ivar listens: the addresses of its TCP port, as libvirt tells them; empty: nothing was said.
+    :ivar nowhere: it listens nowhere (``<listen type='none'/>``).
+    """
+
+    port: int | None = None
+    socket: str | None = None
+    listens: tuple[str, ...] = ()
+    nowhere: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """A libvirt domain.
+
+    :ivar active: it has a process: it runs, is paused, or is about to.
+    :ivar vcpus: processors.
+    :ivar memory_mb: MiB.
+    :ivar vnc: its VNC display, or None.
+    :ivar project_id: nova's metadata, as its UUIDs and its texts; None where there is none.
+    :ivar created: when nova made it, ISO 8601 in UTC, or None.
+    :ivar state: as :mod:`novnc_twisted.compute.states` names it; the XML does not tell.
+    :ivar power_state: nova's number.
+    :ivar migrating: it is about to come or to go; its console is of no use here.
+    """
+
+    uuid: str
+    name: str
+    active: bool = False
+    vcpus: int = 0
+    memory_mb: int = 0
+    vnc: Vnc | None = None
+    project_id: str | None = None
+    project_name: str | None = None
+    user_id: str | None = None
+    user_name: str | None = None
+    created: str | None = None
+    state: str = "nostate"
+    power_state: int = 0
+    migrating: bool = False
+
+
+def read_domain(xml: str) -> Domain:
+    """Read what ``virDomainGetXMLDesc`` gave; live XML tells where the console is now.
+
+    :raises DomainXMLError: it is no XML of a domain, is too big, or has a document type (entity bombs).
+    """
+    root = _parse(xml)
+    uuid, name = root.findtext("uuid", "").strip().lower(), root.findtext("name", "").strip()
+    if not uuid or not name:
+        raise DomainXMLError("a domain without uuid or name")
+    owner = _owner(root)
+    return Domain(
+        uuid=uuid,
+        name=name,
+        active=root.get("id") is not None,
+        vcpus=_vcpus(root),
+        memory_mb=_memory_mb(root),
+        vnc=_vnc(root),
+        **owner,
+    )
+
+
+def read_vnc_password(xml: str) -> str | None:
+    """The VNC password in XML that was asked for with VIR_DOMAIN_XML_SECURE; None: there is none.
+
+    :raises DomainXMLError: see :func:`read_domain`.
+    """
+    graphics = _graphics(_parse(xml))
+    return None if graphics is None else graphics.get("passwd")
+
+
+def _parse(xml: str) -> Element:
+    if len(xml) > MAX_XML:
+        raise DomainXMLError(f"longer than {MAX_XML} characters")
+    try:
+        root: Element = fromstring(xml, forbid_dtd=True)
+    except ParseError as error:
+        raise DomainXMLError(f"not well-formed XML, at line {error.position[0]}") from None
+    except DefusedXmlException as error:
+        raise DomainXMLError(f"a document type is refused ({type(error).__name__})") from None
+    except ValueError:
+        raise DomainXMLError("no text that XML can hold") from None
+    if root.tag != "domain":
+        raise DomainXMLError("not the XML of a domain")
+    return root
+
+
+def _graphics(root: Element) -> Element | None:
+    return next((item for item in root.iterfind("./devices/graphics") if item.get("type") == "vnc"), None)
+
+
+def _vnc(root: Element) -> Vnc | None:
+    graphics = _graphics(root)
+    if graphics is None:
+        return None
+    listens = list(graphics.iterfind("listen"))
+    kinds = {item.get("type") for item in listens}
+    socket = graphics.get("socket") or next(
+        (item.get("socket") for item in listens if item.get("type") == "socket" and item.get("socket")), None
+    )
+    # The attribute beside the elements is the first of them, kept for old readers of the XML.
+    addresses = [item.get("address") for item in listens if item.get("type") in ("address", "network")]
+    told = tuple(dict.fromkeys(address for address in (*addresses, graphics.get("listen")) if address))
+    return Vnc(
+        port=_port(graphics.get("port")),
+        socket=socket,
+        listens=told,
+        nowhere=kinds == {"none"},
+    )
+
+
+def _port(text: str | None) -> int | None:
+    number = _number(text)
+    return number if number is not None and 0 < number <= 65535 else None
+
+
+def _number(text: str | None) -> int | None:
+    # Only ASCII digits, and few: int() takes "٣" and a megabyte of digits as well.
+    text = (text or "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+def _vcpus(root: Element) -> int:
+    element = root.find("vcpu")
+    if element is None:
+        return 1  # libvirt's own default
+    return _number(element.get("current")) or _number(element.text) or 1
+
+
+def _memory_mb(root: Element) -> int:
+    element = root.find("memory")
+    if element is None:
+        return 0
+    unit = _BYTES.get(element.get("unit", "KiB").lower(), 1024)
+    return (_number(element.text) or 0) * unit // 1024**2
+
+
+def _owner(root: Element) -> dict[str, Any]:
+    """Nova's project, user and creation time; of any version of its name space."""
+    for instance in _nova(root.find("metadata"), "instance"):
+        owned: dict[str, Any] = {}
+        created = next(_nova(instance, "creationTime"), None)
+        if created is not None and created.text:
+            owned["created"] = created.text.strip().replace(" ", "T") + "Z"
+        for owner in _nova(instance, "owner"):
+            for kind in ("project", "user"):
+                for element in _nova(owner, kind):
+                    owned[f"{kind}_id"] = element.get("uuid") or None
+                    owned[f"{kind}_name"] = (element.text or "").strip() or None
+        return owned
+    return {}
+
+
+def _nova(parent: Element | None, name: str) -> Iterator[Element]:
+    for child in parent if parent is not None else ():
+        if isinstance(child.tag, str) and child.tag.startswith(_NOVA) and child.tag.endswith(f"}}{name}"):
+            yield child

@@ -1,0 +1,69 @@
+"""libvirt's event loop in a thread of its own, and connections that it keeps an eye on."""
+
+import threading
+from typing import Any
+
+import libvirt
+from twisted.logger import Logger
+
+_KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 5, 3
+"""A libvirtd that says nothing for 20 s is given up: that frees the call that hangs on the connection."""
+
+_lock = threading.Lock()
+_started = False
+_log = Logger()
+
+
+def ensure_event_loop() -> None:
+    """Run libvirt's default event loop, once in a process and before the first connection.
+
+    It delivers events, and drives keepalive.  libvirt is told not to print its errors to stderr.
+    """
+    global _started
+    with _lock:
+        if _started:
+            return
+        _started = True
+        libvirt.registerErrorHandler(lambda *_: None, None)
+        libvirt.virEventRegisterDefaultImpl()
+        # A daemon: there is no way to end libvirt's loop, and it must not keep the process from ending.
+        threading.Thread(target=_run, name="libvirt-events", daemon=True).start()
+
+
+def _run() -> None:
+    while True:
+        try:
+            libvirt.virEventRunDefaultImpl()
+        except libvirt.libvirtError as error:  # pragma: no cover
+            # poll() failed: libvirt has no way to go on, and calls then end by their deadlines.
+            _log.error("libvirt's event loop failed: {reason}", reason=str(error))
+            return
+
+
+def open_connection(uri: str) -> Any:
+    """A read-write connection with keepalive; blocks, for as long as libvirtd hangs."""
+    ensure_event_loop()
+    connection = libvirt.open(uri)
+    try:
+        connection.setKeepAlive(_KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:  # the test driver has none
+            close(connection)
+            raise
+    return connection
+
+
+def unusable(connection: Any) -> bool:
+    """Whether a connection is dead."""
+    try:
+        return not connection.isAlive()
+    except libvirt.libvirtError:
+        return True
+
+
+def close(connection: Any) -> None:
+    """Close it in the thread that it belongs to."""
+    try:
+        connection.close()
+    except libvirt.libvirtError as error:
+        _log.debug("closing a libvirt connection: {reason}", reason=str(error))

@@ -1,0 +1,181 @@
+"""A few threads, each with a libvirt connection of its own.
+
+libvirt's calls block and have no time-out.  One connection for each thread: on a shared one, keepalive was seen to
+free only one of three hung calls, and closing it then crashed the process (libvirt 9.0.0).
+"""
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
+from twisted.python.failure import Failure
+
+from novnc_twisted.compute.libvirt_errors import refusal_of
+from novnc_twisted.compute.libvirt_loop import close, open_connection, unusable
+from novnc_twisted.errors import ServiceUnavailable
+
+T = TypeVar("T")
+
+MAX_WAITING = 256
+"""Calls that wait for a thread at most; further ones fail at once."""
+
+_CLOSING = 2.0
+
+
+class _Job:
+    """One call: ``lock`` guards what the thread and the reactor both change."""
+
+    def __init__(self, work: Callable[[Any], Any]) -> None:
+        self.work = work
+        self.result: Deferred[Any] = Deferred(lambda _: self.abandon())
+        self.timer: IDelayedCall | None = None
+        self.hung = False
+        self._lock = threading.Lock()
+        self._begun = False
+        self._abandoned = False
+
+    def begin(self) -> bool:
+        """In the thread: whether anybody still wants it."""
+        with self._lock:
+            self._begun = not self._abandoned
+            return self._begun
+
+    def abandon(self) -> bool:
+        """In the reactor: nobody wants it any more.  Gives whether a thread is at it."""
+        with self._lock:
+            self._abandoned = True
+            return self._begun
+
+
+class ConnectionPool:
+    """Runs functions of a libvirt connection in threads.
+
+    :param reactor: IReactorTime and IReactorFromThreads.
+    :param uri: libvirt's connection URI.
+    :param workers: threads, and connections, at most.
+    :param deadline: seconds until a call fails; the thread of one that hangs is freed by libvirt's keepalive, or when
+        libvirtd goes on or goes away.
+    """
+
+    def __init__(self, reactor: Any, uri: str, *, workers: int = 4, deadline: float = 4.0) -> None:
+        self._clock: IReactorTime = reactor
+        self._threads: IReactorFromThreads = reactor
+        self._uri = uri
+        self._size = workers
+        self._deadline = deadline
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._workers: set[threading.Thread] = set()
+        self._jobs: set[_Job] = set()
+        self._hung = 0
+        self._over: Deferred[None] | None = None
+
+    def start(self) -> None:
+        """Make the threads; each connects when it is first needed."""
+        self._over = None
+        for number in range(self._size):
+            # Daemons: one that hangs in libvirt must not keep the process from ending.
+            worker = threading.Thread(target=self._work, name=f"libvirt-{number}", daemon=True)
+            self._workers.add(worker)
+            worker.start()
+
+    def stop(self) -> Deferred[None]:
+        """Fail what is pending and close the connections; fires when that is done, or after 2 s where libvirt hangs."""
+        over: Deferred[None] = Deferred()
+        self._over = over
+        for job in list(self._jobs):
+            self._forget(job)
+            job.abandon()
+            if not job.result.called:
+                job.result.errback(ServiceUnavailable("the libvirt driver is being stopped"))
+        if not self._workers:
+            over.callback(None)
+            return over
+        for _ in self._workers:
+            self._queue.put(None)
+        timer = self._clock.callLater(_CLOSING, over.callback, None)
+
+        def closed(_result: None) -> None:
+            if timer.active():
+                timer.cancel()
+
+        return over.addCallback(closed)
+
+    def run(self, work: Callable[[Any], T]) -> Deferred[T]:
+        """Call ``work(connection)`` in a thread; it may be called twice, where libvirtd was restarted.
+
+        Fails with the Refusal that an error of libvirt stands for; with ServiceUnavailable after the deadline, and at
+        once where every thread hangs.
+        """
+        if self._over is not None or not self._workers:
+            return fail(ServiceUnavailable("the libvirt driver is not started"))
+        if self._hung >= self._size:
+            return fail(ServiceUnavailable(f"libvirt at {self._uri} hangs"))
+        if len(self._jobs) >= MAX_WAITING:
+            return fail(ServiceUnavailable(f"libvirt at {self._uri} is too slow: {MAX_WAITING} calls wait"))
+        job = _Job(work)
+        # The timer outlives a caller that gives up before: a thread that hangs is counted all the same.
+        job.timer = self._clock.callLater(self._deadline, self._late, job)
+        self._jobs.add(job)
+        self._queue.put(job)
+        return job.result
+
+    def _late(self, job: _Job) -> None:
+        self._jobs.discard(job)
+        if job.abandon():
+            job.hung = True
+            self._hung += 1
+        if not job.result.called:
+            job.result.errback(ServiceUnavailable(f"libvirt at {self._uri} did not answer within {self._deadline:g} s"))
+
+    def _done(self, job: _Job, result: Any) -> None:
+        """In the reactor: a thread is through with a job."""
+        self._forget(job)
+        if job.hung:
+            self._hung -= 1
+        if not job.result.called:
+            job.result.callback(result)
+
+    def _forget(self, job: _Job) -> None:
+        self._jobs.discard(job)
+        if job.timer is not None and job.timer.active():
+            job.timer.cancel()
+
+    def _work(self) -> None:
+        connection = None
+        while (job := self._queue.get()) is not None:
+            result: Any = None
+            if job.begin():
+                try:
+                    connection, result = self._attempt(connection, job.work)
+                except BaseException:
+                    result = Failure()
+            self._threads.callFromThread(self._done, job, result)
+        if connection is not None:
+            close(connection)
+        self._threads.callFromThread(self._ended, threading.current_thread())
+
+    def _attempt(self, connection: Any, work: Callable[[Any], Any]) -> tuple[Any, Any]:
+        """The connection to go on with, and what came of the work."""
+        if connection is not None and unusable(connection):
+            close(connection)
+            connection = None
+        fresh = connection is None
+        try:
+            if connection is None:
+                connection = open_connection(self._uri)
+            return connection, work(connection)
+        except Exception as error:
+            failure = Failure(refusal_of(error, self._uri))
+            if connection is None or not unusable(connection):
+                return connection, failure
+        close(connection)
+        # It died under the call, as when libvirtd was restarted: what is asked here may be asked twice.
+        return (None, failure) if fresh else self._attempt(None, work)
+
+    def _ended(self, worker: threading.Thread) -> None:
+        self._workers.discard(worker)
+        if not self._workers and self._over is not None and not self._over.called:
+            self._over.callback(None)

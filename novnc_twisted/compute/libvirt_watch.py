@@ -1,0 +1,124 @@
+"""The connection that hears what happens to domains, made again whenever it is lost."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import libvirt
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+
+from novnc_twisted.compute.interfaces import Change, DomainEvent
+from novnc_twisted.compute.libvirt_errors import reason_of
+from novnc_twisted.compute.libvirt_loop import close, open_connection
+
+_BACK_OFF = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds between attempts to connect; the last goes on for ever."""
+
+_log = Logger()
+
+
+class Watch:
+    """Hears lifecycle events in a thread and tells them in the reactor.
+
+    It says once that libvirt can't be reached, and once that it can again.
+
+    :param listener: called in the reactor.
+    """
+
+    def __init__(self, reactor: IReactorFromThreads, uri: str, listener: Callable[[DomainEvent], None]) -> None:
+        self._reactor = reactor
+        self._uri = uri
+        self._listener = listener
+        self._wake = threading.Event()
+        self._stopping = False
+        self._down = False
+
+    def start(self) -> None:
+        """Begin to try."""
+        threading.Thread(target=self._watch, name="libvirt-watch", daemon=True).start()
+
+    def stop(self) -> None:
+        """Hear no more."""
+        self._stopping = True
+        self._wake.set()
+
+    def _tell(self, event: DomainEvent) -> None:
+        """In the reactor."""
+        if not self._stopping:
+            self._listener(event)
+
+    def _watch(self) -> None:
+        failures = 0
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                connection = open_connection(self._uri)
+            except libvirt.libvirtError as error:
+                self._reactor.callFromThread(self._unreachable, reason_of(error))
+                self._wake.wait(_BACK_OFF[min(failures, len(_BACK_OFF) - 1)])
+                failures += 1
+                continue
+            try:
+                registered = self._register(connection)
+                failures = 0
+                self._reactor.callFromThread(self._connected)
+                self._wake.wait()
+                self._unregister(connection, registered)
+            except libvirt.libvirtError as error:
+                self._reactor.callFromThread(self._unreachable, reason_of(error))
+                self._wake.wait(_BACK_OFF[min(failures, len(_BACK_OFF) - 1)])
+                failures += 1
+            finally:
+                close(connection)
+
+    def _register(self, connection: Any) -> int:
+        try:
+            connection.registerCloseCallback(self._closed, None)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:  # the test driver is never lost
+                raise
+        kind = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
+        return int(connection.domainEventRegisterAny(None, kind, self._happened, None))
+
+    def _unregister(self, connection: Any, registered: int) -> None:
+        """So that libvirt lets go of the connection; on a dead one these calls fail, and there is nothing to undo."""
+        for undo in (lambda: connection.domainEventDeregisterAny(registered), connection.unregisterCloseCallback):
+            try:
+                undo()
+            except libvirt.libvirtError as error:
+                _log.debug("leaving libvirt: {reason}", reason=reason_of(error))
+
+    def _closed(self, _connection: Any, _reason: int, _opaque: Any) -> None:
+        """In libvirt's thread."""
+        self._wake.set()
+
+    def _happened(self, _connection: Any, domain: Any, event: int, detail: int, _opaque: Any) -> None:
+        """In libvirt's thread."""
+        change = change_of(event, detail)
+        if change is not None and not self._stopping:
+            self._reactor.callFromThread(self._tell, DomainEvent(change, domain.UUIDString()))
+
+    def _unreachable(self, reason: str) -> None:
+        if not self._down and not self._stopping:
+            self._down = True
+            _log.warn("libvirt at {uri} can't be reached ({reason}); trying on", uri=self._uri, reason=reason)
+
+    def _connected(self) -> None:
+        if self._stopping:
+            return
+        self._down = False
+        _log.info("connected to libvirt at {uri}", uri=self._uri)
+        self._tell(DomainEvent(Change.CONNECTED))
+
+
+def change_of(event: int, detail: int) -> Change | None:
+    """What a lifecycle event means for consoles; None: nothing."""
+    if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:
+        return Change.MIGRATED if detail == libvirt.VIR_DOMAIN_EVENT_STOPPED_MIGRATED else Change.STOPPED
+    if event == libvirt.VIR_DOMAIN_EVENT_UNDEFINED:
+        return None if detail == libvirt.VIR_DOMAIN_EVENT_UNDEFINED_RENAMED else Change.UNDEFINED
+    return {
+        libvirt.VIR_DOMAIN_EVENT_DEFINED: Change.DEFINED,
+        libvirt.VIR_DOMAIN_EVENT_STARTED: Change.STARTED,
+    }.get(event)

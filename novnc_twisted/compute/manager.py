@@ -1,0 +1,290 @@
+"""nova-compute, as far as consoles go: the domains of one host, tokens for their consoles, and where those are now."""
+
+import uuid as uuids
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from novnc_twisted.access import fields
+from novnc_twisted.access.access_url import access_url
+from novnc_twisted.access.connect_info import NOVNC, XVPVNC
+from novnc_twisted.compute.departures import Departures
+from novnc_twisted.compute.domain_xml import Domain, Vnc
+from novnc_twisted.compute.interfaces import Change, DomainEvent, IDriver
+from novnc_twisted.compute.listening import complaint
+from novnc_twisted.compute.rpcapi import PREFIX
+from novnc_twisted.errors import (
+    ConsoleTypeUnavailable,
+    ConsoleUnreachable,
+    InstanceNotFound,
+    InstanceNotRunning,
+    Refusal,
+)
+from novnc_twisted.messaging.interfaces import ITransport
+
+BINARY = "nova-compute"
+
+_MAX_REPORTED = 10_000
+
+_log = Logger()
+
+
+class ComputeManager:
+    """Serves the topic ``compute.<host>``.
+
+    :param transport: calls and presence.
+    :param driver: the hypervisor's, not started yet: it is started and stopped with this.
+    :param host: names this compute host; two live ones must not have the same.
+    :param server_proxyclient_address: the name or address at which the proxies reach this host's VNC servers.
+    :param server_listen: where VMs should listen; one that listens wider is reported in the log.
+    :param novncproxy_base_url: what the token is put into for ``novnc``.
+    :param xvpvncproxy_base_url: the same for ``xvpvnc``.
+    :param vnc_enabled: False: no console is given.
+    """
+
+    def __init__(
+        self,
+        transport: ITransport,
+        driver: IDriver,
+        *,
+        host: str,
+        server_proxyclient_address: str = "127.0.0.1",
+        server_listen: str = "127.0.0.1",
+        novncproxy_base_url: str = "http://127.0.0.1:6080/vnc_auto.html",
+        xvpvncproxy_base_url: str = "http://127.0.0.1:6081/console",
+        vnc_enabled: bool = True,
+    ) -> None:
+        self._transport = transport
+        self._driver = driver
+        self._host = host
+        self._address = server_proxyclient_address
+        self._listen = server_listen
+        self._base_urls = {NOVNC: novncproxy_base_url, XVPVNC: xvpvncproxy_base_url}
+        self._enabled = vnc_enabled
+        self._departures = Departures(transport, driver, driver.clock, host)
+        self._reported: dict[str, str] = {}
+        self._withdraw: Callable[[], Deferred[None]] | None = None
+
+    def start(self) -> Deferred[None]:
+        """Start the driver and begin to serve; where libvirt is down it goes on trying, and calls fail meanwhile."""
+        return Deferred.fromCoroutine(self._start())
+
+    def stop(self) -> Deferred[None]:
+        """Serve no more, and stop the driver."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _start(self) -> None:
+        await self._driver.start(self._changed)
+        methods = {
+            method.__name__: method
+            for method in (
+                self.list_instances,
+                self.get_instance,
+                self.get_vnc_console,
+                self.validate_console_port,
+                self.get_vnc_password,
+                self.claims,
+            )
+        }
+        self._withdraw = await self._transport.serve(
+            f"{PREFIX}{self._host}",
+            methods,
+            binary=BINARY,
+            host=self._host,
+            info={"server_proxyclient_address": self._address},
+        )
+
+    async def _stop(self) -> None:
+        withdraw, self._withdraw = self._withdraw, None
+        self._departures.stop()
+        if withdraw is not None:
+            await withdraw()
+        await self._driver.stop()
+
+    # --- what is served
+
+    async def list_instances(self) -> dict[str, Any]:
+        """All domains of this host, as ``instances``."""
+        return {"instances": [self._instance(domain) for domain in await self._driver.list_domains()]}
+
+    async def get_instance(self, *, instance_uuid: str) -> dict[str, Any]:
+        """One domain.
+
+        :raises InstanceNotFound: this host has none such.
+        """
+        return self._instance(await self._get(instance_uuid))
+
+    async def get_vnc_console(
+        self, *, instance_uuid: str, console_type: str, user_id: str | None = None, project_id: str | None = None
+    ) -> dict[str, Any]:
+        """Draw a token for a domain's console, and tell where that is; nobody knows the token until consoleauth does.
+
+        :raises InstanceNotFound: this host has no such domain.
+        :raises InstanceNotRunning: it is stopped, or its port is not known yet.
+        :raises ConsoleTypeUnavailable: it has no VNC display, VNC is switched off here, or the type is none of ours.
+        :raises ConsoleUnreachable: another running domain claims its address.
+        """
+        base_url = self._base_urls.get(console_type)
+        if base_url is None:
+            raise ConsoleTypeUnavailable("not a console type of ours")
+        domain = await self._get(instance_uuid)
+        self._check_enabled()
+        vnc = await self._console(domain)
+        token = str(uuids.uuid4())
+        return {
+            "token": token,
+            "access_url": access_url(base_url, token),
+            "console_type": console_type,
+            "host": self._address,
+            "port": vnc.port or 0,
+            "socket": vnc.socket,
+            "internal_access_path": None,
+            "instance_uuid": domain.uuid,
+            "name": domain.name,
+            "compute_host": self._host,
+        }
+
+    async def validate_console_port(
+        self, *, instance_uuid: str, console_type: str, port: int | None = None
+    ) -> dict[str, Any]:
+        """Where a domain's console is now; refuses as :meth:`get_vnc_console` does.
+
+        :param port: where it was when the token was made, for the log alone: the token names the VM, not a port.
+        """
+        domain = await self._get(instance_uuid)
+        if console_type not in self._base_urls:
+            raise ConsoleTypeUnavailable("not a console type of ours")
+        vnc = await self._console(domain)
+        if port is not None and vnc.port is not None and port != vnc.port:
+            _log.info("the console of {name} moved from port {old} to {new}", name=domain.name, old=port, new=vnc.port)
+        return {"host": self._address, "port": vnc.port or 0, "socket": vnc.socket, "name": domain.name}
+
+    async def get_vnc_password(self, *, instance_uuid: str) -> dict[str, Any]:
+        """The domain's VNC password, for the one connection that needs it; None: it has none.
+
+        :raises ConsoleUnreachable: it is empty, which does not mean that none is needed (CVE-2016-5008).
+        """
+        uuid = self._uuid(instance_uuid)
+        password = await self._driver.get_vnc_password(uuid)
+        if password == "":
+            raise ConsoleUnreachable(f"server {uuid} has an empty VNC password: set one, or remove the attribute")
+        return {"password": password}
+
+    async def claims(self, *, host: str, port: int, socket: str | None = None) -> dict[str, Any]:
+        """The UUIDs of the active domains whose console is that address, as ``instances``.
+
+        :param host: the address dialled; another one than this host's own is claimed by nobody here.
+        """
+        if socket is None and host != self._address:
+            return {"instances": []}
+        wanted = Vnc(port=fields.port("port", port) or None, socket=fields.optional_text("socket", socket, 255))
+        consoles = await self._driver.active_consoles()
+        return {"instances": [console.uuid for console in consoles if _same(console.vnc, wanted)]}
+
+    # --- inside
+
+    async def _console(self, domain: Domain) -> Vnc:
+        """Where the console is, if there is one that shows this domain and no other."""
+        if not domain.active:
+            raise InstanceNotRunning(f"{domain.name} is {domain.state}")
+        if domain.migrating:
+            raise InstanceNotRunning(f"{domain.name} is on its way to or from another host")
+        self._check_enabled()
+        vnc = domain.vnc
+        if vnc is None:
+            raise ConsoleTypeUnavailable(f"{domain.name} has no <graphics type='vnc'>")
+        if vnc.socket is None and vnc.nowhere:
+            raise ConsoleTypeUnavailable(f"{domain.name} has <listen type='none'/>: its VNC server listens nowhere")
+        if vnc.socket is None and vnc.port is None:
+            raise InstanceNotRunning(f"{domain.name} runs without a VNC port yet (-1)")
+        rivals = [
+            console
+            for console in await self._driver.active_consoles()
+            if console.uuid != domain.uuid and _same(console.vnc, vnc)
+        ]
+        if rivals:
+            where = vnc.socket or f"port {vnc.port}"
+            self._report(
+                domain.uuid,
+                f"servers {domain.name} ({domain.uuid}) and {rivals[0].name} ({rivals[0].uuid}) claim one VNC address, "
+                f"{where}: both are refused until one of them is stopped",
+            )
+            raise ConsoleUnreachable(f"{domain.name} and {rivals[0].name} claim one VNC address")
+        return vnc
+
+    def _check_enabled(self) -> None:
+        if not self._enabled:
+            raise ConsoleTypeUnavailable("[vnc] enabled is false on this host")
+
+    async def _get(self, instance_uuid: str) -> Domain:
+        domain = await self._driver.get_domain(self._uuid(instance_uuid))
+        self._departures.seen(domain.uuid)
+        self._notice(domain)
+        return domain
+
+    def _uuid(self, instance_uuid: str) -> str:
+        if not fields.is_uuid(instance_uuid):
+            raise InstanceNotFound("not a UUID")
+        return instance_uuid.lower()
+
+    def _instance(self, domain: Domain) -> dict[str, Any]:
+        return {
+            "uuid": domain.uuid,
+            "name": domain.name,
+            "state": domain.state,
+            "power_state": domain.power_state,
+            "project_id": domain.project_id,
+            "project_name": domain.project_name,
+            "user_id": domain.user_id,
+            "user_name": domain.user_name,
+            "vcpus": domain.vcpus,
+            "memory_mb": domain.memory_mb,
+            "created": domain.created,
+            "host": self._host,
+        }
+
+    def _changed(self, event: DomainEvent) -> None:
+        """The driver tells of a change."""
+        self._departures.changed(event)
+        if event.change in (Change.STOPPED, Change.MIGRATED, Change.UNDEFINED):
+            self._reported.pop(event.uuid, None)
+        if event.change in (Change.CONNECTED, Change.STARTED):
+            Deferred.fromCoroutine(self._look(event.uuid)).addErrback(
+                lambda failure: _log.failure("a look at the domains failed", failure)
+            )
+
+    async def _look(self, uuid: str) -> None:
+        """Report what listens wrongly, before somebody needs it."""
+        try:
+            for domain in [await self._driver.get_domain(uuid)] if uuid else await self._driver.list_domains():
+                self._notice(domain)
+        except Refusal as refusal:
+            _log.debug("no look at the domains: {reason}", reason=str(refusal))
+
+    def _notice(self, domain: Domain) -> None:
+        if not domain.active or domain.vnc is None:
+            return
+        wrong = complaint(domain.vnc, self._listen, self._address)
+        if wrong is not None:
+            self._report(domain.uuid, f"the VNC server of {domain.name} ({domain.uuid}) {wrong}")
+
+    def _report(self, uuid: str, line: str) -> None:
+        """Say it once for each domain, until it stops or something else is wrong with it."""
+        if self._reported.get(uuid) == line:
+            return
+        if len(self._reported) >= _MAX_REPORTED:
+            self._reported.clear()
+        self._reported[uuid] = line
+        _log.warn("{line}", line=line)
+
+
+def _same(one: Vnc, other: Vnc) -> bool:
+    """Whether a proxy that dials the one could meet the other.
+
+    Ports are compared without the addresses that they listen on: every one of this host is dialled at the same.
+    """
+    if one.socket is not None or other.socket is not None:
+        return one.socket == other.socket
+    return one.port is not None and one.port == other.port

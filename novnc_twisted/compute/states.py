@@ -1,0 +1,22 @@
+"""libvirt's domain states (virDomainState) by the names and numbers that the API shows (nova's ``power_state``)."""
+
+STATES: dict[int, tuple[str, int]] = {
+    0: ("nostate", 0),
+    1: ("running", 1),
+    2: ("running", 1),  # blocked on a resource: Xen's word for idle
+    3: ("paused", 3),
+    4: ("shutoff", 4),  # being shut down
+    5: ("shutoff", 4),
+    6: ("crashed", 6),
+    7: ("suspended", 7),
+}
+"""virDomainState -> our name of it, and nova's number."""
+
+PAUSED = 3
+PAUSED_FOR_MIGRATION = 2
+"""virDomainPausedReason: of the source when it hands over, of the destination until then."""
+
+
+def is_migrating(state: int, reason: int) -> bool:
+    """Whether the domain is about to come or to go, so that its console here is of no use."""
+    return state == PAUSED and reason == PAUSED_FOR_MIGRATION
