@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from novnc_twisted.messaging.interfaces import IKeyedStore
-from novnc_twisted.messaging.wire import decode, encode_object
+from novnc_twisted.messaging.wire import check_key, decode, encode_object
 
 _SWEEP = 256
 """Expired entries that one operation drops at most: a bound for its time."""
@@ -50,7 +50,7 @@ class MemoryStore:
         """See IKeyedStore."""
 
         def put_new() -> bool:
-            if self._live(key) is not None:
+            if self._live(check_key(key)) is not None:
                 encode_object(value)
                 return False
             self._put(key, value, ttl, "")
@@ -62,7 +62,7 @@ class MemoryStore:
         """See IKeyedStore."""
 
         def get() -> dict[str, Any] | None:
-            entry = self._live(key)
+            entry = self._live(check_key(key))
             return None if entry is None else decode(entry.text)
 
         return execute(get)
@@ -71,7 +71,7 @@ class MemoryStore:
         """See IKeyedStore."""
 
         def extend() -> bool:
-            entry = self._live(key)
+            entry = self._live(check_key(key))
             if entry is None:
                 return False
             # Its place among the expiries is mended when its old time comes.
@@ -84,7 +84,7 @@ class MemoryStore:
         """See IKeyedStore."""
 
         def remove() -> int:
-            live = [key for key in dict.fromkeys(keys) if self._live(key) is not None]
+            live = [key for key in dict.fromkeys(map(check_key, keys)) if self._live(key) is not None]
             for key in live:
                 self._drop(key)
             return len(live)
@@ -93,9 +93,16 @@ class MemoryStore:
 
     def indexed(self, index: str) -> Deferred[list[str]]:
         """See IKeyedStore."""
-        return execute(lambda: [key for key in list(self._indexes.get(index, ())) if self._live(key) is not None])
+
+        def indexed() -> list[str]:
+            return [key for key in list(self._indexes.get(check_key(index), ())) if self._live(key) is not None]
+
+        return execute(indexed)
 
     def _put(self, key: str, value: Mapping[str, Any], ttl: float, index: str) -> None:
+        check_key(key)
+        if index:
+            check_key(index)
         text = encode_object(value)
         self._sweep()
         self._drop(key)

@@ -20,6 +20,7 @@ MAX_DETAIL = 500
 MAX_CONCURRENCY = 100
 """Calls that one served topic of one process works on at a time; further ones wait."""
 
+_KEY = re.compile(r"\S{1,512}\Z")
 _TOPIC = re.compile(r"[!-~]{1,255}\Z")
 _log = Logger()
 
@@ -36,17 +37,20 @@ def encode(value: Any) -> str:
     return text
 
 
-def decode(text: str | bytes) -> Any:
+def decode(text: str | bytes, limit: int = MAX_MESSAGE) -> Any:
     """The value of a JSON text that a peer wrote.
 
     :raises ValueError: it is no JSON, is too long or nests too deep, or holds NaN.
     """
-    if len(text) > MAX_MESSAGE:
+    if len(text) > limit:
         raise ValueError("too long")
     try:
         return json.loads(text, parse_constant=_no_constant)
     except RecursionError:
         raise ValueError("nested too deep") from None
+    except ValueError:
+        # JSONDecodeError carries the whole text.
+        raise ValueError("no JSON") from None
 
 
 def _no_constant(name: str) -> Any:
@@ -65,6 +69,13 @@ def check_topic(topic: str) -> str:
     if not _TOPIC.match(topic):
         raise ValueError("a topic has 1 to 255 printable ASCII characters and no space")
     return topic
+
+
+def check_key(key: str) -> str:
+    """The key or index of the store; ValueError where it is not 1 to 512 characters without white space."""
+    if not _KEY.match(key):
+        raise ValueError("a key of the store has 1 to 512 characters and no white space")
+    return key
 
 
 async def perform(topic: str, methods: Mapping[str, Method], method: str, arguments: Mapping[str, Any]) -> str:

@@ -1,0 +1,149 @@
+"""Calling: requests into a topic's list, replies from this process' own."""
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.python.failure import Failure
+
+from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.messaging.redis.link import Link
+from novnc_twisted.messaging.redis.messages import MAX_DEADLINE, Request, read_reply
+from novnc_twisted.messaging.redis.queue import Queue
+from novnc_twisted.messaging.redis.scripts import PREFIX, QUEUE
+from novnc_twisted.messaging.redis.sealing import Opener
+from novnc_twisted.messaging.redis.waiting import sleep
+from novnc_twisted.messaging.redis_url import RedisURL
+from novnc_twisted.messaging.wire import check_topic, encode_object, outcome
+
+MAX_WAITING = 1000
+"""Calls that may wait in the list of one topic."""
+
+RETRY = 0.1
+"""Seconds between two looks for a server that may be on its way back."""
+
+_REFUSED = {
+    "late": "Redis got the call for {} too late",
+    "nobody": "nobody serves {}",
+    "full": "too many calls wait for {}",
+}
+
+
+class Calls:
+    """The calls of one process.
+
+    :param link: where requests are queued.
+    :param process: this process' name on the bus, 32 hex digits.
+    :param complain: called with a short text where a message is no reply.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        endpoint: IStreamClientEndpoint,
+        address: RedisURL,
+        link: Link,
+        process: str,
+        complain: Callable[[str], None],
+    ) -> None:
+        self._reactor = reactor
+        self._link = link
+        self._process = process
+        self._complain = complain
+        self._opener = Opener()
+        self._pending: dict[str, _Pending] = {}
+        self._key = f"{PREFIX}r:{process}"
+        self._replies = Queue(reactor, endpoint, address, self._key, self._answered, complain=complain)
+
+    def start(self) -> Deferred[None]:
+        """Begin to take replies."""
+        return self._replies.start()
+
+    async def stop(self) -> None:
+        """Fail the calls that wait, and take no more replies."""
+        for pending in list(self._pending.values()):
+            pending.fail(ServiceUnavailable("the transport was stopped"))
+        await self._replies.stop()
+
+    def call(self, topic: str, method: str, deadline: float, arguments: dict[str, Any]) -> Deferred[Any]:
+        """See ITransport; TypeError or ValueError where the arguments are no JSON or too long."""
+        check_topic(topic)
+        encode_object(arguments)
+        if not 0 < deadline <= MAX_DEADLINE:
+            raise ServiceUnavailable(f"a deadline of {deadline:g} s is over, or beyond {MAX_DEADLINE:g} s")
+        call_id = secrets.token_hex(16)
+        pending = _Pending(self._reactor, topic, deadline, lambda: self._pending.pop(call_id, None))
+        self._pending[call_id] = pending
+        pending.queue(self._queue(call_id, topic, method, arguments, self._reactor.seconds() + deadline))
+        return pending.result
+
+    async def _queue(self, call_id: str, topic: str, method: str, arguments: dict[str, Any], until: float) -> None:
+        """Put it into the topic's list, once."""
+        keys = [f"{PREFIX}p:{topic}", f"{PREFIX}q:{topic}"]
+        while True:
+            # A frozen Redis may run it later, but never after the caller has given up.
+            gives_up = await self._link.now() + int((until - self._reactor.seconds()) * 1000)
+            text = Request(call_id, self._process, self._opener.public_key, gives_up, method, arguments).encode()
+            left = until - self._reactor.seconds()
+            answer = await self._link.run(QUEUE, keys, text, gives_up, MAX_WAITING, deadline=left)
+            if answer == "queued":
+                return
+            if answer != "nobody" or not self._link.doubtful:
+                raise ServiceUnavailable(_REFUSED.get(answer, "Redis does not queue calls for {}").format(topic))
+            await sleep(RETRY, self._reactor)
+
+    def _answered(self, message: Any) -> None:
+        try:
+            call_id, answer = read_reply(message, self._opener)
+            pending = self._pending.get(call_id)
+            if pending is not None:
+                pending.answer(answer)
+        except ValueError as error:
+            self._complain(f"a reply was dropped: {error}")
+
+
+class _Pending:
+    """One call that waits."""
+
+    def __init__(self, reactor: Any, topic: str, deadline: float, forget: Callable[[], object]) -> None:
+        self.result: Deferred[Any] = Deferred(lambda _: self._end())
+        self._forget = forget
+        self._queuing: Deferred[None] | None = None
+        late = ServiceUnavailable(f"{topic} did not answer within {deadline:g} s")
+        self._timer = reactor.callLater(deadline, self.fail, late)
+
+    def queue(self, queuing: Any) -> None:
+        """Begin to queue it; where that fails, it fails."""
+        self._queuing = Deferred.fromCoroutine(queuing)
+        self._queuing.addErrback(self._not_queued)
+
+    def answer(self, text: str) -> None:
+        """It was answered.
+
+        :raises ValueError: the answer is none; it goes on to wait.
+        """
+        try:
+            result = outcome(text)
+        except Refusal as refusal:
+            self.fail(refusal)
+            return
+        self._end()
+        self.result.callback(result)
+
+    def fail(self, refusal: Refusal | Failure) -> None:
+        """It failed."""
+        self._end()
+        self.result.errback(refusal)
+
+    def _not_queued(self, failure: Failure) -> None:
+        if not failure.check(CancelledError) and not self.result.called:
+            self.fail(failure)
+
+    def _end(self) -> None:
+        self._forget()
+        if self._timer.active():
+            self._timer.cancel()
+        if self._queuing is not None:
+            self._queuing.cancel()

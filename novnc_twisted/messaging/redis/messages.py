@@ -1,0 +1,84 @@
+"""Requests and replies as they stand in Redis; what comes from there is checked like any other input."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from novnc_twisted.messaging.redis.sealing import Opener, Sealer
+from novnc_twisted.messaging.wire import MAX_MESSAGE, decode, encode
+
+MAX_DEADLINE = 300.0
+"""Seconds that a call may take, at most."""
+
+_ID = re.compile(r"[0-9a-f]{32}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call that waits for its server.
+
+    :ivar call_id: 32 hex digits, drawn at random.
+    :ivar reply_to: the process that called, likewise.
+    :ivar public_key: what its reply is sealed to.
+    :ivar gives_up: the millisecond, by Redis' clock, at which its caller stops waiting.
+    """
+
+    call_id: str
+    reply_to: str
+    public_key: str
+    gives_up: int
+    method: str
+    arguments: dict[str, Any]
+
+    def encode(self) -> str:
+        """As JSON; ValueError where it is longer than what travels."""
+        return encode(
+            {
+                "id": self.call_id,
+                "to": self.reply_to,
+                "key": self.public_key,
+                "until": self.gives_up,
+                "method": self.method,
+                "arguments": self.arguments,
+            }
+        )
+
+
+def read_request(text: Any) -> Request:
+    """What a request says; ValueError, without its content, where it is none."""
+    body = _object(text, MAX_MESSAGE)
+    call_id, reply_to, key, until = body.get("id"), body.get("to"), body.get("key"), body.get("until")
+    method, arguments = body.get("method"), body.get("arguments")
+    if not (isinstance(call_id, str) and _ID.match(call_id) and isinstance(reply_to, str) and _ID.match(reply_to)):
+        raise ValueError("no id, or nobody to answer")
+    if not (isinstance(method, str) and isinstance(arguments, dict)):
+        raise ValueError("no method, or no arguments")
+    if type(until) is not int or not isinstance(key, str):
+        raise ValueError("no end, or no key")
+    Sealer(key)
+    return Request(call_id, reply_to, key, until, method, arguments)
+
+
+def write_reply(request: Request, answer: str) -> str:
+    """The sealed reply to a request; ValueError where its key is unusable."""
+    sealed = Sealer(request.public_key).seal(request.call_id, answer)
+    return f'{{"id":"{request.call_id}","sealed":"{sealed}"}}'
+
+
+def read_reply(text: Any, opener: Opener) -> tuple[str, str]:
+    """The call that a reply is for, and its answer; ValueError, without its content, where it is none for us."""
+    # Base64 makes it longer by a third.
+    body = _object(text, 2 * MAX_MESSAGE)
+    call_id, sealed = body.get("id"), body.get("sealed")
+    if not (isinstance(call_id, str) and isinstance(sealed, str)):
+        raise ValueError("no id, or nothing sealed")
+    return call_id, opener.open(call_id, sealed)
+
+
+def _object(text: Any, limit: int) -> dict[str, Any]:
+    if not isinstance(text, str):
+        raise ValueError("no text")
+    body = decode(text, limit)
+    if not isinstance(body, dict):
+        raise ValueError("no object")
+    return body

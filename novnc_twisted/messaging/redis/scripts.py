@@ -1,0 +1,164 @@
+"""What runs inside Redis (7.0 or newer), each at one stroke and by Redis' own clock.
+
+Keys (``novnc:`` before each):
+
+=====================  ==========  ==================================================================================
+``q:TOPIC``            list        calls that wait for a server of the topic
+``r:PROCESS``          list        replies for a process
+``p:TOPIC``            sorted set  workers that serve the topic, by the millisecond until which they are believed
+``services``           sorted set  everything that is announced, by the same
+``services:info``      hash        what each of them says of itself
+``s:KEY``              string      an object of the keyed store, behind its place in an index
+``i:INDEX``            sorted set  places of an index, by the millisecond at which their objects expire
+=====================  ==========  ==================================================================================
+
+Each expires by itself: when all of ours has ended, nothing is left.
+"""
+
+from hashlib import sha1
+
+PREFIX = "novnc:"
+
+_NOW = "local time = redis.call('TIME')\nlocal now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
+
+
+class Script:
+    """A script and the name under which Redis caches it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = _NOW + text
+        self.sha = sha1(self.text.encode()).hexdigest()  # noqa: S324
+
+
+QUEUE = Script("""
+-- p:TOPIC q:TOPIC | request, millisecond at which its caller gives up, calls that may wait
+local left = tonumber(ARGV[2]) - now
+if left <= 0 then return 'late' end
+if redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf') == 0 then return 'nobody' end
+if redis.call('LLEN', KEYS[2]) >= tonumber(ARGV[3]) then return 'full' end
+redis.call('RPUSH', KEYS[2], ARGV[1])
+if redis.call('PTTL', KEYS[2]) < left then redis.call('PEXPIRE', KEYS[2], left) end
+return 'queued'
+""")
+"""Queue a call where somebody serves it and its time is not over.
+
+A frozen Redis runs what it was sent when it thaws: by then the caller may have given up, hence ``late``.
+"""
+
+REPLY = Script("""
+-- r:PROCESS | reply, millisecond at which its caller gives up, replies that may wait
+local left = tonumber(ARGV[2]) - now
+if left <= 0 or redis.call('LLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
+redis.call('RPUSH', KEYS[1], ARGV[1])
+if redis.call('PTTL', KEYS[1]) < left then redis.call('PEXPIRE', KEYS[1], left) end
+return 1
+""")
+
+ANNOUNCE = Script("""
+-- services services:info p:TOPIC | milliseconds, member, what it says, worker or ''
+local ttl = tonumber(ARGV[1])
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 100)) do
+  redis.call('ZREM', KEYS[1], member)
+  redis.call('HDEL', KEYS[2], member)
+end
+redis.call('ZADD', KEYS[1], now + ttl, ARGV[2])
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ttl)
+redis.call('PEXPIRE', KEYS[2], ttl)
+if ARGV[4] ~= '' then
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
+  redis.call('ZADD', KEYS[3], now + ttl, ARGV[4])
+  redis.call('PEXPIRE', KEYS[3], ttl)
+end
+return 1
+""")
+
+WITHDRAW = Script("""
+-- services services:info p:TOPIC q:TOPIC | member, worker or ''
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+if ARGV[2] == '' then return {} end
+redis.call('ZREM', KEYS[3], ARGV[2])
+if redis.call('ZCOUNT', KEYS[3], '(' .. now, '+inf') > 0 then return {} end
+local left = redis.call('LRANGE', KEYS[4], 0, -1)
+redis.call('DEL', KEYS[4])
+return left
+""")
+"""Be seen no more.  The last one of a topic takes along the calls that nobody will take, to answer them."""
+
+SERVICES = Script("""
+-- services services:info
+local found = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf', 'WITHSCORES')
+local answer = {}
+for i = 1, #found, 2 do
+  answer[#answer + 1] = found[i]
+  answer[#answer + 1] = found[i + 1]
+  answer[#answer + 1] = redis.call('HGET', KEYS[2], found[i]) or ''
+end
+return answer
+""")
+
+# A stored object is "INDEX SPACE PLACE NEWLINE JSON"; without an index the first line is empty.  A place is the
+# microsecond of its making, of fixed width, and the key: so that places sort in the order of their making.
+_LEAVE = """
+local function leave(key)
+  local old = redis.call('GET', key)
+  if not old then return 0 end
+  local index, place = string.match(old, '^(%S+) ([^\\n]+)\\n')
+  if index then redis.call('ZREM', index, place) end
+  return redis.call('DEL', key)
+end
+"""
+
+PUT = Script(
+    _LEAVE
+    + """
+-- s:KEY [i:INDEX] | JSON, milliseconds, KEY
+leave(KEYS[1])
+local head = ''
+if KEYS[2] then
+  local ends = now + tonumber(ARGV[2])
+  local place = string.format('%010d%06d', time[1], time[2]) .. ' ' .. ARGV[3]
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. now)
+  redis.call('ZADD', KEYS[2], ends, place)
+  if redis.call('PTTL', KEYS[2]) < ends - now then redis.call('PEXPIREAT', KEYS[2], ends) end
+  head = KEYS[2] .. ' ' .. place
+end
+redis.call('SET', KEYS[1], head .. '\\n' .. ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+)
+
+EXTEND = Script("""
+-- s:KEY | milliseconds
+local old = redis.call('GET', KEYS[1])
+if not old then return 0 end
+local ends = now + tonumber(ARGV[1])
+redis.call('PEXPIREAT', KEYS[1], ends, 'GT')
+local index, place = string.match(old, '^(%S+) ([^\\n]+)\\n')
+if index then
+  redis.call('ZADD', index, 'XX', 'GT', ends, place)
+  redis.call('PEXPIREAT', index, ends, 'GT')
+end
+return 1
+""")
+
+REMOVE = Script(
+    _LEAVE
+    + """
+-- s:KEY...
+local removed = 0
+for _, key in ipairs(KEYS) do removed = removed + leave(key) end
+return removed
+"""
+)
+
+INDEXED = Script("""
+-- i:INDEX
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. now)
+local places = redis.call('ZRANGE', KEYS[1], 0, -1)
+table.sort(places)
+local keys = {}
+for i, place in ipairs(places) do keys[i] = string.sub(place, 18) end
+return keys
+""")

@@ -1,0 +1,107 @@
+"""The keyed store in Redis."""
+
+from collections.abc import Coroutine, Mapping
+from math import ceil
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.interfaces import IKeyedStore
+from novnc_twisted.messaging.redis.link import Link
+from novnc_twisted.messaging.redis.scripts import EXTEND, INDEXED, PREFIX, PUT, REMOVE
+from novnc_twisted.messaging.wire import check_key, decode, encode_object
+
+T = TypeVar("T")
+
+DEADLINE = 5.0
+"""Seconds that one operation may take."""
+
+
+@implementer(IKeyedStore)
+class RedisStore:
+    """An IKeyedStore; its keys expire by Redis' clock, in milliseconds."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def put(self, key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[None]:
+        """See IKeyedStore."""
+
+        async def put() -> None:
+            text = encode_object(value)
+            if ttl <= 0:
+                await self._link.run(REMOVE, [_key("s:", key)], deadline=DEADLINE)
+                return
+            keys = [_key("s:", key), *([_key("i:", index)] if index else [])]
+            await self._link.run(PUT, keys, text, _milliseconds(ttl), key, deadline=DEADLINE)
+
+        return _begun(put())
+
+    def put_new(self, key: str, value: Mapping[str, Any], ttl: float) -> Deferred[bool]:
+        """See IKeyedStore."""
+
+        async def put_new() -> bool:
+            name, text = _key("s:", key), encode_object(value)
+            if ttl <= 0:
+                return (await self._link.execute("GET", name, deadline=DEADLINE)) is None
+            words = ("SET", name, "\n" + text, "PX", _milliseconds(ttl), "NX")
+            return bool(await self._link.execute(*words, deadline=DEADLINE) == "OK")
+
+        return _begun(put_new())
+
+    def get(self, key: str) -> Deferred[dict[str, Any] | None]:
+        """See IKeyedStore."""
+
+        async def get() -> dict[str, Any] | None:
+            stored = await self._link.execute("GET", _key("s:", key), deadline=DEADLINE)
+            if stored is None:
+                return None
+            try:
+                value = decode(stored.partition("\n")[2])
+            except (ValueError, TypeError, AttributeError):
+                value = None
+            if not isinstance(value, dict):
+                raise ServiceUnavailable("Redis holds something else where the store's object should be")
+            return value
+
+        return _begun(get())
+
+    def extend(self, key: str, ttl: float) -> Deferred[bool]:
+        """See IKeyedStore."""
+
+        async def extend() -> bool:
+            words = [_key("s:", key)]
+            return bool(await self._link.run(EXTEND, words, _milliseconds(max(ttl, 0.0)), deadline=DEADLINE))
+
+        return _begun(extend())
+
+    def remove(self, *keys: str) -> Deferred[int]:
+        """See IKeyedStore."""
+
+        async def remove() -> int:
+            names = [_key("s:", key) for key in dict.fromkeys(keys)]
+            return int(await self._link.run(REMOVE, names, deadline=DEADLINE)) if names else 0
+
+        return _begun(remove())
+
+    def indexed(self, index: str) -> Deferred[list[str]]:
+        """See IKeyedStore."""
+
+        async def indexed() -> list[str]:
+            return [str(key) for key in await self._link.run(INDEXED, [_key("i:", index)], deadline=DEADLINE)]
+
+        return _begun(indexed())
+
+
+def _begun(work: Coroutine[Any, Any, T]) -> Deferred[T]:
+    return Deferred.fromCoroutine(work)
+
+
+def _key(kind: str, name: str) -> str:
+    return PREFIX + kind + check_key(name)
+
+
+def _milliseconds(ttl: float) -> int:
+    return ceil(ttl * 1000)

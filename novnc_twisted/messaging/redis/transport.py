@@ -1,0 +1,156 @@
+"""``redis://`` and its kin: services that meet in Redis."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList, execute, gatherResults
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.interfaces import IKeyedStore, ITransport, Method, Service
+from novnc_twisted.messaging.redis.calls import Calls
+from novnc_twisted.messaging.redis.endpoint import endpoint_of
+from novnc_twisted.messaging.redis.health import Health
+from novnc_twisted.messaging.redis.link import FROZEN, Link
+from novnc_twisted.messaging.redis.presence import Announcement, Presence, said
+from novnc_twisted.messaging.redis.serving import LAST_WORDS, Serving
+from novnc_twisted.messaging.redis.store import DEADLINE, RedisStore
+from novnc_twisted.messaging.redis_url import RedisURL
+from novnc_twisted.messaging.wire import check_topic, encode_object
+
+
+@implementer(ITransport)
+class RedisTransport:
+    """An ITransport over one Redis (or Valkey) of version 7.0 or newer.
+
+    It holds two connections, and one more for each topic that it serves.
+
+    :param reactor: the reactor.
+    :param address: where Redis is.
+    :raises ValueError: a file that the address names can't be used.
+    """
+
+    def __init__(self, reactor: Any, address: RedisURL) -> None:
+        self._reactor = reactor
+        self._address = address
+        self._endpoint = endpoint_of(reactor, address)
+        self._process = secrets.token_hex(16)
+        self._workers = count(1)
+        self._state = "new"
+        self._health = Health(reactor, address.label)
+        self._link = Link(reactor, self._endpoint, address, on_up=self._is_up, on_down=self._health.down)
+        self._presence = Presence(reactor, self._link)
+        complain = self._health.complain
+        self._calls = Calls(reactor, self._endpoint, address, self._link, self._process, complain)
+        self._served: dict[Announcement, Serving | None] = {}
+        self.store: IKeyedStore = RedisStore(self._link)
+
+    def start(self) -> Deferred[None]:
+        """See ITransport."""
+        if self._state != "new":
+            return execute(_misused, f"the transport is {self._state}")
+        self._state = "started"
+        self._presence.start()
+        firsts = [self._link.start(), self._calls.start()]
+        firsts += [serving.start() for serving in self._served.values() if serving is not None]
+        return gatherResults(firsts).addCallback(lambda _: None)
+
+    def stop(self) -> Deferred[None]:
+        """See ITransport."""
+        if self._state == "stopped":
+            return execute(lambda: None)
+        started, self._state = self._state == "started", "stopped"
+        return Deferred.fromCoroutine(self._stop(started))
+
+    async def _stop(self, started: bool) -> None:
+        if started:
+            await DeferredList([Deferred.fromCoroutine(self._withdraw(one, LAST_WORDS)) for one in list(self._served)])
+        await self._calls.stop()
+        await self._presence.stop()
+        self._health.stop()
+        await self._link.stop()
+
+    def call(self, topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
+        """See ITransport; TypeError or ValueError where the arguments are no JSON."""
+        try:
+            self._needs_start()
+            return self._calls.call(topic, method, deadline, arguments)
+        except (ServiceUnavailable, TypeError, ValueError) as error:
+            failed: Deferred[Any] = Deferred()
+            failed.errback(Failure(error))
+            return failed
+
+    def serve(
+        self,
+        topic: str,
+        methods: Mapping[str, Method],
+        *,
+        binary: str,
+        host: str,
+        info: Mapping[str, Any] | None = None,
+    ) -> Deferred[Callable[[], Deferred[None]]]:
+        """See ITransport; may be called before the start, too."""
+        return Deferred.fromCoroutine(self._add(topic, dict(methods), binary, host, info))
+
+    def announce(
+        self, topic: str, *, binary: str, host: str, info: Mapping[str, Any] | None = None
+    ) -> Deferred[Callable[[], Deferred[None]]]:
+        """See ITransport; may be called before the start, too."""
+        return Deferred.fromCoroutine(self._add(topic, None, binary, host, info))
+
+    def services(self, prefix: str = "") -> Deferred[list[Service]]:
+        """See ITransport."""
+
+        async def services() -> list[Service]:
+            self._needs_start()
+            return await self._presence.services(prefix, DEADLINE)
+
+        return Deferred.fromCoroutine(services())
+
+    async def _add(
+        self,
+        topic: str,
+        methods: Mapping[str, Method] | None,
+        binary: str,
+        host: str,
+        info: Mapping[str, Any] | None,
+    ) -> Callable[[], Deferred[None]]:
+        if self._state == "stopped":
+            raise ServiceUnavailable("the transport is stopped")
+        text = said(binary, host, encode_object(info or {}))
+        worker = f"{self._process[:12]}-{next(self._workers)}"
+        one = Announcement(check_topic(topic), worker, text, methods is not None)
+        serving = None
+        if methods is not None:
+            serving = Serving(
+                self._reactor, self._endpoint, self._address, self._link, topic, methods, self._health.complain
+            )
+        self._served[one] = serving
+        if self._state == "started" and serving is not None:
+            await serving.start()
+        if self._state != "stopped":
+            await self._presence.add(one)
+        return lambda: Deferred.fromCoroutine(self._withdraw(one, FROZEN))
+
+    async def _withdraw(self, one: Announcement, deadline: float) -> None:
+        if one not in self._served:
+            return
+        serving = self._served.pop(one)
+        untaken = await self._presence.remove(one, deadline)
+        if serving is not None:
+            await serving.stop(untaken)
+
+    def _needs_start(self) -> None:
+        if self._state != "started":
+            raise ServiceUnavailable("the transport is not started" if self._state == "new" else "it was stopped")
+
+    def _is_up(self) -> None:
+        self._health.up()
+        self._presence.renew()
+
+
+def _misused(what: str) -> None:
+    raise RuntimeError(what)

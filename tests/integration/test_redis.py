@@ -1,0 +1,24 @@
+"""The Redis transport on a real redis-server: the contract."""
+
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.messaging import transport_from_url
+from tests.messaging.contract import TransportContract
+from tests.support.redis_server import RedisServer
+
+
+class RedisContractTests(TransportContract, TestCase):
+    """The contract, between two processes' transports."""
+
+    timeout = 30
+
+    async def setUp(self) -> None:
+        self.redis = RedisServer(self)
+        self.transport: Any = transport_from_url(reactor, self.redis.url)
+        self.other: Any = transport_from_url(reactor, self.redis.url)
+        for transport in (self.transport, self.other):
+            self.addCleanup(transport.stop)
+            await transport.start()

@@ -1,0 +1,163 @@
+"""A real Redis for tests: starts on a free place, can be killed, restarted and frozen, and ends with its test."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from twisted.trial.unittest import TestCase
+
+BINARY = shutil.which("redis-server")
+START = 10.0
+"""Seconds within which it has to take connections."""
+
+
+class RedisServer:
+    """One redis-server of this test alone.
+
+    :param case: whose clean-up ends it.
+    :param unix: listen on a unix socket only, else on a free port of 127.0.0.1.
+    :param tls: certificate, key and authorities' file: the port speaks TLS then.
+    :param options: further lines of redis.conf.
+    :param start: whether to start it at once.
+    """
+
+    def __init__(
+        self,
+        case: TestCase,
+        *,
+        unix: bool = False,
+        tls: tuple[Path, Path, Path] | None = None,
+        options: tuple[str, ...] = (),
+        start: bool = True,
+    ) -> None:
+        if BINARY is None:
+            raise RuntimeError("redis-server is not installed")
+        # Not below the test's own folder: the path of a unix socket is short.
+        self.folder = Path(tempfile.mkdtemp(prefix="redis-", dir="/tmp"))
+        case.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.port = 0 if unix else _free_port()
+        self.socket = self.folder / "redis.sock"
+        lines = [
+            f"dir {self.folder}",
+            f"unixsocket {self.socket}",
+            f"logfile {self.folder / 'redis.log'}",
+            'save ""',
+            "bind 127.0.0.1",
+            f"port {0 if tls else self.port}",
+            *options,
+        ]
+        if tls is not None:
+            certificate, key, authorities = tls
+            lines += [f"tls-port {self.port}", f"tls-cert-file {certificate}", f"tls-key-file {key}"]
+            lines += [f"tls-ca-cert-file {authorities}", "tls-auth-clients optional"]
+        (self.folder / "redis.conf").write_text("\n".join(lines) + "\n")
+        self._process: subprocess.Popen[bytes] | None = None
+        case.addCleanup(self.kill)
+        if start:
+            self.start()
+
+    @property
+    def url(self) -> str:
+        """Its ``redis://`` URL."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it (again, on the same place), and wait until it takes connections."""
+        self._process = subprocess.Popen([BINARY, str(self.folder / "redis.conf")], stdin=subprocess.DEVNULL)
+        end = time.monotonic() + START
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"redis-server does not start: {(self.folder / 'redis.log').read_text()[-2000:]}")
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """End it at once, as kill -9 does, and wait until it is gone."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def freeze(self) -> None:
+        """Stop it where it is; its sockets stay open."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def command(self, *words: str | bytes, login: tuple[str, ...] = ()) -> object:
+        """Ask it something, on a connection of its own (blocking; the answer in bytes)."""
+        with Client(self) as client:
+            if login:
+                client.command("AUTH", *login)
+            return client.command(*words)
+
+    def _signal(self, number: int) -> None:
+        if self._process is None:
+            raise RuntimeError("it does not run")
+        os.kill(self._process.pid, number)
+
+    def _answers(self) -> bool:
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(str(self.socket))
+                probe.settimeout(1)
+                probe.sendall(b"PING\r\n")
+                reply = probe.recv(100)
+        except OSError:
+            return False
+        return reply.startswith((b"+PONG", b"-NOAUTH", b"-NOPERM"))
+
+
+class Client:
+    """A plain blocking client by way of the unix socket, which shares nothing with what is tested."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(5)
+        self._socket.connect(str(server.socket))
+        self._file = self._socket.makefile("rb")
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._file.close()
+        self._socket.close()
+
+    def command(self, *words: str | bytes) -> object:
+        """Send a command; its reply (errors as RuntimeError)."""
+        parts = [word.encode() if isinstance(word, str) else word for word in words]
+        self._socket.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts))
+        return self.reply()
+
+    def reply(self) -> object:
+        """The next reply, or line of MONITOR."""
+        line = self._file.readline()
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"+":
+            return rest
+        if kind == b"-":
+            raise RuntimeError(rest.decode())
+        if kind == b":":
+            return int(rest)
+        if kind == b"$":
+            return None if rest == b"-1" else self._file.read(int(rest) + 2)[:-2]
+        if kind == b"*":
+            return None if rest == b"-1" else [self.reply() for _ in range(int(rest))]
+        raise RuntimeError(f"no reply: {line!r}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
