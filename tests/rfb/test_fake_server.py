@@ -124,6 +124,38 @@ class FakeServerTests(TestCase):
             conversation = await client.finished
             self.assertIsInstance(conversation.error, ConsoleUnreachable, phase)
 
+    async def test_old_servers(self):
+        """3.3 and 3.7, with and without a password."""
+        for version in (b"RFB 003.003\n", b"RFB 003.007\n"):
+            for password in (None, "secret"):
+                server = FakeVNCServer(version=version, password=password)
+                conversation = await (await self._connect(server, password)).finished
+                self.assertEqual((None, b"fake"), (conversation.error, conversation.result.name))
+                self.assertEqual(version, server.connections[0].client_version)
+
+    async def test_stall_at_each_phase(self):
+        """Silence: nothing ends by itself, and nothing is left when the client goes."""
+        for phase in ("version", "security", "challenge", "result", "init"):
+            server = FakeVNCServer(password="p", stall=phase)
+            client = await self._connect(server, "p")
+            connection = await server.accepted.get()
+            self.assertFalse(client.conversation.done)
+            client.transport.abortConnection()
+            await connection.gone
+            self.assertEqual(0, server.open)
+
+    async def test_refusals(self):
+        """With a reason in either phase; and for too many attempts."""
+        for knobs, detail in (
+            ({"reason": b"go away"}, "the VNC server refuses us: go away"),
+            ({"reason": b"go away", "version": b"RFB 003.003\n"}, "the VNC server refuses us: go away"),
+            ({"reason": b"go away", "refuse_at": "result"}, "authentication failed: go away"),
+            ({"result": 2}, "too many failed attempts: Authentication failed"),
+            ({"version": b"SSH-2.0-OpenSSH_9\r\n"}, "not an RFB server: it began with 'SSH-'"),
+        ):
+            conversation = await (await self._connect(FakeVNCServer(**knobs))).finished
+            self.assertEqual(detail, conversation.error.detail)
+
     async def test_wrong_password(self):
         """The server's reason is in the detail, without its NUL."""
         client = await self._connect(FakeVNCServer(password="right"), "wrong")

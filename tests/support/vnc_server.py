@@ -4,7 +4,6 @@
 
     server = FakeVNCServer(password="secret", size=(640, 480))
     port = reactor.listenTCP(0, server, interface="127.0.0.1")   # or listenUNIX(path, server)
-    ...
     connection = await server.live.get()                         # the next one that got as far as ServerInit
     kind, message = await connection.inbox.get()                 # its next message of the client
 
@@ -14,13 +13,11 @@ Phases, in the order of what is sent: version, security, challenge (where it wan
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredQueue
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IPullProducer
 from twisted.internet.protocol import Factory, Protocol
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from novnc_twisted.rfb.security.vnc import response
@@ -28,16 +25,14 @@ from novnc_twisted.rfb.security.vnc import response
 CHALLENGE = bytes(range(16))
 PIXEL_FORMAT = struct.pack(">BBBBHHHBBB3x", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
 GARBAGE = b"\xff\xfe garbage \x00\r\n" * 64
-SIZES = {0: 20, 2: 4, 3: 10, 4: 8, 5: 6, 6: 8, 150: 10, 248: 9, 250: 4, 251: 8, 255: 4}
-"""Client message -> bytes of its head."""
-TAILS = {
+SIZES = {0: 20, 2: 4, 3: 10, 4: 8, 5: 6, 6: 8, 150: 10, 248: 9, 250: 4, 251: 8, 255: 4}  # bytes of a message's head
+TAILS = {  # and from the head how many more
     2: lambda head: 4 * int.from_bytes(head[2:], "big"),
     6: lambda head: abs(int.from_bytes(head[4:], "big", signed=True)),
     248: lambda head: head[8],
     251: lambda head: 16 * head[6],
     255: lambda head: 8 if head[1] == 0 else 6 if head[3] == 2 else 0,
 }
-"""Client message -> bytes after its head."""
 
 
 def with_length(text: bytes) -> bytes:
@@ -47,8 +42,7 @@ def with_length(text: bytes) -> bytes:
 def update(x: int, y: int, width: int, height: int, colour: int = 0, bytes_per_pixel: int = 4) -> bytes:
     """The FramebufferUpdate with one Raw rectangle of at most 16 x 16 pixels of one colour."""
     width, height = min(width, 16), min(height, 16)
-    pixels = bytes([colour & 0xFF]) * (width * height * bytes_per_pixel)
-    return struct.pack(">BxHHHHHi", 0, 1, x, y, width, height, 0) + pixels
+    return struct.pack(">BxHHHHHi", 0, 1, x, y, width, height, 0) + bytes([colour]) * (width * height * bytes_per_pixel)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -83,19 +77,13 @@ class FakeVNCServer(Factory):
         return connection
 
     @property
-    def open(self) -> int:
-        """How many connections there are now."""
+    def open(self) -> int:  # how many there are now
         return sum(connection.open for connection in self.connections)
 
 
 @implementer(IPullProducer)
 class FakeVNCConnection(Protocol):
-    """One client: what it said, and when it went.  (A producer of its endless reason.)
-
-    :ivar inbox: queue of (type, whole message) of the messages after ServerInit.
-    :ivar messages: the same as a list.
-    :ivar gone: fires with None when the connection is lost.
-    """
+    """One client: what it said, and when it went.  (A producer of its endless reason.)"""
 
     client_version = b""
     chosen: int | None = None
@@ -104,9 +92,9 @@ class FakeVNCConnection(Protocol):
 
     def __init__(self, server: FakeVNCServer) -> None:
         self.server = server
-        self.inbox: DeferredQueue[tuple[int, bytes]] = DeferredQueue()
-        self.messages: list[tuple[int, bytes]] = []
-        self.gone: Deferred[None] = Deferred()
+        self.inbox: DeferredQueue[tuple[int, bytes]] = DeferredQueue()  # (type, whole message), after ServerInit
+        self.messages: list[tuple[int, bytes]] = []  # the same
+        self.gone: Deferred[None] = Deferred()  # fires when the connection is lost
         self._received = bytearray()
         self._waiting: tuple[int, Deferred[bytes]] | None = None
 
@@ -124,7 +112,7 @@ class FakeVNCConnection(Protocol):
             del self._received[:count]
             waiting.callback(taken)
 
-    def connectionLost(self, reason: Failure | None = None) -> None:
+    def connectionLost(self, reason: object = None) -> None:
         self.open = False
         self._story.cancel()
         self.gone.callback(None)
@@ -132,8 +120,7 @@ class FakeVNCConnection(Protocol):
     def resumeProducing(self) -> None:
         self.transport.write(b"A" * 65536)
 
-    def stopProducing(self) -> None:
-        """The connection is gone."""
+    def stopProducing(self) -> None: ...
 
     def _read(self, count: int) -> Deferred[bytes]:
         waiting: Deferred[bytes] = Deferred()
@@ -158,7 +145,7 @@ class FakeVNCConnection(Protocol):
             self._hang_up()
         self.transport.write(GARBAGE if server.garbage == phase else data)
 
-    def _hang_up(self) -> NoReturn:
+    def _hang_up(self) -> None:
         self.transport.loseConnection()
         raise ConnectionDone
 
@@ -195,8 +182,7 @@ class FakeVNCConnection(Protocol):
         while True:
             head = await self._read(1)
             if head[0] not in SIZES:
-                self.transport.abortConnection()
-                raise ConnectionDone
+                self._hang_up()
             head += await self._read(SIZES[head[0]] - 1)
             message = head + await self._read(TAILS.get(head[0], lambda head: 0)(head))
             self.messages.append((head[0], message))
@@ -206,7 +192,7 @@ class FakeVNCConnection(Protocol):
             elif head[0] == 3:
                 asked = message
             typed = head[0] == 4 or message[:2] == b"\xff\0"
-            colour += typed
+            colour = (colour + typed) & 0xFF
             # An incremental request is answered at the next key; else a viewer and we would never rest.
             if asked and (typed or not asked[1]):
                 await self._say("live", update(*struct.unpack(">HHHH", asked[2:]), colour, bytes_per_pixel))
