@@ -1,31 +1,40 @@
 """The package, its twistd plugin and its console page.  Everything static stands in pyproject.toml."""
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
 
 from setuptools import find_namespace_packages, setup
-from setuptools.command.build_py import build_py
+from setuptools.command.egg_info import egg_info
 
-HERE = Path(__file__).parent
-WEB = HERE / "novnc_twisted" / "web"
+WEB = Path(__file__).parent / "novnc_twisted" / "web"
+PAGE = WEB / "dist" / "vnc_auto.html"
 
 
-class BuildPage(build_py):
-    """Build the console page with npm, unless it is there already (as it is in an sdist)."""
+def build_page() -> None:
+    """Build the console page with npm, unless it is there (as it is in an sdist) and no older than its sources."""
+    sources = [path for path in [*WEB.glob("*.*"), *WEB.glob("src/**/*")] if path.is_file()]
+    npm = shutil.which("npm")
+    changed = max((path.stat().st_mtime for path in sources), default=0.0)
+    if PAGE.exists() and (npm is None or PAGE.stat().st_mtime >= changed):
+        return
+    if npm is None:
+        raise SystemExit(
+            "novnc_twisted: the console page is built with npm, which is not installed; "
+            "install npm (apt-get install npm), or use the wheel, which has the page in it."
+        )
+    for arguments in (["ci", "--no-audit", "--no-fund"], ["run", "build"]):
+        if subprocess.run([npm, *arguments], cwd=WEB).returncode:
+            raise SystemExit(f"novnc_twisted: npm {' '.join(arguments)} failed in {WEB}; what it said stands above.")
+    if not PAGE.exists():
+        raise SystemExit(f"novnc_twisted: npm run build did not make {PAGE}.")
+
+
+class PageFirst(egg_info):
+    """Before the metadata, which names the page's licence files, and so before anything is packed."""
 
     def run(self) -> None:
-        if not (WEB / "dist" / "vnc_auto.html").exists():
-            npm = shutil.which("npm")
-            if npm is None:
-                raise SystemExit(
-                    "novnc_twisted: the console page is built with npm, which is not installed; "
-                    "install npm (apt-get install npm) or use the wheel, which has the page in it."
-                )
-            for arguments in (["ci", "--no-audit", "--no-fund"], ["run", "build"]):
-                subprocess.run([npm, *arguments], cwd=WEB, check=True)
-            json.loads((WEB / "package.json").read_text())  # a half-written checkout fails here, by name
+        build_page()
         super().run()
 
 
@@ -34,7 +43,8 @@ class BuildPage(build_py):
 setup(
     package_dir={"": "."},
     packages=find_namespace_packages(
-        include=["novnc_twisted", "novnc_twisted.*", "twisted.plugins"], exclude=["novnc_twisted.web.*"]
+        include=["novnc_twisted", "novnc_twisted.*", "twisted.plugins"],
+        exclude=["novnc_twisted.web", "novnc_twisted.web.*"],
     ),
-    cmdclass={"build_py": BuildPage},
+    cmdclass={"egg_info": PageFirst},
 )

@@ -1,0 +1,233 @@
+"""What is installed: built from a copy of the checkout, and used from another folder."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import ClassVar
+
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted import __version__
+
+ROOT = Path(__file__).resolve().parent.parent
+WEB = Path("novnc_twisted") / "web"
+COMMANDS = {"novncproxy", "xvpvncproxy", "consoleauth", "consolecompute", "consoleapi", "console"}
+SITE_PACKAGES = sysconfig.get_path("purelib")
+
+
+def run(*command: str | Path, folder: Path, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command, with nothing of this checkout in its environment."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        env=environment | ({} if path is None else {"PATH": path}),
+    )
+
+
+def copy_checkout(target: Path, *, page: bool) -> None:
+    """Copy what git knows, and what it does not ignore; the built page where it is asked for."""
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", folder=ROOT)
+    if listed.returncode:
+        raise AssertionError(f"git ls-files: {listed.stdout}")
+    for name in listed.stdout.split("\0"):
+        if name and (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    if page:
+        if not (ROOT / WEB / "dist" / "vnc_auto.html").exists():
+            raise AssertionError("the console page is not built: make page")
+        shutil.copytree(ROOT / WEB / "dist", target / WEB / "dist")
+        os.utime(target / WEB / "dist" / "vnc_auto.html")  # newer than its sources, so that it is not built again
+
+
+class Place:
+    """A folder of its own: a copy of the checkout, and a fresh venv that sees our dependencies, but not us."""
+
+    def __init__(self, test: TestCase) -> None:
+        folder = tempfile.TemporaryDirectory(prefix="packaging")
+        test.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name).resolve()
+        self.checkout = self.folder / "checkout"
+        self.checkout.mkdir()
+        self.elsewhere = self.folder / "elsewhere"
+        self.elsewhere.mkdir()
+        self.python = self.folder / "venv" / "bin" / "python"
+
+    def make_venv(self) -> None:
+        """A venv without pip; ours serves it."""
+        made = run(sys.executable, "-m", "venv", "--without-pip", self.folder / "venv", folder=self.folder)
+        if made.returncode:
+            raise AssertionError(made.stdout)
+        (site_packages,) = (self.folder / "venv" / "lib").glob("python*/site-packages")
+        # Modules in that folder are found; its own .pth files, our editable install's among them, are not read.
+        (site_packages / "dependencies.pth").write_text(f"{SITE_PACKAGES}\n")
+
+    def pip(self, *arguments: str | Path, path: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run pip on the venv, from the checkout."""
+        return run(sys.executable, "-m", "pip", "--python", self.python, *arguments, folder=self.checkout, path=path)
+
+    def python_run(self, code: str) -> subprocess.CompletedProcess[str]:
+        """Run a line of Python in the venv, from elsewhere."""
+        return run(self.python, "-c", code, folder=self.elsewhere)
+
+    def twistd_help(self) -> str:
+        """What ``twistd --help`` says, from elsewhere."""
+        done = self.python_run("import sys; sys.argv[1:] = ['--help']; from twisted.scripts.twistd import run; run()")
+        if done.returncode:
+            raise AssertionError(done.stdout)
+        return done.stdout
+
+
+INSTALL = ("install", "--quiet", "--no-deps", "--no-index", "--ignore-installed", "--no-build-isolation")
+
+
+def commands_in(help_text: str) -> set[str]:
+    """Those of our commands that twistd lists."""
+    return COMMANDS & set(re.findall(r"^ {4}(\w+) ", help_text, re.M))
+
+
+class WheelTests(TestCase):
+    """The wheel, which needs no npm."""
+
+    built: ClassVar[bytes | None] = None
+
+    def wheel(self, place: Place) -> Path:
+        """The wheel, built once for all tests here."""
+        name = f"novnc_twisted-{__version__}-py3-none-any.whl"
+        if WheelTests.built is None:
+            copy_checkout(place.checkout, page=True)
+            done = run(
+                *(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-index", "--no-build-isolation"),
+                *("--wheel-dir", place.folder, place.checkout),
+                folder=place.elsewhere,
+                path="/nowhere",
+            )
+            self.assertEqual(done.returncode, 0, done.stdout)
+            WheelTests.built = (place.folder / name).read_bytes()
+        (place.folder / name).write_bytes(WheelTests.built)
+        return place.folder / name
+
+    def test_contents(self) -> None:
+        """The package, its page, the licences, the plugin; of Twisted's own files none, of the tests none."""
+        with zipfile.ZipFile(self.wheel(Place(self))) as wheel:
+            names = wheel.namelist()
+            metadata = wheel.read(f"novnc_twisted-{__version__}.dist-info/METADATA").decode()
+            notice = wheel.read(f"{WEB}/dist/LICENSE.noVNC.txt").decode()
+        self.assertEqual(
+            [name for name in names if name.startswith("twisted/")], ["twisted/plugins/novnc_twisted_plugin.py"]
+        )
+        tops = {name.partition("/")[0] for name in names}
+        self.assertEqual(tops, {"twisted", "novnc_twisted", f"novnc_twisted-{__version__}.dist-info"})
+        for wanted in ("py.typed", "web/dist/vnc_auto.html", "web/dist/vnc_lite.html", "web/dist/vnc.html"):
+            self.assertIn(f"novnc_twisted/{wanted}", names)
+        self.assertTrue(any(re.fullmatch(f"{WEB}/dist/assets/[^/]+\\.js", name) for name in names))
+        self.assertEqual([name for name in names if "node_modules" in name or name.startswith(f"{WEB}/src")], [])
+        self.assertIn("MPL", notice)
+        self.assertIn("\nLicense-Expression: Apache-2.0 AND MPL-2.0\n", metadata)
+        self.assertIn(f"\nVersion: {__version__}\n", metadata)
+        licences = [name for name in names if f"{__version__}.dist-info/licenses/" in name]
+        self.assertTrue(any(name.endswith("/LICENSE") for name in licences), licences)
+        self.assertTrue(any(name.endswith("/LICENSE.MPL-2.0.txt") for name in licences), licences)
+
+    def test_every_module_is_inside(self) -> None:
+        """A package that setuptools does not find is missed only by whoever installs it."""
+        with zipfile.ZipFile(self.wheel(Place(self))) as wheel:
+            inside = {name for name in wheel.namelist() if name.endswith(".py")}
+        listed = run("git", "ls-files", "novnc_twisted/*.py", "novnc_twisted/**/*.py", folder=ROOT).stdout.split()
+        self.assertEqual({name for name in listed if (ROOT / name).exists()} - inside, set())
+
+    def test_installed(self) -> None:
+        """From another folder: six commands, the page, the version; and after uninstalling, a twistd that works."""
+        place = Place(self)
+        wheel = self.wheel(place)
+        place.make_venv()
+        done = place.pip(*INSTALL, wheel)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertEqual(commands_in(place.twistd_help()), COMMANDS)
+        told = place.python_run("import novnc_twisted as n; print(n.__version__, n.__file__)").stdout
+        self.assertEqual(told.split()[0], __version__)
+        self.assertIn(str(place.folder), told.split()[1])
+        done = place.pip("uninstall", "--yes", "--quiet", "novnc-twisted")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        text = place.twistd_help()
+        self.assertEqual(commands_in(text), set())
+        self.assertIn(" web ", text)
+
+
+class EditableTests(TestCase):
+    """``pip install -e``, for those who work on it."""
+
+    def test_installed(self) -> None:
+        """The six commands are there from another folder too."""
+        place = Place(self)
+        copy_checkout(place.checkout, page=True)
+        place.make_venv()
+        done = place.pip(*INSTALL, "--editable", place.checkout)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertEqual(commands_in(place.twistd_help()), COMMANDS)
+        told = place.python_run("import novnc_twisted as n; print(n.__file__)").stdout
+        self.assertIn(str(place.checkout), told)
+
+
+class PageTests(TestCase):
+    """A clone without the page."""
+
+    def clone(self) -> Place:
+        place = Place(self)
+        copy_checkout(place.checkout, page=False)
+        place.make_venv()
+        return place
+
+    def test_without_npm(self) -> None:
+        """Says what is missing, in one sentence."""
+        place = self.clone()
+        done = place.pip(*INSTALL, place.checkout, path="/nowhere")
+        self.assertNotEqual(done.returncode, 0)
+        (sentence,) = [line for line in done.stdout.splitlines() if "npm" in line]
+        self.assertIn("the console page is built with npm, which is not installed; install npm", sentence)
+        self.assertNotIn("Traceback", done.stdout)
+
+    def test_builds_the_page(self) -> None:
+        """With npm, it is built as its lock file says."""
+        place = self.clone()
+        tools = place.folder / "tools"
+        tools.mkdir()
+        npm = tools / "npm"
+        npm.write_text(
+            f'#!/bin/sh\necho "$PWD $*" >>{place.folder}/calls\n'
+            '[ "$1" != run ] || { mkdir -p dist && echo page >dist/vnc_auto.html; }\n'
+        )
+        npm.chmod(0o755)
+        done = place.pip(*INSTALL, place.checkout, path=f"{tools}:/usr/bin:/bin")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        calls = (place.folder / "calls").read_text().splitlines()
+        web = place.checkout / WEB
+        self.assertEqual(calls, [f"{web} ci --no-audit --no-fund", f"{web} run build"])
+        told = place.python_run(
+            "import novnc_twisted, pathlib; "
+            "print((pathlib.Path(novnc_twisted.__file__).parent / 'web/dist/vnc_auto.html').read_text())"
+        )
+        self.assertEqual(told.stdout.strip(), "page", told.stdout)
+
+    def test_npm_fails(self) -> None:
+        """A build that fails says which command it was, without a traceback."""
+        place = self.clone()
+        tools = place.folder / "tools"
+        tools.mkdir()
+        (tools / "npm").symlink_to("/bin/false")
+        done = place.pip(*INSTALL, place.checkout, path=f"{tools}:/usr/bin:/bin")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("npm ci --no-audit --no-fund failed", done.stdout)
+        self.assertNotIn("Traceback", done.stdout)
