@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from novnc_twisted.errors import ProtocolViolation, Refusal
+from novnc_twisted.errors import ProtocolViolation, Refusal, ServiceUnavailable
 
 from .constants import LIMIT
 
@@ -157,6 +157,9 @@ class Conversation(Generic[T]):
             self.done, self.result = True, end.value
         except (Refusal, Flooded) as failure:
             self._failed(failure)
+        except BaseException:
+            self._failed(ServiceUnavailable("a mistake of ours in the RFB handshake"))  # it never counts as a good end
+            raise
 
     def _follow(self, step: Step) -> None:
         while True:

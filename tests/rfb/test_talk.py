@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.errors import ConsoleUnreachable, ProtocolViolation
+from novnc_twisted.errors import ConsoleUnreachable, ProtocolViolation, ServiceUnavailable
 from novnc_twisted.rfb import Ask, Conversation, Flooded, Need, Write
 
 from .drive import converse, cuttings, outcome, untimed
@@ -110,7 +110,7 @@ class ConversationTests(SynchronousTestCase):
         self.assertEqual("9 bytes announced", conversation.error.detail)
 
     def test_our_own_mistakes_are_not_hidden(self):
-        """An exception that is no refusal goes to the caller."""
+        """An exception that is no refusal goes to the caller, and the talk is no success afterwards."""
 
         def talk():
             yield Need(1)
@@ -119,3 +119,5 @@ class ConversationTests(SynchronousTestCase):
         conversation = Conversation(talk())
         conversation.start()
         self.assertRaises(ZeroDivisionError, conversation.receive, b"x")
+        conversation.receive(b"x")
+        self.assertIsInstance(conversation.error, ServiceUnavailable)
