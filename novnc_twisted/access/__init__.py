@@ -12,6 +12,7 @@ __getattr__, __dir__ = lazy(
         "HeadTooBig": "request_head",
         "RequestHead": "request_head",
         "access_url": "access_url",
+        "client_address": "forwarded",
         "hash_token": "tokens",
         "judge_origin": "origin",
         "read_request": "request_head",

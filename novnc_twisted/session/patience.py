@@ -39,10 +39,13 @@ class Patience:
 
         :raises Refusal: ``late`` after so many seconds; the cause of :meth:`end`.
         """
-        doing: Deferred[T] = _deferred(what)
         if self.over is not None:
-            _drop(doing)
+            if isinstance(what, Coroutine):
+                what.close()  # it shall not begin
+            else:
+                _drop(_deferred(what))
             raise self.over
+        doing: Deferred[T] = _deferred(what)
         pending: Deferred[T] = Deferred()
         self._pending = pending
         timer: IDelayedCall | None = None

@@ -1,0 +1,94 @@
+"""The opening handshake (RFC 6455, section 4.2), judged by autobahn in memory.
+
+autobahn's protocol is given one complete head and writes into a variable: there is no asynchronous accept, no second
+request, no open-handshake timer and no half-dead transport that it could be led astray by; and neither the token nor
+the Origin, which is judged by our own rules, is among what it is told (its debug log prints heads).
+"""
+
+from typing import Any, Final
+
+import txaio
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.types import ConnectionRequest
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger, LogPublisher
+
+from novnc_twisted.access.request_head import RequestHead
+
+SUBPROTOCOL: Final = "binary"
+"""What noVNC before 1.2 asks for; a client that asks for none, or for others, is accepted without one."""
+
+_SEEN: Final = ("host", "upgrade", "connection")
+
+txaio.use_twisted()
+
+
+class HandshakeFailed(Exception):
+    """It is no proper handshake; says why."""
+
+
+class Handshaker:
+    """Judges handshakes; one for each front."""
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        factory = WebSocketServerFactory(server=None, reactor=reactor)
+        factory.setProtocolOptions(
+            versions=[13],
+            webStatus=False,
+            openHandshakeTimeout=0,
+            autoPingInterval=0,
+            perMessageCompressionAccept=lambda offers: None,
+            trustXForwardedFor=0,
+        )
+        self._factory = factory
+
+    def accept(self, head: RequestHead) -> bytes:
+        """The whole 101 response.
+
+        :raises HandshakeFailed: where a header that the upgrade needs is missing, double or wrong.
+        """
+        fields = [(name, value) for name, value in head.fields if name in _SEEN or name.startswith("sec-websocket-")]
+        lines = [f"{head.method} / HTTP/1.{head.minor}", *(f"{name}: {value}" for name, value in fields), "", ""]
+        judge = _Judge()
+        judge.factory = self._factory
+        judge.makeConnection(_Nowhere())
+        judge.data = "\r\n".join(lines).encode("latin-1")
+        judge.processHandshake()
+        if judge.failed is not None:
+            raise HandshakeFailed(judge.failed)
+        return bytes(judge.reply)
+
+
+class _Judge(WebSocketServerProtocol):
+    """autobahn's server, whose bytes go nowhere but into ``reply``."""
+
+    log = Logger(namespace="novnc_twisted.novncproxy.handshake", observer=LogPublisher())  # heard by nobody
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reply = bytearray()
+        self.failed: str | None = None
+
+    def onConnect(self, request: ConnectionRequest) -> str | None:
+        return SUBPROTOCOL if SUBPROTOCOL in request.protocols else None
+
+    def sendData(self, data: bytes, *_: Any, **__: Any) -> None:
+        self.reply += data
+
+    def failHandshake(self, reason: str, *_: Any, **__: Any) -> None:
+        self.failed = str(reason)
+
+    def _onOpen(self) -> None:
+        """The session's own frames take over from here."""
+
+
+class _Nowhere:
+    """What autobahn asks of a transport while it shakes hands."""
+
+    def getPeer(self) -> None:
+        return None
+
+    getHost = getPeer
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Set on the real one."""

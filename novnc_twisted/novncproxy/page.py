@@ -1,0 +1,142 @@
+"""The static page: which file a path means.  Nothing outside of the folder, no listing, nothing hidden."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlencode
+
+SHIPPED: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
+"""The page that comes with the package."""
+
+NOT_BUILT: Final = "The console page is not installed. Build it, or point the option web at a folder of noVNC."
+
+_INDEX: Final = ("index.html", "vnc_auto.html", "vnc_lite.html", "vnc.html")
+_UNCHANGING = re.compile(r".*-[0-9A-Za-z_]{8,}\.[a-z0-9]+")  # the build puts a hash of the content into the name
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".gif": "image/gif",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".jpg": "image/jpeg",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".map": "application/json",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".mp3": "audio/mpeg",
+    ".oga": "audio/ogg",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".ttf": "font/ttf",
+    ".txt": "text/plain; charset=utf-8",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
+    ".woff": "font/woff",
+    ".woff2": "font/woff2",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PageFile:
+    """A file to be served.
+
+    :ivar content: open at its beginning; whoever takes it closes it.
+    :ivar size: bytes.
+    :ivar path: its path in the folder, with slashes.
+    :ivar tag: its ETag.
+    :ivar unchanging: whether its name changes with its content.
+    """
+
+    content: BinaryIO
+    size: int
+    path: str
+    content_type: str
+    tag: str
+    unchanging: bool
+
+    @property
+    def html(self) -> bool:
+        """Whether it is a page."""
+        return self.path.endswith(".html")
+
+
+class Page:
+    """A folder of pages.
+
+    :ivar foreign: whether it is another one than the shipped: stock noVNC needs its parameters in its own way.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(os.path.realpath(folder))
+        self.foreign = self._folder != SHIPPED
+
+    @property
+    def there(self) -> bool:
+        """Whether there is such a folder."""
+        return self._folder.is_dir()
+
+    def find(self, path: str) -> PageFile | None:
+        """The file of a URL path (percent-encoded, without its query), or None."""
+        steps = _steps(path)
+        if steps is None:
+            return None
+        for name in [steps] if steps else [(index,) for index in _INDEX]:
+            found = self._open(name)
+            if found is not None:
+                return found
+        return None
+
+    def _open(self, steps: tuple[str, ...]) -> PageFile | None:
+        real = Path(os.path.realpath(self._folder.joinpath(*steps)))
+        if not real.is_relative_to(self._folder) or not real.is_file():
+            return None
+        try:
+            content = real.open("rb")
+        except OSError:
+            return None
+        found = os.fstat(content.fileno())
+        return PageFile(
+            content,
+            found.st_size,
+            "/".join(steps),
+            _TYPES.get(real.suffix.lower(), "application/octet-stream"),
+            f'"{found.st_mtime_ns:x}-{found.st_size:x}"',
+            not self.foreign and _UNCHANGING.fullmatch(real.name) is not None,
+        )
+
+
+def _steps(path: str) -> tuple[str, ...] | None:
+    """The names in a path; None where one of them is none, is hidden, or would lead elsewhere."""
+    if not path.startswith("/"):
+        return None
+    try:
+        text = unquote_to_bytes(path).decode()
+    except UnicodeDecodeError:
+        return None
+    if text == "/":
+        return ()
+    steps = tuple(text[1:].split("/"))
+    if any(not step or step.startswith(".") or not step.isprintable() or "\\" in step for step in steps):
+        return None
+    return steps
+
+
+def redirect_of(file: PageFile, query: str) -> str | None:
+    """Where a foreign page is sent that was asked for with ``?token=T``: to itself, with what stock noVNC reads.
+
+    The location is made of the found file's own path, so that it can lead nowhere else (CVE-2021-3654).
+    """
+    if not file.html:
+        return None
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        return None
+    token = next((value for name, value in reversed(pairs) if name == "token"), "")
+    if not token or any(name == "path" for name, _ in pairs):
+        return None
+    others = [(name, value) for name, value in pairs if name not in ("token", "autoconnect")]
+    inner = f"?token={quote(token, safe='')}"
+    wanted = urlencode([*others, ("autoconnect", "1"), ("path", inner)], quote_via=quote, safe="")
+    return f"/{quote(file.path)}?{wanted}"

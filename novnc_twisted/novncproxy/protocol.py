@@ -1,0 +1,196 @@
+"""The noVNC front's protocol: a request is for the page, or for an upgrade that becomes a session."""
+
+from typing import TYPE_CHECKING, Final
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.protocols.basic import FileSender
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from novnc_twisted.access.connect_info import NOVNC
+from novnc_twisted.access.forwarded import client_address, forwarded_proto
+from novnc_twisted.access.origin import ALLOWED, FORBIDDEN, judge_origin
+from novnc_twisted.access.request_head import RequestHead
+from novnc_twisted.access.tokens import token_of
+from novnc_twisted.errors import ClientLeft, MessageTooBig, ProtocolViolation, Refusal, SetupTimeout, TooManyFailures
+from novnc_twisted.novncproxy.handshake import HandshakeFailed
+from novnc_twisted.novncproxy.page import NOT_BUILT, PageFile, redirect_of
+from novnc_twisted.novncproxy.responses import content_security_policy, plain, response_head
+from novnc_twisted.relay.interfaces import IEnd
+from novnc_twisted.relay.websocket_end import WebSocketEnd
+from novnc_twisted.rfb.offer import refuse
+from novnc_twisted.rfb.talk import Talk
+from novnc_twisted.session.front import FrontProtocol
+from novnc_twisted.session.interfaces import IViewer
+from novnc_twisted.session.record import clean
+
+if TYPE_CHECKING:
+    from novnc_twisted.novncproxy.factory import NoVNCProxyFactory
+
+RESPONSE_DEADLINE: Final = 120.0
+"""Seconds that a client has to read a file of the page."""
+
+REQUESTS: Final = 100
+"""Requests that one connection may make."""
+
+_FOREIGN_ORIGIN = "This console may not be opened from another site."
+
+
+class NoVNCProxyProtocol(FrontProtocol):
+    """One connection: requests for the page, one after the other, or a session."""
+
+    factory: "NoVNCProxyFactory"
+    log = Logger()
+
+    _requests = 0
+
+    def head_received(self, head: RequestHead, rest: bytes) -> None:
+        """Tell what is wanted."""
+        self._requests += 1
+        if "websocket" in head.lists("upgrade") or head.all("sec-websocket-key"):
+            self._upgrade(head, rest)
+        elif rest or head.all("transfer-encoding") or head.all("content-length") not in ([], ["0"]):
+            self._refuse(400, "A request for this page has no body, and waits for its answer.")
+        elif len(hosts := head.all("host")) > 1 or (head.minor and not hosts):
+            self._refuse(400, "A request names one Host.")
+        elif head.method not in ("GET", "HEAD"):
+            self.last_words(plain(405, "Only GET and HEAD are served.", fields=(("Allow", "GET, HEAD"),)), ClientLeft())
+        else:
+            self._serve(head)
+
+    def bad_head(self, cause: Refusal) -> None:
+        """Answer what is no HTTP, too long or too slow."""
+        status = 431 if isinstance(cause, MessageTooBig) else 408 if isinstance(cause, SetupTimeout) else 400
+        self._refuse(status, cause.sentence)
+
+    def _refuse(self, status: int, sentence: str, address: str = "") -> None:
+        self.factory.failures.count(address or self.peer_address)
+        self.last_words(plain(status, sentence), ProtocolViolation())
+
+    # The WebSocket
+
+    def _upgrade(self, head: RequestHead, rest: bytes) -> None:
+        factory = self.factory
+        trusted = factory.trusted_proxies
+        address = client_address(self.peer_address, head.all("x-forwarded-for"), trusted)
+        if factory.failures.too_many(address):
+            self.last_words(plain(429, TooManyFailures.sentence, fields=(("Retry-After", "60"),)), TooManyFailures())
+            return
+        verdict = judge_origin(
+            head.all("origin"),
+            head.all("host"),
+            scheme=factory.scheme,
+            allowed=factory.allowed_origins,
+            forwarded_proto=forwarded_proto(self.peer_address, head.all("x-forwarded-proto"), trusted),
+        )
+        try:
+            accepted = factory.handshaker.accept(head)
+        except HandshakeFailed:
+            self._refuse(400, ProtocolViolation.sentence, address)
+            return
+        if verdict == FORBIDDEN:
+            self.log.info(
+                "refused a page of another origin ({origin}) from {address}",
+                origin=clean(", ".join(head.all("origin"))),
+                address=clean(address),
+            )
+            self._refuse(403, _FOREIGN_ORIGIN, address)
+            return
+        if verdict != ALLOWED:
+            self._refuse(verdict, ProtocolViolation.sentence, address)
+            return
+        self.transport.write(accepted)
+        end = WebSocketEnd(factory.reactor, self.transport, self.peer)
+        self.become(end, rest)
+        self.begin(NoVNCViewer(end, token_of(head.target, head.all("cookie")), address))
+
+    # The page
+
+    def _serve(self, head: RequestHead) -> None:
+        path, _, query = head.target.partition("?")
+        body = head.method == "GET"
+        page = self.factory.page
+        file = page.find(path) if page.there else None
+        if file is None:
+            if path == "/favicon.ico":
+                self._finish(head, 204)
+            elif not page.there:
+                self.last_words(plain(503, NOT_BUILT, body=body), ClientLeft())
+            else:
+                self.last_words(plain(404, "There is no such page.", body=body), ClientLeft())
+            return
+        location = redirect_of(file, query) if page.foreign else None
+        if location is not None:
+            file.content.close()
+            self._finish(head, 302, (("Location", location), ("Cache-Control", "no-store")))
+            return
+        fields = self._fields(head, file)
+        if not file.html and file.tag in head.lists("if-none-match"):
+            file.content.close()
+            self._finish(head, 304, fields)
+            return
+        self._send(head, file, fields)
+
+    def _fields(self, head: RequestHead, file: PageFile) -> tuple[tuple[str, str], ...]:
+        policy = content_security_policy(
+            head.one("host"), self.factory.frame_ancestors, foreign=self.factory.page.foreign
+        )
+        if file.html:
+            cache = "no-store"
+        elif file.unchanging:
+            cache = "public, max-age=31536000, immutable"
+        else:
+            cache = "no-cache"
+        tag = () if file.html else (("ETag", file.tag),)
+        return (("Content-Security-Policy", policy), ("Cache-Control", cache), *tag)
+
+    def _send(self, head: RequestHead, file: PageFile, fields: tuple[tuple[str, str], ...]) -> None:
+        close = self._last(head)
+        self.transport.write(
+            response_head(200, length=file.size, content_type=file.content_type, fields=fields, close=close)
+        )
+        if head.method == "HEAD":
+            file.content.close()
+            self._answered(close)
+            return
+        self.set_deadline(RESPONSE_DEADLINE, self.hang_up)
+        sent: Deferred[bytes] = FileSender().beginFileTransfer(file.content, self.transport)
+
+        def over(result: bytes | Failure) -> None:
+            file.content.close()
+            if not isinstance(result, Failure):  # else the client left
+                self._answered(close)
+
+        sent.addBoth(over)
+
+    def _finish(self, head: RequestHead, status: int, fields: tuple[tuple[str, str], ...] = ()) -> None:
+        close = self._last(head)
+        self.transport.write(response_head(status, length=0, fields=fields, close=close))
+        self._answered(close)
+
+    def _last(self, head: RequestHead) -> bool:
+        return head.minor == 0 or "close" in head.lists("connection") or self._requests >= REQUESTS
+
+    def _answered(self, close: bool) -> None:
+        if close:
+            self.last_words(b"", ClientLeft())
+        else:
+            self.await_head()
+
+
+@implementer(IViewer)
+class NoVNCViewer:
+    """A browser's viewer as its session knows it."""
+
+    console_type = NOVNC
+
+    def __init__(self, end: IEnd, token: str | None, address: str) -> None:
+        self.end, self.token, self.address = end, token, address
+
+    def welcome(self) -> None:
+        """Nothing: RFB is the first that it waits for."""
+
+    def refusal(self, cause: Refusal) -> Talk[None] | None:
+        """RFB's own way to say why, which every viewer shows; the close frame says the same."""
+        return refuse(cause.sentence)

@@ -1,0 +1,52 @@
+"""HTTP responses: heads with everything that a browser should be told about safety."""
+
+import re
+from http import HTTPStatus
+from typing import Final
+
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+
+PLAIN: Final = "text/plain; charset=utf-8"
+
+_ALWAYS: Final = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+)
+
+
+def response_head(
+    status: int, *, length: int, content_type: str = PLAIN, fields: tuple[tuple[str, str], ...] = (), close: bool
+) -> bytes:
+    """The head of a response, up to its empty line.
+
+    :param length: bytes of the body that follows, or would follow a GET.
+    """
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+    if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+        lines += [f"Content-Length: {length}", f"Content-Type: {content_type}"]
+    lines += [f"{name}: {value}" for name, value in (*_ALWAYS, *fields)]
+    lines += ["Connection: close" if close else "Connection: keep-alive", "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def plain(status: int, sentence: str, *, body: bool = True, fields: tuple[tuple[str, str], ...] = ()) -> bytes:
+    """A whole response of one sentence, the last of its connection."""
+    data = f"{sentence}\n".encode()
+    safe = (("Content-Security-Policy", "default-src 'none'"), ("Cache-Control", "no-store"), *fields)
+    return response_head(status, length=len(data), fields=safe, close=True) + (data if body else b"")
+
+
+def content_security_policy(host: str | None, frame_ancestors: tuple[str, ...], *, foreign: bool) -> str:
+    """What our page may do; of a foreign one we can only say who may frame it (stock noVNC has inline scripts).
+
+    :param host: the request's Host: not every browser counts ``ws:`` to the same host as ``'self'``.
+    """
+    frames = f"frame-ancestors {' '.join(frame_ancestors) or chr(39) + 'none' + chr(39)}"
+    if foreign:
+        return f"{frames}; base-uri 'none'; object-src 'none'"
+    sockets = f" ws://{host} wss://{host}" if host and _HOST.fullmatch(host) else ""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        f"connect-src 'self'{sockets}; {frames}; base-uri 'none'; form-action 'none'"
+    )

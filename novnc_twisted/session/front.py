@@ -1,0 +1,189 @@
+"""What both fronts share: a bounded head within its deadline, then a session; and a factory that can end them all."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from novnc_twisted.access.failures import Failures
+from novnc_twisted.access.request_head import BadHead, HeadBuffer, HeadTooBig, RequestHead, read_request
+from novnc_twisted.errors import (
+    ConsoleForbidden,
+    InvalidToken,
+    MessageTooBig,
+    ProtocolViolation,
+    Refusal,
+    SetupTimeout,
+    Stopping,
+    TokenMissing,
+)
+from novnc_twisted.relay.ends import StreamEnd, tune
+from novnc_twisted.session.interfaces import IViewer
+from novnc_twisted.session.keeper import KeepToken
+from novnc_twisted.session.limits import SessionLimits
+from novnc_twisted.session.session import AskPassword, Authorise
+from novnc_twisted.session.sessions import Sessions
+from novnc_twisted.session.settings import SessionSettings
+
+COUNTED = (TokenMissing, InvalidToken, ConsoleForbidden, ProtocolViolation, MessageTooBig)
+"""Ends of a session that count as failed attempts of the client's address."""
+
+
+class FrontFactory(Factory):
+    """Makes the protocols of one front, and knows its sessions.
+
+    :ivar settings: the sessions' settings.
+    :ivar reactor: what drives them.
+    :ivar failures: failed attempts by client address.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        reactor: Any,
+        authorise: Authorise,
+        *,
+        settings: SessionSettings,
+        ask_password: AskPassword | None = None,
+        keep_token: KeepToken | None = None,
+        limits: SessionLimits | None = None,
+        failures: Failures | None = None,
+    ) -> None:
+        """See the fronts' own factories."""
+        self.reactor = reactor
+        self.settings = settings
+        self.failures = failures or Failures(settings.max_failures_per_minute, reactor.seconds)
+        self.connections: set[FrontProtocol] = set()
+        self._sessions = Sessions(
+            reactor, authorise, settings=settings, ask_password=ask_password, keep_token=keep_token, limits=limits
+        )
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions there are, those being set up and those being closed among them."""
+        return len(self._sessions)
+
+    def begin(self, viewer: IViewer, accepted_at: float) -> None:
+        """Begin a session; failed ones are counted for the client's address."""
+
+        def ended(cause: Refusal) -> None:
+            if isinstance(cause, COUNTED) and not isinstance(cause, SetupTimeout):
+                self.failures.count(viewer.address)
+
+        self._sessions.begin(viewer, accepted_at).addCallback(ended)
+
+    def stop_sessions(self) -> Deferred[None]:
+        """End all sessions with Stopping (1001), those being set up too; fires when nothing of them is left.
+
+        Connections that are no session yet are closed.  A session that comes later ends the same way.
+        """
+        for connection in list(self.connections):
+            connection.hang_up()
+        return self._sessions.stop()
+
+
+class FrontProtocol(Protocol):
+    """A connection that sends an HTTP head, and then is a session, or is answered and closed."""
+
+    factory: FrontFactory
+    transport: Any  # of whatever endpoint it listens on
+
+    def connectionMade(self) -> None:
+        """Wait for the head."""
+        tune(self.transport)
+        peer = self.transport.getPeer()
+        self.peer_address: str = getattr(peer, "host", "")
+        self.peer = f"{self.peer_address}:{peer.port}" if self.peer_address else "unix socket"
+        self.accepted_at = self.factory.reactor.seconds()
+        self.end: StreamEnd | None = None
+        self._timer: IDelayedCall | None = None
+        self.factory.connections.add(self)
+        self.await_head()
+
+    def await_head(self) -> None:
+        """A head must come now, whole, within its deadline, however it trickles."""
+        self._buffer = HeadBuffer()
+        self.busy = False
+        self.set_deadline(self.factory.settings.head_deadline, self._head_is_late)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Part of a head, or of a session."""
+        if self.end is not None:
+            self.end.dataReceived(data)
+            return
+        if self.busy:
+            self.unexpected(data)
+            return
+        try:
+            raw = self._buffer.receive(data)
+            if raw is None:
+                return
+            self.busy = True
+            self.set_deadline(None)
+            head = read_request(raw)
+        except HeadTooBig as error:
+            self.bad_head(MessageTooBig(str(error)))
+        except BadHead as error:
+            self.bad_head(ProtocolViolation(str(error)))
+        else:
+            self.head_received(head, self._buffer.rest)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Gone: nobody is told but the session, if there is one (load balancers look in every second)."""
+        self.factory.connections.discard(self)
+        self.set_deadline(None)
+        if self.end is not None:
+            self.end.connectionLost(reason)
+
+    def hang_up(self) -> None:
+        """Close, if it is no session; those end by themselves."""
+        if self.end is None:
+            self.set_deadline(None)
+            self.transport.abortConnection()
+
+    def set_deadline(self, seconds: float | None, late: Any = None) -> None:
+        """Run ``late`` then, in place of the deadline before; None: no deadline now."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None if seconds is None else self.factory.reactor.callLater(seconds, late)
+
+    def become(self, end: StreamEnd, rest: bytes) -> None:
+        """From now on the connection is this end; ``rest`` came with the head."""
+        self.set_deadline(None)
+        self.end = end
+        if rest:
+            end.dataReceived(rest)
+
+    def last_words(self, data: bytes, cause: Refusal) -> None:
+        """Answer and close; the peer has a bounded time to read it."""
+        end = StreamEnd(self.factory.reactor, self.transport, self.peer, linger=True)
+        self.become(end, b"")
+        end.write(data)
+        end.close(cause)
+
+    def begin(self, viewer: IViewer) -> None:
+        """Begin a session; ``become`` was called."""
+        self.factory.begin(viewer, self.accepted_at)
+
+    def _head_is_late(self) -> None:
+        if self._buffer.empty:
+            self.last_words(b"", Stopping())
+        else:
+            self.bad_head(SetupTimeout("the head did not come in time"))
+
+    # What each front does in its own way
+
+    def head_received(self, head: RequestHead, rest: bytes) -> None:
+        """A proper head came, and maybe bytes behind it."""
+        raise NotImplementedError
+
+    def bad_head(self, cause: Refusal) -> None:
+        """Something else came."""
+        raise NotImplementedError
+
+    def unexpected(self, data: bytes) -> None:
+        """Bytes came while the last request is being answered."""
+        self.hang_up()

@@ -1,0 +1,55 @@
+"""The factory of the XVP front."""
+
+from typing import Any
+
+from twisted.internet.interfaces import IAddress
+
+from novnc_twisted.access.failures import Failures
+from novnc_twisted.session.front import FrontFactory
+from novnc_twisted.session.keeper import KeepToken
+from novnc_twisted.session.limits import SessionLimits
+from novnc_twisted.session.session import AskPassword, Authorise
+from novnc_twisted.session.settings import SessionSettings
+from novnc_twisted.xvpvncproxy.protocol import XVPVNCProxyProtocol
+
+
+class XVPVNCProxyFactory(FrontFactory):
+    """Protocol factory for the Java viewer (nova-xvpvncproxy): listen with it on any stream endpoint, TLS too."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        authorise: Authorise,
+        *,
+        settings: SessionSettings | None = None,
+        ask_password: AskPassword | None = None,
+        keep_token: KeepToken | None = None,
+        limits: SessionLimits | None = None,
+        failures: Failures | None = None,
+    ) -> None:
+        """Make the factory.
+
+        :param authorise: ``async (token, console_type, client_address) -> ConnectInfo``; raises a
+            :class:`novnc_twisted.errors.Refusal`; has ``settings.token_deadline`` seconds.
+        :param settings: default: :class:`SessionSettings` as it is.
+        :param ask_password: ``async (token, console_type, client_address) -> str | None``: the VNC password, asked
+            only where the VNC server wants one and ``ConnectInfo.password`` is None.
+        :param keep_token: ``async (token, client_address)``: told that a session lives.
+        :param limits: to be shared with another front of this process; default: its own.
+        :param failures: the same for failed attempts.
+        """
+        super().__init__(
+            reactor,
+            authorise,
+            settings=SessionSettings() if settings is None else settings,
+            ask_password=ask_password,
+            keep_token=keep_token,
+            limits=limits,
+            failures=failures,
+        )
+
+    def buildProtocol(self, addr: IAddress | None) -> XVPVNCProxyProtocol:  # type: ignore[override]  # its factory is a subclass
+        """A protocol for a new connection."""
+        protocol = XVPVNCProxyProtocol()
+        protocol.factory = self
+        return protocol

@@ -1,0 +1,272 @@
+"""A front on loopback before a synthetic VNC server, viewers that speak raw bytes, and proof that nothing is left."""
+
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.access import ConnectInfo
+from novnc_twisted.errors import InvalidToken
+from novnc_twisted.novncproxy import NoVNCProxyFactory
+from novnc_twisted.relay.frames import unmask
+from novnc_twisted.session import SessionSettings
+from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
+from tests.support.vnc_server import FakeVNCServer
+
+TOKEN = "11111111-2222-3333-4444-555555555555"
+HANDSHAKE = (
+    "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
+)
+
+
+class Lost(Exception):
+    """The connection ended while bytes were awaited."""
+
+
+class Raw(Protocol):
+    """A client of bytes."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray()
+        self.gone: Deferred[None] = Deferred()
+        self.lost = False
+        self._waiting: tuple[Callable[[], Any], Deferred[Any]] | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        self.buffer += data
+        self._look()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.lost = True
+        self.gone.callback(None)
+        self._look()
+
+    def _look(self) -> None:
+        if self._waiting is not None:
+            take, waiting = self._waiting
+            found = take()
+            if found is not None:
+                self._waiting = None
+                waiting.callback(found)
+            elif self.lost:
+                self._waiting = None
+                waiting.errback(Lost(bytes(self.buffer)))
+
+    def when(self, take: Callable[[], Any]) -> Deferred[Any]:
+        waiting: Deferred[Any] = Deferred()
+        self._waiting = take, waiting
+        self._look()
+        return waiting
+
+    def read(self, count: int) -> Deferred[bytes]:
+        return self.when(lambda: self._take(count) if len(self.buffer) >= count else None)
+
+    def until(self, end: bytes) -> Deferred[bytes]:
+        return self.when(lambda: self._take(self.buffer.index(end) + len(end)) if end in self.buffer else None)
+
+    async def everything(self) -> bytes:
+        """All that still comes, until the connection ends."""
+        await self.gone
+        return self._take(len(self.buffer))
+
+    def _take(self, count: int) -> bytes:
+        data = bytes(self.buffer[:count])
+        del self.buffer[:count]
+        return data
+
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+
+
+def frame(opcode: int, payload: bytes, *, fin: bool = True, mask: bytes = b"\1\2\3\4") -> bytes:
+    head = bytes([opcode | (0x80 if fin else 0)])
+    if len(payload) < 126:
+        head += bytes([0x80 | len(payload)])
+    elif len(payload) < 65536:
+        head += b"\xfe" + struct.pack(">H", len(payload))
+    else:
+        head += b"\xff" + struct.pack(">Q", len(payload))
+    return head + mask + unmask(payload, mask)
+
+
+class WebSocket:
+    """A WebSocket client over raw bytes: a stream of the payloads, and the close frame."""
+
+    def __init__(self, raw: Raw) -> None:
+        self.raw = raw
+        self.stream = bytearray()
+        self.closed: tuple[int, str] | None = None
+        self.pings = 0
+        self.pongs: list[bytes] = []
+        self.answers_close = True
+
+    async def frame(self) -> tuple[int, bytes]:
+        first, length = await self.raw.read(2)
+        assert first & 0x70 == 0 and length < 0x80, "server frames are plain and unmasked"
+        if length > 125:
+            length = int.from_bytes(await self.raw.read(2 if length == 126 else 8), "big")
+        return first & 0x0F, await self.raw.read(length)
+
+    async def step(self) -> None:
+        opcode, payload = await self.frame()
+        if opcode == 2:
+            self.stream += payload
+        elif opcode == 8:
+            self.closed = int.from_bytes(payload[:2], "big"), payload[2:].decode()
+            if self.answers_close:
+                self.raw.write(frame(8, payload[:2]))
+        elif opcode == 9:
+            self.pings += 1
+            self.raw.write(frame(10, payload))
+        elif opcode == 10:
+            self.pongs.append(payload)
+
+    async def read(self, count: int) -> bytes:
+        while len(self.stream) < count:
+            assert self.closed is None, f"closed: {self.closed}"
+            await self.step()
+        data = bytes(self.stream[:count])
+        del self.stream[:count]
+        return data
+
+    def write(self, data: bytes) -> None:
+        self.raw.write(frame(2, data))
+
+    async def until_closed(self) -> tuple[int, str]:
+        """The close frame; then the connection is gone as well."""
+        while self.closed is None:
+            await self.step()
+        await self.raw.gone
+        return self.closed
+
+
+async def refused(viewer: Any, version: bytes = b"RFB 003.008\n") -> str:
+    """Read an RFB refusal: its sentence."""
+    assert await viewer.read(12) == b"RFB 003.008\n"
+    viewer.write(version)
+    head = await viewer.read(4 if version in (b"RFB 003.003\n", b"RFB 003.005\n") else 1)
+    assert not any(head), head
+    return (await viewer.read(int.from_bytes(await viewer.read(4), "big"))).decode()
+
+
+async def introduce(viewer: Any) -> tuple[int, int, str]:
+    """A viewer's part up to ServerInit: width, height, name."""
+    assert await viewer.read(12) == b"RFB 003.008\n"
+    viewer.write(b"RFB 003.008\n")
+    assert await viewer.read(2) == b"\1\1"
+    viewer.write(b"\1")
+    assert await viewer.read(4) == b"\0\0\0\0"
+    viewer.write(b"\1")
+    width, height, length = struct.unpack(">HH16xI", await viewer.read(24))
+    return width, height, (await viewer.read(length)).decode()
+
+
+class FrontCase(TestCase):
+    """A test of a front end to end.  Trial itself fails a test that leaves a timer or a socket."""
+
+    timeout = 30
+
+    def setUp(self) -> None:
+        self.server = FakeVNCServer()
+        self.port = self.listen(self.server)
+        self.asked: list[tuple[str, str, str]] = []
+        self.kept: list[tuple[str, str]] = []
+        self.info: dict[str, Any] = {}
+        self.events: list[dict[str, Any]] = []
+        globalLogPublisher.addObserver(self.events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+
+    def listen(self, factory: Factory) -> int:
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        return port.getHost().port
+
+    async def authorise(self, token: str, console_type: str, address: str) -> ConnectInfo:
+        self.asked.append((token, console_type, address))
+        if token != TOKEN:
+            raise InvalidToken("unknown")
+        values: dict[str, Any] = {
+            "host": "127.0.0.1",
+            "port": self.port,
+            "instance_uuid": "uuid-1",
+            "name": "myserver20",
+            "project_id": "demo",
+            "user_id": "alice",
+        }
+        return ConnectInfo(**(values | self.info))
+
+    async def keep(self, token: str, address: str) -> None:
+        self.kept.append((token, address))
+
+    def settings(self, **values: Any) -> SessionSettings:
+        return SessionSettings(**values)
+
+    def novnc(self, authorise: Callable[..., Awaitable[ConnectInfo]] | None = None, **values: Any) -> NoVNCProxyFactory:
+        values.setdefault("keep_token", self.keep)
+        return self._front(NoVNCProxyFactory(reactor, authorise or self.authorise, **values))
+
+    def xvp(self, authorise: Callable[..., Awaitable[ConnectInfo]] | None = None, **values: Any) -> XVPVNCProxyFactory:
+        values.setdefault("keep_token", self.keep)
+        return self._front(XVPVNCProxyFactory(reactor, authorise or self.authorise, **values))
+
+    def _front(self, factory: Any) -> Any:
+        self.front = factory
+        self.front_port = self.listen(factory)
+        self.addCleanup(self.nothing_left)
+        return factory
+
+    async def nothing_left(self) -> None:
+        """What every test ends with: whatever still lives is ended, and then nothing is left of it anywhere."""
+        await self.front.stop_sessions()
+        for connection in self.server.connections:
+            await connection.gone
+        self.assertEqual((self.front.sessions, self.server.open), (0, 0))
+        self.assertEqual([each for each in self.front.connections if each.end is None], [])
+
+    async def raw(self, port: int | None = None) -> Raw:
+        factory = Factory.forProtocol(Raw)
+        factory.noisy = False
+        client = await TCP4ClientEndpoint(reactor, "127.0.0.1", port or self.front_port).connect(factory)
+
+        async def leave() -> None:
+            client.transport.abortConnection()
+            await client.gone
+
+        self.addCleanup(leave)
+        return client
+
+    async def websocket(self, path: str = f"/?token={TOKEN}", more: str = "") -> WebSocket:
+        client = await self.raw()
+        client.write(HANDSHAKE.format(path=path, more=more).encode())
+        head = await client.until(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 "), head
+        return WebSocket(client)
+
+    async def ended(self) -> dict[str, Any]:
+        """The record of the only session, once it is over."""
+        await self.all_over()
+        records = [event for event in self.events if event.get("event") == "session"]
+        assert len(records) == 1, records
+        return records[0]
+
+    async def all_over(self) -> None:
+        """Until no session is left, without ending any."""
+        for done in list(self.front._sessions._live.values()):
+            over: Deferred[None] = Deferred()
+
+            def pass_on(cause: Any, over: Deferred[None] = over) -> Any:
+                over.callback(None)
+                return cause
+
+            done.addCallback(pass_on)
+            await over
+
+    def log_text(self) -> str:
+        return "\n".join(str(event) for event in self.events)
