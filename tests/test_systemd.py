@@ -38,7 +38,7 @@ def units() -> dict[str, configparser.ConfigParser]:
         unit = configparser.ConfigParser(interpolation=None, strict=True)
         unit.optionxform = str  # type: ignore[method-assign, assignment]
         unit.read_string(path.read_text())
-        found[path.stem.removeprefix("novnc-twisted-")] = unit
+        found[path.stem] = unit
     return found
 
 
@@ -54,7 +54,7 @@ class UnitTests(TestCase):
         for command, unit in units().items():
             self.assertEqual(
                 unit["Service"]["ExecStart"],
-                f"/opt/novnc-twisted/bin/twistd --nodaemon --pidfile= {command} "
+                f"/opt/novnc_twisted/bin/twistd --nodaemon --pidfile= {command} "
                 "--config-file /etc/nova/nova.conf $MORE_OPTIONS",
             )
 
@@ -70,7 +70,7 @@ class UnitTests(TestCase):
         """An unprivileged user; only those that speak with libvirt are in its group."""
         for command, unit in units().items():
             service = unit["Service"]
-            self.assertEqual(service["User"], "novnc-twisted")
+            self.assertEqual((service["User"], service["Group"]), ("nova", "nova"))
             self.assertEqual({name: service[name] for name in HARDENING}, HARDENING)
             groups = "libvirt" if command in {"consolecompute", "console"} else None
             self.assertEqual(service.get("SupplementaryGroups"), groups)
