@@ -1,0 +1,44 @@
+"""Our two sides hold the handshake with one another: what one says, the other understands."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.errors import ConsoleUnreachable, InstanceNotRunning
+from novnc_twisted.rfb import Conversation, login, offer, refuse
+
+
+def talk_to_each_other(client, server):
+    """Carry bytes, one at a time, until neither has any."""
+    client.start()
+    server.start()
+    moved = True
+    while moved:
+        moved = False
+        for sender, receiver in ((client, server), (server, client)):
+            for byte in sender.to_send():
+                receiver.receive(bytes([byte]))
+                moved = True
+
+
+class BothSidesTests(SynchronousTestCase):
+    def test_offer(self):
+        """Up to ServerInit, which is the session's to send."""
+        for shared in (True, False):
+            client, server = Conversation(login(shared=shared)), Conversation(offer())
+            talk_to_each_other(client, server)
+            self.assertEqual(shared, server.result.shared)
+            self.assertEqual((False, "ServerInit"), (client.done, client.waiting_for))
+
+    def test_refuse(self):
+        """The sentence arrives as the server's reason."""
+        client, server = Conversation(login()), Conversation(refuse(InstanceNotRunning.sentence))
+        talk_to_each_other(client, server)
+        self.assertIsInstance(client.error, ConsoleUnreachable)
+        self.assertEqual(f"the VNC server refuses us: {InstanceNotRunning.sentence}", client.error.detail)
+        self.assertTrue(server.done)
+
+    def test_a_type_that_was_not_offered(self):
+        """A client that takes nothing but VNC authentication hangs up by itself."""
+        client, server = Conversation(login(("vnc",))), Conversation(offer())
+        talk_to_each_other(client, server)
+        self.assertIn("no common security type", client.error.detail)
+        self.assertFalse(server.done)
