@@ -248,7 +248,9 @@ class ServerInitTests(SynchronousTestCase):
             detail = failure(self, head + struct.pack(">HH16sI", width, height, FORMAT, 0))
             self.assertIn(f"{width} x {height}", detail)
         for length in (LIMIT + 1, 0x7FFFFFFF, 0xFFFFFFFF):
-            self.assertIn(f"{length} bytes", failure(self, head + struct.pack(">HH16sI", 1, 1, FORMAT, length)))
+            self.assertIn(
+                f"a name of {length} bytes", failure(self, head + struct.pack(">HH16sI", 1, 1, FORMAT, length))
+            )
 
 
 class FuzzTests(SynchronousTestCase):
