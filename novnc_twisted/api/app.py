@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 from urllib.parse import quote
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -54,6 +55,9 @@ class Application:
         except Refusal as refusal:
             self._log.info("{id} is refused: {refusal}", id=request_id, refusal=refusal)
             reply = _fault(fault_of(refusal))
+        except CancelledError:
+            # The client left: nobody is there to be told.
+            raise
         except Exception:
             self._log.failure("{id} failed", id=request_id)
             reply = _fault(Fault(500, UNEXPECTED))

@@ -1,6 +1,7 @@
 """The factory that listens: wire requests to the application, and a log without secrets."""
 
 from typing import Any
+from urllib.parse import unquote
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
@@ -110,11 +111,12 @@ def make_site(
 
 
 def loggable(path: bytes) -> str:
-    """A path for the log: the segment that is a token hidden, bounded, and without control characters."""
+    """A path for the log: what follows the name of the tokens' resource hidden, bounded, no control characters."""
     segments = scrub(path.decode("ascii", "replace")).split("/")
     for index, segment in enumerate(segments):
-        if index and _SECRET_SEGMENT in segments[index - 1].lower() and segment:
-            segments[index] = "***"
+        if _SECRET_SEGMENT in unquote(segment).lower():
+            segments[index + 1 :] = ["***"] * (index + 1 < len(segments))
+            break
     text = "/".join(segments)[:_MAX_LOGGED]
     return "".join(character if character.isprintable() else "?" for character in text)
 

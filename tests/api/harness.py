@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import bcrypt
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
@@ -230,3 +231,8 @@ class System:
 
     def post(self, path: str, body: Any, **headers: str) -> Answer:
         return self.ask("POST", path, body, **headers)
+
+
+def running(test: Any, auth: Any, *hosts: FakeHost) -> System:
+    """A system that has started; for tests without a reactor."""
+    return test.successResultOf(Deferred.fromCoroutine(System(auth, *hosts).start()))

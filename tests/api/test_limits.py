@@ -1,0 +1,282 @@
+"""What the wire may not do."""
+
+import io
+from typing import Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.logger import FilteringLogObserver, globalLogPublisher, textFileLogObserver
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.api import NoAuth
+from novnc_twisted.api.channel import CLOSE_TIMEOUT, IDLE_TIMEOUT, MAX_BODY, MAX_DRAINED, REQUEST_TIMEOUT
+from novnc_twisted.api.site import MAX_CONNECTIONS, loggable
+from tests.api.harness import Connection, FakeHost, instance, running, uuid_of
+
+GET = b"GET /v2.1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST /v2.1/servers/x/action HTTP/1.1\r\nHost: localhost\r\n"
+
+
+class WireTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.system = running(self, NoAuth(), FakeHost("host1", instance("one")))
+        self.clock = self.system.reactor
+
+    def connect(self) -> Connection:
+        return Connection(self.system.site)
+
+    def refused(self, status: int, *pieces: bytes) -> Connection:
+        """One answer, and the connection is being closed."""
+        connection = self.connect()
+        for piece in pieces:
+            connection.send(piece)
+        (answer,) = connection.answers()
+        self.assertEqual((answer.status, answer["connection"]), (status, "close"))
+        self.assertEqual(answer["content-type"], "application/json; charset=UTF-8")
+        return connection
+
+    def closed(self, connection: Connection) -> bool:
+        return bool(connection.transport.disconnecting)
+
+    def test_a_byte_at_a_time(self) -> None:
+        connection = self.connect()
+        for index in range(len(GET)):
+            connection.send(GET[index : index + 1])
+        self.assertEqual([answer.status for answer in connection.answers()], [200])
+        self.assertFalse(self.closed(connection))
+
+    def test_one_after_the_other(self) -> None:
+        connection = self.connect()
+        for count in (1, 2, 3):
+            connection.send(GET)
+            self.assertEqual(len(connection.answers()), count)
+        self.assertFalse(self.closed(connection))
+
+    def test_no_pipelining(self) -> None:
+        body = b"Content-Length: 2\r\n\r\n{}"
+        chunked = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+        for first in (GET, POST + body, POST + chunked):
+            connection = self.connect()
+            connection.send(first + GET)
+            (answer,) = connection.answers()
+            self.assertEqual(answer["connection"], "close")
+            self.assertTrue(self.closed(connection))
+
+    def test_pipelined_while_one_is_answered(self) -> None:
+        from twisted.internet.defer import Deferred
+
+        silent: Deferred[None] = Deferred()
+
+        async def list_instances() -> Any:
+            await silent
+            return {"instances": []}
+
+        self.system.hosts[0].list_instances = list_instances  # type: ignore[method-assign]
+        self.successResultOf(self.system.undo[0]())
+        self.successResultOf(Deferred.fromCoroutine(self.system.hosts[0].serve(self.system.transport)))
+        connection = self.connect()
+        connection.send(GET.replace(b"/v2.1", b"/v2.1/servers"))
+        for _ in range(1000):
+            connection.send(GET)
+        self.assertEqual(connection.answers(), [])
+        silent.callback(None)
+        self.assertEqual([answer.status for answer in connection.answers()], [200])
+        self.assertTrue(self.closed(connection))
+
+    def test_ambiguous_lengths(self) -> None:
+        for lines in (
+            b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+            b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n",
+            b"Content-Length: 2\r\nContent-Length: 2\r\n",
+            b"Content-Length: 2\r\nContent-Length: 3\r\n",
+            b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            b"Transfer-Encoding: identity\r\nContent-Length: 2\r\n",
+            b"Transfer-Encoding: gzip, chunked\r\n",
+            b"Transfer-Encoding: xchunked\r\n",
+            b"Content-Length: +2\r\n",
+            b"Content-Length: -1\r\n",
+            b"Content-Length: 0x2\r\n",
+            b"Content-Length: " + b"9" * 5000 + b"\r\n",
+            b"Content-Length : 2\r\n",
+        ):
+            # Whole, and with the rest of it after the refusal.
+            self.assertTrue(self.closed(self.refused(400, POST + lines + b"\r\n{}")), lines)
+            self.refused(400, POST, lines + b"A: b\r\n", b"\r\n0\r\n\r\n", GET)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_bad_chunks(self) -> None:
+        for chunk in (b"x\r\n", b"-2\r\n{}", b"+2\r\n{}", b"2\r\n{}x", b"1" * 2000, b"0x2\r\n{}"):
+            self.refused(400, POST + b"Transfer-Encoding: chunked\r\n\r\n", chunk, b"\r\n" * 20)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_bad_heads(self) -> None:
+        for head in (
+            b"GET\r\n\r\n",
+            b"GET / HTTP/1.1 x\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\r\n",
+            b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+            b"GET / HTTP/1.1\r\nA: \x00\r\n\r\n",
+            b"GET / HTTP/1.1\r\n(: x\r\n\r\n",
+        ):
+            self.refused(400, head)
+
+    def test_bad_targets_and_hosts(self) -> None:
+        for target, host in (
+            (b"*", b"localhost"),
+            (b"http://localhost/v2.1", b"localhost"),
+            (b"x", b"localhost"),
+            (b"/\xff", b"localhost"),
+            (b"/v2.1?" + b"a=1&" * 101, b"localhost"),
+            (b"/v2.1", b"local host"),
+            (b"/v2.1", b"<script>"),
+            (b"/v2.1", b"user@localhost"),
+            (b"/v2.1", b"localhost/x"),
+            (b"/v2.1", b"localhost\r\nHost: localhost"),
+        ):
+            connection = self.connect()
+            connection.send(b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (target, host))
+            (answer,) = connection.answers()
+            self.assertEqual((answer.status, list(answer.body)), (400, ["badRequest"]), (target, host))
+            self.assertNotIn(b"script", answer.raw)
+
+    def test_long_heads(self) -> None:
+        self.refused(431, b"GET /" + b"a" * 20_000)
+        self.refused(431, b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n")
+        self.refused(431, b"GET / HTTP/1.1\r\nA: " + b"a" * 20_000)
+        self.refused(431, b"GET / HTTP/1.1\r\n" + b"".join(b"A%d: %b\r\n" % (n, b"b" * 500) for n in range(60)))
+        self.refused(400, b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200)
+
+    def test_big_bodies(self) -> None:
+        connection = self.refused(413, POST + b"Content-Length: %d\r\n\r\n" % (MAX_BODY + 1))
+        self.assertEqual(list(connection.answers()[0].body), ["overLimit"])
+        # What is sent all the same is dropped, so that the client gets to read why.
+        for _ in range(MAX_BODY // 65536 + 1):
+            connection.send(b"x" * 65536)
+        self.assertFalse(self.closed(connection))
+        self.clock.advance(CLOSE_TIMEOUT)
+        self.assertTrue(self.closed(connection))
+
+    def test_big_bodies_in_chunks(self) -> None:
+        chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+        pieces = [chunk] * (MAX_BODY // 65536 + 2)
+        connection = self.refused(413, POST + b"Transfer-Encoding: chunked\r\n\r\n", *pieces, b"0\r\n\r\n" + GET)
+        self.assertLessEqual(connection.protocol.requests[0].content.tell(), MAX_BODY)
+
+    def test_endless_bodies(self) -> None:
+        connection = self.refused(413, POST + b"Content-Length: 999999999999\r\n\r\n")
+        sent = 0
+        while not connection.transport.disconnecting:
+            connection.send(b"x" * 65536)
+            sent += 65536
+        self.assertLessEqual(sent, MAX_DRAINED + 65536)
+
+    def test_the_largest_body(self) -> None:
+        connection = self.connect()
+        connection.send(POST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % MAX_BODY)
+        self.assertEqual(connection.transport.value(), b"HTTP/1.1 100 Continue\r\n\r\n")
+        connection.send(b" " * MAX_BODY)
+        self.assertEqual([answer.status for answer in connection.answers()], [400])
+        self.assertFalse(self.closed(connection))
+
+    def test_slow_requests(self) -> None:
+        """The deadline is for the whole of it, however steadily it drips."""
+        for start in (b"", b"GET / HTTP/1.1\r\nA: ", POST + b"Content-Length: 1000\r\n\r\n"):
+            connection = self.connect()
+            if start:
+                connection.send(start)
+            for _ in range(int(REQUEST_TIMEOUT)):
+                self.assertFalse(self.closed(connection))
+                connection.send(b"x")
+                self.clock.advance(1)
+            self.assertTrue(self.closed(connection))
+            self.assertEqual(connection.answers(), [])
+            connection.protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_slow_second_request(self) -> None:
+        connection = self.connect()
+        connection.send(GET)
+        self.clock.advance(IDLE_TIMEOUT - 20)
+        connection.send(GET[:10])
+        self.clock.advance(REQUEST_TIMEOUT - 1)
+        self.assertFalse(self.closed(connection))
+        self.clock.advance(1)
+        self.assertTrue(self.closed(connection))
+
+    def test_idle_connections(self) -> None:
+        connection = self.connect()
+        connection.send(GET)
+        self.clock.advance(IDLE_TIMEOUT)
+        self.assertTrue(self.closed(connection))
+
+    def test_a_client_that_does_not_read(self) -> None:
+        connection = self.connect()
+        connection.send(GET + GET)
+        self.assertTrue(self.closed(connection))
+        self.assertFalse(connection.transport.disconnected)
+        self.clock.advance(CLOSE_TIMEOUT)
+        self.assertTrue(connection.transport.disconnected)
+
+    def test_leaving_at_any_time(self) -> None:
+        whole = POST + b"Content-Length: 2\r\n\r\n{}"
+        for length in range(len(whole) + 1):
+            connection = self.connect()
+            connection.send(whole[:length])
+            connection.protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.system.site._channels, set())
+
+    def test_many_connections(self) -> None:
+        connections = [self.connect() for _ in range(MAX_CONNECTIONS)]
+        self.assertIsNone(self.connect().protocol)
+        connections[0].protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertIsNotNone(self.connect().protocol)
+
+    def test_the_end_of_listening(self) -> None:
+        connection = self.connect()
+        connection.send(GET)
+        self.system.site.stopFactory()
+        self.assertTrue(self.closed(connection))
+
+    def test_a_defect_of_ours(self) -> None:
+        async def broken(*_: Any) -> Any:
+            raise ZeroDivisionError("inner secret")
+
+        self.system.site._application._compute = broken
+        answer = self.system.get("/v2.1/servers")
+        self.assertEqual((answer.status, list(answer.body)), (500, ["computeFault"]))
+        self.assertNotIn(b"secret", answer.raw)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class LogTests(SynchronousTestCase):
+    def test_no_secret(self) -> None:
+        system = running(self, NoAuth(), FakeHost("host1", instance("one")))
+        log = io.StringIO()
+        observer = FilteringLogObserver(textFileLogObserver(log), [])
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        body = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
+        path = f"/v2.1/servers/{uuid_of('one')}/remote-consoles"
+        url = system.post(path, body, OpenStack_API_Version="compute 2.6").body["remote_console"]["url"]
+        token = url.partition("token=")[2]
+        for target in (
+            f"/v2.1/os-console-auth-tokens/{token}",
+            f"/v2.1/p/os-console-auth-tokens/{token}/x",
+            f"/v2/os-console-auth-tokens//{token}",
+            f"/v2.1/os%2Dconsole-auth-tokens/{token}",
+            f"/v2.1/servers?token={token}",
+            f"/else/token={token}",
+        ):
+            system.get(target, X_Auth_Token=token, Authorization=f"Basic {token}", Referer=f"http://x/?token={token}")
+        self.assertIn("POST /v2.1/servers/", log.getvalue())
+        self.assertNotIn(token, log.getvalue())
+
+    def test_loggable(self) -> None:
+        for path, shown in (
+            (b"/v2.1/servers", "/v2.1/servers"),
+            (b"/v2.1/os-console-auth-tokens/abc", "/v2.1/os-console-auth-tokens/***"),
+            (b"/a\x1b[31m\xff", "/a?[31m?"),
+        ):
+            self.assertEqual(loggable(path).replace("\ufffd", "?"), shown)
+        self.assertLessEqual(len(loggable(b"/" + b"x" * 9999)), 300)

@@ -1,0 +1,178 @@
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.api import NoAuth
+from tests.api.harness import FakeHost, instance, running, uuid_of
+
+
+class ServerTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        one = instance("myserver20", project_id="p-1", project_name="red", user_id="u-1")
+        two = instance("myserver2", state="shutoff", power_state=4, vcpus=2, memory_mb=1024)
+        self.system = running(self, NoAuth(), FakeHost("host1", one, two), FakeHost("host2", instance("a.b+(c")))
+
+    def names(self, query: str) -> list[str]:
+        answer = self.system.get(f"/v2.1/servers{query}")
+        self.assertEqual(answer.status, 200)
+        return [server["name"] for server in answer.body["servers"]]
+
+    def test_list(self) -> None:
+        answer = self.system.get("/v2.1/servers")
+        self.assertEqual([set(server) for server in answer.body["servers"]], [{"id", "name", "links"}] * 3)
+        self.assertEqual(self.names(""), ["a.b+(c", "myserver2", "myserver20"])
+        self.assertNotIn("servers_links", answer.body)
+
+    def test_show(self) -> None:
+        uuid = uuid_of("myserver20")
+        for path in (f"/v2.1/servers/{uuid}", f"/v2.1/servers/{uuid.upper()}", f"/v2.1/servers/{uuid}/"):
+            server = self.system.get(path).body["server"]
+            self.assertEqual((server["id"], server["name"], server["status"]), (uuid, "myserver20", "ACTIVE"))
+        self.assertEqual((server["tenant_id"], server["user_id"]), ("p-1", "u-1"))
+        self.assertEqual(server["OS-EXT-STS:power_state"], 1)
+        self.assertEqual(server["OS-EXT-SRV-ATTR:host"], "host1")
+        self.assertEqual(server["flavor"]["id"], "1vcpu-512mb")
+        self.assertEqual(
+            server["links"],
+            [
+                {"rel": "self", "href": f"http://localhost:8774/v2.1/servers/{uuid}"},
+                {"rel": "bookmark", "href": f"http://localhost:8774/servers/{uuid}"},
+            ],
+        )
+
+    def test_stopped(self) -> None:
+        server = self.system.get(f"/v2.1/servers/{uuid_of('myserver2')}").body["server"]
+        self.assertEqual((server["status"], server["OS-EXT-STS:vm_state"]), ("SHUTOFF", "stopped"))
+
+    def test_shape_grows_with_the_version(self) -> None:
+        path = f"/v2.1/servers/{uuid_of('myserver20')}"
+        fields = {
+            version: set(self.system.get(path, X_OpenStack_Nova_API_Version=version).body["server"])
+            for version in ("2.1", "2.3", "2.9", "2.16", "2.19", "2.26", "2.31")
+        }
+        self.assertNotIn("OS-EXT-SRV-ATTR:hostname", fields["2.1"])
+        self.assertIn("OS-EXT-SRV-ATTR:hostname", fields["2.3"])
+        for earlier, version, field in (
+            ("2.3", "2.9", "locked"),
+            ("2.9", "2.16", "host_status"),
+            ("2.16", "2.19", "description"),
+            ("2.19", "2.26", "tags"),
+        ):
+            self.assertEqual(fields[version] - fields[earlier], {field})
+        self.assertEqual(fields["2.31"], fields["2.26"])
+
+    def test_unknown(self) -> None:
+        for name in ("myserver20", "6f666601-0101-4101-8101-010101010101", "%3Cscript%3E", "a%2Fb", "%ff%00"):
+            answer = self.system.get(f"/v2.1/servers/{name}")
+            self.assertEqual(answer.status, 404)
+            self.assertRegex(answer.body["itemNotFound"]["message"], r"(?s)^Instance .* could not be found\.$")
+            self.assertEqual(answer["content-type"], "application/json; charset=UTF-8")
+
+    def test_name_is_a_literal_substring(self) -> None:
+        self.assertEqual(self.names("?name=myserver2"), ["myserver2", "myserver20"])
+        self.assertEqual(self.names("?name=myserver20"), ["myserver20"])
+        self.assertEqual(self.names("?name=.*"), [])
+        self.assertEqual(self.names("?name=b%2B(c"), ["a.b+(c"])
+        self.assertEqual(self.names("?name=(a%2B)%2B%24"), [])
+
+    def test_other_filters(self) -> None:
+        self.assertEqual(self.names("?status=shutoff"), ["myserver2"])
+        self.assertEqual(self.names("?host=host2"), ["a.b+(c"])
+        self.assertEqual(self.names("?project_id=red"), ["myserver20"])
+        self.assertEqual(self.names("?deleted=True"), [])
+        self.assertEqual(len(self.names("?deleted=False&all_tenants=1&sort_key=x&unknown=y")), 3)
+
+    def test_pages(self) -> None:
+        seen: list[str] = []
+        path = "/v2.1/servers/detail?limit=1&name=e"
+        while path:
+            body = self.system.get(path).body
+            seen += [server["name"] for server in body["servers"]]
+            links = body.get("servers_links", [])
+            path = links[0]["href"].removeprefix("http://localhost:8774") if links else ""
+        self.assertEqual(seen, ["myserver2", "myserver20"])
+
+    def test_marker_need_not_match_the_filter(self) -> None:
+        self.assertEqual(self.names(f"?status=active&marker={uuid_of('myserver2')}"), ["myserver20"])
+
+    def test_bad_pages(self) -> None:
+        answer = self.system.get("/v2.1/servers?marker=x")
+        self.assertEqual(answer.body, {"badRequest": {"code": 400, "message": "marker [x] not found"}})
+        for limit in ("-1", "x", "1.5", "%D9%A1", "9" * 5000):
+            self.assertEqual(self.system.get(f"/v2.1/servers?limit={limit}").status, 400)
+        self.assertEqual(self.names("?limit=0"), [])
+
+    def test_project_in_the_url(self) -> None:
+        answer = self.system.get("/v2.1/p%2F1/servers")
+        self.assertEqual(answer.status, 200)
+        href = answer.body["servers"][0]["links"][0]["href"]
+        self.assertTrue(href.startswith("http://localhost:8774/v2.1/p%2F1/servers/"), href)
+
+    def test_wrong_method_and_path(self) -> None:
+        answer = self.system.ask("PUT", "/v2.1/servers")
+        self.assertEqual((answer.status, answer["allow"]), (405, "GET"))
+        self.assertIn("badMethod", answer.body)
+        self.assertEqual(self.system.get("/v2.1/nothing").status, 404)
+        self.assertEqual(self.system.get("/v2.1//servers").status, 200)
+
+    def test_flavors(self) -> None:
+        flavors = self.system.get("/v2.1/flavors/detail?is_public=None").body["flavors"]
+        self.assertEqual([flavor["name"] for flavor in flavors], ["1vcpu-512mb", "2vcpu-1024mb"])
+        flavor = self.system.get("/v2.1/flavors/2vcpu-1024mb").body["flavor"]
+        self.assertEqual((flavor["vcpus"], flavor["ram"]), (2, 1024))
+        self.assertEqual(self.system.get("/v2.1/flavors/1").status, 404)
+        self.assertEqual(len(self.system.get("/v2.1/flavors").body["flavors"]), 2)
+
+    def test_image_stub(self) -> None:
+        self.assertEqual(self.system.get("/image").status, 300)
+        self.assertEqual(self.system.get("/image/v2/images?id=in%3A").body["images"], [])
+        self.assertEqual(self.system.get("/image/v2/else").status, 404)
+
+
+class NobodyThereTests(SynchronousTestCase):
+    def test_no_compute_host(self) -> None:
+        system = running(self, NoAuth())
+        for path in ("/v2.1/servers", "/v2.1/servers/detail?name=x", f"/v2.1/servers/{uuid_of('one')}"):
+            answer = system.get(path)
+            self.assertEqual(answer.status, 503)
+            self.assertEqual(
+                answer.body["serviceUnavailable"]["message"],
+                "The console service is not available. Try again in a moment.",
+            )
+
+    def test_a_host_without_servers(self) -> None:
+        system = running(self, NoAuth(), FakeHost("host1"))
+        self.assertEqual(system.get("/v2.1/servers").body, {"servers": []})
+
+
+class ServicesTests(SynchronousTestCase):
+    def test_list(self) -> None:
+        system = running(self, NoAuth(), FakeHost("host1"), FakeHost("host2"))
+        for binary in ("nova-novncproxy", "nova-novncproxy", "nova-xvpvncproxy", "other"):
+            self.successResultOf(system.transport.announce(f"{binary}.c", binary=binary, host="c"))
+        services = system.get("/v2.1/os-services", X_OpenStack_Nova_API_Version="2.31").body["services"]
+        self.assertEqual(
+            [(row["binary"], row["host"], row["zone"]) for row in services],
+            [
+                ("nova-compute", "host1", "nova"),
+                ("nova-compute", "host2", "nova"),
+                ("nova-consoleauth", "controller", "internal"),
+                ("nova-novncproxy", "c", "internal"),
+                ("nova-xvpvncproxy", "c", "internal"),
+            ],
+        )
+        self.assertEqual(
+            services[0],
+            {
+                "id": services[0]["id"],
+                "binary": "nova-compute",
+                "host": "host1",
+                "zone": "nova",
+                "status": "enabled",
+                "state": "up",
+                "updated_at": "1970-01-01T00:00:00.000000",
+                "disabled_reason": None,
+                "forced_down": False,
+            },
+        )
+        self.assertEqual(len({row["id"] for row in services}), 5)
+        self.assertEqual(len(system.get("/v2.1/os-services?binary=nova-compute").body["services"]), 2)
+        self.assertEqual(len(system.get("/v2.1/os-services?host=c").body["services"]), 2)

@@ -1,0 +1,300 @@
+"""Unmodified python-novaclient and python-openstackclient against the API, with the settings of the documents."""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.api import HTTPBasic, NoAuth
+from tests.api.harness import FakeHost, System, instance, quick_hash, uuid_of
+
+BIN = Path(sys.executable).parent
+UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
+NOVNC_URL = rf"http://127\.0\.0\.1:6080/vnc_auto\.html\?token=({UUID})"
+XVP_URL = rf"http://127\.0\.0\.1:6081/console\?token=({UUID})"
+
+
+class Clients(TestCase):
+    """A listening API, and a way to run commands against it."""
+
+    timeout = 120
+
+    async def listen(self, auth: Any) -> None:
+        hosts = [
+            FakeHost(
+                "host1",
+                instance("myserver20", project_id="p1", project_name="red"),
+                instance("myserver2", project_id="p1", project_name="red", state="shutoff", power_state=4),
+                instance("novga"),
+                no_vnc=("novga",),
+            ),
+            FakeHost("host2", instance("other", project_id="blue")),
+        ]
+        self.system = await System(auth, *hosts, reactor=reactor).start()
+        for front in ("novncproxy", "xvpvncproxy"):
+            await self.system.transport.announce(f"{front}.host1", binary=f"nova-{front}", host="host1")
+        port = reactor.listenTCP(0, self.system.site, interface="127.0.0.1")
+        self.addCleanup(self.system.transport.stop)
+        self.addCleanup(self._closed, port)
+        self.url = f"http://127.0.0.1:{port.getHost().port}"
+        self.slots = DeferredSemaphore(2)
+
+    async def _closed(self, port: Any) -> None:
+        await port.stopListening()
+        for channel in list(self.system.site._channels):
+            ended = Deferred()
+            channel.transport.protocol.connectionLost = _after(channel.transport.protocol.connectionLost, ended)
+            channel.transport.abortConnection()
+            await ended
+
+    def run_client(self, command: str, settings: dict[str, str]) -> "Deferred[tuple[str, str, int]]":
+        """Run it; its output, what it says besides, and its exit code."""
+        name, *arguments = command.split()
+        env = {key: value for key, value in os.environ.items() if not re.match(r"(?i)OS_|.*_proxy$", key)}
+        env |= {"HOME": self.mktemp(), "PYTHONWARNINGS": "ignore", "COLUMNS": "200"} | settings
+        ran = self.slots.run(getProcessOutputAndValue, str(BIN / name), arguments, env)
+        return ran.addCallback(lambda result: (result[0].decode(), result[1].decode(), result[2]))
+
+    async def run_all(self, settings: dict[str, str], *commands: str) -> list[tuple[str, str, int]]:
+        return list(await gatherResults([self.run_client(command, settings) for command in commands]))
+
+    def rows(self, result: tuple[str, str, int]) -> list[list[str]]:
+        """The cells of a table."""
+        output, errors, code = result
+        self.assertEqual(code, 0, output + errors)
+        return [[cell.strip() for cell in line.strip("|").split("|")] for line in output.splitlines() if line[0] == "|"]
+
+    def none(self, client: str) -> dict[str, str]:
+        """Settings for noauth."""
+        settings = {"OS_AUTH_TYPE": "none", "OS_ENDPOINT": f"{self.url}/v2.1"}
+        if client == "nova":
+            return settings | {"OS_USERNAME": "x", "OS_PROJECT_NAME": "x", "OS_AUTH_URL": "http://unused"}
+        return settings | {"OS_IDENTITY_API_VERSION": "3"}
+
+    def password(self, user: str, password: str, project: str) -> dict[str, str]:
+        """Settings for a log-in."""
+        return {
+            "OS_AUTH_URL": f"{self.url}/identity",
+            "OS_USERNAME": user,
+            "OS_PASSWORD": password,
+            "OS_PROJECT_NAME": project,
+            "OS_USER_DOMAIN_ID": "default",
+            "OS_PROJECT_DOMAIN_ID": "default",
+        }
+
+    def basic(self, client: str, user: str, password: str) -> dict[str, str]:
+        """Settings for HTTP Basic."""
+        settings = {"OS_AUTH_TYPE": "http_basic", "OS_USERNAME": user, "OS_PASSWORD": password}
+        if client == "nova":
+            return settings | {
+                "OS_PROJECT_NAME": "x",
+                "OS_AUTH_URL": "http://unused",
+                "OS_ENDPOINT": f"{self.url}/v2.1",
+            }
+        return settings | {"OS_ENDPOINT": f"{self.url}/v3", "OS_COMPUTE_ENDPOINT_OVERRIDE": f"{self.url}/v2.1"}
+
+
+def _after(lost: Any, ended: "Deferred[None]") -> Any:
+    def connection_lost(reason: Any) -> None:
+        lost(reason)
+        ended.callback(None)
+
+    return connection_lost
+
+
+class NoAuthTests(Clients):
+    """auth_strategy = noauth."""
+
+    async def test_nova(self) -> None:
+        """The seed's commands print their tables."""
+        await self.listen(NoAuth())
+        listed, novnc, xvpvnc, services, old, show = await self.run_all(
+            self.none("nova"),
+            "nova list",
+            "nova get-vnc-console myserver20 novnc",
+            "nova get-vnc-console myserver20 xvpvnc",
+            "nova service-list",
+            "nova --os-compute-api-version 2.1 get-vnc-console myserver20 novnc",
+            "nova show myserver20",
+        )
+        servers = {row[1]: row[2] for row in self.rows(listed)[1:]}
+        self.assertEqual(
+            servers, {"myserver20": "ACTIVE", "myserver2": "SHUTOFF", "novga": "ACTIVE", "other": "ACTIVE"}
+        )
+        for result, kind, pattern in (
+            (novnc, "novnc", NOVNC_URL),
+            (old, "novnc", NOVNC_URL),
+            (xvpvnc, "xvpvnc", XVP_URL),
+        ):
+            header, row = self.rows(result)
+            self.assertEqual(header, ["Type", "Url"])
+            self.assertEqual(row[0], kind)
+            self.assertRegex(row[1], pattern)
+        self.assertEqual(
+            [row[1:6] for row in self.rows(services)[1:]],
+            [
+                ["nova-compute", "host1", "nova", "enabled", "up"],
+                ["nova-compute", "host2", "nova", "enabled", "up"],
+                ["nova-consoleauth", "controller", "internal", "enabled", "up"],
+                ["nova-novncproxy", "host1", "internal", "enabled", "up"],
+                ["nova-xvpvncproxy", "host1", "internal", "enabled", "up"],
+            ],
+        )
+        self.assertIn(["id", uuid_of("myserver20")], self.rows(show))
+
+    async def test_openstack(self) -> None:
+        """Today's commands print theirs."""
+        await self.listen(NoAuth())
+        settings = self.none("openstack")
+        listed, novnc, xvpvnc, old, services = await self.run_all(
+            settings,
+            "openstack server list",
+            "openstack console url show --novnc myserver20",
+            "openstack console url show --xvpvnc myserver20",
+            "openstack --os-compute-api-version 2.1 console url show --novnc myserver20",
+            "openstack compute service list",
+        )
+        rows = self.rows(listed)
+        self.assertEqual(rows[0], ["ID", "Name", "Status", "Networks", "Image", "Flavor"])
+        self.assertIn(
+            [uuid_of("myserver20"), "myserver20", "ACTIVE", "", "N/A (booted from volume)", "1vcpu-512mb"], rows
+        )
+        found = dict(self.rows(novnc)[1:])
+        self.assertEqual((found["protocol"], found["type"]), ("vnc", "novnc"))
+        self.assertRegex(found["url"], NOVNC_URL)
+        self.assertRegex(dict(self.rows(xvpvnc)[1:])["url"], XVP_URL)
+        self.assertRegex(dict(self.rows(old)[1:])["url"], NOVNC_URL)
+        self.assertEqual(len(self.rows(services)), 6)
+        token = re.search(NOVNC_URL, found["url"])[1]
+        shown, unknown = await self.run_all(
+            settings,
+            f"openstack console connection show {token}",
+            "openstack console connection show 6f666601-0101-4101-8101-010101010101",
+        )
+        connection = dict(self.rows(shown)[1:])
+        self.assertEqual(connection["instance_uuid"], uuid_of("myserver20"))
+        self.assertEqual((connection["host"], connection["port"]), ("192.0.2.7", "5901"))
+        self.assertEqual(unknown[2], 1)
+        self.assertIn("Token not found", unknown[1])
+
+    async def test_errors(self) -> None:
+        """What goes wrong is said in a sentence, by both clients."""
+        await self.listen(NoAuth())
+        cases = {
+            "nosuch": r"No server with a name or ID of 'nosuch' exists|No Server found for nosuch",
+            "myserver2": r"This server is not running\. Start it, then open the console again\.",
+            "novga": r"Unavailable console type novnc\.",
+            "6f666601-0101-4101-8101-010101010101": r"No server with a name or ID of .6f66|No Server found for",
+        }
+        results = await gatherResults(
+            [
+                self.run_client(f"{command} {name}{kind}", self.none(client))
+                for name in cases
+                for client, command, kind in (
+                    ("nova", "nova get-vnc-console", " novnc"),
+                    ("openstack", "openstack console url show --novnc", ""),
+                )
+            ]
+        )
+        expected = [pattern for pattern in cases.values() for _ in range(2)]
+        for (output, errors, code), pattern in zip(results, expected, strict=True):
+            self.assertEqual(code, 1, output + errors)
+            self.assertRegex(errors, pattern)
+            self.assertNotIn("Traceback", errors)
+
+    async def test_dead_compute_host(self) -> None:
+        """Nobody there to ask is another thing than no such server."""
+        await self.listen(NoAuth())
+        for withdraw in self.system.undo[:2]:
+            await withdraw()
+        by_name, by_id, listed, openstack = await gatherResults(
+            [
+                self.run_client("nova get-vnc-console myserver20 novnc", self.none("nova")),
+                self.run_client(f"nova get-vnc-console {uuid_of('myserver20')} novnc", self.none("nova")),
+                self.run_client("nova list", self.none("nova")),
+                self.run_client("openstack console url show --novnc myserver20", self.none("openstack")),
+            ]
+        )
+        for output, errors, code in (by_name, by_id, listed, openstack):
+            self.assertEqual(code, 1, output + errors)
+            self.assertIn("The console service is not available. Try again in a moment.", errors)
+            self.assertNotIn("Traceback", errors)
+
+
+class HTTPBasicTests(Clients):
+    """auth_strategy = http_basic."""
+
+    async def start(self) -> None:
+        file = Path(self.mktemp())
+        red, root = quick_hash("r3d:pass"), quick_hash("toor")
+        file.write_text(f"# who may come in\nalice:{red}:red\nroot:{root}\n")
+        await self.listen(HTTPBasic(reactor, file))
+
+    async def test_password(self) -> None:
+        """A log-in at the small identity; a project sees its own servers only."""
+        await self.start()
+        alice = self.password("alice", "r3d:pass", "red")
+        root = self.password("root", "toor", "anything")
+        listed, console, foreign, openstack, url, everything, issued, refused = await gatherResults(
+            [
+                self.run_client("nova list", alice),
+                self.run_client("nova get-vnc-console myserver20 novnc", alice),
+                self.run_client("nova get-vnc-console other novnc", alice),
+                self.run_client("openstack server list", alice),
+                self.run_client(
+                    "openstack console url show --novnc myserver20", alice | {"OS_AUTH_URL": f"{self.url}/identity/v3"}
+                ),
+                self.run_client("nova list", root),
+                self.run_client("openstack token issue", alice),
+                self.run_client("openstack compute service list", alice),
+            ]
+        )
+        self.assertEqual([row[1] for row in self.rows(listed)[1:]], ["myserver2", "myserver20"])
+        self.assertRegex(self.rows(console)[1][1], NOVNC_URL)
+        self.assertIn("No server with a name or ID of 'other' exists.", foreign[1])
+        self.assertEqual([row[1] for row in self.rows(openstack)[1:]], ["myserver2", "myserver20"])
+        self.assertRegex(dict(self.rows(url)[1:])["url"], NOVNC_URL)
+        self.assertEqual(len(self.rows(everything)), 5)
+        self.assertEqual(dict(self.rows(issued)[1:])["project_id"], "red")
+        self.assertEqual(refused[2], 1)
+        self.assertIn("Policy doesn't allow os_compute_api:os-services:list to be performed.", refused[1])
+
+    async def test_basic(self) -> None:
+        """Authorization: Basic on each request."""
+        await self.start()
+        listed, console, openstack, url = await gatherResults(
+            [
+                self.run_client("nova list", self.basic("nova", "alice", "r3d:pass")),
+                self.run_client("nova get-vnc-console myserver20 novnc", self.basic("nova", "alice", "r3d:pass")),
+                self.run_client("openstack server list", self.basic("openstack", "root", "toor")),
+                self.run_client(
+                    "openstack console url show --novnc myserver20", self.basic("openstack", "alice", "r3d:pass")
+                ),
+            ]
+        )
+        self.assertEqual([row[1] for row in self.rows(listed)[1:]], ["myserver2", "myserver20"])
+        self.assertRegex(self.rows(console)[1][1], NOVNC_URL)
+        self.assertEqual(len(self.rows(openstack)), 5)
+        self.assertRegex(dict(self.rows(url)[1:])["url"], NOVNC_URL)
+
+    async def test_wrong_password(self) -> None:
+        """Both ways say that it was wrong."""
+        await self.start()
+        results = await gatherResults(
+            [
+                self.run_client("nova list", self.password("alice", "wrong", "red")),
+                self.run_client("openstack server list", self.password("alice", "wrong", "red")),
+                self.run_client("openstack server list", self.password("alice", "r3d:pass", "blue")),
+                self.run_client("nova list", self.basic("nova", "alice", "wrong")),
+            ]
+        )
+        for output, errors, code in results:
+            self.assertEqual(code, 1, output + errors)
+            self.assertRegex(errors, "requires authentication|Unauthorized")
+            self.assertNotIn("Traceback", errors)
