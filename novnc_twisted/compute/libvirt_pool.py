@@ -30,12 +30,15 @@ class _Job:
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
         self.work = work
-        self.result: Deferred[Any] = Deferred(lambda _: self.abandon())
+        self.result: Deferred[Any] = Deferred(self._cancelled)
         self.timer: IDelayedCall | None = None
         self.hung = False
         self._lock = threading.Lock()
         self._begun = False
         self._abandoned = False
+
+    def _cancelled(self, _result: Deferred[Any]) -> None:
+        self.abandon()
 
     def begin(self) -> bool:
         """In the thread: whether anybody still wants it."""

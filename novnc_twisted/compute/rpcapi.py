@@ -35,9 +35,13 @@ class ComputeAPI:
         """The servers of the live hosts, each once: where it is active, if it is; sorted by name and UUID.
 
         A host that does not answer is left out, and named in the log.
+
+        :raises ServiceUnavailable: hosts are live, and none of them answers.
         """
         hosts = await self.hosts()
         answers = await gather(self._call(host, "list_instances") for host in hosts)
+        if answers and all(isinstance(answer, Refusal) for answer in answers):
+            raise ServiceUnavailable(f"no compute host answers: {answers[0]}")
         found: dict[str, dict[str, Any]] = {}
         for host, answer in zip(hosts, answers, strict=True):
             if isinstance(answer, Refusal):

@@ -1,0 +1,110 @@
+"""consoleauth on a clock, with compute hosts that answer what the test says."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.consoleauth import ConsoleAuthAPI, ConsoleAuthManager
+from novnc_twisted.errors import InstanceNotFound, Refusal
+from novnc_twisted.messaging.memory import MemoryTransport
+
+VM = "11111111-2222-3333-4444-555555555555"
+OTHER_VM = "99999999-2222-3333-4444-555555555555"
+TOKEN = "34ce7a44-6186-43d8-be14-2ea9e028b8fa"
+VIEWER = "192.0.2.7"
+
+
+class Host:
+    """A compute host: what it runs, what it refuses, and what it was asked."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.consoles: dict[str, dict[str, Any]] = {}
+        self.refusals: dict[str, Refusal] = {}
+        self.passwords: dict[str, str | None] = {}
+        self.claimed: list[str] = []
+        self.asked: list[str] = []
+        self.hangs = False
+
+    def run(self, uuid: str = VM, port: int = 5900, socket: str | None = None, name: str = "myserver20") -> None:
+        self.consoles[uuid] = {"host": self.address, "port": port, "socket": socket, "name": name}
+
+    async def validate_console_port(self, instance_uuid: str, console_type: str, port: int | None) -> dict[str, Any]:
+        self.asked.append("validate_console_port")
+        await self._answer(instance_uuid)
+        if instance_uuid not in self.consoles:
+            raise InstanceNotFound("")
+        return self.consoles[instance_uuid]
+
+    async def get_vnc_password(self, instance_uuid: str) -> dict[str, Any]:
+        self.asked.append("get_vnc_password")
+        await self._answer(instance_uuid)
+        return {"password": self.passwords.get(instance_uuid)}
+
+    async def claims(self, host: str, port: int, socket: str | None) -> dict[str, Any]:
+        self.asked.append("claims")
+        await self._answer("")
+        here = host == self.address
+        return {"instances": [vm for vm, at in self.consoles.items() if here and at["port"] == port]}
+
+    async def _answer(self, uuid: str) -> None:
+        if self.hangs:
+            await Deferred()
+        if uuid in self.refusals:
+            raise self.refusals[uuid]
+
+
+class ConsoleAuthCase(TestCase):
+    """A manager and its caller's side over ``memory://``."""
+
+    async def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(1_000_000)
+        self.transport = MemoryTransport(self.clock)
+        await self.transport.start()
+        self.addCleanup(self.transport.stop)
+        self.api = ConsoleAuthAPI(self.transport)
+        self.hosts: dict[str, Host] = {}
+        self.gone: dict[str, Any] = {}
+
+    async def serve(self, **policy: Any) -> ConsoleAuthManager:
+        manager = ConsoleAuthManager(self.transport, self.clock, now=self.clock.seconds, **policy)
+        await manager.start()
+        return manager
+
+    async def host(self, name: str = "one", address: str | None = None) -> Host:
+        host = self.hosts[name] = Host(address or f"{name}.example")
+        self.gone[name] = await self.transport.serve(
+            f"compute.{name}",
+            {
+                "validate_console_port": host.validate_console_port,
+                "get_vnc_password": host.get_vnc_password,
+                "claims": host.claims,
+            },
+            binary="nova-compute",
+            host=name,
+            info={"server_proxyclient_address": host.address},
+        )
+        return host
+
+    async def token(self, token: str = TOKEN, **fields: Any) -> float:
+        asked: dict[str, Any] = {
+            "console_type": "novnc",
+            "host": "one.example",
+            "port": 5900,
+            "instance_uuid": VM,
+            "name": "myserver20",
+            "user_id": "u",
+            "project_id": "p",
+            "compute_host": "one",
+        }
+        return await self.api.authorize_console(token, **{**asked, **fields})
+
+    async def check(self, token: str = TOKEN, console_type: str = "novnc", viewer: str = VIEWER) -> Any:
+        return await self.api.check_token(token, console_type, viewer)
+
+    async def refused(self, kind: type[Refusal], work: Any) -> Refusal:
+        """The refusal that the work ends with."""
+        return await self.assertFailure(Deferred.fromCoroutine(work), kind)

@@ -1,0 +1,362 @@
+"""The policy of tokens: how long, how often, from where, and when they are dropped."""
+
+from hashlib import sha256
+
+from twisted.internet.defer import Deferred
+from twisted.logger import globalLogPublisher
+
+from novnc_twisted.errors import ConsoleForbidden, InstanceNotFound, InvalidToken, ServiceUnavailable
+from tests.consoleauth.harness import OTHER_VM, TOKEN, VIEWER, VM, ConsoleAuthCase
+
+ELSEWHERE = "198.51.100.1"
+
+
+class TimeTests(ConsoleAuthCase):
+    """Valid until exactly token_ttl after they were made."""
+
+    async def test_connect_info(self) -> None:
+        await self.serve()
+        (await self.host()).run(port=5907)
+        expires_at = await self.token()
+        self.assertEqual(expires_at, self.clock.seconds() + 600)
+        info = await self.check()
+        self.assertEqual(
+            (info.host, info.port, info.socket, info.name, info.instance_uuid, info.console_type),
+            ("one.example", 5907, None, "myserver20", VM, "novnc"),
+        )
+        self.assertEqual((info.user_id, info.project_id, info.compute_host), ("u", "p", "one"))
+        self.assertIsNone(info.expires_at)
+        self.assertTrue(info.reconnects)
+
+    async def test_as_often_as_wanted(self) -> None:
+        await self.serve()
+        (await self.host()).run()
+        await self.token()
+        for viewer in (VIEWER, ELSEWHERE, VIEWER):
+            await self.check(viewer=viewer)
+
+    async def test_until_exactly_the_ttl(self) -> None:
+        await self.serve(token_ttl=600)
+        (await self.host()).run()
+        await self.token()
+        self.clock.advance(599.999)
+        await self.check()
+        await self.api.show_token(TOKEN)
+        self.clock.advance(0.001)
+        await self.refused(InvalidToken, self.check())
+        await self.refused(InvalidToken, self.api.show_token(TOKEN))
+
+    async def test_a_ttl_of_zero(self) -> None:
+        await self.serve(token_ttl=0)
+        (await self.host()).run()
+        await self.token()
+        await self.refused(InvalidToken, self.check())
+
+    async def test_unknown(self) -> None:
+        await self.serve()
+        (await self.host()).run()
+        await self.token()
+        for token in (TOKEN.upper(), TOKEN[:-1], TOKEN + " ", "", "x" * 10_000, "\udcff"):
+            await self.refused(InvalidToken, self.check(token))
+
+    async def test_nothing_is_left_of_what_expired(self) -> None:
+        await self.serve(token_ttl=10)
+        (await self.host()).run()
+        await self.token()
+        self.clock.advance(71)
+        self.assertEqual(await self.transport.store.indexed(f"instance:{VM}"), [])
+
+
+class LeaseTests(ConsoleAuthCase):
+    """While a session lives, and 60 s after it was lost, its token admits the same viewer again."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        (await self.host()).run()
+
+    async def lapse(self, seconds: float) -> None:
+        """A session lives on: its proxy says so every 20 s."""
+        while seconds > 0:
+            await self.api.keep_token(TOKEN, VIEWER)
+            self.clock.advance(min(20, seconds))
+            seconds -= 20
+
+    async def test_a_live_session(self) -> None:
+        await self.serve(token_ttl=30)
+        await self.token()
+        await self.lapse(1000)
+        await self.check()
+        await self.refused(InvalidToken, self.check(viewer=ELSEWHERE))
+
+    async def test_60_seconds_after_it_was_lost(self) -> None:
+        await self.serve(token_ttl=30)
+        await self.token()
+        await self.lapse(110)
+        await self.api.keep_token(TOKEN, VIEWER)
+        self.clock.advance(59.999)
+        await self.check()
+        self.clock.advance(0.001)
+        await self.refused(InvalidToken, self.check())
+
+    async def test_a_session_that_began_in_the_last_moment(self) -> None:
+        await self.serve(token_ttl=600)
+        await self.token()
+        self.clock.advance(599.9)
+        await self.check()
+        self.clock.advance(2)  # the handshakes
+        await self.api.keep_token(TOKEN, VIEWER)
+        self.clock.advance(50)
+        await self.check()
+
+    async def test_an_outage_of_consoleauth_under_a_live_session(self) -> None:
+        await self.serve(token_ttl=30)
+        await self.token()
+        await self.lapse(100)
+        self.clock.advance(200)
+        await self.refused(InvalidToken, self.check())
+        await self.api.keep_token(TOKEN, VIEWER)
+        await self.check()
+
+    async def test_other_addresses_within_the_ttl(self) -> None:
+        await self.serve(token_ttl=600)
+        await self.token()
+        await self.lapse(100)
+        await self.check(viewer=ELSEWHERE)
+
+    async def test_not_with_enforce_session_timeout(self) -> None:
+        await self.serve(token_ttl=30, enforce_session_timeout=True)
+        expires_at = await self.token()
+        info = await self.check()
+        self.assertEqual((info.expires_at, info.reconnects), (expires_at, False))
+        await self.api.keep_token(TOKEN, VIEWER)
+        self.clock.advance(30)
+        await self.refused(InvalidToken, self.check())
+
+    async def test_a_dropped_token_stays_dropped(self) -> None:
+        await self.serve()
+        await self.token()
+        await self.lapse(40)
+        self.assertEqual(await self.api.delete_tokens_for_instance(VM), 1)
+        await self.api.keep_token(TOKEN, VIEWER)
+        await self.refused(InvalidToken, self.check())
+
+
+class OneTimeTests(ConsoleAuthCase):
+    """one_time: a token opens one console once."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.vm = await self.host()
+        self.vm.run()
+        await self.serve(one_time=True)
+
+    async def test_once(self) -> None:
+        await self.token()
+        info = await self.check()
+        self.assertFalse(info.reconnects)
+        await self.refused(InvalidToken, self.check())
+        await self.api.keep_token(TOKEN, VIEWER)
+        await self.refused(InvalidToken, self.check())
+
+    async def test_one_of_two_at_once(self) -> None:
+        await self.token()
+        results = [Deferred.fromCoroutine(self.check()) for _ in range(8)]
+        good = []
+        for result in results:
+            result.addCallbacks(good.append, lambda failure: failure.trap(InvalidToken))
+            await result
+        self.assertEqual(len(good), 1)
+
+    async def test_the_password_of_the_same_connection(self) -> None:
+        self.vm.passwords[VM] = "secret"
+        await self.token()
+        await self.refused(InvalidToken, self.api.get_vnc_password(TOKEN, "novnc", VIEWER))
+        await self.check()
+        self.assertEqual(await self.api.get_vnc_password(TOKEN, "novnc", VIEWER), "secret")
+        await self.refused(InvalidToken, self.api.get_vnc_password(TOKEN, "novnc", ELSEWHERE))
+
+    async def test_a_server_that_is_not_there_costs_nobody_the_token(self) -> None:
+        self.vm.consoles.clear()
+        await self.token()
+        await self.refused(InstanceNotFound, self.check())
+        self.vm.run()
+        await self.check()
+
+    async def test_it_does_not_become_new_again(self) -> None:
+        await self.token()
+        await self.check()
+        for _ in range(10):
+            self.clock.advance(60)
+            await self.refused(InvalidToken, self.check())
+
+
+class RightsTests(ConsoleAuthCase):
+    """The wrong console type, the wrong address."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        (await self.host()).run()
+
+    async def test_console_type(self) -> None:
+        await self.serve()
+        await self.token(console_type="xvpvnc")
+        await self.refused(ConsoleForbidden, self.check())
+        await self.refused(ConsoleForbidden, self.check(console_type="spice"))
+        self.assertEqual((await self.check(console_type="xvpvnc")).console_type, "xvpvnc")
+
+    async def test_bound_to_who_asked_for_it(self) -> None:
+        await self.serve(bind_address=True)
+        await self.token(client_address=VIEWER)
+        await self.refused(ConsoleForbidden, self.check(viewer=ELSEWHERE))
+        await self.check()
+
+    async def test_bound_to_who_used_it_first(self) -> None:
+        await self.serve(bind_address=True)
+        await self.token()
+        await self.check()
+        await self.refused(ConsoleForbidden, self.check(viewer=ELSEWHERE))
+        await self.refused(ConsoleForbidden, self.api.get_vnc_password(TOKEN, "novnc", ELSEWHERE))
+        await self.check()
+
+    async def test_not_bound_by_default(self) -> None:
+        await self.serve()
+        await self.token(client_address=VIEWER)
+        await self.check(viewer=ELSEWHERE)
+
+    async def test_a_token_opens_one_console_for_ever(self) -> None:
+        await self.serve()
+        first = await self.token()
+        self.clock.advance(1)
+        self.assertEqual(await self.token(), first)  # a caller that lost the first answer
+        await self.refused(ConsoleForbidden, self.token(instance_uuid=OTHER_VM))
+        await self.refused(ConsoleForbidden, self.token(console_type="xvpvnc"))
+        self.assertEqual((await self.check()).instance_uuid, VM)
+
+
+class NumberTests(ConsoleAuthCase):
+    """max_tokens_per_server, and dropping them all."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        (await self.host()).run()
+        self.hosts["one"].run(OTHER_VM, port=5901)
+
+    async def test_one_more_drops_the_oldest(self) -> None:
+        await self.serve(max_tokens_per_server=3)
+        await self.token("other", instance_uuid=OTHER_VM)
+        for number in range(4):
+            await self.token(f"t{number}")
+            self.clock.advance(1)
+        await self.refused(InvalidToken, self.check("t0"))
+        for token in ("t1", "t2", "t3", "other"):
+            await self.check(token)
+
+    async def test_zero_is_off(self) -> None:
+        await self.serve(max_tokens_per_server=0)
+        for number in range(100):
+            await self.token(f"t{number}")
+        await self.check("t0")
+
+    async def test_64_by_default(self) -> None:
+        await self.serve()
+        for number in range(65):
+            await self.token(f"t{number}")
+        await self.refused(InvalidToken, self.check("t0"))
+        await self.check("t1")
+
+    async def test_delete_tokens_for_instance(self) -> None:
+        await self.serve()
+        await self.token("a")
+        await self.token("b")
+        await self.token("c", instance_uuid=OTHER_VM)
+        self.assertEqual(await self.api.delete_tokens_for_instance(VM.upper()), 2)
+        self.assertEqual(await self.api.delete_tokens_for_instance(VM), 0)
+        await self.refused(InvalidToken, self.check("a"))
+        await self.check("c")
+
+
+class WireTests(ConsoleAuthCase):
+    """What comes over the bus is judged, and what is kept shows no token."""
+
+    async def test_fields_are_named(self) -> None:
+        await self.serve()
+        for field, value in {
+            "host": "",
+            "port": 65536,
+            "socket": 7,
+            "internal_access_path": "/a\r\nX: y",
+            "instance_uuid": "myserver20",
+            "name": "n" * 2000,
+            "user_id": ["u"],
+            "project_id": "p" * 256,
+            "compute_host": None,
+            "console_type": "spice",
+            "client_address": 4,
+        }.items():
+            refusal = await self.refused(ServiceUnavailable, self.token(**{field: value}))
+            self.assertIn(field, refusal.detail)
+            if isinstance(value, str) and value:
+                self.assertNotIn(value, refusal.detail)
+
+    async def test_hashes_are_hashes(self) -> None:
+        await self.serve()
+        for value in (TOKEN, "", None, 5, "A" * 64):
+            call = self.transport.call(
+                "consoleauth", "check_token", token_hash=value, console_type="novnc", client_address=VIEWER
+            )
+            refusal = await self.assertFailure(call, ServiceUnavailable)
+            self.assertIn("token_hash", refusal.detail)
+
+    async def test_nothing_logs_a_token(self) -> None:
+        seen: list[str] = []
+
+        def watch(event: object) -> None:
+            seen.append(repr(event))
+
+        globalLogPublisher.addObserver(watch)
+        self.addCleanup(globalLogPublisher.removeObserver, watch)
+        await self.serve(bind_address=True, max_tokens_per_server=1)
+        vm = await self.host()
+        vm.run()
+        vm.passwords[VM] = "secret"
+        await self.token()
+        await self.check()
+        await self.api.get_vnc_password(TOKEN, "novnc", VIEWER)
+        refusals = [await self.refused(ConsoleForbidden, self.check(viewer=ELSEWHERE))]
+        await self.token("another")
+        refusals.append(await self.refused(InvalidToken, self.check()))
+        text = " ".join([*seen, *map(repr, refusals), *map(str, refusals)])
+        for secret in (TOKEN, sha256(TOKEN.encode()).hexdigest(), "secret"):
+            self.assertNotIn(secret, text)
+
+    async def test_a_password_that_is_none(self) -> None:
+        await self.serve()
+        vm = await self.host()
+        vm.run()
+        await self.token()
+        self.assertIsNone(await self.api.get_vnc_password(TOKEN, "novnc", VIEWER))
+        vm.passwords[VM] = ""
+        await self.refused(ServiceUnavailable, self.api.get_vnc_password(TOKEN, "novnc", VIEWER))
+
+    async def test_show_token(self) -> None:
+        await self.serve()
+        await self.token(internal_access_path="/x")
+        self.assertEqual(
+            await self.api.show_token(TOKEN),
+            {"instance_uuid": VM, "host": "one.example", "port": 5900, "internal_access_path": "/x"},
+        )
+
+    async def test_two_workers_of_one_store(self) -> None:
+        await self.serve(one_time=True)
+        await self.serve(one_time=True)
+        (await self.host()).run()
+        await self.token()
+        await self.check()
+        for _ in range(3):
+            await self.refused(InvalidToken, self.check())
+
+    async def test_stopped(self) -> None:
+        manager = await self.serve()
+        await manager.stop()
+        await self.refused(ServiceUnavailable, self.check())
+        await manager.stop()

@@ -1,0 +1,188 @@
+"""Where a console is now: the walk over the compute hosts."""
+
+from twisted.internet.defer import Deferred
+from twisted.logger import globalLogPublisher
+
+from novnc_twisted.errors import (
+    ConsoleTypeUnavailable,
+    ConsoleUnreachable,
+    InstanceNotFound,
+    InstanceNotRunning,
+    ServiceUnavailable,
+)
+from tests.consoleauth.harness import OTHER_VM, TOKEN, VIEWER, VM, ConsoleAuthCase
+
+
+class PlacesTests(ConsoleAuthCase):
+    """check_token with one, two and three compute hosts."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        await self.serve()
+        self.one, self.two = await self.host("one"), await self.host("two")
+        self.one.run()
+        await self.token()
+        self.said: list[str] = []
+
+        def watch(event: dict[str, object]) -> None:
+            if "line" in event:
+                self.said.append(str(event["line"]))
+
+        globalLogPublisher.addObserver(watch)
+        self.addCleanup(globalLogPublisher.removeObserver, watch)
+
+    async def test_the_host_that_made_the_token(self) -> None:
+        info = await self.check()
+        self.assertEqual((info.host, info.compute_host), ("one.example", "one"))
+        self.assertEqual(self.two.asked, [])
+
+    async def test_another_port_now(self) -> None:
+        self.one.run(port=5933)
+        self.assertEqual((await self.check()).port, 5933)
+
+    async def test_it_moved(self) -> None:
+        self.one.consoles.clear()
+        self.two.run(port=5911)
+        info = await self.check()
+        self.assertEqual((info.host, info.port, info.compute_host), ("two.example", 5911, "two"))
+
+    async def test_it_moved_and_left_its_definition(self) -> None:
+        self.one.refusals[VM] = InstanceNotRunning("")
+        self.two.run()
+        self.assertEqual((await self.check()).compute_host, "two")
+
+    async def test_its_host_is_gone(self) -> None:
+        await self.gone["one"]()
+        self.two.run()
+        self.assertEqual((await self.check()).compute_host, "two")
+
+    async def test_its_host_is_gone_and_nobody_else_knows_it(self) -> None:
+        await self.gone["one"]()
+        await self.refused(InstanceNotFound, self.check())
+
+    async def test_no_host_is_live(self) -> None:
+        await self.gone["one"]()
+        await self.gone["two"]()
+        await self.refused(ServiceUnavailable, self.check())
+
+    async def test_stopped(self) -> None:
+        self.one.refusals[VM] = InstanceNotRunning("shutoff")
+        await self.refused(InstanceNotRunning, self.check())
+
+    async def test_stopped_elsewhere(self) -> None:
+        self.one.consoles.clear()
+        self.two.refusals[VM] = InstanceNotRunning("shutoff")
+        await self.refused(InstanceNotRunning, self.check())
+
+    async def test_unknown_everywhere(self) -> None:
+        self.one.consoles.clear()
+        await self.refused(InstanceNotFound, self.check())
+
+    async def test_no_display(self) -> None:
+        self.one.refusals[VM] = ConsoleTypeUnavailable("")
+        await self.refused(ConsoleTypeUnavailable, self.check())
+        self.assertEqual(self.two.asked, [])
+
+    async def test_its_host_refuses_it(self) -> None:
+        self.one.refusals[VM] = ConsoleUnreachable("two claim one address")
+        await self.refused(ConsoleUnreachable, self.check())
+
+    async def test_two_others_run_it(self) -> None:
+        three = await self.host("three")
+        self.one.consoles.clear()
+        self.two.run()
+        three.run()
+        for _ in range(3):
+            await self.refused(ConsoleUnreachable, self.check())
+        self.assertEqual(len(self.said), 1)
+        self.assertIn("three and two", self.said[0])
+        self.clock.advance(61)
+        await self.token("later")
+        await self.refused(ConsoleUnreachable, self.check("later"))
+        self.assertEqual(len(self.said), 2)
+
+    async def test_its_host_hangs_and_another_runs_it(self) -> None:
+        self.one.hangs = True
+        self.two.run()
+        check = Deferred.fromCoroutine(self.check())
+        self.clock.advance(2)
+        self.assertEqual((await check).compute_host, "two")
+
+    async def test_its_host_hangs(self) -> None:
+        self.one.hangs = True
+        check = Deferred.fromCoroutine(self.check())
+        self.clock.advance(2)
+        await self.assertFailure(check, ServiceUnavailable)
+
+    async def test_another_host_hangs(self) -> None:
+        self.two.hangs = True
+        await self.check()
+
+    async def test_everything_hangs_within_what_a_proxy_waits(self) -> None:
+        self.one.hangs = self.two.hangs = True
+        check = Deferred.fromCoroutine(self.check())
+        self.clock.pump([0.1] * 49)
+        await self.assertFailure(check, ServiceUnavailable)
+
+    async def test_the_password_comes_from_where_it_is(self) -> None:
+        self.one.consoles.clear()
+        self.two.run()
+        self.two.passwords[VM] = "secret"
+        self.assertEqual(await self.api.get_vnc_password(TOKEN, "novnc", VIEWER), "secret")
+
+    async def test_a_compute_host_that_talks_nonsense(self) -> None:
+        good = dict(self.one.consoles[VM])
+        for field, value in {"host": 5, "port": True, "socket": 1, "name": None}.items():
+            self.one.consoles[VM] = {**good, field: value}
+            refusal = await self.refused(ServiceUnavailable, self.check())
+            self.assertIn(field, refusal.detail)
+        self.one.consoles[VM] = {**good, "port": 0}
+        await self.refused(ServiceUnavailable, self.check())
+
+
+class OneAddressTests(ConsoleAuthCase):
+    """Two running servers that claim one address (CVE-2014-8750, and hosts that all announce 127.0.0.1)."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        await self.serve()
+        self.one, self.two = await self.host("one", "127.0.0.1"), await self.host("two", "127.0.0.1")
+        self.one.run()
+        await self.token()
+        self.said: list[str] = []
+
+        def watch(event: dict[str, object]) -> None:
+            if "line" in event:
+                self.said.append(str(event["line"]))
+
+        globalLogPublisher.addObserver(watch)
+        self.addCleanup(globalLogPublisher.removeObserver, watch)
+
+    async def test_refused(self) -> None:
+        self.two.run(OTHER_VM)
+        for _ in range(3):
+            await self.refused(ConsoleUnreachable, self.check())
+        self.assertEqual(len(self.said), 1)
+        for part in (VM, OTHER_VM, "one", "two", "127.0.0.1", "5900"):
+            self.assertIn(part, self.said[0])
+
+    async def test_other_ports(self) -> None:
+        self.two.run(OTHER_VM, port=5901)
+        await self.check()
+
+    async def test_hosts_of_their_own_are_not_asked(self) -> None:
+        three = await self.host("three")
+        three.run(OTHER_VM)
+        await self.check()
+        self.assertEqual(three.asked, [])
+
+    async def test_unix_sockets_are_each_hosts_own(self) -> None:
+        self.one.run(port=0, socket="/run/vnc.sock")
+        self.two.run(OTHER_VM, port=0, socket="/run/vnc.sock")
+        self.assertEqual((await self.check()).socket, "/run/vnc.sock")
+
+    async def test_a_twin_that_hangs_hides_nobody(self) -> None:
+        self.two.hangs = True
+        check = Deferred.fromCoroutine(self.check())
+        self.clock.advance(1)
+        await check
