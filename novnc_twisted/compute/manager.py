@@ -64,7 +64,7 @@ class ComputeManager:
         self._base_urls = {NOVNC: novncproxy_base_url, XVPVNC: xvpvncproxy_base_url}
         self._enabled = vnc_enabled
         self._departures = Departures(transport, driver, driver.clock, host)
-        self._reported: dict[str, str] = {}
+        self._reported: dict[tuple[str, str], str] = {}
         self._withdraw: Callable[[], Deferred[None]] | None = None
 
     def start(self) -> Deferred[None]:
@@ -208,6 +208,7 @@ class ComputeManager:
             where = vnc.socket or f"port {vnc.port}"
             self._report(
                 domain.uuid,
+                "claim",
                 f"servers {domain.name} ({domain.uuid}) and {rivals[0].name} ({rivals[0].uuid}) claim one VNC address, "
                 f"{where}: both are refused until one of them is stopped",
             )
@@ -249,7 +250,8 @@ class ComputeManager:
         """The driver tells of a change."""
         self._departures.changed(event)
         if event.change in (Change.STOPPED, Change.MIGRATED, Change.UNDEFINED):
-            self._reported.pop(event.uuid, None)
+            self._reported.pop((event.uuid, "claim"), None)
+            self._reported.pop((event.uuid, "listen"), None)
         if event.change in (Change.CONNECTED, Change.STARTED):
             Deferred.fromCoroutine(self._look(event.uuid)).addErrback(
                 lambda failure: _log.failure("a look at the domains failed", failure)
@@ -268,15 +270,16 @@ class ComputeManager:
             return
         wrong = complaint(domain.vnc, self._listen, self._address)
         if wrong is not None:
-            self._report(domain.uuid, f"the VNC server of {domain.name} ({domain.uuid}) {wrong}")
+            self._report(domain.uuid, "listen", f"the VNC server of {domain.name} ({domain.uuid}) {wrong}")
 
-    def _report(self, uuid: str, line: str) -> None:
+    def _report(self, uuid: str, about: str, line: str) -> None:
         """Say it once for each domain, until it stops or something else is wrong with it."""
-        if self._reported.get(uuid) == line:
+        key = (uuid, about)
+        if self._reported.get(key) == line:
             return
         if len(self._reported) >= _MAX_REPORTED:
             self._reported.clear()
-        self._reported[uuid] = line
+        self._reported[key] = line
         _log.warn("{line}", line=line)
 
 

@@ -1,0 +1,121 @@
+"""A compute host on a clock, with a driver that says what the test wants."""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import TestCase
+from zope.interface import implementer
+
+from novnc_twisted.compute import ComputeAPI, ComputeManager
+from novnc_twisted.compute.domain_xml import Domain, Vnc
+from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver
+from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
+from novnc_twisted.messaging.memory import MemoryTransport
+
+A = "aaaaaaaa-2222-3333-4444-555555555555"
+B = "bbbbbbbb-2222-3333-4444-555555555555"
+
+
+def domain(uuid: str = A, name: str = "myserver20", port: int | None = 5900, **more: Any) -> Domain:
+    """A domain that runs."""
+    vnc = Vnc(port=port, listens=("127.0.0.1",))
+    return Domain(
+        **{
+            "uuid": uuid,
+            "name": name,
+            "vnc": vnc,
+            "active": True,
+            "state": "running",
+            "power_state": 1,
+            "vcpus": 1,
+            "memory_mb": 16,
+            **more,
+        }
+    )
+
+
+@implementer(IDriver)
+class FakeDriver:
+    """A hypervisor in a dictionary."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.domains: dict[str, Domain] = {}
+        self.passwords: dict[str, str] = {}
+        self.down = False
+        self.asked: list[str] = []
+        self.stopped = False
+        self.listener: Callable[[DomainEvent], None] = lambda event: None
+
+    def start(self, listener: Callable[[DomainEvent], None]) -> Deferred[None]:
+        self.listener = listener
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        self.stopped = True
+        return succeed(None)
+
+    def add(self, *domains: Domain) -> None:
+        self.domains.update({domain.uuid: domain for domain in domains})
+
+    def tell(self, change: Change, uuid: str = "") -> None:
+        self.listener(DomainEvent(change, uuid))
+
+    def list_domains(self) -> Deferred[list[Domain]]:
+        return self._give("list_domains", list(self.domains.values()))
+
+    def get_domain(self, uuid: str) -> Deferred[Domain]:
+        if uuid not in self.domains and not self.down:
+            self.asked.append("get_domain")
+            return fail(InstanceNotFound(""))
+        return self._give("get_domain", self.domains.get(uuid))
+
+    def active_consoles(self) -> Deferred[list[ActiveConsole]]:
+        return self._give(
+            "active_consoles",
+            [ActiveConsole(d.uuid, d.name, d.vnc) for d in self.domains.values() if d.active and d.vnc],
+        )
+
+    def get_vnc_password(self, uuid: str) -> Deferred[str | None]:
+        return self._give("get_vnc_password", self.passwords.get(uuid))
+
+    def _give(self, method: str, answer: Any) -> Deferred[Any]:
+        self.asked.append(method)
+        return fail(ServiceUnavailable("libvirt is down")) if self.down else succeed(answer)
+
+
+class ComputeCase(TestCase):
+    """Managers and their callers' side over ``memory://``."""
+
+    async def setUp(self) -> None:
+        self.clock = Clock()
+        self.transport = MemoryTransport(self.clock)
+        await self.transport.start()
+        self.addCleanup(self.transport.stop)
+        self.api = ComputeAPI(self.transport)
+        self.managers: dict[str, ComputeManager] = {}
+        self.said: list[str] = []
+
+        def watch(event: dict[str, Any]) -> None:
+            if "line" in event:
+                self.said.append(str(event["line"]))
+
+        globalLogPublisher.addObserver(watch)
+        self.addCleanup(globalLogPublisher.removeObserver, watch)
+
+    async def host(self, name: str = "one", **settings: Any) -> FakeDriver:
+        driver = FakeDriver(self.clock)
+        manager = self.managers[name] = ComputeManager(self.transport, driver, host=name, **settings)
+        await manager.start()
+        self.addCleanup(manager.stop)
+        return driver
+
+    async def call(self, method: str, on: str = "one", /, **arguments: Any) -> Any:
+        return await self.transport.call(f"compute.{on}", method, **arguments)
+
+    async def refused(self, kind: type[Refusal], work: Any) -> Refusal:
+        """The refusal that the work ends with."""
+        return await self.assertFailure(Deferred.fromCoroutine(work), kind)

@@ -1,0 +1,163 @@
+"""Domains that go: whose tokens are dropped, whose are kept, and what happens while others are away."""
+
+from typing import Any
+
+from novnc_twisted.compute.departures import BACK_OFF
+from novnc_twisted.compute.interfaces import Change
+from tests.compute.harness import A, B, ComputeCase, FakeDriver, domain
+
+
+class DepartureTests(ComputeCase):
+    """Lifecycle events, and what consoleauth is told."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.dropped: list[str] = []
+        self.driver = await self.host()
+        self.driver.add(domain())
+        self.driver.tell(Change.CONNECTED)
+        self.stop_consoleauth: Any = await self.consoleauth()
+
+    async def consoleauth(self) -> Any:
+        async def delete_tokens_for_instance(instance_uuid: str) -> dict[str, int]:
+            self.dropped.append(instance_uuid)
+            return {"deleted": 1}
+
+        return await self.transport.serve(
+            "consoleauth",
+            {"delete_tokens_for_instance": delete_tokens_for_instance},
+            binary="nova-consoleauth",
+            host="control",
+        )
+
+    def end(self, *changes: Change, uuid: str = A, driver: FakeDriver | None = None) -> None:
+        """The domain goes, and the driver says so."""
+        driver = driver or self.driver
+        driver.domains.pop(uuid, None)
+        for change in changes:
+            driver.tell(change, uuid)
+
+    async def test_undefined(self) -> None:
+        self.end(Change.UNDEFINED)
+        self.assertEqual(self.dropped, [A])
+
+    async def test_transient_and_ended(self) -> None:
+        self.end(Change.STOPPED)
+        self.assertEqual(self.dropped, [A])
+
+    async def test_stopped_and_persistent(self) -> None:
+        self.driver.add(domain(active=False, state="shutoff"))
+        self.driver.tell(Change.STOPPED, A)
+        self.assertEqual(self.dropped, [])
+
+    async def test_undefined_while_it_runs(self) -> None:
+        self.driver.tell(Change.UNDEFINED, A)
+        self.assertEqual(self.dropped, [])
+        self.end(Change.STOPPED)
+        self.assertEqual(self.dropped, [A])
+
+    async def test_migrated(self) -> None:
+        self.end(Change.MIGRATED)
+        self.assertEqual(self.dropped, [])
+
+    async def test_migrated_and_undefined(self) -> None:
+        self.end(Change.MIGRATED, Change.UNDEFINED)
+        self.assertEqual(self.dropped, [])
+
+    async def test_migrated_and_back_and_gone(self) -> None:
+        self.end(Change.MIGRATED)
+        self.driver.add(domain())
+        self.driver.tell(Change.STARTED, A)
+        self.end(Change.STOPPED)
+        self.assertEqual(self.dropped, [A])
+
+    async def test_another_live_host_knows_it(self) -> None:
+        two = await self.host("two")
+        two.add(domain(active=False))
+        self.end(Change.UNDEFINED)
+        self.assertEqual(self.dropped, [])
+        self.end(Change.UNDEFINED, driver=two)
+        self.assertEqual(self.dropped, [A])
+
+    async def test_gone_while_libvirt_was_away(self) -> None:
+        self.driver.add(domain(B))
+        self.driver.tell(Change.CONNECTED)
+        del self.driver.domains[A]
+        self.driver.tell(Change.CONNECTED)
+        self.assertEqual(self.dropped, [A])
+
+    async def test_seen_and_gone_while_libvirt_was_away(self) -> None:
+        self.driver.add(domain(B))
+        await self.call("get_instance", instance_uuid=B)
+        del self.driver.domains[B]
+        self.driver.tell(Change.CONNECTED)
+        self.assertEqual(self.dropped, [B])
+
+    async def test_migrated_while_nobody_else_is_live(self) -> None:
+        self.end(Change.MIGRATED)
+        self.driver.tell(Change.CONNECTED)
+        self.assertEqual(self.dropped, [])
+
+    async def test_consoleauth_is_away(self) -> None:
+        await self.stop_consoleauth()
+        self.end(Change.UNDEFINED)
+        self.clock.advance(1)
+        self.clock.advance(2)
+        await self.consoleauth()
+        self.assertEqual(self.dropped, [])
+        self.clock.advance(4)
+        self.assertEqual(self.dropped, [A])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    async def test_consoleauth_stays_away(self) -> None:
+        await self.stop_consoleauth()
+        self.end(Change.UNDEFINED)
+        for pause in BACK_OFF:
+            self.clock.advance(pause)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.dropped, [])
+
+    async def test_it_is_back_meanwhile(self) -> None:
+        await self.stop_consoleauth()
+        self.end(Change.UNDEFINED)
+        self.driver.add(domain())
+        await self.consoleauth()
+        self.clock.advance(1)
+        self.assertEqual((self.dropped, self.clock.getDelayedCalls()), ([], []))
+
+    async def test_another_host_does_not_say(self) -> None:
+        two = await self.host("two")
+        two.down = True
+        self.end(Change.UNDEFINED)
+        self.assertEqual(self.dropped, [])
+        two.down = False
+        self.clock.advance(1)
+        self.assertEqual(self.dropped, [A])
+
+    async def test_another_host_never_says(self) -> None:
+        (await self.host("two")).down = True
+        self.end(Change.UNDEFINED)
+        for pause in BACK_OFF:
+            self.assertEqual(self.dropped, [])
+            self.clock.advance(pause)
+        self.assertEqual(self.dropped, [A])
+
+    async def test_a_second_event_while_the_first_is_followed(self) -> None:
+        await self.stop_consoleauth()
+        self.end(Change.STOPPED)
+        self.driver.tell(Change.UNDEFINED, A)
+        await self.consoleauth()
+        self.clock.advance(1)
+        self.assertEqual(self.dropped, [A, A])  # once more does no harm; once too few would
+
+    async def test_stop_leaves_nothing(self) -> None:
+        await self.stop_consoleauth()
+        self.end(Change.UNDEFINED)
+        await self.managers["one"].stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    async def test_a_thousand_at_once(self) -> None:
+        await self.stop_consoleauth()
+        for number in range(1100):
+            self.driver.tell(Change.UNDEFINED, f"{number:08}-2222-3333-4444-555555555555")
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1000)

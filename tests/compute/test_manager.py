@@ -1,0 +1,258 @@
+"""Consoles of one host: tokens, where they are now, and what is refused."""
+
+from uuid import UUID
+
+from novnc_twisted.compute.domain_xml import Vnc
+from novnc_twisted.compute.interfaces import Change
+from novnc_twisted.errors import (
+    ConsoleTypeUnavailable,
+    ConsoleUnreachable,
+    InstanceNotFound,
+    InstanceNotRunning,
+    ServiceUnavailable,
+)
+from tests.compute.harness import A, B, ComputeCase, domain
+
+
+class ConsoleTests(ComputeCase):
+    """get_vnc_console and validate_console_port."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.driver = await self.host(
+            novncproxy_base_url="http://controlnode:6080/vnc_auto.html?path=",
+            xvpvncproxy_base_url="http://controlnode:6081/console",
+        )
+        self.driver.add(domain())
+
+    async def test_get_vnc_console(self) -> None:
+        console = await self.call("get_vnc_console", instance_uuid=A, console_type="novnc", user_id="u")
+        token = console.pop("token")
+        self.assertEqual((str(UUID(token)), UUID(token).version), (token, 4))
+        self.assertEqual(
+            console,
+            {
+                "access_url": f"http://controlnode:6080/vnc_auto.html?path=%3Ftoken%3D{token}",
+                "console_type": "novnc",
+                "host": "127.0.0.1",
+                "port": 5900,
+                "socket": None,
+                "internal_access_path": None,
+                "instance_uuid": A,
+                "name": "myserver20",
+                "compute_host": "one",
+            },
+        )
+
+    async def test_each_asking_draws_a_new_token(self) -> None:
+        tokens = {
+            (await self.call("get_vnc_console", instance_uuid=A, console_type="novnc"))["token"] for _ in range(20)
+        }
+        self.assertEqual(len(tokens), 20)
+
+    async def test_xvpvnc(self) -> None:
+        console = await self.call("get_vnc_console", instance_uuid=A, console_type="xvpvnc")
+        self.assertEqual(console["access_url"], f"http://controlnode:6081/console?token={console['token']}")
+
+    async def test_unix_socket(self) -> None:
+        self.driver.add(domain(vnc=Vnc(socket="/run/vnc.sock")))
+        place = await self.call("validate_console_port", instance_uuid=A, console_type="novnc", port=0)
+        self.assertEqual(place, {"host": "127.0.0.1", "port": 0, "socket": "/run/vnc.sock", "name": "myserver20"})
+
+    async def test_the_port_now(self) -> None:
+        self.driver.add(domain(port=5944))
+        place = await self.call("validate_console_port", instance_uuid=A.upper(), console_type="novnc", port=5900)
+        self.assertEqual(place["port"], 5944)
+
+    async def test_refusals(self) -> None:
+        for kind, state in [
+            (InstanceNotRunning, {"active": False, "state": "shutoff"}),
+            (InstanceNotRunning, {"active": False, "vnc": None}),
+            (InstanceNotRunning, {"vnc": Vnc()}),
+            (InstanceNotRunning, {"state": "paused", "migrating": True}),
+            (ConsoleTypeUnavailable, {"vnc": None}),
+            (ConsoleTypeUnavailable, {"vnc": Vnc(nowhere=True)}),
+        ]:
+            self.driver.add(domain(**state))
+            for method in ("get_vnc_console", "validate_console_port"):
+                await self.refused(kind, self.call(method, instance_uuid=A, console_type="novnc"))
+
+    async def test_a_fixed_port_of_a_stopped_domain_is_nobodys(self) -> None:
+        self.driver.add(domain(active=False, port=5900), domain(B, port=5900))
+        await self.refused(
+            InstanceNotRunning, self.call("validate_console_port", instance_uuid=A, console_type="novnc")
+        )
+        await self.call("validate_console_port", instance_uuid=B, console_type="novnc")
+
+    async def test_paused_has_a_console(self) -> None:
+        self.driver.add(domain(state="paused", power_state=3))
+        await self.call("get_vnc_console", instance_uuid=A, console_type="novnc")
+
+    async def test_unknown(self) -> None:
+        for uuid in (B, "myserver20", "", "../x", None, 5):
+            for method in ("get_vnc_console", "validate_console_port"):
+                await self.refused(InstanceNotFound, self.call(method, instance_uuid=uuid, console_type="novnc"))
+
+    async def test_console_types(self) -> None:
+        for console_type in ("spice-html5", "", None):
+            for method in ("get_vnc_console", "validate_console_port"):
+                await self.refused(
+                    ConsoleTypeUnavailable, self.call(method, instance_uuid=A, console_type=console_type)
+                )
+
+    async def test_vnc_switched_off(self) -> None:
+        driver = await self.host("off", vnc_enabled=False)
+        driver.add(domain(), domain(B, active=False))
+        for uuid in (A, B):
+            await self.refused(
+                ConsoleTypeUnavailable, self.call("get_vnc_console", "off", instance_uuid=uuid, console_type="novnc")
+            )
+        asked = {"instance_uuid": A, "console_type": "novnc"}
+        await self.refused(ConsoleTypeUnavailable, self.call("validate_console_port", "off", **asked))
+
+    async def test_two_claim_one_port(self) -> None:
+        other = domain(B, "other", vnc=Vnc(port=5900, listens=("10.0.0.5",)))
+        self.driver.add(other)
+        for _ in range(3):
+            for uuid in (A, B):
+                for method in ("get_vnc_console", "validate_console_port"):
+                    await self.refused(ConsoleUnreachable, self.call(method, instance_uuid=uuid, console_type="novnc"))
+        claims = [line for line in self.said if "claim one VNC address" in line]
+        self.assertEqual(len(claims), 2, self.said)  # once for each of the two
+
+    async def test_two_claim_one_socket(self) -> None:
+        self.driver.add(domain(vnc=Vnc(socket="/x")), domain(B, vnc=Vnc(socket="/x")))
+        await self.refused(
+            ConsoleUnreachable, self.call("validate_console_port", instance_uuid=A, console_type="novnc")
+        )
+
+    async def test_libvirt_is_down(self) -> None:
+        self.driver.down = True
+        for method in ("get_vnc_console", "validate_console_port"):
+            await self.refused(ServiceUnavailable, self.call(method, instance_uuid=A, console_type="novnc"))
+        await self.refused(ServiceUnavailable, self.call("list_instances"))
+
+    async def test_stop(self) -> None:
+        await self.managers["one"].stop()
+        self.assertTrue(self.driver.stopped)
+        await self.refused(ServiceUnavailable, self.call("list_instances"))
+
+
+class PasswordTests(ComputeCase):
+    """get_vnc_password, and nobody else, asks for it."""
+
+    async def test_password(self) -> None:
+        driver = await self.host()
+        driver.add(domain())
+        self.assertEqual(await self.call("get_vnc_password", instance_uuid=A), {"password": None})
+        driver.passwords[A] = "abc"
+        self.assertEqual(await self.call("get_vnc_password", instance_uuid=A), {"password": "abc"})
+
+    async def test_an_empty_one_is_none_to_use(self) -> None:
+        driver = await self.host()
+        driver.add(domain())
+        driver.passwords[A] = ""
+        await self.refused(ConsoleUnreachable, self.call("get_vnc_password", instance_uuid=A))
+
+    async def test_nothing_else_asks_for_it(self) -> None:
+        driver = await self.host()
+        driver.add(domain())
+        driver.passwords[A] = "abc123"
+        answers = [
+            await self.call("list_instances"),
+            await self.call("get_instance", instance_uuid=A),
+            await self.call("get_vnc_console", instance_uuid=A, console_type="novnc"),
+            await self.call("validate_console_port", instance_uuid=A, console_type="novnc"),
+            await self.call("claims", host="127.0.0.1", port=5900),
+        ]
+        self.assertNotIn("get_vnc_password", driver.asked)
+        self.assertNotIn("abc123", repr(answers))
+
+
+class InstanceTests(ComputeCase):
+    """Lists, look-ups and claims."""
+
+    async def test_instance(self) -> None:
+        driver = await self.host()
+        driver.add(domain(project_id="p", project_name="demo", user_id="u", user_name="alice", created="2026"))
+        expected = {
+            "uuid": A,
+            "name": "myserver20",
+            "state": "running",
+            "power_state": 1,
+            "project_id": "p",
+            "project_name": "demo",
+            "user_id": "u",
+            "user_name": "alice",
+            "vcpus": 1,
+            "memory_mb": 16,
+            "created": "2026",
+            "host": "one",
+        }
+        self.assertEqual(await self.call("get_instance", instance_uuid=A), expected)
+        self.assertEqual(await self.call("list_instances"), {"instances": [expected]})
+        await self.refused(InstanceNotFound, self.call("get_instance", instance_uuid=B))
+
+    async def test_claims(self) -> None:
+        driver = await self.host(server_proxyclient_address="10.0.0.5")
+        driver.add(domain(), domain(B, vnc=Vnc(socket="/x")))
+        for host, port, socket, expected in [
+            ("10.0.0.5", 5900, None, [A]),
+            ("10.0.0.5", 5901, None, []),
+            ("10.0.0.6", 5900, None, []),
+            ("10.0.0.6", 0, "/x", [B]),
+            ("10.0.0.5", 0, None, []),
+        ]:
+            answer = await self.call("claims", host=host, port=port, socket=socket)
+            self.assertEqual(answer, {"instances": expected}, (host, port, socket))
+        driver.add(domain(active=False))
+        self.assertEqual(await self.call("claims", host="10.0.0.5", port=5900), {"instances": []})
+
+    async def test_presence(self) -> None:
+        await self.host(server_proxyclient_address="10.0.0.5")
+        (service,) = await self.transport.services("compute.")
+        self.assertEqual((service.topic, service.binary, service.host), ("compute.one", "nova-compute", "one"))
+        self.assertEqual(service.info, {"server_proxyclient_address": "10.0.0.5"})
+
+
+class ReportTests(ComputeCase):
+    """What listens wrongly is said once, with the line that mends it."""
+
+    async def test_once_for_each_domain(self) -> None:
+        driver = await self.host(server_proxyclient_address="10.0.0.5")
+        driver.add(domain(), domain(B, "other", vnc=Vnc(port=5901, listens=("0.0.0.0",))))
+        driver.tell(Change.CONNECTED)
+        driver.tell(Change.STARTED, A)
+        for _ in range(3):
+            await self.call("get_vnc_console", instance_uuid=A, console_type="novnc")
+        self.assertEqual(len(self.said), 2, self.said)
+        self.assertIn(f"myserver20 ({A}) listens on 127.0.0.1, where the proxies", self.said[0])
+        self.assertIn("<listen type='address' address='10.0.0.5'/>", self.said[0])
+        self.assertIn("wider than server_listen 127.0.0.1", self.said[1])
+
+    async def test_again_after_it_was_stopped(self) -> None:
+        driver = await self.host(server_proxyclient_address="10.0.0.5")
+        driver.add(domain())
+        driver.tell(Change.STARTED, A)
+        driver.tell(Change.STOPPED, A)
+        driver.tell(Change.STARTED, A)
+        self.assertEqual(len(self.said), 2)
+
+    async def test_dialled_all_the_same(self) -> None:
+        driver = await self.host(server_proxyclient_address="10.0.0.5")
+        driver.add(domain())
+        console = await self.call("get_vnc_console", instance_uuid=A, console_type="novnc")
+        self.assertEqual(console["host"], "10.0.0.5")
+
+    async def test_what_is_stopped_is_not_reported(self) -> None:
+        driver = await self.host()
+        driver.add(domain(active=False, vnc=Vnc(port=5900, listens=("0.0.0.0",))))
+        driver.tell(Change.CONNECTED)
+        self.assertEqual(self.said, [])
+
+    async def test_libvirt_is_down(self) -> None:
+        driver = await self.host()
+        driver.down = True
+        driver.tell(Change.CONNECTED)
+        driver.tell(Change.STARTED, A)
+        self.assertEqual(self.said, [])
