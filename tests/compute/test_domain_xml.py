@@ -1,6 +1,6 @@
 """Domains read from the XML that libvirt 9 writes, and from XML that nobody should write."""
 
-from contextlib import suppress
+import contextlib
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -180,7 +180,7 @@ class RefusedTests(SynchronousTestCase):
 
     @given(st.text())
     def test_anything(self, text: str) -> None:
-        with suppress(DomainXMLError):
+        with contextlib.suppress(DomainXMLError):
             read_domain(text)
 
     @given(st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc"])))
