@@ -59,11 +59,17 @@ class Console(Service):
         self._starting: list[Deferred[Any]] = []
 
     def startService(self) -> None:
-        """Start; a peer that is down is waited for by the part that needs it."""
+        """Start once the reactor runs and has installed its signal handlers, which ours then replace."""
         super().startService()
+        self._context.reactor.callWhenRunning(self._context.reactor.callLater, 0, self._begin)
+
+    def _begin(self) -> None:
+        """Start the parts; a peer that is down is waited for by the part that needs it."""
+        if not self.running:
+            return
         for warning in self._warnings:
             self.log.warn("{warning}", warning=warning)
-        self._context.reactor.callWhenRunning(self._exit_with_0)
+        self._exit_with_0()
         self._starting = [
             Deferred.fromCoroutine(self._start(start))
             for start in [self._context.transport.start, *(part.start for part in self._parts)]
