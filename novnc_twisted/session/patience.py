@@ -28,7 +28,7 @@ class Patience:
         if self.over is not None:
             return
         self.over = cause
-        if self._pending is not None:
+        if self._pending is not None and not self._pending.called:
             self._pending.errback(cause)
 
     async def wait(self, what: Awaitable[T], seconds: float | None = None, late: Refusal | None = None) -> T:
@@ -45,9 +45,9 @@ class Patience:
             else:
                 _drop(_deferred(what))
             raise self.over
-        doing: Deferred[T] = _deferred(what)
         pending: Deferred[T] = Deferred()
-        self._pending = pending
+        self._pending = pending  # before it begins: what it does first may end everything
+        doing: Deferred[T] = _deferred(what)
         timer: IDelayedCall | None = None
         if seconds is not None and late is not None:
             timer = self._clock.callLater(max(0.0, seconds), pending.errback, late)
