@@ -53,8 +53,12 @@ class RedisServer:
         ]
         if tls is not None:
             certificate, key, authorities = tls
-            lines += [f"tls-port {self.port}", f"tls-cert-file {certificate}", f"tls-key-file {key}"]
-            lines += [f"tls-ca-cert-file {authorities}", "tls-auth-clients optional"]
+            lines += [
+                f"tls-port {self.port}",
+                f"tls-cert-file {certificate.resolve()}",
+                f"tls-key-file {key.resolve()}",
+            ]
+            lines += [f"tls-ca-cert-file {authorities.resolve()}", "tls-auth-clients optional"]
         (self.folder / "redis.conf").write_text("\n".join(lines) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
         case.addCleanup(self.kill)
@@ -84,11 +88,14 @@ class RedisServer:
 
     def freeze(self) -> None:
         """Stop it where it is; its sockets stay open."""
-        self._signal(signal.SIGSTOP)
+        if self._process is None:
+            raise RuntimeError("it does not run")
+        os.kill(self._process.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
+        """Let it go on, where it still runs."""
+        if self._process is not None:
+            os.kill(self._process.pid, signal.SIGCONT)
 
     def command(self, *words: str | bytes, login: tuple[str, ...] = ()) -> object:
         """Ask it something, on a connection of its own (blocking; the answer in bytes)."""
@@ -96,11 +103,6 @@ class RedisServer:
             if login:
                 client.command("AUTH", *login)
             return client.command(*words)
-
-    def _signal(self, number: int) -> None:
-        if self._process is None:
-            raise RuntimeError("it does not run")
-        os.kill(self._process.pid, number)
 
     def _answers(self) -> bool:
         try:

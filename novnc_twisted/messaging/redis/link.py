@@ -176,6 +176,9 @@ class Link:
             except (CancelledError, GeneratorExit):
                 raise
             except Exception as error:
+                if self._running is None:
+                    # Stopped: endpoints have exceptions of their own for a cancelled attempt.
+                    return
                 lost = error
                 attempt += 1
             self._failed = True

@@ -1,0 +1,80 @@
+"""What the tests of the Redis transport share."""
+
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging import transport_from_url
+from tests.support.logged import Logged
+from tests.support.redis_server import RedisServer
+
+
+class RedisTestCase(TestCase):
+    """A TestCase with a real Redis; each test names the transports that it wants."""
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        self.logged = Logged(self)
+        self.ran: list[Any] = []
+
+    async def transport(self, url: str) -> Any:
+        """A started transport, stopped with the test."""
+        transport = transport_from_url(reactor, url)
+        self.addCleanup(transport.stop)
+        await transport.start()
+        return transport
+
+    async def pair(self, redis: RedisServer) -> tuple[Any, Any]:
+        """A caller and a server of the topic ``t``: ``note(value)`` notes its value in ``ran`` and gives it back."""
+        caller, server = await self.transport(redis.url), await self.transport(redis.url)
+        await self.serve(server)
+        return caller, server
+
+    async def serve(self, server: Any) -> Any:
+        """Let it serve the topic ``t``."""
+
+        async def note(value: Any) -> Any:
+            self.ran.append(value)
+            return value
+
+        async def wait(seconds: float) -> None:
+            await self.pause(seconds)
+
+        return await server.serve("t", {"note": note, "wait": wait}, binary="nova-consoleauth", host="control")
+
+    def pause(self, seconds: float) -> Deferred[None]:
+        """Real time goes by."""
+        return deferLater(reactor, seconds, lambda: None)
+
+    async def until_answered(self, caller: Any, value: Any) -> None:
+        """Call until it is answered, as the callers of what is idempotent do; the test's time-out ends it."""
+        while True:
+            try:
+                self.assertEqual(await caller.call("t", "note", deadline=1, value=value), value)
+                return
+            except ServiceUnavailable:
+                await self.pause(0.05)
+
+    async def until(self, condition: Any) -> None:
+        """Until something is so; the test's time-out ends it."""
+        while not condition():
+            await self.pause(0.01)
+
+    async def fails(self, called: Deferred[Any]) -> str:
+        """It fails with ServiceUnavailable; its detail."""
+        with self.assertRaises(ServiceUnavailable) as caught:
+            await called
+        return caught.exception.detail
+
+    def assert_quiet(self, lost: int, back: int) -> None:
+        """So many lines say that Redis was lost and is back; nothing else was logged about it, and no failure."""
+        self.assertEqual(len(self.logged.lines("can't be reached")), lost, self.logged.lines())
+        self.assertEqual(len(self.logged.lines("is back")), back, self.logged.lines())
+        self.assertEqual(len(self.logged.lines("Redis at")), lost + back, self.logged.lines())
+        self.assertEqual(self.logged.lines("Traceback"), [])
+        self.assertEqual(self.flushLoggedErrors(), [])

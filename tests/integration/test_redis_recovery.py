@@ -1,0 +1,220 @@
+"""Redis is killed, restarted, frozen or not there yet: nothing of ours has to be restarted."""
+
+import signal
+import subprocess
+import sys
+
+from twisted.internet import reactor
+from twisted.internet.protocol import Factory, Protocol
+
+from novnc_twisted.messaging.redis.link import FROZEN
+from tests.integration.redis_case import RedisTestCase
+from tests.support.redis_server import RedisServer
+
+WORKER = """
+import sys
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from novnc_twisted.messaging import transport_from_url
+
+ran = []
+
+async def note(value):
+    ran.append(value)
+    return list(ran)
+
+async def main():
+    transport = transport_from_url(reactor, sys.argv[1])
+    await transport.start()
+    await transport.serve("t", {"note": note}, binary="nova-consoleauth", host="worker")
+
+reactor.callWhenRunning(lambda: Deferred.fromCoroutine(main()))
+reactor.run()
+"""
+
+
+class RecoveryTests(RedisTestCase):
+    """Outages of Redis."""
+
+    async def test_killed_and_restarted(self) -> None:
+        redis = RedisServer(self)
+        caller, _ = await self.pair(redis)
+        await caller.call("t", "note", value=1)
+        for round_ in range(2):
+            redis.kill()
+            await self.fails(caller.call("t", "note", deadline=0.5, value="lost"))
+            for called in [caller.call("t", "note", deadline=0.5, value="lost") for _ in range(50)]:
+                await self.fails(called)
+            redis.start()
+            await self.until_answered(caller, f"round {round_}")
+            self.assertEqual([one.topic for one in await caller.services()], ["t"])
+        self.assertNotIn("lost", self.ran)
+        # One transport calls, one serves.
+        self.assert_quiet(lost=4, back=4)
+
+    async def test_calls_wait_until_servers_are_back(self) -> None:
+        """A Redis that has forgotten everything: the first call does not believe that nobody serves."""
+        redis = RedisServer(self)
+        caller, _ = await self.pair(redis)
+        redis.kill()
+        await self.until(lambda: len(self.logged.lines("can't be reached")) == 2)
+        redis.start()
+        self.assertEqual(await caller.call("t", "note", deadline=10, value="waited"), "waited")
+
+    async def test_services_wait_until_servers_are_back(self) -> None:
+        redis = RedisServer(self)
+        caller, _ = await self.pair(redis)
+        redis.kill()
+        await self.until(lambda: len(self.logged.lines("can't be reached")) == 2)
+        redis.start()
+        self.assertEqual([one.topic for one in await caller.services()], ["t"])
+
+    async def test_long_outage_fails_at_once(self) -> None:
+        redis = RedisServer(self)
+        caller, _ = await self.pair(redis)
+        redis.kill()
+        await self.until(lambda: len(self.logged.lines("can't be reached")) == 2)
+        # The first fails after the period for which an outage is waited out, well before its own deadline.
+        self.assertIn("can't be reached", await self.fails(caller.call("t", "note", deadline=60, value=1)))
+        self.assertIn("can't be reached", await self.fails(caller.call("t", "note", deadline=60, value=1)))
+        self.assertIn("can't be reached", await self.fails(caller.store.get("key")))
+        self.assertIn("can't be reached", await self.fails(caller.services()))
+
+    async def test_down_at_start(self) -> None:
+        redis = RedisServer(self, start=False)
+        caller, _ = await self.pair(redis)
+        await self.fails(caller.call("t", "note", deadline=0.5, value=1))
+        redis.start()
+        await self.until_answered(caller, 2)
+        self.assertEqual(self.ran, [2])
+        self.assert_quiet(lost=2, back=2)
+
+    async def test_frozen_for_a_moment(self) -> None:
+        """Shorter than a connection is given up for, long enough to miss signs of life."""
+        redis = RedisServer(self)
+        caller, _ = await self.pair(redis)
+        redis.freeze()
+        self.addCleanup(redis.thaw)
+        await self.fails(caller.call("t", "note", deadline=0.3, value="late"))
+        await self.pause(FROZEN / 2)
+        redis.thaw()
+        await self.until_answered(caller, "thawed")
+        # Answered in order: what was sent before would have run by now.
+        self.assertEqual(self.ran, ["thawed"])
+
+    async def test_frozen_for_long(self) -> None:
+        """Redis runs what it was sent before, when it thaws: calls that were given up must not run then."""
+        redis = RedisServer(self)
+        caller, _ = await self.pair(redis)
+        redis.freeze()
+        self.addCleanup(redis.thaw)
+        called = [caller.call("t", "note", deadline=1.5, value="late") for _ in range(20)]
+        for call in called:
+            await self.fails(call)
+        await self.until(lambda: len(self.logged.lines("can't be reached")) == 2)
+        await self.fails(caller.call("t", "note", deadline=0.5, value="late"))
+        redis.thaw()
+        await self.until_answered(caller, "thawed")
+        await self.until_answered(caller, "again")
+        self.assertEqual(self.ran, ["thawed", "again"])
+        self.assert_quiet(lost=2, back=2)
+        # Connections that froze are gone: none of them takes requests that nobody would see.
+        clients = redis.command("CLIENT", "LIST")
+        self.assertIsInstance(clients, bytes)
+        await self.until(lambda: redis.command("CLIENT", "LIST").count(b"\n") <= 6)
+
+    async def test_frozen_at_start(self) -> None:
+        redis = RedisServer(self)
+        redis.freeze()
+        self.addCleanup(redis.thaw)
+        caller, _ = await self.pair(redis)
+        await self.fails(caller.call("t", "note", deadline=0.5, value=1))
+        redis.thaw()
+        await self.until_answered(caller, 2)
+
+    async def test_connections_killed(self) -> None:
+        """Idle connections cut by a firewall or an administrator, blocking ones among them."""
+        redis = RedisServer(self)
+        caller, _ = await self.pair(redis)
+        for value in range(5):
+            redis.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            await self.until_answered(caller, value)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_connection_lost_while_logging_in(self) -> None:
+        """txredisapi's factory gives up for ever there."""
+
+        class HangUp(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                self.transport.abortConnection()
+
+        redis = RedisServer(self, start=False, options=("requirepass hunter2",))
+        factory = Factory.forProtocol(HangUp)
+        port = reactor.listenTCP(redis.port, factory, interface="127.0.0.1")
+        url = redis.url.replace("://", "://:hunter2@")
+        caller = await self.transport(url)
+        await self.serve(caller)
+        await self.fails(caller.call("t", "note", deadline=0.5, value=1))
+        await port.stopListening()
+        redis.start()
+        await self.until_answered(caller, 2)
+        self.assert_quiet(lost=1, back=1)
+        self.assertEqual(self.logged.lines("hunter2"), [])
+
+    async def test_no_redis_at_all(self) -> None:
+        """What speaks something else does not make a traceback."""
+
+        class Other(Protocol):
+            def connectionMade(self) -> None:
+                self.transport.write(b"SSH-2.0-OpenSSH_9.2p1\r\n" * 10)
+
+        port = reactor.listenTCP(0, Factory.forProtocol(Other), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        caller = await self.transport(f"redis://127.0.0.1:{port.getHost().port}")
+        await self.fails(caller.call("t", "note", deadline=0.5, value=1))
+        self.assert_quiet(lost=1, back=0)
+
+    async def test_stop_while_down_or_frozen(self) -> None:
+        redis = RedisServer(self)
+        first, second = await self.pair(redis)
+        redis.freeze()
+        self.addCleanup(redis.thaw)
+        called = first.call("t", "note", deadline=60, value=1)
+        stopped = first.stop()
+        await self.fails(called)
+        await stopped
+        redis.thaw()
+        redis.kill()
+        called = second.call("t", "note", deadline=60, value=1)
+        stopped = second.stop()
+        await self.fails(called)
+        await stopped
+
+    async def test_frozen_server(self) -> None:
+        """A server that hangs: calls fail, then fail by name; when it goes on it does not run what was given up."""
+        redis = RedisServer(self)
+        caller = await self.transport(redis.url)
+        worker = subprocess.Popen([sys.executable, "-c", WORKER, redis.url])
+        self.addCleanup(worker.wait)
+        self.addCleanup(worker.kill)
+        await self.until_served(caller)
+        self.assertEqual(await caller.call("t", "note", value=1), [1])
+        worker.send_signal(signal.SIGSTOP)
+        details = set()
+        while "nobody serves t" not in details:
+            details.add(await self.fails(caller.call("t", "note", deadline=0.5, value="late")))
+        self.assertEqual(details, {"nobody serves t", "t did not answer within 0.5 s"})
+        self.assertEqual(await caller.services(), [])
+        worker.send_signal(signal.SIGCONT)
+        await self.until_served(caller)
+        self.assertEqual(await caller.call("t", "note", value=2), [1, 2])
+        worker.kill()
+        worker.wait()
+        while True:
+            if await self.fails(caller.call("t", "note", deadline=0.5, value=3)) == "nobody serves t":
+                break
+        await self.until(lambda: redis.command("KEYS", "*") == [])
+
+    async def until_served(self, caller: object) -> None:
+        while not await caller.services():  # type: ignore[attr-defined]
+            await self.pause(0.05)

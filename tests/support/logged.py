@@ -1,0 +1,21 @@
+"""What was logged during a test, as text."""
+
+from twisted.logger import LogEvent, eventAsText, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+
+class Logged:
+    """Collects what is logged until the test ends.
+
+    :param case: whose clean-up ends it.
+    """
+
+    def __init__(self, case: SynchronousTestCase) -> None:
+        self._events: list[LogEvent] = []
+        globalLogPublisher.addObserver(self._events.append)
+        case.addCleanup(globalLogPublisher.removeObserver, self._events.append)
+
+    def lines(self, part: str = "") -> list[str]:
+        """The lines in which a text occurs; tracebacks belong to their line."""
+        texts = [eventAsText(event, includeTimestamp=False, includeSystem=False) for event in self._events]
+        return [text for text in texts if part in text]
