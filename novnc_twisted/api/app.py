@@ -16,6 +16,7 @@ from novnc_twisted.api.consoles import Consoles
 from novnc_twisted.api.faults import UNEXPECTED, Fault, fault_of, unauthenticated
 from novnc_twisted.api.flavors import Flavors
 from novnc_twisted.api.identity import Identity
+from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.request import Reply, Request
 from novnc_twisted.api.routing import Router
 from novnc_twisted.api.servers import Servers
@@ -42,7 +43,15 @@ class Application:
         self._auth = auth
         self._tokens = Tokens(clock, transport.store, auth.user)
         self._identity = Identity(clock, auth, self._tokens)
-        self._router = Router([Servers(compute), Consoles(compute, consoleauth), Services(transport), Flavors(compute)])
+        self._inventory = inventory = Inventory(clock, compute)
+        self._router = Router(
+            [
+                Servers(inventory),
+                Consoles(inventory, compute, consoleauth),
+                Services(transport),
+                Flavors(inventory),
+            ]
+        )
 
     async def answer(self, request: Request) -> Reply:
         """The answer, whatever happens; with the request's id in its headers."""

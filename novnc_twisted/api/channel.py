@@ -124,11 +124,13 @@ class APIChannel(HTTPChannel):
         super().dataReceived(data)
 
     def rawDataReceived(self, data: bytes) -> None:
-        """See LineReceiver."""
-        if not self._refused:
+        """See LineReceiver: the body, or what comes while a request is answered."""
+        if self._refused:
+            return
+        if self._handlingRequest:
+            self._stop_pipeline()
+        else:
             super().rawDataReceived(data)
-            if self._handlingRequest and any(self._dataBuffer):
-                self._stop_pipeline()
 
     def headerReceived(self, line: bytes) -> bool:
         """See HTTPChannel; besides, nothing but ``chunked`` is a transfer coding, and lengths have few digits."""
@@ -163,9 +165,10 @@ class APIChannel(HTTPChannel):
         super().allContentReceived()
 
     def _stop_pipeline(self) -> None:
-        self._dataBuffer = []
+        """Nothing is read after the request that is being answered; the rest is dropped."""
         self.persistent = False
-        self.requests[0].responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        for request in self.requests:
+            request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """See LineReceiver."""

@@ -11,10 +11,10 @@ from novnc_twisted.api import schema
 from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
 from novnc_twisted.api.caller import Call
 from novnc_twisted.api.faults import Fault, fault_of
+from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.microversion import Version
 from novnc_twisted.api.request import Reply
 from novnc_twisted.api.routing import Handler, Resource
-from novnc_twisted.api.servers import find
 from novnc_twisted.errors import Refusal
 
 _ACTIONS = {
@@ -34,7 +34,8 @@ _AUTH_TOKENS = Version(2, 31)
 class Consoles(Resource):
     """All that makes or shows a console's token."""
 
-    def __init__(self, compute: IComputeAPI, consoleauth: IConsoleAuthAPI) -> None:
+    def __init__(self, inventory: Inventory, compute: IComputeAPI, consoleauth: IConsoleAuthAPI) -> None:
+        self._inventory = inventory
         self._compute = compute
         self._consoleauth = consoleauth
 
@@ -82,7 +83,7 @@ class Consoles(Resource):
         :raises Fault: with nova's words for what a user can do something about.
         """
         try:
-            instance = await find(self._compute, call, server_id)
+            instance = await self._inventory.find(call.caller, server_id)
             if not vnc or console_type not in CONSOLE_TYPES:
                 raise Fault(400, f"Unavailable console type {console_type}.")
             caller = call.caller

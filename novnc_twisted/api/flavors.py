@@ -7,9 +7,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from novnc_twisted.api.backends import IComputeAPI
 from novnc_twisted.api.caller import Call, Instance
 from novnc_twisted.api.faults import Fault
+from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.request import Reply
 from novnc_twisted.api.routing import Handler, Resource
 
@@ -24,8 +24,8 @@ def flavor_id(instance: Instance) -> str:
 class Flavors(Resource):
     """``/flavors``."""
 
-    def __init__(self, compute: IComputeAPI) -> None:
-        self._compute = compute
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
 
     def routes(self) -> Sequence[tuple[str, str, Handler]]:
         """See Resource."""
@@ -37,8 +37,7 @@ class Flavors(Resource):
         ]
 
     async def _ids(self, call: Call) -> list[str]:
-        instances = await self._compute.list_instances()
-        return sorted({flavor_id(instance) for instance in instances if call.caller.sees(instance)})
+        return sorted({flavor_id(instance) for instance in await self._inventory.list(call.caller)})
 
     async def _index(self, call: Call) -> Reply:
         keys = ("id", "name", "links")

@@ -1,18 +1,16 @@
 """``/servers``: the libvirt domains of the live compute hosts (nova's ``api/openstack/compute/servers.py``)."""
 
 import re
-import uuid
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from novnc_twisted.api import server_view
-from novnc_twisted.api.backends import IComputeAPI
 from novnc_twisted.api.caller import Call, Instance
-from novnc_twisted.api.faults import Fault, instance_not_found
+from novnc_twisted.api.faults import Fault
+from novnc_twisted.api.inventory import Inventory, sort_key
 from novnc_twisted.api.request import Reply
 from novnc_twisted.api.routing import Handler, Resource
-from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
 
 MAX_LIMIT = 1000
 """Servers in one answer at most (nova's ``[api] max_limit``)."""
@@ -24,8 +22,8 @@ _TRUE = ("1", "t", "true", "on", "y", "yes")
 class Servers(Resource):
     """The lists, and one server."""
 
-    def __init__(self, compute: IComputeAPI) -> None:
-        self._compute = compute
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
 
     def routes(self) -> Sequence[tuple[str, str, Handler]]:
         """See Resource."""
@@ -42,17 +40,20 @@ class Servers(Resource):
         return await self._list(call, "servers/detail", server_view.full)
 
     async def _show(self, call: Call, server_id: str) -> Reply:
-        return Reply(200, {"server": server_view.full(call, await find(self._compute, call, server_id))})
+        return Reply(200, {"server": server_view.full(call, await self._inventory.find(call.caller, server_id))})
 
     async def _list(self, call: Call, path: str, view: Any) -> Reply:
         limit, marker = _limit(call), call.request.parameter("marker")
-        instances = await list_visible(self._compute, call)
+        instances = await self._inventory.list(call.caller)
         if marker is not None:
-            start = next((_key(instance) for instance in instances if instance["uuid"] == marker), None)
+            start = next((sort_key(instance) for instance in instances if instance["uuid"] == marker), None)
             if start is None:
                 raise Fault(400, f"marker [{marker}] not found")
-            instances = [instance for instance in instances if _key(instance) > start]
+            instances = [instance for instance in instances if sort_key(instance) > start]
         matching = [instance for instance in instances if _matches(call, instance)]
+        name = call.request.parameter("name")
+        if name and marker is None and not any(instance["name"] == name for instance in matching):
+            await self._inventory.explain(call.caller, name)
         page = matching[:limit]
         body: dict[str, Any] = {"servers": [view(call, instance) for instance in page]}
         if page and len(page) < len(matching):
@@ -60,47 +61,6 @@ class Servers(Resource):
             target = f"{path}?{urlencode({**query, 'marker': page[-1]['uuid']}, doseq=True)}"
             body["servers_links"] = [call.link("next", target)]
         return Reply(200, body)
-
-
-async def list_visible(compute: IComputeAPI, call: Call) -> list[Instance]:
-    """The caller's servers, by name.
-
-    :raises ServiceUnavailable: where no compute host is alive: an empty list would say that the servers are gone.
-    """
-    instances = await compute.list_instances()
-    if not instances:
-        await needs_a_host(compute)
-    return sorted((instance for instance in instances if call.caller.sees(instance)), key=_key)
-
-
-async def find(compute: IComputeAPI, call: Call, server_id: str) -> Instance:
-    """One of the caller's servers, by id.
-
-    :raises Fault: 404, also for what is no UUID, and for another project's server.
-    :raises ServiceUnavailable: where a compute host that may run it does not answer, or none is alive.
-    """
-    try:
-        normal = str(uuid.UUID(server_id))
-    except ValueError:
-        raise instance_not_found(server_id) from None
-    try:
-        instance = await compute.find(normal)
-    except InstanceNotFound:
-        await needs_a_host(compute)
-        raise instance_not_found(server_id) from None
-    if not call.caller.sees(instance):
-        raise instance_not_found(server_id)
-    return instance
-
-
-async def needs_a_host(compute: IComputeAPI) -> None:
-    """Tell "not there" from "nobody there to ask"."""
-    if not await compute.hosts():
-        raise ServiceUnavailable("no compute host is alive")
-
-
-def _key(instance: Instance) -> tuple[str, str]:
-    return instance["name"], instance["uuid"]
 
 
 def _limit(call: Call) -> int:

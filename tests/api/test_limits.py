@@ -1,6 +1,7 @@
 """What the wire may not do."""
 
 import io
+import random
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -61,6 +62,51 @@ class WireTests(SynchronousTestCase):
             (answer,) = connection.answers()
             self.assertEqual(answer["connection"], "close")
             self.assertTrue(self.closed(connection))
+            connection.send(GET)
+            self.assertEqual(len(connection.answers()), 1)
+
+    def test_mutated_requests(self) -> None:
+        """Whatever comes is answered or closed: no exception, no traceback, no timer left."""
+        chance = random.Random(20)
+        seeds = (
+            GET,
+            b"GET /v2.1/servers?limit=1 HTTP/1.1\r\nHost: localhost\r\nOpenStack-API-Version: compute 2.6\r\n\r\n",
+            POST + b'Content-Length: 37\r\n\r\n{"os-getVNCConsole":{"type":"novnc"}} ',
+            POST + b'Transfer-Encoding: chunked\r\n\r\nA\r\n{"os-getVN\r\n1\r\n}\r\n0\r\n\r\n',
+        )
+        scraps = (
+            b"\r\n",
+            b"\0",
+            b"%00",
+            b"\xff",
+            b"9" * 30,
+            b"{",
+            b"[",
+            b'"',
+            b"Content-Length: 3\r\n",
+            b"Host: x\r\n",
+        )
+        for _ in range(1500):
+            data = bytearray(chance.choice(seeds))
+            for _ in range(chance.choice((1, 1, 2, 4, 8))):
+                place, kind = chance.randrange(len(data)), chance.randrange(4)
+                if kind == 0:
+                    data[place] = chance.randrange(256)
+                elif kind == 1:
+                    del data[place : place + chance.randrange(8)]
+                elif kind == 2:
+                    data[place:place] = chance.choice(scraps)
+                else:
+                    data[place:place] = data[:place]
+            connection, sent = self.connect(), 0
+            while sent < len(data):
+                step = chance.choice((1, 5, 50, 1000))
+                connection.send(bytes(data[sent : sent + step]))
+                sent += step
+            connection.answers()
+            connection.protocol.connectionLost(Failure(ConnectionDone()))
+            self.assertEqual(self.clock.getDelayedCalls(), [], data)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_pipelined_while_one_is_answered(self) -> None:
         from twisted.internet.defer import Deferred
