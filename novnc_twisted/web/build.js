@@ -3,26 +3,27 @@
  * the icons, and the licences of what is bundled.
  */
 import { build } from 'esbuild';
-import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const dist = join(here, 'dist');
+const staged = join(here, 'node_modules', '.dist'); // swapped in when it is whole, so that nobody serves a half
 const novnc = join(here, 'node_modules', '@novnc', 'novnc');
 
 /* Both names are in links that people hold; stock noVNC's third one is in their bookmarks. */
 const PAGES = ['vnc_auto.html', 'vnc_lite.html', 'vnc.html'];
 
-await rm(dist, { recursive: true, force: true });
-await mkdir(dist, { recursive: true });
+await rm(staged, { recursive: true, force: true });
+await mkdir(staged, { recursive: true });
 
 const { version } = JSON.parse(await readFile(join(novnc, 'package.json'), 'utf8'));
 
 const { metafile } = await build({
     absWorkingDir: here,
     entryPoints: { console: 'src/main.js', style: 'src/style.css' },
-    outdir: 'dist/assets',
+    outdir: join(staged, 'assets'),
     entryNames: '[name]-[hash]',
     bundle: true,
     minify: true,
@@ -40,9 +41,9 @@ const style = outputs.find((name) => name.endsWith('.css'));
 const template = await readFile(join(here, 'src', 'page.html'), 'utf8');
 const page = template.replace('{{script}}', `assets/${script}`).replace('{{style}}', `assets/${style}`);
 
-await Promise.all(PAGES.map((name) => writeFile(join(dist, name), page)));
+await Promise.all(PAGES.map((name) => writeFile(join(staged, name), page)));
 for (const icon of ['favicon.svg', 'favicon.ico']) {
-    await copyFile(join(here, 'src', icon), join(dist, icon));
+    await copyFile(join(here, 'src', icon), join(staged, icon));
 }
 
 const notice = `The console page holds the core of noVNC ${version}, unmodified but bundled and minified.
@@ -50,11 +51,13 @@ Its source: https://www.npmjs.com/package/@novnc/novnc/v/${version} and https://
 
 `;
 await writeFile(
-    join(dist, 'LICENSE.noVNC.txt'), notice + (await readFile(join(novnc, 'LICENSE.txt'), 'utf8')));
-await copyFile(join(novnc, 'docs', 'LICENSE.MPL-2.0'), join(dist, 'LICENSE.MPL-2.0.txt'));
-await copyFile(join(novnc, 'vendor', 'pako', 'LICENSE'), join(dist, 'LICENSE.pako.txt'));
+    join(staged, 'LICENSE.noVNC.txt'), notice + (await readFile(join(novnc, 'LICENSE.txt'), 'utf8')));
+await copyFile(join(novnc, 'docs', 'LICENSE.MPL-2.0'), join(staged, 'LICENSE.MPL-2.0.txt'));
+await copyFile(join(novnc, 'vendor', 'pako', 'LICENSE'), join(staged, 'LICENSE.pako.txt'));
 const des = await readFile(join(novnc, 'core', 'crypto', 'des.js'), 'utf8');
-await writeFile(join(dist, 'LICENSE.noVNC-des.txt'), des.slice(0, des.indexOf('*/')).replace(/^\/?\*+/, ''));
-await copyFile(join(novnc, 'AUTHORS'), join(dist, 'LICENSE.noVNC-AUTHORS.txt'));
+await writeFile(join(staged, 'LICENSE.noVNC-des.txt'), des.slice(0, des.indexOf('*/')).replace(/^\/?\*+/, ''));
+await copyFile(join(novnc, 'AUTHORS'), join(staged, 'LICENSE.noVNC-AUTHORS.txt'));
 
+await rm(dist, { recursive: true, force: true });
+await rename(staged, dist);
 console.log(`dist/: ${PAGES.join(', ')}, ${script}, ${style}`);

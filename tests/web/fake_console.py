@@ -6,6 +6,7 @@ from pathlib import Path
 
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IReactorTCP
 from twisted.web.http import Request
 from twisted.web.resource import Resource
@@ -48,6 +49,10 @@ class Viewer(WebSocketServerProtocol):
     def send(self, data):
         self.sendMessage(data, isBinary=True)
 
+    def close(self, code, sentence):
+        """Send a close frame with any code; autobahn's own method takes those of applications only."""
+        self.sendCloseFrame(code=code, reasonUtf8=sentence.encode())
+
     # each step returns how many bytes it took, or None when it needs more
 
     def version(self, data):
@@ -58,7 +63,7 @@ class Viewer(WebSocketServerProtocol):
             code, sentence = refusal
             words = sentence.encode()
             self.send(b"\0" + struct.pack(">I", len(words)) + words)
-            self.sendClose(code, sentence)
+            self.close(code, sentence)
             self.step = lambda data: None
         else:
             self.send(b"\1\1")
@@ -155,7 +160,7 @@ class FakeConsole:
         return [(struct.unpack_from(">I", m, 4)[0], bool(m[1])) for m in self.messages if m[0] == 4]
 
     async def stop(self) -> None:
-        await self.port.stopListening()
+        await maybeDeferred(self.port.stopListening)
         for viewer in self.viewers:
             if viewer.transport is not None:
                 viewer.transport.abortConnection()

@@ -12,16 +12,22 @@ export class Card {
     }
 
     /** Show why, as `describe` of refusals.js tells it. Words from outside come as text, never as markup. */
-    show({ title, sentence, retry }, { waiting = false } = {}) {
+    show({ title, sentence, hint, retry }, { waiting = false } = {}) {
         $('card-title').textContent = title;
         $('card').hidden = false;
         // an alert is read out when its text changes: so the text comes after the card is there
         if ($('sentence').textContent !== sentence) {
             $('sentence').textContent = sentence;
         }
+        $('hint').textContent = hint;
+        $('hint').hidden = !hint;
         $('again').textContent = waiting ? text.retryNow : text[retry];
         $('countdown').hidden = !waiting;
         $('cancel').hidden = !waiting;
+    }
+
+    focus() {
+        $('again').focus({ preventScroll: true });
     }
 
     countdown(seconds) {

@@ -2,7 +2,7 @@
  * The panel of keys: modifiers that stay down, and combinations.
  */
 import { COMBINATIONS, CONSOLES, CTRL_ALT_DEL, HOLD, SYSRQS, strokes } from './keys.js';
-import { $, button } from './page.js';
+import { $, button, label } from './page.js';
 
 export class KeyPanel {
     /** @param {{sendKey: Function, focus: () => void}} screen   @param {() => void} close  the panel */
@@ -21,10 +21,18 @@ export class KeyPanel {
         $('cad').addEventListener('click', () => this._press(CTRL_ALT_DEL));
     }
 
+    /** Let go of what is held down. */
+    release() {
+        this._held.forEach((key, toggle) => {
+            toggle.setAttribute('aria-pressed', 'false');
+            this._screen.sendKey(...key, false); // where nobody is connected any more, nothing is down either
+        });
+        this._held.clear();
+    }
+
     enable(on) {
-        if (!on) { // a new connection begins with no key down
-            this._held.forEach((key, toggle) => toggle.setAttribute('aria-pressed', 'false'));
-            this._held.clear();
+        if (!on) {
+            this.release();
         }
         $('panel-keys').querySelectorAll('button').forEach((each) => {
             each.disabled = !on;
@@ -33,7 +41,13 @@ export class KeyPanel {
     }
 
     _fill(group, combinations) {
-        $(group).append(...combinations.map(({ name, keys }) => button(name, () => this._press(keys))));
+        for (const { name, means, keys } of combinations) {
+            const key = button(name, () => this._press(keys));
+            if (means) {
+                label(key, `${name}: ${means}`);
+            }
+            $(group).append(key);
+        }
     }
 
     _press(keys) {

@@ -4,6 +4,7 @@
  * Both are given: QEMU goes by the code (extended key events), other servers by the keysym.
  */
 import KeyTable from '../node_modules/@novnc/novnc/core/input/keysym.js';
+import { sysrq } from './strings.js';
 
 export const CTRL = [KeyTable.XK_Control_L, 'ControlLeft'];
 export const ALT = [KeyTable.XK_Alt_L, 'AltLeft'];
@@ -33,7 +34,7 @@ export const HOLD = [
 
 export const COMBINATIONS = [
     { name: 'Ctrl+Alt+Del', keys: CTRL_ALT_DEL },
-    { name: 'Ctrl+Alt+Backspace', keys: [CTRL, ALT, BACKSPACE] },
+    { name: 'Ctrl+Alt+Bksp', keys: [CTRL, ALT, BACKSPACE] },
     { name: 'Alt+Tab', keys: [ALT, TAB] },
     { name: 'Alt+F4', keys: [ALT, f(4)] },
     { name: 'Ctrl+Esc', keys: [CTRL, ESCAPE] },
@@ -49,7 +50,9 @@ export const COMBINATIONS = [
 export const CONSOLES = Array.from({ length: 12 }, (_, i) => ({ name: `F${i + 1}`, keys: [CTRL, ALT, f(i + 1)] }));
 
 /** Linux's Magic SysRq letters, in the order of the known mnemonic, and help. */
-export const SYSRQS = [...'reisubh'].map((c) => ({ name: c.toUpperCase(), keys: [ALT, SYSRQ, letter(c)] }));
+export const SYSRQS = [...'reisubh'].map((c) => ({
+    name: c.toUpperCase(), means: sysrq[c], keys: [ALT, SYSRQ, letter(c)],
+}));
 
 /** What to send for keys pressed in order and let go in the reverse order: `[keysym, code, down]`. */
 export function strokes(keys) {

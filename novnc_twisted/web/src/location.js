@@ -33,7 +33,7 @@ export function socketURL(href) {
     const folder = page.pathname.slice(0, page.pathname.lastIndexOf('/') + 1);
     const socket = new URL(page.origin);
     socket.protocol = page.protocol === 'https:' ? 'wss:' : 'ws:';
-    socket.pathname = path.startsWith('/') ? path.replace(/^[/\\]+/, '/') : folder + path;
+    socket.pathname = /^[/\\]/.test(path) ? path.replace(/^[/\\]+/, '/') : folder + path;
     socket.search = query.toString();
     return socket.href;
 }

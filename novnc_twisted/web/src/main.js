@@ -13,7 +13,7 @@ import { clean, describe } from './refusals.js';
 import { say, text } from './strings.js';
 import { Toolbar } from './toolbar.js';
 import { TouchKeyboard } from './touch.js';
-import { View } from './view.js';
+import { touch, View } from './view.js';
 
 const PROVEN = 10000; // ms that a connection lives before earlier failures are forgotten
 
@@ -22,12 +22,13 @@ initLogging(options.logging); // a refusal is no error of the page: it is told o
 
 let connection = null;
 let timer = null; // of the countdown
-let proven = null;
+let proven = null; // timer
+let before = false; // was there a screen since the page was opened?
 const backoff = new Backoff();
 
 const screen = {
     get live() {
-        return Boolean(connection?.connected) && !view.viewOnly;
+        return Boolean(connection?.connected) && !connection.rfb.viewOnly;
     },
     sendKey(keysym, code, down) {
         if (!screen.live) {
@@ -44,7 +45,7 @@ const screen = {
         return true;
     },
     focus() {
-        if (touchKeyboard?.wanted) {
+        if (touchKeyboard.wanted) {
             touchKeyboard.show();
         } else {
             connection?.rfb.focus({ preventScroll: true });
@@ -55,6 +56,9 @@ const screen = {
 fillIn();
 const toolbar = new Toolbar(() => screen.focus());
 const view = new View(options, (changed) => {
+    if (changed.viewOnly) {
+        keyPanel.release();
+    }
     connection?.show(changed);
     setState($('bar').dataset.state);
 }, toolbar);
@@ -98,11 +102,19 @@ function connected() {
     canvas.setAttribute('role', 'application');
     canvas.setAttribute('aria-label', text.screen);
     canvas.setAttribute('aria-description', text.screenHelp);
+    canvas.tabIndex = 0;
+    connection.rfb.focusOnClick = !touchKeyboard.wanted;
+    before = true;
     proven = setTimeout(() => backoff.reset(), PROVEN);
-    const active = document.activeElement;
-    if (!active || active === document.body || $('stage').contains(active)) {
+    if (unfocused()) {
         screen.focus();
     }
+}
+
+/* Nobody is in the middle of anything elsewhere on the page. */
+function unfocused() {
+    const active = document.activeElement;
+    return !active || active === document.body || $('stage').contains(active);
 }
 
 function named(raw) {
@@ -114,10 +126,14 @@ function named(raw) {
 
 function ended(end) {
     clearTimeout(proven);
-    const why = describe(end);
+    const why = describe({ ...end, before });
     showStill(why.keep && end.connected ? connection.rfb : undefined, !why.keep);
     const wait = why.auto && backoff.next(why.auto);
+    const focus = unfocused();
     card.show(why, { waiting: Boolean(wait) });
+    if (focus) {
+        card.focus();
+    }
     if (wait) {
         setState('waiting');
         countDown(Date.now() + wait);
@@ -126,7 +142,7 @@ function ended(end) {
             card.gaveUp();
         }
         backoff.reset();
-        setState(end.connected ? 'disconnected' : 'refused');
+        setState(end.connected || end.code === 1000 ? 'disconnected' : 'refused');
     }
 }
 
@@ -162,6 +178,18 @@ function showStill(rfb, mustGo = false) {
     }
 }
 
+$('touch').hidden = !touch;
+$('touch').addEventListener('click', () => {
+    if (touchKeyboard.wanted) {
+        touchKeyboard.hide();
+    } else {
+        touchKeyboard.show();
+    }
+    $('touch').setAttribute('aria-pressed', String(touchKeyboard.wanted));
+    if (connection) {
+        connection.rfb.focusOnClick = !touchKeyboard.wanted; // a tap on the screen keeps the keyboard
+    }
+});
 $('connect').addEventListener('click', () => {
     toolbar.closePanels();
     if (connection?.connected || document.body.dataset.state === 'connecting') {

@@ -31,12 +31,13 @@ const NETWORK = { auto: { first: 1000, giveUpAfter: 180000 }, keep: true };
 /**
  * What to show and do when a connection ended.
  *
- * @param {{code: number, reason: string, opened: boolean, connected: boolean}} end
- *   `reason` is the close frame's, or the RFB failure's where there was no close frame
- * @returns {{code: number, title: string, sentence: string, keep: boolean,
+ * @param {{code: number, reason: string, opened: boolean, connected: boolean, before: boolean}} end
+ *   `reason` is the close frame's, or the RFB failure's where there was no close frame; `connected`: this connection
+ *   had a screen; `before`: an earlier one of this page had
+ * @returns {{code: number, title: string, sentence: string, hint: string, keep: boolean,
  *   auto: {first: number, giveUpAfter: number}|null, retry: string}}
  */
-export function describe({ code, reason = '', opened = false, connected = false }) {
+export function describe({ code, reason = '', opened = false, connected = false, before = false }) {
     const words = refusals[code];
     const policy = POLICY[code];
     if (words && policy) {
@@ -44,16 +45,17 @@ export function describe({ code, reason = '', opened = false, connected = false 
             code,
             title: words.title,
             sentence: clean(reason) || words.sentence,
+            hint: (before && !connected && words.again) || '',
             keep: Boolean(policy.keep),
             auto: policy.auto ?? null,
             retry: connected ? 'reconnect' : 'retry',
         };
     }
     if (clean(reason)) { // a failure that came without a code we know
-        return { code, title: lost.refused, sentence: clean(reason), keep: false, auto: null, retry: 'retry' };
+        return { code, title: lost.refused, sentence: clean(reason), hint: '', keep: false, auto: null, retry: 'retry' };
     }
     const lostWords = opened ? lost.dropped : lost.unreachable;
-    return { code, ...lostWords, ...NETWORK, retry: opened ? 'reconnect' : 'retry' };
+    return { code, ...lostWords, hint: '', ...NETWORK, retry: opened ? 'reconnect' : 'retry' };
 }
 
 /** Text from outside, fit for one line: no control or direction-changing characters, not too long. */

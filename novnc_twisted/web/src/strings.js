@@ -78,6 +78,17 @@ export const say = {
         count === 1 ? 'One character is not on this layout.' : `${count} characters are not on this layout.`,
 };
 
+/* What Linux does at Alt+SysRq and a letter. */
+export const sysrq = {
+    r: 'Take the keyboard back from X',
+    e: 'Terminate all processes',
+    i: 'Kill all processes',
+    s: 'Sync the disks',
+    u: 'Remount the disks read-only',
+    b: 'Reboot at once',
+    h: 'Show help',
+};
+
 /* By close code: a title, and the sentence for when none came with the close frame. */
 export const refusals = {
     1000: { title: 'Disconnected', sentence: 'The console was closed. Reconnect to go on.' },
@@ -91,6 +102,7 @@ export const refusals = {
     4401: {
         title: 'Link not valid',
         sentence: 'This console link is not valid or has expired. Ask for a new one, as with nova get-vnc-console.',
+        again: 'Your session can’t be taken up again with this link: its time is over, or it is good for one session only.',
     },
     4403: {
         title: 'Not allowed here',

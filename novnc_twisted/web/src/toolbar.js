@@ -7,6 +7,8 @@ import { $ } from './page.js';
 
 const PANELS = { keys: 'panel-keys', clipboard: 'panel-clipboard', more: 'panel-more' };
 
+const CHORD = /^(Control(Left|Right)|AltLeft|Shift(Left|Right))$/;
+
 export class Toolbar {
     /** @param {() => void} leave  give the focus back to the server's screen */
     constructor(leave) {
@@ -19,12 +21,17 @@ export class Toolbar {
             $(id).addEventListener('click', () => this.toggle(id));
             $(panel).addEventListener('keydown', (event) => this._escape(event, id));
         }
+        // who points is done with the button; who came by keyboard stays on it
+        for (const id of ['fit', 'full']) {
+            $(id).addEventListener('click', (event) => event.detail && this._leave());
+        }
         $('hide').addEventListener('click', () => this.collapse());
         $('show').addEventListener('click', () => this.expand(true));
         $('show').addEventListener('keydown', (event) => this._escape(event));
         $('stage').addEventListener('mousedown', () => this.closePanels(), true);
         $('stage').addEventListener('touchstart', () => this.closePanels(), { capture: true, passive: true });
-        this._modifiers = new Set();
+        this._armed = false; // Ctrl, Alt and Shift are down together
+        this._spoilt = false; // another key came between
         window.addEventListener('keydown', (event) => this._chord(event), true);
         window.addEventListener('keyup', (event) => this._chord(event), true);
     }
@@ -114,25 +121,18 @@ export class Toolbar {
         }
     }
 
-    /* Ctrl, Alt and Shift, with nothing else between, lead out of the screen; the server gets them all the same. */
+    /* Ctrl, Alt and Shift, with nothing else between, lead out of the screen; the server gets them all the same,
+       their release, too: so the focus moves when the last of them is up. */
     _chord(event) {
-        const modifier = { Control: 'c', Alt: 'a', Meta: 'a', Shift: 's' }[event.key];
         if (event.type === 'keydown') {
-            if (!modifier) {
-                this._spoilt = true;
+            const all = event.ctrlKey && event.altKey && event.shiftKey;
+            this._spoilt ||= !CHORD.test(event.code);
+            this._armed = !this._spoilt && (this._armed || all) && document.activeElement?.tagName === 'CANVAS';
+        } else if (!event.ctrlKey && !event.altKey && !event.shiftKey) {
+            if (this._armed) {
+                setTimeout(() => this.expand(true)); // the screen sees this release first
             }
-            this._modifiers.add(modifier);
-            this._armed = !this._spoilt && event.ctrlKey && event.altKey && event.shiftKey && this._modifiers.size === 3;
-        } else {
-            if (this._armed && document.activeElement?.tagName === 'CANVAS') {
-                this._armed = false;
-                setTimeout(() => this.expand(true)); // after the screen has seen the key go up
-            }
-            this._modifiers.delete(modifier);
-            if (!event.ctrlKey && !event.altKey && !event.shiftKey) {
-                this._modifiers.clear();
-                this._spoilt = false;
-            }
+            this._armed = this._spoilt = false;
         }
     }
 }

@@ -65,7 +65,7 @@ export class TouchKeyboard {
         for (let i = 0; i < backspaces; i++) {
             this._press([BACKSPACE]);
         }
-        spell(added, this._layout()).forEach(({ keys }) => this._press(keys));
+        spell(added, this._layout()).forEach(({ chords }) => chords.forEach((keys) => this._press(keys)));
         const used = this._before.length;
         if (!event.isComposing && (used < PADDING.length / 2 || used > 4 * PADDING.length)) {
             this._empty();

@@ -18,36 +18,24 @@ export class Typist {
         this._run = 0;
     }
 
-    get busy() {
-        return this._busy === this._run && this._run > 0;
-    }
-
     /** Resolves to whether all was typed; `progress(done, all)` is called along the way. */
     async type(text, layout, progress = () => {}) {
         const run = ++this._run;
-        this._busy = run;
         const characters = spell(text, layout);
-        try {
-            for (let i = 0; i < characters.length; i++) {
-                const events = strokes(characters[i].keys);
-                // the events of one character go in one turn: no key is left down by a stop between them
-                const taken = events.map((event) => this._send(...event)).every(Boolean);
-                progress(i + 1, characters.length);
-                if (!taken) {
-                    return false;
-                }
-                const pause = characters[i].keys[0][1] === 'Enter' ? LINE : 0;
-                await this._wait(events.length * EVENT + pause);
-                if (run !== this._run) {
-                    return false;
-                }
+        for (let i = 0; i < characters.length; i++) {
+            const events = characters[i].chords.flatMap(strokes);
+            // the events of one character go in one turn: no key is left down by a stop between them
+            if (!events.map((event) => this._send(...event)).every(Boolean)) {
+                return false;
             }
-            return true;
-        } finally {
-            if (this._busy === run) {
-                this._busy = 0;
+            progress(i + 1, characters.length);
+            const pause = characters[i].chords[0][0][1] === 'Enter' ? LINE : 0;
+            await this._wait(events.length * EVENT + pause);
+            if (run !== this._run) {
+                return false;
             }
         }
+        return true;
     }
 
     stop() {

@@ -4,7 +4,8 @@
 import { $, label } from './page.js';
 import { text } from './strings.js';
 
-const touch = matchMedia('(pointer: coarse)').matches || navigator.maxTouchPoints > 0;
+/** Whether fingers are likely. */
+export const touch = matchMedia('(pointer: coarse)').matches || navigator.maxTouchPoints > 0;
 
 export class View {
     /** @param {{scale: boolean, viewOnly: boolean}} options   @param {(view: View) => void} onchange */
@@ -25,6 +26,11 @@ export class View {
         }
         document.addEventListener('fullscreenchange', () => this._fullScreenChanged());
         this._fullScreenChanged(true);
+        // where the phone's keyboard lies over the page (iOS), the page ends above it
+        window.visualViewport?.addEventListener('resize', () => {
+            const covered = window.innerHeight - window.visualViewport.height * window.visualViewport.scale > 40;
+            document.body.style.height = covered ? `${window.visualViewport.height}px` : '';
+        });
         this._render();
     }
 
@@ -61,9 +67,13 @@ export class View {
             await document.exitFullscreen();
             return;
         }
-        await document.documentElement.requestFullscreen({ navigationUI: 'hide' });
-        // where the browser can, Escape, Alt-Tab and the like go to the server; holding Escape leaves
-        await navigator.keyboard?.lock?.();
+        try {
+            await document.documentElement.requestFullscreen({ navigationUI: 'hide' });
+            // where the browser can, Escape, Alt-Tab and the like go to the server; holding Escape leaves
+            await navigator.keyboard?.lock?.();
+        } catch (error) {
+            console.info('full screen:', error.message); // the browser's own refusal: it has told the person
+        }
     }
 
     _fullScreenChanged(first = false) {

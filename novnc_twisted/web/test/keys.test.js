@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import XtScancode from '../node_modules/@novnc/novnc/core/input/xtscancodes.js';
+import { COMBINATIONS, CONSOLES, CTRL_ALT_DEL, HOLD, strokes, SYSRQS } from '../src/keys.js';
+import { guess, NAMES, spell } from '../src/layouts.js';
+import { difference } from '../src/touch.js';
+import { Typist } from '../src/typist.js';
+
+const all = [...COMBINATIONS, ...CONSOLES, ...SYSRQS];
+
+test('every key has a keysym and a code that QEMU’s scan codes know', () => {
+    for (const [keysym, code] of [...all.flatMap(({ keys }) => keys), ...HOLD.map(({ key }) => key)]) {
+        assert.ok(Number.isInteger(keysym) && keysym > 0, code);
+        assert.ok(XtScancode[code], code);
+    }
+    assert.equal(CONSOLES.length, 12);
+});
+
+test('keys go down in order and up in the reverse', () => {
+    assert.deepEqual(strokes(CTRL_ALT_DEL), [
+        [0xffe3, 'ControlLeft', true], [0xffe9, 'AltLeft', true], [0xffff, 'Delete', true],
+        [0xffff, 'Delete', false], [0xffe9, 'AltLeft', false], [0xffe3, 'ControlLeft', false],
+    ]);
+});
+
+test('every layout spells what its keyboard prints, with codes that QEMU knows', () => {
+    const ascii = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).join('');
+    for (const [id] of NAMES) {
+        const spelt = spell(`${ascii}\n\t`, id);
+        assert.ok(spelt.every(({ known }) => known), id);
+        for (const [keysym, code] of spelt.flatMap(({ chords }) => chords.flat())) {
+            assert.ok(keysym > 0 && XtScancode[code], `${id} ${code}`);
+        }
+    }
+});
+
+test('a capital takes Shift; layouts differ', () => {
+    assert.deepEqual(spell('H')[0].chords[0], [[0xffe1, 'ShiftLeft'], [0x48, 'KeyH']]);
+    assert.equal(spell('z', 'us')[0].chords[0][0][1], 'KeyZ');
+    assert.equal(spell('z', 'de')[0].chords[0][0][1], 'KeyY');
+    assert.deepEqual(spell('@', 'de')[0].chords[0].map(([, code]) => code), ['AltRight', 'KeyQ']);
+    assert.deepEqual(spell('^', 'de')[0].chords.map(([[, code]]) => code), ['Backquote', 'Space']); // a dead key
+    assert.deepEqual(spell('1', 'fr')[0].chords[0].map(([, code]) => code), ['ShiftLeft', 'Digit1']);
+});
+
+test('line ends are one Enter; control characters are left out; others go by keysym', () => {
+    assert.deepEqual(spell('\r\n\r\n').map(({ chords }) => chords[0][0][1]), ['Enter', 'Enter']);
+    assert.deepEqual(spell('\u0000\u001b\u007f'), []);
+    assert.deepEqual(spell('€', 'us'), [{ chords: [[[0x20ac, null]]], known: false }]);
+    assert.equal(spell('😀')[0].chords[0][0][0], 0x0101f600);
+});
+
+test('the browser’s language tells a likely layout', () => {
+    assert.equal(guess(['de-DE', 'en']), 'de');
+    assert.equal(guess(['en-GB']), 'gb');
+    assert.equal(guess(['xx', 'fr']), 'fr');
+    assert.equal(guess([]), 'us');
+});
+
+test('typing presses and lets go each key, waits for each event, and tells how far it is', async () => {
+    const sent = [];
+    const waits = [];
+    const typist = new Typist((...event) => sent.push(event) > 0, async (ms) => waits.push(ms));
+    const progress = [];
+    assert.equal(await typist.type('aB\n', 'us', (...step) => progress.push(step)), true);
+    assert.deepEqual(sent.map(([, code, down]) => `${down ? '+' : '-'}${code}`), [
+        '+KeyA', '-KeyA', '+ShiftLeft', '+KeyB', '-KeyB', '-ShiftLeft', '+Enter', '-Enter',
+    ]);
+    assert.ok(waits[1] > waits[0] && waits[2] > waits[1]);
+    assert.deepEqual(progress, [[1, 3], [2, 3], [3, 3]]);
+});
+
+test('typing stops when it is told to, and when nobody takes the keys', async () => {
+    const sent = [];
+    const typist = new Typist((...event) => sent.push(event) > 0, async () => typist.stop());
+    assert.equal(await typist.type('abc'), false);
+    assert.equal(sent.length, 2);
+    assert.equal(await new Typist(() => false, async () => {}).type('abc'), false);
+});
+
+test('what a phone’s keyboard changed in the field becomes backspaces and text', () => {
+    assert.deepEqual(difference('    ', '    a'), { backspaces: 0, added: 'a' });
+    assert.deepEqual(difference('    teh', '    the '), { backspaces: 2, added: 'he ' });
+    assert.deepEqual(difference('    ', '   '), { backspaces: 1, added: '' });
+});

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { socketURL, viewOptions } from '../src/location.js';
+
+const CASES = [
+    ['http://h:6080/vnc_auto.html?token=T', 'ws://h:6080/websockify?token=T'],
+    ['https://h/vnc_auto.html?token=T', 'wss://h/websockify?token=T'],
+    ['http://h/vnc_lite.html?path=%3Ftoken%3DT', 'ws://h/?token=T'],
+    ['http://h/vnc.html?autoconnect=1&path=%3Ftoken%3DT', 'ws://h/?token=T'],
+    ['http://h/vnc.html?autoconnect=true&path=websockify%3Ftoken%3DT', 'ws://h/websockify?token=T'],
+    ['http://h/vnc.html?path=&token=T', 'ws://h/?token=T'],
+    ['http://h/vnc.html?path=a/b&token=T', 'ws://h/a/b?token=T'],
+    ['http://h/vnc.html?path=a%3Fx%3D1&token=T', 'ws://h/a?x=1&token=T'],
+    ['http://h/vnc.html?path=%3Ftoken%3DP&token=Q', 'ws://h/?token=P'],
+    ['http://h/vnc.html?path=%3Ftoken%3D&token=Q', 'ws://h/?token=Q'],
+    ['http://h/vnc_auto.html?token=A&token=B', 'ws://h/websockify?token=B'],
+    ['http://h/vnc_auto.html', 'ws://h/websockify'],
+    ['http://h/vnc_auto.html?token=', 'ws://h/websockify'],
+    ['http://h/vnc_auto.html?token=a%2Bb%26c', 'ws://h/websockify?token=a%2Bb%26c'],
+    ['http://[::1]:6080/vnc_auto.html?token=T', 'ws://[::1]:6080/websockify?token=T'],
+    // below a reverse proxy's prefix
+    ['https://h/console/vnc_auto.html?token=T', 'wss://h/console/websockify?token=T'],
+    ['https://h/console/vnc_lite.html?path=/ws%3Ftoken%3DT', 'wss://h/ws?token=T'],
+    // nobody else's host, whatever the link says
+    ['http://h/vnc.html?host=evil&port=1&token=T', 'ws://h/websockify?token=T'],
+    ['http://h/vnc.html?path=//evil/x&token=T', 'ws://h/evil/x?token=T'],
+    ['http://h/vnc.html?path=%5C%5Cevil/x&token=T', 'ws://h/evil/x?token=T'],
+    ['http://h/vnc.html?path=ws://evil/x&token=T', 'ws://h/ws://evil/x?token=T'],
+    ['http://h/vnc.html?path=@evil/x&token=T', 'ws://h/@evil/x?token=T'],
+    ['http://h/vnc.html?path=/..//evil&token=T', 'ws://h//evil?token=T'],
+    ['http://h/vnc_auto.html?token=T#fragment', 'ws://h/websockify?token=T'],
+];
+
+for (const [page, socket] of CASES) {
+    test(`${page} connects to ${socket}`, () => {
+        const url = new URL(socketURL(page));
+        assert.equal(url.href, socket);
+        assert.equal(url.host, new URL(page).host);
+        assert.equal(url.hash, '');
+    });
+}
+
+test('the view is read in stock noVNC’s words', () => {
+    assert.deepEqual(viewOptions('http://h/?resize=off&view_only=true&logging=debug'), {
+        scale: false, viewOnly: true, logging: 'debug',
+    });
+    assert.deepEqual(viewOptions('http://h/?resize=scale&view_only=0&logging=__proto__'), {
+        scale: true, viewOnly: false, logging: 'none',
+    });
+    assert.deepEqual(viewOptions('http://h/'), { scale: true, viewOnly: false, logging: 'none' });
+});

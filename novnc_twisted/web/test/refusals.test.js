@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { clean, describe } from '../src/refusals.js';
+import { lost, refusals } from '../src/strings.js';
+
+test('every code has a title, a sentence that a close frame could hold, and a button', () => {
+    for (const code of Object.keys(refusals).map(Number)) {
+        const why = describe({ code });
+        assert.ok(why.title);
+        assert.ok(why.sentence);
+        assert.ok(new TextEncoder().encode(why.sentence).length <= 123, why.sentence);
+        assert.ok(['retry', 'reconnect'].includes(why.retry));
+    }
+});
+
+test('the sentence of the close frame goes first', () => {
+    assert.equal(describe({ code: 4409, reason: 'Off.' }).sentence, 'Off.');
+    assert.equal(describe({ code: 4409, reason: '' }).sentence, refusals[4409].sentence);
+});
+
+test('nothing that was refused is asked for again by itself', () => {
+    for (const code of [1000, 1002, 1003, 1009, 4401, 4403, 4404, 4408, 4409, 4410, 4429]) {
+        assert.equal(describe({ code, opened: true }).auto, null, String(code));
+    }
+    for (const code of [1001, 1006, 4502, 4503, 4504]) {
+        assert.ok(describe({ code, opened: true }).auto, String(code));
+    }
+});
+
+test('the picture goes where the right to look at it is over', () => {
+    for (const code of [4401, 4403, 4404, 4408, 4410, 4429]) {
+        assert.equal(describe({ code, connected: true }).keep, false, String(code));
+    }
+    assert.equal(describe({ code: 1006, opened: true, connected: true }).keep, true);
+});
+
+test('1006 is told apart by whether anybody answered', () => {
+    assert.equal(describe({ code: 1006, opened: true }).title, lost.dropped.title);
+    assert.equal(describe({ code: 1006, opened: false }).title, lost.unreachable.title);
+});
+
+test('an RFB failure without a close code is told by its own words, and not repeated', () => {
+    const why = describe({ code: 1006, reason: 'Too many security failures', opened: true });
+    assert.equal(why.sentence, 'Too many security failures');
+    assert.equal(why.auto, null);
+});
+
+test('who had a screen is told why its link is refused now', () => {
+    assert.ok(describe({ code: 4401, before: true }).hint);
+    assert.equal(describe({ code: 4401 }).hint, '');
+    assert.equal(describe({ code: 4409, before: true }).hint, '');
+});
+
+test('outside text becomes one harmless line', () => {
+    assert.equal(clean(' a\n\u202eb\u0000 '), 'a b');
+    assert.equal(clean('x'.repeat(500)).length, 300);
+    assert.equal(clean(undefined), '');
+    assert.equal(clean('<img src=x>'), '<img src=x>'); // harmless as text, which is how it is shown
+});

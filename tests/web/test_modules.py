@@ -1,0 +1,52 @@
+"""The page's pure modules, by node's own test runner; and that page and proxy speak of the same refusals."""
+
+import json
+import shutil
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.errors import TABLE
+
+WEB = Path(__file__).parents[2] / "novnc_twisted" / "web"
+
+
+async def node(*arguments: str) -> str:
+    """What node says; its standard error is part of the failure."""
+    path = shutil.which("node")
+    if path is None:
+        raise FileNotFoundError("node is not installed: apt-get install nodejs")
+    out, err, code = await getProcessOutputAndValue(path, arguments, env=None, path=str(WEB), reactor=reactor)
+    if code:
+        raise AssertionError((out + err).decode(errors="replace"))
+    return out.decode()
+
+
+class ModulesTest(TestCase):
+    timeout = 120
+
+    async def test_modules(self):
+        await node("--test", *[str(path) for path in sorted((WEB / "test").glob("*.test.js"))])
+
+    async def test_refusals(self):
+        """Every close code has words on the page; where it has one cause, they are those of the table."""
+        script = "import('./src/strings.js').then(({refusals}) => console.log(JSON.stringify(refusals)))"
+        words = {int(code): row["sentence"] for code, row in json.loads(await node("-e", script)).items()}
+        sentences: dict[int, list[str]] = {}
+        for row in TABLE.values():
+            sentences.setdefault(row.close_code, []).append(row.sentence)
+        self.assertEqual(sorted(words), sorted(sentences))
+        for code in (1001, 4403, 4409, 4410, 4502, 4503, 4504):
+            self.assertEqual([words[code]], sentences[code])
+        for code in (4401, 4429):
+            self.assertIn(words[code], sentences[code])
+
+    def test_lock_file(self):
+        """The lock file names versions and checksums, and no place to fetch them from."""
+        lock = (WEB / "package-lock.json").read_text()
+        self.assertNotIn("resolved", lock)
+        self.assertNotIn("http", lock.replace("https://opencollective.com", "").replace("https://github.com", ""))
+        for name, package in json.loads(lock)["packages"].items():
+            self.assertTrue(not name or package["integrity"].startswith("sha512-"), name)
