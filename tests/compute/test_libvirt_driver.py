@@ -1,0 +1,179 @@
+"""The driver on libvirt's test driver, in this process: no hypervisor, fixed ports."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import libvirt
+from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from demo.libvirtd import VNC_ON_LOOPBACK, small_domain
+from novnc_twisted.compute import LibvirtDriver
+from novnc_twisted.compute.domain_xml import Vnc
+from novnc_twisted.compute.interfaces import Change
+from novnc_twisted.compute.libvirt_errors import refusal_of
+from novnc_twisted.compute.libvirt_loop import ensure_event_loop
+from novnc_twisted.compute.libvirt_watch import change_of
+from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
+from tests.support.libvirtd import WatchedDriver
+
+FIXED = "<graphics type='vnc' port='5917' listen='127.0.0.1' passwd='abc'/>"
+
+
+class DefaultTests(TestCase):
+    """``test:///default``, which all connections of a process share while one is open."""
+
+    async def setUp(self) -> None:
+        ensure_event_loop()
+        self.connection = await deferToThread(libvirt.open, "test:///default")
+        self.addCleanup(deferToThread, self.connection.close)
+        self.driver = WatchedDriver("test:///default")
+        await self.driver.start(lambda event: None)
+        self.addCleanup(self.driver.stop)
+        await self.driver.seen(Change.CONNECTED)
+        self.uuid = str(uuid4())
+
+    async def create(self, graphics: str = FIXED, name: str = "") -> None:
+        xml = small_domain(name or f"vm-{self.uuid[:8]}", identity=self.uuid, graphics=graphics, domain_type="test")
+        handle = await deferToThread(self.connection.createXML, xml.replace("<video><model type='vga'/></video>", ""))
+        self.addCleanup(self.destroy, handle)
+
+    async def destroy(self, handle: "libvirt.virDomain") -> None:
+        try:
+            await deferToThread(handle.destroy)
+        except libvirt.libvirtError as error:
+            self.assertEqual(error.get_error_code(), libvirt.VIR_ERR_NO_DOMAIN)
+
+    async def test_get_domain(self) -> None:
+        await self.create()
+        domain = await self.driver.get_domain(self.uuid)
+        self.assertEqual(
+            (domain.uuid, domain.active, domain.state, domain.power_state), (self.uuid, True, "running", 1)
+        )
+        self.assertEqual(domain.vnc, Vnc(port=5917, listens=("127.0.0.1",)))
+        self.assertEqual((domain.vcpus, domain.memory_mb), (1, 16))
+
+    async def test_unknown(self) -> None:
+        await self.assertFailure(self.driver.get_domain(self.uuid), InstanceNotFound)
+        await self.assertFailure(self.driver.get_vnc_password(self.uuid), InstanceNotFound)
+
+    async def test_list(self) -> None:
+        await self.create()
+        names = {domain.name for domain in await self.driver.list_domains()}
+        self.assertEqual(names, {"test", f"vm-{self.uuid[:8]}"})
+
+    async def test_password(self) -> None:
+        await self.create()
+        self.assertEqual(await self.driver.get_vnc_password(self.uuid), "abc")
+        self.assertNotIn("abc", repr(await self.driver.get_domain(self.uuid)).replace(self.uuid, ""))
+
+    async def test_port_that_is_not_allocated(self) -> None:
+        await self.create(VNC_ON_LOOPBACK)
+        self.assertIsNone((await self.driver.get_domain(self.uuid)).vnc.port)
+
+    async def test_active_consoles(self) -> None:
+        await self.create()
+        for _ in range(2):
+            (console,) = await self.driver.active_consoles()
+            self.assertEqual((console.uuid, console.vnc.port), (self.uuid, 5917))
+        await deferToThread(self.connection.lookupByUUIDString(self.uuid).destroy)
+        self.assertEqual(await self.driver.active_consoles(), [])
+        await self.create(FIXED.replace("5917", "5918"))
+        self.assertEqual([console.vnc.port for console in await self.driver.active_consoles()], [5918])
+
+    async def test_events(self) -> None:
+        await self.create()
+        await self.driver.seen(Change.STARTED, self.uuid)
+        await deferToThread(self.connection.lookupByUUIDString(self.uuid).destroy)
+        await self.driver.seen(Change.STOPPED, self.uuid)
+
+    async def test_no_secret_is_asked_for(self) -> None:
+        """Nothing but get_vnc_password uses VIR_DOMAIN_XML_SECURE (CVE-2014-7823)."""
+        flags: list[int] = []
+        original = libvirt.virDomain.XMLDesc
+
+        def watched(handle: "libvirt.virDomain", asked: int = 0) -> str:
+            flags.append(asked)
+            return str(original(handle, asked))
+
+        self.patch(libvirt.virDomain, "XMLDesc", watched)
+        await self.create()
+        await self.driver.list_domains()
+        await self.driver.get_domain(self.uuid)
+        await self.driver.active_consoles()
+        self.assertEqual(set(flags), {0})
+        await self.driver.get_vnc_password(self.uuid)
+        self.assertEqual(flags[-1], libvirt.VIR_DOMAIN_XML_SECURE)
+
+
+class FileTests(TestCase):
+    """``test:///FILE`` with fixed ports, as documented for those without a hypervisor."""
+
+    async def driver(self, content: str) -> LibvirtDriver:
+        path = Path(self.mktemp()).absolute()
+        path.write_text(content)
+        driver = LibvirtDriver(reactor, f"test://{path}", workers=2)
+        await driver.start(lambda event: None)
+        self.addCleanup(driver.stop)
+        return driver
+
+    async def test_fixed_port(self) -> None:
+        uuid = str(uuid4())
+        driver = await self.driver(
+            f"<node><domain type='test'><name>myserver20</name><uuid>{uuid}</uuid><memory>16384</memory>"
+            f"<os><type>hvm</type></os><devices>{FIXED}</devices></domain></node>"
+        )
+        (domain,) = await driver.list_domains()
+        self.assertEqual((domain.name, domain.active, domain.vnc.port), ("myserver20", True, 5917))
+        self.assertEqual(await driver.get_vnc_password(uuid), "abc")
+
+    async def test_a_file_that_is_none(self) -> None:
+        driver = await self.driver("<node><domain/></node>")
+        refusal = await self.assertFailure(driver.list_domains(), ServiceUnavailable)
+        self.assertIn("libvirt at test://", refusal.detail)
+
+
+class LifeTests(TestCase):
+    """Before the start, after the stop, and where libvirt is down."""
+
+    async def test_not_started(self) -> None:
+        await self.assertFailure(LibvirtDriver(reactor).list_domains(), ServiceUnavailable)
+        await LibvirtDriver(reactor).stop()
+
+    async def test_stopped_and_started_again(self) -> None:
+        driver = LibvirtDriver(reactor, "test:///default")
+        for _ in range(2):
+            await driver.start(lambda event: None)
+            await driver.list_domains()
+            await driver.stop()
+            await self.assertFailure(driver.list_domains(), ServiceUnavailable)
+
+    async def test_down(self) -> None:
+        driver = LibvirtDriver(reactor, "qemu+unix:///session?socket=/nonexistent/libvirt-sock")
+        await driver.start(lambda event: None)
+        self.addCleanup(driver.stop)
+        refusal = await self.assertFailure(driver.list_domains(), ServiceUnavailable)
+        self.assertIn("/nonexistent/libvirt-sock", refusal.detail)
+
+
+class MappingTests(TestCase):
+    """Errors by their codes, events by their numbers."""
+
+    def test_events(self) -> None:
+        for event, detail, expected in [
+            (libvirt.VIR_DOMAIN_EVENT_DEFINED, 0, Change.DEFINED),
+            (libvirt.VIR_DOMAIN_EVENT_UNDEFINED, libvirt.VIR_DOMAIN_EVENT_UNDEFINED_REMOVED, Change.UNDEFINED),
+            (libvirt.VIR_DOMAIN_EVENT_UNDEFINED, libvirt.VIR_DOMAIN_EVENT_UNDEFINED_RENAMED, None),
+            (libvirt.VIR_DOMAIN_EVENT_STARTED, libvirt.VIR_DOMAIN_EVENT_STARTED_MIGRATED, Change.STARTED),
+            (libvirt.VIR_DOMAIN_EVENT_STOPPED, libvirt.VIR_DOMAIN_EVENT_STOPPED_DESTROYED, Change.STOPPED),
+            (libvirt.VIR_DOMAIN_EVENT_STOPPED, libvirt.VIR_DOMAIN_EVENT_STOPPED_MIGRATED, Change.MIGRATED),
+            (libvirt.VIR_DOMAIN_EVENT_SUSPENDED, 0, None),
+            (99, 99, None),
+        ]:
+            self.assertIs(change_of(event, detail), expected)
+
+    def test_errors(self) -> None:
+        other = KeyError("x")
+        self.assertIs(refusal_of(other, "uri"), other)
+        self.assertIsInstance(refusal_of(libvirt.libvirtError("without a code"), "uri"), ServiceUnavailable)

@@ -1,0 +1,146 @@
+"""Threads that hang, connections that die: the pool with connections that do what the test says."""
+
+import threading
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.compute import libvirt_pool
+from novnc_twisted.compute.libvirt_pool import MAX_WAITING, ConnectionPool
+from novnc_twisted.errors import ServiceUnavailable
+
+
+class Connection:
+    """A connection that knows its thread."""
+
+    def __init__(self) -> None:
+        self.thread = threading.current_thread()
+        self.dead = False
+        self.closed_in: threading.Thread | None = None
+
+
+class Broken(Exception):
+    """What a dead connection raises."""
+
+
+class PoolTests(TestCase):
+    """On the real reactor, with short deadlines."""
+
+    async def setUp(self) -> None:
+        self.connections: list[Connection] = []
+        self.release = threading.Event()
+        self.hangs: Deferred[None] = Deferred()
+        self.addCleanup(self.release.set)
+        self.patch(libvirt_pool, "open_connection", self.open)
+        self.patch(libvirt_pool, "close", self.close)
+        self.patch(libvirt_pool, "unusable", lambda connection: connection.dead)
+
+    def open(self, uri: str) -> Connection:
+        self.connections.append(Connection())
+        return self.connections[-1]
+
+    def close(self, connection: Connection) -> None:
+        connection.closed_in = threading.current_thread()
+
+    def pool(self, **settings: Any) -> ConnectionPool:
+        pool = ConnectionPool(reactor, "test:", **settings)
+        pool.start()
+        self.addCleanup(pool.stop)
+        self.addCleanup(self.release.set)  # first of these two
+        return pool
+
+    def hang(self, _connection: Connection) -> str:
+        reactor.callFromThread(self.hangs.callback, None)
+        self.release.wait(30)
+        return "late"
+
+    async def test_one_connection_for_each_thread(self) -> None:
+        pool = self.pool(workers=3)
+        seen = await gatherResults([pool.run(lambda c: (c.thread, threading.current_thread())) for _ in range(50)])
+        self.assertTrue(all(owner is user for owner, user in seen))
+        self.assertLessEqual(len(self.connections), 3)
+        await pool.stop()
+        self.assertTrue(all(connection.closed_in is connection.thread for connection in self.connections))
+
+    async def test_deadline_and_recovery(self) -> None:
+        pool = self.pool(workers=1, deadline=0.05)
+        refusal = await self.assertFailure(pool.run(self.hang), ServiceUnavailable)
+        self.assertIn("0.05 s", refusal.detail)
+        refusal = await self.assertFailure(pool.run(lambda c: 1), ServiceUnavailable)
+        self.assertIn("hangs", refusal.detail)  # at once: the breaker
+        self.release.set()
+        while pool._hung:
+            await pool_turn()
+        self.assertEqual(await pool.run(lambda c: 2), 2)
+
+    async def test_one_that_hangs_does_not_stop_the_others(self) -> None:
+        pool = self.pool(workers=2, deadline=0.05)
+        await self.assertFailure(pool.run(self.hang), ServiceUnavailable)
+        for number in range(20):
+            self.assertEqual(await pool.run(lambda c, n=number: n), number)
+
+    async def test_callers_that_give_up_do_not_hide_a_hang(self) -> None:
+        pool = self.pool(workers=1, deadline=0.05)
+        call = pool.run(self.hang)
+        await self.hangs
+        call.cancel()
+        await self.assertFailure(call, CancelledError)
+        await self.assertFailure(pool.run(lambda c: 1), ServiceUnavailable)
+        self.assertIn("hangs", (await self.assertFailure(pool.run(lambda c: 1), ServiceUnavailable)).detail)
+
+    async def test_what_waits_is_bounded(self) -> None:
+        pool = self.pool(workers=1, deadline=5)
+        waiting = [pool.run(self.hang) for _ in range(MAX_WAITING)]
+        refusal = await self.assertFailure(pool.run(lambda c: 1), ServiceUnavailable)
+        self.assertIn("too slow", refusal.detail)
+        for call in waiting[1:]:
+            call.cancel()
+            call.addErrback(lambda failure: failure.trap(CancelledError))
+        self.release.set()
+        self.assertEqual(await waiting[0], "late")
+
+    async def test_a_connection_that_died_is_made_anew(self) -> None:
+        pool = self.pool(workers=1)
+        await pool.run(lambda c: None)
+        self.connections[0].dead = True
+        self.assertEqual(await pool.run(lambda c: self.connections.index(c)), 1)
+
+    async def test_a_connection_that_dies_under_a_call(self) -> None:
+        pool = self.pool(workers=1)
+        await pool.run(lambda c: None)
+
+        def work(connection: Connection) -> str:
+            if connection is self.connections[0]:
+                connection.dead = True
+                raise Broken
+            return "again"
+
+        self.assertEqual(await pool.run(work), "again")
+
+    async def test_a_libvirtd_that_always_dies(self) -> None:
+        pool = self.pool(workers=1)
+
+        def work(connection: Connection) -> None:
+            connection.dead = True
+            raise Broken
+
+        for _ in range(3):
+            await self.assertFailure(pool.run(work), Broken)
+        self.assertTrue(all(connection.closed_in for connection in self.connections))
+
+    async def test_stop_while_it_hangs(self) -> None:
+        self.patch(libvirt_pool, "_CLOSING", 0.05)
+        pool = self.pool(workers=1, deadline=5)
+        call = pool.run(self.hang)
+        call.addErrback(lambda failure: failure.trap(ServiceUnavailable))
+        await pool.stop()
+        self.assertTrue(call.called)
+
+
+async def pool_turn() -> None:
+    """One turn of the reactor."""
+    from twisted.internet.task import deferLater
+
+    await deferLater(reactor, 0, lambda: None)
