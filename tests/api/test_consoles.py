@@ -7,6 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.access import hash_token
 from novnc_twisted.api import NoAuth
+from novnc_twisted.consoleauth import ConsoleAuthManager
+from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 from tests.api.harness import Answer, FakeHost, instance, running, uuid_of
 
 SERVER = f"/v2.1/servers/{uuid_of('myserver20')}"
@@ -220,3 +222,21 @@ class ConsoleTests(SynchronousTestCase):
         for token in (uuid_of("x"), "x", "%00%ff", "x" * 5000):
             answer = self.system.get(f"/v2.1/os-console-auth-tokens/{token}", X_OpenStack_Nova_API_Version="2.31")
             self.refused(answer, 404, "itemNotFound", "Token not found")
+
+
+class WithConsoleAuthTests(SynchronousTestCase):
+    """The same with nova-consoleauth itself."""
+
+    def test_token(self) -> None:
+        system = running(self, NoAuth(), FakeHost("host1", instance("myserver20", project_id="p")))
+        self.successResultOf(system.undo[-1]())
+        self.successResultOf(ConsoleAuthManager(system.transport, system.reactor).start())
+        url = system.post(f"{SERVER}/remote-consoles", ASK, OpenStack_API_Version="compute 2.6")
+        self.assertEqual(url.status, 200)
+        token = url.body["remote_console"]["url"].split("=")[1]
+        path = f"/v2.1/os-console-auth-tokens/{token}"
+        answer = system.get(path, OpenStack_API_Version="compute 2.31")
+        self.assertEqual(answer.body["console"]["instance_uuid"], uuid_of("myserver20"))
+        dropped = ConsoleAuthAPI(system.transport).delete_tokens_for_instance(uuid_of("myserver20"))
+        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(dropped)), 1)
+        self.assertEqual(system.get(path, OpenStack_API_Version="compute 2.31").status, 404)
