@@ -4,19 +4,14 @@ One request at a time on a connection; a deadline for the whole request, not for
 the header and the body; and answers that are JSON, also to what is no HTTP.
 """
 
-import json
-from io import BytesIO
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 from twisted.web.http import RESPONSES, HTTPChannel
-from twisted.web.http import Request as WebRequest
 
 from novnc_twisted.api.faults import Fault
 from novnc_twisted.api.request import Reply
-
-MAX_BODY = 1 << 20
-"""Bytes of a request's body."""
+from novnc_twisted.api.web_request import MAX_BODY, APIRequest, encode, fixed_headers
 
 MAX_HEAD = 16 * 1024
 """Bytes of the request line and header, and of each line of them."""
@@ -34,53 +29,6 @@ CLOSE_TIMEOUT = 5.0
 
 MAX_DRAINED = 16 * MAX_BODY
 """Bytes of a refused body that are read and dropped, so that the client gets to read why."""
-
-
-def encode(reply: Reply) -> bytes:
-    """The body's bytes; ASCII, so that no one can read HTML or another charset into it."""
-    return b"" if reply.body is None else json.dumps(reply.body).encode("ascii")
-
-
-class APIRequest(WebRequest):
-    """A request whose body is kept in memory and never parsed as a form; the factory answers it."""
-
-    channel: "APIChannel"
-    content: BytesIO
-    length = 0
-
-    def gotLength(self, length: int | None) -> None:
-        """See Request; no file on disk, since the body is bounded."""
-        self.content = BytesIO()
-
-    def handleContentChunk(self, data: bytes) -> None:
-        """See Request; counts."""
-        self.length += len(data)
-        if self.length > MAX_BODY:
-            self.channel.refuse(413, "Request is too large.", drain=True)
-        else:
-            super().handleContentChunk(data)
-
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """See Request; without its parsing of forms and of the query."""
-        self.method, self.uri, self.clientproto = command, path, version
-        self.path = path.partition(b"?")[0]
-        self.args = {}
-        self.process()
-
-    def process(self) -> None:
-        """Hand it to the factory."""
-        self.channel.factory.received(self)
-
-    def send(self, reply: Reply) -> None:
-        """Answer and finish."""
-        self.setResponseCode(reply.status, RESPONSES.get(reply.status, b"Unknown"))
-        body = encode(reply)
-        for name, value in reply.headers:
-            self.responseHeaders.addRawHeader(name, value)
-        for name, value in _fixed(body):
-            self.responseHeaders.setRawHeaders(name, [value])
-        self.write(body)
-        self.finish()
 
 
 class APIChannel(HTTPChannel):
@@ -202,7 +150,7 @@ class APIChannel(HTTPChannel):
         reply = Reply(status, fault.body())
         body = encode(reply)
         lines = [b"HTTP/1.1 %d %s" % (status, RESPONSES.get(status, b"Error")), b"Connection: close"]
-        lines += [f"{name}: {value}".encode("ascii") for name, value in _fixed(body)]
+        lines += [f"{name}: {value}".encode("ascii") for name, value in fixed_headers(body)]
         self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
         if drain:
             self._closing = self.callLater(CLOSE_TIMEOUT, self.loseConnection)
@@ -238,13 +186,3 @@ class APIChannel(HTTPChannel):
         self._deadline = None
         self._refused = True
         self.loseConnection()
-
-
-def _fixed(body: bytes) -> list[tuple[str, str]]:
-    """The headers of every answer: console URLs are secrets, and JSON is never shown as a page."""
-    return [
-        ("Content-Type", "application/json; charset=UTF-8"),
-        ("Content-Length", str(len(body))),
-        ("Cache-Control", "no-store"),
-        ("X-Content-Type-Options", "nosniff"),
-    ]

@@ -15,9 +15,10 @@ from novnc_twisted.access.tokens import scrub
 from novnc_twisted.api.app import Application
 from novnc_twisted.api.auth import IAuth
 from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
-from novnc_twisted.api.channel import IDLE_TIMEOUT, APIChannel, APIRequest
+from novnc_twisted.api.channel import IDLE_TIMEOUT, APIChannel
 from novnc_twisted.api.faults import Fault
 from novnc_twisted.api.request import Reply, Request, host_of, is_loopback, split_target
+from novnc_twisted.api.web_request import APIRequest
 from novnc_twisted.messaging.interfaces import ITransport
 
 MAX_CONNECTIONS = 1000

@@ -10,8 +10,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.api import NoAuth
-from novnc_twisted.api.channel import CLOSE_TIMEOUT, IDLE_TIMEOUT, MAX_BODY, MAX_DRAINED, REQUEST_TIMEOUT
+from novnc_twisted.api.channel import CLOSE_TIMEOUT, IDLE_TIMEOUT, MAX_DRAINED, REQUEST_TIMEOUT
 from novnc_twisted.api.site import MAX_CONNECTIONS, loggable
+from novnc_twisted.api.web_request import MAX_BODY
 from tests.api.harness import Connection, FakeHost, instance, running, uuid_of
 
 GET = b"GET /v2.1 HTTP/1.1\r\nHost: localhost\r\n\r\n"

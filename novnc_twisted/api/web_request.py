@@ -1,0 +1,73 @@
+"""twisted.web's request under limits, and how an answer is written."""
+
+import json
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from twisted.web.http import RESPONSES
+from twisted.web.http import Request as WebRequest
+
+from novnc_twisted.api.request import Reply
+
+if TYPE_CHECKING:
+    from novnc_twisted.api.channel import APIChannel
+
+MAX_BODY = 1 << 20
+"""Bytes of a request's body."""
+
+
+def encode(reply: Reply) -> bytes:
+    """The body's bytes; ASCII, so that no one can read HTML or another charset into it."""
+    return b"" if reply.body is None else json.dumps(reply.body).encode("ascii")
+
+
+def fixed_headers(body: bytes) -> list[tuple[str, str]]:
+    """The headers of every answer: console URLs are secrets, and JSON is never shown as a page."""
+    return [
+        ("Content-Type", "application/json; charset=UTF-8"),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+    ]
+
+
+class APIRequest(WebRequest):
+    """A request whose body is kept in memory and never parsed as a form; the factory answers it."""
+
+    channel: "APIChannel"
+    content: BytesIO
+    length = 0
+
+    def gotLength(self, length: int | None) -> None:
+        """See Request; no file on disk, since the body is bounded."""
+        self.content = BytesIO()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """See Request; counts."""
+        self.length += len(data)
+        if self.length > MAX_BODY:
+            self.channel.refuse(413, "Request is too large.", drain=True)
+        else:
+            super().handleContentChunk(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """See Request; without its parsing of forms and of the query."""
+        self.method, self.uri, self.clientproto = command, path, version
+        self.path = path.partition(b"?")[0]
+        self.args = {}
+        self.process()
+
+    def process(self) -> None:
+        """Hand it to the factory."""
+        self.channel.factory.received(self)
+
+    def send(self, reply: Reply) -> None:
+        """Answer and finish."""
+        self.setResponseCode(reply.status, RESPONSES.get(reply.status, b"Unknown"))
+        body = encode(reply)
+        for name, value in reply.headers:
+            self.responseHeaders.addRawHeader(name, value)
+        for name, value in fixed_headers(body):
+            self.responseHeaders.setRawHeaders(name, [value])
+        self.write(body)
+        self.finish()
