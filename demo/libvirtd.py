@@ -276,6 +276,11 @@ class PrivateLibvirtd:
         """Pull a VM's plug (about 2 s)."""
         self.virsh("destroy", name)
 
+    def kill_vm(self, name: str) -> None:
+        """End a VM's process behind libvirt's back."""
+        for pid in self._processes(f"guest={name},"):
+            _end(pid)
+
     def undefine(self, name: str) -> None:
         """Forget a persistent VM."""
         self.virsh("undefine", name)
@@ -336,7 +341,7 @@ class PrivateLibvirtd:
         finally:
             path.unlink()
 
-    def _processes(self) -> Iterator[int]:
+    def _processes(self, also: str = "") -> Iterator[int]:
         mark = f"{self.root}/".encode()
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -344,7 +349,7 @@ class PrivateLibvirtd:
                     command = (entry / "cmdline").read_bytes()
                 except OSError:
                     continue
-                if mark in command:
+                if mark in command and also.encode() in command:
                     yield int(entry.name)
 
     def _fetch_cache(self) -> None:

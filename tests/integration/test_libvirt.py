@@ -1,0 +1,344 @@
+"""consoleauth and compute on real libvirtds and QEMUs: what they say, and what happens when those go wrong."""
+
+import socket
+import time
+from typing import Any
+from uuid import uuid4
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.compute import ComputeAPI, ComputeManager
+from novnc_twisted.compute.interfaces import Change
+from novnc_twisted.consoleauth import ConsoleAuthAPI, ConsoleAuthManager
+from novnc_twisted.errors import (
+    ConsoleTypeUnavailable,
+    InstanceNotFound,
+    InstanceNotRunning,
+    InvalidToken,
+    Refusal,
+    ServiceUnavailable,
+)
+from novnc_twisted.messaging.memory import MemoryTransport
+from tests.support.libvirtd import (
+    VNC_ON_UNIX_SOCKET,
+    PrivateLibvirtd,
+    WatchedDriver,
+    in_thread,
+    private_libvirtd,
+    small_domain,
+    vnc_with_password,
+)
+from tests.support.logged import Logged
+
+VIEWER = "192.0.2.7"
+
+
+class WatchedAuth(ConsoleAuthManager):
+    """A ConsoleAuthManager whose dropping of tokens a test can await."""
+
+    async def delete_tokens_for_instance(self, *, instance_uuid: str) -> dict[str, Any]:
+        """Drop them, then tell."""
+        answer = await super().delete_tokens_for_instance(instance_uuid=instance_uuid)
+        self.dropped.callback(instance_uuid)
+        return answer
+
+    dropped: "Deferred[str]"
+
+
+def greeting(host: str, port: int) -> bytes:
+    """The first words of a VNC server."""
+    with socket.create_connection((host, port), 10) as connection:
+        return connection.recv(12)
+
+
+class LibvirtCase(TestCase):
+    """consoleauth, and compute hosts on libvirtds of their own."""
+
+    timeout = 120
+
+    async def setUp(self) -> None:
+        self.logged = Logged(self)
+        self.transport = MemoryTransport(reactor)
+        await self.transport.start()
+        self.addCleanup(self.transport.stop)
+        self.auth = WatchedAuth(self.transport, reactor)
+        self.auth.dropped = Deferred()
+        await self.auth.start()
+        self.addCleanup(self.auth.stop)
+        self.consoleauth, self.compute = ConsoleAuthAPI(self.transport), ComputeAPI(self.transport)
+        self.uuid = str(uuid4())
+
+    async def host(self, libvirtd: PrivateLibvirtd, name: str = "one", **settings: Any) -> WatchedDriver:
+        """A compute host on this libvirtd."""
+        driver = WatchedDriver(libvirtd.uri, **settings)
+        manager = ComputeManager(self.transport, driver, host=name)
+        self.addCleanup(manager.stop)
+        await manager.start()
+        return driver
+
+    async def token(self, console_type: str = "novnc") -> str:
+        """A token for our VM, as the API makes one."""
+        console = await self.compute.get_vnc_console(self.uuid, console_type)
+        await self.consoleauth.authorize_console(
+            console["token"],
+            **{key: console[key] for key in console if key not in ("token", "access_url")},
+        )
+        return str(console["token"])
+
+    async def check(self, token: str) -> Any:
+        return await self.consoleauth.check_token(token, "novnc", VIEWER)
+
+    async def refused(self, kind: type[Refusal], work: Any) -> Refusal:
+        """The refusal that the work ends with."""
+        return await self.assertFailure(Deferred.fromCoroutine(work), kind)
+
+
+class OneHostTests(LibvirtCase):
+    """Each kind of display, and each kind of end."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.libvirtd = await private_libvirtd(self)
+        self.driver = await self.host(self.libvirtd)
+        await self.driver.seen(Change.CONNECTED)
+
+    async def create(self, **more: Any) -> None:
+        """Start our VM, transient."""
+        await in_thread(self.libvirtd.create, small_domain("myserver20", identity=self.uuid, **more))
+
+    async def define_and_start(self, **more: Any) -> None:
+        """Start our VM, persistent."""
+        await in_thread(self.libvirtd.define, small_domain("myserver20", identity=self.uuid, **more))
+        await in_thread(self.libvirtd.start_vm, "myserver20")
+
+    async def test_tcp(self) -> None:
+        await self.create()
+        info = await self.check(await self.token())
+        self.assertEqual((info.host, info.name, info.instance_uuid), ("127.0.0.1", "myserver20", self.uuid))
+        self.assertEqual(await in_thread(greeting, info.host, info.port), b"RFB 003.008\n")
+        (instance,) = await self.compute.list_instances()
+        self.assertEqual((instance["uuid"], instance["state"], instance["host"]), (self.uuid, "running", "one"))
+        self.assertEqual((instance["vcpus"], instance["memory_mb"]), (1, 16))
+
+    async def test_unix_socket(self) -> None:
+        await self.create(graphics=VNC_ON_UNIX_SOCKET)
+        info = await self.check(await self.token())
+        self.assertTrue(info.socket.endswith("vnc.sock"), info)
+        self.assertEqual((info.port, info.compute_host), (0, "one"))
+
+    async def test_password(self) -> None:
+        await self.create(graphics=vnc_with_password("s3cr3t!"))
+        token = await self.token()
+        answers = [
+            await self.check(token),
+            await self.compute.list_instances(),
+            await self.transport.call("compute.one", "get_instance", instance_uuid=self.uuid),
+            await self.transport.call("compute.one", "claims", host="127.0.0.1", port=5900),
+        ]
+        self.assertNotIn("s3cr3t!", repr(answers))
+        self.assertEqual(await self.consoleauth.get_vnc_password(token, "novnc", VIEWER), "s3cr3t!")
+        self.assertEqual([line for line in self.logged.lines() if "s3cr3t!" in line or token in line], [])
+
+    async def test_no_password(self) -> None:
+        await self.create()
+        self.assertIsNone(await self.consoleauth.get_vnc_password(await self.token(), "novnc", VIEWER))
+
+    async def test_no_display(self) -> None:
+        await self.create(graphics="")
+        await self.refused(ConsoleTypeUnavailable, self.token())
+
+    async def test_it_listens_nowhere(self) -> None:
+        await self.create(graphics="<graphics type='vnc'><listen type='none'/></graphics>")
+        await self.refused(ConsoleTypeUnavailable, self.token())
+
+    async def test_it_listens_everywhere(self) -> None:
+        await self.create(graphics="<graphics type='vnc' port='-1' autoport='yes' listen='0.0.0.0'/>")
+        await self.driver.seen(Change.STARTED, self.uuid)
+        await self.check(await self.token())
+        await self.check(await self.token())
+        (line,) = self.logged.lines("wider than server_listen")
+        self.assertIn("<listen type='address' address='127.0.0.1'/>", line)
+
+    async def test_missing(self) -> None:
+        await self.refused(InstanceNotFound, self.token())
+
+    async def test_stopped_and_started_again(self) -> None:
+        await self.define_and_start()
+        token = await self.token()
+        await in_thread(self.libvirtd.destroy, "myserver20")
+        await self.driver.seen(Change.STOPPED, self.uuid)
+        await self.refused(InstanceNotRunning, self.check(token))
+        await self.refused(InstanceNotRunning, self.token())
+        # Another one may take its port meanwhile: the token names the VM.
+        await in_thread(self.libvirtd.create, small_domain("other"))
+        await in_thread(self.libvirtd.start_vm, "myserver20")
+        info = await self.check(token)
+        self.assertEqual((info.name, info.port), ("myserver20", (await self.port_of("myserver20"))))
+        self.assertNotEqual(info.port, await self.port_of("other"))
+
+    async def port_of(self, name: str) -> int:
+        (uuid,) = [i["uuid"] for i in await self.compute.list_instances() if i["name"] == name]
+        return int((await self.driver.get_domain(uuid)).vnc.port)
+
+    async def test_undefined(self) -> None:
+        await self.define_and_start()
+        token = await self.token()
+        await in_thread(self.libvirtd.undefine, "myserver20")  # while it runs: it is transient now
+        await self.driver.seen(Change.UNDEFINED, self.uuid)
+        await self.check(token)
+        await in_thread(self.libvirtd.destroy, "myserver20")
+        self.assertEqual(await self.auth.dropped, self.uuid)
+        await self.refused(InvalidToken, self.check(token))
+
+    async def test_a_token_of_a_vm_that_is_gone_never_shows_another(self) -> None:
+        """CVE-2013-0335."""
+        await self.create()
+        token = await self.token()
+        port = (await self.check(token)).port
+        await in_thread(self.libvirtd.destroy, "myserver20")
+        await in_thread(self.libvirtd.create, small_domain("other"))
+        self.assertEqual(await self.port_of("other"), port)
+        self.assertEqual(await self.auth.dropped, self.uuid)
+        await self.refused(InvalidToken, self.check(token))
+
+    async def test_consoleauth_is_away_while_it_goes(self) -> None:
+        await self.create()
+        token = await self.token()
+        await self.auth.stop()
+        await in_thread(self.libvirtd.destroy, "myserver20")
+        await self.driver.seen(Change.STOPPED, self.uuid)
+        await self.auth.start()
+        await self.auth.dropped
+        await self.refused(InvalidToken, self.check(token))
+
+    async def test_libvirtd_killed_and_restarted(self) -> None:
+        await self.create()
+        token = await self.token()
+        await in_thread(self.libvirtd.kill)
+        refusal = await self.refused(ServiceUnavailable, self.check(token))
+        self.assertNotIn("Traceback", str(refusal))
+        await in_thread(self.libvirtd.start)
+        await self.driver.seen(Change.CONNECTED, times=2)
+        self.assertEqual((await self.check(token)).name, "myserver20")
+        await in_thread(self.libvirtd.destroy, "myserver20")  # events are heard again
+        self.assertEqual(await self.auth.dropped, self.uuid)
+
+    async def test_it_goes_while_libvirtd_is_away(self) -> None:
+        await self.create()
+        token = await self.token()
+        await in_thread(self.libvirtd.kill)
+        await in_thread(self.libvirtd.kill_vm, "myserver20")
+        await in_thread(self.libvirtd.start)
+        self.assertEqual(await self.auth.dropped, self.uuid)
+        await self.refused(InvalidToken, self.check(token))
+
+    async def test_libvirtd_hangs(self) -> None:
+        await self.create()
+        token = await self.token()
+        self.libvirtd.freeze()
+        try:
+            began = time.monotonic()
+            await self.refused(ServiceUnavailable, self.check(token))
+            await self.refused(ServiceUnavailable, self.compute.list_instances())
+            # Far from a timed assertion: without a deadline these would never end.
+            self.assertLess(time.monotonic() - began, 30)
+        finally:
+            self.libvirtd.thaw()
+        # What hung is through soon after; nothing had to be restarted.
+        self.assertEqual((await self.check_until_it_answers(token)).name, "myserver20")
+
+    async def test_libvirtd_hangs_and_is_killed(self) -> None:
+        await self.create()
+        token = await self.token()
+        self.libvirtd.freeze()
+        for _ in range(6):  # more than there are threads
+            await self.refused(ServiceUnavailable, self.check(token))
+        await in_thread(self.libvirtd.restart)
+        await self.driver.seen(Change.CONNECTED, times=2)
+        self.assertEqual((await self.check_until_it_answers(token)).name, "myserver20")
+
+    async def check_until_it_answers(self, token: str) -> Any:
+        for _ in range(20):
+            try:
+                return await self.check(token)
+            except ServiceUnavailable:
+                continue
+        raise AssertionError("it does not recover")
+
+
+class DownTests(LibvirtCase):
+    """libvirtd is down when we start."""
+
+    async def test_down_at_start(self) -> None:
+        libvirtd = PrivateLibvirtd()
+        self.addCleanup(deferToThread, libvirtd.close)
+        driver = await self.host(libvirtd)
+        await self.refused(ServiceUnavailable, self.compute.list_instances())
+        await in_thread(libvirtd.start)
+        await driver.seen(Change.CONNECTED)
+        self.assertEqual(await self.compute.list_instances(), [])
+        self.assertEqual(len(self.logged.lines("can't be reached")), 1)
+        self.assertEqual(len(self.logged.lines("connected to libvirt")), 1)
+
+
+class TwoHostsTests(LibvirtCase):
+    """A VM that moves from one compute host to another."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.one, self.two = await private_libvirtd(self), await private_libvirtd(self)
+        self.driver_one = await self.host(self.one, "one")
+        self.driver_two = await self.host(self.two, "two")
+        await self.driver_one.seen(Change.CONNECTED)
+        await self.driver_two.seen(Change.CONNECTED)
+        self.xml = small_domain("myserver20", identity=self.uuid)
+
+    async def test_it_moved(self) -> None:
+        await in_thread(self.one.define, self.xml)
+        await in_thread(self.one.start_vm, "myserver20")
+        token = await self.token()
+        self.assertEqual((await self.check(token)).compute_host, "one")
+        await in_thread(self.two.define, self.xml)  # it is known elsewhere before it goes here
+        await in_thread(self.one.destroy, "myserver20")
+        await in_thread(self.one.undefine, "myserver20")
+        await self.refused(InstanceNotRunning, self.check(token))
+        await in_thread(self.two.start_vm, "myserver20")
+        info = await self.check(token)
+        self.assertEqual((info.compute_host, info.name), ("two", "myserver20"))
+        self.assertEqual(await in_thread(greeting, info.host, info.port), b"RFB 003.008\n")
+        self.assertFalse(self.auth.dropped.called)
+
+    async def test_it_left_its_definition(self) -> None:
+        await in_thread(self.one.define, self.xml)
+        await in_thread(self.one.start_vm, "myserver20")
+        token = await self.token()
+        await in_thread(self.one.destroy, "myserver20")
+        await in_thread(self.two.create, self.xml)
+        self.assertEqual((await self.check(token)).compute_host, "two")
+        (instance,) = await self.compute.list_instances()
+        self.assertEqual((instance["host"], instance["state"]), ("two", "running"))
+
+    async def test_live_migration(self) -> None:
+        await in_thread(self.one.create, self.xml)
+        token = await self.token()
+        await in_thread(
+            self.one.virsh, "migrate", "--live", "--p2p", "myserver20", self.two.uri, f"unix://{self.one.root}/m"
+        )
+        await self.driver_one.seen(Change.MIGRATED, self.uuid)
+        info = await self.check(token)
+        self.assertEqual((info.compute_host, info.name), ("two", "myserver20"))
+        self.assertFalse(self.auth.dropped.called)
+        await in_thread(self.two.destroy, "myserver20")
+        self.assertEqual(await self.auth.dropped, self.uuid)
+
+    async def test_one_host_hangs(self) -> None:
+        await in_thread(self.two.create, self.xml)
+        token = await self.token()
+        self.one.freeze()
+        self.addCleanup(self.one.thaw)
+        self.assertEqual((await self.check(token)).compute_host, "two")
+        self.assertEqual([i["host"] for i in await self.compute.list_instances()], ["two"])
+        self.assertEqual((await self.compute.find(self.uuid))["host"], "two")
