@@ -1,0 +1,87 @@
+"""A bare QEMU for tests that need a real VNC server with a guest that answers to typing, and no libvirt."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+from demo.guest import boot_sector
+
+TEXT = 0xB8000
+COLUMNS, ROWS = 80, 25
+
+
+class SmallVM:
+    """One VM whose screen echoes what is typed.  Its methods block.
+
+    :ivar port: the VNC server's on 127.0.0.1.
+    """
+
+    def __init__(self, folder: Path, name: str = "myserver20") -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "floppy").write_bytes(boot_sector(name))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+
+    def start(self) -> None:
+        """Start it; its VNC server listens when this returns."""
+        qemu = shutil.which("qemu-system-x86_64")
+        if qemu is None:
+            raise FileNotFoundError("no QEMU found: apt-get install qemu-system-x86")
+        arguments = [
+            "-accel",
+            "tcg",
+            "-m",
+            "16",
+            "-nodefaults",
+            "-no-user-config",
+            "-vga",
+            "std",
+            "-display",
+            "none",
+            "-daemonize",
+            "-boot",
+            "a",
+        ]
+        arguments += ["-drive", f"if=floppy,format=raw,file={self._folder / 'floppy'}"]
+        arguments += ["-vnc", f"127.0.0.1:{self.port - 5900}", "-pidfile", str(self._folder / "pid")]
+        arguments += ["-qmp", f"unix:{self._folder / 'qmp'},server=on,wait=off"]
+        subprocess.run([qemu, *arguments], check=True, capture_output=True, timeout=60)
+
+    def stop(self) -> None:
+        """End it at once; it may have ended before."""
+        pid = self._folder / "pid"
+        if pid.exists():
+            try:
+                os.kill(int(pid.read_text()), signal.SIGKILL)
+            except ProcessLookupError:
+                return
+
+    def monitor(self, command: str) -> str:
+        """What QEMU's human monitor answers to a command."""
+        with socket.socket(socket.AF_UNIX) as qmp:
+            qmp.settimeout(20)
+            qmp.connect(str(self._folder / "qmp"))
+            with qmp.makefile("rw") as lines:
+                for execute in (
+                    {"execute": "qmp_capabilities"},
+                    {"execute": "human-monitor-command", "arguments": {"command-line": command}},
+                ):
+                    lines.write(json.dumps(execute) + "\n")
+                    lines.flush()
+                    answer = {}
+                    while "return" not in answer:  # the greeting and events come between
+                        answer = json.loads(lines.readline())
+        return str(answer["return"])
+
+    def text(self) -> list[str]:
+        """The rows of the guest's screen in text mode, without the spaces at their ends."""
+        dump = self.monitor(f"xp /{COLUMNS * ROWS * 2}xb {TEXT:#x}")
+        data = bytes(int(word, 16) for line in dump.splitlines() for word in line.partition(":")[2].split())
+        screen = data[::2].decode("cp437")
+        return [screen[row * COLUMNS : (row + 1) * COLUMNS].rstrip() for row in range(ROWS)]

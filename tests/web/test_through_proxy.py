@@ -1,0 +1,100 @@
+"""The page as people get it: from the noVNC proxy, with a real VM behind it."""
+
+import string
+import tempfile
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.access import ConnectInfo
+from novnc_twisted.errors import InvalidToken
+from novnc_twisted.novncproxy import NoVNCProxyFactory
+from tests.support.browser import with_page
+from tests.support.vm import SmallVM
+
+TYPED = 6
+"""The row of the guest's screen where typing begins."""
+
+
+class ThroughProxyTest(TestCase):
+    timeout = 180
+
+    async def setUp(self):
+        folder = tempfile.TemporaryDirectory()  # not trial's own: a unix socket's path has to be short
+        self.addCleanup(folder.cleanup)
+        self.vm = SmallVM(Path(folder.name))
+        await deferToThread(self.vm.start)
+        self.addCleanup(self.vm.stop)
+
+        async def authorise(token, console_type, client_address):
+            if token != "good":
+                raise InvalidToken
+            return ConnectInfo(host="127.0.0.1", port=self.vm.port, name="myserver20")
+
+        self.factory = NoVNCProxyFactory(reactor, authorise)
+        self.port = reactor.listenTCP(0, self.factory, interface="127.0.0.1")
+        self.addCleanup(maybeDeferred, self.port.stopListening)
+        self.addCleanup(maybeDeferred, self.factory.stop_sessions)
+
+    def url(self, query, page="vnc_auto.html"):
+        return f"http://127.0.0.1:{self.port.getHost().port}/{page}?{query}"
+
+    def wait_text(self, page, row, text):
+        """Wait until the guest shows this text; fail by showing what it does show."""
+        for _ in range(400):
+            shown = self.vm.text()[row]
+            if shown == text:
+                return
+            page.page.wait_for_timeout(50)
+        self.assertEqual(shown, text)
+
+    async def test_typing(self):
+        """Keys reach the guest as they are meant: pressed, and typed from the clipboard panel, by scan codes."""
+        printable = "".join(sorted(set(string.printable) - set(string.whitespace)))
+
+        def steps(page):
+            page.wait_painted()
+            page.wait_title("myserver20")
+            self.wait_text(page, TYPED, ">")
+            page.type("ls -l")
+            page.press("Shift+H")
+            page.press("Enter")
+            self.wait_text(page, TYPED, "> ls -lH")
+            page.page.click("#clipboard")
+            page.page.select_option("#layout", "us")
+            page.page.fill("#outgoing", f"{printable[:70]}\n{printable[70:]}")
+            page.page.click("#type")
+            page.wait_said("Typed.")
+            self.wait_text(page, TYPED + 1, f"> {printable[:70]}")
+            self.wait_text(page, TYPED + 2, f"> {printable[70:]}")
+            self.assertEqual(page.size(), (720, 400))
+
+        seen = await with_page(self.url("token=good"), steps)
+        self.assertEqual(seen.complaints(), [])
+        self.assertEqual(seen.hosts(), {"127.0.0.1"})
+
+    async def test_refused(self):
+        def steps(page):
+            return page.wait_said("This console link is not valid or has expired.")
+
+        for query in ("token=bad", "path=%3Ftoken%3Dbad"):
+            seen = await with_page(self.url(query, "vnc_lite.html"), steps)
+            self.assertEqual(seen.complaints(), [])
+            self.assertEqual(seen.result, InvalidToken.sentence)
+
+    async def test_vm_ends_and_comes_back(self):
+        """The end of the VM is told; when it is there again, so is its console."""
+
+        def steps(page):
+            page.wait_painted()
+            self.vm.stop()
+            page.wait_said("The server closed the console.")
+            self.vm.start()
+            page.wait_painted()
+            page.wait_said("Connected")
+
+        seen = await with_page(self.url("token=good"), steps)
+        self.assertEqual(seen.complaints(), [])
