@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 _TLS = ("ca", "cert", "key", "server_name")
+_PARAMETERS = {"redis": (), "rediss": _TLS, "redis+unix": ("db",), "redis+sentinel": ("db", "tls", *_TLS)}
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:@/%]+))(?::([0-9]{1,5}))?\Z")
 _SAYS = {
     "redis": "redis://[user:password@]host[:port][/db]",
     "rediss": "rediss://[user:password@]host[:port][/db][?ca=FILE&cert=FILE&key=FILE&server_name=NAME]",
     "redis+unix": "redis+unix://[user:password@]/path/to.sock[?db=N]",
+    "redis+sentinel": "redis+sentinel://[user:password@]host[:port][,host[:port]...]/service[?db=N][&tls=true&ca=FILE...]",
 }
 
 
@@ -24,6 +27,8 @@ class RedisURL:
     :ivar cert: file of our own certificate (PEM), None where none is sent.
     :ivar key: file of its private key (PEM), None where it is in ``cert``.
     :ivar server_name: the name that the server's certificate must have, where it is not ``host``.
+    :ivar sentinels: host and port of Sentinels, which know the primary; then host and port say nothing.
+    :ivar service: its name there.
     """
 
     host: str = "127.0.0.1"
@@ -37,18 +42,26 @@ class RedisURL:
     cert: str | None = None
     key: str | None = None
     server_name: str | None = None
+    sentinels: tuple[tuple[str, int], ...] = ()
+    service: str = ""
 
     @property
     def label(self) -> str:
         """The address for the log: without user, password and files."""
         if self.path is not None:
             return f"redis+unix://{self.path}?db={self.db}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'rediss' if self.tls else 'redis'}://{host}:{self.port}/{self.db}"
+        if self.sentinels:
+            hosts = ",".join(f"{_bracketed(host)}:{port}" for host, port in self.sentinels)
+            return f"redis+sentinel://{hosts}/{self.service}?db={self.db}"
+        return f"{'rediss' if self.tls else 'redis'}://{_bracketed(self.host)}:{self.port}/{self.db}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def parse_redis_url(url: str) -> RedisURL:
-    """What a ``redis://``, ``rediss://`` or ``redis+unix://`` URL says.
+    """What a ``redis://``, ``rediss://``, ``redis+unix://`` or ``redis+sentinel://`` URL says.
 
     User, password, path and query are percent-decoded.
 
@@ -60,7 +73,7 @@ def parse_redis_url(url: str) -> RedisURL:
         says = _SAYS.get(scheme, _SAYS["redis"])
         raise ValueError(f"transport_url is not of the form {says} (escape special characters of a password, as %2F)")
     says = _SAYS[parts.scheme]
-    query = _query(parts.query, ("db",) if scheme == "redis+unix" else (_TLS if scheme == "rediss" else ()), says)
+    query = _query(parts.query, _PARAMETERS[scheme], says)
     userinfo = parts.netloc.rpartition("@")[0]
     name, colon, password = userinfo.partition(":")
     username = unquote(name) or None
@@ -71,10 +84,12 @@ def parse_redis_url(url: str) -> RedisURL:
         if parts.hostname or port is not None or not path.strip("/") or path.endswith("/") or "\0" in path:
             raise ValueError(f"transport_url is not of the form {says} (an absolute path)")
         return RedisURL(path=path, db=_db(query.get("db", "0"), says), username=username, password=secret)
-    if not parts.hostname or port == 0:
-        raise ValueError(f"transport_url is not of the form {says} (no host, or a bad port)")
     if query.get("key") and not query.get("cert"):
         raise ValueError("transport_url has key but no cert")
+    if scheme == "redis+sentinel":
+        return _sentinels(parts, says, query, username, secret)
+    if not parts.hostname or port == 0:
+        raise ValueError(f"transport_url is not of the form {says} (no host, or a bad port)")
     return RedisURL(
         host=parts.hostname,
         port=port or 6379,
@@ -89,11 +104,39 @@ def parse_redis_url(url: str) -> RedisURL:
     )
 
 
+def _sentinels(
+    parts: SplitResult, says: str, query: dict[str, str], username: str | None, secret: str | None
+) -> RedisURL:
+    found = [_HOST.match(one) for one in parts.netloc.rpartition("@")[2].split(",")]
+    sentinels = [(one[1] or one[2], int(one[3] or 26379)) for one in found if one]
+    service = unquote(parts.path.removeprefix("/"))
+    if len(sentinels) < len(found) or not all(0 < port < 65536 for _, port in sentinels):
+        raise ValueError(f"transport_url is not of the form {says} (a bad host or port)")
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", service):
+        raise ValueError(f"transport_url is not of the form {says} (no name of a service)")
+    tls = query.get("tls", "true" if set(query) & set(_TLS) else "false")
+    if tls not in ("true", "false") or (tls == "false" and set(query) & set(_TLS)):
+        raise ValueError(f"transport_url is not of the form {says} (tls is true or false)")
+    return RedisURL(
+        sentinels=tuple(sentinels),
+        service=service,
+        db=_db(query.get("db", "0"), says),
+        username=username,
+        password=secret,
+        tls=tls == "true",
+        ca=query.get("ca"),
+        cert=query.get("cert"),
+        key=query.get("key"),
+        server_name=query.get("server_name"),
+    )
+
+
 def _split(url: str) -> tuple[SplitResult | None, int | None]:
     # The errors of urlsplit quote what may be a piece of a password.
     try:
         parts = urlsplit(url)
-        return parts, parts.port
+        # Several hosts have several ports.
+        return parts, None if parts.scheme == "redis+sentinel" else parts.port
     except ValueError:
         return None, None
 

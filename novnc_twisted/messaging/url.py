@@ -8,7 +8,7 @@ from novnc_twisted.messaging.interfaces import ITransport
 from novnc_twisted.messaging.redis_url import parse_redis_url
 
 _OSLO = ("rabbit", "amqp", "amqps", "kombu", "kombu+memory", "kafka", "pika", "qpid", "zmq", "fake", "http", "https")
-_OURS = "memory://, redis://, rediss:// or redis+unix://"
+_OURS = "memory://, redis://, rediss://, redis+unix:// or redis+sentinel://"
 
 
 def transport_from_url(reactor: Any, url: str) -> ITransport:
@@ -17,7 +17,8 @@ def transport_from_url(reactor: Any, url: str) -> ITransport:
     :param reactor: IReactorTime for ``memory://``; a whole reactor for the others.
     :param url: ``memory://``; ``redis://[user:password@]host[:port][/db]``; ``rediss://`` the same over TLS, which
         verifies the server's certificate, with the query parameters ``ca``, ``cert``, ``key`` (PEM files) and
-        ``server_name``; ``redis+unix://[user:password@]/path/to.sock[?db=N]``.  Percent-escapes are decoded.
+        ``server_name``; ``redis+unix://[user:password@]/path/to.sock[?db=N]``;
+        ``redis+sentinel://[user:password@]host[:port],.../service[?db=N&tls=true&...]``.  Percent-escapes are decoded.
     :raises ValueError: with one sentence to show, without a password: the URL can't be used, a file that it names
         can't be read, or the extra ``[redis]`` is not installed.
     """
@@ -28,7 +29,7 @@ def transport_from_url(reactor: Any, url: str) -> ITransport:
         from novnc_twisted.messaging.memory import MemoryTransport
 
         return MemoryTransport(reactor)
-    if scheme in ("redis", "rediss", "redis+unix") and found:
+    if scheme in ("redis", "rediss", "redis+unix", "redis+sentinel") and found:
         address = parse_redis_url(url)
         missing = [name for name in ("txredisapi", "hiredis", "nacl") if find_spec(name) is None]
         if missing:
@@ -40,8 +41,6 @@ def transport_from_url(reactor: Any, url: str) -> ITransport:
         from novnc_twisted.messaging.redis.transport import RedisTransport
 
         return RedisTransport(reactor, address)
-    if scheme == "redis+sentinel" and found:
-        raise ValueError("transport_url: redis+sentinel:// is not there yet; use redis://, rediss:// or redis+unix://")
     if scheme in _OSLO and found:
         raise ValueError(
             f"transport_url: {scheme}:// is a bus of oslo.messaging, which is not spoken here; "

@@ -197,6 +197,74 @@ class TLSTests(LogInCase):
         self.assert_quiet(lost=1, back=1)
 
 
+class SentinelTests(LogInCase):
+    """``redis+sentinel://``."""
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        super().setUp()
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+
+    def start(self, tls: tuple[Path, Path, Path] | None = None) -> None:
+        """A primary, a replica and a Sentinel, which know one another's password."""
+        more = ("tls-replication yes",) if tls else ()
+        options = ("requirepass hunter2", "masterauth hunter2", "repl-diskless-sync-delay 0", *more)
+        self.primary = RedisServer(self, tls=tls, options=options)
+        self.replica = RedisServer(self, tls=tls, options=(*options, f"replicaof 127.0.0.1 {self.primary.port}"))
+        self.sentinel = RedisServer(
+            self,
+            sentinel=True,
+            tls=tls,
+            options=(
+                *more,
+                f"sentinel monitor nova 127.0.0.1 {self.primary.port} 1",
+                "sentinel auth-pass nova hunter2",
+                "sentinel down-after-milliseconds nova 1000",
+            ),
+        )
+
+    async def fails_over(self, url: str) -> None:
+        transport = await self.transport(url)
+        await self.serve(transport)
+        await self.until_answered(transport, 1)
+        await transport.store.put("key", {"a": 1}, 60)
+        waits = ("WAIT", "1", "20000")
+        await self.until(lambda: self.primary.command(*waits, login=("hunter2",)) == 1)
+        # The Sentinel hears of the replica from the primary.
+        await self.until(lambda: b"num-slaves" in str(self.sentinel.command("SENTINEL", "MASTERS")).encode())
+        await self.until(lambda: len(self.sentinel.command("SENTINEL", "REPLICAS", "nova")) == 1)  # type: ignore[arg-type]
+        self.primary.kill()
+        await self.until_answered(transport, 2)
+        self.assertEqual(await transport.store.get("key"), {"a": 1})
+        self.assertEqual(self.replica.command("ROLE", login=("hunter2",))[0], b"master")  # type: ignore[index]
+        self.assert_quiet(lost=1, back=1)
+        self.assert_no_password()
+
+    async def test_primary_is_killed(self) -> None:
+        self.start()
+        dead = RedisServer(self, start=False).port
+        await self.fails_over(f"redis+sentinel://:hunter2@127.0.0.1:{dead},127.0.0.1:{self.sentinel.port}/nova")
+
+    async def test_tls(self) -> None:
+        """Both the Sentinel and what it names are spoken to over TLS, and verified."""
+        ca, other = Authority(self.folder, "ca"), Authority(self.folder, "other")
+        self.start((*ca.certificate("server", "127.0.0.1"), ca.file))
+        url = f"redis+sentinel://:hunter2@127.0.0.1:{self.sentinel.port}/nova"
+        wrong = await self.transport(f"{url}?ca={other.file}")
+        await self.fails(wrong.call("t", "note", deadline=0.5, value=1))
+        await wrong.stop()
+        self.assertEqual(len(self.logged.lines("Redis at")), 1)
+        self.logged.clear()
+        await self.fails_over(f"{url}?ca={ca.file}")
+
+    async def test_no_such_service(self) -> None:
+        self.start()
+        transport = await self.transport(f"redis+sentinel://:hunter2@127.0.0.1:{self.sentinel.port}/other")
+        await self.fails(transport.call("t", "note", deadline=0.5, value=1))
+        self.assertEqual(len(self.logged.lines("NoPrimary")), 1)
+        self.assert_no_password()
+
+
 class Authority:
     """A certificate authority for one test."""
 

@@ -7,7 +7,7 @@ import sys
 from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
 
-from novnc_twisted.messaging.redis.link import FROZEN
+from novnc_twisted.messaging.redis.pulse import FROZEN
 from tests.integration.redis_case import RedisTestCase
 from tests.support.redis_server import RedisServer
 

@@ -19,3 +19,7 @@ class Logged:
         """The lines in which a text occurs; tracebacks belong to their line."""
         texts = [eventAsText(event, includeTimestamp=False, includeSystem=False) for event in self._events]
         return [text for text in texts if part in text]
+
+    def clear(self) -> None:
+        """Forget what was logged so far."""
+        self._events.clear()

@@ -22,6 +22,7 @@ class RedisServer:
     :param case: whose clean-up ends it.
     :param unix: listen on a unix socket only, else on a free port of 127.0.0.1.
     :param tls: certificate, key and authorities' file: the port speaks TLS then.
+    :param sentinel: it is no server but a Sentinel.
     :param options: further lines of redis.conf.
     :param start: whether to start it at once.
     """
@@ -32,6 +33,7 @@ class RedisServer:
         *,
         unix: bool = False,
         tls: tuple[Path, Path, Path] | None = None,
+        sentinel: bool = False,
         options: tuple[str, ...] = (),
         start: bool = True,
     ) -> None:
@@ -46,7 +48,7 @@ class RedisServer:
             f"dir {self.folder}",
             f"unixsocket {self.socket}",
             f"logfile {self.folder / 'redis.log'}",
-            'save ""',
+            *([] if sentinel else ['save ""']),
             "bind 127.0.0.1",
             f"port {0 if tls else self.port}",
             *options,
@@ -60,6 +62,7 @@ class RedisServer:
             ]
             lines += [f"tls-ca-cert-file {authorities.resolve()}", "tls-auth-clients optional"]
         (self.folder / "redis.conf").write_text("\n".join(lines) + "\n")
+        self._mode = ["--sentinel"] if sentinel else []
         self._process: subprocess.Popen[bytes] | None = None
         case.addCleanup(self.kill)
         if start:
@@ -72,7 +75,9 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it (again, on the same place), and wait until it takes connections."""
-        self._process = subprocess.Popen([BINARY, str(self.folder / "redis.conf")], stdin=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [BINARY, str(self.folder / "redis.conf"), *self._mode], stdin=subprocess.DEVNULL
+        )
         end = time.monotonic() + START
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > end:

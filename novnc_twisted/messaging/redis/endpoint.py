@@ -1,11 +1,14 @@
-"""The endpoint of a Redis URL, and its TLS."""
+"""The endpoint of a Redis URL: TCP, unix socket, TLS, or the primary that Sentinels name."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from OpenSSL import SSL, crypto
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IProtocol, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
 from twisted.internet.ssl import (
     Certificate,
     KeyPair,
@@ -13,13 +16,23 @@ from twisted.internet.ssl import (
     optionsForClientTLS,
     trustRootFromCertificates,
 )
+from zope.interface import implementer
 
+from novnc_twisted.messaging.redis.protocol import RedisProtocol
+from novnc_twisted.messaging.redis.waiting import within
 from novnc_twisted.messaging.redis_url import RedisURL
 
 CONNECT_TIMEOUT = 3.0
 """Seconds for name look-up and connecting, and again for TLS and log-in."""
 
+ASK_TIMEOUT = 1.0
+"""Seconds for one Sentinel to answer, before the next one is asked."""
+
 _END = b"-----END CERTIFICATE-----"
+
+
+class NoPrimary(Exception):
+    """No Sentinel names a primary, or what it names is none (yet)."""
 
 
 def endpoint_of(reactor: Any, address: RedisURL) -> IStreamClientEndpoint:
@@ -29,17 +42,75 @@ def endpoint_of(reactor: Any, address: RedisURL) -> IStreamClientEndpoint:
     """
     if address.path is not None:
         return UNIXClientEndpoint(reactor, address.path, timeout=CONNECT_TIMEOUT)
-    endpoint: IStreamClientEndpoint = HostnameEndpoint(reactor, address.host, address.port, timeout=CONNECT_TIMEOUT)
+    secured = _secured(address)
+
+    def endpoint(host: str, port: int) -> IStreamClientEndpoint:
+        return secured(host, HostnameEndpoint(reactor, host, port, timeout=CONNECT_TIMEOUT))
+
+    if address.sentinels:
+        return _SentinelEndpoint(reactor, address, endpoint)
+    return endpoint(address.host, address.port)
+
+
+@implementer(IStreamClientEndpoint)
+class _SentinelEndpoint:
+    """The primary that the first Sentinel which answers names, asked anew for each connection.
+
+    Sentinels are spoken to as the servers are: with TLS or without.
+    """
+
+    def __init__(self, reactor: Any, address: RedisURL, endpoint: Callable[[str, int], IStreamClientEndpoint]) -> None:
+        self._reactor = reactor
+        self._address = address
+        self._endpoint = endpoint
+
+    def connect(self, factory: Any) -> Deferred[IProtocol]:
+        """See IStreamClientEndpoint."""
+
+        async def connect() -> IProtocol:
+            failed: Exception = NoPrimary(f"no Sentinel knows {self._address.service}")
+            for host, port in self._address.sentinels:
+                try:
+                    primary = await within(Deferred.fromCoroutine(self._ask(host, port)), ASK_TIMEOUT, self._reactor)
+                    return await self._endpoint(*primary).connect(factory)
+                except CancelledError:
+                    raise
+                except Exception as error:
+                    failed = error
+            raise failed
+
+        return Deferred.fromCoroutine(connect())
+
+    async def _ask(self, host: str, port: int) -> tuple[str, int]:
+        sentinel: Any = await self._endpoint(host, port).connect(Factory.forProtocol(RedisProtocol))
+        try:
+            named = await sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._address.service)
+        finally:
+            sentinel.transport.abortConnection()
+        if named is None:
+            raise NoPrimary(f"a Sentinel does not know {self._address.service}")
+        return str(named[0]), int(named[1])
+
+
+def _secured(address: RedisURL) -> Callable[[str, IStreamClientEndpoint], IStreamClientEndpoint]:
+    """What wraps the endpoint of a host in TLS, where the URL says so."""
     if not address.tls:
-        return endpoint
+        return lambda host, endpoint: endpoint
     trust = None if address.ca is None else trustRootFromCertificates(_certificates("ca", address.ca))
     own, extra = None, {}
     if address.cert is not None:
         chain = _certificates("cert", address.cert)
         own = PrivateCertificate.fromCertificateAndKeyPair(chain[0], _key(address.key or address.cert, chain[0]))
         extra = {"extraCertChain": [certificate.original for certificate in chain[1:]]}
-    name = address.server_name or address.host
-    return wrapClientTLS(optionsForClientTLS(name, trust, own, extraCertificateOptions=extra), endpoint)
+
+    def wrap(host: str, endpoint: IStreamClientEndpoint) -> IStreamClientEndpoint:
+        name = address.server_name or host
+        wrapped: IStreamClientEndpoint = wrapClientTLS(
+            optionsForClientTLS(name, trust, own, extraCertificateOptions=extra), endpoint
+        )
+        return wrapped
+
+    return wrap
 
 
 def _read(what: str, file: str) -> bytes:

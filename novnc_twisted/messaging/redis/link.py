@@ -2,7 +2,6 @@
 
 import random
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -11,26 +10,15 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
 from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.messaging.redis.endpoint import CONNECT_TIMEOUT
+from novnc_twisted.messaging.redis.endpoint import CONNECT_TIMEOUT, NoPrimary
 from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError, RedisProtocol
+from novnc_twisted.messaging.redis.pulse import FROZEN, PRESENCE, Pulse, milliseconds
 from novnc_twisted.messaging.redis.scripts import Script
 from novnc_twisted.messaging.redis.waiting import Late, ended, sleep, within
 from novnc_twisted.messaging.redis_url import RedisURL
 
-PRESENCE = 3.0
-"""Seconds for which a sign of life counts; it is renewed each second."""
-
-BEAT = 1.0
-"""Seconds between two looks at whether Redis still answers."""
-
-FROZEN = 2.0
-"""Seconds without an answer after which a connection is taken for dead."""
-
 MAX_BACKOFF = 1.0
 """Seconds between two attempts to connect, at most: well below PRESENCE, so that servers are back in time."""
-
-STALL = 0.5
-"""Seconds after which an answer counts as a stall: signs of life may have expired meanwhile, unseen."""
 
 _FACTORY = Factory.forProtocol(RedisProtocol)
 _FACTORY.noisy = False
@@ -70,8 +58,7 @@ class Link:
         self._waiting: set[Deferred[RedisProtocol]] = set()
         self._down_since = time.monotonic()
         self._failed = False
-        self._doubt_until = 0.0
-        self._ahead: deque[float] = deque(maxlen=5)
+        self._pulse = Pulse()
         self._first: Deferred[None] = Deferred()
         self._running: Deferred[None] | None = None
 
@@ -93,16 +80,16 @@ class Link:
     @property
     def doubtful(self) -> float:
         """Seconds for which missing signs of life mean nothing: their owners may still be on their way back."""
-        return max(0.0, self._doubt_until - time.monotonic())
+        return self._pulse.doubtful
 
     async def now(self) -> int:
         """Redis' time in milliseconds since 1970, estimated: never ahead of it, behind by one round trip at most."""
         await self.connected(FROZEN)
-        return int((time.monotonic() + max(self._ahead)) * 1000)
+        return self._pulse.now()
 
     async def exact_now(self) -> int:
         """Redis' time in milliseconds since 1970, asked for: it was so at some moment of the call."""
-        return _milliseconds(await self.execute("TIME", deadline=FROZEN))
+        return milliseconds(await self.execute("TIME", deadline=FROZEN))
 
     async def connected(self, deadline: float) -> RedisProtocol:
         """The connection.  A short outage is waited out, in a longer one this fails at once.
@@ -160,11 +147,7 @@ class Link:
                 protocol.transport.abortConnection()
             raise ServiceUnavailable(f"Redis answered {error.code}") from None
         finally:
-            if time.monotonic() - sent > STALL:
-                self._doubt()
-
-    def _doubt(self) -> None:
-        self._doubt_until = time.monotonic() + PRESENCE
+            self._pulse.took(time.monotonic() - sent)
 
     async def _run(self) -> None:
         attempt = 0
@@ -193,7 +176,7 @@ class Link:
         try:
             await within(Deferred.fromCoroutine(self._log_in(protocol)), CONNECT_TIMEOUT, self._reactor)
             self._up(protocol)
-            beating = Deferred.fromCoroutine(self._beat(protocol)) if self._beats else None
+            beating = Deferred.fromCoroutine(self._pulse.watch(protocol, self._reactor)) if self._beats else None
             try:
                 reason = await _peek(protocol.lost)
             finally:
@@ -217,12 +200,13 @@ class Link:
             await protocol.command("AUTH", *user, address.password)
         if address.db:
             await protocol.command("SELECT", address.db)
-        self._ahead.clear()
-        await self._ask_time(protocol)
+        if address.sentinels and (await protocol.command("ROLE"))[0] != "master":  # type: ignore[index]
+            raise NoPrimary(f"{address.service}: what Sentinel named is a replica")
+        await self._pulse.begin(protocol)
 
     def _up(self, protocol: RedisProtocol) -> None:
         if self._failed:
-            self._doubt()
+            self._pulse.doubt()
         self._protocol = protocol
         self._on_up()
         if not self._first.called:
@@ -231,32 +215,10 @@ class Link:
             if not waiting.called:
                 waiting.callback(protocol)
 
-    async def _beat(self, protocol: RedisProtocol) -> None:
-        while True:
-            await sleep(BEAT, self._reactor)
-            begun = time.monotonic()
-            try:
-                await within(Deferred.fromCoroutine(self._ask_time(protocol)), FROZEN, self._reactor)
-            except (Late, ConnectionGone, RedisError):
-                protocol.transport.abortConnection()
-                return
-            if time.monotonic() - begun > STALL:
-                self._doubt()
-
-    async def _ask_time(self, protocol: RedisProtocol) -> None:
-        reply = await protocol.command("TIME")
-        # Taken after the answer: so the estimate is never ahead of Redis.
-        self._ahead.append(_milliseconds(reply) / 1000 - time.monotonic())
-
     def _fail_waiting(self, detail: str) -> None:
         for waiting in list(self._waiting):
             if not waiting.called:
                 waiting.errback(ServiceUnavailable(detail))
-
-
-def _milliseconds(reply: Any) -> int:
-    seconds, microseconds = reply
-    return int(seconds) * 1000 + int(microseconds) // 1000
 
 
 async def _peek(lost: Deferred[BaseException]) -> BaseException:

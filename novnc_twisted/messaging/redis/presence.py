@@ -8,7 +8,8 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import Service
-from novnc_twisted.messaging.redis.link import BEAT, FROZEN, PRESENCE, Link
+from novnc_twisted.messaging.redis.link import Link
+from novnc_twisted.messaging.redis.pulse import BEAT, FROZEN, PRESENCE
 from novnc_twisted.messaging.redis.scripts import ANNOUNCE, PREFIX, SERVICES, WITHDRAW
 from novnc_twisted.messaging.redis.waiting import Late, ended, sleep, within
 from novnc_twisted.messaging.wire import decode

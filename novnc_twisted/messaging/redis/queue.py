@@ -7,8 +7,9 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.messaging.redis.link import FROZEN, Link
+from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError
+from novnc_twisted.messaging.redis.pulse import FROZEN
 from novnc_twisted.messaging.redis.waiting import Late, ended, sleep, within
 from novnc_twisted.messaging.redis_url import RedisURL
 

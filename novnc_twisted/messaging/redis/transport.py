@@ -14,8 +14,9 @@ from novnc_twisted.messaging.interfaces import IKeyedStore, ITransport, Method, 
 from novnc_twisted.messaging.redis.calls import Calls
 from novnc_twisted.messaging.redis.endpoint import endpoint_of
 from novnc_twisted.messaging.redis.health import Health
-from novnc_twisted.messaging.redis.link import FROZEN, Link
+from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.presence import Announcement, Presence, said
+from novnc_twisted.messaging.redis.pulse import FROZEN
 from novnc_twisted.messaging.redis.serving import LAST_WORDS, Serving
 from novnc_twisted.messaging.redis.store import DEADLINE, RedisStore
 from novnc_twisted.messaging.redis_url import RedisURL

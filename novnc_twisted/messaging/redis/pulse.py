@@ -1,0 +1,80 @@
+"""Redis' clock as seen from here, and whether missing signs of life can be believed."""
+
+import time
+from collections import deque
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError, RedisProtocol
+from novnc_twisted.messaging.redis.waiting import Late, sleep, within
+
+PRESENCE = 3.0
+"""Seconds for which a sign of life counts; it is renewed each second."""
+
+BEAT = 1.0
+"""Seconds between two looks at whether Redis still answers."""
+
+FROZEN = 2.0
+"""Seconds without an answer after which a connection is taken for dead."""
+
+STALL = 0.5
+"""Seconds after which an answer counts as a stall: signs of life may have expired meanwhile, unseen."""
+
+
+class Pulse:
+    """What the answers to TIME tell.
+
+    The estimate is made from the local monotonic clock and the quickest of the last answers, so that neither a step
+    of the local clock nor a slow answer moves it far.
+    """
+
+    def __init__(self) -> None:
+        self._ahead: deque[float] = deque(maxlen=5)
+        self._doubt_until = 0.0
+
+    def now(self) -> int:
+        """Redis' time in milliseconds since 1970: never ahead of it, behind by one round trip at most."""
+        return int((time.monotonic() + max(self._ahead)) * 1000)
+
+    @property
+    def doubtful(self) -> float:
+        """Seconds for which missing signs of life mean nothing: their owners may still be on their way back."""
+        return max(0.0, self._doubt_until - time.monotonic())
+
+    def doubt(self) -> None:
+        """Believe for one period that those who are not there may come back."""
+        self._doubt_until = time.monotonic() + PRESENCE
+
+    def took(self, seconds: float) -> None:
+        """So long it took to answer something."""
+        if seconds > STALL:
+            self.doubt()
+
+    async def begin(self, protocol: RedisProtocol) -> None:
+        """A new connection, perhaps to another Redis."""
+        self._ahead.clear()
+        await self._ask(protocol)
+
+    async def watch(self, protocol: RedisProtocol, reactor: Any) -> None:
+        """Ask for the time each second; end the connection where it does not answer."""
+        while True:
+            await sleep(BEAT, reactor)
+            begun = time.monotonic()
+            try:
+                await within(Deferred.fromCoroutine(self._ask(protocol)), FROZEN, reactor)
+            except (Late, ConnectionGone, RedisError):
+                protocol.transport.abortConnection()
+                return
+            self.took(time.monotonic() - begun)
+
+    async def _ask(self, protocol: RedisProtocol) -> None:
+        reply = await protocol.command("TIME")
+        # Taken after the answer: so the estimate is never ahead of Redis.
+        self._ahead.append(milliseconds(reply) / 1000 - time.monotonic())
+
+
+def milliseconds(reply: Any) -> int:
+    """An answer to TIME in milliseconds."""
+    seconds, microseconds = reply
+    return int(seconds) * 1000 + int(microseconds) // 1000
