@@ -89,11 +89,11 @@ class Page:
 
     def _open(self, steps: tuple[str, ...]) -> PageFile | None:
         real = Path(os.path.realpath(self._folder.joinpath(*steps)))
-        if not real.is_relative_to(self._folder) or not real.is_file():
-            return None
         try:
+            if not real.is_relative_to(self._folder) or not real.is_file():
+                return None
             content = real.open("rb")
-        except OSError:
+        except OSError:  # no right to it, or a name longer than any file's
             return None
         found = os.fstat(content.fileno())
         return PageFile(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -76,13 +76,15 @@ class FrontFactory(Factory):
         self._sessions.begin(viewer, accepted_at).addCallback(ended)
 
     def stop_sessions(self) -> Deferred[None]:
-        """End all sessions with Stopping (1001), those being set up too; fires when nothing of them is left.
+        """End all sessions with Stopping (1001), those being set up too; fires when no connection is left.
 
         Connections that are no session yet are closed.  A session that comes later ends the same way.
         """
+        waiting: list[Deferred[None]] = [connection.gone for connection in self.connections]
         for connection in list(self.connections):
             connection.hang_up()
-        return self._sessions.stop()
+        waiting.append(self._sessions.stop())
+        return gatherResults(waiting).addCallback(lambda _: None)
 
 
 class FrontProtocol(Protocol):
@@ -99,6 +101,7 @@ class FrontProtocol(Protocol):
         self.peer = f"{self.peer_address}:{peer.port}" if self.peer_address else "unix socket"
         self.accepted_at = self.factory.reactor.seconds()
         self.end: StreamEnd | None = None
+        self.gone: Deferred[None] = Deferred()
         self._timer: IDelayedCall | None = None
         self.factory.connections.add(self)
         self.await_head()
@@ -137,6 +140,7 @@ class FrontProtocol(Protocol):
         self.set_deadline(None)
         if self.end is not None:
             self.end.connectionLost(reason)
+        self.gone.callback(None)
 
     def hang_up(self) -> None:
         """Close, if it is no session; those end by themselves."""

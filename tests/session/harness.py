@@ -228,7 +228,7 @@ class FrontCase(TestCase):
         for connection in self.server.connections:
             await connection.gone
         self.assertEqual((self.front.sessions, self.server.open), (0, 0))
-        self.assertEqual([each for each in self.front.connections if each.end is None], [])
+        self.assertEqual(self.front.connections, set())
 
     async def raw(self, port: int | None = None) -> Raw:
         factory = Factory.forProtocol(Raw)

@@ -1,0 +1,61 @@
+"""Which Origin may open a console: the table of cases."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.access import judge_origin
+
+CASES: list[tuple[str, list[str], list[str], dict[str, object], int]] = [
+    # what, Origin, Host, what else, status
+    ("no browser", [], ["h"], {}, 200),
+    ("the same host", ["http://h"], ["h"], {}, 200),
+    ("another port", ["http://h:8080"], ["h:6080"], {}, 200),
+    ("letters' case", ["HTTP://H.Example"], ["h.eXample:6080"], {}, 200),
+    ("another host", ["http://evil"], ["h"], {}, 403),
+    ("a longer host", ["http://h.evil"], ["h"], {}, 403),
+    ("a shorter host", ["http://h"], ["sub.h"], {}, 403),
+    ("blank", [""], ["h"], {}, 403),
+    ("spaces", ["  "], ["h"], {}, 403),
+    ("null", ["null"], ["h"], {}, 403),
+    ("null as a host", ["http://null"], ["h"], {}, 403),
+    ("two", ["http://h", "http://h"], ["h"], {}, 400),
+    ("two hosts", ["http://h"], ["h", "evil"], {}, 400),
+    ("two in one", ["http://h http://evil"], ["h"], {}, 403),
+    ("no host", ["http://h"], [], {}, 403),
+    ("an empty host", ["http://"], [""], {}, 403),
+    ("a path", ["http://h/x"], ["h"], {}, 403),
+    ("user information", ["http://h@evil"], ["h"], {}, 403),
+    ("user information, ours behind", ["http://evil@h"], ["h"], {}, 403),
+    ("a host with a user", ["http://h"], ["x@h"], {}, 403),
+    ("no scheme", ["h"], ["h"], {}, 403),
+    ("a backslash", ["http://h\\evil"], ["h"], {}, 403),
+    ("the other scheme", ["https://h"], ["h"], {}, 403),
+    ("https", ["https://h"], ["h"], {"scheme": "https"}, 200),
+    ("http to https", ["http://h"], ["h"], {"scheme": "https"}, 403),
+    ("file", ["file://h"], ["h"], {}, 403),
+    ("IPv6", ["http://[::1]:6080"], ["[::1]:6080"], {}, 200),
+    ("another IPv6", ["http://[::2]"], ["[::1]"], {}, 403),
+    ("IPv6 without brackets", ["http://::1"], ["[::1]"], {}, 403),
+    ("configured", ["http://portal"], ["h"], {"allowed": ["portal"]}, 200),
+    ("configured, not asked", ["http://h"], ["h"], {"allowed": ["portal"]}, 200),
+    ("configured IPv6", ["http://[fd00::1]"], ["h"], {"allowed": ["fd00::1"]}, 200),
+    ("configured IPv6 in brackets", ["http://[fd00::1]"], ["h"], {"allowed": ["[FD00::1]"]}, 200),
+    ("configured, the other scheme", ["https://portal"], ["h"], {"allowed": ["portal"]}, 403),
+    ("a proxy with TLS", ["https://h"], ["h"], {"forwarded_proto": "https"}, 200),
+    ("a proxy with TLS, a page without", ["http://h"], ["h"], {"forwarded_proto": "https"}, 403),
+    ("a proxy without, base URL with", ["http://h"], ["h"], {"forwarded_proto": "http", "scheme": "https"}, 200),
+    ("a star is no pattern", ["http://evil"], ["h"], {"allowed": ["*"]}, 403),
+]
+
+
+class Origin(SynchronousTestCase):
+    def test_the_table(self) -> None:
+        for what, origins, hosts, more, status in CASES:
+            self.assertEqual(judge_origin(origins, hosts, **{"scheme": "http", **more}), status, what)
+
+    def test_nothing_is_remembered(self) -> None:
+        """nova bug 2158919: each request's Host was appended to the configured origins."""
+        allowed = ["portal"]
+        for at in range(10_000):
+            judge_origin([f"http://evil{at}"], [f"evil{at}"], scheme="http", allowed=allowed)
+        self.assertEqual(allowed, ["portal"])
+        self.assertEqual(judge_origin(["http://evil7"], ["h"], scheme="http", allowed=allowed), 403)

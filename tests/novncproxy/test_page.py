@@ -1,0 +1,271 @@
+"""The page: which files are served, how, and that nothing else is."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.novncproxy import page as page_module
+from novnc_twisted.novncproxy.page import Page, redirect_of
+from tests.session.harness import FrontCase
+
+
+def make_folder() -> Path:
+    folder = Path(tempfile.mkdtemp())
+    web = folder / "web"
+    (web / "assets").mkdir(parents=True)
+    (web / "vnc.html").write_text("<title>vnc</title>")
+    (web / "vnc_auto.html").symlink_to("vnc.html")
+    (web / "assets" / "app-ABCDEF12.js").write_text("//")
+    (web / "assets" / "style.css").write_text("a{}")
+    (web / "font.woff2").write_bytes(b"w")
+    (web / "picture.svg").write_text("<svg/>")
+    (web / ".hidden").write_text("hidden")
+    (web / "strange name&.html").write_text("strange")
+    (folder / "secret.html").write_text("secret")
+    (web / "leak.html").symlink_to("../secret.html")
+    (web / "out").symlink_to("..")
+    return folder
+
+
+class Finding(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = make_folder()
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.page = Page(self.folder / "web")
+
+    def read(self, path: str) -> bytes | None:
+        file = self.page.find(path)
+        if file is None:
+            return None
+        with file.content:
+            return file.content.read()
+
+    def test_files(self) -> None:
+        for path in ("/vnc.html", "/vnc_auto.html", "/", "/%76nc.html"):
+            self.assertEqual(self.read(path), b"<title>vnc</title>", path)
+        self.assertEqual(self.read("/assets/style.css"), b"a{}")
+        self.assertEqual(self.read("/strange%20name&.html"), b"strange")
+
+    def test_nothing_else(self) -> None:
+        for path in (
+            "",
+            "vnc.html",
+            "//vnc.html",
+            "/./vnc.html",
+            "/assets",
+            "/assets/",
+            "/assets/../vnc.html",
+            "/../secret.html",
+            "/%2e%2e/secret.html",
+            "/..%2fsecret.html",
+            "/..%5csecret.html",
+            "/assets/%2e%2e/%2e%2e/secret.html",
+            "/leak.html",
+            "/out/secret.html",
+            "/.hidden",
+            "/vnc.html%00",
+            "/vnc.html/",
+            "/%ff",
+            "/" + "a" * 5000,
+            "/" + "a/" * 3000,
+            str(self.folder / "secret.html"),
+        ):
+            self.assertIsNone(self.read(path), path)
+
+    @settings(deadline=None, max_examples=200)
+    @given(st.lists(st.sampled_from(["..", ".", "/", "%2f", "%2e", "out", "web", "secret.html", "\\", "%00", "a"])))
+    def test_no_path_leads_out(self, parts: list[str]) -> None:
+        self.assertNotEqual(self.read("/" + "".join(parts)), b"secret")
+
+    def test_types(self) -> None:
+        for path, content_type in {
+            "/vnc.html": "text/html; charset=utf-8",
+            "/assets/app-ABCDEF12.js": "text/javascript; charset=utf-8",
+            "/assets/style.css": "text/css; charset=utf-8",
+            "/picture.svg": "image/svg+xml",
+            "/font.woff2": "font/woff2",
+        }.items():
+            file = self.page.find(path)
+            assert file is not None
+            file.content.close()
+            self.assertEqual(file.content_type, content_type)
+
+    @settings(deadline=None, max_examples=200)
+    @given(st.text(max_size=30))
+    def test_no_location_leaves_our_host(self, query: str) -> None:
+        file = self.page.find("/vnc.html")
+        assert file is not None
+        file.content.close()
+        location = redirect_of(file, f"token=T&{query}")
+        if location is not None:
+            parts = urlsplit(location)
+            self.assertEqual((parts.scheme, parts.netloc, parts.path), ("", "", "/vnc.html"))
+            self.assertTrue(location.isascii() and location.isprintable() and "//" not in location, location)
+
+
+class Serving(FrontCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = make_folder()
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.web = self.folder / "web"
+
+    def ours(self) -> None:
+        """Serve it as if it were the shipped page."""
+        self.patch(page_module, "SHIPPED", self.web)
+        self.novnc(web=self.web)
+
+    async def get(self, target: str, method: str = "GET", more: str = "") -> tuple[int, dict[str, str], bytes]:
+        client = await self.raw()
+        client.write(f"{method} {target} HTTP/1.1\r\nHost: h:6080\r\nConnection: close\r\n{more}\r\n".encode())
+        answer = await client.everything()
+        head, _, body = answer.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        fields = dict(line.lower().split(": ", 1) for line in lines)
+        self.assertEqual(len(fields), len(lines), "no field is double")
+        self.assertEqual(fields["x-content-type-options"], "nosniff")
+        self.assertEqual(fields["referrer-policy"], "no-referrer")
+        self.assertEqual(fields["cross-origin-opener-policy"], "same-origin")
+        if method == "GET" and "content-length" in fields:
+            self.assertEqual(int(fields["content-length"]), len(body))
+        return int(first.split()[1]), fields, body
+
+    async def test_a_page(self) -> None:
+        self.ours()
+        status, fields, body = await self.get("/vnc_auto.html?token=T")
+        self.assertEqual((status, body), (200, b"<title>vnc</title>"))
+        self.assertEqual(fields["cache-control"], "no-store")
+        policy = fields["content-security-policy"]
+        for part in (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' data: blob:",
+            "connect-src 'self' ws://h:6080 wss://h:6080",
+            "frame-ancestors 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ):
+            self.assertIn(part, policy)
+
+    async def test_a_host_cannot_write_the_policy(self) -> None:
+        self.ours()
+        client = await self.raw()
+        client.write(b"GET /vnc.html HTTP/1.0\r\nHost: h; script-src *\r\n\r\n")
+        self.assertNotIn(b"script-src *", await client.everything())
+
+    async def test_assets(self) -> None:
+        self.ours()
+        _, fields, _ = await self.get("/assets/app-ABCDEF12.js")
+        self.assertIn("immutable", fields["cache-control"])
+        _, fields, _ = await self.get("/assets/style.css")
+        self.assertEqual(fields["cache-control"], "no-cache")
+        status, fields, body = await self.get("/assets/style.css", more=f"If-None-Match: {fields['etag']}\r\n")
+        self.assertEqual((status, body), (304, b""))
+
+    async def test_head(self) -> None:
+        self.ours()
+        status, fields, body = await self.get("/vnc.html", "HEAD")
+        self.assertEqual((status, fields["content-length"], body), (200, "18", b""))
+        self.assertEqual((await self.get("/none", "HEAD"))[2], b"")
+
+    async def test_other_methods(self) -> None:
+        self.ours()
+        for method in ("POST", "PUT", "OPTIONS", "TRACE", "get", "CONNECT"):
+            status, fields, _ = await self.get("/vnc.html", method)
+            self.assertEqual((status, fields["allow"]), (405, "get, head"), method)
+
+    async def test_bodies_and_pipelining(self) -> None:
+        self.ours()
+        for more in (
+            "Content-Length: 4\r\n",
+            "Transfer-Encoding: chunked\r\n",
+            "Content-Length: 0\r\nContent-Length: 4\r\n",
+        ):
+            self.assertEqual((await self.get("/vnc.html", more=more))[0], 400)
+        client = await self.raw()
+        client.write(b"GET /vnc.html HTTP/1.1\r\nHost: h\r\n\r\n" * 2)
+        self.assertTrue((await client.everything()).startswith(b"HTTP/1.1 400 "))
+
+    async def test_nothing_is_echoed(self) -> None:
+        self.ours()
+        for target in ("/<script>", "/x?<script>", "/%3Cscript%3E", "//evil/%2F.."):
+            status, fields, body = await self.get(target)
+            self.assertIn(status, (400, 404))
+            self.assertNotIn(b"script", body)
+            self.assertNotIn("location", fields)
+
+    async def test_favicon(self) -> None:
+        self.ours()
+        self.assertEqual((await self.get("/favicon.ico"))[0], 204)
+        (self.web / "favicon.ico").write_bytes(b"icon")
+        status, fields, body = await self.get("/favicon.ico")
+        self.assertEqual((status, fields["content-type"], body), (200, "image/x-icon", b"icon"))
+
+    async def test_a_foreign_page_is_told_its_token_in_its_own_way(self) -> None:
+        self.novnc(web=self.web)
+        status, fields, _ = await self.get("/vnc.html?resize=scale&token=T-1")
+        self.assertEqual(status, 302)
+        location = urlsplit(fields["location"])
+        self.assertEqual((location.netloc, location.path), ("", "/vnc.html"))
+        self.assertEqual(parse_qs(location.query), {"resize": ["scale"], "autoconnect": ["1"], "path": ["?token=t-1"]})
+        for target in ("/vnc.html?token=T&path=x", "/vnc.html", "/vnc.html?token=", fields["location"]):
+            status, fields, _ = await self.get(target)
+            self.assertEqual(status, 200, target)
+            self.assertIn("frame-ancestors 'self'", fields["content-security-policy"])
+            self.assertNotIn("script-src", fields["content-security-policy"], "stock noVNC has inline scripts")
+
+    async def test_our_page_is_not_redirected(self) -> None:
+        self.ours()
+        self.assertEqual((await self.get("/vnc.html?token=T"))[0], 200)
+
+    async def test_no_page_at_all(self) -> None:
+        self.novnc(web=self.folder / "none")
+        status, _, body = await self.get("/vnc_auto.html")
+        self.assertEqual(status, 503)
+        self.assertIn(b"not installed", body)
+        self.assertEqual((await self.get("/favicon.ico"))[0], 204)
+
+    async def test_one_request_after_the_other(self) -> None:
+        self.ours()
+        client = await self.raw()
+        for _ in range(3):
+            client.write(b"GET /vnc.html HTTP/1.1\r\nHost: h\r\n\r\n")
+            self.assertIn(b"Connection: keep-alive", await client.until(b"\r\n\r\n"))
+            await client.read(18)
+        client.write(b"GET /vnc.html HTTP/1.0\r\n\r\n")
+        self.assertIn(b"Connection: close", await client.everything())
+
+    async def test_a_big_file_to_a_slow_reader(self) -> None:
+        (self.web / "big.wasm").write_bytes(bytes(20 << 20))
+        self.ours()
+        client = await self.raw()
+        client.transport.pauseProducing()
+        client.write(b"GET /big.wasm HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        (connection,) = self.front.connections or (None,)
+        if connection is not None:
+            self.assertLess(connection.transport._tempDataLen, 1 << 18)
+        client.transport.resumeProducing()
+        self.assertEqual(len((await client.everything()).partition(b"\r\n\r\n")[2]), 20 << 20)
+
+    async def test_a_client_that_leaves_in_the_middle(self) -> None:
+        (self.web / "big.wasm").write_bytes(bytes(20 << 20))
+        self.ours()
+        client = await self.raw()
+        client.write(b"GET /big.wasm HTTP/1.1\r\nHost: h\r\n\r\n")
+        await client.read(1000)
+        client.transport.abortConnection()
+        await client.gone
+
+    async def test_stopping_closes_idle_connections(self) -> None:
+        self.ours()
+        client = await self.raw()
+        client.write(b"GET /vnc.html HTTP/1.1\r\nHost: h\r\n\r\n")
+        await client.until(b"vnc</title>")
+        await self.front.stop_sessions()
+        await client.gone
