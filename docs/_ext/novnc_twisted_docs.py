@@ -1,0 +1,202 @@
+"""What the documents take from the code, so that it can't differ: refusals, options, changes.
+
+Directives: ``.. refusals::`` (the table of :mod:`novnc_twisted.errors`, with the advice of ``advice.py``),
+``.. options::`` (the table of :mod:`novnc_twisted.service.options`), ``.. changes::`` (CHANGES.md, and before it the
+fragments of ``changelog.d`` that no release has taken yet) and ``.. interface:: NAME`` (a zope Interface, which autodoc
+does not know).  The ``*_lines`` functions give reStructuredText and are what the tests look at.
+"""
+
+import inspect
+import re
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from advice import ADVICE
+from docutils import nodes
+from oslo_config import cfg
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util import import_object
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import make_refnode
+from zope.interface.interface import InterfaceClass, Method
+
+from novnc_twisted.errors import TABLE, Refusal
+from novnc_twisted.service.options import TABLE as OPTIONS
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+KINDS = {"feature": "New", "bugfix": "Mended", "doc": "Documents", "removal": "Removed", "misc": "Other"}
+
+
+def _table(header: list[str], widths: str, rows: Iterable[list[str]]) -> Iterator[str]:
+    yield from (".. list-table::", "   :header-rows: 1", f"   :widths: {widths}", "")
+    for row in [header, *rows]:
+        for number, cell in enumerate(row):
+            first, *rest = cell.splitlines() or [""]
+            yield f"   {'*' if number == 0 else ' '} - {first}".rstrip()
+            yield from (f"       {line}".rstrip() for line in rest)
+    yield ""
+
+
+def refusal_lines() -> list[str]:
+    """The refusals by close code, each with what it means and what an operator can do."""
+    return list(
+        _table(
+            ["Cause, and its codes", "What people read", "What it means, and what to do"],
+            "20 35 45",
+            (_refusal_row(name, row) for name, row in sorted(TABLE.items(), key=lambda item: _code(item[1]))),
+        )
+    )
+
+
+def _refusal_row(name: str, row: type[Refusal]) -> list[str]:
+    codes = [f"close {row.close_code}"]
+    codes += [f"XVP {row.status}"] if row.status else []
+    codes += [f"API {row.api_status}"] if row.api_status else []
+    meaning = " ".join((row.__doc__ or "").split())
+    advice = ADVICE.get(name, "")
+    return [f"_`{name}`\n\n" + ", ".join(codes), row.sentence, f"{meaning}\n\n{advice}".rstrip()]
+
+
+def _code(row: type[Refusal]) -> tuple[int, int, str]:
+    # What we answer first, then what the protocol's own codes say.
+    return (row.close_code < 4000, row.close_code, row.__name__)
+
+
+def option_lines() -> list[str]:
+    """Every option by group: name, default, former names, what it does."""
+    lines: list[str] = []
+    for group, options in OPTIONS.items():
+        lines += [f".. rubric:: [{group}]", ""]
+        lines += _table(["Option", "Default", "What it does"], "25 25 50", (_option_row(one) for one in options))
+    return lines
+
+
+def _option_row(option: cfg.Opt) -> list[str]:
+    text = _plain(" ".join((option.help or "").split()))
+    choices = getattr(option.type, "choices", None)
+    if choices:
+        text += "\n\nOne of " + ", ".join(f"``{choice}``" for choice in choices) + "."
+    former = sorted({f"[{one.group or 'DEFAULT'}] {one.name}" for one in option.deprecated_opts})
+    if former:
+        text += "\n\nFormerly " + ", ".join(f"``{name}``" for name in former) + "."
+    return [f"``{option.name}``", _default(option), text]
+
+
+def _default(option: cfg.Opt) -> str:
+    value = option.default if option.sample_default is None else option.sample_default
+    if value is None:
+        return "unset"
+    if isinstance(value, list):
+        value = ",".join(value)
+    if isinstance(value, bool):
+        value = str(value).lower()
+    if str(value).startswith("<"):
+        return str(value).strip("<>")
+    return f"``{value}``" if str(value) else "empty"
+
+
+def change_lines(root: Path = ROOT) -> list[str]:
+    """The fragments that wait for a release, then CHANGES.md."""
+    lines: list[str] = []
+    waiting = sorted((root / "changelog.d").glob("*.*.md"))
+    if waiting:
+        lines += [".. rubric:: Not released yet", ""]
+    for kind, title in KINDS.items():
+        found = [path for path in waiting if path.name.split(".")[1] == kind]
+        if found:
+            lines += [f"**{title}**", ""]
+            lines += [f"* {' '.join(path.read_text().split())}" for path in found] + [""]
+    for line in (root / "CHANGES.md").read_text().splitlines():
+        heading = re.match(r"(#+) (.*)", line)
+        if heading:
+            lines += {1: [], 2: [f".. rubric:: {heading[2]}", ""]}.get(len(heading[1]), [f"**{heading[2]}**", ""])
+        elif not line.startswith("<!--"):
+            lines.append(re.sub(r"^- ", "* ", line))
+    return lines
+
+
+def interface_lines(name: str) -> list[str]:
+    """A zope Interface: what it is, and its methods."""
+    interface: InterfaceClass = import_object(name)
+    lines = [f".. py:class:: {name}", ""]
+    lines += [*_indented(interface.getDoc()), ""]
+    for method, description in interface.namesAndDescriptions():
+        if isinstance(description, Method):
+            lines += [f"   .. py:method:: {method}{description.getSignatureString()}", ""]
+            lines += [f"   {line}" for line in _indented(description.getDoc())] + [""]
+        else:
+            lines += [
+                f"   .. py:attribute:: {method}",
+                "",
+                *(f"   {line}" for line in _indented(description.getDoc())),
+                "",
+            ]
+    return lines
+
+
+def _indented(doc: str) -> list[str]:
+    return textwrap.indent(inspect.cleandoc(doc), "   ").splitlines()
+
+
+def _plain(text: str) -> str:
+    """Text of the code as reStructuredText that says the same."""
+    return re.sub(r"([\\*`|_])", r"\\\1", text)
+
+
+class _Generated(SphinxDirective):
+    """Parses lines that were made."""
+
+    make: Any = None
+
+    def run(self) -> list[nodes.Node]:
+        for source in (
+            "novnc_twisted/errors.py",
+            "novnc_twisted/service/options.py",
+            "docs/_ext/advice.py",
+            "CHANGES.md",
+        ):
+            self.env.note_dependency(str(ROOT / source))
+        return self.parse_text_to_nodes("\n".join(type(self).make()))
+
+
+class _Refusals(_Generated):
+    make = staticmethod(refusal_lines)
+
+
+class _Options(_Generated):
+    make = staticmethod(option_lines)
+
+
+class _Changes(_Generated):
+    make = staticmethod(change_lines)
+
+
+class _Interface(SphinxDirective):
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        return self.parse_text_to_nodes("\n".join(interface_lines(self.arguments[0])))
+
+
+def _find_refusal(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, contents: nodes.TextElement
+) -> nodes.Element | None:
+    """Docstrings name refusals as exceptions: they stand in the table of operations."""
+    name = str(node.get("reftarget", "")).rpartition(".")[2]
+    if node.get("refdomain") != "py" or name not in TABLE:
+        return None
+    return make_refnode(app.builder, node["refdoc"], "operations", nodes.make_id(name), contents)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Sphinx's entry."""
+    app.add_directive("refusals", _Refusals)
+    app.add_directive("options", _Options)
+    app.add_directive("changes", _Changes)
+    app.add_directive("interface", _Interface)
+    app.connect("missing-reference", _find_refusal)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,32 @@
+"""Configuration of the documents: ``make docs``, or ``sphinx-build -n -W -b html docs docs/_build/html``."""
+
+import sys
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+sys.path[:0] = [str(_HERE / "_ext"), str(_HERE.parent)]
+
+from novnc_twisted._version import __version__  # noqa: E402
+
+project = "novnc_twisted"
+author = "the novnc_twisted engineers"
+copyright = author
+release = version = __version__
+
+extensions = ["sphinx.ext.autodoc", "novnc_twisted_docs"]
+exclude_patterns = ["_build", "_ext", "examples"]
+nitpicky = True
+nitpick_ignore_regex = [
+    # Types of others, whose documents are not at hand where these are built.
+    ("py:.*", r"(twisted|zope|autobahn|oslo_config|collections)(\..*)?"),
+    ("py:(attr|data)", r"(asks|done|error|rest|novnc_twisted\.rfb\.security\.\w+)"),
+    ("py:.*", r"(Deferred|Factory|ServerFactory|IReactor\w*|Callable|Awaitable|Mapping|Generator)"),
+]
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+smartquotes = False
+
+html_theme = "furo"
+html_title = f"novnc_twisted {release}"
+html_static_path: list[str] = []
+html_theme_options = {"top_of_page_buttons": []}

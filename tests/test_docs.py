@@ -1,0 +1,363 @@
+"""The documents: they build, what they take from the code is current, what they name exists, their examples run."""
+
+import contextlib
+import io
+import os
+import re
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from oslo_config import generator
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.threads import deferToThread
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.errors import TABLE, InstanceNotRunning, InvalidToken
+from novnc_twisted.rfb import Conversation, ServerInit, login, offer, refuse
+from novnc_twisted.service.configuration import read_configuration
+from novnc_twisted.service.options import TABLE as OPTIONS
+from novnc_twisted.session import SessionSettings
+from tests.support.redis_server import RedisServer
+from tests.support.vnc_server import FakeVNCServer
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+README = ROOT / "README.md"
+PAGES = sorted([*DOCS.glob("*.rst"), README])
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+
+sys.path.insert(0, str(DOCS / "_ext"))
+import advice  # noqa: E402
+import novnc_twisted_docs as extension  # noqa: E402
+
+
+async def run(*arguments: str) -> tuple[str, str, int]:
+    """Python with these arguments: what it printed, what it complained of, its exit code."""
+    out, err, code = await getProcessOutputAndValue(sys.executable, arguments, env=ENVIRONMENT, path="/")
+    return out.decode(), err.decode(), code
+
+
+class Building(TestCase):
+    """``make docs``."""
+
+    timeout = 300
+
+    async def test_without_a_warning(self) -> None:
+        out = Path(self.mktemp()).absolute()
+        words = ["-m", "sphinx", "-n", "-q", "-W", "--keep-going", "-b", "html", "-d", f"{out}/trees", str(DOCS)]
+        self.assertEqual(await run(*words, f"{out}/html"), ("", "", 0))
+        for page in DOCS.glob("*.rst"):
+            self.assertTrue((out / "html" / f"{page.stem}.html").exists(), page)
+        # What is generated is there, in the pages' own form.
+        operations = (out / "html" / "operations.html").read_text()
+        for name in TABLE:
+            self.assertIn(f'id="{name.lower()}"', operations)
+
+
+class Generated(TestCase):
+    """What the documents take from the code."""
+
+    def test_every_refusal_has_advice_and_a_row(self) -> None:
+        self.assertEqual(set(advice.ADVICE), set(TABLE))
+        text = "\n".join(extension.refusal_lines())
+        for name, row in TABLE.items():
+            self.assertIn(f"_`{name}`", text)
+            self.assertIn(row.sentence, text)
+            self.assertIn(f"close {row.close_code}", text)
+
+    def test_every_option_has_a_row_with_its_former_names(self) -> None:
+        text = "\n".join(extension.option_lines())
+        for group, options in OPTIONS.items():
+            self.assertIn(f"[{group}]", text)
+            for option in options:
+                self.assertIn(f"``{option.name}``", text)
+                self.assertTrue(option.help, option.name)
+        self.assertIn("``[DEFAULT] vncserver_proxyclient_address``", text)
+
+    def test_the_sample_is_current(self) -> None:
+        made = Path(self.mktemp())
+        with contextlib.redirect_stderr(io.StringIO()):
+            generator.main(["--namespace", "novnc_twisted", "--output-file", str(made)])
+        self.assertEqual(
+            (DOCS / "nova.conf.sample").read_text(),
+            made.read_text(),
+            "make it anew: oslo-config-generator --namespace novnc_twisted --output-file docs/nova.conf.sample",
+        )
+
+    def test_the_sample_can_be_read(self) -> None:
+        _, warnings = read_configuration([str(DOCS / "nova.conf.sample")])
+        self.assertEqual(warnings, [])
+
+    def test_changes_that_wait_and_changes_that_were_released(self) -> None:
+        root = Path(self.mktemp())
+        (root / "changelog.d").mkdir(parents=True)
+        (root / "changelog.d" / "7.bugfix.1.md").write_text("It works\nagain.\n")
+        (root / "CHANGES.md").write_text(
+            "# Changes\n\n<!-- start -->\n\n## 1.0 (today)\n\n### Features\n\n- New. (#2)\n"
+        )
+        lines = [line for line in extension.change_lines(root) if line]
+        self.assertEqual(
+            lines,
+            [
+                ".. rubric:: Not released yet",
+                "**Mended**",
+                "* It works again.",
+                ".. rubric:: 1.0 (today)",
+                "**Features**",
+                "* New. (#2)",
+            ],
+        )
+
+
+class Named(TestCase):
+    """What pages name exists."""
+
+    def test_links_of_the_readme(self) -> None:
+        targets = re.findall(r"\]\((?!https?:)([^)#]+)", README.read_text())
+        self.assertGreater(len(targets), 10)
+        for target in targets:
+            self.assertTrue((ROOT / target).exists(), target)
+
+    def test_files_of_the_repository(self) -> None:
+        for page in PAGES:
+            for name in re.findall(
+                r"(?<![\w/])((?:novnc_twisted|docs|contrib|changelog\.d|tests)/[\w./-]*\w)", page.read_text()
+            ):
+                self.assertTrue((ROOT / name).exists(), f"{page.name}: {name}")
+
+    def test_targets_of_make(self) -> None:
+        makefile = (ROOT / "Makefile").read_text()
+        for page in PAGES:
+            for target in re.findall(r"(?:^ {4}|`)make ([a-z-]+)", page.read_text(), re.M):
+                self.assertRegex(makefile, rf"(?m)^{target}:", f"{page.name}: make {target}")
+
+    def test_options(self) -> None:
+        """``[group] name`` and the names before `` = `` in pieces of nova.conf."""
+        for page in PAGES:
+            text = page.read_text()
+            for group, name in re.findall(r"``\[(\w+)\] (\w+)", text):
+                self.assertIn(name, [option.name for option in OPTIONS[group]], page.name)
+            for piece in re.findall(r"(?:^|\n)( *)(\[DEFAULT\]\n.*?)(?=\n[^\s\[\w]|\nEOF|\n\S[^=\n]*\n)", text, re.S):
+                self.check_piece(page.name, piece[1])
+
+    def check_piece(self, page: str, piece: str) -> None:
+        group = "DEFAULT"
+        for line in piece.splitlines():
+            if heading := re.fullmatch(r" *\[(\w+)\]", line):
+                group = heading[1]
+            elif assignment := re.match(r" *(\w+) = ", line):
+                self.assertIn(assignment[1], [option.name for option in OPTIONS[group]], f"{page}: [{group}]")
+
+    def test_causes(self) -> None:
+        """Names in the form of a cause, in double backticks, are causes or classes of the framework."""
+        known = {*TABLE, "ConnectInfo"}
+        for name in re.findall(r"``([A-Z][a-z]+(?:[A-Z][a-z]+)+)``", (DOCS / "operations.rst").read_text()):
+            self.assertIn(name, known)
+
+    def test_codes_in_prose(self) -> None:
+        codes = {str(row.close_code) for row in TABLE.values()}
+        for page in PAGES:
+            for code in re.findall(r"\b44\d\d\b|\b45\d\d\b", page.read_text()):
+                self.assertIn(code, codes, page.name)
+
+    def test_deadlines_of_the_walk(self) -> None:
+        settings = SessionSettings()
+        self.assertIn(
+            f"HTTP head {settings.head_deadline:g} s, token {settings.token_deadline:g} s,\n"
+            f"dial {settings.dial_deadline:g} s, RFB on either side {settings.rfb_deadline:g} s, "
+            f"and {settings.setup_deadline:g} s from accept",
+            (DOCS / "walk.rst").read_text(),
+        )
+
+
+class Deployment(TestCase):
+    """The README's three steps, as far as they can be judged without running them."""
+
+    WHO = ("every host", "controller", "compute1", "compute2", "compute")
+
+    def setUp(self) -> None:
+        self.blocks = re.findall(r"<!-- step: ([^>]+) -->\n```sh\n(.*?)```", README.read_text(), re.S)
+
+    def test_each_block_says_for_whom_it_is(self) -> None:
+        self.assertEqual(len(self.blocks), README.read_text().count("<!-- step:"))
+        for who, _ in self.blocks:
+            self.assertIn(re.sub(" (package|systemd)$", "", who), self.WHO)
+
+    def test_units_exist_and_run_what_the_steps_install(self) -> None:
+        units = {path.stem for path in (ROOT / "contrib" / "systemd").glob("*.service")}
+        for who, block in self.blocks:
+            for line in re.findall(r"systemctl enable --now (.*)", block):
+                self.assertLessEqual(set(line.split()), units, who)
+        for unit in units:
+            text = (ROOT / "contrib" / "systemd" / f"{unit}.service").read_text()
+            self.assertIn("/opt/novnc_twisted/bin/twistd", text)
+            self.assertIn("--config-file /etc/nova/nova.conf", text)
+            self.assertIn("User=nova", text)
+
+    def test_each_nova_conf_is_understood(self) -> None:
+        found = 0
+        for who, block in self.blocks:
+            for text in re.findall(r"/etc/nova/nova.conf <<'?EOF'?\n(.*?)EOF\n", block, re.S):
+                path = Path(self.mktemp())
+                path.write_text(text.replace("$HOST", "compute1").replace("$MY_IP", "10.0.0.31"))
+                conf, warnings = read_configuration([str(path)])
+                self.assertEqual(warnings, [], who)
+                self.assertTrue(conf.transport_url.startswith("redis://"))
+                Named.check_piece(self, who, text)  # type: ignore[arg-type]
+                found += 1
+        self.assertEqual(found, 2)
+
+
+class Bytes(TestCase):
+    """The bytes that the walk shows are those that the code says and understands."""
+
+    PIXEL_FORMAT = bytes(range(16))
+
+    def setUp(self) -> None:
+        walk = (DOCS / "walk.rst").read_text()
+        blocks = re.findall(r"::\n\n((?:    .*\n)*    [SPC]  .*\n(?:    .*\n)*)", walk)
+        self.upstream, self.client, self.refusal = (self.read(block) for block in blocks)
+
+    def read(self, block: str) -> list[tuple[str, bytes]]:
+        """Who says which bytes; a line without a letter goes on with the one before."""
+        said: list[tuple[str, bytes]] = []
+        for line in block.splitlines():
+            who, rest = line[4], line[7:].replace("PIXEL-FORMAT", self.PIXEL_FORMAT.hex(" "))
+            shown = re.match(r"(?:[0-9a-f]{2} +)*[0-9a-f]{2}(?= |$)", rest)
+            data = bytes.fromhex(shown[0]) if shown else rest.encode()
+            if who != " ":
+                said.append((who, data))
+            else:
+                said[-1] = (said[-1][0], said[-1][1] + data)
+        return said
+
+    def play(self, talk: Conversation[Any], said: list[tuple[str, bytes]], peer: str) -> None:
+        talk.start()
+        for who, data in said:
+            if who == peer:
+                talk.receive(data)
+            else:
+                self.assertEqual(talk.to_send(), data)
+        self.assertIsNone(talk.error)
+        self.assertTrue(talk.done)
+
+    def test_both_handshakes(self) -> None:
+        upstream = Conversation(login())
+        self.play(upstream, self.upstream, "S")
+        assert upstream.result is not None
+        self.assertEqual((upstream.result.width, upstream.result.height), (720, 400))
+        self.assertEqual(upstream.result.pixel_format, self.PIXEL_FORMAT)
+        self.assertEqual(upstream.result.name, b"QEMU (myserver20)")
+        *handshake, (_, init) = self.client
+        self.play(Conversation(offer()), handshake, "C")
+        self.assertEqual(init, ServerInit(720, 400, self.PIXEL_FORMAT, b"myserver20").encode())
+
+    def test_a_refusal(self) -> None:
+        self.play(Conversation(refuse(InstanceNotRunning.sentence)), self.refusal, "C")
+
+
+class Output(ProcessProtocol):
+    """A child that goes on; its first line."""
+
+    def __init__(self) -> None:
+        self.line: Deferred[str] = Deferred()
+        self.ended: Deferred[None] = Deferred()
+        self._text = ""
+
+    def outReceived(self, data: bytes) -> None:
+        self._text += data.decode()
+        if "\n" in self._text and not self.line.called:
+            self.line.callback(self._text.splitlines()[0])
+
+    errReceived = outReceived
+
+    def processEnded(self, reason: Any) -> None:
+        if not self.line.called:
+            self.line.errback(AssertionError(self._text))
+        self.ended.callback(None)
+
+
+class Examples(TestCase):
+    """The programs of docs/examples, as they stand."""
+
+    timeout = 60
+
+    async def server(self, **options: Any) -> tuple[FakeVNCServer, int]:
+        server = FakeVNCServer(**options)
+        port = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(server)
+        self.addCleanup(port.stopListening)
+        return server, port.getHost().port
+
+    async def test_who_is_there(self) -> None:
+        _, port = await self.server(password="secret", size=(640, 480), name=b"myserver20")
+        secret = Path(self.mktemp()).absolute()
+        secret.write_text("secret\n")
+        answer = await run(str(DOCS / "examples" / "who_is_there.py"), f"127.0.0.1:{port}", str(secret))
+        self.assertEqual(answer, ("640 x 480: myserver20\n", "", 0))
+
+    async def test_bus_in_memory_and_over_redis(self) -> None:
+        expected = "{'greeting': 'Hello, you'}\nInstanceNotFound: nobody to greet\nServiceUnavailable: "
+        for words in ([], [RedisServer(self).url]):
+            out, err, code = await run(str(DOCS / "examples" / "bus.py"), *words)
+            self.assertEqual((err, code), ("", 0))
+            self.assertTrue(out.startswith(expected), out)
+
+    async def test_links(self) -> None:
+        server, port = await self.server(size=(640, 480), name=b"QEMU (x)")
+        child = Output()
+        words = [sys.executable, str(DOCS / "examples" / "links.py"), f"127.0.0.1:{port}"]
+        process = reactor.spawnProcess(child, words[0], words, env=ENVIRONMENT, path="/")  # type: ignore[attr-defined]
+        try:
+            link = await child.line
+            found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/vnc_auto\.html\?token=(\S+)", link)
+            assert found is not None, link
+            name = await deferToThread(first_words, int(found[1]), found[2])
+            self.assertEqual(name, b"example")
+            await server.live.get()
+            refused = await deferToThread(first_words, int(found[1]), "another")
+            self.assertEqual(refused, InvalidToken.sentence.encode())
+        finally:
+            process.signalProcess("TERM")
+            await child.ended
+
+
+def first_words(port: int, token: str) -> bytes:
+    """What a viewer with this token is told: the name in ServerInit, or the reason of its refusal."""
+    with socket.create_connection(("127.0.0.1", port), 10) as viewer:
+        viewer.sendall(
+            f"GET /?token={token} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        stream = viewer.makefile("rb")
+        assert stream.readline().startswith(b"HTTP/1.1 101 ")
+        while stream.readline().strip():
+            pass
+        received = b""
+
+        def read(count: int) -> bytes:
+            nonlocal received
+            while len(received) < count:
+                head = stream.read(2)
+                length = head[1] if head[1] < 126 else int.from_bytes(stream.read(2), "big")
+                received += stream.read(length)
+            taken, received = received[:count], received[count:]
+            return taken
+
+        def write(data: bytes) -> None:
+            viewer.sendall(bytes([0x82, 0x80 | len(data), 0, 0, 0, 0]) + data)
+
+        read(12)
+        write(b"RFB 003.008\n")
+        if read(1) == b"\0":
+            return read(int.from_bytes(read(4), "big"))
+        read(1)
+        write(b"\1")
+        read(4)
+        write(b"\1")
+        return read(int.from_bytes(read(24)[20:], "big"))
