@@ -5,15 +5,21 @@ from collections.abc import Callable
 from typing import Any
 
 import libvirt
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 from twisted.logger import Logger
 
 from novnc_twisted.compute.interfaces import Change, DomainEvent
 from novnc_twisted.compute.libvirt_errors import reason_of
-from novnc_twisted.compute.libvirt_loop import close, open_connection
+from novnc_twisted.compute.libvirt_loop import close, open_connection, unusable
 
 _BACK_OFF = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to connect; the last goes on for ever."""
+
+_SILENCE = 10.0
+"""Seconds after which a libvirtd that accepts a connection and says nothing counts as one that can't be reached."""
+
+_LOOK = 5.0
+"""Seconds between looks at a connection whose end nobody told us of."""
 
 _log = Logger()
 
@@ -23,16 +29,19 @@ class Watch:
 
     It says once that libvirt can't be reached, and once that it can again.
 
+    :param reactor: IReactorTime and IReactorFromThreads.
     :param listener: called in the reactor.
     """
 
-    def __init__(self, reactor: IReactorFromThreads, uri: str, listener: Callable[[DomainEvent], None]) -> None:
-        self._reactor = reactor
+    def __init__(self, reactor: Any, uri: str, listener: Callable[[DomainEvent], None]) -> None:
+        self._reactor: IReactorFromThreads = reactor
+        self._clock: IReactorTime = reactor
         self._uri = uri
         self._listener = listener
         self._wake = threading.Event()
         self._stopping = False
         self._down = False
+        self._silence: IDelayedCall | None = None
 
     def start(self) -> None:
         """Begin to try."""
@@ -41,6 +50,7 @@ class Watch:
     def stop(self) -> None:
         """Hear no more."""
         self._stopping = True
+        self._end_silence()
         self._wake.set()
 
     def _tell(self, event: DomainEvent) -> None:
@@ -50,8 +60,11 @@ class Watch:
 
     def _watch(self) -> None:
         failures = 0
-        while not self._stopping:
+        while True:
             self._wake.clear()
+            if self._stopping:
+                return  # whoever stopped us set the event before we cleared it
+            self._reactor.callFromThread(self._begin_silence)
             try:
                 connection = open_connection(self._uri)
             except libvirt.libvirtError as error:
@@ -63,7 +76,8 @@ class Watch:
                 registered = self._register(connection)
                 failures = 0
                 self._reactor.callFromThread(self._connected)
-                self._wake.wait()
+                while not self._wake.wait(_LOOK) and not unusable(connection):
+                    pass
                 self._unregister(connection, registered)
             except libvirt.libvirtError as error:
                 self._reactor.callFromThread(self._unreachable, reason_of(error))
@@ -99,12 +113,23 @@ class Watch:
         if change is not None and not self._stopping:
             self._reactor.callFromThread(self._tell, DomainEvent(change, domain.UUIDString()))
 
+    def _begin_silence(self) -> None:
+        self._end_silence()
+        if not self._stopping:
+            self._silence = self._clock.callLater(_SILENCE, self._unreachable, "it does not answer")
+
+    def _end_silence(self) -> None:
+        if self._silence is not None and self._silence.active():
+            self._silence.cancel()
+
     def _unreachable(self, reason: str) -> None:
+        self._end_silence()
         if not self._down and not self._stopping:
             self._down = True
             _log.warn("libvirt at {uri} can't be reached ({reason}); trying on", uri=self._uri, reason=reason)
 
     def _connected(self) -> None:
+        self._end_silence()
         if self._stopping:
             return
         self._down = False

@@ -1,0 +1,44 @@
+"""Fields of a call: what passes, and refusals that name the field and show nothing of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.access import fields
+from novnc_twisted.errors import ServiceUnavailable
+
+UUID = "C7A5FDBD-edaf-9455-926a-d65c16db1809"
+
+
+class FieldTests(SynchronousTestCase):
+    """Each kind of field."""
+
+    def refuses(self, kind: Callable[[str, Any], object], *values: Any) -> None:
+        for value in values:
+            refusal = self.assertRaises(ServiceUnavailable, kind, "the_field", value)
+            self.assertIn("the_field", refusal.detail)
+            if isinstance(value, str) and len(value) > 3:
+                self.assertNotIn(value, refusal.detail)
+
+    def test_text(self) -> None:
+        self.assertEqual(fields.text("x", "Zürich 7"), "Zürich 7")
+        self.refuses(fields.text, "", None, 5, b"x", "a\nb", "a\0", "\udcff", "x" * 1025)
+
+    def test_optional_text(self) -> None:
+        self.assertIsNone(fields.optional_text("x", None))
+        self.refuses(fields.optional_text, "", 0, False)
+
+    def test_port(self) -> None:
+        self.assertEqual([fields.port("x", value) for value in (0, 5900, 65535)], [0, 5900, 65535])
+        self.refuses(fields.port, -1, 65536, True, 5900.0, "5900", None)
+
+    def test_uuid(self) -> None:
+        self.assertEqual(fields.uuid("x", UUID), UUID.lower())
+        self.refuses(fields.uuid, UUID[:-1], f"{UUID}\n", f"{{{UUID}}}", UUID.replace("-", ""), "", None, 5)
+        self.assertTrue(fields.is_uuid(UUID))
+        self.assertFalse(fields.is_uuid("myserver20"))
+
+    def test_token_hash(self) -> None:
+        self.assertEqual(fields.token_hash("x", "0af9" * 16), "0af9" * 16)
+        self.refuses(fields.token_hash, "0AF9" * 16, "0af9" * 15, "0af9" * 16 + "\n", UUID, None)
