@@ -48,10 +48,12 @@ class NoVNCProxyProtocol(FrontProtocol):
     def head_received(self, head: RequestHead, rest: bytes) -> None:
         """Tell what is wanted."""
         self._requests += 1
-        if "websocket" in head.lists("upgrade") or head.all("sec-websocket-key"):
+        upgrade = "websocket" in head.lists("upgrade") or head.all("sec-websocket-key")
+        body = head.all("transfer-encoding") or head.all("content-length") not in ([], ["0"])
+        if body or (rest and not upgrade):
+            self._refuse(400, "A request to this port has no body, and waits for its answer.")
+        elif upgrade:
             self._upgrade(head, rest)
-        elif rest or head.all("transfer-encoding") or head.all("content-length") not in ([], ["0"]):
-            self._refuse(400, "A request for this page has no body, and waits for its answer.")
         elif len(hosts := head.all("host")) > 1 or (head.minor and not hosts):
             self._refuse(400, "A request names one Host.")
         elif head.method not in ("GET", "HEAD"):

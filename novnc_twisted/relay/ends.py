@@ -1,5 +1,6 @@
 """The end of a session on a plain stream: TCP, unix socket or TLS, on Twisted's transports."""
 
+import socket
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -14,8 +15,17 @@ from novnc_twisted.relay.interfaces import IEnd, IReceiver
 CLOSE_GRACE = 2.0
 """Seconds that a peer has to read what was written, once we hang up; then the connection is aborted."""
 
+VIEWER_STALL = 300.0
+"""Seconds for which a viewer may leave our buffer (of some 128 KiB) full: it is suspended, or not there any more."""
+
 HOLD_LIMIT = 65536
 """Bytes that an end holds while it has no receiver."""
+
+_KEEP_ALIVE = tuple(
+    (getattr(socket, name), value)
+    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+    if hasattr(socket, name)
+)
 
 
 @implementer(IEnd, IPushProducer)
@@ -238,10 +248,15 @@ class EndProtocol(Protocol):
 
 
 def tune(transport: Any) -> None:
-    """No delay for keystrokes, and keep-alive probes so that a peer that vanished is noticed; TCP only."""
-    if ITCPTransport.providedBy(transport):
-        transport.setTcpNoDelay(True)
-        transport.setTcpKeepAlive(True)
+    """No delay for keystrokes, and probes so that a peer that vanished is noticed within two minutes; TCP only."""
+    if not ITCPTransport.providedBy(transport):
+        return
+    transport.setTcpNoDelay(True)
+    transport.setTcpKeepAlive(True)
+    tcp = getattr(transport, "socket", None)  # with TLS: of the transport below
+    if isinstance(tcp, socket.socket):
+        for option, value in _KEEP_ALIVE:
+            tcp.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _how(reason: Failure) -> str:

@@ -7,7 +7,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from novnc_twisted.errors import ClientLeft, Refusal
-from novnc_twisted.relay.ends import StreamEnd
+from novnc_twisted.relay.ends import VIEWER_STALL, StreamEnd
 from novnc_twisted.relay.frames import NO_CODE, PING, PONG, FrameDecoder, binary_header, close_frame, control_frame
 
 PING_EVERY = 30.0
@@ -21,7 +21,7 @@ class WebSocketEnd(StreamEnd):
     """Binary messages in, binary messages out; pings are answered and sent, a close frame carries the cause."""
 
     def __init__(self, clock: IReactorTime, transport: Any, peer: str = "") -> None:
-        super().__init__(clock, transport, peer, linger=True)
+        super().__init__(clock, transport, peer, linger=True, stall=VIEWER_STALL)
         self._frames = FrameDecoder()
         self._alive = True
         self._missed = 0

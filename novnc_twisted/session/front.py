@@ -99,7 +99,6 @@ class FrontProtocol(Protocol):
         peer = self.transport.getPeer()
         self.peer_address: str = getattr(peer, "host", "")
         self.peer = f"{self.peer_address}:{peer.port}" if self.peer_address else "unix socket"
-        self.accepted_at = self.factory.reactor.seconds()
         self.end: StreamEnd | None = None
         self.gone: Deferred[None] = Deferred()
         self._timer: IDelayedCall | None = None
@@ -108,6 +107,7 @@ class FrontProtocol(Protocol):
 
     def await_head(self) -> None:
         """A head must come now, whole, within its deadline, however it trickles."""
+        self.accepted_at = self.factory.reactor.seconds()  # as far as this request is concerned
         self._buffer = HeadBuffer()
         self.busy = False
         self.set_deadline(self.factory.settings.head_deadline, self._head_is_late)

@@ -3,8 +3,10 @@
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from novnc_twisted.errors import Refusal, Stopping
+from novnc_twisted.errors import Refusal, ServiceUnavailable, Stopping
 from novnc_twisted.session.interfaces import IViewer
 from novnc_twisted.session.keeper import KeepToken
 from novnc_twisted.session.limits import SessionLimits
@@ -14,6 +16,8 @@ from novnc_twisted.session.settings import SessionSettings
 
 class Sessions:
     """Begins sessions, knows those that live and can end them all."""
+
+    log = Logger()
 
     def __init__(
         self,
@@ -58,7 +62,11 @@ class Sessions:
             del self._live[session]
             done.callback(cause)
 
-        Deferred.fromCoroutine(session.run()).addCallback(ended)
+        def failed(failure: Failure) -> Refusal:
+            self.log.failure("a session could not be closed by a mistake of ours", failure)
+            return session.cause or ServiceUnavailable("a mistake in the proxy")
+
+        Deferred.fromCoroutine(session.run()).addErrback(failed).addCallback(ended)
         return done
 
     def stop(self) -> Deferred[None]:

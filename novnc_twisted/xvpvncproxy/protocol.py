@@ -10,7 +10,7 @@ from novnc_twisted.access.connect_info import XVPVNC
 from novnc_twisted.access.request_head import RequestHead
 from novnc_twisted.access.tokens import token_of
 from novnc_twisted.errors import ProtocolViolation, Refusal, TooManyFailures
-from novnc_twisted.relay.ends import StreamEnd
+from novnc_twisted.relay.ends import VIEWER_STALL, StreamEnd
 from novnc_twisted.relay.interfaces import IEnd
 from novnc_twisted.rfb.talk import Talk
 from novnc_twisted.session.front import FrontProtocol
@@ -34,7 +34,7 @@ class XVPVNCProxyProtocol(FrontProtocol):
         elif head.method not in ("CONNECT", "GET"):
             self.bad_head(ProtocolViolation(f"the method {head.method[:20]}"))
         else:
-            end = StreamEnd(self.factory.reactor, self.transport, self.peer, linger=True)
+            end = StreamEnd(self.factory.reactor, self.transport, self.peer, linger=True, stall=VIEWER_STALL)
             self.become(end, rest)
             self.begin(XVPViewer(end, token_of(head.target), self.peer_address))
 
