@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from novnc_twisted.access.connect_info import ConnectInfo
+from novnc_twisted.access.tokens import hash_token
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
@@ -79,12 +80,12 @@ class TokenStore:
 
     async def lease(self, token_hash: str, client_address: str, until: float) -> None:
         """Let this address use the token until then (Unix time), at most LEASE from now."""
-        await self._store.put(f"lease:{token_hash}:{client_address}", {"until": until}, LEASE)
+        await self._store.put(_lease(token_hash, client_address), {"until": until}, LEASE)
         await self._store.extend(_token(token_hash), LEASE + _GRACE)
 
     async def leased_until(self, token_hash: str, client_address: str) -> float:
         """Until when this address may use the token beyond its time; 0: it may not."""
-        value = await self._store.get(f"lease:{token_hash}:{client_address}")
+        value = await self._store.get(_lease(token_hash, client_address))
         return float(value["until"]) if value is not None else 0.0
 
     async def claim(self, purpose: str, token_hash: str, client_address: str, ttl: float) -> str:
@@ -111,6 +112,11 @@ class TokenStore:
 
 def _token(token_hash: str) -> str:
     return f"token:{token_hash}"
+
+
+def _lease(token_hash: str, client_address: str) -> str:
+    # Whatever an address is made of, a key can hold this.
+    return f"lease:{token_hash}:{hash_token(client_address)}"
 
 
 def _index(instance_uuid: str) -> str:
