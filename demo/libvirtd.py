@@ -7,6 +7,7 @@ library only, and blocking: whoever has a reactor calls it in a thread.
 
 import os
 import pwd
+import random
 import select
 import shutil
 import signal
@@ -315,7 +316,12 @@ class PrivateLibvirtd:
         folder = self.root / "c" / "libvirt"
         folder.mkdir()
         # Without stdio_handler each VM wants a virtlogd, one more process to end.
-        (folder / "qemu.conf").write_text('stdio_handler = "file"\nsecurity_driver = "none"\n')
+        # Ports away from those of others: a port that a VM gave up is then free for the next one of ours.
+        first = random.SystemRandom().randrange(10_000, 31_000, 100)
+        (folder / "qemu.conf").write_text(
+            'stdio_handler = "file"\nsecurity_driver = "none"\n'
+            f"remote_display_port_min = {first}\nremote_display_port_max = {first + 99}\n"
+        )
 
     def _own(self, path: Path) -> None:
         if self._uid is None or self._gid is None:
