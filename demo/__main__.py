@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from demo.guardian import adopt_orphans, bury, die_with_parent, guarded, signals_held
+from demo.guardian import die_with_parent, guarded, signals_held
 from demo.guest import boot_sector
 from demo.libvirtd import LibvirtdFailed, PrivateLibvirtd, small_domain
 from demo.services import Console, DemoFailed, Ports, client_settings, get_vnc_console
@@ -35,7 +35,6 @@ def main() -> int:
         die_with_parent(signal.SIGTERM)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
-    adopt_orphans()
     began = time.monotonic()
     try:
         ports = Ports.parse(os.environ.get("DEMO_PORTS", ""))
@@ -57,8 +56,6 @@ def main() -> int:
     except BrokenPipeError:  # whoever read our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    finally:
-        bury()
     return 0
 
 

@@ -7,7 +7,6 @@ import signal
 from collections.abc import Callable, Iterator
 
 _PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -17,21 +16,6 @@ def die_with_parent(signal_number: int = signal.SIGKILL) -> None:
     Fit for ``preexec_fn``.
     """
     _libc.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
-
-
-def adopt_orphans() -> None:
-    """Become the parent of what our children leave behind (QEMU, when libvirtd has ended), instead of process 1.
-
-    Not every process 1 (that of a container, say) sees to such children; :func:`bury` does.
-    """
-    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def bury() -> None:
-    """Take note of every child that has ended; call it when nobody waits for one in particular any more."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
 
 
 @contextlib.contextmanager

@@ -109,7 +109,7 @@ def page(report: Report) -> None:
     """The page's own tests, under Node's test runner."""
     status, text = run("the page's tests", ["npm", "test"], WEB)
     numbers = {
-        name: int(number) for name, number in re.findall(r"^\W*(pass|fail|skipped|todo|cancelled) (\d+)$", text, re.M)
+        name: int(number) for name, number in re.findall(r"^\S+ (pass|fail|skipped|todo|cancelled) (\d+)$", text, re.M)
     }
     bad = sum(number for name, number in numbers.items() if name != "pass")
     report.passed += numbers.get("pass", 0)
