@@ -12,7 +12,7 @@ from novnc_twisted.access.access_url import access_url
 from novnc_twisted.access.connect_info import NOVNC, XVPVNC
 from novnc_twisted.compute.departures import Departures
 from novnc_twisted.compute.domain_xml import Domain, Vnc
-from novnc_twisted.compute.interfaces import Change, DomainEvent, IDriver
+from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver
 from novnc_twisted.compute.listening import complaint
 from novnc_twisted.compute.rpcapi import PREFIX
 from novnc_twisted.errors import (
@@ -64,7 +64,7 @@ class ComputeManager:
         self._base_urls = {NOVNC: novncproxy_base_url, XVPVNC: xvpvncproxy_base_url}
         self._enabled = vnc_enabled
         self._departures = Departures(transport, driver, driver.clock, host)
-        self._reported: dict[tuple[str, str], str] = {}
+        self._reported: dict[tuple[str, ...], str] = {}
         self._withdraw: Callable[[], Deferred[None]] | None = None
 
     def start(self) -> Deferred[None]:
@@ -205,13 +205,7 @@ class ComputeManager:
             if console.uuid != domain.uuid and _same(console.vnc, vnc)
         ]
         if rivals:
-            where = vnc.socket or f"port {vnc.port}"
-            self._report(
-                domain.uuid,
-                "claim",
-                f"servers {domain.name} ({domain.uuid}) and {rivals[0].name} ({rivals[0].uuid}) claim one VNC address, "
-                f"{where}: both are refused until one of them is stopped",
-            )
+            self._report_claim(domain, rivals[0], vnc)
             raise ConsoleUnreachable(f"{domain.name} and {rivals[0].name} claim one VNC address")
         return vnc
 
@@ -250,8 +244,8 @@ class ComputeManager:
         """The driver tells of a change."""
         self._departures.changed(event)
         if event.change in (Change.STOPPED, Change.MIGRATED, Change.UNDEFINED):
-            self._reported.pop((event.uuid, "claim"), None)
-            self._reported.pop((event.uuid, "listen"), None)
+            for key in [key for key in self._reported if event.uuid in key]:
+                del self._reported[key]
         if event.change in (Change.CONNECTED, Change.STARTED):
             Deferred.fromCoroutine(self._look(event.uuid)).addErrback(
                 lambda failure: _log.failure("a look at the domains failed", failure)
@@ -270,16 +264,25 @@ class ComputeManager:
             return
         wrong = complaint(domain.vnc, self._listen, self._address)
         if wrong is not None:
-            self._report(domain.uuid, "listen", f"the VNC server of {domain.name} ({domain.uuid}) {wrong}")
+            self._report((domain.uuid,), f"the VNC server of {domain.name} ({domain.uuid}) {wrong}")
 
-    def _report(self, uuid: str, about: str, line: str) -> None:
-        """Say it once for each domain, until it stops or something else is wrong with it."""
-        key = (uuid, about)
-        if self._reported.get(key) == line:
+    def _report_claim(self, domain: Domain, rival: ActiveConsole, vnc: Vnc) -> None:
+        """One line for the two of them, whichever is asked for."""
+        pair = sorted([(domain.uuid, domain.name), (rival.uuid, rival.name)])
+        names = " and ".join(f"{name} ({uuid})" for uuid, name in pair)
+        self._report(
+            tuple(uuid for uuid, _ in pair),
+            f"servers {names} claim one VNC address, {vnc.socket or f'port {vnc.port}'}: both are refused until one of "
+            "them is stopped",
+        )
+
+    def _report(self, about: tuple[str, ...], line: str) -> None:
+        """Say it once for these domains, until one of them stops or something else is wrong."""
+        if self._reported.get(about) == line:
             return
         if len(self._reported) >= _MAX_REPORTED:
             self._reported.clear()
-        self._reported[key] = line
+        self._reported[about] = line
         _log.warn("{line}", line=line)
 
 

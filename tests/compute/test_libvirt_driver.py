@@ -7,11 +7,12 @@ import libvirt
 from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
+from zope.interface.verify import verifyObject
 
 from demo.libvirtd import VNC_ON_LOOPBACK, small_domain
 from novnc_twisted.compute import LibvirtDriver
 from novnc_twisted.compute.domain_xml import Vnc
-from novnc_twisted.compute.interfaces import Change
+from novnc_twisted.compute.interfaces import Change, IDriver
 from novnc_twisted.compute.libvirt_errors import refusal_of
 from novnc_twisted.compute.libvirt_loop import ensure_event_loop
 from novnc_twisted.compute.libvirt_watch import change_of
@@ -136,6 +137,9 @@ class FileTests(TestCase):
 
 class LifeTests(TestCase):
     """Before the start, after the stop, and where libvirt is down."""
+
+    def test_interface(self) -> None:
+        verifyObject(IDriver, LibvirtDriver(reactor))
 
     async def test_not_started(self) -> None:
         await self.assertFailure(LibvirtDriver(reactor).list_domains(), ServiceUnavailable)

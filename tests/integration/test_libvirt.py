@@ -1,7 +1,6 @@
 """consoleauth and compute on real libvirtds and QEMUs: what they say, and what happens when those go wrong."""
 
 import socket
-import time
 from typing import Any
 from uuid import uuid4
 
@@ -240,14 +239,10 @@ class OneHostTests(LibvirtCase):
         await self.create()
         token = await self.token()
         self.libvirtd.freeze()
-        try:
-            began = time.monotonic()
-            await self.refused(ServiceUnavailable, self.check(token))
-            await self.refused(ServiceUnavailable, self.compute.list_instances())
-            # Far from a timed assertion: without a deadline these would never end.
-            self.assertLess(time.monotonic() - began, 30)
-        finally:
-            self.libvirtd.thaw()
+        # Without a deadline these would never end.
+        await self.refused(ServiceUnavailable, self.check(token))
+        await self.refused(ServiceUnavailable, self.compute.list_instances())
+        self.libvirtd.thaw()
         # What hung is through soon after; nothing had to be restarted.
         self.assertEqual((await self.check_until_it_answers(token)).name, "myserver20")
 

@@ -1,0 +1,34 @@
+"""libvirt's numbers, ours and nova's."""
+
+import libvirt
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.compute import libvirt_driver
+from novnc_twisted.compute.states import STATES, is_migrating
+
+
+class StateTests(SynchronousTestCase):
+    """The table holds every state that this libvirt has, under libvirt's own numbers."""
+
+    def test_all_of_them(self) -> None:
+        self.assertTrue(set(range(libvirt.VIR_DOMAIN_PMSUSPENDED + 1)) <= set(STATES))
+        self.assertEqual(STATES[libvirt.VIR_DOMAIN_RUNNING], ("running", 1))
+        self.assertEqual(STATES[libvirt.VIR_DOMAIN_PAUSED], ("paused", 3))
+        self.assertEqual(STATES[libvirt.VIR_DOMAIN_SHUTOFF], ("shutoff", 4))
+        self.assertEqual(STATES[libvirt.VIR_DOMAIN_CRASHED], ("crashed", 6))
+        self.assertEqual(STATES[libvirt.VIR_DOMAIN_PMSUSPENDED], ("suspended", 7))
+
+    def test_migrating(self) -> None:
+        self.assertTrue(is_migrating(libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION))
+        self.assertFalse(is_migrating(libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER))
+        self.assertFalse(is_migrating(libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_MIGRATED))
+
+    def test_a_state_that_comes_with_a_later_libvirt(self) -> None:
+        class Handle:
+            def XMLDesc(self, _flags: int) -> str:
+                return "<domain id='1'><name>n</name><uuid>u</uuid></domain>"
+
+            def state(self) -> list[int]:
+                return [99, 0]
+
+        self.assertEqual(libvirt_driver._read(Handle()).state, "nostate")
