@@ -49,9 +49,7 @@ class Handshaker:
         """
         fields = [(name, value) for name, value in head.fields if name in _SEEN or name.startswith("sec-websocket-")]
         lines = [f"{head.method} / HTTP/1.{head.minor}", *(f"{name}: {value}" for name, value in fields), "", ""]
-        judge = _Judge()
-        judge.factory = self._factory
-        judge.makeConnection(_Nowhere())
+        judge = _Judge(self._factory)
         judge.data = "\r\n".join(lines).encode("latin-1")
         judge.processHandshake()
         if judge.failed is not None:
@@ -64,10 +62,17 @@ class _Judge(WebSocketServerProtocol):
 
     log = Logger(namespace="novnc_twisted.novncproxy.handshake", observer=LogPublisher())  # heard by nobody
 
-    def __init__(self) -> None:
+    def __init__(self, factory: WebSocketServerFactory) -> None:
         super().__init__()
+        self.factory = factory
         self.reply = bytearray()
         self.failed: str | None = None
+        # What a connection would make, without the third of a millisecond for which autobahn formats it for its log.
+        for name in self.CONFIG_ATTRS:
+            setattr(self, name, getattr(factory, name))
+        self.peer = ""
+        for name in ("trackedTimings", "openHandshakeTimeoutCall", "_perMessageCompress"):
+            setattr(self, name, None)
 
     def onConnect(self, request: ConnectionRequest) -> str | None:
         return SUBPROTOCOL if SUBPROTOCOL in request.protocols else None
@@ -80,15 +85,3 @@ class _Judge(WebSocketServerProtocol):
 
     def _onOpen(self) -> None:
         """The session's own frames take over from here."""
-
-
-class _Nowhere:
-    """What autobahn asks of a transport while it shakes hands."""
-
-    def getPeer(self) -> None:
-        return None
-
-    getHost = getPeer
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        """Set on the real one."""
