@@ -48,6 +48,8 @@ class SmallVM:
             "-boot",
             "a",
         ]
+        arguments = ["-accel", "tcg", "-m", "16", "-nodefaults", "-no-user-config", "-vga", "std", "-display", "none"]
+        arguments += ["-daemonize", "-boot", "a"]
         arguments += ["-drive", f"if=floppy,format=raw,file={self._folder / 'floppy'}"]
         arguments += ["-vnc", f"127.0.0.1:{self.port - 5900}", "-pidfile", str(self._folder / "pid")]
         arguments += ["-qmp", f"unix:{self._folder / 'qmp'},server=on,wait=off"]

@@ -34,8 +34,6 @@ class Viewer(WebSocketServerProtocol):
         self.buffer = b""
         self.step = self.version
         console.viewers.append(self)
-        if console.reject:
-            return console.reject(request)
         return "binary" if "binary" in request.protocols else None
 
     def onOpen(self):
@@ -96,16 +94,11 @@ class Viewer(WebSocketServerProtocol):
         if length is None or len(data) < length:
             return None
         self.factory.console.received(self, data[:length])
-        if data[0] == 3 and not data[1]:
-            self.paint()
+        if data[0] == 3 and not data[1] and not self.factory.console.silent:
+            self.paint()  # the screen is still: incremental requests stay open
         return length
 
-    painted = 0
-
     def paint(self):
-        if self.painted >= 2:  # a still screen answers incremental requests with silence
-            return
-        self.painted += 1
         pixels = b"".join(
             struct.pack("<I", (x * 255 // WIDTH) << 8 | (y % 256) << 16 | 0x60)
             for y in range(HEIGHT)
@@ -133,11 +126,13 @@ class FakeConsole:
     """Listens on a free port of loopback; tests set what it answers and read what it was told."""
 
     def __init__(self, reactor: IReactorTCP) -> None:
+        if not (DIST / "vnc_auto.html").exists():
+            raise FileNotFoundError("the page is not built: npm ci && npm run build in novnc_twisted/web")
         self.name = "myserver20"
         self.viewers: list[Viewer] = []
         self.messages: list[bytes] = []
         self.refusal: Callable[[dict[str, list[str]]], tuple[int, str] | None] = lambda params: None
-        self.reject: Callable[[object], object] | None = None
+        self.silent = False
         factory = WebSocketServerFactory(protocols=["binary"], reactor=reactor)
         factory.protocol = Viewer
         factory.console = self

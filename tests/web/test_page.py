@@ -207,6 +207,28 @@ class Reconnecting(PageTest):
         self.assertEqual(seen.complaints(), [])
         self.assertEqual(len(self.console.viewers), 2)
 
+    async def test_broken_without_a_word(self):
+        """When the network is back, the page finds out whether its connection is."""
+
+        def steps(page):
+            page.wait_painted()
+            self.console.silent = True
+            page.page.evaluate("window.dispatchEvent(new Event('online'))")
+            page.wait_said("The connection to the console was lost.")
+            self.assertIn(probe, self.console.messages)
+            self.console.silent = False
+            page.wait_painted()
+            self.console.messages.clear()
+            page.page.evaluate("window.dispatchEvent(new Event('online'))")
+            page.type("x")
+            self.wait_keys(page, taps(ord("x")))
+            self.assertIn(probe, self.console.messages)
+
+        probe = bytes([3, 0, 0, 0, 0, 0, 0, 1, 0, 1])
+        seen = await with_page(self.console.url(), steps)
+        self.assertEqual(seen.complaints(), [])
+        self.assertEqual(len(self.console.viewers), 2)
+
     async def test_revoked(self):
         """A revoked session leaves no picture, and is not asked for again."""
 
@@ -348,6 +370,39 @@ class Tools(PageTest):
             self.wait_keys(page, taps(*b"ok", 0xFF08))
 
         seen = await with_page(self.console.url(), steps, size=(360, 740), has_touch=True, is_mobile=True)
+        self.assertEqual(seen.complaints(), [])
+
+    async def test_original_size_on_a_phone(self):
+        """A screen that is larger than the phone is clipped there, and dragged."""
+
+        def steps(page):
+            page.wait_painted()
+            page.page.tap("#more")
+            page.page.tap("#original")
+            page.page.wait_for_selector("#drag-row", state="visible")
+            self.assertTrue(page.page.is_checked("#drag"))
+            page.page.tap("#scale")
+            page.page.wait_for_selector("#drag-row", state="hidden")
+
+        seen = await with_page(self.console.url(), steps, size=(300, 500), has_touch=True, is_mobile=True)
+        self.assertEqual(seen.complaints(), [])
+
+    async def test_full_screen(self):
+        """Full screen takes the bar away, and gives it back."""
+
+        def steps(page):
+            page.wait_painted()
+            page.page.click("#full")
+            page.page.wait_for_function("() => document.fullscreenElement")
+            page.page.wait_for_selector("#bar", state="hidden")
+            page.page.click("#show")
+            page.page.click("#full")
+            page.page.wait_for_function("() => !document.fullscreenElement")
+            page.page.wait_for_selector("#bar", state="visible")
+            page.type("q")
+            self.wait_keys(page, taps(ord("q")))
+
+        seen = await with_page(self.console.url(), steps)
         self.assertEqual(seen.complaints(), [])
 
 

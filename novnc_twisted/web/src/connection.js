@@ -7,6 +7,12 @@ import RFB from '@novnc/novnc';
 
 /* A refusal is told twice, first as RFB failure and then as close frame; this long the second is waited for, in ms. */
 const CLOSE_FRAME = 2000;
+/* The proxy gives itself 30 s to set a session up; this long, in ms, it is waited for. */
+const SET_UP = 35000;
+/* How long a server may take to answer when it is asked whether it is still there, in ms. */
+const ANSWER = 8000;
+/* FramebufferUpdateRequest (RFC 6143, 7.5.3) for one pixel, not incremental: a server has to answer it. */
+const ONE_PIXEL = new Uint8Array([3, 0, 0, 0, 0, 0, 0, 1, 0, 1]);
 
 /**
  * Events: `connect`; `name`, `clipboard`, `clipping` (with `detail`); and exactly one `end`, whose detail is
@@ -21,6 +27,8 @@ export class Connection extends EventTarget {
         const socket = new WebSocket(url, ['binary']);
         const close = socket.close.bind(socket);
         this._close = close;
+        this._socket = socket;
+        this._deadline = setTimeout(() => this._giveUp(), SET_UP);
         socket.addEventListener('open', () => {
             this._end.opened = true;
         });
@@ -31,6 +39,7 @@ export class Connection extends EventTarget {
         this.rfb.background = 'transparent';
         this.rfb.addEventListener('connect', () => {
             this._end.connected = true;
+            clearTimeout(this._deadline);
             this._emit('connect');
         });
         this.rfb.addEventListener('securityfailure', ({ detail }) => {
@@ -58,8 +67,26 @@ export class Connection extends EventTarget {
 
     /** The person asked for the end: nobody is waited for. */
     close() {
+        this._giveUp(1000);
+    }
+
+    /**
+     * Find out whether the server is still there, after the network changed or the computer slept: a connection that
+     * broke meanwhile would look alive for many minutes.
+     */
+    probe() {
+        if (!this.connected) {
+            return;
+        }
+        clearTimeout(this._deadline);
+        this._deadline = setTimeout(() => this._giveUp(), ANSWER);
+        this._socket.addEventListener('message', () => clearTimeout(this._deadline), { once: true });
+        this._socket.send(ONE_PIXEL);
+    }
+
+    _giveUp(code = 1006) {
         if (!this._ended) {
-            this._finish(1000, '');
+            this._finish(code, '');
             this.rfb.disconnect();
             this._close();
         }
@@ -78,6 +105,7 @@ export class Connection extends EventTarget {
             return;
         }
         this._ended = true;
+        clearTimeout(this._deadline);
         this._emit('end', { ...this._end, code, reason: reason || this._end.reason });
     }
 

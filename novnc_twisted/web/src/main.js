@@ -71,14 +71,16 @@ toolbar.onopen = (id) => id === 'clipboard' && clipboard.seen();
 function setState(state) {
     document.body.dataset.state = state;
     $('bar').dataset.state = state;
-    const words = state === 'connected' && view.viewOnly ? text.viewOnlyState : text[state];
-    if ($('state').textContent !== words) {
+    const words = {
+        connecting: before ? text.reconnecting : text.connecting,
+        connected: view.viewOnly ? text.viewOnlyState : text.connected,
+    }[state] ?? text[state];
+    if ($('state').textContent !== words) { // it is read out when it changes
         $('state').textContent = words;
     }
     keyPanel.enable(screen.live);
     clipboard.enable(screen.live);
-    const open = ['connecting', 'connected', 'reconnecting'].includes(state);
-    $('connect').textContent = open ? text.disconnect : text.reconnect;
+    $('connect').textContent = ['connecting', 'connected'].includes(state) ? text.disconnect : text.reconnect;
 }
 
 function connect() {
@@ -199,6 +201,15 @@ $('connect').addEventListener('click', () => {
         connect();
     }
 });
-window.addEventListener('online', () => document.body.dataset.state === 'waiting' && connect());
+/* The network is back, or the person is: no need to wait any longer, and reason to ask who is still there. */
+function awake() {
+    if (document.body.dataset.state === 'waiting') {
+        connect();
+    } else {
+        connection?.probe();
+    }
+}
+window.addEventListener('online', awake);
+document.addEventListener('visibilitychange', () => !document.hidden && connection?.probe());
 
 connect();

@@ -1,5 +1,5 @@
 /*
- * Every word that the page says.  Texts in the page's HTML are named by `data-text` and `data-label`.
+ * Every word that the page says (but what it says without JavaScript).  Texts in the page's HTML are named by `data-text` and `data-label`.
  */
 
 export const text = {
@@ -21,7 +21,6 @@ export const text = {
     clipboard: 'Clipboard',
     clipboardNew: 'Clipboard: new text from the server',
     keyboard: 'On-screen keyboard',
-    fit: 'Scale to window',
     fitOn: 'Scaled to window. Show at original size',
     fitOff: 'Original size. Scale to window',
     fullscreen: 'Full screen',
@@ -29,7 +28,6 @@ export const text = {
     more: 'View and connection',
     hide: 'Hide the tools',
     show: 'Show the tools',
-    close: 'Close',
 
     keysHold: 'Hold down',
     keysPress: 'Press',
@@ -66,7 +64,6 @@ export const text = {
     cancel: 'Stop trying',
     shortcut: 'Ctrl+Alt+Shift, pressed and released, leads from the server’s screen to the tools; Escape leads back.',
     licences: 'Built on noVNC (MPL-2.0)',
-    noscript: 'This console needs JavaScript.',
     gaveUp: 'Gave up trying.',
 };
 

@@ -1,0 +1,42 @@
+"""What the build leaves: the promised names, nothing inline, nothing from elsewhere, and the licences."""
+
+import re
+from pathlib import Path
+
+from twisted.trial.unittest import TestCase
+
+DIST = Path(__file__).parents[2] / "novnc_twisted" / "web" / "dist"
+PAGES = ("vnc_auto.html", "vnc_lite.html", "vnc.html")
+
+
+class BuiltTest(TestCase):
+    def test_names(self):
+        """Three pages; one script and one style sheet, named by their content; icons; licences."""
+        assets = sorted(path.name for path in (DIST / "assets").iterdir())
+        self.assertEqual(len(assets), 2)
+        self.assertRegex(assets[0], r"^console-[0-9A-Z]{8}\.js$")
+        self.assertRegex(assets[1], r"^style-[0-9A-Z]{8}\.css$")
+        for name in PAGES:
+            page = (DIST / name).read_text()
+            self.assertIn(f'src="assets/{assets[0]}"', page)
+            self.assertIn(f'href="assets/{assets[1]}"', page)
+        self.assertTrue((DIST / "favicon.svg").read_text().startswith("<svg"))
+        self.assertEqual((DIST / "favicon.ico").read_bytes()[:4], b"\0\0\1\0")
+
+    def test_licences(self):
+        for name, words in (
+            ("LICENSE.noVNC.txt", "Mozilla"),
+            ("LICENSE.MPL-2.0.txt", "Mozilla Public License Version 2.0"),
+            ("LICENSE.pako.txt", "The MIT License"),
+            ("LICENSE.noVNC-des.txt", "Redistributions in binary form"),
+        ):
+            self.assertIn(words, (DIST / name).read_text())
+
+    def test_nothing_inline_and_nothing_from_elsewhere(self):
+        """A strict Content-Security-Policy forbids it; a closed network would miss it."""
+        for name in PAGES:
+            page = (DIST / name).read_text()
+            self.assertEqual(re.findall(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=", page), [])
+            self.assertEqual(re.findall(r"""(?:src|href)=["'](?:[a-z]+:|//)""", page), [])
+        (style,) = (DIST / "assets").glob("*.css")
+        self.assertEqual(re.findall(r"@import|url\(", style.read_text()), [])
