@@ -228,7 +228,8 @@ class Session:
             if isinstance(cause, (Revoked, SessionExpired)):
                 self._keeper.stop()
             else:
-                parts.append(Deferred.fromCoroutine(self._keeper.last(STOPPING_PATIENCE)))
+                patience = STOPPING_PATIENCE if isinstance(cause, Stopping) else self._settings.token_deadline
+                parts.append(Deferred.fromCoroutine(self._keeper.last(patience)))
         if not self._introduced and not self._client.gone:
             await self._show(cause)
         self._viewer.end.close(cause)

@@ -1,0 +1,92 @@
+"""The promised deadlines to the second, on a clock that the test moves; in memory."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted import errors
+from novnc_twisted.access import ConnectInfo
+from novnc_twisted.novncproxy import NoVNCProxyFactory
+from novnc_twisted.relay.frames import close_frame
+from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
+from tests.relay.test_ends import Transport
+from tests.session.harness import HANDSHAKE
+
+
+async def never(*_: str) -> ConnectInfo:
+    return await Deferred()
+
+
+class Deadlines(SynchronousTestCase):
+    def connect(self, factory: type) -> tuple[Any, Transport]:
+        self.reactor = MemoryReactorClock()
+        self.factory = factory(self.reactor, never)
+        protocol = self.factory.buildProtocol(None)
+        transport = Transport()
+        transport.protocol = protocol
+        protocol.makeConnection(transport)
+        return protocol, transport
+
+    def gone(self, protocol: Any) -> None:
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.reactor.getDelayedCalls(), [], "no timer is left")
+        self.assertEqual((self.factory.sessions, self.factory.connections), (0, set()))
+
+    def test_a_head_at_a_byte_a_second(self) -> None:
+        for factory, answer in (
+            (NoVNCProxyFactory, b"HTTP/1.1 408 "),
+            (XVPVNCProxyFactory, f"HTTP/1.1 400 {errors.SetupTimeout.sentence}".encode()),
+        ):
+            protocol, transport = self.connect(factory)
+            for _ in range(9):
+                protocol.dataReceived(b"x")
+                self.reactor.advance(1)
+            self.assertEqual(transport.value(), b"")
+            self.reactor.advance(1)
+            self.assertTrue(transport.value().startswith(answer))
+            self.reactor.advance(2)
+            self.assertTrue(transport.aborted)
+            self.gone(protocol)
+
+    def test_leaving_in_the_head(self) -> None:
+        for factory in (NoVNCProxyFactory, XVPVNCProxyFactory):
+            protocol, _ = self.connect(factory)
+            protocol.dataReceived(b"GET ")
+            self.gone(protocol)
+
+    def test_the_token_has_5_s_and_the_refusal_5_more(self) -> None:
+        protocol, transport = self.connect(NoVNCProxyFactory)
+        protocol.dataReceived(HANDSHAKE.format(path="/?token=t", more="").encode())
+        self.assertIn(b" 101 ", transport.take())
+        self.reactor.advance(4.9)
+        self.assertEqual(transport.value(), b"")
+        self.reactor.advance(0.1)
+        self.assertEqual(transport.take(), b"\x82\x0cRFB 003.008\n")
+        self.reactor.advance(5)
+        cause = errors.ServiceUnavailable
+        self.assertEqual(transport.take(), close_frame(4503, cause.sentence))
+        self.reactor.advance(2)
+        self.assertTrue(transport.aborted)
+        self.gone(protocol)
+
+    def test_stopping_takes_no_longer_than_3_s_with_a_silent_viewer(self) -> None:
+        protocol, transport = self.connect(NoVNCProxyFactory)
+        protocol.dataReceived(HANDSHAKE.format(path="/?token=t", more="").encode())
+        stopped = self.factory.stop_sessions()
+        self.reactor.advance(1)
+        self.assertTrue(transport.value().endswith(close_frame(1001, errors.Stopping.sentence)))
+        self.reactor.advance(2)
+        self.assertTrue(transport.aborted)
+        self.assertNoResult(stopped)
+        self.gone(protocol)
+        self.successResultOf(stopped)
+
+    def test_stopping_again_or_with_nothing(self) -> None:
+        self.connect(NoVNCProxyFactory)
+        factory = NoVNCProxyFactory(MemoryReactorClock(), never)
+        self.successResultOf(factory.stop_sessions())
+        self.successResultOf(factory.stop_sessions())

@@ -1,0 +1,216 @@
+"""Limits, the keeper, the record and the line, each alone."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.access import ConnectInfo
+from novnc_twisted.errors import (
+    TABLE,
+    ConsoleUnreachable,
+    MessageTooBig,
+    ProtocolViolation,
+    Refusal,
+    ServiceUnavailable,
+    TooManySessions,
+)
+from novnc_twisted.relay import StreamEnd
+from novnc_twisted.rfb.talk import Need, Talk, Write
+from novnc_twisted.session import SessionLimits, SessionSettings
+from novnc_twisted.session.keeper import Keeper
+from novnc_twisted.session.line import HOLD_LIMIT, Line
+from novnc_twisted.session.record import clean, record
+from tests.relay.test_ends import GONE, Transport
+
+
+def info(uuid: str = "", port: int = 5900) -> ConnectInfo:
+    return ConnectInfo(host="h", port=port, instance_uuid=uuid)
+
+
+class Limits(SynchronousTestCase):
+    def test_all_together(self) -> None:
+        limits = SessionLimits(2)
+        with limits.seat(info("a")), limits.seat(info("b")):
+            self.assertEqual(len(limits), 2)
+            with self.assertRaises(TooManySessions), limits.seat(info("c")):
+                self.fail("no seat was free")
+        self.assertEqual(len(limits), 0)
+
+    def test_each_server(self) -> None:
+        limits = SessionLimits(0, 1)
+        with limits.seat(info("a")), limits.seat(info("b")), limits.seat(info("", 1)), limits.seat(info("", 2)):
+            for again in (info("a"), info("", 1)):
+                with self.assertRaises(TooManySessions), limits.seat(again):
+                    self.fail("no seat was free")
+        with limits.seat(info("a")):
+            self.assertEqual(len(limits), 1)
+
+    def test_a_seat_is_given_back_after_a_failure(self) -> None:
+        limits = SessionLimits(1)
+        with self.assertRaises(ConsoleUnreachable), limits.seat(info()):
+            raise ConsoleUnreachable
+        self.assertEqual(len(limits), 0)
+
+    def test_defaults_are_the_promised_ones(self) -> None:
+        settings = SessionSettings(host="h")
+        self.assertEqual((settings.auth_schemes, settings.max_sessions_per_server), (("none", "vnc"), 16))
+        self.assertEqual((settings.max_sessions, settings.idle_timeout, settings.max_failures_per_minute), (0, 0, 600))
+        self.assertEqual(
+            (settings.head_deadline, settings.token_deadline, settings.dial_deadline, settings.rfb_deadline),
+            (10, 5, 10, 10),
+        )
+        self.assertEqual((settings.setup_deadline, settings.keep_interval), (30, 20))
+
+
+class Keeping(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.calls: list[Deferred[None]] = []
+
+    def tearDown(self) -> None:
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def make(self) -> Keeper:
+        async def keep(token: str, address: str) -> None:
+            self.assertEqual((token, address), ("t", "a"))
+            self.calls.append(Deferred())
+            await self.calls[-1]
+
+        return Keeper(self.clock, keep, "t", "a", every=20, deadline=5)
+
+    def test_at_once_and_regularly(self) -> None:
+        keeper = self.make()
+        for count in (1, 2, 3):
+            self.assertEqual(len(self.calls), count)
+            self.calls[-1].callback(None)
+            self.clock.advance(20)
+        keeper.stop()
+        self.assertTrue(self.calls[-1].called, "the pending one is cancelled")
+
+    def test_no_answer_is_no_reason_to_stop(self) -> None:
+        keeper = self.make()
+        self.clock.advance(5)
+        self.clock.advance(20)
+        self.assertEqual(len(self.calls), 2)
+        keeper.stop()
+
+    def test_the_last_one(self) -> None:
+        keeper = self.make()
+        self.calls[0].callback(None)
+        last = Deferred.fromCoroutine(keeper.last(1))
+        self.assertEqual(len(self.calls), 2)
+        self.assertNoResult(last)
+        self.clock.advance(1)
+        self.successResultOf(last)
+
+    def test_the_last_one_while_one_is_pending(self) -> None:
+        keeper = self.make()
+        last = Deferred.fromCoroutine(keeper.last(1))
+        self.assertEqual(len(self.calls), 2)
+        self.calls[1].callback(None)
+        self.successResultOf(last)
+
+
+class Recording(SynchronousTestCase):
+    def event(self, cause: Refusal, **more: Any) -> dict[str, Any]:
+        events: list[dict[str, Any]] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        values: dict[str, Any] = {
+            "cause": cause,
+            "phase": "live",
+            "seconds": 1.5,
+            "console_type": "novnc",
+            "peer": "p",
+            "address": "a",
+            "info": info("uuid"),
+            "bytes_in": 1,
+            "bytes_out": 2,
+        }
+        record(**(values | more))
+        (event,) = events
+        return event
+
+    def test_every_cause_has_its_level_and_no_traceback(self) -> None:
+        for name, row in TABLE.items():
+            event = self.event(row("why"))
+            ours = issubclass(row, (ConsoleUnreachable, ServiceUnavailable))
+            self.assertEqual((event["cause"], event["log_level"].name), (name, "warn" if ours else "info"))
+            self.assertNotIn("log_failure", event)
+
+    def test_what_others_say_is_cleaned(self) -> None:
+        hostile = "x\n\x1b[31m token=secret " + "y" * 1000
+        named = ConnectInfo(host="h", port=1, name=hostile, instance_uuid=hostile, user_id=hostile, project_id=hostile)
+        event = self.event(ConsoleUnreachable(hostile), info=named, peer=hostile, address=hostile)
+        for value in event.values():
+            if isinstance(value, str) and "log_" not in value:
+                self.assertNotIn("secret", value)
+                self.assertNotIn("\n", value)
+        self.assertEqual(len(clean(hostile)), 300)
+
+    def test_before_anything_is_known(self) -> None:
+        event = self.event(ConsoleUnreachable(), info=None)
+        self.assertEqual((event["instance_uuid"], event["user_id"], event["detail_text"]), ("-", "", ""))
+
+
+class Lines(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock, self.transport = Clock(), Transport()
+        self.end = StreamEnd(self.clock, self.transport)
+        self.lost: list[Refusal] = []
+        self.line = Line(self.end, self.lost.append)
+
+    def talk(self) -> Talk[bytes]:
+        yield Write(b"hello")
+        return (yield Need(4, "answer"))
+
+    def test_a_talk(self) -> None:
+        held = Deferred.fromCoroutine(self.line.hold(self.talk()))
+        self.assertEqual(self.transport.take(), b"hello")
+        self.end.dataReceived(b"ab")
+        self.assertNoResult(held)
+        self.end.dataReceived(b"cdef")
+        self.assertEqual(self.successResultOf(held), b"abcd")
+        self.assertEqual(self.successResultOf(self.line.some()), b"ef")
+
+    def test_what_came_before(self) -> None:
+        self.end.dataReceived(b"abcdef")
+        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(self.line.hold(self.talk()))), b"abcd")
+
+    def test_a_talk_that_fails_has_written_why(self) -> None:
+        def failing() -> Talk[None]:
+            yield Write(b"no")
+            raise ProtocolViolation("bad")
+
+        self.failureResultOf(Deferred.fromCoroutine(self.line.hold(failing())), ProtocolViolation)
+        self.assertEqual(self.transport.take(), b"no")
+
+    def test_it_never_pauses_and_is_capped(self) -> None:
+        self.end.dataReceived(bytes(HOLD_LIMIT))
+        self.assertEqual((self.lost, self.transport.producerState), ([], "producing"))
+        self.end.dataReceived(b"x")
+        self.end.dataReceived(b"x")
+        self.assertEqual(len(self.lost), 1)
+        self.assertIsInstance(self.lost[0], MessageTooBig)
+
+    def test_its_loss(self) -> None:
+        self.end.connectionLost(GONE)
+        self.assertEqual(len(self.lost), 1)
+        self.assertTrue(self.line.gone)
+
+    def test_a_cancelled_wait_takes_nothing(self) -> None:
+        waiting = self.line.some()
+        waiting.cancel()
+        self.failureResultOf(waiting)
+        self.end.dataReceived(b"kept")
+        self.assertEqual(self.successResultOf(self.line.some()), b"kept")
+
+    def test_release(self) -> None:
+        self.end.dataReceived(b"ab")
+        self.line.release()
+        self.end.dataReceived(b"c")
+        again = Line(self.end, self.lost.append)
+        self.assertEqual(self.successResultOf(again.some()), b"abc")
