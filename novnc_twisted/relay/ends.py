@@ -249,12 +249,10 @@ class EndProtocol(Protocol):
 
 def tune(transport: Any) -> None:
     """No delay for keystrokes, and probes so that a peer that vanished is noticed within two minutes; TCP only."""
-    if not ITCPTransport.providedBy(transport):
-        return
-    transport.setTcpNoDelay(True)
-    transport.setTcpKeepAlive(True)
     tcp = getattr(transport, "socket", None)  # with TLS: of the transport below
-    if isinstance(tcp, socket.socket):
+    if isinstance(tcp, socket.socket) and tcp.family in (socket.AF_INET, socket.AF_INET6):
+        transport.setTcpNoDelay(True)
+        transport.setTcpKeepAlive(True)
         for option, value in _KEEP_ALIVE:
             tcp.setsockopt(socket.IPPROTO_TCP, option, value)
 
