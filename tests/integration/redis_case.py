@@ -30,7 +30,10 @@ class RedisTestCase(TestCase):
         return transport
 
     async def pair(self, redis: RedisServer) -> tuple[Any, Any]:
-        """A caller and a server of the topic ``t``: ``note(value)`` notes its value in ``ran`` and gives it back."""
+        """A caller and a server of the topic ``t``: ``note(value)`` notes its value in ``ran`` and gives it back.
+
+        ``wait(seconds)`` notes that it waits, and does.
+        """
         caller, server = await self.transport(redis.url), await self.transport(redis.url)
         await self.serve(server)
         return caller, server
@@ -43,6 +46,7 @@ class RedisTestCase(TestCase):
             return value
 
         async def wait(seconds: float) -> None:
+            self.ran.append("waits")
             await self.pause(seconds)
 
         return await server.serve("t", {"note": note, "wait": wait}, binary="nova-consoleauth", host="control")

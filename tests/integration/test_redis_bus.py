@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from novnc_twisted.errors import ConsoleForbidden
 from novnc_twisted.messaging.redis.calls import MAX_WAITING
 from novnc_twisted.messaging.redis.protocol import RedisProtocol
+from novnc_twisted.messaging.redis.scripts import QUEUE
 from novnc_twisted.messaging.redis.sealing import Opener, Sealer
 from novnc_twisted.messaging.wire import MAX_CONCURRENCY
 from tests.integration.redis_case import RedisTestCase
@@ -196,8 +197,7 @@ class SecrecyTests(RedisTestCase):
         redis = RedisServer(self)
         caller, _ = await self.pair(redis)
         calls = [caller.call("t", "wait", seconds=60, deadline=20) for _ in range(MAX_CONCURRENCY)]
-        await self.until(lambda: redis.command("LLEN", "novnc:q:t") == 0)
-        await self.pause(0.1)
+        await self.until(lambda: self.ran.count("waits") == MAX_CONCURRENCY)
         with closing(Client(redis)) as client:
             client.command("RPUSH", "novnc:q:t", *["x"] * MAX_WAITING)
         self.assertEqual(redis.command("LLEN", "novnc:q:t"), MAX_WAITING)
@@ -227,6 +227,7 @@ class SharingTests(RedisTestCase):
         server = await self.transport(redis.url)
         stop = await self.serve(server)
         calls = [caller.call("t", "wait", seconds=60, deadline=60) for _ in range(MAX_CONCURRENCY + 5)]
+        await self.until(lambda: self.ran.count("waits") == MAX_CONCURRENCY)
         await self.until(lambda: redis.command("LLEN", "novnc:q:t") == 5)
         await stop()
         for call in calls:
@@ -308,6 +309,16 @@ class ProtocolTests(RedisTestCase):
         transport = await self.transport(redis.url)
         for waiting in (transport.store.get("x"), transport.store.put("x", {}, 1), transport.services()):
             await self.fails(waiting)
+
+    async def test_call_that_is_late_is_not_queued(self) -> None:
+        """A frozen Redis runs what it was sent when it thaws."""
+        redis = RedisServer(self)
+        caller, _ = await self.pair(redis)
+        now = await caller._link.exact_now()
+        for left, answer in ((-1, "late"), (0, "late"), (5000, "queued")):
+            keys = ["novnc:p:t", "novnc:q:none"]
+            self.assertEqual(await caller._link.run(QUEUE, keys, "x", now + left, 10, deadline=5), answer)
+        self.assertEqual(redis.command("LLEN", "novnc:q:none"), 1)
 
     async def test_too_long_a_reply_ends_the_connection(self) -> None:
         redis = RedisServer(self)

@@ -3,8 +3,11 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
 
 from novnc_twisted.messaging.redis.pulse import FROZEN
@@ -33,6 +36,59 @@ reactor.run()
 """
 
 
+class Swamp(Factory):
+    """Relays to Redis; at a word, the connections of that moment swallow everything."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._relays: list[Relay] = []
+
+    def buildProtocol(self, addr: object) -> "Relay":
+        self._relays.append(Relay(self._port))
+        return self._relays[-1]
+
+    def swallow(self) -> None:
+        for relay in self._relays:
+            relay.swallows = True
+
+    def close(self) -> None:
+        for relay in self._relays:
+            relay.close()
+
+
+class Relay(Protocol):
+    """One connection of the swamp."""
+
+    swallows = False
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._other = Protocol()
+        self._early = b""
+
+    def connectionMade(self) -> None:
+        self._other.dataReceived = lambda data: self.swallows or self.transport.write(data)  # type: ignore
+        self._other.connectionMade = lambda: self._other.transport.write(self._early)  # type: ignore
+        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self._port)
+        connectProtocol(endpoint, self._other)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.swallows:
+            return
+        if self._other.transport is None:
+            self._early += data
+        else:
+            self._other.transport.write(data)
+
+    def connectionLost(self, reason: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for end in (self, self._other):
+            if end.transport is not None:
+                end.transport.abortConnection()
+
+
 class RecoveryTests(RedisTestCase):
     """Outages of Redis."""
 
@@ -52,22 +108,56 @@ class RecoveryTests(RedisTestCase):
         # One transport calls, one serves.
         self.assert_quiet(lost=4, back=4)
 
+    async def forgotten(self) -> tuple[Any, Callable[[], None]]:
+        """A caller of a Redis that was restarted, whose server is not back yet; and what brings it back."""
+        redis = RedisServer(self)
+        caller, server = await self.pair(redis)
+        presence = server._presence
+        announced, presence._announced = presence._announced, []
+        redis.kill()
+        await self.until(lambda: len(self.logged.lines("can't be reached")) == 2)
+        redis.start()
+        await self.until(lambda: len(self.logged.lines("is back")) == 2)
+
+        def back() -> None:
+            presence._announced = announced
+            presence.renew()
+
+        return caller, back
+
     async def test_calls_wait_until_servers_are_back(self) -> None:
         """A Redis that has forgotten everything: the first call does not believe that nobody serves."""
-        redis = RedisServer(self)
-        caller, _ = await self.pair(redis)
-        redis.kill()
-        await self.until(lambda: len(self.logged.lines("can't be reached")) == 2)
-        redis.start()
-        self.assertEqual(await caller.call("t", "note", deadline=10, value="waited"), "waited")
+        caller, back = await self.forgotten()
+        called = caller.call("t", "note", deadline=10, value="waited")
+        await self.pause(0.3)
+        back()
+        self.assertEqual(await called, "waited")
+
+    async def test_calls_do_not_wait_longer(self) -> None:
+        caller, _ = await self.forgotten()
+        self.assertEqual(await self.fails(caller.call("t", "note", deadline=60, value=1)), "nobody serves t")
 
     async def test_services_wait_until_servers_are_back(self) -> None:
+        caller, back = await self.forgotten()
+        called = caller.services()
+        await self.pause(0.3)
+        back()
+        self.assertEqual([one.topic for one in await called], ["t"])
+
+    async def test_connections_that_vanish(self) -> None:
+        """A firewall forgets them, or the other machine loses its power: nothing comes, not even an end."""
         redis = RedisServer(self)
-        caller, _ = await self.pair(redis)
-        redis.kill()
-        await self.until(lambda: len(self.logged.lines("can't be reached")) == 2)
-        redis.start()
-        self.assertEqual([one.topic for one in await caller.services()], ["t"])
+        swamp = Swamp(redis.port)
+        port = reactor.listenTCP(0, swamp, interface="127.0.0.1")
+        self.addCleanup(swamp.close)
+        self.addCleanup(port.stopListening)
+        caller = await self.transport(f"redis://127.0.0.1:{port.getHost().port}")
+        await self.serve(caller)
+        await self.until_answered(caller, 1)
+        for value in (2, 3):
+            swamp.swallow()
+            await self.until_answered(caller, value)
+        self.assert_quiet(lost=2, back=2)
 
     async def test_long_outage_fails_at_once(self) -> None:
         redis = RedisServer(self)
