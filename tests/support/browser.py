@@ -134,7 +134,7 @@ class ConsolePage:
 
     def screenshot(self, path: str | Path) -> None:
         """Write what a person sees as a PNG file."""
-        self.page.screenshot(path=str(path))
+        self.page.screenshot(path=str(path), animations="disabled")
 
 
 def visit(

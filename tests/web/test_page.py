@@ -324,6 +324,28 @@ class Tools(PageTest):
         self.assertEqual(seen.complaints(), [])
         self.assertIn(b"\6\0\0\0\0\0\0\4Hi!\n", self.console.messages)
 
+    async def test_layout(self):
+        """Text is spelt for the server's layout, which is asked once."""
+
+        def steps(page):
+            page.wait_painted()
+            page.page.click("#clipboard")
+            self.assertEqual(page.page.input_value("#layout"), "us")
+            page.page.select_option("#layout", "de")
+            page.page.reload()
+            page.wait_painted()
+            page.page.click("#clipboard")
+            self.assertEqual(page.page.input_value("#layout"), "de")
+            page.page.fill("#outgoing", "^@漢")
+            page.wait_said("One character is not on this layout.")
+            page.page.click("#type")
+            page.wait_said("Typed.")
+            altgr = 0xFE03
+            self.wait_keys(page, [*taps(ord("^"), ord(" ")), *held(taps(ord("@")), altgr), *taps(0x01006F22)])
+
+        seen = await with_page(self.console.url(), steps)
+        self.assertEqual(seen.complaints(), [])
+
     async def test_toolbar_by_keyboard(self):
         """Ctrl+Alt+Shift leads to the tools, arrows along them, Escape back, and none of that types."""
 

@@ -2,7 +2,7 @@
  * The clipboard panel: text for the server, to its clipboard or typed for it, and text from the server.
  */
 import { label, $ } from './page.js';
-import { guess, NAMES, spell } from './layouts.js';
+import { NAMES, spell } from './layouts.js';
 import { say, text } from './strings.js';
 import { Typist } from './typist.js';
 
@@ -17,12 +17,15 @@ export class Clipboard {
         for (const [id, name] of NAMES) {
             $('layout').append(new Option(name, id));
         }
-        $('layout').value = guess(navigator.languages ?? []);
+        $('layout').value = remembered();
         $('send').addEventListener('click', () => this._send());
         $('type').addEventListener('click', () => this._type());
         $('copy').addEventListener('click', () => this._copy());
         $('outgoing').addEventListener('input', () => this._count());
-        $('layout').addEventListener('change', () => this._count());
+        $('layout').addEventListener('change', () => {
+            remember(this.layout);
+            this._count();
+        });
         this.enable(false);
     }
 
@@ -94,5 +97,25 @@ export class Clipboard {
             field.select();
             $('copied').textContent = document.execCommand('copy') ? text.copied : text.copyFailed;
         }
+    }
+}
+
+/* The server's layout is asked once: it is not the browser's language that tells it, most servers have the US one. */
+const KEY = 'novnc_twisted.layout';
+
+function remembered() {
+    try {
+        const layout = localStorage.getItem(KEY);
+        return NAMES.some(([id]) => id === layout) ? layout : 'us';
+    } catch {
+        return 'us'; // a browser that keeps nothing
+    }
+}
+
+function remember(layout) {
+    try {
+        localStorage.setItem(KEY, layout);
+    } catch {
+        // a browser that keeps nothing: it holds for this visit
     }
 }

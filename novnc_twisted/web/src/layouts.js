@@ -122,19 +122,6 @@ const TABLES = new Map(Object.entries(LAYOUTS).map(([id, layout]) => [id, table(
 /** `[id, name]` of every layout that text can be typed for. */
 export const NAMES = Object.entries(LAYOUTS).map(([id, { name }]) => [id, name]);
 
-/** The layout that a person with these browser languages most likely gave the server. */
-export function guess(languages) {
-    const regions = { 'en-gb': 'gb', 'de-ch': 'ch', 'de-li': 'ch', 'fr-ch': 'us', 'fr-ca': 'us', 'it-ch': 'ch' };
-    const mains = { en: 'us', de: 'de', fr: 'fr', es: 'es', it: 'it', sv: 'se', fi: 'se' };
-    for (const language of languages.map((each) => each.toLowerCase())) {
-        const found = regions[language] ?? mains[language.split('-')[0]];
-        if (found) {
-            return found;
-        }
-    }
-    return 'us';
-}
-
 /**
  * The keys for each character of a text: `{chords: [[[keysym, code], ...], ...], known}`.
  *

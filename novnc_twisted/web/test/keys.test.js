@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import XtScancode from '../node_modules/@novnc/novnc/core/input/xtscancodes.js';
 import { COMBINATIONS, CONSOLES, CTRL_ALT_DEL, HOLD, strokes, SYSRQS } from '../src/keys.js';
-import { guess, NAMES, spell } from '../src/layouts.js';
+import { NAMES, spell } from '../src/layouts.js';
 import { difference } from '../src/touch.js';
 import { Typist } from '../src/typist.js';
 
@@ -48,13 +48,6 @@ test('line ends are one Enter; control characters are left out; others go by key
     assert.deepEqual(spell('\u0000\u001b\u007f'), []);
     assert.deepEqual(spell('€', 'us'), [{ chords: [[[0x20ac, null]]], known: false }]);
     assert.equal(spell('😀')[0].chords[0][0][0], 0x0101f600);
-});
-
-test('the browser’s language tells a likely layout', () => {
-    assert.equal(guess(['de-DE', 'en']), 'de');
-    assert.equal(guess(['en-GB']), 'gb');
-    assert.equal(guess(['xx', 'fr']), 'fr');
-    assert.equal(guess([]), 'us');
 });
 
 test('typing presses and lets go each key, waits for each event, and tells how far it is', async () => {
