@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 from twisted.internet import reactor
@@ -15,7 +16,8 @@ WEB = Path(__file__).parents[2] / "novnc_twisted" / "web"
 
 async def node(*arguments: str) -> str:
     """What node says; its standard error is part of the failure."""
-    path = shutil.which("node")
+    beside = str(Path(sys.executable).parent)  # where the set-up puts it on a machine that has none
+    path = shutil.which("node") or shutil.which("node", path=beside)
     if path is None:
         raise FileNotFoundError("node is not installed: apt-get install nodejs")
     out, err, code = await getProcessOutputAndValue(path, arguments, env=None, path=str(WEB), reactor=reactor)
