@@ -1,5 +1,6 @@
 """The promised deadlines to the second, on a clock that the test moves; in memory."""
 
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -22,9 +23,9 @@ async def never(*_: str) -> ConnectInfo:
 
 
 class Deadlines(SynchronousTestCase):
-    def connect(self, factory: type) -> tuple[Any, Transport]:
+    def connect(self, factory: Any, authorise: Any = never) -> tuple[Any, Transport]:
         self.reactor = MemoryReactorClock()
-        self.factory = factory(self.reactor, never)
+        self.factory = factory(self.reactor, authorise)
         protocol = self.factory.buildProtocol(None)
         transport = Transport()
         transport.protocol = protocol
@@ -90,3 +91,40 @@ class Deadlines(SynchronousTestCase):
         factory = NoVNCProxyFactory(MemoryReactorClock(), never)
         self.successResultOf(factory.stop_sessions())
         self.successResultOf(factory.stop_sessions())
+
+    def dialling(self) -> tuple[Any, Transport]:
+        async def authorise(*_: str) -> ConnectInfo:
+            return ConnectInfo(host="192.0.2.1", port=5900)
+
+        protocol, transport = self.connect(XVPVNCProxyFactory, authorise)
+        protocol.dataReceived(b"CONNECT /?token=t HTTP/1.0\r\n\r\n")
+        self.assertEqual(
+            [client[:2] for client in self.reactor.tcpClients], [("127.0.0.1", 5900)], "what it resolves all to"
+        )
+        return protocol, transport
+
+    def test_a_dial_has_10_s(self) -> None:
+        protocol, transport = self.dialling()
+        self.reactor.advance(9.9)
+        self.assertEqual(transport.value(), b"")
+        self.reactor.advance(0.1)
+        self.assertTrue(transport.value().startswith(b"HTTP/1.1 502 "))
+        self.assertTrue(self.reactor.connectors[0].stoppedConnecting)
+        self.gone(protocol)
+
+    def test_leaving_while_we_dial(self) -> None:
+        protocol, _ = self.dialling()
+        self.gone(protocol)
+        self.assertTrue(self.reactor.connectors[0].stoppedConnecting)
+
+    def test_all_parts_together_have_30_s(self) -> None:
+        protocol, transport = self.connect(partial(NoVNCProxyFactory, web="/nowhere"))
+        for _ in range(3):  # requests for the page do not use up the time of the session behind them
+            protocol.dataReceived(b"GET /favicon.ico HTTP/1.1\r\nHost: h\r\n\r\n")
+            self.reactor.advance(9)
+        transport.clear()
+        protocol.dataReceived(HANDSHAKE.format(path="/?token=t", more="").encode())
+        self.assertIn(b" 101 ", transport.take())
+        self.reactor.advance(4.9)
+        self.assertEqual(transport.value(), b"", "the token has its 5 s")
+        self.gone(protocol)
