@@ -13,8 +13,11 @@ from novnc_twisted.relay.frames import NO_CODE, PING, PONG, FrameDecoder, binary
 PING_EVERY = 30.0
 """Seconds between pings: under the 60 s after which nginx and load balancers cut a silent connection."""
 
-MISSED_PINGS = 2
-"""Pings in a row without any sign of life, after which the viewer counts as gone."""
+MISSED_PINGS = 3
+"""Pings in a row without any sign of life, after which the viewer counts as gone.
+
+Not fewer: over a slow line a ping waits behind the screen that is being sent.
+"""
 
 
 class WebSocketEnd(StreamEnd):
@@ -24,6 +27,7 @@ class WebSocketEnd(StreamEnd):
         super().__init__(clock, transport, peer, linger=True, stall=VIEWER_STALL)
         self._frames = FrameDecoder()
         self._alive = True
+        self._asked = False  # whether a ping went out at the last turn
         self._missed = 0
         self._pong: bytes | None = None  # the answer that waits for room
         self._ping: IDelayedCall | None = clock.callLater(PING_EVERY, self._tick)
@@ -61,6 +65,7 @@ class WebSocketEnd(StreamEnd):
 
     def resumeProducing(self) -> None:
         """There is room again: the answer that waited for it goes first."""
+        self._alive = True  # somebody takes what we send
         if self._pong is not None and not self._closing:
             self._transport.write(control_frame(PONG, self._pong))
             self._pong = None
@@ -93,13 +98,17 @@ class WebSocketEnd(StreamEnd):
             self._transport.write(b"".join(control_frame(PONG, payload) for payload in pings))
 
     def _tick(self) -> None:
-        self._missed = 0 if self._alive or self._paused else self._missed + 1
+        if self._alive or self._paused:
+            self._missed = 0
+        elif self._asked:
+            self._missed += 1
         if self._missed >= MISSED_PINGS:
             self._ping = None
             self._end(ClientLeft("answered no ping"))
             return
         self._alive = False
-        if not self._full:
+        self._asked = not self._full
+        if self._asked:
             self._transport.write(control_frame(PING))
         self._ping = self._clock.callLater(PING_EVERY, self._tick)
 

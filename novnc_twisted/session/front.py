@@ -3,9 +3,10 @@
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, ISSLTransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from novnc_twisted.access.failures import Failures
 from novnc_twisted.access.request_head import BadHead, HeadBuffer, HeadTooBig, RequestHead, read_request
@@ -87,6 +88,7 @@ class FrontFactory(Factory):
         return gatherResults(waiting).addCallback(lambda _: None)
 
 
+@implementer(IHandshakeListener)
 class FrontProtocol(Protocol):
     """A connection that sends an HTTP head, and then is a session, or is answered and closed."""
 
@@ -104,6 +106,13 @@ class FrontProtocol(Protocol):
         self._timer: IDelayedCall | None = None
         self.factory.connections.add(self)
         self.await_head()
+        if ISSLTransport.providedBy(self.transport):  # the head's time begins when its words can come
+            self.set_deadline(self.factory.settings.tls_deadline, self.hang_up)
+
+    def handshakeCompleted(self) -> None:
+        """TLS is up."""
+        if self.end is None and not self.busy:
+            self.set_deadline(self.factory.settings.head_deadline, self._head_is_late)
 
     def await_head(self) -> None:
         """A head must come now, whole, within its deadline, however it trickles."""

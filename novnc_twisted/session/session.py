@@ -14,6 +14,7 @@ from novnc_twisted.errors import (
     ConsoleUnreachable,
     IdleTimeout,
     InvalidToken,
+    MessageTooBig,
     Refusal,
     Revoked,
     ServiceUnavailable,
@@ -208,7 +209,8 @@ class Session:
 
     def _upstream_lost(self, cause: Refusal) -> None:
         """It is no session yet: the console was not reached."""
-        self.end(ConsoleUnreachable(f"the VNC server closed the connection {cause.detail}".rstrip()))
+        what = "sent" if isinstance(cause, MessageTooBig) else "closed the connection"
+        self.end(ConsoleUnreachable(f"the VNC server {what} {cause.detail}".rstrip()))
 
     async def _in_time(self, what: Awaitable[T], seconds: float, late: Refusal) -> T:
         """Wait for a part of the set-up: for its own deadline, and never beyond the one of all parts together."""

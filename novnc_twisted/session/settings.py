@@ -15,7 +15,8 @@ class SessionSettings:
     :ivar max_sessions: sessions at a time, those being set up among them.
     :ivar max_sessions_per_server: the same for each server (QEMU itself takes 32).
     :ivar max_failures_per_minute: failed attempts of one client address (/64 for IPv6).
-    :ivar head_deadline: for the HTTP head, from accept or the last response.
+    :ivar tls_deadline: for the TLS handshake, from accept.
+    :ivar head_deadline: for the HTTP head, from accept, the end of the TLS handshake, or the last response.
     :ivar token_deadline: for the answer about a token, or a password.
     :ivar dial_deadline: for connecting to the VNC server.
     :ivar rfb_deadline: for the RFB handshake, on either side.
@@ -31,6 +32,7 @@ class SessionSettings:
     max_sessions: int = 0
     max_sessions_per_server: int = 16
     max_failures_per_minute: int = 600
+    tls_deadline: float = 5
     head_deadline: float = 10
     token_deadline: float = 5
     dial_deadline: float = 10

@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.internet import reactor, ssl
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
+from twisted.internet.protocol import Factory
 
 from novnc_twisted import errors
-from tests.session.harness import TOKEN, FrontCase, introduce, refused
+from tests.session.harness import TOKEN, FrontCase, Raw, introduce, refused
 
 
 def certificate() -> ssl.PrivateCertificate:
@@ -142,6 +143,19 @@ class Encrypted(Plain):
     def endpoint(self) -> Any:
         options = ssl.optionsForClientTLS("localhost", ssl.trustRootFromCertificates([self.certificate]))
         return wrapClientTLS(options, super().endpoint())
+
+    async def test_who_never_shakes_hands_is_cut(self) -> None:
+        self.novnc(settings=self.settings(tls_deadline=0.1))
+        silent, slow = await self.raw(), await self.raw()
+        slow.write(b"\x16\x03\x01\x02\x00\x01")
+        self.assertEqual((await silent.everything(), await slow.everything()), (b"", b""))
+
+    async def test_the_heads_time_begins_after_tls(self) -> None:
+        self.novnc(settings=self.settings(tls_deadline=60, head_deadline=0.1))
+        factory = Factory.forProtocol(Raw)
+        factory.noisy = False
+        silent: Any = await self.endpoint().connect(factory)
+        self.assertEqual(await silent.everything(), b"")
 
     async def test_a_viewer_that_does_not_read_costs_little(self) -> None:
         """dependencies.md, autobahn 5: 505 MB without back-pressure."""

@@ -21,9 +21,9 @@ from novnc_twisted.errors import (
     Stopping,
 )
 from novnc_twisted.relay import IEnd, StreamEnd, WebSocketEnd
-from novnc_twisted.relay.ends import CLOSE_GRACE, HOLD_LIMIT
+from novnc_twisted.relay.ends import CLOSE_GRACE, HOLD_LIMIT, VIEWER_STALL
 from novnc_twisted.relay.frames import close_frame, control_frame
-from novnc_twisted.relay.websocket_end import PING_EVERY
+from novnc_twisted.relay.websocket_end import MISSED_PINGS, PING_EVERY
 from tests.session.harness import frame
 
 GONE = Failure(ConnectionDone())
@@ -237,7 +237,7 @@ class WebSocket(EndCase):
         end.attach(self.hears)
         self.clock.advance(PING_EVERY)
         self.assertEqual(self.transport.take(), b"\x89\0")
-        self.clock.advance(PING_EVERY)
+        self.clock.pump([PING_EVERY] * (MISSED_PINGS - 1))
         self.assertEqual(self.hears.lost, [])
         self.clock.advance(PING_EVERY)
         self.assertEqual(self.hears.lost[0].detail, "answered no ping")
@@ -258,6 +258,26 @@ class WebSocket(EndCase):
         end.pause_reading()
         self.clock.pump([PING_EVERY] * 10)
         self.assertEqual(self.hears.lost, [])
+        self.lose()
+
+    def test_a_slow_peer_is_not_dead_while_it_takes_something(self) -> None:
+        end = self.make()
+        end.attach(self.hears)
+        for _ in range(20):
+            self.transport.producer.pauseProducing()
+            self.clock.advance(PING_EVERY)
+            self.transport.producer.resumeProducing()
+        self.assertEqual(self.hears.lost, [])
+        self.lose()
+
+    def test_a_peer_that_takes_nothing_is_suspended_and_given_up(self) -> None:
+        end = self.make()
+        end.attach(self.hears)
+        self.transport.producer.pauseProducing()
+        self.clock.pump([1] * int(VIEWER_STALL - 1))
+        self.assertEqual(self.hears.lost, [])
+        self.clock.advance(1)
+        self.assertIn("took nothing", self.hears.lost[0].detail)
         self.lose()
 
     def test_closing_waits_for_the_peers_answer(self) -> None:
