@@ -93,6 +93,12 @@ class DepartureTests(ComputeCase):
         self.driver.tell(Change.CONNECTED)
         self.assertEqual(self.dropped, [B])
 
+    async def test_migrated_long_ago(self) -> None:
+        self.end(Change.MIGRATED)
+        self.clock.advance(3600)
+        self.driver.tell(Change.CONNECTED)
+        self.assertEqual(self.dropped, [])
+
     async def test_migrated_while_nobody_else_is_live(self) -> None:
         self.end(Change.MIGRATED)
         self.driver.tell(Change.CONNECTED)

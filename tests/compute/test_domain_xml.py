@@ -162,6 +162,9 @@ class RefusedTests(SynchronousTestCase):
             self.refused('<!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/passwd">]><domain><name>&x;</name></domain>'),
         )
 
+    def test_any_document_type(self) -> None:
+        self.assertIn("document type", self.refused(f"<!DOCTYPE domain>{domain()}"))
+
     def test_too_big(self) -> None:
         self.assertIn(str(MAX_XML), self.refused(domain(f"<!--{'x' * MAX_XML}-->")))
 

@@ -79,9 +79,10 @@ class DefaultTests(TestCase):
             (console,) = await self.driver.active_consoles()
             self.assertEqual((console.uuid, console.vnc.port), (self.uuid, 5917))
         await deferToThread(self.connection.lookupByUUIDString(self.uuid).destroy)
-        self.assertEqual(await self.driver.active_consoles(), [])
-        await self.create(FIXED.replace("5917", "5918"))
+        await self.create(FIXED.replace("5917", "5918"))  # the same one, started anew
         self.assertEqual([console.vnc.port for console in await self.driver.active_consoles()], [5918])
+        await deferToThread(self.connection.lookupByUUIDString(self.uuid).destroy)
+        self.assertEqual(await self.driver.active_consoles(), [])
 
     async def test_events(self) -> None:
         await self.create()

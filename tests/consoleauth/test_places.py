@@ -166,6 +166,10 @@ class OneAddressTests(ConsoleAuthCase):
         for part in (VM, OTHER_VM, "one", "two", "127.0.0.1", "5900"):
             self.assertIn(part, self.said[0])
 
+    async def test_the_same_server_is_no_rival(self) -> None:
+        self.two.run(VM)  # about to arrive, or just gone
+        await self.check()
+
     async def test_other_ports(self) -> None:
         self.two.run(OTHER_VM, port=5901)
         await self.check()
