@@ -30,6 +30,9 @@ VNC_ON_UNIX_SOCKET = "<graphics type='vnc'><listen type='socket'/></graphics>"
 """VNC on a unix socket in a folder that libvirt chooses (the live XML tells which)."""
 
 
+_PROGRAMS = (b"qemu", b"kvm", b"libvirtd", b"virtlogd")
+
+
 class LibvirtdFailed(Exception):
     """libvirtd or virsh is missing, did not come up, or refused; the text says which and why."""
 
@@ -348,6 +351,7 @@ class PrivateLibvirtd:
             path.unlink()
 
     def _processes(self, also: str = "") -> Iterator[int]:
+        """Ours alone: somebody who reads our log has our folder in the command line, too."""
         mark = f"{self.root}/".encode()
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -355,7 +359,8 @@ class PrivateLibvirtd:
                     command = (entry / "cmdline").read_bytes()
                 except OSError:
                     continue
-                if mark in command and also.encode() in command:
+                program = command.split(b"\0", 1)[0].rpartition(b"/")[2]
+                if program.startswith(_PROGRAMS) and mark in command and also.encode() in command:
                     yield int(entry.name)
 
     def _fetch_cache(self) -> None:
