@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
 
@@ -170,6 +171,15 @@ class RecoveryTests(RedisTestCase):
         self.assertIn("can't be reached", await self.fails(caller.store.get("key")))
         self.assertIn("can't be reached", await self.fails(caller.services()))
 
+    async def test_commands_keep_their_own_deadline(self) -> None:
+        """It ends before a frozen connection is found out."""
+        redis = RedisServer(self)
+        caller, _ = await self.pair(redis)
+        redis.freeze()
+        self.addCleanup(redis.thaw)
+        detail = await self.fails(Deferred.fromCoroutine(caller._link.execute("GET", "x", deadline=0.2)))
+        self.assertEqual(detail, "Redis did not answer within 0.2 s")
+
     async def test_down_at_start(self) -> None:
         redis = RedisServer(self, start=False)
         caller, _ = await self.pair(redis)
@@ -230,6 +240,12 @@ class RecoveryTests(RedisTestCase):
             redis.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             await self.until_answered(caller, value)
         self.assertEqual(self.flushLoggedErrors(), [])
+        # Five losses are told for each of the two transports, no more.
+        for value in range(3):
+            redis.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            await self.until_answered(caller, value)
+        self.assertEqual(len(self.logged.lines("can't be reached")), 10)
+        self.assertEqual(len(self.logged.lines("is back")), 10)
 
     async def test_connection_lost_while_logging_in(self) -> None:
         """txredisapi's factory gives up for ever there."""

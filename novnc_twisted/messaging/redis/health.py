@@ -1,5 +1,6 @@
 """What the log is told of Redis: one line when it is lost, one when it is back, and no flood."""
 
+from collections import deque
 from typing import Any
 
 from OpenSSL import SSL
@@ -10,6 +11,9 @@ from novnc_twisted.messaging.redis.protocol import RedisError
 
 QUIET = 60.0
 """Seconds for which further complaints are counted instead of logged."""
+
+MAX_LOSSES = 5
+"""Losses of Redis that are told within QUIET seconds."""
 
 _log = Logger()
 
@@ -25,6 +29,8 @@ class Health:
         self._clock = clock
         self._label = label
         self._down = False
+        self._said = False
+        self._losses: deque[float] = deque(maxlen=MAX_LOSSES)
         self._refused = False
         self._stopped = False
         self._quiet_until = 0.0
@@ -32,7 +38,7 @@ class Health:
 
     def up(self) -> None:
         """Redis answers."""
-        if self._down and not self._stopped:
+        if self._down and self._said and not self._stopped:
             _log.info("Redis at {label} is back", label=self._label)
         self._down = self._refused = False
 
@@ -44,7 +50,15 @@ class Health:
         if refusal is not None and not self._refused:
             self._refused = True
             _log.error("Redis at {label}: {refusal}; trying again", label=self._label, refusal=refusal)
+            self._said = True
         elif not self._down:
+            now = self._clock.seconds()
+            # One that comes and goes fills no disk.
+            self._said = len(self._losses) < MAX_LOSSES or now - self._losses[0] > QUIET
+            if not self._said:
+                self._down = True
+                return
+            self._losses.append(now)
             why = type(reason).__name__
             _log.warn("Redis at {label} can't be reached ({why}); trying again", label=self._label, why=why)
         self._down = True

@@ -35,6 +35,7 @@ class Link:
     :param beats: whether to watch it by asking for the time each second.  Not where commands block: there the one who
         blocks watches.
     :param on_up: called each time that it is connected and logged in.
+    :param complain: called with a short text where Redis refuses a command.
     :param on_down: called with the reason (an exception) each time that it is lost or could not be made.
     """
 
@@ -47,6 +48,7 @@ class Link:
         beats: bool = True,
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[BaseException], None] = lambda reason: None,
+        complain: Callable[[str], None] = lambda what: None,
     ) -> None:
         self._reactor = reactor
         self._endpoint = endpoint
@@ -54,6 +56,7 @@ class Link:
         self._beats = beats
         self._on_up = on_up
         self._on_down = on_down
+        self._complain = complain
         self._protocol: RedisProtocol | None = None
         self._waiting: set[Deferred[RedisProtocol]] = set()
         self._down_since = time.monotonic()
@@ -145,6 +148,8 @@ class Link:
         except RedisError as error:
             if error.code in _AWAY:
                 protocol.transport.abortConnection()
+            else:
+                self._complain(f"it answered {error.code} to a command")
             raise ServiceUnavailable(f"Redis answered {error.code}") from None
         finally:
             self._pulse.took(time.monotonic() - sent)

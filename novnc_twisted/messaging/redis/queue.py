@@ -89,7 +89,7 @@ class Queue:
             protocol.transport.abortConnection()
             return None
         except RedisError as error:
-            self._complain(f"Redis answered {error.code} to BLPOP")
+            self._complain(f"it answered {error.code} to BLPOP")
             protocol.transport.abortConnection()
             await sleep(1.0, self._reactor)
             return None

@@ -42,9 +42,16 @@ class RedisTransport:
         self._workers = count(1)
         self._state = "new"
         self._health = Health(reactor, address.label)
-        self._link = Link(reactor, self._endpoint, address, on_up=self._is_up, on_down=self._health.down)
-        self._presence = Presence(reactor, self._link)
         complain = self._health.complain
+        self._link = Link(
+            reactor,
+            self._endpoint,
+            address,
+            on_up=self._is_up,
+            on_down=self._health.down,
+            complain=complain,
+        )
+        self._presence = Presence(reactor, self._link)
         self._calls = Calls(reactor, self._endpoint, address, self._link, self._process, complain)
         self._served: dict[Announcement, Serving | None] = {}
         self.store: IKeyedStore = RedisStore(self._link)
