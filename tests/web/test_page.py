@@ -389,7 +389,17 @@ class Tools(PageTest):
             self.assertEqual(page.page.evaluate("document.activeElement.id"), "field")
             page.page.keyboard.insert_text("ok")
             page.press("Backspace")
-            self.wait_keys(page, taps(*b"ok", 0xFF08))
+            backspace = 0xFF08
+            ok = taps(*b"ok", backspace)
+            self.wait_keys(page, ok)
+            # a word that the keyboard corrects before it is done
+            devtools = page.page.context.new_cdp_session(page.page)
+            for word in ("t", "te", "teh"):
+                devtools.send("Input.imeSetComposition", {"text": word, "selectionStart": 3, "selectionEnd": 3})
+            devtools.send("Input.insertText", {"text": "the"})
+            self.wait_keys(page, ok + taps(*b"teh", backspace, backspace, *b"he"))
+            page.page.touchscreen.tap(180, 400)  # a click for the server, which leaves the keyboard open
+            self.assertEqual(page.page.evaluate("document.activeElement.id"), "field")
 
         seen = await with_page(self.console.url(), steps, size=(360, 740), has_touch=True, is_mobile=True)
         self.assertEqual(seen.complaints(), [])
