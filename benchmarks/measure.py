@@ -1,0 +1,217 @@
+"""The rows: what is measured, how long, and on which processors proxy and load run meanwhile."""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+from benchmarks.load import Backend, Load, LoadFailed
+from benchmarks.proxies import Proxy
+from benchmarks.tree import ALL_CPUS, pin
+
+PLACES: Mapping[str, tuple[Collection[int], Collection[int]]] = {
+    "free": (ALL_CPUS, ALL_CPUS),
+    "split": (ALL_CPUS[-1:], ALL_CPUS[:-1] or ALL_CPUS),
+    "same": (ALL_CPUS[-1:], ALL_CPUS[-1:]),
+}
+"""Processors of the proxy, and of the load.
+
+``split``: the proxy has one for itself.  ``same``: everything on one, where no wake-up of an idle processor, which
+costs a virtual machine more than the proxy itself, makes latencies bimodal.
+"""
+
+Values = dict[str, float]
+"""What one measurement gives, by the metric's name, which ends in its unit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How much is measured.
+
+    :ivar rounds: how often each row is measured of each proxy.
+    :ivar seconds: about how long one measurement takes.
+    :ivar sessions: at how many idle sessions memory is looked at.
+    :ivar forked_sessions: at how many of proxies that fork for each.
+    :ivar stall: seconds for which the slow reader does not read.
+    :ivar budget: seconds after which nothing new is begun; None: no end.
+    :ivar xvp_rows: the rows that the XVP front is measured on.
+    """
+
+    rounds: int = 5
+    seconds: float = 1.0
+    sessions: tuple[int, ...] = (500, 5000)
+    forked_sessions: int = 500
+    stall: float = 3.0
+    budget: float | None = None
+    xvp_rows: tuple[str, ...] = ("bulk", "one-cpu", "round-trip", "upstream", "set-up", "memory", "slow", "paced")
+
+
+FULL = Plan()
+QUICK = Plan(
+    rounds=3,
+    seconds=0.3,
+    sessions=(500,),
+    forked_sessions=40,
+    stall=1.0,
+    budget=160.0,
+    xvp_rows=("bulk", "one-cpu", "round-trip", "set-up"),
+)
+
+
+@dataclass
+class Subject:
+    """One front of one proxy."""
+
+    name: str
+    proxy: Proxy
+    front: str
+    volumes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """What the load dials."""
+        return self.proxy.urls[self.front]
+
+
+class Site:
+    """Where it is measured: the VNC server, the plan, and the processors."""
+
+    def __init__(self, backend: Backend, plan: Plan) -> None:
+        self.backend = backend
+        self.plan = plan
+        self._load_cpus: Collection[int] = ALL_CPUS
+
+    def place(self, subject: Subject, how: str) -> None:
+        """Put proxy and load where :data:`PLACES` says."""
+        own, self._load_cpus = PLACES[how]
+        pin(self.backend.pid, self._load_cpus)
+        subject.proxy.pin(own, self._load_cpus)
+
+    def load(self, test: str, subject: Subject, **options: int | float) -> Load:
+        """Open the load's sessions."""
+        return Load(test, subject.url, self._load_cpus, **options)
+
+    def timed(self, test: str, subject: Subject, settle: float = 0.0, **options: int | float) -> Values:
+        """One run of the load; what it counted, and ``cpu``: the proxy's seconds meanwhile.
+
+        :param settle: seconds after the run that count as well: the ends of the sessions.
+        """
+        with self.load(test, subject, **options) as load:
+            before = subject.proxy.cpu()
+            load.go()
+            counted = load.result()
+            time.sleep(settle)
+            return counted | {"cpu": subject.proxy.cpu() - before}
+
+    def sized(self, test: str, subject: Subject, probe: int, **options: int | float) -> Values:
+        """The same with a volume that takes this proxy about the plan's seconds, never less than ``probe``."""
+        volume = subject.volumes.get(test)
+        if volume is None:
+            tried = self.timed(test, subject, t=probe, **options)
+            volume = subject.volumes[test] = max(probe, int(probe / tried["secs"] * self.plan.seconds))
+        return self.timed(test, subject, t=volume, **options)
+
+
+def bulk(site: Site, subject: Subject) -> Values:
+    """The server floods one viewer with pictures, in writes of 64 KiB."""
+    got = site.sized("down", subject, 64 << 20, c=65536)
+    return {"cpu_s_per_gb": got["cpu"] / got["bytes"] * 1e9, "mb_per_s": got["bytes"] / got["secs"] / 1e6}
+
+
+def round_trip(site: Site, subject: Subject) -> Values:
+    """One key up, 1400 bytes back, then the next."""
+    got = site.timed("rtt", subject, d=site.plan.seconds, r=1400)
+    return {"cpu_us": got["cpu"] / got["n"] * 1e6, "p50_us": got["p50_us"], "p99_us": got["p99_us"]}
+
+
+def upstream(site: Site, subject: Subject) -> Values:
+    """Messages of 6, 8 and 12 bytes at random, each in a frame of its own, 64 frames in a write."""
+    got = site.sized("up", subject, 20_000, b=64)
+    return {"cpu_us": got["cpu"] / got["messages"] * 1e6, "messages_per_s": got["messages"] / got["secs"]}
+
+
+def paced(site: Site, subject: Subject) -> Values:
+    """2000 single messages a second spread over 20 sessions: each wakes the proxy."""
+    got = site.timed("up", subject, t=2000 * max(1, round(site.plan.seconds)), b=1, n=20, p=2000)
+    return {"cpu_us": got["cpu"] / got["messages"] * 1e6}
+
+
+def set_up(site: Site, subject: Subject) -> Values:
+    """Four viewers connect, upgrade, go through RFB up to ServerInit, hang up, and come again."""
+    got = site.timed("setup", subject, settle=0.3, d=max(site.plan.seconds, 0.5), n=4)
+    if got["failed"] or not got["connections"]:
+        raise LoadFailed(f"{got['failed']:.0f} sessions failed, {got['connections']:.0f} did not")
+    return {
+        "cpu_ms": got["cpu"] / got["connections"] * 1e3,
+        "sessions_per_s": got["connections"] / got["secs"],
+        "mean_ms": got["mean_ms"],
+    }
+
+
+def memory(site: Site, subject: Subject) -> Values:
+    """Each session draws 256 KiB, then idles; in a fresh process, whose first session is not counted.
+
+    What that one brings with it (modules, tables) is not what a session costs.
+    """
+    subject.proxy.stop()
+    subject.proxy.start()
+    site.place(subject, "free")
+    values: Values = {}
+    loads = []
+    steps = (site.plan.forked_sessions,) if subject.proxy.forks else site.plan.sessions
+    try:
+        with site.load("hold", subject, n=1):
+            pass
+        base, have = subject.proxy.memory(), 0
+        for count in steps:
+            loads.append(site.load("hold", subject, n=count - have))
+            have = count
+            time.sleep(0.5)  # the proxy may free what it needed for the last ones
+            values[f"kib_at_{count}"] = (subject.proxy.memory() - base) / count
+    finally:
+        for load in loads:
+            load.end()
+    return values
+
+
+def slow(site: Site, subject: Subject) -> Values:
+    """A viewer stops reading for a while of a flood of 500 MB, then reads all of it."""
+    base = top = subject.proxy.memory()
+    with site.load("slow", subject, t=500_000_000, d=site.plan.stall) as load:
+        load.go()
+        until = time.monotonic() + site.plan.stall
+        while time.monotonic() < until:
+            time.sleep(0.1)
+            top = max(top, subject.proxy.memory())
+        load.result()
+        load.go()
+        if not load.result()["complete"]:
+            raise LoadFailed("not all of the 500 MB came, or not as they were sent")
+    return {"growth_mib": (top - base) / 1024}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table.
+
+    :ivar once: not worth repeating.
+    :ivar front: ``tls``: only where TLS ends; else the plain fronts.
+    """
+
+    title: str
+    measure: Callable[[Site, Subject], Values]
+    place: str
+    once: bool = False
+    front: str = "plain"
+
+
+ROWS: dict[str, Row] = {
+    "bulk": Row("bulk pictures", bulk, "split"),
+    "one-cpu": Row("bulk pictures, everything on one CPU", bulk, "same"),
+    "round-trip": Row("round trip", round_trip, "same"),
+    "upstream": Row("messages of the viewer", upstream, "split"),
+    "set-up": Row("set-up of a session", set_up, "split"),
+    "memory": Row("memory of a session", memory, "free", once=True),
+    "slow": Row("slow reader", slow, "free", once=True),
+    "wss": Row("bulk pictures over TLS", bulk, "split", front="tls"),
+    "paced": Row("typing in 20 sessions", paced, "same"),
+}

@@ -1,0 +1,139 @@
+"""Our own proxies as they are measured: ``twistd console`` on libvirt's test driver, with real tokens from its API."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from benchmarks.load import LOOPBACK, Unavailable, free_port
+from benchmarks.proxies import Proxy
+
+SERVER = "bench"
+"""The domain's name: that of the synthetic VNC server's desktop, since we put the one into the place of the other."""
+
+START_TIMEOUT = 40.0
+"""Seconds within which ``twistd console`` must be ready, on a machine that does much else."""
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is never behind a proxy
+
+
+class Console(Proxy):
+    """Every service in one process, so that each session's token check, and the API, are in its CPU.
+
+    Two settings are not the shipped ones, and neither is on the way of a byte: one link is used for all sessions
+    (``max_sessions_per_server = 0``) for as long as the measurement takes (``token_ttl``).
+    """
+
+    name = "ours"
+    about = "twistd console, as shipped: tokens, Origin check, RFB log-in, pings, deadlines"
+    more: ClassVar[str] = ""
+    """More lines of the [console] section."""
+
+    def __init__(self, backend: int, folder: Path) -> None:
+        super().__init__(backend, folder)
+        self.api_port, self.xvp_port = free_port(), free_port()
+        self._uuid = str(uuid4())
+
+    def command(self) -> list[str]:
+        """The command that operators run."""
+        twistd = Path(sys.executable).with_name("twistd")
+        if not twistd.exists():
+            raise Unavailable(f"{twistd} is missing (pip install 'novnc-twisted[libvirt]')")
+        return [str(twistd), "-n", "--pidfile=", "console", "--config-file", "nova.conf"]
+
+    def environment(self) -> dict[str, str]:
+        """Ours, as it is."""
+        return dict(os.environ)
+
+    def files(self) -> Mapping[str, str]:
+        """nova.conf, and the domain whose VNC display is the synthetic server."""
+        return {"nova.conf": self._nova_conf(), "domains.xml": self._domains()}
+
+    def _nova_conf(self, scheme: str = "http", default: str = "") -> str:
+        return f"""[DEFAULT]
+transport_url = memory://
+osapi_compute_listen = {LOOPBACK}
+osapi_compute_listen_port = {self.api_port}
+{default}
+[vnc]
+novncproxy_host = {LOOPBACK}
+novncproxy_port = {self.port}
+novncproxy_base_url = {scheme}://{LOOPBACK}:{self.port}/vnc_auto.html
+xvpvncproxy_host = {LOOPBACK}
+xvpvncproxy_port = {self.xvp_port}
+xvpvncproxy_base_url = {scheme}://{LOOPBACK}:{self.xvp_port}/console
+server_proxyclient_address = {LOOPBACK}
+[console]
+max_sessions_per_server = 0
+{self.more}
+[consoleauth]
+token_ttl = 86400
+[api]
+auth_strategy = noauth
+[libvirt]
+connection_uri = test://{self.folder}/domains.xml
+"""
+
+    def _domains(self) -> str:
+        return (
+            f"<node><domain type='test'><name>{SERVER}</name><uuid>{self._uuid}</uuid><memory>16384</memory>"
+            f"<os><type>hvm</type></os><devices><graphics type='vnc' port='{self.backend}' autoport='no'"
+            f" listen='{LOOPBACK}'/></devices></domain></node>"
+        )
+
+    def wait_until_it_serves(self, process: subprocess.Popen[bytes]) -> None:
+        """Return when all of its parts run and a console of each type was given out."""
+        give_up = time.monotonic() + START_TIMEOUT
+        while "console is ready" not in self.log.read_text(errors="replace"):
+            if process.poll() is not None:
+                raise Unavailable(f"it ended with {process.returncode}")
+            if time.monotonic() > give_up:
+                raise Unavailable(f"it is not ready after {START_TIMEOUT:.0f} s")
+            time.sleep(0.05)
+        self.urls = {
+            "novnc": f"ws://{LOOPBACK}:{self.port}/?{self._query('novnc')}",
+            "xvp": f"connect://{LOOPBACK}:{self.xvp_port}/console?{self._query('xvpvnc')}",
+        }
+
+    def _query(self, console_type: str) -> str:
+        """Ask the API for a console, as OpenStack's client does; the query of its URL, which is the token."""
+        asked = urllib.request.Request(
+            f"http://{LOOPBACK}:{self.api_port}/v2.1/servers/{self._uuid}/remote-consoles",
+            json.dumps({"remote_console": {"protocol": "vnc", "type": console_type}}).encode(),
+            {"Content-Type": "application/json", "X-OpenStack-Nova-API-Version": "2.8"},
+        )
+        try:
+            with _direct.open(asked, timeout=15) as answer:
+                return str(urlsplit(json.load(answer)["remote_console"]["url"]).query)
+        except urllib.error.HTTPError as refusal:
+            raise Unavailable(f"its API answers {refusal.code}: {refusal.read(300).decode(errors='replace')}") from None
+        except (OSError, ValueError, KeyError) as trouble:
+            raise Unavailable(f"its API gives out no {console_type} console: {trouble}") from None
+
+    def version(self) -> str:
+        """Ours, and what it stands on."""
+        return f"{version('novnc-twisted')}, Twisted {version('Twisted')}"
+
+
+class ConsoleShieldOff(Console):
+    """The same without the shield, which looks at every message of the viewer."""
+
+    name = "ours, shield off"
+    about = "the same, with [console] shield = false"
+    more = "shield = false"
+
+
+def knows_shield() -> bool:
+    """Whether this checkout has the option ``[console] shield``; where it has not, the setting is ignored."""
+    from novnc_twisted.service.options import TABLE
+
+    return any(option.name == "shield" for option in TABLE["console"])

@@ -1,0 +1,121 @@
+"""What an operator could run instead of us, each from its package, with as much set as it takes to be measured."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmarks.load import LOOPBACK
+from benchmarks.proxies import Proxy, installed, peer, told
+
+
+class Direct(Proxy):
+    """No proxy at all: what the generator itself can do."""
+
+    name = "direct"
+    about = "no proxy: what the load generator itself can do"
+
+    def start(self) -> None:
+        """There is nothing to start."""
+        self.urls = {"novnc": f"tcp://{LOOPBACK}:{self.backend}"}
+
+    def version(self) -> str:
+        """It has none."""
+        return "-"
+
+
+class HAProxy(Proxy):
+    """HAProxy in tcp mode: no HTTP, no frames, no tokens, no look at RFB."""
+
+    name = "haproxy"
+    about = "raw TCP: no HTTP, no WebSocket frames, no tokens"
+    scheme = "tcp"
+
+    def command(self) -> list[str]:
+        """One thread, as we are one."""
+        return [installed("haproxy", "haproxy"), "-db", "-f", "haproxy.cfg"]
+
+    def files(self) -> Mapping[str, str]:
+        """A listener and a server."""
+        return {"haproxy.cfg": haproxy_cfg(f"{LOOPBACK}:{self.port}", f"{LOOPBACK}:{self.backend}")}
+
+    def version(self) -> str:
+        """The second and third word of ``haproxy -v``."""
+        return told(self.command()[0], "-v").split("\n")[0].split(" ")[2]
+
+
+def haproxy_cfg(bind: str, server: str) -> str:
+    """The configuration of an HAProxy that passes TCP on; both may have options, as ``ssl crt FILE``."""
+    return f"""global
+  maxconn 6000
+  nbthread 1
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+listen bench
+  bind {bind}
+  server vnc {server}
+"""
+
+
+class Lighttpd(Proxy):
+    """lighttpd's mod_wstunnel: the whole WebSocket job, in C."""
+
+    name = "lighttpd"
+    about = "mod_wstunnel: the WebSocket job in C; no tokens"
+
+    def command(self) -> list[str]:
+        """In the foreground."""
+        return [installed("lighttpd", "lighttpd"), "-D", "-f", "lighttpd.conf"]
+
+    def files(self) -> Mapping[str, str]:
+        """Room for as many sessions as any."""
+        return {
+            "lighttpd.conf": f"""server.modules = ("mod_wstunnel")
+server.document-root = "{self.folder}"
+server.bind = "{LOOPBACK}"
+server.port = {self.port}
+server.max-fds = 20000
+server.max-connections = 9000
+server.errorlog = "{self.folder}/log"
+wstunnel.server = ( "" => ( ( "host" => "{LOOPBACK}", "port" => {self.backend} ) ) )
+wstunnel.frame-type = "binary"
+"""
+        }
+
+    def version(self) -> str:
+        """The first word of ``lighttpd -v`` that is one."""
+        return told(self.command()[0], "-v").split("/")[1].split(" ")[0]
+
+
+class Websockify(Proxy):
+    """websockify: a process for each session, no look at RFB."""
+
+    name = "websockify"
+    about = "from PyPI; forks for each session; no tokens"
+    forks = True
+
+    def command(self) -> list[str]:
+        """It forks by itself."""
+        return [peer("websockify"), f"{LOOPBACK}:{self.port}", f"{LOOPBACK}:{self.backend}"]
+
+    def version(self) -> str:
+        """As pip knows it."""
+        return told(peer("python"), "-c", "from importlib.metadata import *; print(version('websockify'))").strip()
+
+
+class Nova(Proxy):
+    """nova-novncproxy with its RFB security proxy; the look-up of tokens, which needs a cloud, is stubbed."""
+
+    name = "nova"
+    about = "nova-novncproxy and its RFB security proxy, from PyPI; token look-up stubbed; forks for each session"
+    forks = True
+
+    def command(self) -> list[str]:
+        """Its own classes, run by ``nova_proxy.py``."""
+        script = Path(__file__).with_name("nova_proxy.py")
+        return [peer("python"), str(script), str(self.port), str(self.backend)]
+
+    def version(self) -> str:
+        """As pip knows it."""
+        return told(peer("python"), "-c", "from importlib.metadata import *; print(version('nova'))").strip()

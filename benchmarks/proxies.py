@@ -1,0 +1,176 @@
+"""A proxy while it is measured: started, pinned, its cost read, and ended with all its processes."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import ClassVar, Self
+
+from benchmarks.load import LOOPBACK, ROOT, Unavailable, free_port, wait_for_port
+from benchmarks.tree import ProcessTree
+
+PEERS_VENV = ROOT / ".venv-bench"
+"""Where ``make bench`` installs the peers that are written in Python."""
+
+_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+
+class Proxy:
+    """One proxy between the load and the synthetic VNC server, from :meth:`start` to :meth:`stop`.
+
+    :param backend: the port of the VNC server.
+    :param folder: its own, for its configuration and its log.
+    :ivar helpers: what belongs to the load, and runs for this proxy alone.
+    :ivar urls: for each front that is measured, what the load generator dials.  Known once it runs.
+    """
+
+    name: ClassVar[str]
+    about: ClassVar[str] = ""
+    """What it does and does not do, for the report."""
+    forks: ClassVar[bool] = False
+    """It is a process for each session: thousands can't be tried."""
+    front: ClassVar[str] = "novnc"
+    scheme: ClassVar[str] = "ws"
+
+    def __init__(self, backend: int, folder: Path) -> None:
+        self.backend = backend
+        self.folder = folder
+        self.port = free_port()
+        self.urls: dict[str, str] = {}
+        self.helpers: list[Proxy] = []
+        self._tree: ProcessTree | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def files(self) -> Mapping[str, str]:
+        """Configuration files to write, by name."""
+        return {}
+
+    def command(self) -> list[str]:
+        """What to run.
+
+        :raises Unavailable: where it is not installed.
+        """
+        raise NotImplementedError
+
+    def version(self) -> str:
+        """Its version, as it tells it."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Start it and return when it serves.
+
+        :raises Unavailable: where it can't.
+        """
+        command = self.command()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name, text in self.files().items():
+            (self.folder / name).write_text(text)
+        tree = self._tree = ProcessTree()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment(),
+                preexec_fn=tree.enter,
+            )
+        tree.grow_from(self._process.pid)
+        try:
+            self.wait_until_it_serves(self._process)
+        except Unavailable as trouble:
+            self.stop()
+            raise Unavailable(f"{trouble}; {self.last_words()}") from None
+        except BaseException:
+            self.stop()
+            raise
+
+    def environment(self) -> dict[str, str]:
+        """The environment in which it runs."""
+        return os.environ | {"PATH": _PATH}
+
+    def wait_until_it_serves(self, process: subprocess.Popen[bytes]) -> None:
+        """Return when it takes connections, with :attr:`urls` filled in."""
+        wait_for_port(self.port, process)
+        self.urls = {self.front: f"{self.scheme}://{LOOPBACK}:{self.port}/websockify?token=bench"}
+
+    def stop(self) -> None:
+        """End it, with all its processes."""
+        for helper in self.helpers:
+            helper.stop()
+        tree, self._tree = self._tree, None
+        process, self._process = self._process, None
+        if process is not None and tree is not None:
+            tree.end()
+            process.wait()
+        if tree is not None:
+            tree.remove()
+
+    def cpu(self) -> float:
+        """Seconds of CPU that its processes used so far."""
+        return 0.0 if self._tree is None else self._tree.cpu()
+
+    def memory(self) -> int:
+        """KiB of its processes (PSS)."""
+        return 0 if self._tree is None else self._tree.memory()
+
+    def pin(self, own: Collection[int], loads: Collection[int]) -> None:
+        """Let it run on these processors, and its helpers on the load's."""
+        if self._tree is not None:
+            self._tree.pin(own)
+        for helper in self.helpers:
+            helper.pin(loads, loads)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.stop()
+
+    @property
+    def log(self) -> Path:
+        """What it printed."""
+        return self.folder / "log"
+
+    def last_words(self) -> str:
+        """The end of its log, in one line."""
+        lines = self.log.read_text(errors="replace").split("\n") if self.log.exists() else []
+        return " / ".join(line.strip() for line in lines if line.strip())[-300:] or "it printed nothing"
+
+
+def installed(name: str, package: str) -> str:
+    """The path of a program of the system.
+
+    :raises Unavailable: naming Debian's package.
+    """
+    path = shutil.which(name, path=_PATH)
+    if path is None:
+        raise Unavailable(f"{name} is not installed (apt-get install {package})")
+    return path
+
+
+def peer(name: str) -> str:
+    """The path of a program of the peers' own venv.
+
+    :raises Unavailable: where it is missing.
+    """
+    path = PEERS_VENV / "bin" / name
+    if not path.exists():
+        raise Unavailable(f"{path.relative_to(ROOT)} is missing: make bench installs it from PyPI, where it can")
+    return str(path)
+
+
+def told(*command: str) -> str:
+    """What a short command prints.
+
+    :raises Unavailable: when it fails.
+    """
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, env=os.environ | {"PATH": _PATH}
+    )
+    if done.returncode:
+        raise Unavailable(f"{command[0]} fails: {done.stderr.strip()[-200:]}")
+    return done.stdout

@@ -1,0 +1,186 @@
+"""One measurement run: all proxies started, checked, visited in random order row by row, round by round, and ended."""
+
+import os
+import platform
+import random
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from benchmarks.load import Backend, LoadFailed, Unavailable, check
+from benchmarks.measure import ROWS, Plan, Row, Site, Subject, Values
+from benchmarks.ours import Console, ConsoleShieldOff, knows_shield
+from benchmarks.peers import Direct, HAProxy, Lighttpd, Nova, Websockify
+from benchmarks.proxies import Proxy
+from benchmarks.tls import ConsoleTLS, ConsoleTLSShieldOff, HAProxyTLS
+from benchmarks.tree import ALL_CPUS, ProcessTree
+
+PROXIES: tuple[type[Proxy], ...] = (
+    Direct,
+    HAProxy,
+    Lighttpd,
+    Websockify,
+    Nova,
+    Console,
+    ConsoleShieldOff,
+    HAProxyTLS,
+    ConsoleTLS,
+    ConsoleTLSShieldOff,
+)
+
+NOT_SHIPPED = (
+    "ours: max_sessions_per_server = 0 and token_ttl = 86400, since one link is used for all sessions of the run",
+    "nova: its token look-up is stubbed (in life it asks a database and the compute host for each session)",
+)
+"""What is not as shipped."""
+
+_DESCRIPTORS = 20_000
+
+
+class Run:
+    """What was measured, and what was not.
+
+    :ivar values: for each row, for each subject's name, what each round gave; None: that one failed.
+    :ivar unmeasured: what is missing, and why.
+    :ivar wrong: proxies that changed a byte, or lost one.
+    """
+
+    def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
+        self.plan = plan
+        self.values: dict[str, dict[str, list[Values | None]]] = {}
+        self.unmeasured: dict[str, str] = {}
+        self.wrong: dict[str, str] = {}
+        self.versions: dict[str, str] = {}
+        self.load_averages: list[float] = []
+        self.machine = _machine()
+        self._say = say
+        self._began = time.monotonic()
+
+    def go(self, proxies: Collection[str] = (), rows: Collection[str] = ()) -> None:
+        """Measure.
+
+        :param proxies: the names of those that are measured; empty: all.
+        :param rows: the rows; empty: all, but ``paced`` where the plan has a budget.
+        :raises Unavailable: where the load generator can't be had.
+        """
+        wanted = {name: row for name, row in ROWS.items() if name in rows or (not rows and self._usual(name))}
+        _raise_descriptor_limit()
+        if not knows_shield():
+            self.unmeasured["shield"] = (
+                "this checkout has no [console] shield yet and ignores it: 'shield off' is the same as shipped"
+            )
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="novnc-twisted-bench-")))
+            site = Site(stack.enter_context(Backend()), self.plan)
+            subjects: list[Subject] = []
+            for kind in PROXIES:
+                if not proxies or kind.name in proxies:
+                    subjects += self._started(kind, site.backend.port, folder, stack)
+            subjects = [subject for subject in subjects if self._checked(subject)]
+            for number in range(self.plan.rounds):
+                self.load_averages.append(os.getloadavg()[0])
+                for name, row in wanted.items():
+                    if number == 0 or not row.once:
+                        self._visit(site, name, row, [one for one in subjects if self._takes(one, name, row)])
+
+    @property
+    def seconds(self) -> float:
+        """How long it is going on."""
+        return time.monotonic() - self._began
+
+    def _usual(self, name: str) -> bool:
+        return name != "paced" or self.plan.budget is None
+
+    def _takes(self, subject: Subject, name: str, row: Row) -> bool:
+        if subject.front == "tls" or row.front == "tls":
+            return subject.front == row.front
+        if isinstance(subject.proxy, Direct):
+            return name in ("bulk", "one-cpu", "round-trip")
+        return subject.front != "xvp" or name in self.plan.xvp_rows
+
+    def _started(self, kind: type[Proxy], backend: int, folder: Path, stack: ExitStack) -> list[Subject]:
+        proxy = kind(backend, folder / kind.__name__)
+        try:
+            stack.enter_context(proxy)
+            self.versions[kind.name] = proxy.version()
+        except Unavailable as trouble:
+            self.unmeasured[kind.name] = str(trouble)
+            self._say(f"{kind.name}: not measured: {trouble}")
+            return []
+        self._say(f"{kind.name}: {self.versions[kind.name]}")
+        more = len(proxy.urls) > 1
+        return [
+            Subject(f"{kind.name} ({front.upper()})" if more and front == "xvp" else kind.name, proxy, front)
+            for front in proxy.urls
+        ]
+
+    def _checked(self, subject: Subject) -> bool:
+        try:
+            check(subject.url)
+        except LoadFailed as trouble:
+            self.wrong[subject.name] = str(trouble)
+            self._say(f"{subject.name}: WRONG: {trouble}")
+            return False
+        return True
+
+    def _visit(self, site: Site, name: str, row: Row, subjects: list[Subject]) -> None:
+        """One row of one round."""
+        for subject in random.sample(subjects, len(subjects)):
+            if self.plan.budget is not None and self.seconds > self.plan.budget:
+                self.unmeasured.setdefault("rest", f"the time was over in round {self._round(name, subject) + 1}")
+                continue
+            given: Values | None = None
+            try:
+                site.place(subject, row.place)
+                given = row.measure(site, subject)
+            except (LoadFailed, Unavailable) as trouble:
+                self.unmeasured[f"{name} of {subject.name}"] = str(trouble)
+            self.values.setdefault(name, {}).setdefault(subject.name, []).append(given)
+        if subjects:
+            self._say(f"{self.seconds:4.0f} s  {row.title}")
+
+    def _round(self, name: str, subject: Subject) -> int:
+        return len(self.values.get(name, {}).get(subject.name, []))
+
+    def record(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return {
+            "machine": self.machine,
+            "plan": {name: getattr(self.plan, name) for name in ("rounds", "seconds", "sessions", "stall")},
+            "load_average_each_round": self.load_averages,
+            "seconds": round(self.seconds, 1),
+            "versions": self.versions,
+            "not_as_shipped": NOT_SHIPPED,
+            "values": self.values,
+            "unmeasured": self.unmeasured,
+            "wrong": self.wrong,
+        }
+
+
+def _raise_descriptor_limit() -> None:
+    """Room for thousands of sessions in each process that we start."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(_DESCRIPTORS, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def _machine() -> dict[str, Any]:
+    """What it runs on."""
+    models = [
+        line.split(":", 1)[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    tree = ProcessTree()
+    tree.remove()
+    return {
+        "cpu": models[0] if models else platform.machine(),
+        "cpus": len(ALL_CPUS),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "cpu_read_from": tree.source,
+    }

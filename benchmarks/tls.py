@@ -1,0 +1,118 @@
+"""The TLS fronts as they are measured: ours, and HAProxy ending TLS.
+
+The load generator speaks no TLS: between it and each proxy stands an HAProxy that adds it.  That one belongs to the
+load, so its CPU is not counted.
+"""
+
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks.load import LOOPBACK, Unavailable, wait_for_port
+from benchmarks.ours import Console
+from benchmarks.peers import HAProxy, haproxy_cfg
+from benchmarks.proxies import Proxy, told
+
+
+class _TLSEnd(HAProxy):
+    """Adds the TLS that the load generator does not speak: plain from it, TLS to the proxy.  Part of the load."""
+
+    def files(self) -> Mapping[str, str]:
+        return {"haproxy.cfg": haproxy_cfg(f"{LOOPBACK}:{self.port}", f"{LOOPBACK}:{self.backend} ssl verify none")}
+
+
+class HAProxyTLS(HAProxy):
+    """HAProxy terminating TLS in tcp mode."""
+
+    name = "haproxy, TLS"
+    about = "ends TLS, then raw TCP"
+    front = "tls"
+
+    def __init__(self, backend: int, folder: Path) -> None:
+        super().__init__(backend, folder)
+        self.helpers = [_TLSEnd(self.port, folder / "tls-end")]
+
+    def files(self) -> Mapping[str, str]:
+        """The listener ends TLS."""
+        return {
+            "tls.pem": certificate(),
+            "haproxy.cfg": haproxy_cfg(
+                f"{LOOPBACK}:{self.port} ssl crt {self.folder}/tls.pem", f"{LOOPBACK}:{self.backend}"
+            ),
+        }
+
+    def wait_until_it_serves(self, process: subprocess.Popen[bytes]) -> None:
+        """Return when a handshake succeeds, through the load's TLS end."""
+        wait_for_port(self.port, process)
+        self.urls = {"tls": f"tcp://{LOOPBACK}:{_with_tls(self)}"}
+
+
+class ConsoleTLS(Console):
+    """Ours, with a certificate."""
+
+    name = "ours, TLS"
+    about = "twistd console, as shipped, with cert and key"
+
+    def __init__(self, backend: int, folder: Path) -> None:
+        super().__init__(backend, folder)
+        self.helpers = [_TLSEnd(self.port, folder / "tls-end")]
+
+    def files(self) -> Mapping[str, str]:
+        """nova.conf with a certificate."""
+        pem = f"{self.folder}/tls.pem"
+        conf = self._nova_conf("https", f"cert = {pem}\nkey = {pem}\n")
+        return {"tls.pem": certificate(), "nova.conf": conf, "domains.xml": self._domains()}
+
+    def wait_until_it_serves(self, process: subprocess.Popen[bytes]) -> None:
+        """Return when a handshake succeeds, through the load's TLS end."""
+        try:
+            super().wait_until_it_serves(process)
+            _shake_hands(self.port)
+        except (Unavailable, OSError) as trouble:
+            raise Unavailable(f"TLS front not there yet: {trouble}") from None
+        query = urlsplit(self.urls["novnc"]).query
+        self.urls = {"tls": f"wss://{LOOPBACK}:{_with_tls(self)}/?{query}"}
+
+
+class ConsoleTLSShieldOff(ConsoleTLS):
+    """The same without the shield."""
+
+    name = "ours, TLS, shield off"
+    about = "the same, with [console] shield = false"
+    more = "shield = false"
+
+
+def certificate() -> str:
+    """A self-signed certificate for loopback and its key (EC P-256), as PEM.
+
+    :raises Unavailable: without openssl.
+    """
+    if shutil.which("openssl") is None:
+        raise Unavailable("openssl is not installed (apt-get install openssl)")
+    kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "-", "-out", "-")
+    return told("openssl", "req", "-x509", *kind, "-days", "2", "-subj", "/CN=localhost")
+
+
+def _with_tls(proxy: Proxy) -> int:
+    """Start the load's TLS end; its plain port."""
+    (end,) = proxy.helpers
+    end.start()
+    return end.port
+
+
+def _shake_hands(port: int) -> None:
+    """Do TLS's handshake, no matter with which certificate.
+
+    :raises OSError: where nobody answers it.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection((LOOPBACK, port), 5) as plain,
+        context.wrap_socket(plain, server_hostname="localhost"),
+    ):
+        return

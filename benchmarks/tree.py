@@ -1,0 +1,136 @@
+"""The processes of one proxy, and what they cost: CPU and memory of the whole tree, forked children included."""
+
+import contextlib
+import itertools
+import os
+import signal
+import time
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_numbers = itertools.count()
+
+ALL_CPUS = tuple(sorted(os.sched_getaffinity(0)))
+"""The processors that we may use."""
+
+
+class ProcessTree:
+    """One process and all that it forked.
+
+    CPU is read from a cgroup of its own, version 1 or 2, so that children that are gone still count; where no cgroup
+    can be made, from /proc.  Work that the kernel does for the proxy in another process's time slice (loopback's
+    softirq) is not counted, alike for all.
+
+    :ivar source: where the CPU time is read: ``cgroup`` or ``/proc``.
+    """
+
+    def __init__(self) -> None:
+        self._root = 0
+        self._group: Path | None = None
+        name = f"novnc-twisted-bench-{os.getpid()}-{next(_numbers)}"
+        for base, usage, unit in ((_CGROUPS / "cpuacct", "cpuacct.usage", 1e-9), (_CGROUPS, "cpu.stat", 1e-6)):
+            group = base / name
+            try:
+                group.mkdir()
+            except OSError:  # no such hierarchy, or none of ours
+                continue
+            if (group / usage).exists() and os.access(group / "cgroup.procs", os.W_OK):
+                self._group, self._usage, self._unit = group, group / usage, unit
+                break
+            group.rmdir()
+        self.source = "/proc" if self._group is None else "cgroup"
+
+    def enter(self) -> None:
+        """Make the calling process the root of the tree.  Fit for ``preexec_fn``."""
+        os.setsid()
+        if self._group is not None:
+            (self._group / "cgroup.procs").write_text(str(os.getpid()))
+
+    def grow_from(self, pid: int) -> None:
+        """Say which process entered."""
+        self._root = pid
+
+    def pids(self) -> list[int]:
+        """Its processes now; those without a cgroup are known by their session."""
+        if self._group is not None:
+            return [int(word) for word in (self._group / "cgroup.procs").read_text().split()]
+        return [pid for pid, fields in _all_processes() if int(fields[3]) == self._root]
+
+    def cpu(self) -> float:
+        """Seconds of CPU that it used so far."""
+        if self._group is not None:
+            words = self._usage.read_text().split()
+            return int(words[1] if words[0] == "usage_usec" else words[0]) * self._unit
+        ticks = sum(
+            sum(map(int, fields[11:15]))  # its own, and those of the children that it waited for
+            for _, fields in _all_processes()
+            if int(fields[3]) == self._root
+        )
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def memory(self) -> int:
+        """KiB of it: the sum of PSS (its own pages, and its share of those that several have).
+
+        Kernel buffers of sockets are not in it.
+        """
+        total = 0
+        for pid in self.pids():
+            try:
+                text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            except OSError:  # gone meanwhile
+                continue
+            total += next((int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")), 0)
+        return total
+
+    def pin(self, cpus: Collection[int]) -> None:
+        """Let it run on these processors only."""
+        for pid in self.pids():
+            pin(pid, cpus)
+
+    def end(self, patience: float = 3.0) -> None:
+        """End all of it: with SIGTERM, and after so many seconds with SIGKILL."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for pid in self._living():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            give_up = time.monotonic() + patience
+            while self._living() and time.monotonic() < give_up:
+                time.sleep(0.02)
+
+    def remove(self) -> None:
+        """Remove the cgroup, when the processes are gone."""
+        if self._group is not None and self._group.exists():
+            self._group.rmdir()
+
+    def _living(self) -> list[int]:
+        if self._group is not None and not self._group.exists():
+            return []
+        return [pid for pid in self.pids() if _state(pid) not in "ZX"]
+
+
+def pin(pid: int, cpus: Collection[int]) -> None:
+    """Let a process, with all its threads, run on these processors only."""
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            os.sched_setaffinity(int(task.name), cpus)
+
+
+def _fields(pid: int | str) -> list[str] | None:
+    """The fields of /proc/PID/stat from the state on (proc(5)); None: no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+
+
+def _state(pid: int) -> str:
+    fields = _fields(pid)
+    return fields[0] if fields else "X"
+
+
+def _all_processes() -> Iterator[tuple[int, list[str]]]:
+    for path in Path("/proc").glob("[0-9]*"):
+        fields = _fields(path.name)
+        if fields is not None:
+            yield int(path.name), fields
