@@ -10,11 +10,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
-from demo.guardian import die_with_parent, guarded, signals_held
+from demo.guardian import STOP_SIGNALS, die_with_parent, run_guarded
 from demo.guest import boot_sector
 from demo.libvirtd import LibvirtdFailed, PrivateLibvirtd, small_domain
 from demo.services import Console, DemoFailed, Ports, client_settings, get_vnc_console
@@ -33,35 +33,59 @@ def main() -> int:
     options = parser.parse_args()
     if options.with_parent:
         die_with_parent(signal.SIGTERM)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
-    began = time.monotonic()
     try:
         ports = Ports.parse(os.environ.get("DEMO_PORTS", ""))
         ports.check_free()
-        with _libvirtd() as libvirtd, _console(libvirtd, ports) as console:
+    except DemoFailed as error:
+        return _failed(error)
+
+    def prepare() -> tuple[Callable[[], int], Callable[[], object]]:
+        for number in STOP_SIGNALS:
+            signal.signal(number, _stop)
+        libvirtd = PrivateLibvirtd(cache=cache_folder(), progress=say)
+        return lambda: run(libvirtd, ports), libvirtd.close
+
+    return run_guarded(prepare)
+
+
+def run(libvirtd: PrivateLibvirtd, ports: Ports) -> int:
+    """All of it, until someone asks it to end; gives the exit code."""
+    began = time.monotonic()
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        with libvirtd, _console(libvirtd, ports) as console:
             _start_server(libvirtd)
             say("waiting for the services")
             console.wait_for(SERVER)
             say(f"asking OpenStack's client (all is up after {time.monotonic() - began:.1f} s)")
             table = get_vnc_console(ports, SERVER, "novnc")
-            print(f"\n$ nova get-vnc-console {SERVER} novnc\n{table}", flush=True)
-            print(_what_next(ports, console), flush=True)
+            tell(f"\n$ nova get-vnc-console {SERVER} novnc\n{table}")
+            tell(_what_next(ports, console))
             console.wait()
     except Stopped:
         return 0
     except (DemoFailed, LibvirtdFailed) as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # whoever read our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return _failed(error)
     return 0
+
+
+def _failed(error: Exception) -> int:
+    print(f"demo: {error}", file=sys.stderr)
+    return 1
+
+
+def tell(text: str) -> None:
+    """Print it; whoever read our output and has gone away is as good as one who asks us to end."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def say(text: str) -> None:
     """One line of progress."""
-    print(f"demo: {text}", flush=True)
+    tell(f"demo: {text}")
 
 
 def cache_folder() -> Path:
@@ -73,18 +97,9 @@ def cache_folder() -> Path:
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
     """Once is enough: what follows is tidying up, which nobody interrupts."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise Stopped
-
-
-@contextlib.contextmanager
-def _libvirtd() -> Iterator[PrivateLibvirtd]:
-    with contextlib.ExitStack() as stack:
-        with signals_held():  # from its first folder on somebody tidies up after it
-            libvirtd = PrivateLibvirtd(cache=cache_folder(), progress=say)
-            stack.enter_context(guarded(libvirtd.close))
-        yield stack.enter_context(libvirtd)
 
 
 @contextlib.contextmanager

@@ -151,17 +151,20 @@ class DemoTests(TestCase):
         demo.assert_nothing_left()
 
     def test_killed(self) -> None:
-        """SIGKILL gives it no time, yet all that it started ends."""
-        demo = Demo(self)
-        demo.read_until(LAST_LINE)
-        demo.process.kill()
-        demo.wait()
-        give_up = time.monotonic() + DEADLINE
-        while demo.folder.exists() or commands_with(f"{demo.folder}/"):
-            if time.monotonic() > give_up:
-                self.fail(f"still there: {commands_with(f'{demo.folder}/')}")
-            time.sleep(0.05)
-        demo.assert_nothing_left()
+        """SIGKILL gives it no time, yet all that it started ends: the demo is two processes, each minds the other."""
+        for whom in ("the first", "the second"):
+            demo = Demo(self)
+            demo.read_until(LAST_LINE)
+            first = demo.process.pid
+            (second,) = Path(f"/proc/{first}/task/{first}/children").read_text().split()[:1]
+            os.kill(first if whom == "the first" else int(second), signal.SIGKILL)
+            self.assertNotEqual(demo.wait(), 0)
+            give_up = time.monotonic() + DEADLINE
+            while demo.folder.exists() or commands_with(f"{demo.folder}/"):
+                if time.monotonic() > give_up:
+                    self.fail(f"still there: {commands_with(f'{demo.folder}/')}")
+                time.sleep(0.05)
+            demo.assert_nothing_left()
 
     def test_sigterm_to_make(self) -> None:
         """What make is told, the demo is told; make ends after it."""
