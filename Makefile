@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 DEMO_PORTS ?=
+BENCH_OPTIONS ?=
 export DEMO_PORTS PYTHON VENV
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -22,7 +23,7 @@ help:
 	@echo 'make lint      ruff and mypy'
 	@echo 'make page      the console page alone'
 	@echo 'make docs      the documents, in docs/_build/html'
-	@echo 'make bench     the measurements'
+	@echo 'make bench     the measurements, beside those of others (BENCH_OPTIONS=--help)'
 	@echo 'make clean     removes what was built or installed in this folder'
 
 # A recipe of one exec'd process: what make is told (SIGTERM), it is told.
@@ -43,8 +44,8 @@ docs: $(VENV)/.installed-test
 
 page: $(PAGE)
 
-bench:
-	@echo 'make bench: the measurements come with an issue of their own; there are none in this checkout.' >&2; exit 2
+bench: $(VENV)/.installed-test
+	@exec $(VENV)/bin/python -m benchmarks $(BENCH_OPTIONS)
 
 clean:
 	@rm -rf .venv .venv-* .make build dist *.egg-info docs/_build _trial_temp* .mypy_cache .ruff_cache .hypothesis
