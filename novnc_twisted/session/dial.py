@@ -1,5 +1,6 @@
 """To the VNC server: TCP by name or address, or a unix socket of this host."""
 
+import ipaddress
 import os
 import pwd
 import stat
@@ -8,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
 from novnc_twisted.access.connect_info import ConnectInfo
@@ -41,13 +43,23 @@ async def dial(reactor: Any, info: ConnectInfo, settings: SessionSettings) -> St
             with pinned_socket(info.socket, settings.socket_directories) as path:
                 protocol = await UNIXClientEndpoint(reactor, path).connect(factory)
         else:
-            protocol = await HostnameEndpoint(reactor, info.host, info.port).connect(factory)
+            protocol = await _endpoint(reactor, info.host, info.port).connect(factory)
     except ConsoleUnreachable:
         raise
     except Exception as error:  # whatever a resolver, the kernel or Twisted makes of it: it can't be reached
         raise ConsoleUnreachable(f"can't connect to {peer}: {type(error).__name__}: {error}") from None
     assert isinstance(protocol, EndProtocol)  # for the type checker: our factory made it
     return protocol.end
+
+
+def _endpoint(reactor: Any, host: str, port: int) -> IStreamClientEndpoint:
+    """By name: whichever of its addresses answers first; an address (IPv6 with or without brackets) needs no search."""
+    try:
+        address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return HostnameEndpoint(reactor, host, port)
+    kind = TCP4ClientEndpoint if address.version == 4 else TCP6ClientEndpoint
+    return kind(reactor, str(address), port)
 
 
 def _check_host(info: ConnectInfo, settings: SessionSettings) -> None:

@@ -170,7 +170,9 @@ class Session:
         if what != "password" or self.info.password is not None or self._house.ask_password is None:
             return self.info.password if what == "password" else None
         viewer = self._viewer
-        return await self._house.ask_password(viewer.token or "", viewer.console_type, viewer.address)
+        asked = self._house.ask_password(viewer.token or "", viewer.console_type, viewer.address)
+        late = ServiceUnavailable("no answer about the VNC password in time")
+        return await Patience(self._clock).wait(asked, self._settings.token_deadline, late)
 
     async def _introduce(self, screen: ServerInit) -> None:
         self._introduced = True

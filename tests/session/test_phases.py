@@ -182,6 +182,14 @@ class UpstreamPhases(FrontCase):
         self.info = {"host": "no such host!"}
         await self.unreachable("dial")
 
+    async def test_an_ipv6_address(self) -> None:
+        port = reactor.listenTCP(0, self.server, interface="::1")
+        self.addCleanup(port.stopListening)
+        self.novnc()
+        for host in ("::1", "[::1]"):
+            self.info = {"host": host, "port": port.getHost().port}
+            await introduce(await self.websocket())
+
     async def test_a_host_name(self) -> None:
         self.info = {"host": "localhost"}
         self.novnc()
@@ -261,6 +269,36 @@ class UpstreamPhases(FrontCase):
     async def test_no_password_where_one_is_wanted(self) -> None:
         self.server.password, self.server.security_types = "secret", (2,)
         await self.unreachable("login", "password")
+
+    async def test_no_answer_about_the_password(self) -> None:
+        cancelled: Deferred[None] = Deferred()
+
+        async def ask(*_: str) -> str:
+            return await Deferred(lambda _: cancelled.callback(None))
+
+        self.server.password, self.server.security_types = "secret", (2,)
+        self.novnc(ask_password=ask, settings=self.settings(token_deadline=0.1))
+        viewer = await self.websocket()
+        self.assertEqual(await refused(viewer), errors.ServiceUnavailable.sentence)
+        await cancelled
+        await viewer.until_closed()
+
+    async def test_the_viewer_leaves_while_the_password_is_asked(self) -> None:
+        asked: Deferred[None] = Deferred()
+        cancelled: Deferred[None] = Deferred()
+
+        async def ask(*_: str) -> str:
+            waiting: Deferred[str] = Deferred(lambda _: cancelled.callback(None))
+            asked.callback(None)
+            return await waiting
+
+        self.server.password, self.server.security_types = "secret", (2,)
+        self.novnc(ask_password=ask)
+        viewer = await self.websocket()
+        await asked
+        viewer.raw.transport.abortConnection()
+        await cancelled
+        self.assertEqual((await self.ended())["cause"], "ClientLeft")
 
     async def test_the_password_of_the_connect_info(self) -> None:
         self.server.password, self.server.security_types = "secret", (2,)
