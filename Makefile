@@ -14,7 +14,7 @@ PAGE_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all lint docs page bench clean packages-demo packages-test
+.PHONY: help demo test test-all lint docs page bench clean packages-demo packages-test packages-bench
 
 help:
 	@echo 'make demo      one real VM and every service, on loopback, until Ctrl-C (DEMO_PORTS="8774 6080 6081")'
@@ -23,7 +23,7 @@ help:
 	@echo 'make lint      ruff and mypy'
 	@echo 'make page      the console page alone'
 	@echo 'make docs      the documents, in docs/_build/html'
-	@echo 'make bench     the measurements, beside those of others (BENCH_OPTIONS=--help)'
+	@echo 'make bench     the measurements, beside those of others (BENCH_OPTIONS=--quick: in 3 minutes)'
 	@echo 'make clean     removes what was built or installed in this folder'
 
 # A recipe of one exec'd process: what make is told (SIGTERM), it is told.
@@ -44,7 +44,7 @@ docs: $(VENV)/.installed-test
 
 page: $(PAGE)
 
-bench: $(VENV)/.installed-test
+bench: $(VENV)/.installed-demo packages-bench .venv-bench/.installed
 	@exec $(VENV)/bin/python -m benchmarks $(BENCH_OPTIONS)
 
 clean:
@@ -57,6 +57,13 @@ packages-demo:
 
 packages-test:
 	@exec scripts/install-packages test
+
+# A peer that can't be had is not measured, and the report says so.
+packages-bench: | $(VENV)/.installed-demo
+	-@exec scripts/install-packages bench
+
+.venv-bench/.installed: scripts/install-peers | $(VENV)/.installed-demo
+	-@exec scripts/step "installing websockify and nova into .venv-bench" scripts/install-peers .venv-bench
 
 $(VENV)/bin/python: | packages-demo
 	@exec scripts/step "making $(VENV)" $(PYTHON) -m venv $(VENV)

@@ -77,7 +77,7 @@ server.bind = "{LOOPBACK}"
 server.port = {self.port}
 server.max-fds = 20000
 server.max-connections = 9000
-server.errorlog = "{self.folder}/log"
+server.errorlog = "{self.folder}/errors"
 wstunnel.server = ( "" => ( ( "host" => "{LOOPBACK}", "port" => {self.backend} ) ) )
 wstunnel.frame-type = "binary"
 """

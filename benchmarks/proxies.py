@@ -67,7 +67,7 @@ class Proxy:
         for name, text in self.files().items():
             (self.folder / name).write_text(text)
         tree = self._tree = ProcessTree()
-        with self.log.open("ab") as log:
+        with self.log.open("wb") as log:  # afresh: what the last one said is no sign of this one
             self._process = subprocess.Popen(
                 command,
                 cwd=self.folder,

@@ -1,5 +1,6 @@
 """One measurement run: all proxies started, checked, visited in random order row by row, round by round, and ended."""
 
+import dataclasses
 import os
 import platform
 import random
@@ -46,7 +47,7 @@ class Run:
 
     :ivar values: for each row, for each subject's name, what each round gave; None: that one failed.
     :ivar unmeasured: what is missing, and why.
-    :ivar wrong: proxies that changed a byte, or lost one.
+    :ivar wrong: who changed a byte, lost one, or refused or lost a session.
     """
 
     def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
@@ -69,6 +70,7 @@ class Run:
         """
         wanted = {name: row for name, row in ROWS.items() if name in rows or (not rows and self._usual(name))}
         _raise_descriptor_limit()
+        self.unmeasured.update(self.plan.leaves_out)
         if not knows_shield():
             self.unmeasured["shield"] = (
                 "this checkout has no [console] shield yet and ignores it: 'shield off' is the same as shipped"
@@ -122,7 +124,7 @@ class Run:
         try:
             check(subject.url)
         except LoadFailed as trouble:
-            self.wrong[subject.name] = str(trouble)
+            self.wrong[subject.name] = f"{trouble}; nothing else of it was measured; {subject.proxy.last_words()}"
             self._say(f"{subject.name}: WRONG: {trouble}")
             return False
         return True
@@ -137,7 +139,9 @@ class Run:
             try:
                 site.place(subject, row.place)
                 given = row.measure(site, subject)
-            except (LoadFailed, Unavailable) as trouble:
+            except LoadFailed as trouble:
+                self.wrong[f"{subject.name}: {name}"] = str(trouble)
+            except Unavailable as trouble:
                 self.unmeasured[f"{name} of {subject.name}"] = str(trouble)
             self.values.setdefault(name, {}).setdefault(subject.name, []).append(given)
         if subjects:
@@ -150,7 +154,7 @@ class Run:
         """All of it, for JSON."""
         return {
             "machine": self.machine,
-            "plan": {name: getattr(self.plan, name) for name in ("rounds", "seconds", "sessions", "stall")},
+            "plan": dataclasses.asdict(self.plan),
             "load_average_each_round": self.load_averages,
             "seconds": round(self.seconds, 1),
             "versions": self.versions,

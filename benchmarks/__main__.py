@@ -1,0 +1,83 @@
+"""``python -m benchmarks``: measure, print the report, and write it as JSON, Markdown and a picture.
+
+Exit code 0: ours was right, byte by byte; a goal that is missed is no failure.  1: ours was wrong, or a session of it
+failed.  2: nothing could be measured.
+"""
+
+import argparse
+import dataclasses
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.load import CACHE, Unavailable
+from benchmarks.measure import FULL, QUICK, ROWS
+from benchmarks.picture import draw
+from benchmarks.report import text
+from benchmarks.run import PROXIES, Run
+
+
+def main() -> int:
+    """Run it; gives the exit code."""
+    options = _options()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(143))  # what was started is ended all the same
+    plan = QUICK if options.quick else FULL
+    if options.rounds:
+        plan = dataclasses.replace(plan, rounds=options.rounds)
+    run = Run(plan, lambda line: print(line, flush=True))
+    try:
+        run.go(options.only, options.rows)
+    except Unavailable as trouble:
+        print(f"benchmarks: {trouble}", file=sys.stderr)
+        return 2
+    record = run.record()
+    names = subject_names()
+    report = text(record, names)
+    print("\n" + report)
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / "latest.json").write_text(json.dumps(record, indent=1) + "\n")
+    (options.output / "latest.md").write_text(report)
+    caption = (
+        f"{plan.rounds} rounds on {record['machine']['cpu']}, {record['machine']['cpus']} CPUs, "
+        f"Python {record['machine']['python']}. haproxy is raw TCP: no HTTP, no WebSocket frames, no tokens."
+    )
+    (options.output / "latest.svg").write_text(draw(record["values"], names, caption))
+    print(f"{run.seconds:.0f} s; written: latest.json, latest.md, latest.svg in {options.output}")
+    return 1 if any(what.startswith("ours") for what in run.wrong) else 0
+
+
+def subject_names() -> list[str]:
+    """All that may have been measured, in the report's order: fronts of one proxy stand together."""
+    return [name for kind in PROXIES for name in (kind.name, f"{kind.name} (XVP)")]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="ends within 3 minutes; rougher")
+    parser.add_argument(
+        "--rounds", type=int, help=f"how often each row is measured ({FULL.rounds}, quick {QUICK.rounds})"
+    )
+    parser.add_argument(
+        "--only", type=_list_of([kind.name for kind in PROXIES]), default=[], help="proxies, joined by +"
+    )
+    parser.add_argument("--rows", type=_list_of(list(ROWS)), default=[], help=f"of {'+'.join(ROWS)}")
+    parser.add_argument("--output", type=Path, default=CACHE, help="the folder for what is written (.make/bench)")
+    return parser.parse_args()
+
+
+def _list_of(known: list[str]) -> Callable[[str], list[str]]:
+    def parse(given: str) -> list[str]:
+        names = given.split("+")
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(known)}")
+        return names
+
+    return parse
+
+
+if __name__ == "__main__":
+    sys.exit(main())

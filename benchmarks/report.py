@@ -1,0 +1,243 @@
+"""What was measured, against what it must show: medians and their spread, ratios within a run, and what is missing."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.measure import ROWS, Values
+
+Measured = Mapping[str, Mapping[str, Sequence[Values | None]]]
+"""For each row, for each subject, what each round gave; None where it failed."""
+
+TITLES = {
+    "cpu_s_per_gb": "CPU s/GB",
+    "mb_per_s": "MB/s",
+    "cpu_us": "CPU us",
+    "p50_us": "p50 us",
+    "p99_us": "p99 us",
+    "messages_per_s": "messages/s",
+    "cpu_ms": "CPU ms",
+    "sessions_per_s": "sessions/s",
+    "mean_ms": "mean ms",
+    "growth_mib": "MiB growth",
+}
+
+VARIANTS = ("as shipped", "shield off")
+_OURS = {
+    "novnc": ("ours", "ours, shield off"),
+    "xvp": ("ours (XVP)", "ours, shield off (XVP)"),
+    "tls": ("ours, TLS", "ours, TLS, shield off"),
+}
+
+
+def title(metric: str) -> str:
+    """A metric as people read it."""
+    if metric.startswith("kib_at_"):
+        return f"KiB @{metric.removeprefix('kib_at_')}"
+    return TITLES[metric]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One thing that the table of issue 3 wants.
+
+    :ivar limit: of the ratio to ``against``, or, where that is None, of the value itself.
+    :ivar shipped: the limit for the shipped defaults, where it is another.
+    :ivar at_least: the limit is the least, not the most.
+    """
+
+    row: str
+    metric: str
+    limit: float
+    against: str | None = None
+    front: str = "novnc"
+    at_least: bool = False
+    shipped: float | None = None
+
+    def limit_of(self, variant: str) -> float:
+        """The limit for one of :data:`VARIANTS`."""
+        return self.limit if self.shipped is None or variant != VARIANTS[0] else self.shipped
+
+    def subject(self, variant: str) -> str:
+        """The name under which ours was measured."""
+        return _OURS[self.front][VARIANTS.index(variant)]
+
+    def __str__(self) -> str:
+        front = {"novnc": "", "xvp": "XVP: ", "tls": ""}[self.front]
+        return f"{front}{ROWS[self.row].title}, {title(self.metric)}"
+
+
+GOALS = (
+    Goal("bulk", "cpu_s_per_gb", 0.65, "haproxy"),
+    Goal("bulk", "cpu_s_per_gb", 0.45, "nova"),
+    Goal("bulk", "cpu_s_per_gb", 0.75, "websockify"),
+    Goal("one-cpu", "mb_per_s", 1.2, "haproxy", at_least=True),
+    Goal("round-trip", "cpu_us", 1.15, "haproxy"),
+    Goal("round-trip", "cpu_us", 0.25, "nova"),
+    Goal("round-trip", "p99_us", 1.25, "haproxy"),
+    Goal("upstream", "cpu_us", 1 / 25, "websockify", shipped=1 / 8),
+    Goal("set-up", "cpu_ms", 6.0, "haproxy"),
+    Goal("set-up", "cpu_ms", 1 / 6, "websockify"),
+    Goal("memory", "kib_at_500", 6.0),
+    Goal("memory", "kib_at_5000", 6.0),
+    Goal("slow", "growth_mib", 1.0),
+    Goal("bulk", "cpu_s_per_gb", 0.65, "haproxy", front="xvp"),
+    Goal("round-trip", "cpu_us", 1.15, "haproxy", front="xvp"),
+    Goal("wss", "cpu_s_per_gb", 1.3, "haproxy, TLS", front="tls"),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Where we are with a goal.
+
+    :ivar each: the ratio (or value) of each round; empty: not measured.
+    """
+
+    goal: Goal
+    variant: str
+    each: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Of the rounds."""
+        return statistics.median(self.each)
+
+    @property
+    def excess(self) -> float:
+        """How many times the limit was missed; at most 1: met."""
+        limit = self.goal.limit_of(self.variant)
+        value = self.median
+        return (limit / value if value > 0 else float("inf")) if self.goal.at_least else value / limit
+
+    @property
+    def met(self) -> bool:
+        """The median keeps the limit."""
+        return bool(self.each) and self.excess <= 1
+
+    def __str__(self) -> str:
+        if not self.each:
+            return "not measured"
+        sign = " x" if self.goal.against else ""
+        spread = f" ({_short(min(self.each))}..{_short(max(self.each))})" if len(self.each) > 1 else ""
+        verdict = "met" if self.met else f"missed by {_short(self.excess)} x"
+        if len(self.each) > 1 and min(self.each) <= self.goal.limit_of(self.variant) <= max(self.each):
+            verdict += ", within the noise"
+        return f"{_short(self.median)}{sign}{spread}: {verdict}"
+
+
+def findings(values: Measured) -> list[Finding]:
+    """Every goal, for each variant."""
+    return [
+        Finding(goal, variant, tuple(ratios(values, goal, goal.subject(variant))))
+        for goal in GOALS
+        for variant in VARIANTS
+    ]
+
+
+def ratios(values: Measured, goal: Goal, subject: str) -> Iterable[float]:
+    """The goal's ratio in each round that has both, or its value in each round that has it."""
+    row = values.get(goal.row, {})
+    mine = row.get(subject, ())
+    if goal.against is None:
+        return [got[goal.metric] for got in mine if got and goal.metric in got]
+    return [
+        got[goal.metric] / other[goal.metric]
+        for got, other in zip(mine, row.get(goal.against, ()), strict=False)
+        if got and other and other[goal.metric] > 0
+    ]
+
+
+def medians(values: Measured, row: str, metric: str) -> dict[str, tuple[float, float]]:
+    """For each subject: the median, and half of the range as a part of it."""
+    found = {}
+    for subject, rounds in values.get(row, {}).items():
+        each = [got[metric] for got in rounds if got and metric in got]
+        if each:
+            middle = statistics.median(each)
+            found[subject] = middle, (max(each) - min(each)) / 2 / middle if middle else 0.0
+    return found
+
+
+def goals_table(values: Measured) -> str:
+    """The goals, in Markdown."""
+    lines = [f"| row | goal | {' | '.join(VARIANTS)} |", "|---|---|---|---|"]
+    for goal in GOALS:
+        word = "at least" if goal.at_least else "at most"
+        limit = _fraction(goal.limit)
+        if goal.shipped is not None:
+            limit += f" (as shipped {_fraction(goal.shipped)})"
+        if goal.against:
+            limit += f" x {goal.against}"
+        found = [Finding(goal, variant, tuple(ratios(values, goal, goal.subject(variant)))) for variant in VARIANTS]
+        lines.append(f"| {goal} | {word} {limit} | {' | '.join(map(str, found))} |")
+    return "\n".join(lines)
+
+
+def values_table(values: Measured, names: Sequence[str]) -> str:
+    """All medians with their spread, in Markdown; the subjects in this order."""
+    columns = [(row, metric) for row in ROWS for metric in _metrics(values.get(row, {}))]
+    found = {column: medians(values, *column) for column in columns}
+    lines: list[str] = []
+    for row in ROWS:
+        metrics = [metric for one, metric in columns if one == row]
+        if not metrics:
+            continue
+        lines += ["", f"### {ROWS[row].title} ({row})", f"| | {' | '.join(map(title, metrics))} |"]
+        lines.append("|---|" + "---|" * len(metrics))
+        for name in names:
+            cells = [found[row, metric].get(name) for metric in metrics]
+            if any(cells):
+                lines.append(f"| {name} | {' | '.join(_cell(cell) for cell in cells)} |")
+    return "\n".join(lines).strip()
+
+
+def text(record: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The whole report, in Markdown, from what :meth:`benchmarks.run.Run.record` gave."""
+    machine, plan = record["machine"], record["plan"]
+    averages = ", ".join(f"{load:.1f}" for load in record["load_average_each_round"])
+    parts = [
+        "## Against what it must show",
+        f"{plan['rounds']} rounds; ratios within one round, their median (least..most). "
+        f"{machine['cpu']}, {machine['cpus']} CPUs, Linux {machine['kernel']}, Python {machine['python']}; "
+        f"CPU from {machine['cpu_read_from']}; load average at each round's start, our own included: {averages}.",
+        goals_table(record["values"]),
+        "## All values",
+        "Medians, and half of least..most. Compare within a column only.",
+        values_table(record["values"], names),
+        "## Not as shipped",
+        _list(record["not_as_shipped"]),
+        "## What was run",
+        _list(f"{name}: {version}" for name, version in record["versions"].items()),
+        "## Not measured",
+        _list(f"{what}: {why}" for what, why in record["unmeasured"].items()) or "Nothing is missing.",
+    ]
+    if record["wrong"]:
+        wrong = _list(f"{name}: {why}" for name, why in record["wrong"].items())
+        parts = ["## WRONG: bytes changed or lost, or sessions that failed", wrong, *parts]
+    return "\n\n".join(parts) + "\n"
+
+
+def _metrics(row: Mapping[str, Sequence[Values | None]]) -> list[str]:
+    return list(dict.fromkeys(metric for rounds in row.values() for got in rounds if got for metric in got))
+
+
+def _cell(cell: tuple[float, float] | None) -> str:
+    if cell is None:
+        return ""
+    value, spread = cell
+    return f"{_short(value)} ±{spread:.0%}" if spread else _short(value)
+
+
+def _short(value: float) -> str:
+    """Three digits that mean something."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _fraction(limit: float) -> str:
+    return f"1/{round(1 / limit)}" if limit < 0.2 else f"{limit:g}"
+
+
+def _list(items: Iterable[str]) -> str:
+    return "\n".join(f"* {item}" for item in items)
