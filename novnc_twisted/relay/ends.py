@@ -1,15 +1,20 @@
 """The end of a session on a plain stream: TCP, unix socket or TLS, on Twisted's transports."""
 
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ISSLTransport, ITCPTransport
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.tcp import Connection
+from twisted.internet.unix import Client as UnixClient
+from twisted.internet.unix import Server as UnixServer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from novnc_twisted.errors import ClientLeft, MessageTooBig, Refusal
+from novnc_twisted.relay.frames import FrameDecoder
 from novnc_twisted.relay.interfaces import IEnd, IReceiver
 
 CLOSE_GRACE = 2.0
@@ -36,7 +41,13 @@ class StreamEnd:
     transport, hands it ``dataReceived`` and ``connectionLost``.
 
     RFB knows no half-closed stream: a peer that ends its direction has left.  What it sent before is still delivered.
+
+    :cvar frames: what tells the frames of the stream apart, where it has any.
+    :ivar clock: the reactor, or a clock.
+    :ivar left: told when the socket leaves the transport, of which its owner must then let go.
     """
+
+    frames: FrameDecoder | None = None
 
     def __init__(
         self,
@@ -60,7 +71,7 @@ class StreamEnd:
         self.bytes_in = 0
         self.bytes_out = 0
         self.heard_at = clock.seconds()
-        self._clock = clock
+        self.clock = clock
         self._transport = transport
         self._lost = lost
         self._linger = linger
@@ -75,6 +86,8 @@ class StreamEnd:
         self._abort: IDelayedCall | None = None
         self._stalled: IDelayedCall | None = None
         self._waiting: list[Deferred[None]] = []
+        self.left: Callable[[], None] | None = None
+        self._keeper: Any = None  # who has the socket while the end is in a lean relay
         transport.registerProducer(self, True)
 
     # IEnd
@@ -118,6 +131,10 @@ class StreamEnd:
         """See :class:`IEnd`."""
         if self._closing or self._gone:
             return
+        if self._keeper is not None:
+            self._keeper.release()
+            self.close(cause)
+            return
         self._say_goodbye(cause)
         self._closing = True
         self._receiver = None
@@ -126,7 +143,7 @@ class StreamEnd:
         # A producer left registered would keep the transport open for ever (Twisted waits for its end).
         self._transport.unregisterProducer()
         self.resume_reading()
-        self._abort = self._clock.callLater(CLOSE_GRACE, self._transport.abortConnection)
+        self._abort = self.clock.callLater(CLOSE_GRACE, self._transport.abortConnection)
         self._hang_up()
 
     def closed(self) -> Deferred[None]:
@@ -137,6 +154,60 @@ class StreamEnd:
         else:
             self._waiting.append(waiting)
         return waiting
+
+    # For the lean relay, which has the socket meanwhile
+
+    def can_leave(self) -> bool:
+        """Whether the transport is a plain socket of Twisted's, with nothing in the way."""
+        transport = self._transport
+        idle = not (self._over or self._closing or self._gone or self._paused)
+        return (
+            idle
+            and isinstance(transport, (Connection, UnixServer, UnixClient))
+            and not getattr(transport, "TLS", False)
+        )
+
+    def leave(self, keeper: Any) -> tuple[socket.socket, memoryview]:
+        """Take the socket, and what it was still to send, away from the transport, which is let go.
+
+        :param keeper: what stands for the transport until :meth:`come_back`; its ``release`` brings that about.
+        """
+        transport = self._transport
+        transport.unregisterProducer()
+        transport.stopReading()
+        transport.stopWriting()
+        # What a transport has not sent yet is known to it alone (abstract.FileDescriptor).
+        waiting = transport.dataBuffer[transport.offset :] + b"".join(transport._tempDataBuffer)
+        taken: socket.socket = transport.socket
+        transport.protocol = None
+        if self.left is not None:
+            self.left()
+            self.left = None
+        self._transport = self._keeper = keeper
+        return taken, memoryview(waiting)
+
+    def come_back(self, taken: socket.socket, waiting: bytes) -> None:
+        """Give the socket, and what is still to be sent on it, back to a transport: a new one."""
+        self._receiver = self._keeper = None
+        protocol = _Returned(self)
+        try:
+            self.clock.adoptStreamConnection(  # type: ignore[attr-defined]  # a clock that has it: can_leave said so
+                taken.fileno(), taken.family, Factory.forProtocol(lambda: protocol)
+            )
+        except OSError:  # the peer reset it: there is not even an address any more
+            self.connectionLost()
+        else:
+            if waiting:
+                protocol.transport.write(waiting)
+        finally:
+            taken.close()
+
+    def fail(self, detail: str) -> None:
+        """The peer is gone, the socket says."""
+        self._end(self._lost(detail))
+
+    def look(self) -> None:
+        """Look at what came besides the stream; a plain one has nothing else."""
 
     # What the protocol of the transport hands over
 
@@ -164,7 +235,7 @@ class StreamEnd:
         """The transport's buffer is full."""
         self._full = True
         if self._stall and self._stalled is None:
-            self._stalled = self._clock.callLater(self._stall, self._has_stalled)
+            self._stalled = self.clock.callLater(self._stall, self._has_stalled)
         if self._receiver is not None:
             self._receiver.pause_writing()
 
@@ -196,7 +267,7 @@ class StreamEnd:
         if self._closing or self._over is not None:
             return
         self.bytes_in += len(data)
-        self.heard_at = self._clock.seconds()
+        self.heard_at = self.clock.seconds()
         if self._receiver is not None:
             self._receiver.data_received(data)
         elif len(self._held) + len(data) > HOLD_LIMIT:
@@ -229,6 +300,7 @@ class EndProtocol(Protocol):
     """The protocol of a connection that is nothing but an end: what a dial gives."""
 
     end: StreamEnd
+    transport: Any  # of whatever endpoint it is
 
     def __init__(self, clock: IReactorTime, peer: str, **how: Any) -> None:
         self._clock, self._peer, self._how = clock, peer, how
@@ -237,6 +309,7 @@ class EndProtocol(Protocol):
         """Make the end."""
         tune(self.transport)
         self.end = StreamEnd(self._clock, self.transport, self._peer, **self._how)
+        self.end.left = self.left
 
     def dataReceived(self, data: bytes) -> None:
         """Hand on."""
@@ -245,6 +318,23 @@ class EndProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Hand on."""
         self.end.connectionLost(reason)
+
+    def left(self) -> None:
+        """The end took the socket with it."""
+        self.transport = None
+
+
+class _Returned(EndProtocol):
+    """The protocol of a socket that came back to a transport."""
+
+    def __init__(self, end: StreamEnd) -> None:
+        self.end = end
+
+    def connectionMade(self) -> None:
+        """The end has a transport again."""
+        self.end._transport = self.transport
+        self.end._paused = False
+        self.transport.registerProducer(self.end, True)
 
 
 def tune(transport: Any) -> None:

@@ -25,7 +25,7 @@ class WebSocketEnd(StreamEnd):
 
     def __init__(self, clock: IReactorTime, transport: Any, peer: str = "") -> None:
         super().__init__(clock, transport, peer, linger=True, stall=VIEWER_STALL)
-        self._frames = FrameDecoder()
+        self.frames: FrameDecoder = FrameDecoder()
         self._alive = True
         self._asked = False  # whether a ping went out at the last turn
         self._missed = 0
@@ -41,11 +41,15 @@ class WebSocketEnd(StreamEnd):
 
     def dataReceived(self, data: bytes) -> None:
         """Read frames, also while we wait for the answer to our close frame."""
-        frames = self._frames
-        self._alive = True
-        payload = frames.receive(data)
+        payload = self.frames.receive(data)
         if payload:
             self._deliver(payload)
+        self.look()
+
+    def look(self) -> None:
+        """Something came: pings are answered; a close frame, or what is no frame, is the end."""
+        frames = self.frames
+        self._alive = True
         if frames.pings:
             self._answer()
         if frames.failure is not None:
@@ -74,7 +78,7 @@ class WebSocketEnd(StreamEnd):
     def _say_goodbye(self, cause: Refusal) -> None:
         self._stop_pings()
         code, reason = cause.close_code, cause.sentence
-        theirs = self._frames.close_code
+        theirs = self.frames.close_code
         if theirs is not None:  # they closed first: their code goes back (RFC 6455, section 5.5.1)
             code, reason = (1000 if theirs == NO_CODE else theirs), ""
         self._transport.write(close_frame(code, reason))
@@ -82,14 +86,14 @@ class WebSocketEnd(StreamEnd):
     def _hang_up(self) -> None:
         # Closing at once could overtake the close frame: whatever the browser is still sending resets the connection,
         # and its user reads "1006".  So its own close frame is awaited, for as long as the abort's timer allows.
-        if self._frames.close_code is not None:
+        if self.frames.close_code is not None:
             self._transport.loseConnection()
-        elif self._frames.failure is not None:  # nothing it sends can be read any more
+        elif self.frames.failure is not None:  # nothing it sends can be read any more
             super()._hang_up()
 
     def _answer(self) -> None:
         """Answer pings; while our buffer is full only the newest is kept (section 5.5.3), so that memory is bounded."""
-        pings, self._frames.pings = self._frames.pings, []
+        pings, self.frames.pings = self.frames.pings, []
         if self._closing:
             return
         if self._full:
@@ -110,7 +114,7 @@ class WebSocketEnd(StreamEnd):
         self._asked = not self._full
         if self._asked:
             self._transport.write(control_frame(PING))
-        self._ping = self._clock.callLater(PING_EVERY, self._tick)
+        self._ping = self.clock.callLater(PING_EVERY, self._tick)
 
     def _stop_pings(self) -> None:
         if self._ping is not None and self._ping.active():

@@ -65,6 +65,7 @@ def consolecompute(context: Context) -> Part:
         context.transport,
         LibvirtDriver(context.reactor, conf.libvirt.connection_uri),
         host=conf.host,
+        server_listen=conf.vnc.server_listen,
         server_proxyclient_address=conf.vnc.server_proxyclient_address,
         novncproxy_base_url=_base_url(conf, "novncproxy_base_url"),
         xvpvncproxy_base_url=_base_url(conf, "xvpvncproxy_base_url"),

@@ -151,6 +151,12 @@ class FrontProtocol(Protocol):
             self.end.connectionLost(reason)
         self.gone.callback(None)
 
+    def left(self) -> None:
+        """The session's end took the socket with it: what remains is its own affair."""
+        self.factory.connections.discard(self)
+        self.transport = self.end = None
+        self.gone.callback(None)
+
     def hang_up(self) -> None:
         """Close, if it is no session; those end by themselves."""
         if self.end is None:
@@ -167,6 +173,7 @@ class FrontProtocol(Protocol):
         """From now on the connection is this end; ``rest`` came with the head."""
         self.set_deadline(None)
         self.end = end
+        end.left = self.left
         if rest:
             end.dataReceived(rest)
 

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from novnc_twisted.errors import ClientLeft, ConsoleClosed, ProtocolViolation, Refusal, Stopping
 from novnc_twisted.relay import StreamEnd, WebSocketEnd, join
 from novnc_twisted.relay.ends import EndProtocol
+from novnc_twisted.relay.lean import Half
 from tests.relay.test_ends import GONE, Transport
 from tests.session.harness import Raw, frame
 
@@ -103,17 +104,17 @@ class Owner(Protocol):
 
 
 def buffered(end: Any) -> int:
-    """Bytes in the transport's buffer."""
+    """Bytes that wait for the peer in our memory."""
     transport = end._transport
+    if isinstance(transport, Half):
+        return transport.waiting
     return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
 
 
-class OnSockets(TestCase):
+class Pairs:
     """Real sockets, so that Twisted's own buffers and the kernel take part."""
 
     timeout = 60
-    AMOUNT = 24 << 20
-    BOUND = 4 * 65536  # what was read at once comes on top of the transport's limit of 64 KiB
 
     async def pair(self, kind: Any, **how: Any) -> tuple[Any, Raw]:
         made: Deferred[Any] = Deferred()
@@ -131,25 +132,38 @@ class OnSockets(TestCase):
         self.addCleanup(gone)
         return end, peer
 
-    def paused(self, end: Any) -> Deferred[None]:
-        """Fires when the relay stops reading this end."""
-        stopped: Deferred[None] = Deferred()
-        original = end.pause_reading
 
-        def pause_reading() -> None:
+class Sockets(Pairs):
+    """What is true of each engine."""
+
+    AMOUNT = 24 << 20
+    BOUND = 5 * 65536  # what was read at once comes on top of the transport's limit of 64 KiB
+    lean: bool
+
+    def join(self, client: Any, upstream: Any) -> Deferred[Refusal]:
+        cause = join(client, upstream, lean=self.lean)
+        self.assertEqual([isinstance(end._transport, Half) for end in (client, upstream)], [self.lean] * 2)
+        return cause
+
+    def full(self, end: Any) -> Deferred[None]:
+        """Fires when what is to be sent to this end's peer begins to wait."""
+        full: Deferred[None] = Deferred()
+        original = end.pauseProducing
+
+        def pauseProducing() -> None:
             original()
-            if not stopped.called:
-                stopped.callback(None)
+            if not full.called:
+                full.callback(None)
 
-        end.pause_reading = pause_reading
-        return stopped
+        end.pauseProducing = pauseProducing
+        return full
 
     async def test_a_viewer_that_does_not_read(self) -> None:
         client, viewer = await self.pair(WebSocketEnd)
         upstream, server = await self.pair(StreamEnd, lost=ConsoleClosed)
         viewer.transport.pauseProducing()
-        stopped = self.paused(upstream)
-        cause = join(client, upstream)
+        stopped = self.full(client)
+        cause = self.join(client, upstream)
         server.write(bytes(self.AMOUNT))
         await stopped
         self.assertLess(buffered(client), self.BOUND)
@@ -177,8 +191,8 @@ class OnSockets(TestCase):
         client, viewer = await self.pair(WebSocketEnd)
         upstream, server = await self.pair(StreamEnd, lost=ConsoleClosed)
         server.transport.pauseProducing()
-        stopped = self.paused(client)
-        cause = join(client, upstream)
+        stopped = self.full(upstream)
+        cause = self.join(client, upstream)
         message = frame(2, bytes(range(256)) * 256)
         for _ in range(self.AMOUNT // 65536):
             viewer.write(message)
@@ -198,8 +212,8 @@ class OnSockets(TestCase):
         client, viewer = await self.pair(WebSocketEnd)
         upstream, server = await self.pair(StreamEnd)
         viewer.transport.pauseProducing()
-        stopped = self.paused(upstream)
-        join(client, upstream)
+        stopped = self.full(client)
+        self.join(client, upstream)
         server.write(bytes(self.AMOUNT))
         await stopped
         cause: Refusal = Stopping()
@@ -207,6 +221,18 @@ class OnSockets(TestCase):
         client.close(cause)
         await client.closed()
         await upstream.closed()
+
+
+class OnTransports(Sockets, TestCase):
+    lean = False
+
+
+class Lean(Sockets, TestCase):
+    lean = True
+
+
+class Dialled(Pairs, TestCase):
+    """Not a relay at all."""
 
     async def test_a_dial_gives_an_end(self) -> None:
         _, peer = await self.pair(StreamEnd)
