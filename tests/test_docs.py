@@ -19,6 +19,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.errors import TABLE, InstanceNotRunning, InvalidToken
+from novnc_twisted.messaging import transport_from_url
 from novnc_twisted.rfb import Conversation, ServerInit, login, offer, refuse
 from novnc_twisted.service.configuration import read_configuration
 from novnc_twisted.service.options import TABLE as OPTIONS
@@ -307,6 +308,42 @@ class Examples(TestCase):
             out, err, code = await run(str(DOCS / "examples" / "bus.py"), *words)
             self.assertEqual((err, code), ("", 0))
             self.assertTrue(out.startswith(expected), out)
+
+    async def test_redis_user_may_do_what_the_services_do(self) -> None:
+        """``redis-acl.conf``, through everything that a transport asks of Redis; and it may do nothing else."""
+        redis = RedisServer(self, options=tuple((DOCS / "examples" / "redis-acl.conf").read_text().splitlines()))
+        url = redis.url.replace("//", "//novnc:redis-password@")
+        caller, server = (transport_from_url(reactor, url) for _ in range(2))
+        for transport in (caller, server):
+            self.addCleanup(transport.stop)
+            await transport.start()
+
+        async def double(value: int) -> int:
+            return 2 * value
+
+        withdraw = await server.serve("t", {"double": double}, binary="nova-consoleauth", host="here")
+        await server.announce("u", binary="nova-novncproxy", host="here")
+        self.assertEqual(await caller.call("t", "double", value=21), 42)
+        self.assertEqual([service.topic for service in await caller.services()], ["t", "u"])
+        store = caller.store
+        await store.put("a", {"b": 1}, 60, index="i")
+        self.assertTrue(await store.put_new("c", {}, 60))
+        self.assertEqual(await store.get("a"), {"b": 1})
+        self.assertTrue(await store.extend("a", 100))
+        self.assertEqual(await store.indexed("i"), ["a"])
+        self.assertEqual(await store.remove("a", "c"), 2)
+        await withdraw()
+        with socket.create_connection(("127.0.0.1", redis.port), 5) as plain:
+            stream = plain.makefile("rb")
+            for words, answer in (
+                (b"PING", b"-NOAUTH"),
+                (b"AUTH novnc redis-password", b"+OK"),
+                (b"GET elsewhere", b"-NOPERM"),
+                (b"KEYS *", b"-NOPERM"),
+                (b"MONITOR", b"-NOPERM"),
+            ):
+                plain.sendall(words + b"\r\n")
+                self.assertTrue(stream.readline().startswith(answer), words)
 
     async def test_links(self) -> None:
         server, port = await self.server(size=(640, 480), name=b"QEMU (x)")
