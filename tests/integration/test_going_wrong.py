@@ -1,0 +1,281 @@
+"""What goes wrong between six processes, Redis, two libvirtds and their VMs, and what users are told then."""
+
+import signal
+from typing import Any
+
+from novnc_twisted.errors import (
+    ConsoleUnreachable,
+    InstanceNotFound,
+    InstanceNotRunning,
+    InvalidToken,
+    Refusal,
+    ServiceUnavailable,
+)
+from tests.integration.test_redis_services import CloudCase
+from tests.support.cloud import Cloud, together
+from tests.support.libvirtd import in_thread
+from tests.support.twistd import free_port
+
+
+class GoingWrongCase(CloudCase):
+    """How refusals are seen."""
+
+    async def links(self, uuid: str) -> tuple[str, str]:
+        """A console of each kind."""
+        return await self.cloud.console(uuid, "novnc"), await self.cloud.console(uuid, "xvpvnc")
+
+    async def refused(self, links: tuple[str, str], *rows: type[Refusal]) -> None:
+        """Both are refused with one of these rows of the table."""
+        (code, sentence), (status, words) = await together(*(self.cloud.viewers.refusal(url) for url in links))
+        self.assertIn((code, sentence), [(row.close_code, row.sentence) for row in rows])
+        self.assertIn((status, words), [(row.status, row.sentence) for row in rows])
+
+    async def work(self, links: tuple[str, str], name: str) -> None:
+        """Both show this VM."""
+        for url in links:
+            await (await self.shows(url, name)).leave()
+
+    async def api_unavailable(self, uuid: str) -> None:
+        """A console can't be had now."""
+        answer = await self.cloud.ask_console(uuid)
+        self.assertEqual(answer.status, 503, answer)
+        self.assertIn(ServiceUnavailable.sentence, str(answer.body))
+
+    def no_traceback(self) -> None:
+        """Nobody's mistake but ours would leave one."""
+        self.assertNotIn("Traceback", self.cloud.heard())
+
+
+class ServicesTests(GoingWrongCase):
+    """Redis, consoleauth or a compute host is not there."""
+
+    async def test_redis_down_at_start(self) -> None:
+        self.cloud = cloud = await Cloud(self).start(redis=False)
+        await cloud.said("can't be reached")
+        self.red, self.blue = await together(cloud.one.define("myserver20"), cloud.two.define("myserver21"))
+        await self.api_unavailable(self.red)
+        await in_thread(cloud.redis.start)
+        await cloud.said("is back")
+        await self.consoles_work()
+        self.no_traceback()
+
+    async def test_redis_killed(self) -> None:
+        cloud = await self.start()
+        links = await self.links(self.red)
+        cloud.redis.kill()
+        # At once, and when everyone knows.
+        for _ in range(2):
+            await together(self.refused(links, ServiceUnavailable), self.api_unavailable(self.red))
+            await cloud.said("can't be reached")
+        listed, console = await cloud.clients(
+            ("openstack server list", cloud.none("openstack")),
+            ("nova get-vnc-console myserver20 novnc", cloud.none("nova")),
+        )
+        for ran in (listed, console):
+            self.assertEqual(ran.code, 1)
+            self.assertIn(ServiceUnavailable.sentence, ran.errors)
+        await in_thread(cloud.redis.start)
+        await cloud.said("is back")
+        await self.refused(links, InvalidToken)  # this Redis keeps nothing
+        await self.consoles_work()
+        self.no_traceback()
+
+    async def test_redis_frozen(self) -> None:
+        cloud = await self.start()
+        links = await self.links(self.red)
+        cloud.redis.freeze()
+        self.addCleanup(cloud.redis.thaw)
+        for _ in range(2):
+            await together(self.refused(links, ServiceUnavailable), self.api_unavailable(self.red))
+            await cloud.said("can't be reached")
+        cloud.redis.thaw()
+        await cloud.said("is back")
+        await self.work(links, "myserver20")
+        await self.consoles_work()
+        self.no_traceback()
+
+    async def test_redis_restarted_with_its_data(self) -> None:
+        """An append-only file: tokens outlive it."""
+        cloud = await self.start(redis_options=("appendonly yes", "appendfsync always"))
+        links = await self.links(self.red)
+        cloud.redis.kill()
+        await cloud.said("can't be reached")
+        await in_thread(cloud.redis.start)
+        await cloud.said("is back")
+        await self.work(links, "myserver20")
+
+    async def test_consoleauth_killed(self) -> None:
+        cloud = await self.start()
+        links = await self.links(self.red)
+        await cloud.kill("consoleauth", signal.SIGKILL)
+        # While it still counts as alive, and when it does not any more.
+        for _ in range(2):
+            await together(self.refused(links, ServiceUnavailable), self.api_unavailable(self.red))
+        await cloud.back("consoleauth")
+        await self.work(links, "myserver20")
+        await cloud.kill("consoleauth", signal.SIGTERM)
+        await together(self.refused(links, ServiceUnavailable), self.api_unavailable(self.red))
+        await cloud.back("consoleauth")
+        await self.work(links, "myserver20")
+        self.no_traceback()
+
+    async def test_compute_killed(self) -> None:
+        cloud = await self.start()
+        links = await self.links(self.red)
+        await cloud.api("GET", "servers")
+        await cloud.kill("consolecompute compute1", signal.SIGKILL)
+        # It still counts as alive: the others are listed all the same, and nobody waits for ever.
+        listed, shown, _ = await together(
+            cloud.client("openstack server list", cloud.none("openstack")),
+            cloud.ask_console(self.red),
+            self.refused(links, ServiceUnavailable),
+        )
+        self.assertEqual([row[1] for row in listed.rows()[1:]], ["myserver21"])
+        self.assertEqual(shown.status, 503)
+        await self.gone_from_services("compute1")
+        listed, by_name, by_id, services = await cloud.clients(
+            ("openstack server list", cloud.none("openstack")),
+            ("nova get-vnc-console myserver20 novnc", cloud.none("nova")),
+            (f"openstack console url show --novnc {self.red}", cloud.none("openstack")),
+            ("nova service-list", cloud.none("nova")),
+        )
+        self.assertEqual([row[1] for row in listed.rows()[1:]], ["myserver21"])
+        for ran in (by_name, by_id):
+            self.assertEqual(ran.code, 1, ran)
+            self.assertIn(ServiceUnavailable.sentence, ran.errors)
+            self.assertNotIn("Traceback", ran.errors)
+        self.assertNotIn("compute1", services.output)
+        await self.refused(links, InstanceNotFound)
+        await (await self.shows(await cloud.console(self.blue), "myserver21")).leave()
+        await cloud.back("consolecompute compute1")
+        await self.work(links, "myserver20")
+        self.no_traceback()
+
+    async def gone_from_services(self, host: str) -> None:
+        """Until os-services shows it no more; the test's time-out ends it."""
+        while True:
+            answer = await self.cloud.api("GET", "os-services")
+            if host not in str(answer.body):
+                return
+
+    async def test_libvirtd(self) -> None:
+        """Hung, then killed and restarted: VMs go on, and so do their tokens."""
+        cloud = await self.start()
+        links = await self.links(self.red)
+        cloud.one.libvirtd.freeze()
+        self.addCleanup(cloud.one.libvirtd.thaw)
+        _, _, listed, other = await together(
+            self.refused(links, ServiceUnavailable),
+            self.api_unavailable(self.red),
+            cloud.api("GET", "servers"),
+            cloud.ask_console(self.blue),
+        )
+        self.assertEqual([server["name"] for server in listed.body["servers"]], ["myserver21"])
+        self.assertEqual(other.status, 200)
+        cloud.one.libvirtd.thaw()
+        await self.work(links, "myserver20")
+        await in_thread(cloud.one.libvirtd.kill)
+        await cloud.processes["consolecompute compute1"].seen("can't be reached")
+        await together(self.refused(links, ServiceUnavailable), self.api_unavailable(self.red))
+        await in_thread(cloud.one.libvirtd.start)
+        await self.work(links, "myserver20")
+        await self.work(await self.links(self.red), "myserver20")
+        self.no_traceback()
+
+
+class ServersTests(GoingWrongCase):
+    """A VM stops, goes, comes back, or is not alone."""
+
+    async def test_stopped(self) -> None:
+        cloud = await self.start()
+        links = await self.links(self.red)
+        await cloud.one.virsh("destroy", "myserver20")
+        await self.refused(links, InstanceNotRunning)
+        self.assertEqual((await cloud.ask_console(self.red)).status, 409)
+        said = await cloud.client("nova get-vnc-console myserver20 novnc", cloud.none("nova"))
+        self.assertIn("(HTTP 409)", said.errors)
+        await in_thread(cloud.one.libvirtd.start_vm, "myserver20")
+        await self.work(links, "myserver20")
+        self.no_traceback()
+
+    async def test_port_taken_by_another(self) -> None:
+        """CVE-2013-0335: transient, and persistent and undefined."""
+        cloud = await self.start()
+        port = free_port(cloud.one.address)
+        graphics = f"<graphics type='vnc' port='{port}' autoport='no'/>"
+        links: list[tuple[str, str]] = []
+        for name, make in (("first", cloud.one.create), ("second", cloud.one.define), ("third", cloud.one.create)):
+            uuid = await make(name, graphics=graphics)
+            for old in links:
+                await self.refused(old, InstanceNotFound, InvalidToken)
+            viewer = await cloud.viewers.open(await cloud.console(uuid))
+            await viewer.ready()
+            self.assertEqual((viewer.name, await cloud.one.port(name)), (name, port))
+            await viewer.leave()
+            if name == "third":
+                break
+            links.append(await self.links(uuid))
+            await cloud.one.virsh("destroy", name)
+            if name == "second":
+                await self.refused(links[-1], InstanceNotRunning)
+                await cloud.one.virsh("undefine", name)
+        self.no_traceback()
+
+    async def test_port_taken_while_nobody_looked(self) -> None:
+        """The same while the compute service was away, so that it never heard of the end."""
+        cloud = await self.start()
+        port = free_port(cloud.one.address)
+        graphics = f"<graphics type='vnc' port='{port}' autoport='no'/>"
+        links = await self.links(await cloud.one.create("first", graphics=graphics))
+        await cloud.kill("consolecompute compute1", signal.SIGKILL)
+        await cloud.one.virsh("destroy", "first")
+        second = await cloud.one.create("second", graphics=graphics)
+        await cloud.back("consolecompute compute1")
+        await self.refused(links, InstanceNotFound, InvalidToken)
+        viewer = await cloud.viewers.open(await cloud.console(second))
+        self.assertEqual(viewer.name, "second")
+
+    async def test_moved(self) -> None:
+        """Migrated live with a session open, and moved while stopped: the same token finds it."""
+        cloud = await self.start()
+        uuid = await cloud.one.create("wanderer")
+        links = await self.links(uuid)
+        viewer: Any = await (await cloud.viewers.open(links[0])).ready()
+        await viewer.type("m")
+        move = ("migrate", "--live", "--p2p", "wanderer", cloud.two.libvirtd.uri)
+        await cloud.one.virsh(*move, f"unix://{cloud.one.libvirtd.root}/m")
+        self.assertEqual((await viewer.closed())[0], 4504)
+        for url in links:
+            again = await (await cloud.viewers.open(url)).ready()
+            self.assertEqual(again.name, "wanderer")
+            await again.type("m")
+        self.assertEqual(await cloud.two.text("wanderer", 6), "> mmm")
+        await cloud.two.virsh("destroy", "wanderer")
+        await self.refused(links, InstanceNotFound, InvalidToken)
+        # Stopped here, undefined here, defined and started there.
+        links = await self.links(self.red)
+        await cloud.one.virsh("destroy", "myserver20")
+        await in_thread(cloud.two.libvirtd.define, cloud.two.xml("myserver20", identity=self.red))
+        await cloud.one.virsh("undefine", "myserver20")
+        await self.refused(links, InstanceNotRunning)
+        await in_thread(cloud.two.libvirtd.start_vm, "myserver20")
+        for url in links:
+            await (await (await cloud.viewers.open(url)).ready()).type("s")
+        self.assertEqual(await cloud.two.text("myserver20", 6), "> ss")
+        self.no_traceback()
+
+    async def test_two_run(self) -> None:
+        """One UUID runs on several hosts: where the token was made, else on exactly one; else nobody knows which."""
+        cloud = await self.start(hosts=3)
+        third = cloud.hosts["compute3"]
+        links = await self.links(self.red)
+        await together(*(host.create("myserver20", identity=self.red) for host in (cloud.two, third)))
+        await self.work(links, "myserver20")
+        await cloud.one.virsh("destroy", "myserver20")
+        await self.refused(links, ConsoleUnreachable)
+        self.assertIn(f"server {self.red} runs on compute2 and compute3", cloud.processes["consoleauth"].output)
+        await third.virsh("destroy", "myserver20")
+        for url in links:
+            await (await (await cloud.viewers.open(url)).ready()).type("t")
+        self.assertEqual(await cloud.two.text("myserver20", 6), "> tt")
+        self.no_traceback()
