@@ -8,6 +8,7 @@ import selectors
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -18,8 +19,8 @@ CACHE = ROOT / ".make" / "bench"
 """What was compiled, what was measured last."""
 
 LOOPBACK = "127.0.0.1"
-LONGEST = 120.0
-"""Seconds that one dialogue with the generator may take; it gives up on a silent proxy after 20 itself."""
+PATIENCE = 120.0
+"""Seconds that one step of the generator may take; it gives up on a silent proxy after 20 itself."""
 
 
 class LoadFailed(Exception):
@@ -83,18 +84,29 @@ class Backend:
 
     def __init__(self) -> None:
         self.port = free_port()
-        self._process = subprocess.Popen([program(), "backend", str(self.port)], stdin=subprocess.DEVNULL)
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - read until we stop
+        self._process = subprocess.Popen(
+            [program(), "backend", str(self.port)], stdin=subprocess.DEVNULL, stderr=self._complaints
+        )
         self.pid = self._process.pid
+        self._heard = 0
         try:
             wait_for_port(self.port, self._process)
         except BaseException:
             self.stop()
             raise
 
+    def complaints(self) -> str:
+        """What it had to complain of since it was last asked; only the first few of a run are kept."""
+        text = os.pread(self._complaints.fileno(), 4096, self._heard)
+        self._heard += len(text)
+        return text.decode(errors="replace").strip()
+
     def stop(self) -> None:
         """End it."""
         self._process.kill()
         self._process.wait()
+        self._complaints.close()
 
     def __enter__(self) -> Self:
         return self
@@ -111,11 +123,15 @@ class Load:
     :param test: ``check``, ``down``, ``up``, ``rtt``, ``setup``, ``hold`` or ``slow``.
     :param url: ``ws:``, ``wss:``, ``connect:`` or ``tcp:``; see the head of wsload.c.
     :param cpus: the processors for it; empty: all.
+    :param patience: seconds that one step of it may take.
     :param options: its letters, as ``n=20`` for ``-n 20``.
     :raises LoadFailed: when a session can't be opened.
     """
 
-    def __init__(self, test: str, url: str, cpus: Collection[int] = (), **options: int | float) -> None:
+    def __init__(
+        self, test: str, url: str, cpus: Collection[int] = (), patience: float = PATIENCE, **options: int | float
+    ) -> None:
+        self._patience = patience
         arguments: list[str | Path] = [program(), test, url]
         for letter, value in options.items():
             arguments += [f"-{letter}", str(value)]
@@ -138,7 +154,7 @@ class Load:
         assert self._process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
-            answered = selector.select(LONGEST)
+            answered = selector.select(self._patience)
         text = self._process.stdout.readline() if answered else "no answer in time"
         if not text.startswith(word):
             self._process.kill()

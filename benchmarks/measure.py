@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.load import Backend, Load, LoadFailed
+from benchmarks.load import PATIENCE, Backend, Load, LoadFailed
 from benchmarks.proxies import Proxy
 from benchmarks.tree import ALL_CPUS, pin
 
@@ -32,6 +32,7 @@ class Plan:
     :ivar sessions: at how many idle sessions memory is looked at.
     :ivar forked_sessions: at how many of proxies that fork for each.
     :ivar stall: seconds for which the slow reader does not read.
+    :ivar patience: seconds that one step of the load may take.
     :ivar budget: seconds after which nothing new is begun; None: no end.
     :ivar xvp_rows: the rows that the XVP front is measured on.
     :ivar leaves_out: what this plan does not measure, for the report.
@@ -42,6 +43,7 @@ class Plan:
     sessions: tuple[int, ...] = (500, 5000)
     forked_sessions: int = 500
     stall: float = 3.0
+    patience: float = PATIENCE
     budget: float | None = None
     xvp_rows: tuple[str, ...] = ("bulk", "one-cpu", "round-trip", "upstream", "set-up", "memory", "slow", "paced")
     leaves_out: Mapping[str, str] = field(default_factory=dict)
@@ -54,7 +56,8 @@ QUICK = Plan(
     sessions=(500,),
     forked_sessions=40,
     stall=1.0,
-    budget=160.0,
+    patience=20.0,
+    budget=150.0,
     xvp_rows=("bulk", "one-cpu", "round-trip", "set-up"),
     leaves_out={
         "memory at 5000 sessions, and typing in 20": "left out by --quick",
@@ -95,7 +98,7 @@ class Site:
 
     def load(self, test: str, subject: Subject, **options: int | float) -> Load:
         """Open the load's sessions."""
-        return Load(test, subject.url, self._load_cpus, **options)
+        return Load(test, subject.url, self._load_cpus, self.plan.patience, **options)
 
     def timed(self, test: str, subject: Subject, settle: float = 0.0, **options: int | float) -> Values:
         """One run of the load; what it counted, and ``cpu``: the proxy's seconds meanwhile.

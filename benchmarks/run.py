@@ -82,7 +82,7 @@ class Run:
             for kind in PROXIES:
                 if not proxies or kind.name in proxies:
                     subjects += self._started(kind, site.backend.port, folder, stack)
-            subjects = [subject for subject in subjects if self._checked(subject)]
+            subjects = [subject for subject in subjects if self._checked(subject, site.backend)]
             for number in range(self.plan.rounds):
                 self.load_averages.append(os.getloadavg()[0])
                 for name, row in wanted.items():
@@ -120,11 +120,12 @@ class Run:
             for front in proxy.urls
         ]
 
-    def _checked(self, subject: Subject) -> bool:
+    def _checked(self, subject: Subject, backend: Backend) -> bool:
         try:
             check(subject.url)
         except LoadFailed as trouble:
-            self.wrong[subject.name] = f"{trouble}; nothing else of it was measured; {subject.proxy.last_words()}"
+            said = f"{trouble} {backend.complaints()}".strip()
+            self.wrong[subject.name] = f"{said}; nothing else of it was measured; {subject.proxy.last_words()}"
             self._say(f"{subject.name}: WRONG: {trouble}")
             return False
         return True
@@ -140,7 +141,7 @@ class Run:
                 site.place(subject, row.place)
                 given = row.measure(site, subject)
             except LoadFailed as trouble:
-                self.wrong[f"{subject.name}: {name}"] = str(trouble)
+                self.wrong[f"{subject.name}: {name}"] = f"{trouble} {site.backend.complaints()}".strip()
             except Unavailable as trouble:
                 self.unmeasured[f"{name} of {subject.name}"] = str(trouble)
             self.values.setdefault(name, {}).setdefault(subject.name, []).append(given)
