@@ -143,6 +143,7 @@ class Cloud:
     :param hosts: how many compute hosts.
     :param redis_options: further lines of redis.conf.
     :param more: further lines of nova.conf, by section.
+    :ivar redis_password: with which the services log in, where redis_options want one.
     :ivar processes: the services by name; a compute's is ``consolecompute compute1``.
     """
 
@@ -168,6 +169,7 @@ class Cloud:
         self.processes: dict[str, Twistd] = {}
         self.ended: list[Twistd] = []
         self.viewers = Viewers(case)
+        self.redis_password = ""
         self._more = more or {}
         self._slots = DeferredSemaphore(2)
         self._agent = Agent(reactor)
@@ -185,8 +187,9 @@ class Cloud:
     def conf(self, host: str) -> str:
         """The nova.conf of a host."""
         compute = self.hosts.get(host)
+        login = f":{self.redis_password}@" if self.redis_password else ""
         sections = {
-            "DEFAULT": f"transport_url = {self.redis.url}\nhost = {host}\ndebug = true\n"
+            "DEFAULT": f"transport_url = {self.redis.url.replace('://', f'://{login}')}\nhost = {host}\ndebug = true\n"
             f"osapi_compute_listen_port = {self.ports['api']}\n",
             "vnc": f"server_listen = {compute.address if compute else '127.0.0.1'}\n"
             f"server_proxyclient_address = {compute.address if compute else '127.0.0.1'}\n"

@@ -1,0 +1,259 @@
+"""No token and no password stands anywhere in clear: logs, the bus, what is at rest, command lines, environments."""
+
+import base64
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from twisted.internet.threads import deferToThread
+
+from novnc_twisted.access import hash_token
+from tests.api.harness import quick_hash
+from tests.integration.test_redis_services import CloudCase
+from tests.support.cloud import Cloud, token_in
+from tests.support.libvirtd import in_thread
+from tests.support.redis_server import Client, RedisServer
+
+END = "the-end-of-the-watch"
+
+
+class SecretsTests(CloudCase):
+    """One run of everything, at debug level and with MONITOR on; then the search."""
+
+    async def test_nothing_in_clear(self) -> None:
+        passwords = {"alice": secrets.token_hex(8), "root": secrets.token_hex(8), "wrong": secrets.token_hex(8)}
+        vnc_password = secrets.token_hex(4)
+        users = Path(self.mktemp()).absolute()
+        users.write_text(f"alice:{quick_hash(passwords['alice'])}:red\nroot:{quick_hash(passwords['root'])}\n")
+        redis_password = secrets.token_hex(8)
+        self.cloud = cloud = Cloud(
+            self,
+            # Uncompressed, so that what DUMP and the file hold can be read.
+            redis_options=(
+                "appendonly yes",
+                "appendfsync always",
+                "aof-use-rdb-preamble no",
+                "auto-aof-rewrite-percentage 0",
+                "rdbcompression no",
+                f"requirepass {redis_password}",
+            ),
+            more={"api": f"auth_strategy = http_basic\nhttp_basic_auth_user_file = {users}\n"},
+        )
+        cloud.redis_password = redis_password
+        await in_thread(cloud.redis.start)
+
+        def monitored() -> Any:
+            monitor = Client(cloud.redis)
+            self.addCleanup(monitor.close)
+            monitor.command("AUTH", redis_password)
+            monitor.command("MONITOR")
+            return deferToThread(watch, monitor)
+
+        watching = monitored()
+        await cloud.start(redis=False)
+        graphics = f"<graphics type='vnc' port='-1' autoport='yes' passwd='{vnc_password}'/>"
+        uuid = await cloud.one.define("myserver20", project="red", graphics=graphics)
+        other = await cloud.two.define("myserver21", project="blue")
+
+        basic = {"Authorization": "Basic " + base64.b64encode(f"root:{passwords['root']}".encode()).decode()}
+        tokens = await self.everything(uuid, other, basic, passwords)
+        at_rest = await in_thread(dumped, cloud.redis, redis_password)
+        processes = [about(process.process.pid) for process in cloud.processes.values()]
+        await in_thread(ask, cloud.redis, redis_password, "ECHO", END)
+        searched = {
+            **{f"output of {name}": process.output.encode() for name, process in cloud.processes.items()},
+            **{name: text for process in processes for name, text in process.items()},
+            "MONITOR": await watching,
+            "DUMP of every key": at_rest,
+            "append-only file": b"".join(files(cloud.redis.folder / "appendonlydir")),
+        }
+        await cloud.stop()
+        for process in cloud.ended:  # their last words, too
+            searched[f"output of {process.command} to its end {id(process)}"] = process.output.encode()
+        self.assertEqual(len([name for name in searched if name.startswith("/proc/")]), 2 * len(cloud.names))
+
+        hidden: dict[str, str] = {
+            **{f"password of {user}": password for user, password in passwords.items()},
+            "VNC password": vnc_password,
+            "password of Redis": redis_password,
+            **{f"token {number}": token for number, token in enumerate(tokens)},
+        }
+        self.assertEqual(found(searched, hidden), [])
+        self.assertNotIn("Traceback", cloud.heard())
+        self.all_was_searched(searched, tokens, uuid)
+        await self.the_search_can_fail(searched, hidden, monitored)
+
+    async def everything(self, uuid: str, other: str, basic: dict[str, str], passwords: dict[str, str]) -> list[str]:
+        """Every way that a secret takes; gives the tokens, those of the identity among them."""
+        cloud, viewers = self.cloud, self.cloud.viewers
+        links = []
+        for server in (uuid, other):
+            for kind in ("novnc", "xvpvnc"):
+                body = {"remote_console": {"protocol": "vnc", "type": kind}}
+                answer = await cloud.api("POST", f"servers/{server}/remote-consoles", body, basic)
+                links.append(str(answer.body["remote_console"]["url"]))
+                viewer = await (await viewers.open(links[-1])).ready()
+                await viewer.type("s")
+                await viewer.leave()
+        tokens = [token_in(link) for link in links]
+        api, novnc, xvp = (cloud.ports[name] for name in ("api", "novnc", "xvp"))
+        # The page, and what it loads, with the address that holds the token as Referer; foreign pages; a cookie.
+        host, token = f"127.0.0.1:{novnc}", tokens[0]
+        page = f"/vnc_auto.html?token={token}"
+        upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        for head in (
+            f"GET {page} HTTP/1.1\r\nHost: {host}\r\n",
+            f"GET /favicon.ico HTTP/1.1\r\nHost: {host}\r\nReferer: http://{host}{page}\r\n",
+            f"GET /missing.js HTTP/1.1\r\nHost: {host}\r\nReferer: http://{host}{page}\r\n",
+            f"GET /?path=%3Ftoken%3D{token} HTTP/1.1\r\nHost: {host}\r\n",
+            f"GET /?token={token} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://evil/?token={token}\r\n{upgrade}{key}",
+            f"GET /?token={token} HTTP/1.1\r\nHost: {host}\r\n{upgrade}",
+            f"GET /?token={token} HTTP/9.9\r\nHost: {host}\r\n",
+            f"GET /{token} HTTP/1.1\r\nHost: {host}\r\nCookie: token={token}; bad{token}\r\n",
+            f"BREW /?token={token} HTTP/1.1\r\nHost: {host}\r\n",
+            f"GET /?token={token} HTTP/1.1\r\nHost: {host}\r\nX: {'x' * 20000}\r\n",
+        ):
+            await self.says(novnc, f"{head}Connection: close\r\n\r\n")
+        for line in (
+            f"CONNECT /console?token={tokens[1]}:5999 HTTP/1.0",
+            f"CONNECT /console?token={tokens[0]} HTTP/1.0",
+            f"BREW /console?token={tokens[1]} HTTP/1.0",
+            f"CONNECT /{tokens[1]} HTTP/1.0",
+            f"token={tokens[1]}",
+        ):
+            await self.says(xvp, f"{line}\r\n\r\n")
+        # The wrong front, and a server that was stopped, so that refusals are logged.
+        await viewers.refusal(links[1].replace(f":{xvp}/console", f":{novnc}/vnc_auto.html"))
+        await cloud.two.virsh("destroy", "myserver21")
+        await viewers.refusal(links[2])
+        # The API: wrong passwords, tokens in paths, broken requests.
+        wrong = base64.b64encode(f"alice:{passwords['wrong']}".encode()).decode()
+        await cloud.api("GET", "servers", None, {"Authorization": f"Basic {wrong}"})
+        await cloud.api("GET", f"os-console-auth-tokens/{token}", None, basic)
+        await cloud.api("GET", f"os-console-auth-tokens/{token}/{token}", None, basic)
+        await cloud.api("GET", f"os-console-auth-tokens/{token}")
+        await cloud.api("GET", f"servers/detail?name={token}&token={token}", None, basic)
+        await self.says(api, f"GET /v2.1/os-console-auth-tokens/{token} HTTP/9.9\r\n\r\n")
+        await self.says(
+            api, f"GET /v2.1/servers?token={token} HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n"
+        )
+        # The small identity, by the clients themselves and by hand.
+        ran = await cloud.clients(
+            ("nova get-vnc-console myserver20 novnc", cloud.password("alice", passwords["alice"], "red")),
+            ("openstack token issue -f value -c id", cloud.password("alice", passwords["alice"], "red")),
+            ("nova list", cloud.password("alice", passwords["wrong"], "red")),
+        )
+        tokens.append(token_in(next(cell for row in ran[0].rows() for cell in row if "token=" in cell)))
+        tokens.append(ran[1].output.strip())
+        self.assertGreater(len(tokens[-1]), 20)
+        answer = await cloud.api("GET", "servers", None, {"X-Auth-Token": tokens[-1]})
+        self.assertEqual(answer.status, 200)
+        return tokens
+
+    async def says(self, port: int, text: str) -> None:
+        """Say it, and await that the other side has closed."""
+        raw = await self.cloud.viewers.raw("127.0.0.1", port)
+        raw.write(text.encode())
+        await raw.everything()
+
+    def all_was_searched(self, searched: dict[str, bytes], tokens: list[str], uuid: str) -> None:
+        """What each of these places must hold is found there."""
+        digest = hash_token(tokens[0]).encode()
+        for where, present in {
+            "output of novncproxy": b"myserver20",
+            "output of xvpvncproxy": b"myserver20",
+            "output of consoleapi": b"os-console-auth-tokens",
+            "output of consoleauth": b"consoleauth is ready",
+            "output of consolecompute compute1": b"connected to libvirt",
+            "output of consolecompute compute2": b"connected to libvirt",
+            "MONITOR": digest,
+            "DUMP of every key": digest,
+            "append-only file": digest,
+        }.items():
+            self.assertIn(present, searched[where], where)
+        self.assertIn(uuid.encode(), searched["MONITOR"])
+        for name, text in searched.items():
+            if name.startswith("/proc/"):
+                self.assertIn(b"--config-file" if name.endswith("cmdline") else b"PATH=", text)
+
+    async def the_search_can_fail(
+        self, searched: dict[str, bytes], hidden: dict[str, str], monitored: Callable[[], Any]
+    ) -> None:
+        """A secret that is planted is found, whatever the place and the form."""
+        for where in searched:
+            for what, secret in hidden.items():
+                for form in forms(secret):
+                    self.assertIn((where, what), found(searched | {where: b"x" + form + b"y"}, {what: secret}))
+        token = hidden["token 0"]
+        redis = self.cloud.redis
+        watching = monitored()
+        for words in (("SET", "planted", f"see {token}"), ("ECHO", END)):
+            await in_thread(ask, redis, self.cloud.redis_password, *words)
+        planted = {
+            "MONITOR": await watching,
+            "DUMP of every key": await in_thread(dumped, redis, self.cloud.redis_password),
+            "append-only file": b"".join(files(redis.folder / "appendonlydir")),
+        }
+        program = [sys.executable, "-c", "import sys; sys.stdin.read()", token]
+        with subprocess.Popen(program, env={"TOKEN": token}, stdin=subprocess.PIPE) as process:
+            planted |= about(process.pid)
+        self.assertEqual(found(planted, {"token": token}), [(where, "token") for where in planted])
+
+
+def found(searched: dict[str, bytes], hidden: dict[str, str]) -> list[tuple[str, str]]:
+    """Where which secret stands, in any of its forms."""
+    return [
+        (where, what)
+        for where, text in searched.items()
+        for what, secret in hidden.items()
+        if any(form in text for form in forms(secret))
+    ]
+
+
+def about(pid: int) -> dict[str, bytes]:
+    """What anybody on the machine may see of a process."""
+    return {f"/proc/{pid}/{what}": Path(f"/proc/{pid}/{what}").read_bytes() for what in ("cmdline", "environ")}
+
+
+def forms(secret: str) -> Iterator[bytes]:
+    """A secret as it may stand somewhere: as it is, percent-encoded, in Base64 at any offset, in hexadecimal."""
+    raw = secret.encode()
+    yield raw
+    yield quote(secret, safe="").encode()
+    yield raw.hex().encode()
+    for offset in range(3):
+        coded = base64.b64encode(b"\0" * offset + raw)
+        yield coded[(0, 4, 4)[offset] : len(coded) - 4]
+
+
+def watch(monitor: Client) -> bytes:
+    """All that MONITOR shows, until the end is asked for."""
+    seen: list[bytes] = []
+    while not seen or END.encode() not in seen[-1]:
+        line: Any = monitor.reply()
+        seen.append(line)
+    return b"\n".join(seen)
+
+
+def ask(redis: RedisServer, password: str, *words: str | bytes) -> Any:
+    with closing(Client(redis)) as client:
+        client.command("AUTH", password)
+        return client.command(*words)
+
+
+def dumped(redis: RedisServer, password: str) -> bytes:
+    """Every key and its value, as Redis dumps them."""
+    keys = ask(redis, password, "KEYS", "*")
+    return b"\n".join(key + b" " + (ask(redis, password, "DUMP", key) or b"") for key in keys)
+
+
+def files(folder: Path) -> Iterator[bytes]:
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            yield file.read_bytes()
