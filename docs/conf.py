@@ -25,6 +25,7 @@ nitpick_ignore_regex = [
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 smartquotes = False
+highlight_language = "text"
 
 html_theme = "furo"
 html_title = f"novnc_twisted {release}"

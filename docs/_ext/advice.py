@@ -22,16 +22,16 @@ ADVICE: dict[str, str] = {
     "connection. QEMU takes 32 connections, and a viewer that asks for exclusive access pushes the others out.",
     "IdleTimeout": "``[console] idle_timeout`` is on. Pings of the browser do not count, keys and mouse do.",
     "SessionExpired": "``[consoleauth] enforce_session_timeout`` is on: sessions end when their token does.",
-    "Revoked": "Somebody, or the end of the VM, took the token back.",
+    "Revoked": "Nothing takes back a live session yet, so this is not seen before a later release.",
     "TooManySessions": "``[console] max_sessions_per_server`` or ``max_sessions`` is reached; the ``detail`` "
     "says which.",
     "TooManyFailures": "``[console] max_failures_per_minute`` is reached. If everybody shares one address, the "
     "proxy sees your reverse proxy: set ``trusted_proxies``.",
     "ProtocolViolation": "Something that is no viewer, such as a port scan, or a viewer with a fault.",
-    "TextRefused": "A WebSocket client that sends text; VNC is binary.",
+    "TextRefused": "VNC is binary; a WebSocket client of another kind came here.",
     "MessageTooBig": "A head over 16 KiB or a WebSocket message over 1 MiB. Large cookies of the same domain are "
     "a usual cause of the first.",
-    "SetupTimeout": "A viewer on a very bad network, or a client that only holds connections open.",
-    "Stopping": "The proxy is being restarted. Viewers reconnect with the same link.",
-    "ClientLeft": "The viewer was closed, or its network was lost: the usual end.",
+    "SetupTimeout": "A very bad network, or a client that only holds connections open.",
+    "Stopping": "Viewers reconnect with the same link, once it is back.",
+    "ClientLeft": "The window was closed, or the network was lost: the usual end, and nothing to be done.",
 }

@@ -6,8 +6,10 @@ fragments of ``changelog.d`` that no release has taken yet) and ``.. interface::
 does not know).  The ``*_lines`` functions give reStructuredText and are what the tests look at.
 """
 
+import ast
 import inspect
 import re
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,7 +24,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import import_object
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
-from zope.interface.interface import InterfaceClass, Method
+from zope.interface.interface import InterfaceClass
 
 from novnc_twisted.errors import TABLE, Refusal
 from novnc_twisted.service.options import TABLE as OPTIONS
@@ -122,20 +124,26 @@ def change_lines(root: Path = ROOT) -> list[str]:
 def interface_lines(name: str) -> list[str]:
     """A zope Interface: what it is, and its methods."""
     interface: InterfaceClass = import_object(name)
-    lines = [f".. py:class:: {name}", ""]
-    lines += [*_indented(interface.getDoc()), ""]
-    for method, description in interface.namesAndDescriptions():
-        if isinstance(description, Method):
-            lines += [f"   .. py:method:: {method}{description.getSignatureString()}", ""]
-            lines += [f"   {line}" for line in _indented(description.getDoc())] + [""]
-        else:
-            lines += [
-                f"   .. py:attribute:: {method}",
-                "",
-                *(f"   {line}" for line in _indented(description.getDoc())),
-                "",
-            ]
+    signatures = _signatures(interface)
+    lines = [f".. py:class:: {name}", "", *_indented(interface.getDoc()), ""]
+    for member, description in interface.namesAndDescriptions():
+        kind = f"method:: {member}({signatures[member]})" if member in signatures else f"attribute:: {member}"
+        lines += [f"   .. py:{kind}", "", *(f"   {line}" for line in _indented(description.getDoc())), ""]
     return lines
+
+
+def _signatures(interface: InterfaceClass) -> dict[str, str]:
+    """Its methods' arguments as the source has them: zope's own knows no keyword-only ones."""
+    tree = ast.parse(inspect.getsource(sys.modules[interface.__module__]))
+    found = next(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == interface.__name__)
+    signatures = {}
+    for method in found.body:
+        if isinstance(method, ast.FunctionDef):
+            for argument in ast.walk(method.args):
+                if isinstance(argument, ast.arg):
+                    argument.annotation = None
+            signatures[method.name] = ast.unparse(method.args)
+    return signatures
 
 
 def _indented(doc: str) -> list[str]:
