@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.load import CACHE, Unavailable
 from benchmarks.measure import FULL, QUICK, ROWS
+from benchmarks.ours import beside
 from benchmarks.picture import draw
 from benchmarks.report import text
 from benchmarks.run import PROXIES, Run
@@ -29,7 +30,7 @@ def main() -> int:
         plan = dataclasses.replace(plan, rounds=options.rounds)
     run = Run(plan, lambda line: print(line, flush=True))
     try:
-        run.go(options.only, options.rows)
+        run.go(options.only, options.rows, [beside(options.beside)] if options.beside else [])
     except Unavailable as trouble:
         print(f"benchmarks: {trouble}", file=sys.stderr)
         return 2
@@ -51,7 +52,7 @@ def main() -> int:
 
 def subject_names() -> list[str]:
     """All that may have been measured, in the report's order: fronts of one proxy stand together."""
-    return [name for kind in PROXIES for name in (kind.name, f"{kind.name} (XVP)")]
+    return [name for kind in PROXIES for name in (kind.name, f"{kind.name} (XVP)")] + ["beside", "beside (XVP)"]
 
 
 def _options() -> argparse.Namespace:
@@ -64,6 +65,7 @@ def _options() -> argparse.Namespace:
         "--only", type=_list_of([kind.name for kind in PROXIES]), default=[], help="proxies, joined by +"
     )
     parser.add_argument("--rows", type=_list_of(list(ROWS)), default=[], help=f"of {'+'.join(ROWS)}")
+    parser.add_argument("--beside", type=Path, help="another checkout of ours, measured as a peer of this one")
     parser.add_argument("--output", type=Path, default=CACHE, help="the folder for what is written (.make/bench)")
     return parser.parse_args()
 

@@ -37,6 +37,8 @@ class Console(Proxy):
     about = "twistd console, as shipped: tokens, Origin check, RFB log-in, pings, deadlines"
     more: ClassVar[str] = ""
     """More lines of the [console] section."""
+    checkout: ClassVar[Path | None] = None
+    """Where the code is taken from; None: what is installed."""
 
     def __init__(self, backend: int, folder: Path) -> None:
         super().__init__(backend, folder)
@@ -51,8 +53,8 @@ class Console(Proxy):
         return [str(twistd), "-n", "--pidfile=", "console", "--config-file", "nova.conf"]
 
     def environment(self) -> dict[str, str]:
-        """Ours, as it is."""
-        return dict(os.environ)
+        """Ours, as it is; another checkout stands before the installed one."""
+        return dict(os.environ) if self.checkout is None else os.environ | {"PYTHONPATH": str(self.checkout)}
 
     def files(self) -> Mapping[str, str]:
         """nova.conf, and the domain whose VNC display is the synthetic server."""
@@ -130,6 +132,25 @@ class ConsoleShieldOff(Console):
     name = "ours, shield off"
     about = "the same, with [console] shield = false"
     more = "shield = false"
+
+
+def beside(checkout: Path) -> type[Console]:
+    """Another checkout of ours, as a peer of this one: what a change costs, in one run.
+
+    :raises Unavailable: where the folder is none.
+    """
+    folder = checkout.resolve()
+    if not (folder / "novnc_twisted" / "web" / "dist").is_dir():
+        raise Unavailable(f"{folder} is no checkout of ours with a built page (make page)")
+
+    class Beside(Console):
+        """As shipped there."""
+
+        name = "beside"
+        about = f"as shipped in {folder}"
+        checkout = folder
+
+    return Beside
 
 
 def knows_shield() -> bool:

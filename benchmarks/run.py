@@ -61,11 +61,12 @@ class Run:
         self._say = say
         self._began = time.monotonic()
 
-    def go(self, proxies: Collection[str] = (), rows: Collection[str] = ()) -> None:
+    def go(self, proxies: Collection[str] = (), rows: Collection[str] = (), more: Collection[type[Proxy]] = ()) -> None:
         """Measure.
 
         :param proxies: the names of those that are measured; empty: all.
         :param rows: the rows; empty: all, but ``paced`` where the plan has a budget.
+        :param more: proxies that are measured besides.
         :raises Unavailable: where the load generator can't be had.
         """
         wanted = {name: row for name, row in ROWS.items() if name in rows or (not rows and self._usual(name))}
@@ -79,8 +80,8 @@ class Run:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="novnc-twisted-bench-")))
             site = Site(stack.enter_context(Backend()), self.plan)
             subjects: list[Subject] = []
-            for kind in PROXIES:
-                if not proxies or kind.name in proxies:
+            for kind in (*PROXIES, *more):
+                if not proxies or kind in more or kind.name in proxies:
                     subjects += self._started(kind, site.backend.port, folder, stack)
             subjects = [subject for subject in subjects if self._checked(subject, site.backend)]
             for number in range(self.plan.rounds):
