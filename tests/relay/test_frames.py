@@ -15,6 +15,7 @@ from novnc_twisted.relay.frames import (
     close_frame,
     control_frame,
     good_close_code,
+    small_messages,
     unmask,
 )
 from tests.session.harness import frame
@@ -55,6 +56,30 @@ class Decoding(SynchronousTestCase):
     @settings(max_examples=50, deadline=None)
     def test_unmask(self, data: bytes, mask: bytes) -> None:
         self.assertEqual(unmask(data, mask), bytes(byte ^ mask[at % 4] for at, byte in enumerate(data)))
+
+    @given(
+        messages=st.lists(st.tuples(st.binary(max_size=130), st.binary(min_size=4, max_size=4)), max_size=40),
+        cuts=st.lists(st.integers(0, 5000), max_size=3),
+    )
+    @settings(max_examples=100, deadline=None)
+    def test_runs_of_small_messages(self, messages: list[tuple[bytes, bytes]], cuts: list[int]) -> None:
+        data = b"".join(frame(2, payload, mask=mask) for payload, mask in messages)
+        edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+        wanted = b"".join(payload for payload, _ in messages)
+        self.assertEqual(outcome([data[a:b] for a, b in pairwise(edges)]), (wanted, [], None, "None"))
+
+    def test_a_run_ends_at_whatever_is_not_one_small_whole_message(self) -> None:
+        run = frame(2, b"ab", mask=b"1234") + frame(2, b"", mask=b"5678")
+        for name, what in {
+            "ping": frame(9, b"?"),
+            "pieces": frame(2, b"c", fin=False) + frame(0, b"d"),
+            "longer": frame(2, bytes(126)),
+            "unfinished": frame(2, b"cde")[:-1],
+            "half a header": b"\x82\x85ab",
+        }.items():
+            payload, at = small_messages(run + what, 0, 125)
+            self.assertEqual((payload, at), (b"ab", len(run)), name)
+        self.assertEqual(small_messages(frame(2, b"abc"), 0, 2), (b"", 0), "longer than the limit")
 
     def test_every_length(self) -> None:
         for length in (0, 1, 125, 126, 127, 65535, 65536, MESSAGE_LIMIT):
@@ -105,6 +130,11 @@ class Decoding(SynchronousTestCase):
     def test_too_big(self) -> None:
         self.assertIs(self.failure(b"\x82\xff" + (MESSAGE_LIMIT + 1).to_bytes(8, "big") + bytes(4)), MessageTooBig)
         self.assertIs(self.failure(b"\x82\xff" + (1 << 62).to_bytes(8, "big") + bytes(4)), MessageTooBig)
+
+    def test_too_big_and_small(self) -> None:
+        decoder = FrameDecoder(limit=10)
+        self.assertEqual(decoder.receive(frame(2, b"before") + frame(2, bytes(11))), b"before")
+        self.assertIsInstance(decoder.failure, MessageTooBig)
 
     def test_too_big_in_pieces(self) -> None:
         decoder = FrameDecoder(limit=10)
