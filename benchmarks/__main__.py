@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 from benchmarks.load import CACHE, Unavailable
 from benchmarks.measure import FULL, QUICK, ROWS
@@ -19,12 +20,14 @@ from benchmarks.picture import draw
 from benchmarks.report import text
 from benchmarks.run import PROXIES, Run
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def main() -> int:
     """Run it; gives the exit code."""
     options = _options()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit(143))  # what was started is ended all the same
+    for number in _ENDING:
+        signal.signal(number, _end)
     plan = QUICK if options.quick else FULL
     if options.rounds:
         plan = dataclasses.replace(plan, rounds=options.rounds)
@@ -48,6 +51,13 @@ def main() -> int:
     (options.output / "latest.svg").write_text(draw(record["values"], names, caption))
     print(f"{run.seconds:.0f} s; written: latest.json, latest.md, latest.svg in {options.output}")
     return 1 if any(what.startswith("ours") for what in run.wrong) else 0
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """Leave, ending what was started; who asks twice waits all the same."""
+    for one in _ENDING:
+        signal.signal(one, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def subject_names() -> list[str]:

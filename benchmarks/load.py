@@ -14,6 +14,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Self
 
+from demo.guardian import die_with_parent
+
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".make" / "bench"
 """What was compiled, what was measured last."""
@@ -86,7 +88,10 @@ class Backend:
         self.port = free_port()
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - read until we stop
         self._process = subprocess.Popen(
-            [program(), "backend", str(self.port)], stdin=subprocess.DEVNULL, stderr=self._complaints
+            [program(), "backend", str(self.port)],
+            stdin=subprocess.DEVNULL,
+            stderr=self._complaints,
+            preexec_fn=die_with_parent,
         )
         self.pid = self._process.pid
         self._heard = 0
@@ -136,7 +141,12 @@ class Load:
         for letter, value in options.items():
             arguments += [f"-{letter}", str(value)]
         self._process = subprocess.Popen(
-            arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=die_with_parent,
         )
         if cpus:
             os.sched_setaffinity(self._process.pid, cpus)

@@ -73,7 +73,9 @@ class ConsoleTLS(Console):
             super().wait_until_it_serves(process)
             _shake_hands(self.port)
         except (Unavailable, OSError) as trouble:
-            raise Unavailable(f"TLS front not there yet: {trouble}") from None
+            if " cert: " in self.last_words() or isinstance(trouble, OSError):
+                raise Unavailable(f"TLS front not there yet: {trouble}") from None
+            raise
         query = urlsplit(self.urls["novnc"]).query
         self.urls = {"tls": f"wss://{LOOPBACK}:{_with_tls(self)}/?{query}"}
 

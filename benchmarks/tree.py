@@ -8,6 +8,8 @@ import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from demo.guardian import die_with_parent
+
 _CGROUPS = Path("/sys/fs/cgroup")
 _numbers = itertools.count()
 
@@ -42,8 +44,9 @@ class ProcessTree:
         self.source = "/proc" if self._group is None else "cgroup"
 
     def enter(self) -> None:
-        """Make the calling process the root of the tree.  Fit for ``preexec_fn``."""
+        """Make the calling process the root of the tree, which ends when we do.  Fit for ``preexec_fn``."""
         os.setsid()
+        die_with_parent()
         if self._group is not None:
             (self._group / "cgroup.procs").write_text(str(os.getpid()))
 
