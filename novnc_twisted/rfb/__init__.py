@@ -1,7 +1,7 @@
 """RFB, the grammar of VNC, without I/O: usable from any transport, or none (RFC 6143, rfbproto).
 
 :func:`login` is the client's side of the handshake, :func:`offer` and :func:`refuse` are the server's;
-:class:`Conversation` drives them.
+:class:`Conversation` drives them. :class:`Shield` checks what a viewer says afterwards.
 """
 
 from typing import TYPE_CHECKING
@@ -10,7 +10,6 @@ from novnc_twisted._lazy import lazy
 
 if TYPE_CHECKING:
     from .client_messages import ClientMessage as ClientMessage
-    from .client_messages import ClientMessages as ClientMessages
     from .constants import SecurityResult as SecurityResult
     from .constants import SecurityType as SecurityType
     from .login import login as login
@@ -18,12 +17,16 @@ if TYPE_CHECKING:
     from .offer import offer as offer
     from .offer import refuse as refuse
     from .security import SCHEMES as SCHEMES
+    from .security.vencrypt import SUBTYPES as SUBTYPES
     from .security.vnc import response as response
     from .server_init import ServerInit as ServerInit
+    from .shield import Shield as Shield
     from .talk import Ask as Ask
     from .talk import Conversation as Conversation
     from .talk import Flooded as Flooded
+    from .talk import Injected as Injected
     from .talk import Need as Need
+    from .talk import StartTLS as StartTLS
     from .talk import Talk as Talk
     from .talk import Write as Write
 
@@ -33,14 +36,17 @@ __getattr__, __dir__ = lazy(
         "Ask": "talk",
         "ClientInit": "offer",
         "ClientMessage": "client_messages",
-        "ClientMessages": "client_messages",
         "Conversation": "talk",
         "Flooded": "talk",
+        "Injected": "talk",
         "Need": "talk",
         "SCHEMES": "security",
+        "SUBTYPES": "security.vencrypt",
         "SecurityResult": "constants",
         "SecurityType": "constants",
         "ServerInit": "server_init",
+        "Shield": "shield",
+        "StartTLS": "talk",
         "Talk": "talk",
         "Write": "talk",
         "login": "login",

@@ -45,6 +45,23 @@ class SecurityType(IntEnum):
     RSA_AES_256_TWO_STEP = 133
 
 
+class VeNCryptSubtype(IntEnum):
+    """Sub-types of VeNCrypt (rfbproto, "VeNCrypt"); of 263 and 264 QEMU's sense, which is not rfbproto's."""
+
+    PLAIN = 256
+    TLS_NONE = 257
+    TLS_VNC = 258
+    TLS_PLAIN = 259
+    X509_NONE = 260
+    X509_VNC = 261
+    X509_PLAIN = 262
+    X509_SASL = 263
+    TLS_SASL = 264
+    IDENT = 265
+    TLS_IDENT = 266
+    X509_IDENT = 267
+
+
 class SecurityResult(IntEnum):
     """How authentication ended (RFC 6143, section 7.1.3; 2 is rfbproto's)."""
 
@@ -53,9 +70,31 @@ class SecurityResult(IntEnum):
     TOO_MANY_ATTEMPTS = 2
 
 
+class Encoding(IntEnum):
+    """Encodings and pseudo-encodings of SetEncodings that we have to know (rfbproto)."""
+
+    RAW = 0
+    QEMU_AUDIO = -259
+    GII = -305
+    XVP = -309
+    FENCE = -312
+    CONTINUOUS_UPDATES = -313
+    EXTENDED_MOUSE_BUTTONS = -316
+    EXTENDED_CLIPBOARD = 0xC0A1E5CE - (1 << 32)
+
+
 def security_type_name(number: int) -> str:
     """A security type for the log: ``19 (VENCRYPT)``, or the bare number where it is not registered."""
+    return _name(SecurityType, number)
+
+
+def vencrypt_subtype_name(number: int) -> str:
+    """The same for a sub-type of VeNCrypt."""
+    return _name(VeNCryptSubtype, number)
+
+
+def _name(kind: type[IntEnum], number: int) -> str:
     try:
-        return f"{number} ({SecurityType(number).name})"
+        return f"{number} ({kind(number).name})"
     except ValueError:
         return str(number)

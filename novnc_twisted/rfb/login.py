@@ -2,7 +2,7 @@
 
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from novnc_twisted.errors import ConsoleUnreachable
 
@@ -18,7 +18,8 @@ from .constants import (
     SecurityType,
     security_type_name,
 )
-from .security import SCHEMES
+from .security import Authenticators, authenticators
+from .security.vencrypt import DEFAULT_SUBTYPES
 from .server_init import HEAD_LENGTH, ServerInit, decode_head
 from .talk import Flooded, Need, Talk, Write
 from .text import printable
@@ -27,24 +28,28 @@ _U32 = struct.Struct(">I")
 _VERSION = re.compile(rb"RFB ([0-9]{3})\.([0-9]{3})\n")
 
 
-def login(schemes: Sequence[str] = ("none", "vnc"), shared: bool = True) -> Talk[ServerInit]:
+def login(
+    schemes: Sequence[str] = ("none", "vnc"),
+    shared: bool = True,
+    *,
+    vencrypt_subtypes: Sequence[str] = DEFAULT_SUBTYPES,
+) -> Talk[ServerInit]:
     """Log in to a VNC server and read what it says of its screen.
 
-    Asks for a ``password`` where, and only where, the server wants one.
+    Asks for a ``password`` where, and only where, the server wants one; stops for TLS where both want VeNCrypt.
 
-    :param schemes: names of :data:`novnc_twisted.rfb.security.SCHEMES`; the first that the server offers is taken.
+    :param schemes: names of :data:`novnc_twisted.rfb.security.SCHEMES`; the first that the server offers is taken, and
+        no other is tried after it: who can make it fail can't choose a weaker one.
     :param shared: leave other clients connected; False makes QEMU disconnect them.
-    :raises ValueError: at once, for a scheme that is unknown.
+    :param vencrypt_subtypes: names of :data:`novnc_twisted.rfb.security.vencrypt.SUBTYPES`, likewise.
+    :raises ValueError: at once, for a scheme or sub-type that is unknown.
     :raises ConsoleUnreachable: (in the talk) if it is no RFB server, refuses us, offers nothing that we may take, or
         breaks the protocol; its own reason is in the detail.
     """
-    unknown = [name for name in schemes if name not in SCHEMES]
-    if unknown:
-        raise ValueError(f"unknown security schemes: {', '.join(unknown)}")
-    return _login(tuple(schemes), shared)
+    return _login(authenticators(schemes, vencrypt_subtypes), shared)
 
 
-def _login(schemes: tuple[str, ...], shared: bool) -> Talk[ServerInit]:
+def _login(schemes: Authenticators, shared: bool) -> Talk[ServerInit]:
     try:
         version = yield from _protocol_version()
         yield from (_security_3_3(schemes) if version == VERSION_3_3 else _security(schemes, version))
@@ -79,32 +84,30 @@ def _protocol_version() -> Talk[bytes]:
     return version
 
 
-def _security(schemes: tuple[str, ...], version: bytes) -> Talk[None]:
+def _security(schemes: Authenticators, version: bytes) -> Talk[None]:
     """Section 7.1.2 and 7.1.3: the server lists security types, we choose."""
     count = (yield Need(1, "the security types"))[0]
     if count == 0:
         yield from _refused("the VNC server refuses us")
     offered = yield Need(count, "the security types")
-    for name in schemes:
-        number, authenticate = SCHEMES[name]
-        if number in offered:
-            break
-    else:
+    common = next((scheme for scheme in schemes.values() if scheme[0] in offered), None)
+    if common is None:
         raise _none_common(schemes, offered)
+    number, authenticate = common
     yield Write(bytes([number]))
     yield from authenticate()
     if version == VERSION_3_8 or number != SecurityType.NONE:
         yield from _security_result(reason_follows=version == VERSION_3_8)
 
 
-def _security_3_3(schemes: tuple[str, ...]) -> Talk[None]:
+def _security_3_3(schemes: Authenticators) -> Talk[None]:
     """Section 7.1.2 of version 3.3 (appendix A.1): the server decides, and None has no SecurityResult."""
     (number,) = _U32.unpack((yield Need(4, "the security type")))
     if number == SecurityType.INVALID:
         yield from _refused("the VNC server refuses us")
-    for name in schemes:
-        if SCHEMES[name][0] == number and number in (SecurityType.NONE, SecurityType.VNC):
-            yield from SCHEMES[name][1]()
+    for ours, authenticate in schemes.values():
+        if ours == number and number in (SecurityType.NONE, SecurityType.VNC):
+            yield from authenticate()
             break
     else:
         raise _none_common(schemes, [number])
@@ -112,7 +115,7 @@ def _security_3_3(schemes: tuple[str, ...]) -> Talk[None]:
         yield from _security_result(reason_follows=False)
 
 
-def _none_common(schemes: Sequence[str], offered: Sequence[int]) -> ConsoleUnreachable:
+def _none_common(schemes: Iterable[str], offered: Sequence[int]) -> ConsoleUnreachable:
     theirs = ", ".join(security_type_name(number) for number in offered[:16])  # a line of the log, not a page
     return ConsoleUnreachable(
         f"no common security type: the VNC server offers {theirs}; we may use {', '.join(schemes)}"

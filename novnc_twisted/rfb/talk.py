@@ -9,9 +9,9 @@ A talk reads like the RFC beside it::
 
 :class:`Conversation` drives one, for any transport or none.
 
-The seam for TLS inside of RFB (VeNCrypt): a ``StartTLS`` is one more thing to ask for.  The conversation stops at it as
-it stops at an :class:`Ask`, the owner of the transport starts TLS and answers; what came in clear and was not consumed
-by then has to be refused, not read as if TLS had protected it.
+TLS inside of RFB (VeNCrypt) is a step as well: at :class:`StartTLS` the conversation stops, the owner of the transport
+starts TLS and says so.  What came in clear and was not consumed by then is refused, never read as if TLS had protected
+it.
 """
 
 from collections.abc import Callable, Generator
@@ -54,13 +54,28 @@ class Ask:
     what: str
 
 
-Step: TypeAlias = Need | Write | Ask
+@dataclass(frozen=True, slots=True)
+class StartTLS:
+    """From here on everything goes through TLS, in which we are the client; nothing is sent into the talk.
+
+    :ivar verified: the server has a certificate, which has to be verified; False: it has none, and nobody knows who
+        it is.
+    """
+
+    verified: bool = True
+
+
+Step: TypeAlias = Need | Write | Ask | StartTLS
 Talk: TypeAlias = Generator[Step, Any, T]
 """A generator of steps that returns a ``T`` or raises a :class:`novnc_twisted.errors.Refusal`."""
 
 
 class Flooded(Exception):
     """Thrown into a talk whose peer sent, or announced, more than is held; says how much."""
+
+
+class Injected(Flooded):
+    """Thrown into a talk whose peer, or somebody between, sent bytes in clear where TLS begins; says how many."""
 
 
 class Conversation(Generic[T]):
@@ -73,6 +88,7 @@ class Conversation(Generic[T]):
     :ivar result: what it returned; None until then, and where it failed.
     :ivar error: the refusal it ended with, or None.
     :ivar asks: what is asked for and not yet answered, or None.
+    :ivar starts_tls: TLS is to be started now, and :meth:`tls_started` to be called when it is up; or None.
     """
 
     def __init__(self, talk: Talk[T], limit: int = LIMIT) -> None:
@@ -87,6 +103,7 @@ class Conversation(Generic[T]):
         self._written = bytearray()
         self._need: Need | None = None
         self.asks: Ask | None = None
+        self.starts_tls: StartTLS | None = None
         self.done = False
         self.result: T | None = None
         self.error: Refusal | None = None
@@ -109,6 +126,8 @@ class Conversation(Generic[T]):
         if self._need is not None and len(self._received) >= self._need.count:
             taken = self._take(self._need.count)
             self._run(lambda: self._talk.send(taken))
+        elif self.starts_tls is not None and data:
+            self._run(lambda: self._talk.throw(self._injected()))
         if self._need is None and len(self._received) > self._limit:
             flood = Flooded(f"{len(self._received)} bytes came unasked")
             if self._started and not self.done:
@@ -126,6 +145,17 @@ class Conversation(Generic[T]):
         if self.asks is None:
             raise RuntimeError("nothing was asked")
         self._run(lambda: self._talk.send(value))
+
+    def tls_started(self) -> None:
+        """TLS is up, and what comes now came through it; does nothing where the talk ended meanwhile.
+
+        :raises RuntimeError: if it was not to be started.
+        """
+        if self.done:
+            return
+        if self.starts_tls is None:
+            raise RuntimeError("TLS was not to be started")
+        self._run(lambda: self._talk.send(None))
 
     def to_send(self) -> bytes:
         """The bytes for the peer since the last call."""
@@ -150,7 +180,7 @@ class Conversation(Generic[T]):
 
     def _run(self, resume: Callable[[], Step]) -> None:
         """Resume the talk and go on until it waits or ends."""
-        self._need = self.asks = None
+        self._need = self.asks = self.starts_tls = None
         try:
             self._follow(resume())
         except StopIteration as end:
@@ -177,6 +207,14 @@ class Conversation(Generic[T]):
                 case Ask():
                     self.asks = step
                     return
+                case StartTLS() if self._received:
+                    step = self._talk.throw(self._injected())
+                case StartTLS():
+                    self.starts_tls = step
+                    return
+
+    def _injected(self) -> Injected:
+        return Injected(f"{len(self._received)} bytes came in clear where TLS begins")
 
     def _failed(self, failure: Refusal | Flooded) -> None:
         self.done, self.result = True, None

@@ -1,15 +1,19 @@
-"""A viewer's messages told apart, and what is refused because its length can't be known."""
+"""Where a viewer's messages end, and what is refused because that can't be known."""
 
 import struct
 
-from hypothesis import given
-from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import MessageTooBig, ProtocolViolation
-from novnc_twisted.rfb.client_messages import MAX_CUT_TEXT, ClientMessages
-
-from .drive import chunks_of, cuttings, untimed
+from novnc_twisted.rfb.client_messages import (
+    EVERYDAY,
+    MAX_CUT_TEXT,
+    MAX_ENCODINGS,
+    QEMU_KEY,
+    QEMU_KEY_SIZE,
+    length_of,
+)
+from tests.support import vnc_server
 
 WHOLE = [
     b"\0" + bytes(19),
@@ -34,65 +38,38 @@ WHOLE = [
 KNOWN = {message[0] for message in WHOLE}
 
 
-def take(framer, data, cuts=()):
-    """The messages, and the class of the refusal if there was one."""
-    taken = []
-    try:
-        for chunk in chunks_of(data, cuts):
-            for message in framer.receive(chunk):
-                taken.append(message)  # noqa: PERF402 - what came before a refusal counts
-    except (ProtocolViolation, MessageTooBig) as refusal:
-        return taken, type(refusal)
-    return taken, None
-
-
-class ClientMessagesTests(SynchronousTestCase):
-    @untimed
-    @given(st.lists(st.sampled_from(WHOLE), max_size=8), cuttings)
-    def test_sequences(self, messages, cuts):
-        """Any messages in any chunks come out as they went in, and nothing is held."""
-        framer = ClientMessages()
-        self.assertEqual((messages, None), take(framer, b"".join(messages), cuts))
-        self.assertEqual(0, framer.held)
-
-    def test_each_is_whole_at_its_last_byte(self):
-        """Not before it."""
+class LengthTests(SynchronousTestCase):
+    def test_each(self):
+        """Told as soon as the head is there, wherever the message stands; the synthetic server counts alike."""
         for message in WHOLE:
-            framer = ClientMessages()
-            self.assertEqual(([], None), take(framer, message[:-1]), message)
-            self.assertEqual(([message], None), take(framer, message[-1:]), message)
+            self.assertEqual(len(message), length_of(b"before" + message + b"after", 6), message)
+            head = vnc_server.SIZES[message[0]]
+            known = [length_of(message[:count], 0) for count in range(1, len(message) + 1)]
+            self.assertEqual(set(known), {0, len(message)} if known[0] == 0 else {len(message)}, message)
+            self.assertEqual(known[head - 1], len(message), message)
+            tail = vnc_server.TAILS.get(message[0], lambda head: 0)(message[:head])
+            self.assertEqual(len(message), head + tail)
+
+    def test_everyday(self):
+        """The table of what is stepped over says the same."""
+        for kind, size in enumerate(EVERYDAY):
+            if size:
+                self.assertEqual(size, length_of(bytes([kind]), 0))
+        self.assertEqual([kind for kind, size in enumerate(EVERYDAY) if size], [3, 4, 5])
+        self.assertEqual(QEMU_KEY_SIZE, length_of(QEMU_KEY + bytes(2), 0))
 
     def test_unknown_types(self):
-        """Refused at once, after what was good; 253, 7, 11, 252, 127, 20 and 1 among them."""
+        """Refused at their first byte; 253, 7, 11, 252, 127, 20 and 1 among them."""
         for kind in set(range(256)) - KNOWN:
-            self.assertEqual(
-                ([b"\xfa\0\1\2"], ProtocolViolation), take(ClientMessages(), b"\xfa\0\1\2" + bytes([kind]))
-            )
+            self.assertRaises(ProtocolViolation, length_of, bytes([kind]), 0)
         for head in (b"\xff\2\0\0", b"\xff\1\0\3", b"\xff\xff\xff\xff"):
-            self.assertEqual(([], ProtocolViolation), take(ClientMessages(), head))
+            self.assertRaises(ProtocolViolation, length_of, head, 0)
 
     def test_lengths_that_are_none(self):
-        """Seen in the head: nothing of the body is waited for or held."""
-        for length in (-1, -3):
-            self.assertEqual(([], ProtocolViolation), take(ClientMessages(), b"\6\0\0\0" + struct.pack(">i", length)))
+        """Seen in the head: nothing of the body is waited for."""
+        for length in (-1, -2, -3):
+            self.assertRaises(ProtocolViolation, length_of, b"\6\0\0\0" + struct.pack(">i", length), 0)
         for length in (MAX_CUT_TEXT + 1, -MAX_CUT_TEXT - 1, 0x7FFFFFFF, -0x80000000):
-            self.assertEqual(([], MessageTooBig), take(ClientMessages(), b"\6\0\0\0" + struct.pack(">i", length)))
-        self.assertEqual(([], MessageTooBig), take(ClientMessages(), b"\2\0\xff\xff"))
-        self.assertEqual(([], ProtocolViolation), take(ClientMessages(), b"\xf8" + bytes(7) + b"\x41"))
-
-    def test_extended_mouse_buttons(self):
-        """One byte more, where it was negotiated and the mask says so."""
-        six, seven = b"\5\x7f" + bytes(4), b"\5\x80" + bytes(5)
-        framer = ClientMessages(extended_buttons=True)
-        self.assertEqual(([six, seven, six], None), take(framer, six + seven + six))
-
-    @untimed
-    @given(st.binary(max_size=300), cuttings)
-    def test_anything(self, data, cuts):
-        """Nothing but the declared refusals; the same in any chunks; what came out is what went in."""
-        framer = ClientMessages()
-        taken, refusal = take(framer, data, cuts)
-        self.assertEqual((taken, refusal), take(ClientMessages(), data))
-        self.assertTrue(data.startswith(b"".join(taken)))
-        if refusal is None:
-            self.assertEqual(len(data), len(b"".join(taken)) + framer.held)
+            self.assertRaises(MessageTooBig, length_of, b"\6\0\0\0" + struct.pack(">i", length), 0)
+        self.assertRaises(MessageTooBig, length_of, b"\2\0" + struct.pack(">H", MAX_ENCODINGS + 1), 0)
+        self.assertRaises(ProtocolViolation, length_of, b"\xf8" + bytes(7) + b"\x41", 0)

@@ -4,15 +4,37 @@ A type that is not here is skipped where a server lists it.  Tight (16) is left 
 server append capability lists to ServerInit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias
 
 from novnc_twisted.rfb.constants import SecurityType
 from novnc_twisted.rfb.security.none import no_authentication
+from novnc_twisted.rfb.security.vencrypt import check_subtypes, vencrypt
 from novnc_twisted.rfb.security.vnc import vnc_authentication
 from novnc_twisted.rfb.talk import Talk
 
-SCHEMES: dict[str, tuple[SecurityType, Callable[[], Talk[None]]]] = {
+Authenticators: TypeAlias = dict[str, tuple[SecurityType, Callable[[], Talk[None]]]]
+"""Name of the scheme -> its number, and the talk between the choice of the type and SecurityResult."""
+
+SCHEMES: Authenticators = {
     "none": (SecurityType.NONE, no_authentication),
     "vnc": (SecurityType.VNC, vnc_authentication),
+    "vencrypt": (SecurityType.VENCRYPT, vencrypt),
 }
-"""Name of the scheme -> its number, and the talk between the choice of the type and SecurityResult."""
+"""All that there are."""
+
+
+def authenticators(schemes: Sequence[str], subtypes: Sequence[str]) -> Authenticators:
+    """Those of some schemes, in their order.
+
+    :param subtypes: of VeNCrypt, in their order.
+    :raises ValueError: for one that is unknown.
+    """
+    unknown = [name for name in schemes if name not in SCHEMES]
+    if unknown:
+        raise ValueError(f"unknown security schemes: {', '.join(unknown)}")
+    chosen = {name: SCHEMES[name] for name in schemes}
+    if "vencrypt" in chosen:
+        chosen["vencrypt"] = SecurityType.VENCRYPT, partial(vencrypt, check_subtypes(subtypes))
+    return chosen

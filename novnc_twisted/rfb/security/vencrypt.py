@@ -1,0 +1,73 @@
+"""VeNCrypt (rfbproto, "VeNCrypt"), version 0.2: a sub-type, then TLS, then what the sub-type says, inside of it.
+
+Sub-types without TLS are none for us.  As with the security types it is our order that counts, what is unknown is
+skipped, and there is no second choice once one was made.
+"""
+
+import struct
+from collections.abc import Callable, Sequence
+
+from novnc_twisted.errors import ConsoleUnreachable
+from novnc_twisted.rfb.constants import VeNCryptSubtype, vencrypt_subtype_name
+from novnc_twisted.rfb.security.none import no_authentication
+from novnc_twisted.rfb.security.vnc import vnc_authentication
+from novnc_twisted.rfb.talk import Need, StartTLS, Talk, Write
+
+VERSION = (0, 2)
+
+SUBTYPES: dict[str, tuple[VeNCryptSubtype, bool, Callable[[], Talk[None]]]] = {
+    "X509None": (VeNCryptSubtype.X509_NONE, True, no_authentication),
+    "X509Vnc": (VeNCryptSubtype.X509_VNC, True, vnc_authentication),
+    "TLSNone": (VeNCryptSubtype.TLS_NONE, False, no_authentication),
+    "TLSVnc": (VeNCryptSubtype.TLS_VNC, False, vnc_authentication),
+}
+"""Name of the sub-type -> its number, whether the server shows a certificate, and the talk inside of TLS."""
+
+DEFAULT_SUBTYPES = ("X509None", "X509Vnc")
+"""Those that verify the server."""
+
+
+def check_subtypes(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, if they are known.
+
+    :raises ValueError: for one that is unknown, or none at all.
+    """
+    unknown = [name for name in names if name not in SUBTYPES]
+    if unknown or not names:
+        raise ValueError(f"unknown VeNCrypt sub-types: {', '.join(unknown)}" if names else "no VeNCrypt sub-types")
+    return tuple(names)
+
+
+def vencrypt(subtypes: Sequence[str] = DEFAULT_SUBTYPES) -> Talk[None]:
+    """Agree on a sub-type, have TLS started, and authenticate inside of it.
+
+    :raises ConsoleUnreachable: if the server refuses, has another version, or no sub-type in common.
+    """
+    yield from _version()
+    count = (yield Need(1, "the VeNCrypt sub-types"))[0]
+    offered = struct.unpack(f">{count}I", (yield Need(4 * count, "the VeNCrypt sub-types")))
+    for name in subtypes:
+        number, verified, authenticate = SUBTYPES[name]
+        if number in offered:
+            break
+    else:
+        theirs = ", ".join(vencrypt_subtype_name(number) for number in offered[:16]) or "none"
+        raise ConsoleUnreachable(
+            f"no common VeNCrypt sub-type: the VNC server offers {theirs}; we may use {', '.join(subtypes)}"
+        )
+    yield Write(struct.pack(">I", number))
+    if (yield Need(1, "the VeNCrypt answer"))[0] == 0:
+        raise ConsoleUnreachable(f"the VNC server refuses the VeNCrypt sub-type {name}, which it offered")
+    yield StartTLS(verified)
+    yield from authenticate()
+
+
+def _version() -> Talk[None]:
+    """The server names the highest version that it has, we ours; 0.1, which numbers sub-types differently, is none."""
+    major, minor = yield Need(2, "the VeNCrypt version")
+    if (major, minor) < VERSION:
+        yield Write(b"\0\0")  # how one says that there is none in common
+        raise ConsoleUnreachable(f"the VNC server speaks VeNCrypt {major}.{minor}, not 0.2")
+    yield Write(bytes(VERSION))
+    if (yield Need(1, "the VeNCrypt answer"))[0] != 0:
+        raise ConsoleUnreachable(f"the VNC server speaks VeNCrypt {major}.{minor} and refuses 0.2")

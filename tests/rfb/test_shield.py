@@ -1,0 +1,423 @@
+"""What the shield passes on, takes out and refuses; each advisory that it answers has a test of its name."""
+
+import struct
+import zlib
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from novnc_twisted.errors import MessageTooBig, ProtocolViolation, Refusal
+from novnc_twisted.rfb import Shield
+from novnc_twisted.rfb.client_messages import MAX_CUT_TEXT, MAX_ENCODINGS, length_of
+from tests.support import vnc_server
+
+from .drive import chunks_of, cuttings, untimed
+
+AUDIO, GII, XVP, FENCE, CONTINUOUS, BUTTONS, CLIPBOARD = -259, -305, -309, -312, -313, -316, -0x3F5E1A32
+STRIPPED = (GII, XVP, BUTTONS)
+TEXT, CAPS, REQUEST, PEEK, NOTIFY, PROVIDE = 1, *(1 << shift for shift in range(24, 29))
+MOST_HELD = 4 + 4 * MAX_ENCODINGS
+
+
+def encodings(*listed):
+    return struct.pack(f">BxH{len(listed)}i", 2, len(listed), *listed)
+
+
+def pixel_format(bits=32, depth=24, big=0, true_colour=1, most=(255, 255, 255), shifts=(16, 8, 0)):
+    return struct.pack(">B3x4B3H3B3x", 0, bits, depth, big, true_colour, *most, *shifts)
+
+
+def cut_text(text):
+    return struct.pack(">B3xi", 6, len(text)) + text
+
+
+def extended(flags, body=b""):
+    return struct.pack(">B3xiI", 6, -4 - len(body), flags) + body
+
+
+def packed(text, flush=zlib.Z_FINISH):
+    deflate = zlib.compressobj()
+    return deflate.compress(struct.pack(">I", len(text) + 1) + text + b"\0") + deflate.flush(flush)
+
+
+EVERYTHING = encodings(7, 0, AUDIO, FENCE, CONTINUOUS, CLIPBOARD)
+POINTER = b"\5\1\0\2\0\3"
+
+formats = st.sampled_from(
+    [
+        pixel_format(),
+        pixel_format(big=1),
+        pixel_format(32, 30, most=(1023, 1023, 1023), shifts=(20, 10, 0)),
+        pixel_format(16, 16, most=(31, 63, 31), shifts=(11, 5, 0)),
+        pixel_format(8, 8, most=(7, 7, 3), shifts=(0, 3, 6)),
+        pixel_format(8, 3, most=(1, 1, 1), shifts=(2, 1, 0)),
+        pixel_format(8, 8, true_colour=0, most=(0, 0, 0), shifts=(0, 0, 0)),
+    ]
+)
+
+
+def fixed(kind, size):
+    return st.binary(min_size=size - 1, max_size=size - 1).map(lambda rest: bytes([kind]) + rest)
+
+
+texts = st.binary(max_size=300)
+good_messages = st.one_of(
+    fixed(5, 6),
+    fixed(4, 8),
+    fixed(3, 10),
+    st.binary(min_size=10, max_size=10).map(lambda rest: b"\xff\0" + rest),
+    fixed(150, 10),
+    formats,
+    st.lists(st.sampled_from([0, 1, 2, 5, 6, 7, 16, -239, -223, -224, -258, -261, CLIPBOARD]), min_size=1).map(
+        lambda listed: encodings(*listed)
+    ),
+    texts.filter(len).map(cut_text),
+    st.integers(0, 2**24 - 1).flatmap(lambda low: texts.map(lambda body: extended(CAPS | REQUEST | low, body))),
+    st.sampled_from([extended(action | TEXT) for action in (REQUEST, PEEK, NOTIFY)]),
+    st.tuples(texts, st.sampled_from([zlib.Z_FINISH, zlib.Z_FULL_FLUSH, zlib.Z_SYNC_FLUSH])).map(
+        lambda text: extended(PROVIDE | TEXT, packed(*text))
+    ),
+    st.binary(max_size=64).map(lambda data: b"\xf8" + bytes(7) + bytes([len(data)]) + data),
+    st.lists(st.binary(min_size=16, max_size=16), max_size=4).map(
+        lambda screens: struct.pack(">BxHHBx", 251, 800, 600, len(screens)) + b"".join(screens)
+    ),
+    st.sampled_from([b"\xff\1\0\0", b"\xff\1\0\1", b"\xff\1\0\2\3\2" + struct.pack(">I", 44100)]),
+)
+ZLIB_BOMB = zlib.compress(bytes(MAX_CUT_TEXT + 1))
+REFUSED = {
+    "unknown type 1": b"\1" + bytes(20),
+    "file transfer": b"\7" + bytes(20),
+    "SetScale": b"\10\0\0\0",
+    "TextChat": b"\13\0\0\0\x7f\xff\xff\xff",
+    "gii": b"\xfd\x81\0\4" + bytes(8),
+    "VMware": b"\x7f\0\0\4",
+    "QEMU submessage": b"\xff\2\0\0",
+    "audio operation": b"\xff\1\0\3",
+    "audio sample format": b"\xff\1\0\2\6\2" + struct.pack(">I", 44100),
+    "audio channels": b"\xff\1\0\2\3\0" + struct.pack(">I", 44100),
+    "audio at no frequency": b"\xff\1\0\2\3\2" + bytes(4),
+    "audio at 4 GHz": b"\xff\1\0\2\3\2\xff\xff\xff\xff",
+    "cut text of 1 MiB and a byte": struct.pack(">B3xi", 6, MAX_CUT_TEXT + 1),
+    "cut text of -3": struct.pack(">B3xi", 6, -3) + bytes(4),
+    "cut text of -2 GiB": struct.pack(">B3xi", 6, -(1 << 31)),
+    "no action": extended(TEXT),
+    "two actions": extended(PROVIDE | REQUEST | TEXT, packed(b"x")),
+    "not packed": extended(PROVIDE | TEXT, b"plain text, not packed"),
+    "packed too big": extended(PROVIDE | TEXT, ZLIB_BOMB),
+    "bytes behind": extended(PROVIDE | TEXT, packed(b"x") + b"\0"),
+    "dictionary": extended(PROVIDE | TEXT, b"\x78\xbb\0\0\0\1" + bytes(8)),
+    "65535 encodings": b"\2\0\xff\xff",
+    "fence of 65": b"\xf8" + bytes(7) + b"\x41" + bytes(65),
+    "24 bits a pixel": pixel_format(24),
+}
+
+
+def through(shield, data, cuts=()):
+    """What passes, and the class of the refusal if there was one."""
+    passed = b""
+    try:
+        for chunk in chunks_of(data, cuts):
+            if chunk:
+                passed += shield.from_client(chunk)
+            if shield.held > MOST_HELD:
+                raise AssertionError(f"holds {shield.held} bytes")
+    except Refusal as refusal:
+        if not refusal.detail:
+            raise AssertionError("a refusal without a reason") from refusal
+        return passed, type(refusal)
+    return passed, None
+
+
+def listing():
+    """A shield whose viewer asked for every extension."""
+    shield = Shield()
+    shield.from_client(EVERYTHING)
+    return shield
+
+
+def as_the_server_sees(data):
+    """The messages in it, by the sizes of the synthetic server; the last may be unfinished."""
+    messages, at = [], 0
+    while at < len(data):
+        head = data[at : at + vnc_server.SIZES[data[at]]]
+        whole = len(head) == vnc_server.SIZES[data[at]]
+        size = len(head) + (vnc_server.TAILS.get(data[at], lambda head: 0)(head) if whole else 0)
+        messages.append(data[at : at + size])
+        at += size
+    return messages
+
+
+class PassingTests(SynchronousTestCase):
+    @untimed
+    @given(st.lists(good_messages, max_size=12), cuttings)
+    def test_good_messages_pass_as_they_are(self, messages, cuts):
+        """In any order and any chunks; then nothing is held."""
+        data = EVERYTHING + b"".join(messages)
+        shield = Shield()
+        self.assertEqual((data, None), through(shield, data, cuts))
+        self.assertEqual(0, shield.held)
+
+    def test_a_run_is_not_copied(self):
+        """A chunk of nothing but good messages goes on as the very object that came."""
+        for chunk in (POINTER, POINTER * 1000, b"\xff\0" + bytes(10) + POINTER, pixel_format() + POINTER):
+            self.assertIs(chunk, Shield().from_client(chunk))
+
+    def test_whole_messages_only(self):
+        """Of a message nothing goes on before its last byte; of a clipboard text its good head does."""
+        for message in (POINTER, pixel_format(), b"\xff\0" + bytes(10), b"\xf8" + bytes(7) + b"\2ab", b"\xff\1\0\1"):
+            shield = listing()
+            for count in range(len(message) - 1):
+                self.assertEqual(b"", shield.from_client(message[count : count + 1]))
+            self.assertEqual(message, shield.from_client(message[-1:]))
+        shield = listing()
+        self.assertEqual(b"", shield.from_client(b"\6\0\0\0\0\0\0"))
+        self.assertEqual(b"\6\0\0\0\0\0\0\3a", shield.from_client(b"\3a"))
+        self.assertEqual(b"bc" + POINTER, shield.from_client(b"bc" + POINTER + b"\5"))
+        self.assertEqual(1, shield.held)
+
+    def test_upstream(self):
+        """Nothing is done to it."""
+        data = bytes(100)
+        self.assertIs(data, Shield().from_upstream(data))
+
+    def test_long_texts_stream(self):
+        """1 MiB passes, of either kind, and none of it is held."""
+        for message in (cut_text(b"x" * MAX_CUT_TEXT), extended(PROVIDE | TEXT, zlib.compress(bytes(MAX_CUT_TEXT)))):
+            shield, passed = listing(), b""
+            for start in range(0, len(message), 4096):
+                passed += shield.from_client(message[start : start + 4096])
+                self.assertEqual(0, shield.held)
+            self.assertEqual(message, passed)
+            self.assertEqual(POINTER, shield.from_client(POINTER))
+
+
+class TakenOutTests(SynchronousTestCase):
+    def test_encodings(self):
+        """What the server must not announce; the others keep their order."""
+        self.assertEqual(
+            (encodings(7, 0, -223, CLIPBOARD), None),
+            through(Shield(), encodings(7, BUTTONS, 0, XVP, -223, GII, CLIPBOARD)),
+        )
+
+    def test_extended_mouse_buttons(self):
+        """So a PointerEvent has six bytes, whatever its mask; a seventh is not one of it."""
+        shield = Shield()
+        through(shield, encodings(0, BUTTONS))
+        self.assertEqual((b"\5\xff" + bytes(4) + POINTER, None), through(shield, b"\5\xff" + bytes(4) + POINTER))
+        self.assertEqual(ProtocolViolation, through(shield, b"\5\x80" + bytes(4) + b"\1" + POINTER)[1])
+
+    def test_power_control(self):
+        """Messages of xvp vanish; what stands around them does not."""
+        for cuts in ((), (7,), (8, 9), range(16)):
+            self.assertEqual((POINTER + POINTER, None), through(Shield(), POINTER + b"\xfa\0\1\2" + POINTER, cuts))
+        self.assertEqual((b"", None), through(Shield(), b"\xfa\0\1\4"))
+
+    @untimed
+    @given(
+        st.lists(
+            st.one_of(
+                good_messages.map(lambda message: (message, message)),
+                st.sampled_from([(b"\xfa\0\1\2", b""), (cut_text(b""), b""), (encodings(XVP), encodings(0))]),
+                st.lists(st.sampled_from([0, 7, *STRIPPED]), min_size=1).map(
+                    lambda listed: (encodings(*listed), encodings(*([e for e in listed if e >= 0] or [0])))
+                ),
+            )
+        ),
+        cuttings,
+    )
+    def test_among_others(self, pairs, cuts):
+        """Anywhere, in any chunks."""
+        sent, passed = (b"".join(part) for part in zip(*pairs, strict=True)) if pairs else (b"", b"")
+        self.assertEqual((passed, None), through(listing(), sent, cuts))
+
+
+class RefusedTests(SynchronousTestCase):
+    def test_each(self):
+        """Byte by byte or at once, nothing of it passes; of a packed text never its last byte."""
+        for name, message in REFUSED.items():
+            for cuts in ((), range(len(message))):
+                passed, refusal = through(listing(), message, cuts)
+                self.assertIsNotNone(refusal, name)
+                if message[8:9] == bytes([PROVIDE >> 24]):
+                    self.assertTrue(message.startswith(passed) and len(passed) < len(message), name)
+                else:
+                    self.assertEqual(b"", passed, name)
+
+    def test_every_unknown_type(self):
+        """By its first byte alone."""
+        for kind in set(range(256)) - set(vnc_server.SIZES):
+            self.assertEqual((b"", ProtocolViolation), through(listing(), bytes([kind])))
+
+    @untimed
+    @given(st.lists(good_messages, max_size=6), st.sampled_from(sorted(REFUSED)), texts, cuttings)
+    def test_among_good_ones(self, before, name, after, cuts):
+        """It ends there, in any chunks: what passed are messages from before it, and pieces of texts."""
+        good = b"".join(before)
+        passed, refusal = through(listing(), good + REFUSED[name] + after, cuts)
+        self.assertIsNotNone(refusal)
+        self.assertTrue((good + REFUSED[name][:-1]).startswith(passed))
+
+    def test_for_good(self):
+        """What follows a refused message is refused, too."""
+        for message in REFUSED.values():
+            shield = listing()
+            through(shield, message)
+            self.assertEqual((b"", ProtocolViolation), through(shield, POINTER))
+            self.assertLess(shield.held, 2)
+
+    def test_extensions_nobody_asked_for(self):
+        """A viewer may not use what it did not list; once listed it stays: answers may be under way."""
+        for encoding, message in (
+            (FENCE, b"\xf8" + bytes(7) + b"\1x"),
+            (CONTINUOUS, b"\x96" + bytes(9)),
+            (AUDIO, b"\xff\1\0\0"),
+            (CLIPBOARD, extended(REQUEST | TEXT)),
+        ):
+            self.assertEqual((b"", ProtocolViolation), through(Shield(), message))
+            shield = Shield()
+            through(shield, encodings(0, encoding) + encodings(0))
+            self.assertEqual((message, None), through(shield, message))
+
+    @untimed
+    @given(st.binary(max_size=300), cuttings)
+    @example(b"\5", (0,))
+    def test_anything(self, data, cuts):
+        """Random bytes: no other failure; the chunks change nothing but how much passed before a refusal."""
+        self.check(data, cuts)
+
+    @untimed
+    @given(st.lists(good_messages, min_size=1, max_size=6), st.data(), cuttings)
+    def test_mutations(self, messages, data, cuts):
+        """Good messages with some bytes changed, put in or left out."""
+        stream = bytearray(b"".join(messages))
+        for _ in range(data.draw(st.integers(1, 4))):
+            at = data.draw(st.integers(0, len(stream)))
+            stream[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
+        self.check(bytes(stream), cuts)
+
+    def check(self, data, cuts):
+        at_once, refusal = through(listing(), data)
+        passed, other = through(listing(), data, cuts)
+        slowly, last = through(listing(), data, range(len(data)))
+        self.assertEqual((refusal, refusal), (other, last))
+        self.assertTrue(slowly.startswith(passed) and passed.startswith(at_once))
+        if refusal is None:
+            self.assertEqual(at_once, slowly)
+        messages = as_the_server_sees(slowly)
+        for message in messages[:-1]:
+            self.assertEqual(len(message), length_of(message, 0))
+        for message in messages:
+            self.assertEqual((message, None), through(listing(), message), "what passed is good in itself")
+
+    @untimed
+    @given(st.binary(max_size=64), cuttings)
+    def test_nothing_grows(self, data, cuts):
+        """Heads that promise much: what is held is bounded (see through)."""
+        for head in (encodings(*range(MAX_ENCODINGS)), b"\xfb\0\0\1\0\1\xff\0" + bytes(4080), cut_text(bytes(9000))):
+            through(listing(), (data and POINTER) + head[:-1], cuts)
+
+
+class AdvisoryTests(SynchronousTestCase):
+    """Each by the bytes that it is about."""
+
+    def refused(self, message, cause=ProtocolViolation):
+        self.assertEqual((b"", cause), through(listing(), message))
+
+    def test_CVE_2008_2382(self):
+        """QEMU: SetEncodings of none was an endless loop.  Raw stands for none: each viewer takes it anyway."""
+        self.assertEqual((encodings(0), None), through(Shield(), encodings()))
+        self.assertEqual((encodings(0), None), through(Shield(), encodings(XVP)))
+
+    def test_CVE_2009_3616(self):
+        """QEMU: use after free where a client left in the middle.  A message's beginning is not passed on."""
+        for message in (POINTER, b"\xff\0" + bytes(10), pixel_format(), encodings(7, 0), b"\4" + bytes(7)):
+            for count in range(1, len(message)):
+                self.assertEqual((b"", None), through(Shield(), message[:count]))
+
+    def test_CVE_2014_7815(self):
+        """QEMU: SetPixelFormat with other bits per pixel than 8, 16 and 32."""
+        for bits in set(range(256)) - {8, 16, 32}:
+            self.refused(pixel_format(bits, depth=0))
+            self.refused(pixel_format(bits, depth=0, true_colour=0))
+
+    def test_CVE_2015_8504(self):
+        """QEMU: SetPixelFormat with a maximum of 0, by which it divided; in any of the three."""
+        for place in range(3):
+            most = [255, 255, 255]
+            most[place] = 0
+            self.refused(pixel_format(most=most))
+
+    def test_pixel_formats_of_no_sense(self):
+        """Maxima that fill no bits, shifts out of the pixel, more depth than pixel, a map of 16 or 32 bits."""
+        for most in (2, 5, 254, 256, 0xFFFE):
+            self.refused(pixel_format(most=(255, most, 255)))
+        for shift in (25, 31, 32, 64, 255):
+            self.refused(pixel_format(shifts=(16, 8, shift)))
+        self.refused(pixel_format(8, 8))
+        self.refused(pixel_format(16, 24, most=(31, 63, 31), shifts=(11, 5, 0)))
+        self.refused(pixel_format(32, 33))
+        self.refused(pixel_format(16, 8, true_colour=0))
+        self.refused(pixel_format(32, 8, true_colour=0))
+
+    @untimed
+    @given(formats)
+    def test_pixel_formats_of_viewers(self, message):
+        self.assertEqual((message, None), through(Shield(), message))
+
+    def test_CVE_2015_5239(self):
+        """QEMU: ClientCutText of nearly 4 GiB; its length and the head's were added in 32 bits."""
+        for length in (0xFFFFFFFF, 0xFFFFFFFD, 0x80000000, 0x7FFFFFFF, MAX_CUT_TEXT + 1):
+            passed, cause = through(listing(), struct.pack(">B3xI", 6, length) + bytes(64))
+            self.assertEqual(b"", passed)
+            self.assertIn(cause, (ProtocolViolation, MessageTooBig))
+        self.assertEqual((b"", ProtocolViolation), through(Shield(), struct.pack(">B3xI", 6, 0xFFFFFFF8) + bytes(8)))
+
+    def test_CVE_2014_6053(self):
+        """LibVNCServer: memory for a ClientCutText of any length; TextChat likewise."""
+        self.refused(struct.pack(">B3xI", 6, 0x7FFFFFFF), MessageTooBig)
+        self.refused(b"\13\0\0\0\x7f\xff\xff\xff")
+
+    def test_CVE_2017_15124(self):
+        """QEMU: sound at a frequency for which no output buffer is enough.
+
+        The other half of it, a viewer that reads nothing, is the relay's: see its slow readers.
+        """
+        for frequency in (48001, 0x7FFFFFFF, 0xFFFFFFFF, 0):
+            self.refused(b"\xff\1\0\2\3\2" + struct.pack(">I", frequency))
+
+    def test_CVE_2022_3165(self):
+        """QEMU: an extended ClientCutText shorter than its flags."""
+        for length in (-1, -2, -3):
+            self.refused(struct.pack(">B3xi", 6, length) + bytes(4))
+        self.assertEqual((extended(NOTIFY), None), through(listing(), extended(NOTIFY)))
+
+    def test_CVE_2023_3255(self):
+        """QEMU: bytes behind the zlib stream of an extended ClientCutText were an endless loop."""
+        for behind in (b"\0", b"x" * 100, packed(b"again")):
+            message = extended(PROVIDE | TEXT, packed(b"text") + behind)
+            self.refused(message)
+            passed, cause = through(listing(), message, range(len(message)))
+            self.assertEqual((message[: -len(behind)], ProtocolViolation), (passed, cause))
+
+    def test_CVE_2023_6683(self):
+        """QEMU: a clipboard without data and without an owner who could be asked for it."""
+        self.assertEqual((POINTER, None), through(Shield(), cut_text(b"") + POINTER))
+        for message in (extended(REQUEST | TEXT), extended(NOTIFY | TEXT), extended(PROVIDE | TEXT, packed(b""))):
+            self.assertEqual((b"", ProtocolViolation), through(Shield(), message), "before SetEncodings")
+            self.assertEqual((b"", ProtocolViolation), through(Shield(), encodings(0) + message))
+
+    def test_unpacking_is_bounded(self):
+        """What unpacks to 1 GiB is refused after 1 MiB."""
+        deflate = zlib.compressobj(9)
+        bomb = b"".join(deflate.compress(bytes(1 << 20)) for _ in range(64)) + deflate.flush()
+        self.refused(extended(PROVIDE | TEXT, bomb), MessageTooBig)
+
+
+class SeamTests(SynchronousTestCase):
+    def test_filter(self):
+        """It is what the relay takes, though this floor does not know the relay."""
+        from novnc_twisted.relay.interfaces import IFilter
+
+        verifyObject(IFilter, Shield(), tentative=True)
