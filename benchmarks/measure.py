@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from benchmarks.load import PATIENCE, Backend, Load, LoadFailed
 from benchmarks.proxies import Proxy
@@ -167,7 +168,7 @@ def memory(site: Site, subject: Subject) -> Values:
     site.place(subject, "free")
     values: Values = {}
     loads = []
-    steps = (site.plan.forked_sessions,) if subject.proxy.forks else site.plan.sessions
+    steps = (min(site.plan.forked_sessions, _room()),) if subject.proxy.forks else site.plan.sessions
     try:
         with site.load("hold", subject, n=1):
             pass
@@ -181,6 +182,13 @@ def memory(site: Site, subject: Subject) -> Values:
         for load in loads:
             load.end()
     return values
+
+
+def _room() -> int:
+    """How many processes of a forking proxy fit into half of the memory that is free: nova's need 10 MiB each."""
+    text = Path("/proc/meminfo").read_text()
+    free = next(int(line.split()[1]) for line in text.splitlines() if line.startswith("MemAvailable:"))
+    return max(1, free // 2 // (10 * 1024))
 
 
 def slow(site: Site, subject: Subject) -> Values:

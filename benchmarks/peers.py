@@ -11,7 +11,7 @@ class Direct(Proxy):
     """No proxy at all: what the generator itself can do."""
 
     name = "direct"
-    about = "no proxy: what the load generator itself can do"
+    about = "what the load generator itself can do"
 
     def start(self) -> None:
         """There is nothing to start."""
@@ -19,7 +19,7 @@ class Direct(Proxy):
 
     def version(self) -> str:
         """It has none."""
-        return "-"
+        return "(no proxy)"
 
 
 class HAProxy(Proxy):

@@ -208,7 +208,7 @@ def text(record: Mapping[str, Any], names: Sequence[str]) -> str:
         "## Not as shipped",
         _list(record["not_as_shipped"]),
         "## What was run",
-        _list(f"{name}: {version}" for name, version in record["versions"].items()),
+        _list(f"{name} {version}" for name, version in record["versions"].items()),
         "## Not measured",
         _list(f"{what}: {why}" for what, why in record["unmeasured"].items()) or "Nothing is missing.",
     ]

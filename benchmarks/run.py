@@ -35,6 +35,7 @@ PROXIES: tuple[type[Proxy], ...] = (
 
 NOT_SHIPPED = (
     "ours: max_sessions_per_server = 0 and token_ttl = 86400, since one link is used for all sessions of the run",
+    "all: the limit of descriptors is raised, for thousands of sessions",
     "nova: its token look-up is stubbed (in life it asks a database and the compute host for each session)",
 )
 """What is not as shipped."""
@@ -109,12 +110,12 @@ class Run:
         proxy = kind(backend, folder / kind.__name__)
         try:
             stack.enter_context(proxy)
-            self.versions[kind.name] = proxy.version()
+            self.versions[kind.name] = f"{proxy.version()}: {kind.about}"
         except Unavailable as trouble:
             self.unmeasured[kind.name] = str(trouble)
             self._say(f"{kind.name}: not measured: {trouble}")
             return []
-        self._say(f"{kind.name}: {self.versions[kind.name]}")
+        self._say(f"{kind.name} {self.versions[kind.name]}")
         more = len(proxy.urls) > 1
         return [
             Subject(f"{kind.name} ({front.upper()})" if more and front == "xvp" else kind.name, proxy, front)
