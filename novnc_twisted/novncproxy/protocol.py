@@ -16,7 +16,7 @@ from novnc_twisted.access.tokens import token_of
 from novnc_twisted.errors import ClientLeft, MessageTooBig, ProtocolViolation, Refusal, SetupTimeout, TooManyFailures
 from novnc_twisted.novncproxy.handshake import HandshakeFailed
 from novnc_twisted.novncproxy.page import NOT_BUILT, PageFile, redirect_of
-from novnc_twisted.novncproxy.responses import content_security_policy, plain, response_head
+from novnc_twisted.novncproxy.responses import ALONE, content_security_policy, plain, response_head
 from novnc_twisted.relay.interfaces import IEnd
 from novnc_twisted.relay.websocket_end import WebSocketEnd
 from novnc_twisted.rfb.offer import refuse
@@ -138,6 +138,8 @@ class NoVNCProxyProtocol(FrontProtocol):
         policy = content_security_policy(
             head.one("host"), self.factory.frame_ancestors, foreign=self.factory.page.foreign
         )
+        proto = forwarded_proto(self.peer_address, head.all("x-forwarded-proto"), self.factory.trusted_proxies)
+        secure = (proto or self.factory.scheme).strip().lower() == "https"
         if file.html:
             cache = "no-store"
         elif file.unchanging:
@@ -145,7 +147,8 @@ class NoVNCProxyProtocol(FrontProtocol):
         else:
             cache = "no-cache"
         tag = () if file.html else (("ETag", file.tag),)
-        return (("Content-Security-Policy", policy), ("Cache-Control", cache), *tag)
+        alone = ALONE if file.html and secure else ()
+        return (("Content-Security-Policy", policy), ("Cache-Control", cache), *alone, *tag)
 
     def _send(self, head: RequestHead, file: PageFile, fields: tuple[tuple[str, str], ...]) -> None:
         close = self._last(head)

@@ -11,8 +11,11 @@ PLAIN: Final = "text/plain; charset=utf-8"
 _ALWAYS: Final = (
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
 )
+
+ALONE: Final = (("Cross-Origin-Opener-Policy", "same-origin"),)
+"""For pages that came by https: no window of another site has a hold on them.  By plain http Chromium does not believe
+it, and says so in the console of whoever looks there."""
 
 
 def response_head(
