@@ -1,0 +1,243 @@
+"""The Autobahn WebSocket cases: against the frame engine with a message echo behind it, and through a whole proxy."""
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import Factory, Protocol
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.access.connect_info import ConnectInfo
+from novnc_twisted.access.request_head import HeadBuffer, read_request
+from novnc_twisted.novncproxy.factory import NoVNCProxyFactory
+from novnc_twisted.novncproxy.handshake import Handshaker
+from novnc_twisted.relay.frames import CLOSE, NO_CODE, PONG, FrameDecoder, binary_header, close_frame, control_frame
+from tests.session.harness import Raw, WebSocket, introduce
+from tests.support.autobahn_cases import Frames, TextAsBinary, Verdict, run_cases, unexpected
+from tests.support.vnc_server import PIXEL_FORMAT
+
+
+class Echo(Protocol):
+    """Our handshake, our frames, and every message sent back whole."""
+
+    text_as_binary = False
+
+    def connectionMade(self) -> None:
+        self.transport.setTcpNoDelay(True)
+        self.head = HeadBuffer()
+        self.decoder = FrameDecoder(limit=1 << 24)  # group 9 sends 16 MiB
+        self.frames = Frames()
+        self.text = TextAsBinary()
+        self.message = b""
+        self.open = self.closing = False
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self.open:
+            head = self.head.receive(data)
+            if head is None:
+                return
+            self.transport.write(Handshaker(reactor).accept(read_request(head)))
+            self.open, data = True, self.head.rest
+        if self.text_as_binary:
+            data = self.text.changed(data)
+        # Where a message ends is nothing that the decoder tells, so it is fed frame by frame.
+        for piece, begins, ends in self.frames.cut(data):
+            if begins:
+                self.opcode, self.final = piece[0] & 0x0F, piece[0] & 0x80
+            self.message += self.decoder.receive(piece)
+            if ends and self.opcode < CLOSE and self.final:
+                self.echo()
+            self.look()
+
+    def echo(self) -> None:
+        message, self.message = self.message, b""
+        if self.decoder.failure is None and not self.decoder.closed:
+            header = binary_header(len(message))
+            if self.text_as_binary and self.text.messages.pop(0):
+                header = b"\x81" + header[1:]
+            self.transport.write(header + message)
+
+    def look(self) -> None:
+        decoder = self.decoder
+        for payload in decoder.pings:
+            self.transport.write(control_frame(PONG, payload))
+        decoder.pings.clear()
+        if self.closing:
+            return
+        if decoder.failure is not None:
+            self.closing = True
+            self.transport.write(close_frame(decoder.failure.close_code, decoder.failure.sentence))
+            self.transport.loseConnection()
+        elif decoder.close_code is not None:
+            self.closing = True
+            self.transport.write(close_frame(1000 if decoder.close_code == NO_CODE else decoder.close_code))
+            self.transport.loseConnection()
+
+
+class EchoOfText(Echo):
+    text_as_binary = True
+
+
+NEVER = {
+    "12.*": "compression is never agreed to: pictures are compressed already, and it is memory for each session",
+    "13.*": "the same",
+}
+NO_TEXT = "text is refused with 1003: a VNC tunnel has none"
+TEXT = {
+    "1.1.*": NO_TEXT,
+    "3.[234]": NO_TEXT,
+    "4.[12].[345]": NO_TEXT,
+    "5.[345678]": NO_TEXT,
+    "5.15": NO_TEXT,
+    "5.18": NO_TEXT,
+    "5.19": NO_TEXT,
+    "5.20": NO_TEXT,
+    "6.*": NO_TEXT,
+    "7.1.[15]": NO_TEXT,
+    "10.*": NO_TEXT,
+}
+NO_UTF8 = "its text is no UTF-8: since text is refused, nobody looks"
+UTF8 = {
+    "6.[34].*": NO_UTF8,
+    "6.6.[13468]": NO_UTF8,
+    "6.6.10": NO_UTF8,
+    "6.8.*": NO_UTF8,
+    "6.10.*": NO_UTF8,
+    "6.11.5": NO_UTF8,
+    "6.1[2345678].*": NO_UTF8,
+    "6.19.*": NO_UTF8,
+    "6.2[01].*": NO_UTF8,
+}
+
+
+class FrameEngine(TestCase):
+    timeout = 180
+
+    async def verdicts(self, kind: Any, *more: str) -> dict[str, Verdict]:
+        factory = Factory.forProtocol(kind)
+        factory.noisy = False
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        url = f"ws://127.0.0.1:{port.getHost().port}/"
+        return await run_cases(url, Path(self.mktemp()), ("*",), (*NEVER, *more))
+
+    async def test_all_with_text_taken_for_binary(self) -> None:
+        verdicts = await self.verdicts(EchoOfText)
+        self.assertEqual(unexpected(verdicts, UTF8), [])
+        self.assertEqual(len(verdicts), 301)
+
+    async def test_all_as_they_are(self) -> None:
+        verdicts = await self.verdicts(Echo, "9.*")  # big messages, which the other test has
+        self.assertEqual(unexpected(verdicts, TEXT, 1003), [])
+        self.assertEqual(len(verdicts), 247)
+
+
+class EchoingVNCServer(Protocol):
+    """RFB's handshake by a script, then an echo."""
+
+    SCRIPT = (
+        (0, b"RFB 003.008\n"),
+        (12, b"\1\1"),
+        (1, bytes(4)),
+        (1, bytes((0, 8, 0, 8)) + PIXEL_FORMAT + bytes(4)),
+    )
+
+    def connectionMade(self) -> None:
+        self.transport.setTcpNoDelay(True)
+        self.steps = list(self.SCRIPT)
+        self.held = b""
+        self.dataReceived(b"")
+
+    def dataReceived(self, data: bytes) -> None:
+        self.held += data
+        while self.steps and len(self.held) >= self.steps[0][0]:
+            needed, answer = self.steps.pop(0)
+            self.held = self.held[needed:]
+            self.transport.write(answer)
+        if not self.steps:
+            self.transport.write(self.held)
+            self.held = b""
+
+
+class Shim(Protocol):
+    """Stands before the proxy: goes through RFB's handshake on the WebSocket, then lets the case have it."""
+
+    def __init__(self, proxy: int, text_as_binary: bool) -> None:
+        self.proxy, self.text_as_binary = proxy, text_as_binary
+
+    def connectionMade(self) -> None:
+        self.transport.setTcpNoDelay(True)
+        self.near = Raw()
+        self.near.makeConnection(self.transport)
+        self.dataReceived = self.near.dataReceived  # type: ignore[method-assign]
+        Deferred.fromCoroutine(self.introduce()).addErrback(lambda _: self.transport.abortConnection())
+
+    async def introduce(self) -> None:
+        head = await self.near.until(b"\r\n\r\n")
+        far = await TCP4ClientEndpoint(reactor, "127.0.0.1", self.proxy).connect(Factory.forProtocol(Raw))
+        far.transport.setTcpNoDelay(True)
+        self.far = far
+        far.write(head)
+        answer = await far.until(b"\r\n\r\n")
+        await introduce(WebSocket(far))
+        text, back = TextAsBinary(), Frames()
+
+        def to_proxy(data: bytes) -> None:
+            far.write(text.changed(data) if self.text_as_binary else data)
+
+        def to_case(data: bytes) -> None:
+            for piece, begins, _ in back.cut(data):
+                if begins and piece[0] == 0x82 and any(text.messages):
+                    piece = b"\x81" + piece[1:]
+                self.transport.write(piece)
+
+        self.transport.write(answer)
+        self.dataReceived, far.dataReceived = to_proxy, to_case  # type: ignore[method-assign]
+        far.gone.addCallback(lambda _: self.transport.loseConnection())
+        to_proxy(bytes(self.near.buffer))
+        to_case(bytes(far.buffer))
+        if self.near.lost:
+            far.transport.loseConnection()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.near.connectionLost(reason)
+        if hasattr(self, "far"):
+            self.far.transport.loseConnection()
+
+
+class ThroughTheProxy(TestCase):
+    """Groups 2, 3, 4 and 7; a message may come back in more than one."""
+
+    timeout = 120
+
+    def listen(self, factory: Factory) -> int:
+        factory.noisy = False
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        return port.getHost().port
+
+    async def verdicts(self, text_as_binary: bool) -> dict[str, Verdict]:
+        server = self.listen(Factory.forProtocol(EchoingVNCServer))
+
+        async def authorise(token: str, console_type: str, address: str) -> ConnectInfo:
+            return ConnectInfo(host="127.0.0.1", port=server)
+
+        front = NoVNCProxyFactory(reactor, authorise)
+        self.addCleanup(front.stop_sessions)
+        proxy = self.listen(front)
+        shim = self.listen(Factory.forProtocol(lambda: Shim(proxy, text_as_binary)))
+        url = f"ws://127.0.0.1:{shim}/?token=t"
+        return await run_cases(url, Path(self.mktemp()), ("2.*", "3.*", "4.*", "7.*"))
+
+    async def test_with_text_taken_for_binary(self) -> None:
+        verdicts = await self.verdicts(True)
+        self.assertEqual(unexpected(verdicts, {}), [])
+        self.assertEqual(len(verdicts), 65)
+
+    async def test_as_they_are(self) -> None:
+        verdicts = await self.verdicts(False)
+        exceptions = {glob: why for glob, why in TEXT.items() if glob[0] in "2347"}
+        self.assertEqual(unexpected(verdicts, exceptions, 1003), [])
+        self.assertEqual(len(verdicts), 65)

@@ -1,0 +1,128 @@
+"""Runs the Autobahn WebSocket cases (by kosoku) against a server of ours; and a way around what they can't speak.
+
+The cases speak text where we refuse it, know messages where we know a stream, and no RFB.  So they are run twice: as
+they are, and with :class:`TextAsBinary` between, which makes binary messages of their text messages, and text of the
+echoes, and touches nothing else: lengths, masks, pieces, reserved bits and opcodes, control frames arrive as sent.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from twisted.internet.utils import getProcessOutputAndValue
+
+KOSOKU = Path(sys.executable).with_name("kosoku")
+GOOD = ("OK", "NON-STRICT", "INFORMATIONAL")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of one case: whether it passed, what was said about it, and the code of the close frame that the server sent."""
+
+    passed: bool
+    text: str
+    code: int | None
+
+
+async def run_cases(
+    url: str, folder: Path, include: tuple[str, ...], exclude: tuple[str, ...] = ()
+) -> dict[str, Verdict]:
+    """Run cases (names, or globs of them), four at a time: the verdicts by name.
+
+    :param folder: to be made, for the reports.
+    """
+    arguments = ["-m", "fuzzingclient", "-o", str(folder), "-p", "4", url]
+    for case in include:
+        arguments += ["-i", case]
+    for case in exclude:
+        arguments += ["-x", case]
+    out, err, _ = await getProcessOutputAndValue(str(KOSOKU), arguments, env=os.environ)
+    index = folder / "index.json"
+    if not index.exists():
+        raise RuntimeError((out + err).decode(errors="replace")[-2000:])
+    (verdicts,) = json.loads(index.read_text()).values()
+    return {
+        case: Verdict(
+            found["behavior"] in GOOD and found["behaviorClose"] in GOOD,
+            f"{found['behavior']}, {found['behaviorClose']}",
+            found["remoteCloseCode"],
+        )
+        for case, found in verdicts.items()
+    }
+
+
+def unexpected(verdicts: dict[str, Verdict], exceptions: dict[str, str], code: int | None = None) -> list[str]:
+    """What is not as it should be: cases that fail, exceptions (globs of names) that pass or stand for no case.
+
+    :param code: what the server closes an exceptional case with, if that is known.
+    """
+    found = []
+    for case, verdict in verdicts.items():
+        excepted = any(fnmatchcase(case, glob) for glob in exceptions)
+        if excepted is verdict.passed or (excepted and code is not None and verdict.code != code):
+            found.append(f"{case}: {verdict.text}, closed with {verdict.code}")
+    found += [glob for glob in exceptions if not any(fnmatchcase(case, glob) for case in verdicts)]
+    return found
+
+
+class Frames:
+    """Cuts a stream of frames at their ends, as far as it came, and judges nothing."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._left = 0  # of the present frame's payload (and mask)
+        self._ends = False
+
+    def cut(self, data: bytes) -> Iterator[tuple[bytes, bool, bool]]:
+        """Pieces of it, none longer than a frame; each with whether a frame begins or ends with it.
+
+        A header is never cut, so that its first byte may be changed; but it is held back for as long.
+        """
+        data, self._held = self._held + data, b""
+        while data:
+            begins = not self._left
+            if begins:
+                used = self._header(data)
+                if used is None:
+                    self._held = data
+                    return
+                self._left += used
+            piece, data = data[: self._left], data[self._left :]
+            self._left -= len(piece)
+            yield piece, begins, not self._left
+
+    def _header(self, data: bytes) -> int | None:
+        if len(data) < 2:
+            return None
+        length = data[1] & 0x7F
+        wide = {126: 2, 127: 8}.get(length, 0)
+        if len(data) < 2 + wide:
+            return None
+        if wide:
+            length = int.from_bytes(data[2 : 2 + wide], "big")
+        self._left = length
+        return 2 + wide + (4 if data[1] & 0x80 else 0)
+
+
+class TextAsBinary:
+    """Makes binary messages of text messages, and remembers which they were."""
+
+    def __init__(self) -> None:
+        self.messages: list[bool] = []  # whether each was text
+        self._frames = Frames()
+
+    def changed(self, data: bytes) -> bytes:
+        """The same frames, text as binary."""
+        changed = b""
+        for piece, begins, _ in self._frames.cut(data):
+            opcode = piece[0] & 0x0F
+            if begins and opcode in (1, 2):
+                self.messages.append(opcode == 1)
+                if opcode == 1:
+                    piece = bytes((piece[0] & 0xF0 | 2,)) + piece[1:]
+            changed += piece
+        return changed
