@@ -1,17 +1,22 @@
 """A command's service: the transport, the parts on it, and an orderly end."""
 
-import signal
+import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.application.service import Service
+from twisted.application.service import IService
 from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
 from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
 from novnc_twisted.messaging import transport_from_url
-from novnc_twisted.service import parts
-from novnc_twisted.service.flagfile import Unusable
+from novnc_twisted.service import descriptors, parts
+from novnc_twisted.service.configuration import in_memory
+from novnc_twisted.service.ending import Orderly
+from novnc_twisted.service.flagfile import FlagFile, Unusable
+from novnc_twisted.service.notify import notify
 from novnc_twisted.service.parts import Context, Part
+from novnc_twisted.service.sockets import ORDER, Sockets
 
 COMMANDS = {
     "consoleauth": (parts.consoleauth,),
@@ -26,13 +31,34 @@ STOP_TIMEOUT = 4.0
 """Seconds until a part that does not end is left behind: the process is gone within 5 s of SIGTERM."""
 
 
-def assemble(command: str, conf: Any, warnings: list[str]) -> "Console":
+def assemble(command: str, conf: Any, paths: Sequence[str], warnings: list[str]) -> IService:
     """Build a command's service; sockets are bound here, so that a port in use is known before the log begins.
 
+    :param paths: the files from which the options were read; workers read them as they are now.
     :raises Unusable: with one line that names what is wrong.
     """
     from twisted.internet import reactor
 
+    count = _workers(command, conf)
+    limit = descriptors.raise_limit()
+    if {"novncproxy", "xvpvncproxy"} & set(_listening(command)):
+        warnings = [*warnings, *descriptors.too_few(limit, conf.console.max_sessions)]
+    sockets = Sockets.of_environment(_listening(command))
+    alone = build(command, conf, reactor, sockets, warnings)
+    if count == 1:
+        return alone
+    # What was built has shown that every option is good; the workers build it again, for themselves.
+    from novnc_twisted.service.workers import Supervisor
+
+    files = [in_memory(FlagFile.read(path)) for path in paths]
+    return Supervisor(reactor, command, count, files, sockets, warnings)
+
+
+def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: list[str]) -> "Console":
+    """The service of a command in this process, its sockets bound where they were not passed.
+
+    :raises Unusable: with one line that names what is wrong.
+    """
     url = conf.transport_url
     if url.startswith("memory:") and command != "console":
         raise Unusable(
@@ -42,43 +68,54 @@ def assemble(command: str, conf: Any, warnings: list[str]) -> "Console":
         transport = transport_from_url(reactor, url)
     except ValueError as error:
         raise Unusable(f"transport_url: {error}") from None
-    context = Context(reactor, conf, transport)
-    return Console(command, context, [build(context) for build in COMMANDS[command]], warnings)
+    context = Context(reactor, conf, transport, sockets)
+    return Console(command, context, [part(context) for part in COMMANDS[command]], warnings)
 
 
-class Console(Service):
+def _listening(command: str) -> tuple[str, ...]:
+    """Names of the command's parts that listen."""
+    return tuple(part.__name__ for part in COMMANDS[command] if part.__name__ in ORDER)
+
+
+def _workers(command: str, conf: Any) -> int:
+    """How many processes.  Only the proxies, which do the work, have several; ``console`` says so."""
+    if command == "console" and conf.workers != 1:
+        if conf.transport_url.startswith("memory:"):
+            raise Unusable(f"transport_url: memory:// is for one process, not for workers = {conf.workers}")
+        raise Unusable(
+            f"workers: twistd console is one process; for workers = {conf.workers} run twistd novncproxy and "
+            "twistd xvpvncproxy as commands of their own, and the other services as theirs"
+        )
+    if command not in ("novncproxy", "xvpvncproxy"):
+        return 1
+    return int(conf.workers) or len(os.sched_getaffinity(0))
+
+
+class Console(Orderly):
     """Starts the parts side by side; ends them, then the transport."""
 
     log = Logger()
 
     def __init__(self, command: str, context: Context, built: list[Part], warnings: list[str]) -> None:
+        """Take what was built."""
+        super().__init__(context.reactor, warnings)
         self._command = command
         self._context = context
         self._parts = built
-        self._warnings = warnings
         self._starting: list[Deferred[Any]] = []
+        self.on_ready: Callable[[], None] = self._say_ready
 
-    def startService(self) -> None:
-        """Start once the reactor runs and has installed its signal handlers, which ours then replace."""
-        super().startService()
-        self._context.reactor.callWhenRunning(self._context.reactor.callLater, 0, self._begin)
-
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Start the parts; a peer that is down is waited for by the part that needs it."""
-        if not self.running:
-            return
-        for warning in self._warnings:
-            self.log.warn("{warning}", warning=warning)
-        self._exit_with_0()
         self._starting = [
             Deferred.fromCoroutine(self._start(start))
             for start in [self._context.transport.start, *(part.start for part in self._parts)]
         ]
-        DeferredList(self._starting).addCallback(
-            lambda _: self.log.info(
-                "{command} is ready (novnc_twisted {version})", command=self._command, version=__version__
-            )
-        )
+        DeferredList(self._starting).addCallback(lambda _: self.on_ready() if self.running else None)
+
+    def _say_ready(self) -> None:
+        self.log.info("{command} is ready (novnc_twisted {version})", command=self._command, version=__version__)
+        notify("READY=1")
 
     async def _start(self, start: Any) -> None:
         try:
@@ -90,6 +127,7 @@ class Console(Service):
     def stopService(self) -> Deferred[None]:
         """End every session, then withdraw from the others."""
         super().stopService()
+        notify("STOPPING=1")
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -105,8 +143,3 @@ class Console(Service):
             await stop()
         except Exception:
             self.log.failure("A part of the service could not stop")
-
-    def _exit_with_0(self) -> None:
-        """An ordered stop is a success: twistd would end by the signal itself, which supervisors count as a crash."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._context.reactor.callFromThread(self._context.reactor.stop))

@@ -60,7 +60,7 @@ def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
 
         try:
             conf, warnings = read_configuration(options["config-file"])
-            return assemble(name, conf, warnings)
+            return assemble(name, conf, options["config-file"], warnings)
         except Unusable as error:
             raise SystemExit(f"{name}: {error}") from None
 

@@ -11,7 +11,7 @@ from oslo_config import cfg
 from novnc_twisted.service.flagfile import FlagFile, Unusable
 from novnc_twisted.service.options import TABLE
 
-__all__ = ["Unusable", "read_configuration"]
+__all__ = ["Unusable", "in_memory", "read_configuration"]
 
 _REFERENCE = re.compile(r"(?<![\\$])\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 
@@ -32,7 +32,7 @@ def read_configuration(paths: Sequence[str]) -> tuple[cfg.ConfigOpts, list[str]]
     known = {name for _, _, name in _names()}
     for name in sorted(_referenced(files) - known):
         conf.register_opt(cfg.StrOpt(name))
-    handles = [_in_memory(file) for file in files]
+    handles = [in_memory(file) for file in files]
     try:
         arguments = [part for handle in handles for part in ("--config-file", f"/proc/self/fd/{handle}")]
         conf(arguments, project="novnc_twisted", default_config_files=[], default_config_dirs=[])
@@ -55,7 +55,7 @@ def _names() -> Iterator[tuple[str, cfg.Opt, str]]:
                 yield group, option, str(former.name)
 
 
-def _in_memory(file: FlagFile) -> int:
+def in_memory(file: FlagFile) -> int:
     """A descriptor of the normalised text: it may hold passwords, so it never touches a disk."""
     handle = os.memfd_create("nova.conf")
     os.write(handle, file.normalised().encode())

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from twisted.internet.protocol import ServerFactory
 
 from novnc_twisted.service.flagfile import Unusable
-from novnc_twisted.service.listening import adopt, is_loopback, open_socket
+from novnc_twisted.service.listening import Acceptor, is_loopback
+from novnc_twisted.service.sockets import Sockets
 
 if TYPE_CHECKING:
     from novnc_twisted.messaging.interfaces import ITransport
@@ -33,6 +34,7 @@ class Context:
     reactor: Any
     conf: Any
     transport: "ITransport"
+    sockets: Sockets
 
 
 def consoleauth(context: Context) -> Part:
@@ -106,8 +108,12 @@ def consoleapi(context: Context) -> Part:
         transport=context.transport,
         auth=auth,
     )
-    listener = open_socket(host, conf.osapi_compute_listen_port, "osapi_compute_listen_port")
-    return _listening(context, listener, site)
+    listeners = context.sockets.take("consoleapi", host, conf.osapi_compute_listen_port, "osapi_compute_listen_port")
+    for listener in listeners:
+        address = listener.getsockname()[0]
+        if strategy != "http_basic" and not is_loopback(address):
+            raise Unusable(f"[api] auth_strategy: noauth is only for a loopback address; LISTEN_FDS passes {address}")
+    return _listening(context, listeners, site)
 
 
 def novncproxy(context: Context) -> Part:
@@ -134,8 +140,10 @@ def novncproxy(context: Context) -> Part:
         keep_token=authority.keep_token,
         **more,
     )
-    listener = open_socket(conf.vnc.novncproxy_host, conf.vnc.novncproxy_port, "[vnc] novncproxy_port")
-    return _listening(context, listener, factory, "nova-novncproxy")
+    listeners = context.sockets.take(
+        "novncproxy", conf.vnc.novncproxy_host, conf.vnc.novncproxy_port, "[vnc] novncproxy_port"
+    )
+    return _listening(context, listeners, factory, "nova-novncproxy")
 
 
 def xvpvncproxy(context: Context) -> Part:
@@ -152,16 +160,20 @@ def xvpvncproxy(context: Context) -> Part:
         ask_password=authority.get_vnc_password,
         keep_token=authority.keep_token,
     )
-    listener = open_socket(conf.vnc.xvpvncproxy_host, conf.vnc.xvpvncproxy_port, "[vnc] xvpvncproxy_port")
-    return _listening(context, listener, factory, "nova-xvpvncproxy")
+    listeners = context.sockets.take(
+        "xvpvncproxy", conf.vnc.xvpvncproxy_host, conf.vnc.xvpvncproxy_port, "[vnc] xvpvncproxy_port"
+    )
+    return _listening(context, listeners, factory, "nova-xvpvncproxy")
 
 
-def _listening(context: Context, listener: socket.socket, factory: ServerFactory, binary: str | None = None) -> Part:
-    """Accept on the socket; with a binary's name, be seen among the services too."""
+def _listening(
+    context: Context, listeners: list[socket.socket], factory: ServerFactory, binary: str | None = None
+) -> Part:
+    """Accept on the sockets; with a binary's name, be seen among the services too."""
     undo: list[Callable[[], Any]] = []
 
     async def start() -> None:
-        undo.append(adopt(context.reactor, listener, factory).stopListening)
+        undo.extend(Acceptor(context.reactor, listener, factory).stop for listener in listeners)
         undo.append(getattr(factory, "stop_sessions", lambda: None))
         if binary is not None:
             host = context.conf.host
@@ -184,6 +196,7 @@ def _settings(conf: Any) -> "SessionSettings":
         host=conf.host,
         auth_schemes=tuple(conf.vnc.auth_schemes),
         socket_directories=tuple(conf.vnc.socket_directories),
+        shield=conf.console.shield,
         idle_timeout=conf.console.idle_timeout,
         max_sessions=conf.console.max_sessions,
         max_sessions_per_server=conf.console.max_sessions_per_server,

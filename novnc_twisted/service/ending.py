@@ -1,0 +1,39 @@
+"""A service that begins once the reactor runs, and whose ordered end is a success."""
+
+import signal
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.logger import Logger
+
+
+class Orderly(Service):
+    """Begins once the reactor runs and has installed its signal handlers, which ours then replace."""
+
+    log = Logger()
+
+    ends_by: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)
+    """Signals that end the process with 0: twistd would end by the signal itself, a crash to supervisors."""
+
+    def __init__(self, reactor: Any, warnings: list[str]) -> None:
+        """Take the reactor, and lines to log at the begin."""
+        self._reactor = reactor
+        self._warnings = warnings
+
+    def startService(self) -> None:
+        """See Service."""
+        super().startService()
+        self._reactor.callWhenRunning(self._reactor.callLater, 0, self._first)
+
+    def _first(self) -> None:
+        if not self.running:
+            return
+        for warning in self._warnings:
+            self.log.warn("{warning}", warning=warning)
+        for number in self.ends_by:
+            signal.signal(number, lambda *_: self._reactor.callFromThread(self._reactor.stop))
+        self.begin()
+
+    def begin(self) -> None:
+        """What it is for."""
+        raise NotImplementedError

@@ -1,0 +1,16 @@
+"""Tells systemd how it goes (sd_notify(3)); elsewhere nothing happens."""
+
+import os
+import socket
+
+
+def notify(state: str) -> None:
+    """Send a state, as ``READY=1``, to who started us with NOTIFY_SOCKET; one that is gone is no reason to fail."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address[:1] not in ("/", "@"):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as to:
+        try:
+            to.sendto(state.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)
+        except OSError:
+            return

@@ -1,0 +1,108 @@
+"""One of several workers: ``python -m novnc_twisted.service.worker COMMAND NUMBER REACTOR SOCKETS [CONFIG-FILE ...]``.
+
+Started by :mod:`novnc_twisted.service.workers` alone: the listening sockets are descriptors from 3 on, SOCKETS names
+their parts (``novncproxy,novncproxy``), and the standard input is a pipe that ends with the supervisor.  What it logs
+goes to the standard output, a JSON object in each line; the supervisor puts it into the one log.
+"""
+
+import importlib
+import io
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText, globalLogBeginner
+from zope.interface import implementer
+
+from novnc_twisted.service.flagfile import Unusable
+
+ORPHAN = 5
+"""Seconds that a worker has for an orderly end once its supervisor is gone."""
+
+
+@implementer(IReadDescriptor)
+class Supervised:
+    """Ends the process with its supervisor, however that went."""
+
+    def __init__(self, reactor: Any, handle: int = 0) -> None:
+        """Watch from now on; nothing is ever written to the pipe."""
+        self._reactor = reactor
+        self._handle = handle
+        reactor.addReader(self)
+
+    def fileno(self) -> int:
+        """The pipe."""
+        return self._handle
+
+    def logPrefix(self) -> str:
+        """See ILoggingContext."""
+        return "supervisor"
+
+    def doRead(self) -> None:
+        """The pipe has ended."""
+        self._reactor.removeReader(self)
+        signal.alarm(ORPHAN)
+        self._reactor.stop()
+
+    def connectionLost(self, reason: Any) -> None:
+        """See IFileDescriptor."""
+
+
+@implementer(ILogObserver)
+class Reports:
+    """What a worker tells its supervisor."""
+
+    def __init__(self, to: io.TextIOBase) -> None:
+        """Take the way there."""
+        self._to = to
+
+    def __call__(self, event: LogEvent) -> None:
+        """A log observer."""
+        level = event.get("log_level", LogLevel.info)
+        self._say(
+            time=event["log_time"],
+            level=level.name,
+            system=event.get("log_system") or event.get("log_namespace", "-"),
+            text=eventAsText(event, includeTimestamp=False, includeSystem=False),
+        )
+
+    def ready(self) -> None:
+        """All parts run."""
+        self._say(ready=True)
+
+    def _say(self, **what: Any) -> None:
+        self._to.write(json.dumps(what) + "\n")
+        self._to.flush()
+
+
+def main(arguments: list[str]) -> None:
+    """Run until SIGTERM, or until the supervisor is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal, which the supervisor gets as well
+    command, _, reactor_module, owners, *paths = arguments
+    importlib.import_module(reactor_module).install()
+    from twisted.internet import reactor
+
+    reports = Reports(io.TextIOWrapper(io.FileIO(os.dup(1), "w"), encoding="utf-8", errors="replace"))
+    globalLogBeginner.beginLoggingTo([reports])
+    from novnc_twisted.service.assembly import build
+    from novnc_twisted.service.configuration import read_configuration
+    from novnc_twisted.service.sockets import Sockets
+
+    try:
+        sockets = Sockets.passed(owners.split(","))
+        service = build(command, read_configuration(paths)[0], reactor, sockets, [])
+    except Unusable as error:
+        raise SystemExit(f"{command}: {error}") from None
+    service.ends_by = (signal.SIGTERM,)
+    service.on_ready = reports.ready
+    Supervised(reactor)
+    reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
+    service.startService()
+    reactor.run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

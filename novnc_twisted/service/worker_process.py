@@ -1,0 +1,72 @@
+"""One worker as its supervisor sees it."""
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.protocol import ProcessProtocol
+
+from novnc_twisted.service.relayed_log import RelayedLog
+
+
+class WorkerProcess(ProcessProtocol):
+    """A child process, whose output goes to the log.
+
+    :ivar number: which of the workers it is, from 1.
+    :ivar began: when it was started (the reactor's seconds).
+    :ivar pid: its process.
+    :ivar ended: fires once it is gone.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        began: float,
+        log: RelayedLog,
+        on_ready: Callable[["WorkerProcess"], None],
+        on_end: Callable[["WorkerProcess", str], None],
+    ) -> None:
+        """Tell when it is ready, and how it ended."""
+        self.number = number
+        self.began = began
+        self.pid: int | None = None
+        self.ended: Deferred[None] = Deferred()
+        self._log = log
+        self._on_ready = on_ready
+        self._on_end = on_end
+
+    def signal(self, number: int) -> bool:
+        """Send it a signal; False where it is gone."""
+        if self.ended.called or self.transport is None:
+            return False
+        try:
+            self.transport.signalProcess(number)
+        except ProcessExitedAlready:
+            return False
+        return True
+
+    def connectionMade(self) -> None:
+        """It was started."""
+        self.pid = self.transport.pid if self.transport is not None else None
+
+    def outReceived(self, data: bytes) -> None:
+        """What it logs, and that it is ready."""
+        if self._log.received(data):
+            self._on_ready(self)
+
+    def errReceived(self, data: bytes) -> None:
+        """What went past its log, such as the interpreter's last words."""
+        self._log.raw(data)
+
+    def processEnded(self, reason: Any) -> None:
+        """It is gone, and its pipes are empty."""
+        self._log.end()
+        status = reason.value
+        if status.signal is None:
+            how = f"with exit code {status.exitCode}"
+        else:
+            how = f"by signal {status.signal} ({signal.strsignal(status.signal)})"
+        self._on_end(self, how)
+        self.ended.callback(None)

@@ -1,0 +1,143 @@
+"""Several worker processes on one port: started side by side, started again when one dies, ended together.
+
+All of them accept on the same sockets, which this process has bound and holds.  With a socket for each worker
+(SO_REUSEPORT) the connections that wait at one that hangs or is dead would be lost, and a second instance on the same
+port would not be noticed; the spread is no better (measured, see :class:`novnc_twisted.service.listening.Acceptor`).
+"""
+
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+
+from novnc_twisted._version import __version__
+from novnc_twisted.service.ending import Orderly
+from novnc_twisted.service.notify import notify
+from novnc_twisted.service.relayed_log import RelayedLog
+from novnc_twisted.service.sockets import FIRST, Sockets
+from novnc_twisted.service.worker_process import WorkerProcess
+
+STOP_TIMEOUT = 4.6
+"""Seconds until a worker that does not end is killed: it has 4 s for its sessions, and all are gone within 5 s."""
+
+LONG = 10.0
+"""Seconds after which the death of a worker is a new story, and it is started again at once."""
+
+LONGEST_PAUSE = 30.0
+"""Seconds at most before the next attempt with a worker that dies again and again."""
+
+
+FOR_THE_SUPERVISOR = ("NOTIFY_SOCKET", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+"""systemd's variables, which a worker has no use for."""
+
+
+class Supervisor(Orderly):
+    """Keeps so many workers of a command running."""
+
+    log = Logger()
+
+    def __init__(
+        self, reactor: Any, command: str, count: int, files: list[int], sockets: Sockets, warnings: list[str]
+    ) -> None:
+        """Prepare; workers start with the reactor.
+
+        :param files: descriptors of configuration files, for the workers.
+        :param sockets: those that were taken are the workers'.
+        """
+        super().__init__(reactor, warnings)
+        self._command = command
+        self._count = count
+        self._files = files
+        named = [(name, one) for name, some in sockets.taken.items() for one in some]
+        self._owners = ",".join(name for name, _ in named)
+        self._listeners: list[socket.socket] = [one for _, one in named]
+        self._living: dict[int, WorkerProcess] = {}
+        self._coming: dict[int, Any] = {}
+        self._quick_deaths: dict[int, int] = {}
+        self._ready: set[int] = set()
+        self._said_ready = False
+
+    def begin(self) -> None:
+        """Start all of them."""
+        for number in range(1, self._count + 1):
+            self._spawn(number)
+
+    def stopService(self) -> Deferred[None]:
+        """End all of them; each ends its sessions."""
+        super().stopService()
+        notify("STOPPING=1")
+        for coming in self._coming.values():
+            coming.cancel()
+        self._coming.clear()
+        for listener in self._listeners:
+            listener.close()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        workers = list(self._living.values())
+        for worker in workers:
+            worker.signal(signal.SIGTERM)
+        killing = self._reactor.callLater(STOP_TIMEOUT, self._kill, workers)
+        await DeferredList([worker.ended for worker in workers])
+        if killing.active():
+            killing.cancel()
+
+    def _kill(self, workers: list[WorkerProcess]) -> None:
+        for worker in workers:
+            if worker.signal(signal.SIGKILL):
+                self.log.warn("worker {number} did not end in time and is killed", number=worker.number)
+
+    def _spawn(self, number: int) -> None:
+        self._coming.pop(number, None)
+        handles = [*(listener.fileno() for listener in self._listeners), *self._files]
+        first_file = FIRST + len(self._listeners)
+        arguments = [
+            *(sys.executable, "-m", "novnc_twisted.service.worker", self._command, str(number)),
+            *(type(self._reactor).__module__, self._owners),
+            *(f"/proc/self/fd/{first_file + index}" for index in range(len(self._files))),
+        ]
+        environment = {name: value for name, value in os.environ.items() if name not in FOR_THE_SUPERVISOR}
+        worker = WorkerProcess(number, self._reactor.seconds(), RelayedLog(number), self._is_ready, self._died)
+        self._living[number] = worker
+        pipes: dict[int, int | str] = {0: "w", 1: "r", 2: "r"}
+        self._reactor.spawnProcess(
+            worker,
+            arguments[0],
+            arguments,
+            environment,
+            childFDs=pipes | {FIRST + index: handle for index, handle in enumerate(handles)},
+        )
+
+    def _is_ready(self, worker: WorkerProcess) -> None:
+        self._ready.add(worker.number)
+        self.log.info("worker {number} is ready (pid {pid})", number=worker.number, pid=worker.pid)
+        if len(self._ready) == self._count and not self._said_ready and self.running:
+            self._said_ready = True
+            self.log.info(
+                "{command} is ready (novnc_twisted {version}, {count} workers)",
+                command=self._command,
+                version=__version__,
+                count=self._count,
+            )
+            notify("READY=1")
+
+    def _died(self, worker: WorkerProcess, how: str) -> None:
+        number = worker.number
+        del self._living[number]
+        if not self.running:
+            return
+        lived = self._reactor.seconds() - worker.began
+        deaths = self._quick_deaths[number] = 0 if lived >= LONG else self._quick_deaths.get(number, -1) + 1
+        pause = min(LONGEST_PAUSE, 2.0 ** (deaths - 1)) if deaths else 0.0
+        self.log.warn(
+            "worker {number} (pid {pid}) ended {how}; it is started again in {pause:g} s",
+            number=number,
+            pid=worker.pid,
+            how=how,
+            pause=pause,
+        )
+        self._coming[number] = self._reactor.callLater(pause, self._spawn, number)
