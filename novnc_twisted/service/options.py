@@ -153,6 +153,11 @@ CONSOLE: list[cfg.Opt] = [
         default=[],
         help="Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed.",
     ),
+    cfg.BoolOpt(
+        "shield",
+        default=True,
+        help="Check each message of a viewer before the VNC server hears it; one that makes no sense ends the session.",
+    ),
     cfg.FloatOpt(
         "idle_timeout",
         default=0,

@@ -11,6 +11,7 @@ class SessionSettings:
     :ivar host: the ``host`` option of this machine's compute service: only its unix sockets are dialled.
     :ivar auth_schemes: RFB security schemes for the VNC server, in our order.
     :ivar socket_directories: absolute folders in and below which a VNC server's unix socket may be.
+    :ivar shield: whether each message of a viewer is checked before the VNC server hears it.
     :ivar idle_timeout: how long a viewer may send nothing.
     :ivar max_sessions: sessions at a time, those being set up among them.
     :ivar max_sessions_per_server: the same for each server (QEMU itself takes 32).
@@ -28,6 +29,7 @@ class SessionSettings:
     host: str = field(default_factory=socket.gethostname)
     auth_schemes: tuple[str, ...] = ("none", "vnc")
     socket_directories: tuple[str, ...] = ("/var/lib/libvirt/qemu", "/run/libvirt/qemu")
+    shield: bool = True
     idle_timeout: float = 0
     max_sessions: int = 0
     max_sessions_per_server: int = 16
