@@ -4,8 +4,17 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from OpenSSL import SSL
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ISSLTransport, ITCPTransport
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHandshakeListener,
+    IOpenSSLClientConnectionCreator,
+    IPushProducer,
+    IReactorTime,
+    ISSLTransport,
+    ITCPTransport,
+)
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.tcp import Connection
 from twisted.internet.unix import Client as UnixClient
@@ -86,6 +95,7 @@ class StreamEnd:
         self._abort: IDelayedCall | None = None
         self._stalled: IDelayedCall | None = None
         self._waiting: list[Deferred[None]] = []
+        self._starting: Deferred[None] | None = None  # TLS
         self.left: Callable[[], None] | None = None
         self._keeper: Any = None  # who has the socket while the end is in a lean relay
         transport.registerProducer(self, True)
@@ -155,6 +165,31 @@ class StreamEnd:
             self._waiting.append(waiting)
         return waiting
 
+    # TLS, where it begins in mid-stream
+
+    def start_tls(self, creator: IOpenSSLClientConnectionCreator) -> Deferred[None]:
+        """From now on everything goes through TLS, in which we are the client.
+
+        :return: fires when the handshake is done; fails with why the connection was lost before.  The owner of the
+            transport tells by :meth:`tls_started`.
+        """
+        started: Deferred[None] = Deferred(self._starting_cancelled)
+        if self._gone or self._closing:
+            started.errback(connectionDone)
+        else:
+            self._starting = started
+            self._transport.startTLS(creator)
+        return started
+
+    def tls_started(self) -> None:
+        """The TLS handshake is done."""
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            starting.callback(None)
+
+    def _starting_cancelled(self, _: Deferred[None]) -> None:
+        self._starting = None
+
     # For the lean relay, which has the socket meanwhile
 
     def can_leave(self) -> bool:
@@ -223,6 +258,9 @@ class StreamEnd:
         self._drop_stall()
         if self._abort is not None and self._abort.active():
             self._abort.cancel()
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            starting.errback(reason)
         if not self._closing:
             self._end(self._lost(_how(reason)))
         waiting, self._waiting = self._waiting, []
@@ -296,6 +334,7 @@ class StreamEnd:
             self._waiting.remove(waiting)
 
 
+@implementer(IHandshakeListener)
 class EndProtocol(Protocol):
     """The protocol of a connection that is nothing but an end: what a dial gives."""
 
@@ -318,6 +357,10 @@ class EndProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Hand on."""
         self.end.connectionLost(reason)
+
+    def handshakeCompleted(self) -> None:
+        """Hand on."""
+        self.end.tls_started()
 
     def left(self) -> None:
         """The end took the socket with it."""
@@ -349,4 +392,12 @@ def tune(transport: Any) -> None:
 
 def _how(reason: Failure) -> str:
     """Why a connection was lost, for the log: never more than the kind of the error says."""
+    if isinstance(error := reason.value, SSL.Error):
+        return tls_error(error)
     return "" if reason.type is connectionDone.type else str(reason.type.__name__ if reason.type else reason.value)
+
+
+def tls_error(error: SSL.Error) -> str:
+    """What OpenSSL says of an error, in its own words: a few of a fixed set, nothing of the peer's."""
+    queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    return f"TLS: {', '.join(str(words) for _, _, words in queue) or 'unknown error'}"

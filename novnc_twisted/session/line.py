@@ -8,7 +8,7 @@ from zope.interface import implementer
 
 from novnc_twisted.errors import MessageTooBig, Refusal
 from novnc_twisted.relay.interfaces import IEnd, IReceiver
-from novnc_twisted.rfb.talk import Conversation, Talk
+from novnc_twisted.rfb.talk import Conversation, StartTLS, Talk
 
 T = TypeVar("T")
 
@@ -36,10 +36,16 @@ class Line:
         self._more: Deferred[bytes] | None = None
         end.attach(self)
 
-    async def hold(self, talk: Talk[T], answer: Callable[[str], Awaitable[Any]] | None = None) -> T:
+    async def hold(
+        self,
+        talk: Talk[T],
+        answer: Callable[[str], Awaitable[Any]] | None = None,
+        start_tls: Callable[[StartTLS], Awaitable[None]] | None = None,
+    ) -> T:
         """Hold a talk to its end.
 
         :param answer: gives what the talk asks for.
+        :param start_tls: starts TLS on the end where the talk stops for it, and returns when it is up.
         :raises Refusal: the talk's.
         """
         conversation = Conversation(talk)
@@ -52,6 +58,13 @@ class Line:
                 break
             if conversation.asks is not None and answer is not None:
                 conversation.answer(await answer(conversation.asks.what))
+            elif conversation.starts_tls is not None and start_tls is not None:
+                injected, self._held = bytes(self._held), bytearray()
+                if injected:
+                    conversation.receive(injected)  # it came in clear: the talk fails
+                else:
+                    await start_tls(conversation.starts_tls)
+                    conversation.tls_started()
             else:
                 conversation.receive(await self.some())
         self.put_back(conversation.rest)

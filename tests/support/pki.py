@@ -1,0 +1,106 @@
+"""A small PKI: CAs, and certificates of servers and clients, good and bad in each way."""
+
+import ipaddress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+CLIENT, SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A certificate and its key, in PEM."""
+
+    cert: bytes
+    key: bytes
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+class CA:
+    """A certificate authority.
+
+    :ivar pem: its certificate.
+    """
+
+    def __init__(self, common_name: str = "our CA", *, above: "CA | None" = None) -> None:
+        """Make one.
+
+        :param above: the CA that signs it; None: itself.
+        """
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._subject = _name(common_name)
+        usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
+        builder = (
+            self._builder(self._subject, self._key.public_key(), days=(-10, 10))
+            .issuer_name(above._subject if above else self._subject)
+            .add_extension(x509.BasicConstraints(True, None), True)
+            .add_extension(usage, True)
+        )
+        self.pem = builder.sign(above._key if above else self._key, SHA256()).public_bytes(Encoding.PEM)
+
+    def issue(
+        self,
+        *names: str,
+        purpose: x509.ObjectIdentifier = SERVER,
+        days: tuple[float, float] = (-1, 1),
+        common_name: str = "test",
+        san: x509.GeneralName | None = None,
+    ) -> Credential:
+        """A certificate for these DNS names and IP addresses; without any it has no subjectAltName.
+
+        :param days: from when and until when it is valid, from now on.
+        :param san: one more name, of any kind.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
+        builder = (
+            self._builder(_name(common_name), key.public_key(), days)
+            .issuer_name(self._subject)
+            .add_extension(x509.BasicConstraints(False, None), True)
+            .add_extension(usage, True)
+            .add_extension(x509.ExtendedKeyUsage([purpose]), False)
+        )
+        found = [_general_name(name) for name in names] + ([san] if san else [])
+        if found:
+            builder = builder.add_extension(x509.SubjectAlternativeName(found), False)
+        return Credential(
+            builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM),
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        )
+
+    def _builder(self, subject: x509.Name, key: Any, days: tuple[float, float]) -> x509.CertificateBuilder:
+        now = datetime.now(UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now + timedelta(days=days[0]))
+            .not_valid_after(now + timedelta(days=days[1]))
+        )
+
+
+def qemu_folder(folder: Path, ca: bytes, server: Credential) -> Path:
+    """Write what QEMU's tls-creds-x509 and libvirt's vnc_tls_x509_cert_dir want to find."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in (("ca-cert.pem", ca), ("server-cert.pem", server.cert), ("server-key.pem", server.key)):
+        (folder / name).write_bytes(data)
+    return folder
