@@ -14,6 +14,7 @@ from novnc_twisted.access.request_head import HeadBuffer, read_request
 from novnc_twisted.novncproxy.factory import NoVNCProxyFactory
 from novnc_twisted.novncproxy.handshake import Handshaker
 from novnc_twisted.relay.frames import CLOSE, NO_CODE, PONG, FrameDecoder, binary_header, close_frame, control_frame
+from novnc_twisted.session.settings import SessionSettings
 from tests.session.harness import Raw, WebSocket, introduce
 from tests.support.autobahn_cases import Frames, TextAsBinary, Verdict, run_cases, unexpected
 from tests.support.vnc_server import PIXEL_FORMAT
@@ -224,7 +225,8 @@ class ThroughTheProxy(TestCase):
         async def authorise(token: str, console_type: str, address: str) -> ConnectInfo:
             return ConnectInfo(host="127.0.0.1", port=server)
 
-        front = NoVNCProxyFactory(reactor, authorise)
+        settings = SessionSettings(shield=False)  # an echo is no VNC server, and what the cases say is no RFB
+        front = NoVNCProxyFactory(reactor, authorise, settings=settings)
         self.addCleanup(front.stop_sessions)
         proxy = self.listen(front)
         shim = self.listen(Factory.forProtocol(lambda: Shim(proxy, text_as_binary)))
