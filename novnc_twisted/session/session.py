@@ -23,12 +23,14 @@ from novnc_twisted.errors import (
     Stopping,
     TokenMissing,
 )
-from novnc_twisted.relay.interfaces import IEnd, IFilter
+from novnc_twisted.relay.ends import StreamEnd
+from novnc_twisted.relay.interfaces import IFilter
 from novnc_twisted.relay.join import join
 from novnc_twisted.rfb.login import login
 from novnc_twisted.rfb.offer import offer
 from novnc_twisted.rfb.server_init import ServerInit
 from novnc_twisted.rfb.shield import Shield
+from novnc_twisted.rfb.talk import StartTLS
 from novnc_twisted.session.access_path import pass_gate
 from novnc_twisted.session.dial import dial
 from novnc_twisted.session.interfaces import IViewer
@@ -86,7 +88,8 @@ class Session:
         self._patience = Patience(self._clock)  # until the cause is known
         self._last_words = Patience(self._clock)  # from then on
         self._introduced = False  # whether RFB began
-        self._upstream: IEnd | None = None
+        self._upstream: StreamEnd | None = None
+        self._secured_at = -1  # how much it had sent when TLS began
         self._keeper: Keeper | None = None
         self._timers: list[IDelayedCall] = []
         self._client = Line(viewer.end, self.end)
@@ -162,8 +165,19 @@ class Session:
 
     async def _login(self, upstream: Line) -> ServerInit:
         late = ConsoleUnreachable("the VNC server did not finish its handshake in time")
-        talk = login(self._settings.auth_schemes)
-        return await self._in_time(upstream.hold(talk, self._answer), self._settings.rfb_deadline, late)
+        talk = login(self._settings.auth_schemes, vencrypt_subtypes=self._settings.vencrypt_subtypes)
+        return await self._in_time(
+            upstream.hold(talk, self._answer, self._start_tls), self._settings.rfb_deadline, late
+        )
+
+    async def _start_tls(self, step: StartTLS) -> None:
+        """TLS towards the VNC server, in which it must be the one that was dialled."""
+        assert self.info is not None and self._upstream is not None  # for the type checker: it was dialled
+        tls, deadline = self._settings.upstream_tls, self._settings.tls_deadline
+        name = tls.name_of(self.info) if step.verified else None
+        late = ConsoleUnreachable("the VNC server did not finish the TLS handshake in time")
+        await Patience(self._clock).wait(tls.start(self._upstream, name), deadline, late)
+        self._secured_at = self._upstream.bytes_in
 
     async def _answer(self, what: str) -> str | None:
         """What the login asks for: the password, fetched for the connection that needs it and stored nowhere."""
@@ -215,7 +229,11 @@ class Session:
     def _upstream_lost(self, cause: Refusal) -> None:
         """It is no session yet: the console was not reached."""
         what = "sent" if isinstance(cause, MessageTooBig) else "closed the connection"
-        self.end(ConsoleUnreachable(f"the VNC server {what} {cause.detail}".rstrip()))
+        detail = f"the VNC server {what} {cause.detail}".rstrip()
+        if self._upstream is not None and self._upstream.bytes_in == self._secured_at:
+            # In TLS 1.3 our handshake is done before the server has looked at our certificate.
+            detail += f" right after the TLS handshake: {self._settings.upstream_tls.suspicion}"
+        self.end(ConsoleUnreachable(detail))
 
     async def _in_time(self, what: Awaitable[T], seconds: float, late: Refusal) -> T:
         """Wait for a part of the set-up: for its own deadline, and never beyond the one of all parts together."""

@@ -3,6 +3,9 @@
 import socket
 from dataclasses import dataclass, field
 
+from novnc_twisted.rfb.security.vencrypt import DEFAULT_SUBTYPES
+from novnc_twisted.session.upstream_tls import UpstreamTLS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSettings:
@@ -10,13 +13,15 @@ class SessionSettings:
 
     :ivar host: the ``host`` option of this machine's compute service: only its unix sockets are dialled.
     :ivar auth_schemes: RFB security schemes for the VNC server, in our order.
+    :ivar vencrypt_subtypes: sub-types of the scheme ``vencrypt``, in our order.
+    :ivar upstream_tls: whom to trust, and who we are, inside of ``vencrypt``.
     :ivar socket_directories: absolute folders in and below which a VNC server's unix socket may be.
     :ivar shield: whether each message of a viewer is checked before the VNC server hears it.
     :ivar idle_timeout: how long a viewer may send nothing.
     :ivar max_sessions: sessions at a time, those being set up among them.
     :ivar max_sessions_per_server: the same for each server (QEMU itself takes 32).
     :ivar max_failures_per_minute: failed attempts of one client address (/64 for IPv6).
-    :ivar tls_deadline: for the TLS handshake, from accept.
+    :ivar tls_deadline: for the TLS handshake: of a viewer, from accept; of a VNC server, from its begin.
     :ivar head_deadline: for the HTTP head, from accept, the end of the TLS handshake, or the last response.
     :ivar token_deadline: for the answer about a token, or a password.
     :ivar dial_deadline: for connecting to the VNC server.
@@ -28,6 +33,8 @@ class SessionSettings:
 
     host: str = field(default_factory=socket.gethostname)
     auth_schemes: tuple[str, ...] = ("none", "vnc")
+    vencrypt_subtypes: tuple[str, ...] = DEFAULT_SUBTYPES
+    upstream_tls: UpstreamTLS = field(default_factory=UpstreamTLS)
     socket_directories: tuple[str, ...] = ("/var/lib/libvirt/qemu", "/run/libvirt/qemu")
     shield: bool = True
     idle_timeout: float = 0
