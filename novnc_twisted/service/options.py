@@ -126,8 +126,36 @@ VNC: list[cfg.Opt] = [
     cfg.ListOpt(
         "auth_schemes",
         default=["none", "vnc"],
-        item_type=types.String(choices=["none", "vnc"]),
-        help="How the proxies log in to VNC servers, in the order of preference.",
+        item_type=types.String(choices=["none", "vnc", "vencrypt"]),
+        help="How the proxies log in to VNC servers, in the order of preference; what is not named is never done. "
+        "vencrypt is TLS: vencrypt,none takes it where a VM has it, while hosts are changed over; vencrypt alone "
+        "refuses VMs without it.",
+    ),
+    cfg.ListOpt(
+        "vencrypt_subtypes",
+        default=["X509None", "X509Vnc"],
+        item_type=types.String(choices=["X509None", "X509Vnc", "TLSNone", "TLSVnc"]),
+        help="Sub-types of vencrypt, in the order of preference; the Vnc ones ask for a password inside of TLS. X509 "
+        "verifies the VNC server's certificate. TLSNone and TLSVnc verify nobody: they keep out who listens, not who "
+        "answers in a server's place.",
+    ),
+    cfg.StrOpt(
+        "vencrypt_ca_certs",
+        help="File (PEM) of the CAs that issue the certificates of VNC servers; without it the system's are trusted.",
+    ),
+    cfg.StrOpt(
+        "vencrypt_client_cert",
+        help="File (PEM) of the certificate that the proxies show to VNC servers (for vnc_tls_x509_verify = 1); "
+        "intermediate certificates may follow it.",
+    ),
+    cfg.StrOpt(
+        "vencrypt_client_key",
+        help="File (PEM) of its key, without a passphrase, where it is not in the same file.",
+    ),
+    cfg.StrOpt(
+        "vencrypt_server_name",
+        help="The DNS name or IP address that the certificate of every VNC server must have. Without it: the address "
+        "that is dialled (server_proxyclient_address), and for a unix socket the compute host's name (host).",
     ),
     cfg.ListOpt(
         "socket_directories",

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from twisted.internet.protocol import ServerFactory
 
+from novnc_twisted.service.credentials import upstream_tls
 from novnc_twisted.service.flagfile import Unusable
 from novnc_twisted.service.listening import Acceptor, is_loopback
 from novnc_twisted.service.sockets import Sockets
@@ -181,10 +182,8 @@ def _listening(
             undo.append(await context.transport.announce(topic, binary=binary, host=host))
 
     async def stop() -> None:
-        for step in undo:
-            result = step()
-            if result is not None:
-                await result
+        # Side by side: the sessions' last words need not wait for a Redis that hangs.
+        await gatherResults([maybeDeferred(step) for step in undo], consumeErrors=True)
 
     return Part(start, stop)
 
@@ -195,6 +194,8 @@ def _settings(conf: Any) -> "SessionSettings":
     return SessionSettings(
         host=conf.host,
         auth_schemes=tuple(conf.vnc.auth_schemes),
+        vencrypt_subtypes=tuple(conf.vnc.vencrypt_subtypes),
+        upstream_tls=upstream_tls(conf),
         socket_directories=tuple(conf.vnc.socket_directories),
         shield=conf.console.shield,
         idle_timeout=conf.console.idle_timeout,

@@ -6,6 +6,7 @@ Here whatever is not known to be right is wrong.
 """
 
 import ipaddress
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -23,6 +24,7 @@ from zope.interface import implementer
 from novnc_twisted.access.connect_info import ConnectInfo
 from novnc_twisted.errors import ConsoleUnreachable
 from novnc_twisted.relay.ends import StreamEnd, tls_error
+from novnc_twisted.rfb.security.vencrypt import SUBTYPES
 
 # Those that agree on a key without a certificate; OpenSSL 3 has them from security level 0 on, TLS 1.3 not at all.
 _ANONYMOUS = b"ADH+AESGCM:ADH+AES:AECDH+AES:@SECLEVEL=0"
@@ -88,6 +90,16 @@ class UpstreamTLS:
                 self._options.getContext()
             except SSL.Error as error:
                 raise ValueError(f"client_cert: {tls_error(error)}") from None
+
+    def prepare(self, subtypes: Sequence[str]) -> None:
+        """Make ready for these sub-types of VeNCrypt, so that the first session need not.
+
+        :raises ValueError: if one of them can't be had here.
+        """
+        if any(SUBTYPES[name][1] for name in subtypes):
+            self._options.getContext()
+        if not all(SUBTYPES[name][1] for name in subtypes):
+            anonymous_context()
 
     @cached_property
     def _options(self) -> ssl.CertificateOptions:
