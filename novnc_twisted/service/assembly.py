@@ -1,11 +1,11 @@
 """A command's service: the transport, the parts on it, and an orderly end."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from twisted.application.service import IService
-from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
@@ -27,8 +27,11 @@ COMMANDS = {
     "console": (parts.consoleauth, parts.consolecompute, parts.consoleapi, parts.novncproxy, parts.xvpvncproxy),
 }
 
-STOP_TIMEOUT = 4.0
-"""Seconds until a part that does not end is left behind: the process is gone within 5 s of SIGTERM."""
+STOP_TIMEOUT = 3.4
+"""Seconds until a part that does not end is left behind: a session has 3 s for its last words."""
+
+LEAVE_TIMEOUT = 1.0
+"""Seconds after that to take leave of the other services: the process is gone within 5 s of SIGTERM."""
 
 
 def assemble(command: str, conf: Any, paths: Sequence[str], warnings: list[str]) -> IService:
@@ -134,12 +137,17 @@ class Console(Orderly):
         for starting in self._starting:
             starting.addErrback(lambda _: None)
             starting.cancel()
-        ending = DeferredList([ensureDeferred(self._end(part.stop)) for part in self._parts])
-        await ending.addTimeout(STOP_TIMEOUT, self._context.reactor, lambda result, _: None)
-        await self._end(self._context.transport.stop)
+        await self._within(STOP_TIMEOUT, *(self._end(part.stop) for part in self._parts))
+        await self._within(LEAVE_TIMEOUT, self._end(self._context.transport.stop))
+
+    async def _within(self, seconds: float, *work: Coroutine[Any, Any, None]) -> None:
+        ending = DeferredList([Deferred.fromCoroutine(one) for one in work])
+        await ending.addTimeout(seconds, self._context.reactor, lambda result, _: None)
 
     async def _end(self, stop: Any) -> None:
         try:
             await stop()
+        except CancelledError:
+            self.log.info("A part of the service waits for somebody who does not answer; it is left behind")
         except Exception:
             self.log.failure("A part of the service could not stop")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from twisted.internet.defer import gatherResults, maybeDeferred
 from twisted.internet.protocol import ServerFactory
 
 from novnc_twisted.service.credentials import upstream_tls
