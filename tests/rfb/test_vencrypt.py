@@ -1,0 +1,238 @@
+"""VeNCrypt by bytes: our order, no second choice, nothing in clear that TLS should have protected."""
+
+import struct
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.errors import ConsoleUnreachable
+from novnc_twisted.rfb import SCHEMES, SUBTYPES, Conversation, ServerInit, StartTLS, Write, login, response
+
+from .drive import chunks_of, cuttings, untimed
+
+V33, V37, V38 = b"RFB 003.003\n", b"RFB 003.007\n", b"RFB 003.008\n"
+CHALLENGE = bytes(range(16))
+OK = b"\0\0\0\0"
+INIT = struct.pack(">HH16sI", 720, 400, bytes(16), 2) + b"vm"
+NAMES = {257: "TLSNone", 258: "TLSVnc", 260: "X509None", 261: "X509Vnc"}
+NONE, VNC = 260, 261
+
+
+def types(*numbers):
+    return bytes([len(numbers), *numbers])
+
+
+def subtypes(*numbers):
+    return bytes([len(numbers)]) + struct.pack(f">{len(numbers)}I", *numbers)
+
+
+def plain(*numbers, version=V38, offered=(19,), ack=b"\1"):
+    """What a server says up to TLS."""
+    return version + types(*offered) + b"\0\2" + b"\0" + subtypes(*numbers) + ack
+
+
+def converse(before, inside=b"", cuts=(), password=None, schemes=("vencrypt",), **more):
+    """The conversation with a server that says these bytes in clear, and those inside of TLS; what it heard of each."""
+    conversation = Conversation(login(schemes, **more))
+    conversation.start()
+    heard, step = [conversation.to_send(), b""], None
+    for secured, data in enumerate((before, inside)):
+        for chunk in chunks_of(data, cuts):
+            conversation.receive(chunk)
+            if conversation.asks is not None:
+                conversation.answer(password)
+            heard[secured] += conversation.to_send()
+        if conversation.starts_tls is not None:
+            step = conversation.starts_tls
+            conversation.tls_started()
+            heard[1] += conversation.to_send()
+    return conversation, heard, step
+
+
+class VeNCryptTests(SynchronousTestCase):
+    def failure(self, *said, **more):
+        conversation, _, _ = converse(*said, **more)
+        self.assertIs(ConsoleUnreachable, type(conversation.error), conversation.waiting_for)
+        self.assertTrue(conversation.error.detail.isprintable())
+        return conversation.error.detail
+
+    @untimed
+    @given(cuttings, st.sampled_from([V37, V38]))
+    def test_without_a_password(self, cuts, version):
+        """SecurityResult is read always, of 3.7 as well; in any chunks."""
+        conversation, heard, step = converse(plain(NONE, version=version), OK + INIT, cuts)
+        self.assertEqual([version + b"\x13" + b"\0\2" + struct.pack(">I", NONE), b"\1"], heard)
+        self.assertEqual(StartTLS(verified=True), step)
+        self.assertEqual((None, ServerInit), (conversation.error, type(conversation.result)))
+
+    @untimed
+    @given(cuttings)
+    def test_with_a_password(self, cuts):
+        """It is asked for inside of TLS."""
+        conversation, heard, step = converse(plain(VNC), CHALLENGE + OK + INIT, cuts, "secret")
+        self.assertEqual(
+            [V38 + b"\x13" + b"\0\2" + struct.pack(">I", VNC), response("secret", CHALLENGE) + b"\1"], heard
+        )
+        self.assertEqual((None, b"vm"), (conversation.error, conversation.result.name))
+        self.assertEqual(StartTLS(verified=True), step)
+
+    def test_refused_inside(self):
+        """With the server's reason, where the version has one."""
+        reason = struct.pack(">I", 5) + b"go on"
+        self.assertEqual("authentication failed: go on", self.failure(plain(NONE), b"\0\0\0\1" + reason))
+        self.assertEqual("authentication failed", self.failure(plain(NONE, version=V37), b"\0\0\0\1" + reason))
+        self.assertEqual(
+            "authentication failed: go on", self.failure(plain(VNC), CHALLENGE + b"\0\0\0\1" + reason, password="x")
+        )
+
+    def test_our_order_of_schemes(self):
+        """What the server lists first is of no weight."""
+        for schemes, offered, choice in (
+            (("vencrypt", "none"), (1, 19), 19),
+            (("vencrypt", "none"), (19, 2, 1), 19),
+            (("vencrypt", "vnc", "none"), (2, 1), 2),
+            (("none", "vencrypt"), (19, 1), 1),
+            (("vnc", "vencrypt"), (19, 2, 1), 2),
+            (("vencrypt",), (1, 2, 16, 30, 129, 255, 19), 19),
+        ):
+            _, heard, _ = converse(V38 + types(*offered), schemes=schemes)
+            self.assertEqual(V38 + bytes([choice]), heard[0], (schemes, offered))
+
+    def test_our_order_of_subtypes(self):
+        """The same; and whether a certificate is to be verified."""
+        for wanted, offered, choice in (
+            (("X509None", "X509Vnc"), (VNC, NONE), NONE),
+            (("X509Vnc", "X509None"), (NONE, VNC), VNC),
+            (("X509Vnc",), (NONE, 257, VNC), VNC),
+            (("TLSNone", "X509None"), (NONE, 257), 257),
+            (("X509None", "TLSNone"), (257, NONE), NONE),
+            (("X509None", "TLSVnc"), (258, 257), 258),
+        ):
+            _, heard, step = converse(plain(*offered), vencrypt_subtypes=wanted)
+            self.assertEqual(struct.pack(">I", choice), heard[0][-4:], (wanted, offered))
+            self.assertEqual(StartTLS(verified=choice in (NONE, VNC)), step)
+
+    def test_unknown_ones_are_skipped(self):
+        """Types and sub-types that nobody has heard of; 256 (Plain) is among them, it needs no TLS."""
+        conversation, _, _ = converse(
+            plain(0, 1, 256, 259, 262, 263, 264, 267, 0xFFFFFFFF, NONE, offered=(0, 16, 30, 113, 129, 255, 19)),
+            OK + INIT,
+        )
+        self.assertIsNotNone(conversation.result)
+        self.assertIsNotNone(converse(plain(*range(6, 261)), OK + INIT)[0].result)
+
+    def test_no_downgrade(self):
+        """A server, or somebody between, that lists no VeNCrypt gets no other; nor one whose VeNCrypt fails."""
+        for offered in ((1,), (1, 2), (2, 16)):
+            self.assertIn("no common security type", self.failure(V38 + types(*offered)))
+        self.assertIn("offers 1 (NONE)", self.failure(V33 + b"\0\0\0\1"))
+        self.assertIn("offers 19 (VENCRYPT)", self.failure(V33 + b"\0\0\0\x13"))
+        for said in (plain(257, 258), plain(NONE, ack=b"\0"), V38 + types(19, 1) + b"\0\1"):
+            conversation, heard, step = converse(said, OK + INIT, schemes=("vencrypt", "none"))
+            self.assertIsNotNone(conversation.error)
+            self.assertEqual((None, b""), (step, heard[1]))
+            self.assertEqual(V38 + b"\x13", heard[0][:13])
+
+    def test_no_subtype_in_common(self):
+        """Both sides are named."""
+        self.assertEqual(
+            "no common VeNCrypt sub-type: the VNC server offers 257 (TLS_NONE), 264 (TLS_SASL), 7; "
+            "we may use X509None, X509Vnc",
+            self.failure(plain(257, 264, 7)),
+        )
+        self.assertIn("offers none; we may use TLSVnc", self.failure(plain(), vencrypt_subtypes=("TLSVnc",)))
+        self.assertLess(len(self.failure(plain(*range(1000, 1255)))), 500)
+
+    def test_versions(self):
+        """0.2; a newer server is asked for it; an older one is told that there is none in common."""
+        before = V38 + types(19)
+        for version in (b"\0\2", b"\0\3", b"\1\0", b"\xff\xff"):
+            _, heard, _ = converse(before + version)
+            self.assertEqual(b"\0\2", heard[0][-2:])
+        for version in (b"\0\0", b"\0\1"):
+            conversation, heard, _ = converse(before + version)
+            self.assertEqual(b"\0\0", heard[0][-2:])
+            self.assertIn(f"speaks VeNCrypt 0.{version[1]}", conversation.error.detail)
+        self.assertIn("speaks VeNCrypt 1.0 and refuses 0.2", self.failure(before + b"\1\0\1"))
+
+    def test_refused_subtype(self):
+        """The answer 0 is a refusal, whatever comes with it."""
+        for after in (b"", OK + INIT):
+            self.assertEqual(
+                "the VNC server refuses the VeNCrypt sub-type X509None, which it offered",
+                self.failure(plain(NONE, ack=b"\0") + after),
+            )
+
+    @untimed
+    @given(st.binary(min_size=1, max_size=80), cuttings)
+    def test_injected_plaintext(self, injected, cuts):
+        """Bytes in clear before TLS are refused, however they are cut (CVE-2011-0411 and its kind)."""
+        for said in (plain(NONE) + injected, plain(VNC) + injected):
+            conversation = Conversation(login(("vencrypt",)))
+            conversation.start()
+            for chunk in chunks_of(said, cuts):
+                conversation.receive(chunk)
+            self.assertIn("in clear where TLS begins", conversation.error.detail)
+            self.assertEqual((None, b""), (conversation.starts_tls, conversation.rest))
+            conversation.tls_started()
+            self.assertIsNone(conversation.result)
+
+    def test_injected_at_once(self):
+        """A whole answer in one piece is no answer."""
+        self.assertIn(f"{len(OK + INIT)} bytes came in clear", self.failure(plain(NONE) + OK + INIT))
+
+    def test_nothing_is_said_before_tls(self):
+        """The password is not asked for, and ClientInit not sent, before TLS is up."""
+        for number in (NONE, VNC):
+            conversation = Conversation(login(("vencrypt",)))
+            conversation.start()
+            conversation.receive(plain(number))
+            conversation.to_send()
+            self.assertEqual((StartTLS(), None, False), (conversation.starts_tls, conversation.asks, conversation.done))
+            self.assertEqual("", conversation.waiting_for)
+
+    def test_mistakes_of_the_owner(self):
+        """TLS that nobody asked for; an answer in its place."""
+        conversation = Conversation(login(("vencrypt",)))
+        conversation.start()
+        self.assertRaises(RuntimeError, conversation.tls_started)
+        conversation.receive(plain(NONE))
+        self.assertRaises(RuntimeError, conversation.answer, None)
+
+    def test_at_the_end_of_any_talk(self):
+        """StartTLS is a step like others: for a talk of one's own too."""
+
+        def talk():
+            yield StartTLS(verified=False)
+            yield Write(b"hello")
+            return 5
+
+        conversation = Conversation(talk())
+        conversation.start()
+        self.assertEqual(StartTLS(verified=False), conversation.starts_tls)
+        conversation.tls_started()
+        self.assertEqual((b"hello", 5, None), (conversation.to_send(), conversation.result, conversation.starts_tls))
+
+    def test_unknown_names_are_our_mistake(self):
+        """And show before anything is said."""
+        for wanted in (("X509None", "X509Plain"), ("x509none",), ()):
+            self.assertRaises(ValueError, login, ("vencrypt",), vencrypt_subtypes=wanted)
+        login(("none",), vencrypt_subtypes=())
+
+    def test_names(self):
+        """As the options have them."""
+        self.assertEqual(["none", "vnc", "vencrypt"], list(SCHEMES))
+        self.assertEqual({NAMES[number]: number for number in NAMES}, {name: SUBTYPES[name][0] for name in SUBTYPES})
+
+    @untimed
+    @given(st.binary(max_size=300), st.binary(max_size=300), cuttings)
+    def test_anything(self, before, inside, cuts):
+        """Any bytes, in any phase: a declared end, or waiting; nothing held beyond the bound."""
+        for beginning in (V38 + types(19), V38 + types(19) + b"\0\2\0", plain(NONE), plain(VNC)):
+            said = beginning if beginning[-1:] == b"\1" else beginning + before
+            conversation, _, _ = converse(said, inside, cuts, "secret")
+            self.assertEqual(conversation.done, conversation.error is not None or conversation.result is not None)
+            if conversation.error is not None:
+                self.assertIs(ConsoleUnreachable, type(conversation.error))
+                self.assertTrue(conversation.error.detail.isprintable())
