@@ -45,9 +45,9 @@ _REFUSED = b"\1"
 class Shield:
     """Checks what a viewer says, from the byte after ClientInit (an ``IFilter`` of the relay, without I/O).
 
-    * Refused: unknown messages; sizes over the limits of :mod:`.client_messages`; pixel formats that make no sense;
-      messages of extensions that the viewer did not ask for; an extended clipboard text without its flags, with two
-      actions at once, or packed so that it does not unpack to at most :data:`MAX_CUT_TEXT` bytes and nothing more.
+    * Refused: unknown messages; clipboard texts over 1 MiB, more than 1024 encodings, a fence over 64 bytes; pixel and
+      audio formats that make no sense; messages of extensions that the viewer did not ask for; an extended clipboard
+      text without its flags, with two actions at once, or packed so that it does not unpack to 1 MiB at most.
     * Taken out: xvp messages, the pseudo-encodings that could not be followed, and clipboard texts of no length.
     * Held: a message that is not yet whole, at most 4,100 bytes.  Only a clipboard text is passed on in pieces, once
       its head was found good; an extended one's last byte never before all of it was.

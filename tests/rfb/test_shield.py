@@ -1,7 +1,9 @@
 """What the shield passes on, takes out and refuses; each advisory that it answers has a test of its name."""
 
+import re
 import struct
 import zlib
+from pathlib import Path
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -382,7 +384,7 @@ class AdvisoryTests(SynchronousTestCase):
     def test_CVE_2017_15124(self):
         """QEMU: sound at a frequency for which no output buffer is enough.
 
-        The other half of it, a viewer that reads nothing, is the relay's: see its slow readers.
+        The other way to it, a viewer that asks and does not read, is not for a filter of messages.
         """
         for frequency in (48001, 0x7FFFFFFF, 0xFFFFFFFF, 0):
             self.refused(b"\xff\1\0\2\3\2" + struct.pack(">I", frequency))
@@ -416,6 +418,14 @@ class AdvisoryTests(SynchronousTestCase):
 
 
 class SeamTests(SynchronousTestCase):
+    def test_documented(self):
+        """Each advisory of this module stands in docs/security.rst with its test, and none without one."""
+        page = Path(__file__).parents[2] / "docs" / "security.rst"
+        documented = re.findall(r"``(test_CVE_\w+)``", page.read_text())
+        ours = [name for name in dir(AdvisoryTests) if name.startswith("test_CVE_")]
+        self.assertEqual(ours, [name for name in sorted(documented) if name in ours])
+        self.assertEqual(len(documented), len(set(documented)))
+
     def test_filter(self):
         """It is what the relay takes, though this floor does not know the relay."""
         from novnc_twisted.relay.interfaces import IFilter
