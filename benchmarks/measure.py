@@ -193,8 +193,8 @@ def _room() -> int:
 
 def slow(site: Site, subject: Subject) -> Values:
     """A viewer stops reading for a while of a flood of 500 MB, then reads all of it."""
-    base = top = subject.proxy.memory()
     with site.load("slow", subject, t=500_000_000, d=site.plan.stall) as load:
+        base = top = subject.proxy.memory()  # with the session: what it costs is another row's
         load.go()
         until = time.monotonic() + site.plan.stall
         while time.monotonic() < until:
