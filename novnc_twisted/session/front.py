@@ -56,7 +56,7 @@ class FrontFactory(Factory):
         """See the fronts' own factories."""
         self.reactor = reactor
         self.settings = settings
-        self.failures = failures or Failures(settings.max_failures_per_minute, reactor.seconds)
+        self.failures = Failures(settings.max_failures_per_minute, reactor.seconds) if failures is None else failures
         self.connections: set[FrontProtocol] = set()
         self._sessions = Sessions(
             reactor, authorise, settings=settings, ask_password=ask_password, keep_token=keep_token, limits=limits
