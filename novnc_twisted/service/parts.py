@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from twisted.internet.defer import gatherResults, maybeDeferred
+from twisted.internet.defer import DeferredList, maybeDeferred
 from twisted.internet.protocol import ServerFactory
 
 from novnc_twisted.service.credentials import upstream_tls
@@ -184,7 +184,9 @@ def _listening(
 
     async def stop() -> None:
         # Side by side: the sessions' last words need not wait for a Redis that hangs.
-        await gatherResults([maybeDeferred(step) for step in undo], consumeErrors=True)
+        for done, result in await DeferredList([maybeDeferred(step) for step in undo], consumeErrors=True):
+            if not done:
+                result.raiseException()
 
     return Part(start, stop)
 

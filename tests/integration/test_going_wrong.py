@@ -16,6 +16,9 @@ from tests.support.cloud import Cloud, together
 from tests.support.libvirtd import in_thread
 from tests.support.twistd import free_port
 
+LOST = "can't be reached ("
+"""What the log says once when Redis, or libvirt, is lost."""
+
 
 class GoingWrongCase(CloudCase):
     """How refusals are seen."""
@@ -51,7 +54,7 @@ class ServicesTests(GoingWrongCase):
 
     async def test_redis_down_at_start(self) -> None:
         self.cloud = cloud = await Cloud(self).start(redis=False)
-        await cloud.said("can't be reached")
+        await cloud.said(LOST)
         self.red, self.blue = await together(cloud.one.define("myserver20"), cloud.two.define("myserver21"))
         await self.api_unavailable(self.red)
         await in_thread(cloud.redis.start)
@@ -60,13 +63,15 @@ class ServicesTests(GoingWrongCase):
         self.no_traceback()
 
     async def test_redis_killed(self) -> None:
+        """Sessions live on, nothing new is had, and all is well again once Redis is."""
         cloud = await self.start()
         links = await self.links(self.red)
+        await self.sessions()
         cloud.redis.kill()
         # At once, and when everyone knows.
         for _ in range(2):
             await together(self.refused(links, ServiceUnavailable), self.api_unavailable(self.red))
-            await cloud.said("can't be reached")
+            await cloud.said(LOST)
         listed, console = await cloud.clients(
             ("openstack server list", cloud.none("openstack")),
             ("nova get-vnc-console myserver20 novnc", cloud.none("nova")),
@@ -74,24 +79,32 @@ class ServicesTests(GoingWrongCase):
         for ran in (listed, console):
             self.assertEqual(ran.code, 1)
             self.assertIn(ServiceUnavailable.sentence, ran.errors)
+        await self.flow()
         await in_thread(cloud.redis.start)
         await cloud.said("is back")
-        await self.refused(links, InvalidToken)  # this Redis keeps nothing
         await self.consoles_work()
+        await self.flow()
+        await self.refused(links, InvalidToken)  # this Redis keeps nothing
+        self.assertEqual(cloud.heard().count(LOST), len(cloud.names))
         self.no_traceback()
 
     async def test_redis_frozen(self) -> None:
+        """The same; this one forgets nothing."""
         cloud = await self.start()
         links = await self.links(self.red)
+        await self.sessions()
         cloud.redis.freeze()
         self.addCleanup(cloud.redis.thaw)
         for _ in range(2):
             await together(self.refused(links, ServiceUnavailable), self.api_unavailable(self.red))
-            await cloud.said("can't be reached")
+            await cloud.said(LOST)
+        await self.flow()
         cloud.redis.thaw()
         await cloud.said("is back")
-        await self.work(links, "myserver20")
         await self.consoles_work()
+        await self.flow()
+        for url in links:
+            await (await self.cloud.viewers.open(url)).ready()
         self.no_traceback()
 
     async def test_redis_restarted_with_its_data(self) -> None:
@@ -99,7 +112,7 @@ class ServicesTests(GoingWrongCase):
         cloud = await self.start(redis_options=("appendonly yes", "appendfsync always"))
         links = await self.links(self.red)
         cloud.redis.kill()
-        await cloud.said("can't be reached")
+        await cloud.said(LOST)
         await in_thread(cloud.redis.start)
         await cloud.said("is back")
         await self.work(links, "myserver20")
@@ -175,7 +188,7 @@ class ServicesTests(GoingWrongCase):
         cloud.one.libvirtd.thaw()
         await self.work(links, "myserver20")
         await in_thread(cloud.one.libvirtd.kill)
-        await cloud.processes["consolecompute compute1"].seen("can't be reached")
+        await cloud.processes["consolecompute compute1"].seen(LOST)
         await together(self.refused(links, ServiceUnavailable), self.api_unavailable(self.red))
         await in_thread(cloud.one.libvirtd.start)
         await self.work(links, "myserver20")

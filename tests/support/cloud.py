@@ -3,6 +3,7 @@
 Each service is a process of its own, a real ``twistd``, awaited by its log; everything ends with the test.
 """
 
+import atexit
 import json
 import os
 import re
@@ -157,6 +158,9 @@ class Cloud:
     ) -> None:
         self.case = case
         self.redis = RedisServer(case, start=False, options=redis_options)
+        # An interrupted trial runs no clean-up.
+        atexit.register(self._abandon)
+        case.addCleanup(atexit.unregister, self._abandon)
         # One folder for all hosts, as a migrating VM needs it; QEMU's user is another one than ours.
         images = Path(tempfile.mkdtemp(prefix="images-", dir="/tmp"))
         images.chmod(0o755)
@@ -238,6 +242,14 @@ class Cloud:
     async def stop(self) -> None:
         """End all services."""
         await together(*(self.kill(name, signal.SIGTERM) for name in list(self.processes)))
+
+    def _abandon(self) -> None:
+        for process in self.processes.values():
+            if process.exit_code is None:
+                process.process.signalProcess("KILL")
+        self.redis.kill()
+        for host in self.hosts.values():
+            host.libvirtd.close()
 
     def heard(self) -> str:
         """Whatever any service printed."""

@@ -5,8 +5,9 @@ would; ``refusal(url)`` gives why it was refused.
 """
 
 import struct
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from twisted.internet import reactor
@@ -25,6 +26,26 @@ _UPGRADE = (
     "GET {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
+
+
+PATIENCE = 40.0
+"""Seconds that each step may take: an upper bound, not a pace."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def patient(step: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """A step that fails by its own name where it waits for ever."""
+
+    @wraps(step)
+    async def in_time(*arguments: P.args, **more: P.kwargs) -> T:
+        def late(_result: object, seconds: float) -> None:
+            raise AssertionError(f"{step.__name__} of {arguments[1:]} took more than {seconds:g} s")
+
+        return await Deferred.fromCoroutine(step(*arguments, **more)).addTimeout(PATIENCE, reactor, late)
+
+    return in_time
 
 
 class Viewer:
@@ -77,11 +98,13 @@ class Viewer:
         elif kind != 2:
             raise AssertionError(f"message {kind}")
 
+    @patient
     async def ready(self) -> "Viewer":
         """Until the guest of :mod:`demo.guest` waits for keys."""
         await self.until(lambda: (self.width, self.height) == (720, 400) and len(set(self.cell(6, 0))) > 1)
         return self
 
+    @patient
     async def type(self, key: str) -> None:
         """Press a key, and wait until the screen shows another text than before."""
         before = self.text()
@@ -108,6 +131,7 @@ class Viewer:
             self.raw.transport.abortConnection()
         return _when(self.raw.gone)
 
+    @patient
     async def closed(self) -> tuple[int, str] | None:
         """Why the other side closed: WebSocket's code and reason; of XVP there is only the end."""
         if isinstance(self.stream, WebSocket):
@@ -145,6 +169,7 @@ class Viewers:
     def __init__(self, case: TestCase) -> None:
         self._case = case
 
+    @patient
     async def open(self, url: str) -> Viewer:
         """Open a console's URL, of either kind."""
         stream, raw = await self._begin(url)
@@ -153,11 +178,13 @@ class Viewers:
             assert head == b"HTTP/1.1 200 OK\r\n\r\n", head
         return await Viewer(stream, raw).begin()
 
+    @patient
     async def direct(self, host: str, port: int) -> Viewer:
         """Open a VNC server itself, by no proxy."""
         raw = await self.raw(host, port)
         return await Viewer(raw, raw).begin()
 
+    @patient
     async def refusal(self, url: str) -> tuple[int, str]:
         """Why it is refused: close code and sentence (which RFB has to say as well), or status and sentence."""
         stream, raw = await self._begin(url)
