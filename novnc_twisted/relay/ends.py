@@ -170,8 +170,8 @@ class StreamEnd:
     def start_tls(self, creator: IOpenSSLClientConnectionCreator) -> Deferred[None]:
         """From now on everything goes through TLS, in which we are the client.
 
-        :return: fires when the handshake is done; fails with why the connection was lost before.  The owner of the
-            transport tells by :meth:`tls_started`.
+        :return: fires when the handshake is done; fails with why the connection was lost before, which the receiver is
+            then not told.  The owner of the transport tells by :meth:`tls_started`.
         """
         started: Deferred[None] = Deferred(self._starting_cancelled)
         if self._gone or self._closing:
@@ -260,8 +260,9 @@ class StreamEnd:
             self._abort.cancel()
         starting, self._starting = self._starting, None
         if starting is not None:
+            self._over = self._lost(_how(reason))
             starting.errback(reason)
-        if not self._closing:
+        elif not self._closing:
             self._end(self._lost(_how(reason)))
         waiting, self._waiting = self._waiting, []
         for each in waiting:

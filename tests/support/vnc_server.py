@@ -7,12 +7,14 @@
     connection = await server.live.get()                         # the next one that got as far as ServerInit
     kind, message = await connection.inbox.get()                 # its next message of the client
 
-Phases, in the order of what is sent: version, security, challenge (where it wants a password), result, init, live.
+Phases, in the order of what is sent: version, security, subtypes, ack and tls (VeNCrypt), challenge (where it wants a
+password), result, init, live.
 """
 
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredQueue
 from twisted.internet.error import ConnectionDone
@@ -52,6 +54,9 @@ class FakeVNCServer(Factory):
     version: bytes = b"RFB 003.008\n"  # or whatever a server that speaks no RFB says first
     security_types: Sequence[int] = ()  # the first to a client of 3.3; by default VNC with a password, else None
     password: str | None = None
+    tls: Any = None  # what transport.startTLS takes: then VeNCrypt is what it offers
+    subtypes: Sequence[int] = ()  # of VeNCrypt; by default X509Vnc with a password, else X509None
+    injected: bytes = b""  # in clear, with the last byte before TLS
     name: bytes = b"fake"
     size: tuple[int, int] = (64, 48)
     reason: bytes | None = None  # refuse with it in phase refuse_at (security or result)
@@ -69,7 +74,9 @@ class FakeVNCServer(Factory):
     noisy = False
 
     def __post_init__(self) -> None:
-        self.security_types = tuple(self.security_types) or ((1,) if self.password is None else (2,))
+        default = 19 if self.tls else 1 if self.password is None else 2
+        self.security_types = tuple(self.security_types) or (default,)
+        self.subtypes = tuple(self.subtypes) or ((260,) if self.password is None else (261,))
 
     def buildProtocol(self, addr: object) -> "FakeVNCConnection":
         connection = FakeVNCConnection(self)
@@ -87,6 +94,7 @@ class FakeVNCConnection(Protocol):
 
     client_version = b""
     chosen: int | None = None
+    subtype: int | None = None
     shared: bool | None = None
     open = False
 
@@ -160,7 +168,9 @@ class FakeVNCConnection(Protocol):
             await self._say("security", bytes([len(server.security_types), *server.security_types]))
             self.chosen = (await self._read(1))[0]
         good = self.chosen in server.security_types
-        if self.chosen == 2 and good:
+        if self.chosen == 19 and good:
+            await self._vencrypt()
+        if (self.chosen == 2 or self.subtype in (258, 261)) and good:
             await self._say("challenge", CHALLENGE)
             good = await self._read(16) == response(server.password or "", CHALLENGE)
         result = server.result if server.result is not None else int(not good)
@@ -176,6 +186,22 @@ class FakeVNCConnection(Protocol):
         if server.deaf:
             self.transport.pauseProducing()
         await self._live()
+
+    async def _vencrypt(self) -> None:
+        server = self.server
+        self.transport.write(b"\0\2")
+        assert await self._read(2) == b"\0\2"
+        count = len(server.subtypes)
+        await self._say("subtypes", b"\0" + bytes([count]) + struct.pack(f">{count}I", *server.subtypes))
+        self.subtype = int.from_bytes(await self._read(4), "big")
+        good = self.subtype in server.subtypes
+        await self._say("ack", bytes([good]) + server.injected)
+        if not good:
+            self._hang_up()
+        await self._say("tls", b"")
+        if server.tls is None:
+            self._hang_up()
+        self.transport.startTLS(server.tls)
 
     async def _live(self) -> None:
         colour, bytes_per_pixel, asked = 0, 4, b""
