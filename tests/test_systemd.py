@@ -12,6 +12,8 @@ from twisted.application.service import IServiceMaker
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import TestCase
 
+from novnc_twisted.service.sockets import ORDER
+
 UNITS = Path(__file__).resolve().parent.parent / "contrib" / "systemd"
 
 HARDENING = {
@@ -66,6 +68,27 @@ class UnitTests(TestCase):
             self.assertEqual(unit["Service"]["Restart"], "on-failure")
             self.assertEqual(unit["Install"]["WantedBy"], "multi-user.target")
 
+    def test_says_when_it_is_ready(self) -> None:
+        """By the first process alone, which of several workers is the one that ends them."""
+        for command, unit in units().items():
+            self.assertEqual((unit["Service"]["Type"], unit["Service"]["NotifyAccess"]), ("notify", "main"))
+            mode = "mixed" if command in {"novncproxy", "xvpvncproxy"} else None
+            self.assertEqual(unit["Service"].get("KillMode"), mode)
+
+    def test_sockets(self) -> None:
+        """For each part that listens, at the address that it has by default, under the name by which it asks."""
+        found = {}
+        for path in UNITS.glob("*.socket"):
+            unit = configparser.ConfigParser(interpolation=None, strict=True)
+            unit.read_string(path.read_text())
+            self.assertEqual(unit["Socket"]["FileDescriptorName"], path.stem)
+            found[path.stem] = unit["Socket"]["ListenStream"]
+        self.assertEqual(
+            found,
+            {"consoleapi": "127.0.0.1:8774", "novncproxy": "0.0.0.0:6080", "xvpvncproxy": "0.0.0.0:6081"},
+        )
+        self.assertEqual(set(found), set(ORDER))
+
     def test_hardening(self) -> None:
         """An unprivileged user; only those that speak with libvirt are in its group."""
         for command, unit in units().items():
@@ -82,7 +105,7 @@ class UnitTests(TestCase):
             return  # the tests above hold everywhere; a machine without systemd has no use for more
         with tempfile.TemporaryDirectory() as folder:
             copies = []
-            for path in UNITS.glob("*.service"):
+            for path in (*UNITS.glob("*.service"), *UNITS.glob("*.socket")):
                 copy = Path(folder) / path.name
                 copy.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", path.read_text()))
                 copies.append(str(copy))

@@ -57,9 +57,11 @@ DEFAULT: list[cfg.Opt] = [
     cfg.IntOpt(
         "workers",
         default=1,
-        min=1,
-        max=1,
-        help="Processes of a proxy that share its port. More than one comes with a later release.",
+        min=0,
+        help="Processes of twistd novncproxy, and of twistd xvpvncproxy, that share its port; 0 is one for each core. "
+        "They need redis://. The other commands are one process each (consoleauth may be started several times); "
+        "console refuses more than one. max_sessions, max_sessions_per_server and max_failures_per_minute hold "
+        "for each worker.",
     ),
     cfg.StrOpt("cert", help="Certificate (PEM) of the two proxies. Comes with a later release: end TLS in front."),
     cfg.StrOpt("key", help="Its key, where it is not in the same file. Comes with a later release."),
@@ -192,12 +194,12 @@ CONSOLE: list[cfg.Opt] = [
         min=0,
         help="Seconds without a message of the viewer after which its session is closed; 0 is off.",
     ),
-    cfg.IntOpt("max_sessions", default=0, min=0, help="Sessions of one proxy at a time; 0 is off."),
+    cfg.IntOpt("max_sessions", default=0, min=0, help="Sessions of one proxy process at a time; 0 is off."),
     cfg.IntOpt(
         "max_sessions_per_server",
         default=16,
         min=0,
-        help="Sessions of one VM at a time on one proxy (QEMU takes 32); 0 is off.",
+        help="Sessions of one VM at a time on one proxy process (QEMU takes 32); 0 is off.",
     ),
     cfg.IntOpt(
         "max_failures_per_minute",

@@ -42,13 +42,15 @@ class Supervised:
         return "supervisor"
 
     def doRead(self) -> None:
-        """The pipe has ended."""
-        self._reactor.removeReader(self)
-        signal.alarm(ORPHAN)
-        self._reactor.stop()
+        """See connectionLost."""
+        self.connectionLost(None)
 
     def connectionLost(self, reason: Any) -> None:
-        """See IFileDescriptor."""
+        """The pipe has ended, or the reactor has."""
+        self._reactor.removeReader(self)
+        signal.alarm(ORPHAN)
+        if self._reactor.running:
+            self._reactor.stop()
 
 
 @implementer(ILogObserver)

@@ -3,6 +3,7 @@
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,30 @@ class Twistd(ProcessProtocol):
         self._awaited: list[tuple[str, Deferred[None]]] = []
 
     @classmethod
-    def start(cls, test: TestCase, command: str, conf: str | None = None, **spawn: Any) -> "Twistd":
-        """Start a command with this text of a nova.conf; the test's end ends it."""
+    def start(
+        cls,
+        test: TestCase,
+        command: str,
+        conf: str | None = None,
+        *,
+        options: Sequence[str] = (),
+        shell: str = "",
+        **spawn: Any,
+    ) -> "Twistd":
+        """Start a command with this text of a nova.conf; the test's end ends it.
+
+        :param options: more of twistd's own.
+        :param shell: what a shell does first, which then becomes the command.
+        """
         self = cls(command)
-        arguments = [TWISTD, "-n", "--pidfile=", command]
+        arguments = [TWISTD, "-n", "--pidfile=", *options, command]
         if conf is not None:
             path = Path(test.mktemp()).absolute()
             path.write_text(conf)
             path.chmod(0o644)
             arguments += ["--config-file", str(path)]
+        if shell:
+            arguments = ["/bin/sh", "-c", f'{shell}; exec "$@"', "sh", *arguments]
         self.process = reactor.spawnProcess(  # type: ignore[attr-defined]
             self, arguments[0], arguments, env=spawn.pop("env", None), path=spawn.pop("path", "/"), **spawn
         )
@@ -67,6 +83,12 @@ class Twistd(ProcessProtocol):
             reactor,
             lambda r, t: r if not r.check(Exception) else self._late(text),  # type: ignore[arg-type]
         )
+
+    def more(self) -> Deferred[None]:
+        """Fires with the next output."""
+        more: Deferred[None] = Deferred()
+        self._awaited.append(("", more))
+        return more
 
     def _late(self, text: str) -> None:
         raise AssertionError(f"{self.command} did not print {text!r} in time:\n{self.output}")

@@ -1,0 +1,115 @@
+"""Proxies with workers, in front of a synthetic VNC server, and what tells one process from another."""
+
+import os
+import re
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.trial.unittest import TestCase
+from zope.interface import implementer
+
+from novnc_twisted.access import ConnectInfo
+from novnc_twisted.messaging import transport_from_url
+from tests.support.redis_server import RedisServer
+from tests.support.twistd import Twistd, free_port
+from tests.support.viewer import Viewers
+from tests.support.vnc_server import FakeVNCServer
+
+
+@implementer(IReadDescriptor)
+class Watched:
+    """A process that may be nobody's child of ours.
+
+    :ivar gone: fires once it has ended.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.gone: Deferred[None] = Deferred()
+        self._handle = os.pidfd_open(pid)
+        reactor.addReader(self)
+
+    def fileno(self) -> int:
+        return self._handle
+
+    def logPrefix(self) -> str:
+        return "watched"
+
+    def doRead(self) -> None:
+        self.leave()
+        self.gone.callback(None)
+
+    def connectionLost(self, reason: Any) -> None:
+        """Nothing to do."""
+
+    def leave(self) -> None:
+        """Watch no more."""
+        if self._handle >= 0:
+            reactor.removeReader(self)
+            os.close(self._handle)
+            self._handle = -1
+
+
+class ProxyCase(TestCase):
+    """A Redis, and a consoleauth of the test's own that lets every token in to the synthetic VNC server."""
+
+    timeout = 90
+
+    async def begin(self) -> None:
+        self.redis = RedisServer(self)
+        self.vnc = FakeVNCServer()
+        listening = reactor.listenTCP(0, self.vnc, interface="127.0.0.1")
+        self.addCleanup(listening.stopListening)
+        self.vnc_port = listening.getHost().port
+        self.bus = transport_from_url(reactor, self.redis.url)
+        await self.bus.start()
+        self.addCleanup(self.bus.stop)
+        methods = {"check_token": self._check_token, "keep_token": self._keep_token}
+        await self.bus.serve("consoleauth", methods, binary="nova-consoleauth", host="control")
+        self.viewers = Viewers(self)
+
+    async def _check_token(self, **_: Any) -> dict[str, Any]:
+        return ConnectInfo(host="127.0.0.1", port=self.vnc_port, name="myserver20").to_wire()
+
+    async def _keep_token(self, **_: Any) -> dict[str, Any]:
+        return {}
+
+    def conf(self, workers: int, port: int | None = None, **default: str) -> str:
+        self.port = free_port() if port is None else port
+        return "\n".join(
+            [
+                f"transport_url = {self.redis.url}",
+                f"workers = {workers}",
+                *(f"{name} = {value}" for name, value in default.items()),
+                "[vnc]",
+                "novncproxy_host = 127.0.0.1",
+                f"novncproxy_port = {self.port}",
+                f"novncproxy_base_url = http://127.0.0.1:{self.port}/vnc_auto.html",
+                "xvpvncproxy_host = 127.0.0.1",
+                f"xvpvncproxy_port = {self.port}",
+            ]
+        )
+
+    async def started(self, command: str = "novncproxy", workers: int = 2) -> Twistd:
+        """The command, all of whose workers run."""
+        process = Twistd.start(self, command, self.conf(workers))
+        await process.ready()
+        return process
+
+    @property
+    def url(self) -> str:
+        """Of a console, by whatever proxy."""
+        path = "vnc_auto.html" if self.proxy.command == "novncproxy" else "console"
+        return f"http://127.0.0.1:{self.port}/{path}?token=any"
+
+    @property
+    def pids(self) -> dict[int, int]:
+        """The workers' processes, the latest of each number."""
+        return {int(n): int(pid) for n, pid in re.findall(r"worker (\d+) is ready \(pid (\d+)\)", self.proxy.output)}
+
+    def watched(self, pid: int) -> Watched:
+        """Its end will be seen."""
+        one = Watched(pid)
+        self.addCleanup(one.leave)
+        return one

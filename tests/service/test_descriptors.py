@@ -1,0 +1,32 @@
+"""The limit of file descriptors of a process."""
+
+from pathlib import Path
+
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.service.descriptors import too_few
+from tests.service.test_commands import alone
+from tests.support.twistd import Twistd
+
+
+class LimitTests(TestCase):
+    """Raised at start, and named where it is too low."""
+
+    timeout = 60
+
+    async def test_raised_and_named(self) -> None:
+        """The soft limit is raised to the hard one; where that is too low for max_sessions, a line says so."""
+        conf = alone() + "\n[console]\nmax_sessions = 500\n"
+        process = Twistd.start(self, "console", conf, shell="ulimit -Sn 200; ulimit -Hn 400")
+        await process.ready()
+        limits = Path(f"/proc/{process.process.pid}/limits").read_text().splitlines()
+        (line,) = [line for line in limits if line.startswith("Max open files")]
+        self.assertEqual(line.split()[3:5], ["400", "400"])
+        (warning,) = [line for line in process.output.splitlines() if "RLIMIT_NOFILE" in line]
+        for word in ("400", "150 sessions", "max_sessions = 500", "1100", "LimitNOFILE"):
+            self.assertIn(word, warning)
+
+    def test_enough(self) -> None:
+        """Two for each session, and a reserve; many sessions where no number is named."""
+        self.assertEqual([*too_few(1100, 500), *too_few(2100, 0), *too_few(-1, 10**6)], [])
+        self.assertEqual(len([*too_few(1099, 500), *too_few(2099, 0)]), 2)

@@ -1,0 +1,107 @@
+"""The supervisor's pauses and its log, without a process."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.internet.error import ProcessTerminated
+from twisted.internet.task import Clock
+from twisted.logger import LogLevel, eventAsText
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.service.relayed_log import LONGEST, RelayedLog
+from novnc_twisted.service.sockets import Sockets
+from novnc_twisted.service.workers import LONG, LONGEST_PAUSE, Supervisor
+
+
+class Spawning(Clock):
+    """A reactor that only remembers what it should have started."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spawned: list[Any] = []
+
+    def spawnProcess(self, protocol: Any, *arguments: Any, **more: Any) -> None:
+        protocol.makeConnection(SimpleNamespace(pid=len(self.spawned) + 100, signalProcess=lambda _: None))
+        self.spawned.append(protocol)
+
+
+class PauseTests(TestCase):
+    """When a worker is started again."""
+
+    def setUp(self) -> None:
+        self.reactor = Spawning()
+        self.supervisor = Supervisor(self.reactor, "novncproxy", 2, [], Sockets(), [])
+        self.supervisor.running = True
+        self.supervisor.begin()
+
+    def dies(self, after: float) -> float:
+        """Worker 1 lives so long; the seconds until its successor."""
+        worker = [one for one in self.reactor.spawned if one.number == 1][-1]
+        self.reactor.advance(after)
+        worker.processEnded(Failure(ProcessTerminated(exitCode=1)))
+        (coming,) = self.reactor.getDelayedCalls()
+        pause = coming.getTime() - self.reactor.seconds()
+        self.reactor.advance(pause)
+        return pause
+
+    def test_longer_and_longer(self) -> None:
+        """At once the first time, and never more than half a minute."""
+        self.assertEqual([self.dies(0.5) for _ in range(8)], [0, 1, 2, 4, 8, 16, LONGEST_PAUSE, LONGEST_PAUSE])
+
+    def test_a_long_life_is_forgiven(self) -> None:
+        pauses = [self.dies(0), self.dies(0), self.dies(LONG), self.dies(0)]
+        self.assertEqual(pauses, [0, 1, 0, 1])
+
+    def test_each_for_itself(self) -> None:
+        """The other worker runs on."""
+        self.dies(0)
+        self.assertEqual([one.number for one in self.reactor.spawned], [1, 2, 1])
+
+    def test_none_while_stopping(self) -> None:
+        """And its end waits for both."""
+        stopped = self.supervisor.stopService()
+        for worker in self.reactor.spawned:
+            self.assertNoResult(stopped)
+            worker.processEnded(Failure(ProcessTerminated(exitCode=0)))
+        self.successResultOf(stopped)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.assertEqual(len(self.reactor.spawned), 2)
+
+
+class RelayedLogTests(TestCase):
+    """What a worker writes, in its supervisor's log."""
+
+    def setUp(self) -> None:
+        self.events: list[Any] = []
+        self.log = RelayedLog(3, self.events.append)
+
+    def lines(self) -> list[str]:
+        return [eventAsText(event, includeTimestamp=False) for event in self.events]
+
+    def test_pieces(self) -> None:
+        line = b'{"time": 5.5, "level": "warn", "system": "session", "text": "{so} it is"}\n'
+        for position in range(len(line)):
+            self.assertFalse(self.log.received(line[position : position + 1]))
+        self.assertEqual(self.lines(), ["[worker 3 session#warn] {so} it is"])
+        self.assertEqual((self.events[0]["log_time"], self.events[0]["log_level"]), (5.5, LogLevel.warn))
+
+    def test_ready_among_others(self) -> None:
+        line = b'{"time": 1, "level": "info", "system": "-", "text": "t"}\n'
+        self.assertTrue(self.log.received(line + b'{"ready": true}\n' + line))
+        self.assertEqual(len(self.events), 2)
+
+    def test_what_is_no_log(self) -> None:
+        """Nothing is lost, and nothing breaks it."""
+        for odd in (b"plain", b"[]", b"7", b'{"time": "x"}', b'{"time": 1, "level": "odd", "system": "", "text": ""}'):
+            self.assertFalse(self.log.received(odd + b"\n"))
+        self.log.raw(b"Fatal Python error\n\n  File")
+        self.log.end()
+        self.assertEqual(len(self.events), 7)
+        self.assertEqual(self.lines()[0], "[worker 3 stderr#warn] plain")
+        self.assertEqual(self.lines()[-1], "[worker 3 stderr#warn]   File")
+
+    def test_a_line_without_end(self) -> None:
+        """Held up to a length, then passed on in pieces."""
+        self.log.raw(b"x" * (LONGEST + 1))
+        self.assertEqual(len(self.events), 1)

@@ -1,0 +1,183 @@
+"""Several workers of a proxy: real processes on one port."""
+
+import os
+import re
+import shutil
+import signal
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.protocol import DatagramProtocol
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.errors import Stopping
+from tests.service.harness import ProxyCase
+from tests.service.test_commands import alone
+from tests.support.twistd import Twistd
+from tests.support.viewer import Viewer
+
+STOPPING = Stopping.close_code
+
+
+class WorkersTests(ProxyCase):
+    """What is seen of them from outside."""
+
+    async def two(self, command: str) -> None:
+        await self.begin()
+        self.proxy = await self.started(command)
+
+    async def lives(self, viewer: Viewer) -> None:
+        """What is typed arrives at the VNC server."""
+        viewer.press("x")
+        while True:
+            kind, message = await self.connection.inbox.get()
+            if kind == 4 and message[-1] == ord("x"):
+                return
+
+    async def session(self) -> Viewer:
+        viewer = await self.viewers.open(self.url)
+        self.connection = await self.vnc.live.get()
+        return viewer
+
+    async def test_a_flood_is_spread(self) -> None:
+        """Each gets some, and each line of the log says whose it is."""
+        await self.two("xvpvncproxy")
+        served: Counter[str] = Counter()
+        rounds = 0
+        while len(served) < 2:
+            rounds += 1
+            open_ = [Deferred.fromCoroutine(self.viewers.raw("127.0.0.1", self.port)) for _ in range(40)]
+            clients = await gatherResults(open_)
+            for client in clients:
+                client.write(b"GET /console HTTP/1.0\r\n\r\n")
+            answers = await gatherResults([Deferred.fromCoroutine(client.everything()) for client in clients])
+            self.assertEqual({answer.split(b" ")[1] for answer in answers}, {b"400"})
+            served = Counter(re.findall(r"\[worker (\d) novnc_twisted.session#\w+\] xvpvnc", self.proxy.output))
+        self.assertLess(rounds, 10)
+
+    async def test_a_killed_worker_is_back_and_the_others_sessions_live(self) -> None:
+        """What comes meanwhile is answered by the other."""
+        await self.two("novncproxy")
+        first, second = self.pids[1], self.pids[2]
+        os.kill(first, signal.SIGSTOP)  # so that the session is the second's
+        viewer = await self.session()
+        gone = self.watched(first).gone
+        os.kill(first, signal.SIGKILL)
+        await gone
+        await (await self.viewers.open(self.url)).leave()
+        await self.proxy.seen(f"worker 1 (pid {first}) ended by signal 9")
+        while self.pids[1] == first:
+            await self.proxy.more()
+        await self.lives(viewer)
+        self.assertEqual(self.pids[2], second)
+        os.kill(second, signal.SIGSTOP)
+        self.addCleanup(os.kill, second, signal.SIGCONT)
+        await (await self.viewers.open(self.url)).leave()
+
+    async def test_sigterm(self) -> None:
+        """Sessions of each end with 1001, and no process stays."""
+        await self.two("novncproxy")
+        viewers = []
+        for stopped in self.pids.values():
+            os.kill(stopped, signal.SIGSTOP)
+            viewers.append(await self.session())
+            os.kill(stopped, signal.SIGCONT)
+        gone = [self.watched(pid).gone for pid in self.pids.values()]
+        ended = Deferred.fromCoroutine(self.proxy.stop(timeout=5))
+        for viewer in viewers:
+            self.assertEqual((await viewer.closed())[0], STOPPING)
+        await gatherResults(gone)
+        self.assertEqual(await ended, 0, self.proxy.output)
+        self.assertNotIn("Traceback", self.proxy.output)
+        self.assertNotIn("started again", self.proxy.output)
+
+    async def test_sigkill_of_the_supervisor(self) -> None:
+        """Its workers end in order, and the port is free."""
+        await self.two("novncproxy")
+        viewer = await self.session()
+        gone = [self.watched(pid).gone for pid in self.pids.values()]
+        self.proxy.process.signalProcess("KILL")
+        self.assertEqual((await viewer.closed())[0], STOPPING)
+        await gatherResults(gone)
+        again = Twistd.start(self, "novncproxy", self.conf(1, port=self.port))
+        await again.ready()
+
+    async def test_no_worker_can_start(self) -> None:
+        """A port in use is one line, before any worker."""
+        await self.two("xvpvncproxy")
+        other = Twistd.start(self, "xvpvncproxy", self.conf(2, port=self.port))
+        self.assertNotEqual(await other.ended, 0)
+        self.assertEqual(other.output.count("\n"), 1, other.output)
+        self.assertIn("xvpvncproxy_port", other.output)
+
+    async def test_a_log_file_and_systemd(self) -> None:
+        """``--logfile`` has all, and NOTIFY_SOCKET hears READY and STOPPING, each once."""
+        await self.begin()
+        told = Told()
+        address = str(self.redis.folder / "notify")
+        listening = reactor.listenUNIXDatagram(address, told)
+        self.addCleanup(listening.stopListening)
+        log = Path(self.mktemp()).absolute()
+        self.proxy = Twistd.start(
+            self,
+            "xvpvncproxy",
+            self.conf(2),
+            options=["--logfile", str(log)],
+            env=os.environ | {"NOTIFY_SOCKET": address},
+        )
+        await told.ready
+        self.assertEqual(await self.proxy.stop(timeout=5), 0)
+        text = log.read_text()
+        self.assertRegex(text, r"(?m)^20\S+ \[worker 1 ")
+        self.assertRegex(text, r"(?m)^20\S+ \[worker 2 ")
+        self.assertEqual(self.proxy.output, "")
+        self.assertEqual(told.states, ["READY=1", "STOPPING=1"])
+
+
+class Told(DatagramProtocol):
+    """Who started us, as far as sd_notify is concerned."""
+
+    def __init__(self) -> None:
+        self.states: list[str] = []
+        self.ready: Deferred[None] = Deferred()
+
+    def datagramReceived(self, datagram: bytes, addr: object) -> None:
+        self.states.append(datagram.decode())
+        if len(self.states) == 1:
+            self.ready.callback(None)
+
+
+class ConsoleTests(TestCase):
+    """``twistd console`` is one process, and says so."""
+
+    timeout = 60
+
+    async def test_systemd_hears_of_one_process(self) -> None:
+        """READY and STOPPING, as from a supervisor."""
+        told = Told()
+        folder = Path(tempfile.mkdtemp())  # the path of a socket is short
+        self.addCleanup(shutil.rmtree, folder)
+        listening = reactor.listenUNIXDatagram(str(folder / "notify"), told)
+        self.addCleanup(listening.stopListening)
+        environment = os.environ | {"NOTIFY_SOCKET": str(folder / "notify")}
+        process = Twistd.start(self, "console", alone(), env=environment)
+        await told.ready
+        self.assertEqual(await process.stop(timeout=5), 0)
+        self.assertEqual(told.states, ["READY=1", "STOPPING=1"])
+
+    async def test_memory(self) -> None:
+        for workers in ("0", "2"):
+            process = Twistd.start(self, "console", alone(workers=workers))
+            self.assertNotEqual(await process.ended, 0)
+            self.assertEqual(process.output.count("\n"), 1, process.output)
+            self.assertIn("transport_url", process.output)
+            self.assertIn("workers", process.output)
+
+    async def test_redis(self) -> None:
+        process = Twistd.start(self, "console", alone(workers="2", transport_url="redis://127.0.0.1"))
+        self.assertNotEqual(await process.ended, 0)
+        self.assertEqual(process.output.count("\n"), 1, process.output)
+        self.assertIn("workers", process.output)
