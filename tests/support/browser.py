@@ -143,19 +143,21 @@ def visit(
     *,
     size: tuple[int, int] = (1280, 800),
     flags: tuple[str, ...] = (),
+    program: str | None = None,
     **context: Any,
 ) -> Seen:
     """Open a page in a fresh browser, run the steps, and close it again.  Blocks.
 
     :param size: of the window, in CSS pixels.
     :param flags: further flags for Chromium.
+    :param program: what starts Chromium; None: the machine's own.
     :param context: further arguments of Playwright's ``new_context``, as ``has_touch``.
     """
     seen = Seen()
     with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
         browser = playwright.chromium.launch_persistent_context(
             profile,
-            executable_path=chromium(),
+            executable_path=program or chromium(),
             headless=True,
             args=[*FLAGS, *flags],
             viewport={"width": size[0], "height": size[1]},

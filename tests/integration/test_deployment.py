@@ -1,0 +1,312 @@
+"""README's three deployment steps, to the letter, on three hosts; and what two projects see then.
+
+The hosts are namespaces (:mod:`tests.support.hosts`) with the names and addresses of the README.  What its marked
+blocks type, root types there; nothing else configures anything.  Two things stand in for what a test can't have:
+
+* For blocks marked "package", which fetch packages: what they install is here already, this checkout and the Python
+  that runs the test (at ``/opt/novnc_twisted``, by a link), and the machine's redis-server.
+* For ``systemctl``: the blocks that call it run, too, but it only notes down what it is told.  The test then starts
+  those units by the lines of their files: the command, its user and groups, without privileges.
+
+A compute host "with libvirt" is given what Debian's package brings: a system libvirtd, its users, and its files.
+"""
+
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from twisted.internet.defer import gatherResults
+from twisted.trial.unittest import TestCase
+
+from demo.guest import boot_sector
+from demo.libvirtd import small_domain
+from novnc_twisted.errors import InstanceNotRunning
+from tests.support.browser import ConsolePage, chromium, with_page
+from tests.support.cloud import Ran, together, token_in
+from tests.support.hosts import CHECKOUT, PATH, Host, Network, Unit, ViewersAt, missing
+from tests.support.libvirtd import in_thread
+
+OPT = "/opt/novnc_twisted"
+OURS = {path.stem for path in (CHECKOUT / "contrib" / "systemd").glob("*.service")}
+UNITS = ("/etc/systemd/system", "/lib/systemd/system")
+PLAIN_VNC = "<graphics type='vnc' autoport='yes'/>"
+LINKS = re.compile(r"http://controller:(?:6080/vnc_auto\.html|6081/console)\?token=[0-9a-f-]{36}")
+
+SYSTEMCTL = '#!/bin/sh\necho "$@" >> /run/asked-of-systemctl\n'
+
+LIBVIRTD = "[Service]\nExecStart=/usr/sbin/libvirtd\nLimitNOFILE=65536\n"
+"""As Debian's unit has it; the machine has libvirt's programs alone."""
+
+LIBVIRTD_CONF = (
+    'unix_sock_group = "libvirt"\nunix_sock_rw_perms = "0770"\nauth_unix_ro = "none"\nauth_unix_rw = "none"\n'
+)
+"""As Debian's package has it."""
+
+QEMU_CONF = 'stdio_handler = "file"\nsecurity_driver = "none"\n'
+"""No virtlogd and no AppArmor are here."""
+
+_TEXT = 0xB8000
+
+
+class Block(NamedTuple):
+    """A block of shell in the README: who types it, what is special about it ("package", "systemd"), and its text."""
+
+    who: str
+    kind: str
+    text: str
+
+
+class Readme:
+    """What the README types.
+
+    :ivar blocks: the marked ones, in their order.
+    :ivar owner: the line that says to whom a VM belongs.
+    :ivar user: the environment of a user.
+    :ivar commands: what that user types.
+    :ivar addresses: the hosts'.
+    """
+
+    def __init__(self) -> None:
+        text = (CHECKOUT / "README.md").read_text()
+        self.blocks = []
+        for who, block in re.findall(r"<!-- step: ([^>]+) -->\n```sh\n(.*?)```", text, re.S):
+            found = re.fullmatch(r"(.*?) ?(package|systemd)?", who)
+            assert found is not None
+            self.blocks.append(Block(found[1], found[2] or "", block))
+        self.owner = re.findall(r"```sh\n(virsh metadata .*?)```", text, re.S)[0]
+        self.user, shown = re.findall(r"<!-- user -->\n```sh\n(.*?)```\s*```\n(.*?)```", text, re.S)[0]
+        self.commands = re.findall(r"^\$ (.*)$", shown, re.M)
+        self.addresses = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", text, re.M))
+
+    def script(self, host: str) -> str:
+        """All that root types on a host, in its order; what packages would bring is there already."""
+        names = {host, "every host", *(["compute"] if host.startswith("compute") else [])}
+        return "\n".join(block.text for block in self.blocks if block.who in names and block.kind != "package")
+
+
+class DeploymentTests(TestCase):
+    """A controller and two compute hosts."""
+
+    timeout = 240
+
+    def setUp(self) -> None:
+        needs = missing()
+        if needs is None:
+            for tool, package in (("redis-server", "redis-server"), ("libvirtd", "libvirt-daemon-driver-qemu")):
+                if shutil.which(tool, path=PATH) is None:
+                    needs = f"this test runs {tool}, which is not installed: apt-get install {package}"
+        if needs is not None:
+            self.fail(needs)
+        self.readme = Readme()
+        self.units: dict[str, Unit] = {}
+
+    async def test_three_steps(self) -> None:
+        addresses = {name: f"{address}/24" for name, address in self.readme.addresses.items()}
+        self.assertEqual(list(addresses), ["controller", "compute1", "compute2"])
+        network = await Network.start(self, addresses)
+        self.controller, self.one, self.two = network.hosts.values()
+        self.viewers = ViewersAt(self, self.controller)
+
+        await together(*(self.deploy(host) for host in network.hosts.values()))
+        red = await self.vm(self.one, "myserver20")
+        blue, second = await self.vm(self.two, "myserver21"), await self.vm(self.two, "myserver22")
+        await self.give(self.one, "myserver20", "alice", "red")
+        await self.give(self.two, "myserver21", "bob", "blue")
+        await self.give(self.two, "myserver22", "alice", "red")
+
+        links = await self.users_see_their_own(red, blue, second)
+        await together(*(self.shows(*link) for link in links[:3]))
+        await together(*(self.shows(*link) for link in links[3:]))
+        await self.in_a_browser(links[0][0])
+        await self.no_way_to_another(links)
+        await self.secrets_are_kept(links)
+        await self.all_end()
+
+    # --- the three steps
+
+    async def deploy(self, host: Host) -> None:
+        """Type what the README says, and start what it asks systemd for."""
+        await in_thread(self.prepare, host)
+        await in_thread(host.run, self.readme.script(host.name), folder=CHECKOUT)
+        asked = (await in_thread(host.run, "cat /run/asked-of-systemctl")).splitlines()
+        for words in (line.split() for line in asked):
+            names = [word for word in words[1:] if not word.startswith("--")]
+            for name in names:
+                await self.start(host, name)
+        await self.running(host)
+
+    def prepare(self, host: Host) -> None:
+        """What packages bring."""
+        host.write("/usr/bin/systemctl", SYSTEMCTL, mode=0o755)
+        host.run(
+            # The machine may be one on which somebody followed the README.
+            "userdel nova 2>/dev/null || true",
+            "rm -rf /etc/nova /var/lib/nova /opt/novnc_twisted /etc/systemd/system/console*.service",
+            "rm -f /etc/redis/novnc_twisted.conf /etc/default/novnc_twisted",
+            f"mkdir -p /opt; ln -s {sys.prefix} {OPT}",
+        )
+        if host.name.startswith("compute"):
+            host.run(
+                "getent group libvirt >/dev/null || groupadd --system libvirt",
+                "id libvirt-qemu >/dev/null 2>&1 ||"
+                " useradd --system --home-dir /var/lib/libvirt --shell /usr/sbin/nologin --user-group libvirt-qemu",
+                "mkdir -p /var/lib/libvirt/images",
+            )
+            host.write("/etc/libvirt/libvirtd.conf", LIBVIRTD_CONF)
+            host.write("/etc/libvirt/qemu.conf", QEMU_CONF)
+
+    async def start(self, host: Host, name: str) -> None:
+        """What systemd does for a unit."""
+        text = LIBVIRTD
+        if name != "libvirtd":
+            files = " ".join(f"{folder}/{name}.service" for folder in UNITS)
+            text = await in_thread(host.run, f"for file in {files}; do [ ! -e $file ] || exec cat $file; done; exit 1")
+        self.units[f"{host.name} {name}"] = await Unit.begin(self, host, name, text)
+
+    async def running(self, host: Host) -> None:
+        """Until a host's own services are there."""
+        waited = []
+        for unit in (self.units[name] for name in self.units if name.startswith(host.name)):
+            if unit.command in OURS:
+                waited.append(unit.ready())
+            if unit.command == "consolecompute":
+                waited.append(unit.seen("connected to libvirt"))
+        await gatherResults(waited)
+
+    # --- VMs
+
+    async def vm(self, host: Host, name: str) -> str:
+        """A VM with the README's display, which runs; its UUID."""
+        image = f"/var/lib/libvirt/images/{name}.img"
+        xml = small_domain(name, boot_image=image, graphics=PLAIN_VNC)
+        await in_thread(host.write, image, boot_sector(name))
+        await in_thread(host.write, f"/root/{name}.xml", xml)
+        await in_thread(host.run, f"virsh -q define /root/{name}.xml", f"virsh -q start {name}")
+        return (await in_thread(host.run, f"virsh domuuid {name}")).strip()
+
+    async def give(self, host: Host, name: str, user: str, project: str) -> None:
+        """Say whose VM it is, as the README says it for alice's myserver20."""
+        await in_thread(host.run, self.meant(self.readme.owner, name, user, project))
+
+    def meant(self, text: str, name: str, user: str, project: str) -> str:
+        """What the README says of alice, who is of project red, and her myserver20, said of others."""
+        for old, new in (("myserver20", name), ("alice", user), ("red", project)):
+            text = re.sub(rf"\b{old}\b", new, text)
+        return text
+
+    async def port(self, host: Host, name: str) -> int:
+        """Of its VNC server."""
+        return 5900 + int((await in_thread(host.run, f"virsh vncdisplay {name}")).strip().rpartition(":")[2])
+
+    async def memory(self, host: Host, name: str, row: int = 6) -> str:
+        """A row of a VM's screen, from its memory."""
+        command = f"virsh qemu-monitor-command --hmp {name} 'xp /160xb {_TEXT + 160 * row:#x}'"
+        dump = await in_thread(host.run, command)
+        data = bytes(int(word, 16) for line in dump.splitlines() for word in line.partition(":")[2].split())
+        return data[::2].decode("cp437").rstrip()
+
+    # --- what users see
+
+    async def client(self, user: str, project: str, command: str, name: str = "myserver20") -> Ran:
+        """What the README's command prints, typed by somebody without any right on the controller."""
+        lines = [self.meant(self.readme.user, name, user, project), self.meant(command, name, user, project)]
+        done = await in_thread(self.controller.attempt, *lines, path=f"{OPT}/bin:{PATH}", user="nobody")
+        return Ran(done.stdout, done.stderr, done.returncode)
+
+    async def users_see_their_own(self, red: str, blue: str, second: str) -> list[tuple[str, Host, str]]:
+        """Lists and links are of the user's project; the links, each with its VM."""
+        listing, novnc, xvpvnc = self.readme.commands
+        alice, bob = ("alice", "red"), ("bob", "blue")
+        reds, blues = await together(self.client(*alice, listing), self.client(*bob, listing))
+        self.assertEqual(
+            sorted(row[:3] for row in reds.rows()[1:]),
+            sorted([[red, "myserver20", "ACTIVE"], [second, "myserver22", "ACTIVE"]]),
+        )
+        self.assertEqual([row[:3] for row in blues.rows()[1:]], [[blue, "myserver21", "ACTIVE"]])
+        links = []
+        for command in (novnc, xvpvnc):
+            printed = await together(
+                self.client(*alice, command, "myserver20"),
+                self.client(*bob, command, "myserver21"),
+                self.client(*alice, command, "myserver22"),
+            )
+            for ran, host, name in zip(
+                printed, (self.one, self.two, self.two), ("myserver20", "myserver21", "myserver22"), strict=True
+            ):
+                found = LINKS.findall("\n".join(cell for row in ran.rows() for cell in row))
+                self.assertEqual(len(found), 1, ran)
+                links.append((found[0], host, name))
+        for ran in await together(self.client(*alice, novnc, "myserver21"), self.client(*alice, novnc, blue)):
+            self.assertEqual((ran.code, ran.output), (1, ""))
+            self.assertRegex(ran.errors, "No server with a name or ID of '[^']*' exists")
+        (foreign,) = await together(self.client(*alice, xvpvnc, blue))
+        self.assertNotEqual(foreign.code, 0)
+        self.assertIn("No Server found", foreign.errors)
+        return links
+
+    async def shows(self, url: str, host: Host, name: str) -> None:
+        """The link leads to this VM's screen, and its keyboard."""
+        viewer = await (await self.viewers.open(url)).ready()
+        self.assertEqual(viewer.name, name)
+        direct = await (await self.viewers.direct(host.name, await self.port(host, name))).ready()
+        self.assertEqual(direct.name, f"QEMU ({name})")
+        self.assertEqual(viewer.text(1), direct.text(1))
+        await direct.leave()
+        before = await self.memory(host, name)
+        await viewer.type("n")
+        self.assertEqual(await self.memory(host, name), f"{before.ljust(2)}n")
+        await viewer.leave()
+
+    async def in_a_browser(self, url: str) -> None:
+        """A person sees it, too: Chromium on the controller."""
+        start = Path(self.mktemp()).absolute()
+        start.write_text(f'#!/bin/sh\nexec {shlex.join(self.controller.enter(chromium()))} "$@"\n')
+        start.chmod(0o755)
+
+        def steps(page: ConsolePage) -> None:
+            page.wait_painted()
+            page.wait_title("myserver20")
+            page.type("c")
+
+        before = await self.memory(self.one, "myserver20")
+        seen = await with_page(url, steps, program=str(start))
+        self.assertEqual(seen.complaints(), [])
+        self.assertEqual(seen.hosts(), {"controller"})
+        self.assertEqual(await self.memory(self.one, "myserver20"), f"{before}c")
+
+    async def no_way_to_another(self, links: list[tuple[str, Host, str]]) -> None:
+        """Alice's VM is gone, and one of bob's has taken its port: her links lead nowhere."""
+        before = await self.port(self.two, "myserver22")
+        await in_thread(self.two.run, "virsh -q destroy myserver22")
+        await self.vm(self.two, "myserver23")
+        await self.give(self.two, "myserver23", "bob", "blue")
+        self.assertEqual(await self.port(self.two, "myserver23"), before)
+        sentence = InstanceNotRunning.sentence
+        for (url, _, name), status in ((links[2], 4409), (links[5], 409)):
+            self.assertEqual(name, "myserver22")
+            self.assertEqual(await self.viewers.refusal(url), (status, sentence))
+
+    # --- and what nobody should
+
+    async def secrets_are_kept(self, links: list[tuple[str, Host, str]]) -> None:
+        """Services have no rights; passwords are readable for them alone; no log holds any, nor a token."""
+        for host in (self.controller, self.one, self.two):
+            users = (await in_thread(host.run, "ps -eo user,args | awk '/bin[/]twistd/ {print $1}'")).split()
+            ours = [name for name, unit in self.units.items() if unit.command in OURS and name.startswith(host.name)]
+            self.assertEqual(users, ["nova"] * len(ours))
+            for name in ("/etc/nova/nova.conf", *(["/etc/nova/users"] if host is self.controller else [])):
+                done = await in_thread(host.attempt, f"cat {name}", user="nobody")
+                self.assertIn("Permission denied", done.stderr)
+        done = await in_thread(self.one.attempt, "redis-cli -h controller keys '*'")
+        self.assertIn("NOAUTH", done.stdout + done.stderr)
+        for unit in self.units.values():
+            for secret in ("Traceback", "-password", *(token_in(url) for url, _, _ in links)):
+                self.assertNotIn(secret, unit.output)
+
+    async def all_end(self) -> None:
+        """Asked to, every service of ours ends well."""
+        ours = [unit for unit in self.units.values() if unit.command in OURS]
+        self.assertEqual(await together(*(unit.stop() for unit in ours)), [0] * len(ours))

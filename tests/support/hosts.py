@@ -1,0 +1,346 @@
+"""Hosts of their own on one machine: namespaces with an Ethernet between them, for tests that deploy something.
+
+A host has a network, a name, processes, and a root folder of its own: the machine's, copied where it is written to
+(overlayfs).  So ``/etc``, ``/run``, ``/var`` and users differ from host to host and nothing of the machine is changed.
+Nothing outlives the test either, however it ends: a host's first process ends when its pipe from the test does, and the
+kernel then ends whatever else runs there and takes down its mounts and network.
+
+What is no coroutine blocks: call it in a thread.  Root only.
+"""
+
+import configparser
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.protocol import Factory
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from tests.session.harness import Raw
+from tests.support.libvirtd import in_thread
+from tests.support.twistd import Twistd
+from tests.support.viewer import Viewer, Viewers
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Of systemd's services, and of root's shell."""
+
+PATIENCE = 60.0
+"""Seconds that a command may take on a busy machine."""
+
+_TOOLS = {"ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux"}
+
+# A host's first process: it takes leave of its dead, and ends with the pipe.
+_FIRST = (
+    "import signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); "
+    "print('up', flush=True); sys.stdin.buffer.read()"
+)
+
+# Of the machine's devices there are those that do nothing: libvirt is confused by a /dev/kvm that only root may use.
+# $1: a folder for the writes; the others: trees that have to be there although they are mounts of their own.
+_ROOT = r"""
+set -e
+stage=$1; shift
+mount -t tmpfs -o mode=755 hosts "$stage"
+mkdir "$stage/written" "$stage/work" "$stage/root"
+mount -t overlay -o "lowerdir=/,upperdir=$stage/written,workdir=$stage/work" hosts "$stage/root"
+cd "$stage/root"
+mount -t tmpfs -o mode=755 dev dev
+mkdir dev/pts dev/shm
+cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty dev
+ln -s /proc/self/fd pts/ptmx dev
+ln -s /proc/self/fd/0 dev/stdin
+ln -s /proc/self/fd/1 dev/stdout
+ln -s /proc/self/fd/2 dev/stderr
+mount -t devpts -o newinstance,ptmxmode=0666 pts dev/pts
+mount -t tmpfs -o mode=1777 shm dev/shm
+mount -t proc proc proc
+mount -t sysfs sysfs sys
+mount -t tmpfs -o mode=755 run run
+for tree in "$@"; do
+    mkdir -p ".$tree"
+    mount --bind "$tree" ".$tree"
+done
+mkdir run/before
+pivot_root . run/before
+cd /
+umount -l /run/before
+rmdir /run/before
+"""
+
+_CONNECT = (
+    "import socket, sys; there = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10); "
+    "socket.send_fds(socket.socket(fileno=int(sys.argv[3])), [b'!'], [there.fileno()])"
+)
+
+# $1: umask, $2: folder.
+_PREPARE = 'umask "$1"; cd "$2"; shift 2; exec "$@"'
+
+
+class HostsFailed(Exception):
+    """A host can't be made, or a command failed there; the text says which and why."""
+
+
+def missing() -> str | None:
+    """What keeps this process from making hosts, in one sentence; None: nothing."""
+    if os.geteuid() != 0:
+        return "this test makes hosts out of namespaces, which wants root: run it as root"
+    for tool, package in _TOOLS.items():
+        if shutil.which(tool, path=PATH) is None:
+            return f"this test makes hosts with {tool}, which is not installed: apt-get install {package}"
+    return None
+
+
+class _Namespace:
+    """Namespaces that live while their first process does."""
+
+    def __init__(self, *kinds: str, before: str = "", arguments: tuple[str, ...] = ()) -> None:
+        script = f"{before}\nexec {shlex.join([sys.executable, '-I', '-S', '-c', _FIRST])}"
+        self._process = subprocess.Popen(
+            ["unshare", *kinds, "--pid", "--fork", "--kill-child", "sh", "-c", script, "sh", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd="/",
+        )
+        assert self._process.stdout is not None and self._process.stderr is not None
+        if self._process.stdout.readline() != b"up\n":
+            said = self._process.stderr.read().decode().strip()
+            self.close()
+            raise HostsFailed(f"namespaces can't be made here: {said}")
+        self.pid = int(Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text())
+
+    def close(self) -> None:
+        """End it, with all that runs in it, and wait until that is so."""
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Network:
+    """An Ethernet, and hosts on it that know one another by name.
+
+    :param addresses: the hosts' names, and the address of each with its prefix length.
+    :ivar hosts: by name.
+    """
+
+    def __init__(self, addresses: Mapping[str, str]) -> None:
+        self.hosts: dict[str, Host] = {}
+        self._switch = _Namespace("--net")
+        try:
+            self._ip("link", "add", "switch", "type", "bridge", "forward_delay", "0")
+            self._ip("link", "set", "switch", "up")
+            for name, address in addresses.items():
+                host = self.hosts[name] = Host(name, address.partition("/")[0])
+                self._ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(host.pid))
+                self._ip("link", "set", name, "master", "switch", "up")
+                host.run("ip link set lo up", f"ip address add {address} dev eth0", "ip link set eth0 up")
+            names = "".join(f"{host.address} {host.name}\n" for host in self.hosts.values())
+            for host in self.hosts.values():
+                host.write("/etc/hosts", f"127.0.0.1 localhost\n{names}")
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    async def start(cls, case: TestCase, addresses: Mapping[str, str]) -> "Network":
+        """One that goes with the test."""
+        self = await in_thread(cls, addresses)
+        case.addCleanup(deferToThread, self.close)
+        return self
+
+    def close(self) -> None:
+        """End all hosts."""
+        for host in self.hosts.values():
+            host.close()
+        self._switch.close()
+
+    def _ip(self, *words: str) -> None:
+        _run(["nsenter", "--target", str(self._switch.pid), "--net", "ip", *words])
+
+
+class Host:
+    """See the module.
+
+    :ivar pid: of its first process, as seen from the test.
+    """
+
+    def __init__(self, name: str, address: str) -> None:
+        self.name, self.address = name, address
+        needed = [Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), CHECKOUT]
+        mounts = [str(path) for path in needed if path.stat().st_dev != Path("/").stat().st_dev]
+        stage = Path(tempfile.mkdtemp(prefix="host-", dir="/tmp"))
+        kinds = ("--mount", "--net", "--uts", "--ipc")
+        try:
+            self._namespace = _Namespace(*kinds, before=_ROOT, arguments=(str(stage), *mounts))
+        finally:
+            stage.rmdir()  # what is mounted there goes on without a name
+        self.pid = self._namespace.pid
+        # Python may live in a home that is closed to others; here it is not.
+        open_up = sorted({str(parent) for path in needed for parent in path.parents})
+        try:
+            self.run(f"hostname {name}", f"chmod a+x {shlex.join(open_up)}")
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End it."""
+        self._namespace.close()
+
+    def enter(self, *command: str) -> list[str]:
+        """The command line, outside, of a command in here."""
+        inside = ["--mount", "--net", "--uts", "--ipc", "--pid"]
+        return ["nsenter", "--target", str(self.pid), *inside, "--", *command]
+
+    def run(self, *lines: str, folder: Path | str = "/", path: str = PATH, user: str | None = None) -> str:
+        """What lines of shell print here, in one shell that ends with the first error.
+
+        :param user: who types them; None: root.
+        :raises HostsFailed: where one fails.
+        """
+        done = self.attempt(*lines, folder=folder, path=path, user=user)
+        if done.returncode:
+            raise HostsFailed(f"{self.name}: {done.stdout}{done.stderr.strip()}")
+        return done.stdout
+
+    def attempt(
+        self, *lines: str, folder: Path | str = "/", path: str = PATH, user: str | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """The same, however it ends."""
+        become = []
+        if user is not None:
+            gid = _run(self.enter("id", "-g", user)).strip()
+            become = ["setpriv", f"--reuid={user}", f"--regid={gid}", "--init-groups"]
+        environment = ["env", "-i", f"PATH={path}", "LC_ALL=C.UTF-8", "HOME=/tmp", "TERM=dumb", "COLUMNS=200"]
+        script = "\n".join([f"cd {shlex.quote(str(folder))}", *lines])
+        return subprocess.run(
+            self.enter(*become, *environment, "bash", "-euo", "pipefail", "-c", script),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+
+    def write(self, name: str, content: str | bytes, mode: int = 0o644) -> None:
+        """Write a file here, and the folder that it is in."""
+        data = content.encode() if isinstance(content, str) else content
+        command = f'mkdir -p "$(dirname "$1")"; cat > "$1"; chmod {mode:o} "$1"'
+        _run(self.enter("sh", "-ec", command, "sh", name), data)
+
+    def connect(self, name: str, port: int) -> socket.socket:
+        """A TCP connection from here; the name means what it means here."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            arguments = [name, str(port), str(theirs.fileno())]
+            command = self.enter(sys.executable, "-I", "-S", "-c", _CONNECT, *arguments)
+            _run(command, pass_fds=(theirs.fileno(),))
+            _, (descriptor,), _, _ = socket.recv_fds(ours, 1, 1)
+        return socket.socket(fileno=descriptor)
+
+
+class Unit(Twistd):
+    """A systemd unit that was started here without systemd: its ExecStart, as its user and groups, without privileges.
+
+    Of the lines about life, limits and sandboxing nothing is done but to drop all capabilities and forbid new ones.
+    """
+
+    process: Any
+
+    @classmethod
+    async def begin(cls, case: TestCase, host: Host, name: str, text: str) -> "Unit":
+        """Start it; the test's end ends it.
+
+        :param text: the unit file.
+        """
+        unit = configparser.ConfigParser(interpolation=None, strict=False)
+        unit.optionxform = str  # type: ignore[method-assign, assignment]
+        unit.read_string(text)
+        command = host.enter(*await in_thread(_start_of, host, unit["Service"]))
+        self = cls(name)
+        program = shutil.which(command[0], path=PATH) or command[0]
+        self.process = reactor.spawnProcess(self, program, command, env=None, path="/")  # type: ignore[attr-defined]
+        case.addCleanup(self.stop)
+        return self
+
+    async def stop(self, sign: int = signal.SIGTERM, timeout: float = 10) -> int:
+        """End it and await its end; its exit code."""
+        if self.exit_code is not None:
+            return self.exit_code
+        self._signal(sign)
+        killer = reactor.callLater(timeout, self._signal, signal.SIGKILL)
+        code = await self.ended
+        if killer.active():
+            killer.cancel()
+        return code
+
+    def _signal(self, sign: int) -> None:
+        """To what runs inside: nsenter, which waits for it, passes nothing on."""
+        waits = self.process.pid
+        for pid in Path(f"/proc/{waits}/task/{waits}/children").read_text().split() or [waits]:
+            os.kill(int(pid), sign)
+
+
+def _start_of(host: Host, service: configparser.SectionProxy) -> list[str]:
+    """The command line, inside, that does what systemd does for a unit."""
+    user = service.get("User", "root")
+    prepare = [service.get("UMask", "0022"), service.get("WorkingDirectory", "/")]
+    command = ["sh", "-ec", _PREPARE, "sh", *prepare, "env", "-i", f"PATH={PATH}", "LANG=C.UTF-8"]
+    if user != "root":
+        group = service.get("Group", user)
+        if folder := service.get("RuntimeDirectory"):
+            mode = service.get("RuntimeDirectoryMode", "0755")
+            host.run(f"install -d -m {mode} -o {user} -g {group} /run/{folder}")
+        more = service.get("SupplementaryGroups", "").split()
+        groups = host.run(f"id -G {user}", *(f"getent group {name} | cut -d: -f3" for name in more)).split()
+        uid, gid = host.run(f"id -u {user}", f"getent group {group} | cut -d: -f3").split()
+        command += [f"USER={user}", f"LOGNAME={user}", "setpriv", f"--reuid={uid}", f"--regid={gid}"]
+        command += [f"--groups={','.join(groups)}", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+    # A word $NAME is any number of words, none where nobody set it.
+    return command + [word for word in shlex.split(service["ExecStart"]) if not word.startswith("$")]
+
+
+class ViewersAt(Viewers):
+    """Viewers that sit at a host.
+
+    :param case: whose clean-up ends them.
+    """
+
+    def __init__(self, case: TestCase, host: Host) -> None:
+        super().__init__(case)
+        self._host = host
+
+    async def raw(self, host: str, port: int) -> Raw:
+        """A plain connection from there."""
+        connection = await in_thread(self._host.connect, host, port)
+        raw: Any = Raw()
+        factory = Factory()
+        factory.noisy = False
+        factory.buildProtocol = lambda address: raw  # type: ignore[method-assign, assignment]
+        with connection:
+            connection.setblocking(False)
+            reactor.adoptStreamConnection(connection.fileno(), socket.AF_INET, factory)  # type: ignore[attr-defined]
+        self._case.addCleanup(Viewer(raw, raw).leave)
+        return raw  # type: ignore[no-any-return]
+
+
+def _run(command: list[str], data: bytes = b"", **more: Any) -> str:
+    done = subprocess.run(command, input=data, capture_output=True, timeout=PATIENCE, **more)
+    if done.returncode:
+        raise HostsFailed(f"{shlex.join(command)}: {done.stderr.decode(errors='replace').strip()}")
+    return str(done.stdout.decode())
