@@ -1,0 +1,87 @@
+"""[vnc] vencrypt_*: what is wrong with them is one line at start, which names the option and the file."""
+
+from pathlib import Path
+
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.service.configuration import Unusable, read_configuration
+from novnc_twisted.service.credentials import upstream_tls
+from tests.support.pki import CA, CLIENT
+from tests.support.twistd import Twistd, free_port
+
+
+class CredentialTests(TestCase):
+    timeout = 60
+
+    def conf(self, **options: bytes | str) -> str:
+        """A configuration with vencrypt; bytes are what stands in a file."""
+        lines = ["[vnc]"]
+        for name, value in ({"auth_schemes": "vencrypt"} | options).items():
+            if isinstance(value, bytes):
+                path = Path(self.mktemp()).absolute()
+                path.write_bytes(value)
+                value = str(path)
+            lines.append(f"{name} = {value}")
+        return "\n".join(lines) + "\n"
+
+    def read(self, text: str) -> object:
+        path = Path(self.mktemp()).absolute()
+        path.write_text(text)
+        conf, warnings = read_configuration([str(path)])
+        self.assertEqual(warnings, [])
+        return upstream_tls(conf)
+
+    def test_mistakes(self) -> None:
+        ca = CA()
+        ours, other = ca.issue(purpose=CLIENT), ca.issue(purpose=CLIENT)
+        for option, options in (
+            ("vencrypt_ca_certs", {"vencrypt_ca_certs": "/nowhere/ca-cert.pem"}),
+            ("vencrypt_ca_certs", {"vencrypt_ca_certs": "/"}),
+            ("vencrypt_ca_certs", {"vencrypt_ca_certs": b"no certificate"}),
+            ("vencrypt_client_cert", {"vencrypt_client_cert": ca.pem}),
+            ("vencrypt_client_key", {"vencrypt_client_cert": ours.cert, "vencrypt_client_key": other.key}),
+            ("vencrypt_client_key", {"vencrypt_client_key": ours.key}),
+            ("vencrypt_server_name", {"vencrypt_server_name": "https://compute1"}),
+            ("vencrypt_subtypes", {"vencrypt_subtypes": "X509None,Plain"}),
+            ("vencrypt_subtypes", {"vencrypt_subtypes": ""}),
+            ("auth_schemes", {"auth_schemes": "vencrypt,tight"}),
+        ):
+            text = self.conf(**options)
+            line = str(self.assertRaises(Unusable, self.read, text))
+            self.assertIn(f"[vnc] {option}: ", line)
+            self.assertNotIn("\n", line)
+            self.assertNotIn("PRIVATE", line)
+            value = text.partition(f"{option} = ")[2].partition("\n")[0]
+            if value.startswith("/"):
+                self.assertIn(value, line)
+
+    def test_they_are_not_read_without_it(self) -> None:
+        """A nova.conf may name files that are not on this machine."""
+        self.read(self.conf(auth_schemes="none,vnc", vencrypt_ca_certs="/nowhere/ca-cert.pem"))
+
+    async def test_good_ones(self) -> None:
+        """As nova.conf has them, to a real command; and a mistake there."""
+        ca = CA()
+        ours = ca.issue(purpose=CLIENT)
+        listening = (
+            f"[DEFAULT]\nosapi_compute_listen_port = {free_port()}\n[vnc]\nnovncproxy_host = 127.0.0.1\n"
+            f"xvpvncproxy_host = 127.0.0.1\nnovncproxy_port = {free_port()}\nxvpvncproxy_port = {free_port()}\n"
+            "[libvirt]\nconnection_uri = test:///default\n"
+        )
+        good = self.conf(
+            vencrypt_ca_certs=ca.pem,
+            vencrypt_client_cert=ours.cert,
+            vencrypt_client_key=ours.key,
+            vencrypt_server_name="compute1",
+            vencrypt_subtypes="X509Vnc,X509None,TLSVnc,TLSNone",
+        )
+        process = Twistd.start(self, "console", listening + good)
+        await process.ready()
+        self.assertEqual(await process.stop(), 0)
+        self.assertNotIn("PRIVATE", process.output)
+        wrong = Twistd.start(self, "console", listening + self.conf(vencrypt_ca_certs="/nowhere/ca-cert.pem"))
+        self.assertNotEqual(await wrong.ended, 0)
+        self.assertEqual(
+            wrong.output,
+            "console: [vnc] vencrypt_ca_certs: can't read /nowhere/ca-cert.pem: No such file or directory\n",
+        )
