@@ -12,7 +12,10 @@ SHIPPED: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
 
 NOT_BUILT: Final = "The console page is not installed. Build it, or point the option web at a folder of noVNC."
 
-_INDEX: Final = ("index.html", "vnc_auto.html", "vnc_lite.html", "vnc.html")
+_MEANT: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
+    (): ("index.html", "vnc_auto.html", "vnc_lite.html", "vnc.html"),
+    ("vnc_auto.html",): ("vnc_auto.html", "vnc_lite.html"),  # its name in noVNC since 1.0
+}
 _UNCHANGING = re.compile(r".*-[0-9A-Za-z_]{8,}\.[a-z0-9]+")  # the build puts a hash of the content into the name
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
@@ -81,11 +84,9 @@ class Page:
         steps = _steps(path)
         if steps is None:
             return None
-        for name in [steps] if steps else [(index,) for index in _INDEX]:
-            found = self._open(name)
-            if found is not None:
-                return found
-        return None
+        if steps not in _MEANT:
+            return self._open(steps)
+        return next((found for name in _MEANT[steps] if (found := self._open((name,))) is not None), None)
 
     def _open(self, steps: tuple[str, ...]) -> PageFile | None:
         real = Path(os.path.realpath(self._folder.joinpath(*steps)))

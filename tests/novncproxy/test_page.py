@@ -230,6 +230,16 @@ class Serving(FrontCase):
             self.assertIn("frame-ancestors 'self'", fields["content-security-policy"])
             self.assertNotIn("script-src", fields["content-security-policy"], "stock noVNC has inline scripts")
 
+    async def test_the_seeds_page_in_a_folder_of_todays_novnc(self) -> None:
+        (self.web / "vnc_auto.html").unlink(missing_ok=True)
+        (self.web / "vnc_lite.html").write_text("lite")
+        self.novnc(web=self.web)
+        _, fields, _ = await self.get("/vnc_auto.html?token=T")
+        self.assertEqual(urlsplit(fields["location"]).path, "/vnc_lite.html")
+        self.assertEqual((await self.get("/vnc_auto.html?path=%3Ftoken%3DT"))[2], b"lite")
+        (self.web / "vnc_auto.html").write_text("auto")
+        self.assertEqual((await self.get("/vnc_auto.html"))[2], b"auto")
+
     async def test_our_page_is_not_redirected(self) -> None:
         self.ours()
         self.assertEqual((await self.get("/vnc.html?token=T"))[0], 200)
