@@ -20,6 +20,7 @@ from .drive import chunks_of, cuttings, untimed
 AUDIO, GII, XVP, FENCE, CONTINUOUS, BUTTONS, CLIPBOARD = -259, -305, -309, -312, -313, -316, -0x3F5E1A32
 STRIPPED = (GII, XVP, BUTTONS)
 TEXT, CAPS, REQUEST, PEEK, NOTIFY, PROVIDE = 1, *(1 << shift for shift in range(24, 29))
+ALL_ACTIONS = CAPS | REQUEST | PEEK | NOTIFY | PROVIDE  # as noVNC tells its capabilities
 MOST_HELD = 4 + 4 * MAX_ENCODINGS
 
 
@@ -76,7 +77,7 @@ good_messages = st.one_of(
         lambda listed: encodings(*listed)
     ),
     texts.filter(len).map(cut_text),
-    st.integers(0, 2**24 - 1).flatmap(lambda low: texts.map(lambda body: extended(CAPS | REQUEST | low, body))),
+    st.integers(0, 2**24 - 1).flatmap(lambda low: texts.map(lambda body: extended(ALL_ACTIONS | low, body))),
     st.sampled_from([extended(action | TEXT) for action in (REQUEST, PEEK, NOTIFY)]),
     st.tuples(texts, st.sampled_from([zlib.Z_FINISH, zlib.Z_FULL_FLUSH, zlib.Z_SYNC_FLUSH])).map(
         lambda text: extended(PROVIDE | TEXT, packed(*text))
