@@ -28,6 +28,7 @@ PARTS = {
     "redis-server": "redis-server",
     "chromium": "chromium",
     "ip": "iproute2",
+    "Xtigervnc": "tigervnc-standalone-server",
 }
 """The programs that the tests run, and Debian's packages of them."""
 

@@ -89,8 +89,8 @@ def security_type_name(number: int) -> str:
 
 
 def vencrypt_subtype_name(number: int) -> str:
-    """The same for a sub-type of VeNCrypt."""
-    return _name(VeNCryptSubtype, number)
+    """The same for a sub-type of VeNCrypt; TigerVNC lists plain security types among them."""
+    return _name(VeNCryptSubtype if number > 255 else SecurityType, number)
 
 
 def _name(kind: type[IntEnum], number: int) -> str:

@@ -137,9 +137,9 @@ class VeNCryptTests(SynchronousTestCase):
     def test_no_subtype_in_common(self):
         """Both sides are named."""
         self.assertEqual(
-            "no common VeNCrypt sub-type: the VNC server offers 257 (TLS_NONE), 264 (TLS_SASL), 7; "
+            "no common VeNCrypt sub-type: the VNC server offers 2 (VNC), 257 (TLS_NONE), 264 (TLS_SASL), 7; "
             "we may use X509None, X509Vnc",
-            self.failure(plain(257, 264, 7)),
+            self.failure(plain(2, 257, 264, 7)),
         )
         self.assertIn("offers none; we may use TLSVnc", self.failure(plain(), vencrypt_subtypes=("TLSVnc",)))
         self.assertLess(len(self.failure(plain(*range(1000, 1255)))), 500)

@@ -20,8 +20,13 @@ class SmallVM:
     :ivar port: the VNC server's on 127.0.0.1.
     """
 
-    def __init__(self, folder: Path, name: str = "myserver20") -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, name: str = "myserver20", *, vnc: str = "", more: tuple[str, ...] = ()) -> None:
+        """Prepare one.
+
+        :param vnc: further options of ``-vnc``, as ``tls-creds=t``; where they begin with ``unix:``, all of them.
+        :param more: further arguments of QEMU.
+        """
+        self._folder, self._vnc, self._more = folder, vnc, more
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "floppy").write_bytes(boot_sector(name))
         with socket.socket() as free:
@@ -33,25 +38,11 @@ class SmallVM:
         qemu = shutil.which("qemu-system-x86_64")
         if qemu is None:
             raise FileNotFoundError("no QEMU found: apt-get install qemu-system-x86")
-        arguments = [
-            "-accel",
-            "tcg",
-            "-m",
-            "16",
-            "-nodefaults",
-            "-no-user-config",
-            "-vga",
-            "std",
-            "-display",
-            "none",
-            "-daemonize",
-            "-boot",
-            "a",
-        ]
         arguments = ["-accel", "tcg", "-m", "16", "-nodefaults", "-no-user-config", "-vga", "std", "-display", "none"]
         arguments += ["-daemonize", "-boot", "a"]
         arguments += ["-drive", f"if=floppy,format=raw,file={self._folder / 'floppy'}"]
-        arguments += ["-vnc", f"127.0.0.1:{self.port - 5900}", "-pidfile", str(self._folder / "pid")]
+        where = self._vnc if self._vnc.startswith("unix:") else f"127.0.0.1:{self.port - 5900},{self._vnc}".rstrip(",")
+        arguments += [*self._more, "-vnc", where, "-pidfile", str(self._folder / "pid")]
         arguments += ["-qmp", f"unix:{self._folder / 'qmp'},server=on,wait=off"]
         subprocess.run([qemu, *arguments], check=True, capture_output=True, timeout=60)
 

@@ -1,0 +1,88 @@
+"""TigerVNC's Xvnc: a VNC server of another family, with lists of security types as one wants them."""
+
+import shutil
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import ProcessProtocol
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.rfb.security.vnc import response
+from tests.support.twistd import free_port
+
+_READY = 3  # the descriptor on which it tells its display, once it listens
+_OBFUSCATED = bytes((23, 82, 107, 6, 35, 78, 88, 7))  # the fixed key of every VNC password file
+
+
+class Xvnc(ProcessProtocol):
+    """One Xvnc.
+
+    :ivar output: what it printed: which types its clients chose, for one.
+    :ivar port: its port on 127.0.0.1.
+    """
+
+    def __init__(self) -> None:
+        self.output = ""
+        self.port = free_port()
+        self._ready: Deferred[None] = Deferred()
+        self._ended: Deferred[None] = Deferred()
+
+    @classmethod
+    async def start(
+        cls,
+        case: TestCase,
+        security_types: str,
+        *,
+        cert: Path | None = None,
+        key: Path | None = None,
+        password: str = "",
+    ) -> "Xvnc":
+        """One that listens; the test's end ends it.
+
+        :param security_types: as ``None,VncAuth,X509None``, in the order in which it offers them.
+        """
+        program = shutil.which("Xtigervnc")
+        if program is None:
+            raise FileNotFoundError("no Xtigervnc found: apt-get install tigervnc-standalone-server")
+        self = cls()
+        arguments: Sequence[str] = [program, "-displayfd", str(_READY), "-geometry", "320x200", "-nolisten", "tcp"]
+        arguments = [*arguments, "-localhost", "-interface", "127.0.0.1", "-rfbport", str(self.port)]
+        arguments = [*arguments, "-SecurityTypes", security_types, "-Log", "*:stderr:100"]
+        if cert and key:
+            arguments = [*arguments, "-X509Cert", str(cert), "-X509Key", str(key)]
+        if password:
+            path = Path(case.mktemp()).absolute()
+            path.write_bytes(response(_as_key(), password.encode().ljust(8, b"\0")))
+            arguments = [*arguments, "-rfbauth", str(path)]
+        spawn: Any = reactor.spawnProcess  # type: ignore[attr-defined]
+        process = spawn(self, program, arguments, env={"PATH": "/usr/bin:/bin"}, childFDs={1: "r", 2: "r", _READY: "r"})
+
+        def stop() -> Deferred[None]:
+            if not self._ended.called:
+                process.signalProcess(signal.SIGKILL)
+            return self._ended
+
+        case.addCleanup(stop)
+        self._ready.addTimeout(30, reactor)  # type: ignore[arg-type]
+        await self._ready
+        return self
+
+    def childDataReceived(self, childFD: int, data: bytes) -> None:
+        if childFD == _READY:
+            if not self._ready.called:
+                self._ready.callback(None)
+        else:
+            self.output += data.decode("utf-8", "replace")
+
+    def processEnded(self, reason: Any) -> None:
+        if not self._ready.called:
+            self._ready.errback(AssertionError(f"Xvnc ended: {self.output}"))
+        self._ended.callback(None)
+
+
+def _as_key() -> str:
+    return _OBFUSCATED.decode("latin-1")
