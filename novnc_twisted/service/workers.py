@@ -104,13 +104,11 @@ class Supervisor(Orderly):
         worker = WorkerProcess(number, self._reactor.seconds(), RelayedLog(number), self._is_ready, self._died)
         self._living[number] = worker
         pipes: dict[int, int | str] = {0: "w", 1: "r", 2: "r"}
-        self._reactor.spawnProcess(
-            worker,
-            arguments[0],
-            arguments,
-            environment,
-            childFDs=pipes | {FIRST + index: handle for index, handle in enumerate(handles)},
-        )
+        descriptors = pipes | {FIRST + index: handle for index, handle in enumerate(handles)}
+        try:
+            self._reactor.spawnProcess(worker, arguments[0], arguments, environment, childFDs=descriptors)
+        except OSError as error:  # no memory, no descriptor, or --uid names somebody who may not run this Python
+            self._died(worker, f"before it began ({error.strerror}: {arguments[0]})")
 
     def _is_ready(self, worker: WorkerProcess) -> None:
         self._ready.add(worker.number)

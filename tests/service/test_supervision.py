@@ -20,8 +20,11 @@ class Spawning(Clock):
     def __init__(self) -> None:
         super().__init__()
         self.spawned: list[Any] = []
+        self.broken = False
 
     def spawnProcess(self, protocol: Any, *arguments: Any, **more: Any) -> None:
+        if self.broken:
+            raise OSError(12, "Cannot allocate memory")
         protocol.makeConnection(SimpleNamespace(pid=len(self.spawned) + 100, signalProcess=lambda _: None))
         self.spawned.append(protocol)
 
@@ -56,6 +59,15 @@ class PauseTests(TestCase):
     def test_each_for_itself(self) -> None:
         """The other worker runs on."""
         self.dies(0)
+        self.assertEqual([one.number for one in self.reactor.spawned], [1, 2, 1])
+
+    def test_what_can_not_be_started(self) -> None:
+        """It is tried again, as after a death."""
+        self.reactor.broken = True
+        self.dies(0)
+        self.assertEqual([call.getTime() for call in self.reactor.getDelayedCalls()], [1])
+        self.reactor.broken = False
+        self.reactor.advance(1)
         self.assertEqual([one.number for one in self.reactor.spawned], [1, 2, 1])
 
     def test_none_while_stopping(self) -> None:
