@@ -13,7 +13,7 @@ from novnc_twisted.api.auth import IAuth
 from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
 from novnc_twisted.api.caller import Call
 from novnc_twisted.api.consoles import Consoles
-from novnc_twisted.api.faults import UNEXPECTED, Fault, fault_of, unauthenticated
+from novnc_twisted.api.faults import UNEXPECTED, Fault, IdentityFault, fault_of, unauthenticated
 from novnc_twisted.api.flavors import Flavors
 from novnc_twisted.api.identity import Identity
 from novnc_twisted.api.inventory import Inventory
@@ -60,16 +60,16 @@ class Application:
         try:
             reply = await self._answer(request, more)
         except Fault as fault:
-            reply = _fault(fault)
+            reply = _fault(request, fault)
         except Refusal as refusal:
             self._log.info("{id} is refused: {refusal}", id=request_id, refusal=refusal)
-            reply = _fault(fault_of(refusal))
+            reply = _fault(request, fault_of(refusal))
         except CancelledError:
             # The client left: nobody is there to be told.
             raise
         except Exception:
             self._log.failure("{id} failed", id=request_id)
-            reply = _fault(Fault(500, UNEXPECTED))
+            reply = _fault(request, Fault(500, UNEXPECTED))
         ids = (("X-OpenStack-Request-Id", request_id), ("X-Compute-Request-Id", request_id))
         return Reply(reply.status, reply.body, (*reply.headers, *more, *ids))
 
@@ -119,5 +119,8 @@ class Application:
         return await handler(call, *arguments)
 
 
-def _fault(fault: Fault) -> Reply:
+def _fault(request: Request, fault: Fault) -> Reply:
+    """A fault in the form of whom was asked: who logs in understands Keystone's alone."""
+    if request.segments[:1] == ("identity",):
+        fault = IdentityFault(fault.code, fault.message, fault.headers)
     return Reply(fault.code, fault.body(), fault.headers)

@@ -1,5 +1,6 @@
 """What the Compute API answers where it can't do what was asked (nova's ``api/openstack/wsgi.py``, ``Fault``)."""
 
+from http import HTTPStatus
 from typing import Any
 
 from novnc_twisted.errors import (
@@ -55,12 +56,9 @@ class Fault(Exception):
 class IdentityFault(Fault):
     """The same in Keystone's form, which is also what its middleware answers in front of nova."""
 
-    TITLES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed"}
-
     def body(self) -> dict[str, Any]:
         """``{"error": {"code": N, "title": "...", "message": "..."}}``."""
-        title = self.TITLES.get(self.code, "Error")
-        return {"error": {"code": self.code, "title": title, "message": self.message}}
+        return {"error": {"code": self.code, "title": HTTPStatus(self.code).phrase, "message": self.message}}
 
 
 def instance_not_found(server_id: str) -> Fault:

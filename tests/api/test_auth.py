@@ -12,6 +12,7 @@ from novnc_twisted.api.htpasswd import parse
 from novnc_twisted.api.passwords import MAX_WAITING, REMEMBERED, Passwords
 from novnc_twisted.api.request import is_loopback
 from novnc_twisted.api.tokens import TOKEN_TTL
+from novnc_twisted.errors import ServiceUnavailable
 from tests.api.harness import Answer, Connection, FakeHost, FakeReactor, System, instance, quick_hash, uuid_of
 
 RED, ROOT = quick_hash("r3d:pass"), quick_hash("toor")
@@ -60,7 +61,8 @@ class NoAuthTests(SynchronousTestCase):
         ):
             for path in ("/", "/v2.1", "/v2.1/servers", "/identity", TOKENS, "/image", "/else"):
                 answer = self.system.get(path, Host=host)
-                self.assertEqual((answer.status, list(answer.body)), (403, ["forbidden"]), (host, path))
+                name = "error" if path.startswith("/identity") else "forbidden"
+                self.assertEqual((answer.status, list(answer.body)), (403, [name]), (host, path))
 
     def test_no_host(self) -> None:
         connection = Connection(self.system.site)
@@ -306,6 +308,21 @@ class HTTPBasicTests(SynchronousTestCase):
         key = self.successResultOf(self.system.transport.store.get("api:identity"))["secret"]
         forged = Fernet(key).encrypt_at_time(json.dumps({"u": "root", "p": None, "f": "0" * 64}).encode(), 0)
         self.refused(self.system.get("/v2.1/servers", X_Auth_Token=forged.decode()))
+
+    def test_no_store(self) -> None:
+        """Who logs in is told in Keystone's form, the only one that clients understand there; else in nova's."""
+        token = self.token()
+
+        async def get(key: str) -> None:
+            raise ServiceUnavailable("Redis is gone")
+
+        self.patch(self.system.transport.store, "get", get)
+        answer = self.system.post(TOKENS, log_in("alice", "r3d:pass"))
+        error = {"code": 503, "title": "Service Unavailable", "message": ServiceUnavailable.sentence}
+        self.assertEqual((answer.status, answer.body), (503, {"error": error}))
+        answer = self.system.get("/v2.1/servers", X_Auth_Token=f"gAAAA{token}")
+        del error["title"]
+        self.assertEqual((answer.status, answer.body), (503, {"serviceUnavailable": error}))
 
     def test_a_lost_key_is_made_again(self) -> None:
         token = self.token()
