@@ -220,7 +220,10 @@ class DeploymentTests(TestCase):
         """Lists and links are of the user's project; the links, each with its VM."""
         listing, novnc, xvpvnc = self.readme.commands
         alice, bob = ("alice", "red"), ("bob", "blue")
-        reds, blues = await together(self.client(*alice, listing), self.client(*bob, listing))
+        reds, blues, everything = await together(
+            self.client(*alice, listing), self.client(*bob, listing), self.client("admin", "anything", listing)
+        )
+        self.assertEqual(sorted(row[0] for row in everything.rows()[1:]), sorted([red, blue, second]))
         self.assertEqual(
             sorted(row[:3] for row in reds.rows()[1:]),
             sorted([[red, "myserver20", "ACTIVE"], [second, "myserver22", "ACTIVE"]]),

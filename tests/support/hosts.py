@@ -274,7 +274,7 @@ class Unit(Twistd):
         command = host.enter(*await in_thread(_start_of, host, unit["Service"]))
         self = cls(name)
         program = shutil.which(command[0], path=PATH) or command[0]
-        self.process = reactor.spawnProcess(self, program, command, env=None, path="/")  # type: ignore[attr-defined]
+        self.process = reactor.spawnProcess(self, program, command, env=None, path="/")
         case.addCleanup(self.stop)
         return self
 
