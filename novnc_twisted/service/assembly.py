@@ -9,6 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
+from novnc_twisted.access import Failures
 from novnc_twisted.messaging import transport_from_url
 from novnc_twisted.service import descriptors, parts
 from novnc_twisted.service.configuration import in_memory
@@ -17,6 +18,7 @@ from novnc_twisted.service.flagfile import FlagFile, Unusable
 from novnc_twisted.service.notify import notify
 from novnc_twisted.service.parts import Context, Part
 from novnc_twisted.service.sockets import ORDER, Sockets
+from novnc_twisted.session import SessionLimits
 
 COMMANDS = {
     "consoleauth": (parts.consoleauth,),
@@ -70,8 +72,16 @@ def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: lis
     try:
         transport = transport_from_url(reactor, url)
     except ValueError as error:
-        raise Unusable(f"transport_url: {error}") from None
-    context = Context(reactor, conf, transport, sockets)
+        raise Unusable(str(error)) from None
+    options = conf.console
+    context = Context(
+        reactor,
+        conf,
+        transport,
+        sockets,
+        SessionLimits(options.max_sessions, options.max_sessions_per_server),
+        Failures(options.max_failures_per_minute, reactor.seconds),
+    )
     return Console(command, context, [part(context) for part in COMMANDS[command]], warnings)
 
 

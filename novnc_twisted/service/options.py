@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from oslo_config import cfg, types
 from oslo_config.cfg import DeprecatedOpt
 
+from novnc_twisted.service.option_types import Checked, absolute_folder, network, policy_source
+
 
 def _formerly(*names: str) -> list[DeprecatedOpt]:
     """Former names, as ``vncserver_listen`` of [DEFAULT], or ``vnc.vncserver_listen`` of [vnc]."""
@@ -42,6 +44,7 @@ DEFAULT: list[cfg.Opt] = [
         "host",
         default=socket.gethostname(),
         sample_default="<name of this machine>",
+        regex=r"^\S+$",
         help="Names this compute host; a proxy on the same host may dial the unix sockets of its VMs.",
     ),
     cfg.StrOpt(
@@ -162,6 +165,7 @@ VNC: list[cfg.Opt] = [
     cfg.ListOpt(
         "socket_directories",
         default=["/var/lib/libvirt/qemu", "/run/libvirt/qemu"],
+        item_type=Checked(absolute_folder),
         help="Absolute folders (those below them included) in which the unix sockets of VMs may stand.",
     ),
 ]
@@ -176,11 +180,13 @@ CONSOLE: list[cfg.Opt] = [
     cfg.ListOpt(
         "frame_ancestors",
         default=["'self'"],
+        item_type=Checked(policy_source),
         help="Who may show the console page in a frame (the sources of CSP frame-ancestors).",
     ),
     cfg.ListOpt(
         "trusted_proxies",
         default=[],
+        item_type=Checked(network),
         help="Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed.",
     ),
     cfg.BoolOpt(

@@ -17,8 +17,9 @@ from novnc_twisted.service.listening import Acceptor, is_loopback
 from novnc_twisted.service.sockets import Sockets
 
 if TYPE_CHECKING:
+    from novnc_twisted.access import Failures
     from novnc_twisted.messaging.interfaces import ITransport
-    from novnc_twisted.session import SessionSettings
+    from novnc_twisted.session import SessionLimits, SessionSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every builder is given."""
+    """What every builder is given.  The two proxies of one process count sessions and failed attempts together."""
 
     reactor: Any
     conf: Any
     transport: "ITransport"
     sockets: Sockets
+    limits: "SessionLimits"
+    failures: "Failures"
 
 
 def consoleauth(context: Context) -> Part:
@@ -120,11 +123,9 @@ def consoleapi(context: Context) -> Part:
 
 def novncproxy(context: Context) -> Part:
     """nova-novncproxy."""
-    from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
     from novnc_twisted.novncproxy import NoVNCProxyFactory
 
-    conf, authority = context.conf, ConsoleAuthAPI(context.transport)
-    _no_tls_yet("cert", conf.cert)
+    conf = context.conf
     more: dict[str, Any] = {}
     if conf.web is not None:
         if not Path(conf.web).is_dir():
@@ -132,14 +133,11 @@ def novncproxy(context: Context) -> Part:
         more["web"] = conf.web
     factory = NoVNCProxyFactory(
         context.reactor,
-        authority.check_token,
-        settings=_settings(conf),
+        **_front(context),
         base_url=_base_url(conf, "novncproxy_base_url"),
         allowed_origins=tuple(conf.console.allowed_origins),
         trusted_proxies=tuple(conf.console.trusted_proxies),
         frame_ancestors=tuple(conf.console.frame_ancestors),
-        ask_password=authority.get_vnc_password,
-        keep_token=authority.keep_token,
         **more,
     )
     listeners = context.sockets.take(
@@ -150,18 +148,10 @@ def novncproxy(context: Context) -> Part:
 
 def xvpvncproxy(context: Context) -> Part:
     """nova-xvpvncproxy."""
-    from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
     from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
 
-    conf, authority = context.conf, ConsoleAuthAPI(context.transport)
-    _no_tls_yet("cert", conf.cert)
-    factory = XVPVNCProxyFactory(
-        context.reactor,
-        authority.check_token,
-        settings=_settings(conf),
-        ask_password=authority.get_vnc_password,
-        keep_token=authority.keep_token,
-    )
+    conf = context.conf
+    factory = XVPVNCProxyFactory(context.reactor, **_front(context))
     listeners = context.sockets.take(
         "xvpvncproxy", conf.vnc.xvpvncproxy_host, conf.vnc.xvpvncproxy_port, "[vnc] xvpvncproxy_port"
     )
@@ -191,9 +181,28 @@ def _listening(
     return Part(start, stop)
 
 
+def _front(context: Context) -> dict[str, Any]:
+    """What either proxy's factory is given."""
+    from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
+
+    conf, authority = context.conf, ConsoleAuthAPI(context.transport)
+    for option in ("cert", "ssl_only"):
+        _no_tls_yet(option, conf[option])
+    return {
+        "authorise": authority.check_token,
+        "settings": _settings(conf),
+        "ask_password": authority.get_vnc_password,
+        "keep_token": authority.keep_token,
+        "limits": context.limits,
+        "failures": context.failures,
+    }
+
+
 def _settings(conf: Any) -> "SessionSettings":
     from novnc_twisted.session import SessionSettings
 
+    if not conf.vnc.auth_schemes:
+        raise Unusable("[vnc] auth_schemes: there is none")
     return SessionSettings(
         host=conf.host,
         auth_schemes=tuple(conf.vnc.auth_schemes),
@@ -215,7 +224,7 @@ def _base_url(conf: Any, option: str) -> str:
     return url
 
 
-def _no_tls_yet(option: str, value: str | None) -> None:
+def _no_tls_yet(option: str, value: str | bool | None) -> None:
     """Never serve plain what an operator believes to be TLS."""
     if value:
         raise Unusable(

@@ -4,9 +4,14 @@ import signal
 import socket
 from pathlib import Path
 
+from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
 
+from novnc_twisted.errors import TooManyFailures
+from tests.session.harness import Raw
 from tests.support.twistd import Twistd, free_port
 
 SIX = ("novncproxy", "xvpvncproxy", "consoleauth", "consolecompute", "consoleapi", "console")
@@ -84,9 +89,32 @@ class MistakeTests(TestCase):
 
     async def test_tls_is_not_silently_plain(self) -> None:
         await self.refused("console", alone(cert="/etc/ssl/x.pem"), "cert")
+        await self.refused("console", alone(ssl_only="true"), "ssl_only")
+
+    async def test_no_way_to_log_in(self) -> None:
+        await self.refused("console", alone() + "\n[vnc]\nauth_schemes =\n", "[vnc] auth_schemes")
 
     async def test_a_base_url_that_is_none(self) -> None:
         await self.refused("console", alone() + "\n[vnc]\nnovncproxy_base_url = controlnode\n", "novncproxy_base_url")
+
+
+class OneProcessTests(TestCase):
+    timeout = 60
+
+    async def answer(self, port: int, request: bytes) -> bytes:
+        client = await TCP4ClientEndpoint(reactor, "127.0.0.1", port).connect(Factory.forProtocol(Raw))
+        client.write(request)
+        return await client.everything()
+
+    async def test_the_fronts_count_failures_together(self) -> None:
+        novnc, xvp = free_port(), free_port()
+        ports = f"\n[vnc]\nnovncproxy_port = {novnc}\nxvpvncproxy_port = {xvp}\n"
+        process = Twistd.start(self, "console", alone() + ports + "[console]\nmax_failures_per_minute = 1\n")
+        await process.ready()
+        self.assertIn(b" 400 ", await self.answer(novnc, b"nonsense\r\n\r\n"))
+        answer = await self.answer(xvp, b"CONNECT /console?token=any HTTP/1.0\r\n\r\n")
+        self.assertEqual(answer.decode(), f"HTTP/1.1 429 {TooManyFailures.sentence}\r\n\r\n")
+        await process.stop()
 
 
 class OrderlyEndTests(TestCase):

@@ -74,6 +74,18 @@ class ConfigurationTests(TestCase):
     def test_an_unknown_scheme(self) -> None:
         self.assertIn("[vnc] auth_schemes", self.unusable("[vnc]\nauth_schemes = none,tls\n"))
 
+    def test_items_of_lists(self) -> None:
+        for section, option, wrong in (
+            ("console", "trusted_proxies", "10.0.0.0/8,proxy"),
+            ("console", "frame_ancestors", "'self',x;script-src"),
+            ("vnc", "socket_directories", "/run/libvirt,qemu"),
+            ("vnc", "socket_directories", "/run/../etc"),
+        ):
+            self.assertIn(f"[{section}] {option}", self.unusable(f"[{section}]\n{option} = {wrong}\n"))
+
+    def test_a_host_without_a_name(self) -> None:
+        self.assertIn("[DEFAULT] host", self.unusable("host =\n"))
+
     def test_a_line_that_is_no_assignment_names_its_number_only(self) -> None:
         line = self.unusable("[DEFAULT]\nhost = a\nsecretword\n")
         self.assertIn("line 3", line)
