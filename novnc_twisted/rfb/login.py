@@ -41,7 +41,7 @@ def login(
     :param schemes: names of :data:`novnc_twisted.rfb.security.SCHEMES`; the first that the server offers is taken, and
         no other is tried after it: who can make it fail can't choose a weaker one.
     :param shared: leave other clients connected; False makes QEMU disconnect them.
-    :param vencrypt_subtypes: names of :data:`novnc_twisted.rfb.security.vencrypt.SUBTYPES`, likewise.
+    :param vencrypt_subtypes: some of X509None, X509Vnc, TLSNone and TLSVnc, likewise.
     :raises ValueError: at once, for a scheme or sub-type that is unknown.
     :raises ConsoleUnreachable: (in the talk) if it is no RFB server, refuses us, offers nothing that we may take, or
         breaks the protocol; its own reason is in the detail.
