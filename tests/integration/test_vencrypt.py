@@ -5,17 +5,20 @@ The viewers come through a whole proxy and know nothing of it.
 
 import re
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.threads import deferToThread
+from twisted.internet.utils import getProcessOutputAndValue
 
 from novnc_twisted.errors import ConsoleUnreachable
 from novnc_twisted.session import UpstreamTLS
 from tests.session.harness import TOKEN, FrontCase, introduce
 from tests.support.libvirtd import PrivateLibvirtd, in_thread, private_libvirtd, small_domain, vnc_with_password
 from tests.support.pki import CA, CLIENT, Credential, qemu_folder
+from tests.support.twistd import Twistd, free_port
 from tests.support.viewer import Viewers
 from tests.support.vm import SmallVM
 from tests.support.xvnc import Xvnc
@@ -185,6 +188,51 @@ class LibvirtTests(RealCase):
         found = re.search(r"<graphics type='vnc' port='(\d+)'", await in_thread(libvirtd.virsh, "dumpxml", name))
         assert found
         return int(found[1])
+
+    async def test_twistd_console(self) -> None:
+        """nova.conf's options in one process: nova get-vnc-console, and a viewer on the VM that wants all of it."""
+        pki = qemu_folder(self.folder / "pki", OURS.pem, SERVER)
+        for name, data in (("client-cert.pem", CLIENT_OURS.cert), ("client-key.pem", CLIENT_OURS.key)):
+            (pki / name).write_bytes(data)
+        self.folder.chmod(0o755)
+        libvirtd = await private_libvirtd(
+            self, f'vnc_tls = 1\nvnc_tls_x509_cert_dir = "{pki}"\nvnc_tls_x509_verify = 1\n'
+        )
+        await in_thread(libvirtd.create, small_domain("myserver20", graphics=vnc_with_password(PASSWORD)))
+        api, novnc, xvp = free_port(), free_port(), free_port()
+        conf = (
+            f"[DEFAULT]\ndebug = true\nosapi_compute_listen_port = {api}\n"
+            f"[vnc]\nnovncproxy_host = 127.0.0.1\nnovncproxy_port = {novnc}\n"
+            f"novncproxy_base_url = http://127.0.0.1:{novnc}/vnc_auto.html\n"
+            f"xvpvncproxy_host = 127.0.0.1\nxvpvncproxy_port = {xvp}\n"
+            f"xvpvncproxy_base_url = http://127.0.0.1:{xvp}/console\n"
+            f"auth_schemes = vencrypt\nvencrypt_ca_certs = {pki}/ca-cert.pem\n"
+            f"vencrypt_client_cert = {pki}/client-cert.pem\nvencrypt_client_key = {pki}/client-key.pem\n"
+            f"[libvirt]\nconnection_uri = {libvirtd.uri}\n"
+        )
+        process = Twistd.start(self, "console", conf)
+        await process.ready()
+        await process.seen("connected to libvirt")
+        env = {
+            "HOME": self.mktemp(),
+            "PYTHONWARNINGS": "ignore",
+            "OS_AUTH_TYPE": "none",
+            "OS_AUTH_URL": "http://unused",
+        }
+        env |= {"OS_USERNAME": "x", "OS_PROJECT_NAME": "x", "OS_ENDPOINT": f"http://127.0.0.1:{api}/v2.1"}
+        for kind in ("novnc", "xvpvnc"):
+            command = ["get-vnc-console", "myserver20", kind]
+            nova = str(Path(sys.executable).with_name("nova"))
+            output, errors, _ = await getProcessOutputAndValue(nova, command, env)
+            url = re.search(r"http://127\.0\.0\.1:\S+token=\S+", output.decode())
+            assert url, (output, errors)
+            viewer = await self.viewers.open(url[0])
+            await viewer.update()
+            self.assertEqual((viewer.name, viewer.updates > 0), ("myserver20", True))
+            await viewer.leave()
+        self.assertEqual(await process.stop(), 0)
+        for secret in (PASSWORD, "PRIVATE KEY"):
+            self.assertNotIn(secret, process.output)
 
     async def test_vnc_tls(self) -> None:
         """With vnc_tls_x509_verify, for a VM without a password and one with."""

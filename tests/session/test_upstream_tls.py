@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from novnc_twisted import errors
 from novnc_twisted.access import ConnectInfo
+from novnc_twisted.relay.ends import StreamEnd
 from novnc_twisted.session import UpstreamTLS
 from novnc_twisted.session.upstream_tls import anonymous_context
 from tests.session.harness import FrontCase, introduce, refused
@@ -170,6 +171,33 @@ class Right(UpstreamCase):
             self.events.clear()
             await self.lives()
             await port.stopListening()
+
+    async def test_back_pressure(self) -> None:
+        """A VNC server that stops to read: nothing more is taken from its viewer; and the lean relay keeps off."""
+        paused: Deferred[StreamEnd] = Deferred()
+        pause = StreamEnd.pause_reading
+
+        def pausing(end: StreamEnd) -> None:
+            pause(end)
+            if not paused.called:
+                paused.callback(end)
+
+        self.patch(StreamEnd, "pause_reading", pausing)
+        server = self.serve(served(NAMED), deaf=True)
+        self.front_with()
+        viewer = await self.websocket()
+        await introduce(viewer)
+        connection = await server.live.get()
+        sent = 32 * (1 << 20)
+        for _ in range(32):
+            viewer.write((b"\3\1" + bytes(8)) * ((1 << 20) // 10))
+        end = await paused
+        self.assertLess(end.bytes_in, sent)
+        (session,) = self.front._sessions._live
+        self.assertFalse(session._upstream.can_leave())
+        self.front.stop_sessions()  # what hangs is given up
+        self.assertEqual((await self.ended())["cause"], "Stopping")
+        connection.transport.abortConnection()  # a deaf one does not notice
 
     async def test_our_order(self) -> None:
         """VeNCrypt where it is, though the server lists None first; None where the operator prefers it."""
