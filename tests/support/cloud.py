@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+from twisted.internet.defer import Deferred, DeferredSemaphore, FirstError, gatherResults
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
@@ -329,4 +329,8 @@ def token_in(url: str) -> str:
 
 async def together(*work: Coroutine[Any, Any, T]) -> list[T]:
     """The results of several, which go on side by side."""
-    return list(await gatherResults([Deferred.fromCoroutine(one) for one in work], consumeErrors=True))
+    try:
+        return list(await gatherResults([Deferred.fromCoroutine(one) for one in work], consumeErrors=True))
+    except FirstError as error:
+        error.subFailure.raiseException()
+        raise
