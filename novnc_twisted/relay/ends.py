@@ -15,16 +15,15 @@ from twisted.internet.interfaces import (
     ISSLTransport,
     ITCPTransport,
 )
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.tcp import Connection
-from twisted.internet.unix import Client as UnixClient
-from twisted.internet.unix import Server as UnixServer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from novnc_twisted.errors import ClientLeft, MessageTooBig, Refusal
 from novnc_twisted.relay.frames import FrameDecoder
 from novnc_twisted.relay.interfaces import IEnd, IReceiver
+from novnc_twisted.relay.wheel import Turn, wheel_of
 
 CLOSE_GRACE = 2.0
 """Seconds that a peer has to read what was written, once we hang up; then the connection is aborted."""
@@ -56,6 +55,31 @@ class StreamEnd:
     :ivar left: told when the socket leaves the transport, of which its owner must then let go.
     """
 
+    __slots__ = (
+        "_abort",
+        "_closing",
+        "_full",
+        "_gone",
+        "_held",
+        "_keeper",
+        "_linger",
+        "_lost",
+        "_over",
+        "_paused",
+        "_receiver",
+        "_stall",
+        "_stalled",
+        "_starting",
+        "_transport",
+        "_waiting",
+        "bytes_in",
+        "bytes_out",
+        "clock",
+        "heard_at",
+        "left",
+        "peer",
+    )
+
     frames: FrameDecoder | None = None
 
     def __init__(
@@ -86,15 +110,15 @@ class StreamEnd:
         self._linger = linger
         self._stall = stall
         self._receiver: IReceiver | None = None
-        self._held = bytearray()
+        self._held = b""
         self._over: Refusal | None = None  # why nothing more comes
         self._full = False  # the transport's buffer
         self._paused = False  # our reading
         self._closing = False
         self._gone = False
         self._abort: IDelayedCall | None = None
-        self._stalled: IDelayedCall | None = None
-        self._waiting: list[Deferred[None]] = []
+        self._stalled: Turn | None = None
+        self._waiting: tuple[Deferred[None], ...] = ()
         self._starting: Deferred[None] | None = None  # TLS
         self.left: Callable[[], None] | None = None
         self._keeper: Any = None  # who has the socket while the end is in a lean relay
@@ -108,7 +132,7 @@ class StreamEnd:
         if self._full:
             receiver.pause_writing()
         if self._held:
-            data, self._held = bytes(self._held), bytearray()
+            data, self._held = self._held, b""
             receiver.data_received(data)
         if self._over is not None and self._receiver is receiver and not self._closing:
             receiver.end_lost(self._over)
@@ -116,7 +140,7 @@ class StreamEnd:
     def give_back(self, data: bytes) -> None:
         """See :class:`IEnd`."""
         self._receiver = None
-        self._held[:0] = data
+        self._held = bytes(data) + self._held
 
     def write(self, data: bytes) -> None:
         """See :class:`IEnd`."""
@@ -148,7 +172,7 @@ class StreamEnd:
         self._say_goodbye(cause)
         self._closing = True
         self._receiver = None
-        self._held.clear()
+        self._held = b""
         self._drop_stall()
         # A producer left registered would keep the transport open for ever (Twisted waits for its end).
         self._transport.unregisterProducer()
@@ -162,7 +186,7 @@ class StreamEnd:
         if self._gone:
             waiting.callback(None)
         else:
-            self._waiting.append(waiting)
+            self._waiting += (waiting,)
         return waiting
 
     # TLS, where it begins in mid-stream
@@ -196,13 +220,9 @@ class StreamEnd:
         """Whether the transport is a plain socket of Twisted's, with nothing in the way."""
         transport = self._transport
         idle = not (self._over or self._closing or self._gone or self._paused)
-        return (
-            idle
-            and isinstance(transport, (Connection, UnixServer, UnixClient))
-            and not getattr(transport, "TLS", False)
-        )
+        return idle and isinstance(transport, Connection) and not getattr(transport, "TLS", False)
 
-    def leave(self, keeper: Any) -> tuple[socket.socket, memoryview]:
+    def leave(self, keeper: Any) -> tuple[socket.socket, bytes]:
         """Take the socket, and what it was still to send, away from the transport, which is let go.
 
         :param keeper: what stands for the transport until :meth:`come_back`; its ``release`` brings that about.
@@ -213,33 +233,36 @@ class StreamEnd:
         transport.stopWriting()
         # What a transport has not sent yet is known to it alone (abstract.FileDescriptor).
         waiting = transport.dataBuffer[transport.offset :] + b"".join(transport._tempDataBuffer)
-        taken: socket.socket = transport.socket
+        transport.dataBuffer, transport.offset, transport._tempDataBuffer, transport._tempDataLen = b"", 0, [], 0
+        transport.connected = False  # whoever still knows it can do no harm with it
         transport.protocol = None
+        taken: socket.socket = transport.socket
         if self.left is not None:
             self.left()
             self.left = None
         self._transport = self._keeper = keeper
-        return taken, memoryview(waiting)
+        return taken, waiting
 
     def come_back(self, taken: socket.socket, waiting: bytes) -> None:
         """Give the socket, and what is still to be sent on it, back to a transport: a new one."""
         self._receiver = self._keeper = None
-        protocol = _Returned(self)
-        try:
-            self.clock.adoptStreamConnection(  # type: ignore[attr-defined]  # a clock that has it: can_leave said so
-                taken.fileno(), taken.family, Factory.forProtocol(lambda: protocol)
-            )
-        except OSError:  # the peer reset it: there is not even an address any more
-            self.connectionLost()
-        else:
-            if waiting:
-                protocol.transport.write(waiting)
-        finally:
-            taken.close()
+        self._full = self._paused = False
+        self._drop_stall()
+        self._transport = transport = _Returned(taken, _Forwarding(self), self.clock)  # type: ignore[arg-type]  # it is the reactor
+        transport.registerProducer(self, True)
+        transport.startReading()
+        if waiting:
+            transport.write(waiting)
 
     def fail(self, detail: str) -> None:
         """The peer is gone, the socket says."""
         self._end(self._lost(detail))
+
+    def takes_some(self) -> None:
+        """The peer takes at least something of what waits for it."""
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = wheel_of(self.clock).callLater(self._stall, self._has_stalled)
 
     def look(self) -> None:
         """Look at what came besides the stream; a plain one has nothing else."""
@@ -264,7 +287,7 @@ class StreamEnd:
             starting.errback(reason)
         elif not self._closing:
             self._end(self._lost(_how(reason)))
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, ()
         for each in waiting:
             each.callback(None)
 
@@ -274,7 +297,7 @@ class StreamEnd:
         """The transport's buffer is full."""
         self._full = True
         if self._stall and self._stalled is None:
-            self._stalled = self.clock.callLater(self._stall, self._has_stalled)
+            self._stalled = wheel_of(self.clock).callLater(self._stall, self._has_stalled)
         if self._receiver is not None:
             self._receiver.pause_writing()
 
@@ -331,8 +354,7 @@ class StreamEnd:
             self._stalled = None
 
     def _waiting_cancelled(self, waiting: Deferred[None]) -> None:
-        if waiting in self._waiting:
-            self._waiting.remove(waiting)
+        self._waiting = tuple(each for each in self._waiting if each is not waiting)
 
 
 @implementer(IHandshakeListener)
@@ -368,17 +390,19 @@ class EndProtocol(Protocol):
         self.transport = None
 
 
-class _Returned(EndProtocol):
-    """The protocol of a socket that came back to a transport."""
+class _Returned(Connection):
+    """The transport of a socket that came back: connected already, and told of by nobody but its end."""
+
+    connected = 1
+    logstr = "relay"
+
+
+class _Forwarding(Protocol):
+    """The protocol of a socket that came back."""
 
     def __init__(self, end: StreamEnd) -> None:
-        self.end = end
-
-    def connectionMade(self) -> None:
-        """The end has a transport again."""
-        self.end._transport = self.transport
-        self.end._paused = False
-        self.transport.registerProducer(self.end, True)
+        self.dataReceived = end.dataReceived  # type: ignore[method-assign]
+        self.connectionLost = end.connectionLost  # type: ignore[method-assign]
 
 
 def tune(transport: Any) -> None:

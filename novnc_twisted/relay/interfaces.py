@@ -56,7 +56,10 @@ class IEnd(Interface):
 
 
 class IFilter(Interface):
-    """A policy that looks into a live session.  Where there is none, the relay has no such step."""
+    """A policy that looks into a live session.  Where there is none, the relay has no such step.
+
+    A direction that it does not look at costs nothing where the policy has no method for it.
+    """
 
     def from_client(data: bytes) -> bytes:
         """What of these bytes goes on to the VNC server; raise a Refusal to end the session."""

@@ -17,13 +17,13 @@ def join(client: IEnd, upstream: IEnd, filter: IFilter | None = None, *, lean: b
     Back-pressure goes both ways: an end whose buffer is full stops the reading of the other, so that what is held is
     bounded by two buffers whatever a peer does.  The ends are left open: closing them is the caller's.
 
-    :param filter: a policy between the two; without one the bytes are not looked at.
-    :param lean: let the sockets leave their transports where both can and no filter has to look.
+    :param filter: a policy between the two; without one, or where it has no such method, the bytes are not looked at.
+    :param lean: let the sockets leave their transports where both can.
     :return: fires with the cause (the Refusal of the end that was lost, or that the filter raised).  Cancelling it
         stops the flow.
     """
-    if lean and filter is None and isinstance(client, StreamEnd) and isinstance(upstream, StreamEnd):
-        joined = lean_join(client, upstream)
+    if lean and isinstance(client, StreamEnd) and isinstance(upstream, StreamEnd):
+        joined = lean_join(client, upstream, filter)
         if joined is not None:
             return joined
     return _Relay(client, upstream, filter).start()
@@ -41,8 +41,8 @@ class _Relay:
         from_client = _Flow(self, self._client, self._upstream)
         from_upstream = _Flow(self, self._upstream, self._client)
         if self._filter is not None:
-            from_client.look = self._filter.from_client
-            from_upstream.look = self._filter.from_upstream
+            from_client.look = getattr(self._filter, "from_client", None)
+            from_upstream.look = getattr(self._filter, "from_upstream", None)
         self._upstream.attach(from_upstream)
         if self.live:
             self._client.attach(from_client)

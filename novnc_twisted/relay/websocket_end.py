@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from novnc_twisted.errors import ClientLeft, Refusal
 from novnc_twisted.relay.ends import VIEWER_STALL, StreamEnd
 from novnc_twisted.relay.frames import NO_CODE, PING, PONG, FrameDecoder, binary_header, close_frame, control_frame
+from novnc_twisted.relay.wheel import Turn, wheel_of
 
 PING_EVERY = 30.0
 """Seconds between pings: under the 60 s after which nginx and load balancers cut a silent connection."""
@@ -23,14 +24,18 @@ Not fewer: over a slow line a ping waits behind the screen that is being sent.
 class WebSocketEnd(StreamEnd):
     """Binary messages in, binary messages out; pings are answered and sent, a close frame carries the cause."""
 
+    __slots__ = ("_alive", "_asked", "_missed", "_ping", "_pong", "frames")
+
+    frames: FrameDecoder
+
     def __init__(self, clock: IReactorTime, transport: Any, peer: str = "") -> None:
         super().__init__(clock, transport, peer, linger=True, stall=VIEWER_STALL)
-        self.frames: FrameDecoder = FrameDecoder()
+        self.frames = FrameDecoder()
         self._alive = True
         self._asked = False  # whether a ping went out at the last turn
         self._missed = 0
         self._pong: bytes | None = None  # the answer that waits for room
-        self._ping: IDelayedCall | None = clock.callLater(PING_EVERY, self._tick)
+        self._ping: Turn | None = wheel_of(clock).callLater(PING_EVERY, self._tick)
 
     def write(self, data: bytes) -> None:
         """Send a message."""
@@ -102,7 +107,8 @@ class WebSocketEnd(StreamEnd):
             self._transport.write(b"".join(control_frame(PONG, payload) for payload in pings))
 
     def _tick(self) -> None:
-        if self._alive or self._paused:
+        unread = self._paused or (self._keeper is not None and self._keeper.unread)
+        if self._alive or unread:
             self._missed = 0
         elif self._asked:
             self._missed += 1
@@ -114,9 +120,9 @@ class WebSocketEnd(StreamEnd):
         self._asked = not self._full
         if self._asked:
             self._transport.write(control_frame(PING))
-        self._ping = self.clock.callLater(PING_EVERY, self._tick)
+        self._ping = wheel_of(self.clock).callLater(PING_EVERY, self._tick)
 
     def _stop_pings(self) -> None:
-        if self._ping is not None and self._ping.active():
+        if self._ping is not None:
             self._ping.cancel()
         self._ping = None

@@ -13,6 +13,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 from twisted.internet.protocol import Factory
 
 from novnc_twisted import errors
+from novnc_twisted.relay import StreamEnd
 from tests.session.harness import TOKEN, FrontCase, Raw, introduce, refused
 
 
@@ -166,14 +167,14 @@ class Encrypted(Plain):
         connection = await self.server.live.get()
         (session,) = self.front._sessions._live
         stopped: Deferred[None] = Deferred()
-        original = session._upstream.pause_reading
+        original = StreamEnd.pause_reading
 
-        def pause_reading() -> None:
-            original()
-            if not stopped.called:
+        def pause_reading(end: StreamEnd) -> None:
+            original(end)
+            if end is session._upstream and not stopped.called:
                 stopped.callback(None)
 
-        session._upstream.pause_reading = pause_reading
+        self.patch(StreamEnd, "pause_reading", pause_reading)
         client.transport.pauseProducing()
         connection.transport.write(bytes(amount))
         await stopped
@@ -184,4 +185,3 @@ class Encrypted(Plain):
         self.assertLess(session._upstream.bytes_in, amount)
         client.transport.resumeProducing()
         self.assertEqual(len(await client.read(amount)), amount)
-        session._upstream.pause_reading = original

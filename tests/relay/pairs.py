@@ -1,0 +1,87 @@
+"""Ends on real sockets: Twisted's own buffers and the kernel take part."""
+
+import socket
+import struct
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint
+from twisted.internet.protocol import Factory, Protocol
+
+from novnc_twisted.errors import Stopping
+from novnc_twisted.relay.lean import Half
+from tests.session.harness import Raw
+
+
+class Owner(Protocol):
+    """A server-side protocol whose end the test uses."""
+
+    def __init__(self, made: Deferred[Any], kind: Any, how: dict[str, Any]) -> None:
+        self.made, self.kind, self.how = made, kind, how
+
+    def connectionMade(self) -> None:
+        self.end = self.kind(reactor, self.transport, "peer", **self.how)
+        self.made.callback(self.end)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.end.dataReceived(data)
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.end.connectionLost(reason)
+
+
+def buffered(end: Any) -> int:
+    """Bytes that wait for the peer in our memory."""
+    transport = end._transport
+    if isinstance(transport, Half):
+        return transport.waiting
+    return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+
+
+def reset(peer: Raw) -> None:
+    """Let the peer's connection be reset, whatever is under way."""
+    taken = peer.transport.socket
+    if taken.family != socket.AF_UNIX:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.transport.abortConnection()
+
+
+class Pairs:
+    """Makes them.
+
+    :cvar unix: by unix sockets, not TCP.
+    """
+
+    timeout = 60
+    unix = False
+
+    async def pair(self, kind: Any, **how: Any) -> tuple[Any, Raw]:
+        """An end, and its peer, who reads into memory."""
+        made: Deferred[Any] = Deferred()
+        factory = Factory.forProtocol(lambda: Owner(made, kind, how))
+        factory.noisy = False
+        peers = Factory.forProtocol(Raw)
+        peers.noisy = False
+        if self.unix:
+            folder = TemporaryDirectory()  # a unix socket's path is short
+            self.addCleanup(folder.cleanup)
+            path = f"{folder.name}/s"
+            port: Any = reactor.listenUNIX(path, factory)
+            endpoint: Any = UNIXClientEndpoint(reactor, path)
+        else:
+            port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+            endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
+        peer = await endpoint.connect(peers)
+        end = await made
+        await port.stopListening()
+
+        async def gone() -> None:
+            peer.transport.abortConnection()
+            await peer.gone
+            end.close(Stopping())
+            await end.closed()
+
+        self.addCleanup(gone)
+        return end, peer

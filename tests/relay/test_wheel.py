@@ -1,0 +1,84 @@
+"""The wheel: never early, at most a second late, and the reactor keeps no more than one call."""
+
+import gc
+from weakref import ref
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.relay.wheel import Wheel, wheel_of
+
+
+class Turning(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.wheel = Wheel(self.clock)
+        self.called: list[object] = []
+
+    @given(delays=st.lists(st.floats(0, 50), max_size=20), start=st.floats(0, 1e9), steps=st.floats(0.05, 7))
+    @settings(max_examples=100, deadline=None)
+    def test_never_early_and_at_most_a_second_late(self, delays: list[float], start: float, steps: float) -> None:
+        clock = Clock()
+        clock.advance(start)
+        wheel = Wheel(clock)
+        waiting = {at: start + delay for at, delay in enumerate(delays)}
+        for at, delay in enumerate(delays):
+            wheel.callLater(delay, waiting.pop, at)
+        while waiting:
+            self.assertEqual((len(wheel), len(clock.getDelayedCalls())), (len(waiting), 1))
+            before = set(waiting.items())
+            clock.advance(steps)
+            for _, due in before - set(waiting.items()):
+                self.assertGreaterEqual(clock.seconds(), due - 0.002)
+            for due in waiting.values():
+                self.assertLess(clock.seconds(), due + 1.002)
+        self.assertEqual((len(wheel), clock.getDelayedCalls()), (0, []))
+
+    def test_one_call_for_all(self) -> None:
+        turns = [self.wheel.callLater(delay, self.called.append, delay) for delay in (30, 20, 40, 20)]
+        self.assertEqual([call.getTime() for call in self.clock.getDelayedCalls()], [20])
+        self.clock.advance(20)
+        self.assertEqual(self.called, [20, 20])
+        self.assertEqual([turn.active() for turn in turns], [True, False, True, False])
+        self.assertEqual([call.getTime() for call in self.clock.getDelayedCalls()], [30])
+
+    def test_the_last_that_is_cancelled_leaves_no_call(self) -> None:
+        turns = [self.wheel.callLater(5, self.called.append, None), self.wheel.callLater(9, self.called.append, None)]
+        for turn in (*turns, *turns):
+            turn.cancel()
+            self.assertFalse(turn.active())
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.clock.advance(10)
+        self.assertEqual(self.called, [])
+
+    def test_one_cancels_another_of_its_second_and_begins_again(self) -> None:
+        def first() -> None:
+            self.called.append("ran")
+            for turn in turns:
+                turn.cancel()
+            self.wheel.callLater(1, self.called.append, "next")
+
+        turns = [self.wheel.callLater(1, first) for _ in range(3)]
+        self.clock.advance(1)
+        self.assertEqual(self.called, ["ran"])
+        self.clock.advance(1)
+        self.assertEqual(self.called, ["ran", "next"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_mistake_stops_nobody_else(self) -> None:
+        self.wheel.callLater(1, lambda: 1 / 0)
+        self.wheel.callLater(1, self.called.append, "same second")
+        self.wheel.callLater(2, self.called.append, "next")
+        self.clock.pump([1, 1])
+        self.assertEqual(self.called, ["same second", "next"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_a_clock_has_one_wheel_and_is_not_kept_by_it(self) -> None:
+        clock = Clock()
+        self.assertIs(wheel_of(clock), wheel_of(clock))
+        gone = ref(clock)
+        del clock
+        gc.collect()
+        self.assertIsNone(gone())
