@@ -1,10 +1,18 @@
 """A service that begins once the reactor runs, and whose ordered end is a success."""
 
+import contextlib
 import signal
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
+
+
+def stop(reactor: Any) -> None:
+    """Stop it, where nothing has yet: systemd, a terminal and our supervisor may all say so."""
+    with contextlib.suppress(ReactorNotRunning):
+        reactor.stop()
 
 
 class Orderly(Service):
@@ -31,7 +39,7 @@ class Orderly(Service):
         for warning in self._warnings:
             self.log.warn("{warning}", warning=warning)
         for number in self.ends_by:
-            signal.signal(number, lambda *_: self._reactor.callFromThread(self._reactor.stop))
+            signal.signal(number, lambda *_: self._reactor.callFromThread(stop, self._reactor))
         self.begin()
 
     def begin(self) -> None:

@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText, globalLogBeginner
 from zope.interface import implementer
 
+from novnc_twisted.service.ending import stop
 from novnc_twisted.service.flagfile import Unusable
 
 ORPHAN = 5
@@ -49,8 +50,7 @@ class Supervised:
         """The pipe has ended, or the reactor has."""
         self._reactor.removeReader(self)
         signal.alarm(ORPHAN)
-        if self._reactor.running:
-            self._reactor.stop()
+        stop(self._reactor)
 
 
 @implementer(ILogObserver)

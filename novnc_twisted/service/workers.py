@@ -82,7 +82,8 @@ class Supervisor(Orderly):
         for worker in workers:
             worker.signal(signal.SIGTERM)
         killing = self._reactor.callLater(STOP_TIMEOUT, self._kill, workers)
-        await DeferredList([worker.ended for worker in workers])
+        ending = DeferredList([worker.ended for worker in workers])
+        await ending.addTimeout(STOP_TIMEOUT + 0.2, self._reactor, lambda result, _: None)
         if killing.active():
             killing.cancel()
 

@@ -1,5 +1,6 @@
 """Several workers of a proxy: real processes on one port."""
 
+import json
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from twisted.trial.unittest import TestCase
 from novnc_twisted.errors import Stopping
 from tests.service.harness import ProxyCase
 from tests.service.test_commands import alone
-from tests.support.twistd import Twistd
+from tests.support.twistd import Twistd, free_port
 from tests.support.viewer import Viewer
 
 STOPPING = Stopping.close_code
@@ -58,6 +59,19 @@ class WorkersTests(ProxyCase):
             served = Counter(re.findall(r"\[worker (\d) novnc_twisted.session#\w+\] xvpvnc", self.proxy.output))
         self.assertLess(rounds, 10)
 
+    async def test_each_is_seen_and_os_services_has_one_row(self) -> None:
+        """Two signs of life of one service on one host."""
+        await self.two("xvpvncproxy")
+        seen = await self.bus.services("xvpvncproxy.")
+        self.assertEqual(len({one.worker for one in seen}), 2)
+        api = free_port()
+        conf = self.conf(2, osapi_compute_listen_port=str(api))
+        await Twistd.start(self, "consoleapi", conf).ready()
+        client = await self.viewers.raw("127.0.0.1", api)
+        client.write(b"GET /v2.1/os-services HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+        rows = json.loads((await client.everything()).partition(b"\r\n\r\n")[2])["services"]
+        self.assertEqual([row["binary"] for row in rows], ["nova-consoleauth", "nova-xvpvncproxy"])
+
     async def test_a_killed_worker_is_back_and_the_others_sessions_live(self) -> None:
         """What comes meanwhile is answered by the other."""
         await self.two("novncproxy")
@@ -87,6 +101,8 @@ class WorkersTests(ProxyCase):
             os.kill(stopped, signal.SIGCONT)
         gone = [self.watched(pid).gone for pid in self.pids.values()]
         ended = Deferred.fromCoroutine(self.proxy.stop(timeout=5))
+        for pid in self.pids.values():
+            os.kill(pid, signal.SIGTERM)  # as systemd may, or a terminal; they are told twice then
         for viewer in viewers:
             self.assertEqual((await viewer.closed())[0], STOPPING)
         await gatherResults(gone)
