@@ -11,6 +11,7 @@ blocks type, root types there; nothing else configures anything.  Two things sta
 A compute host "with libvirt" is given what Debian's package brings: a system libvirtd, its users, and its files.
 """
 
+import os
 import re
 import shlex
 import shutil
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from twisted.internet.defer import gatherResults
+from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from demo.guest import boot_sector
@@ -93,17 +95,35 @@ class DeploymentTests(TestCase):
     timeout = 240
 
     def setUp(self) -> None:
-        needs = missing()
-        if needs is None:
-            for tool, package in (("redis-server", "redis-server"), ("libvirtd", "libvirt-daemon-driver-qemu")):
-                if shutil.which(tool, path=PATH) is None:
-                    needs = f"this test runs {tool}, which is not installed: apt-get install {package}"
-        if needs is not None:
-            self.fail(needs)
         self.readme = Readme()
         self.units: dict[str, Unit] = {}
 
     async def test_three_steps(self) -> None:
+        needs = missing()
+        for tool, package in (("redis-server", "redis-server"), ("libvirtd", "libvirt-daemon-driver-qemu")):
+            if needs is None and shutil.which(tool, path=PATH) is None:
+                needs = f"this test runs {tool}, which is not installed: apt-get install {package}"
+        if needs is not None:
+            self.fail(needs)
+        if os.geteuid() == 0:
+            await self.as_root()
+        else:
+            await self.by_sudo()
+
+    async def by_sudo(self) -> None:
+        """This test again, as root, who leaves nothing in this user's folders."""
+        trial = """
+            folder=$(mktemp -d)
+            "$1" -B -m twisted.trial "--temp-directory=$folder/trial" "$2" && code=0 || code=$?
+            rm -r "$folder"
+            exit $code
+        """
+        words = ["-n", "sh", "-c", trial, "sh", sys.executable, self.id()]
+        output, errors, code = await getProcessOutputAndValue("sudo", words, env=os.environ, path=str(CHECKOUT))
+        self.assertEqual(code, 0, (output + errors).decode())
+
+    async def as_root(self) -> None:
+        """The whole of it."""
         addresses = {name: f"{address}/24" for name, address in self.readme.addresses.items()}
         self.assertEqual(list(addresses), ["controller", "compute1", "compute2"])
         network = await Network.start(self, addresses)

@@ -92,13 +92,20 @@ class HostsFailed(Exception):
 
 
 def missing() -> str | None:
-    """What keeps this process from making hosts, in one sentence; None: nothing."""
-    if os.geteuid() != 0:
-        return "this test makes hosts out of namespaces, which wants root: run it as root"
+    """What keeps root, or a user with sudo, from making hosts, in one sentence; None: nothing."""
+    if os.geteuid() != 0 and not _sudo():
+        return "this test makes hosts out of namespaces, which only root can: run it as root, or allow sudo -n"
     for tool, package in _TOOLS.items():
         if shutil.which(tool, path=PATH) is None:
             return f"this test makes hosts with {tool}, which is not installed: apt-get install {package}"
     return None
+
+
+def _sudo() -> bool:
+    try:
+        return subprocess.run(["sudo", "-n", "true"], capture_output=True, timeout=PATIENCE).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 class _Namespace:
