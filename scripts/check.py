@@ -29,6 +29,7 @@ PARTS = {
     "chromium": "chromium",
     "ip": "iproute2",
     "Xtigervnc": "tigervnc-standalone-server",
+    "openssl": "openssl",
 }
 """The programs that the tests run, and Debian's packages of them."""
 

@@ -15,7 +15,7 @@ ADVICE: dict[str, str] = {
     "InstanceNotRunning": "Start the VM. The link stays valid meanwhile.",
     "ConsoleUnreachable": "The ``detail`` says which address and what happened. Usual causes: the VM listens on "
     "127.0.0.1 and the proxy is on another host (``vnc_listen`` in qemu.conf, then restart the VM); a firewall; a "
-    "wrong ``server_proxyclient_address``; a VNC server with TLS only; a unix socket on another host.",
+    "wrong ``server_proxyclient_address``; a unix socket on another host; with TLS, a certificate (:ref:`vencrypt`).",
     "ServiceUnavailable": "The ``detail`` says who did not answer. See whether consoleauth, Redis and the VM's "
     "compute host run: ``nova service-list``.",
     "ConsoleClosed": "Nothing is wrong with the gateway: the VM was stopped or moved, or QEMU closed the "

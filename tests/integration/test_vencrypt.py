@@ -3,6 +3,7 @@
 The viewers come through a whole proxy and know nothing of it.
 """
 
+import os
 import re
 import shutil
 import sys
@@ -22,6 +23,8 @@ from tests.support.twistd import Twistd, free_port
 from tests.support.viewer import Viewers
 from tests.support.vm import SmallVM
 from tests.support.xvnc import Xvnc
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 OURS, OTHER = CA(), CA("another CA")
 SERVER = OURS.issue("127.0.0.1", "localhost", "compute1")
@@ -190,11 +193,15 @@ class LibvirtTests(RealCase):
         return int(found[1])
 
     async def test_twistd_console(self) -> None:
-        """nova.conf's options in one process: nova get-vnc-console, and a viewer on the VM that wants all of it."""
-        pki = qemu_folder(self.folder / "pki", OURS.pem, SERVER)
-        for name, data in (("client-cert.pem", CLIENT_OURS.cert), ("client-key.pem", CLIENT_OURS.key)):
-            (pki / name).write_bytes(data)
-        self.folder.chmod(0o755)
+        """As the documents have it: their PKI, their options, nova get-vnc-console, and a viewer on such a VM."""
+        pki = self.folder / "pki"
+        pki.mkdir()
+        script = str(EXAMPLES / "vnc-pki.sh")
+        printed = await getProcessOutputAndValue("/bin/sh", [script, "127.0.0.1", "compute1"], os.environ, str(pki))
+        self.assertEqual(printed[2], 0, printed)
+        self.assertEqual({path.stat().st_mode & 0o077 for path in pki.iterdir()}, {0})
+        for path in (self.folder, pki, *pki.iterdir()):
+            path.chmod(0o755)  # for QEMU's user
         libvirtd = await private_libvirtd(
             self, f'vnc_tls = 1\nvnc_tls_x509_cert_dir = "{pki}"\nvnc_tls_x509_verify = 1\n'
         )
@@ -206,10 +213,8 @@ class LibvirtTests(RealCase):
             f"novncproxy_base_url = http://127.0.0.1:{novnc}/vnc_auto.html\n"
             f"xvpvncproxy_host = 127.0.0.1\nxvpvncproxy_port = {xvp}\n"
             f"xvpvncproxy_base_url = http://127.0.0.1:{xvp}/console\n"
-            f"auth_schemes = vencrypt\nvencrypt_ca_certs = {pki}/ca-cert.pem\n"
-            f"vencrypt_client_cert = {pki}/client-cert.pem\nvencrypt_client_key = {pki}/client-key.pem\n"
             f"[libvirt]\nconnection_uri = {libvirtd.uri}\n"
-        )
+        ) + (EXAMPLES / "vencrypt.conf").read_text().replace("/etc/pki/nova-novncproxy", str(pki))
         process = Twistd.start(self, "console", conf)
         await process.ready()
         await process.seen("connected to libvirt")
