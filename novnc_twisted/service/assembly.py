@@ -44,7 +44,7 @@ def assemble(command: str, conf: Any, paths: Sequence[str], warnings: list[str])
     """
     from twisted.internet import reactor
 
-    count = _workers(command, conf)
+    count = worker_count(command, conf)
     limit = descriptors.raise_limit()
     if {"novncproxy", "xvpvncproxy"} & set(_listening(command)):
         warnings = [*warnings, *descriptors.too_few(limit, conf.console.max_sessions)]
@@ -90,7 +90,7 @@ def _listening(command: str) -> tuple[str, ...]:
     return tuple(part.__name__ for part in COMMANDS[command] if part.__name__ in ORDER)
 
 
-def _workers(command: str, conf: Any) -> int:
+def worker_count(command: str, conf: Any) -> int:
     """How many processes.  Only the proxies, which do the work, have several; ``console`` says so."""
     if command == "console" and conf.workers != 1:
         if conf.transport_url.startswith("memory:"):

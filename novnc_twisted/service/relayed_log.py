@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
@@ -54,7 +55,8 @@ class RelayedLog:
             said = json.loads(line)
             if said.get("ready"):
                 return True
-            self._emit(float(said["time"]), LogLevel.lookupByName(said["level"]), said["system"], said["text"])
+            level = LogLevel.lookupByName(said["level"])
+            self._emit(float(said["time"]), level, said["system"], said["text"], said["fields"])
         except (ValueError, KeyError, TypeError, AttributeError, LookupError):
             self._text(line)
         return False
@@ -63,14 +65,15 @@ class RelayedLog:
         if line.strip():
             self._emit(time.time(), LogLevel.warn, "stderr", line.decode("utf-8", "replace"))
 
-    def _emit(self, when: float, level: Any, system: str, text: str) -> None:
+    def _emit(self, when: float, level: Any, system: str, text: str, fields: Mapping[str, Any] | None = None) -> None:
         self._to(
             {
+                **(fields or {}),
                 "log_time": when,
                 "log_level": level,
                 "log_namespace": __name__,
                 "log_system": f"worker {self._number} {system}#{level.name}",
-                "log_format": "{text}",
-                "text": text,
+                "log_format": "{log_text}",
+                "log_text": text,
             }
         )

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.interfaces import IReadDescriptor
@@ -69,6 +70,7 @@ class Reports:
             level=level.name,
             system=event.get("log_system") or event.get("log_namespace", "-"),
             text=eventAsText(event, includeTimestamp=False, includeSystem=False),
+            fields={name: value for name, value in event.items() if _plain(name, value)},
         )
 
     def ready(self) -> None:
@@ -78,6 +80,11 @@ class Reports:
     def _say(self, **what: Any) -> None:
         self._to.write(json.dumps(what) + "\n")
         self._to.flush()
+
+
+def _plain(name: str, value: Any) -> bool:
+    """What an event says besides its text: a session's record, say."""
+    return not name.startswith("log_") and (value is None or isinstance(value, str | int | float))
 
 
 def main(arguments: list[str]) -> None:
@@ -95,7 +102,10 @@ def main(arguments: list[str]) -> None:
 
     try:
         sockets = Sockets.passed(owners.split(","))
-        service = build(command, read_configuration(paths)[0], reactor, sockets, [])
+        conf, _ = read_configuration(paths)
+        for path in paths:
+            os.close(int(Path(path).name))  # it may hold passwords
+        service = build(command, conf, reactor, sockets, [])
     except Unusable as error:
         raise SystemExit(f"{command}: {error}") from None
     service.ends_by = (signal.SIGTERM,)

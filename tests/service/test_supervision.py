@@ -1,5 +1,6 @@
 """The supervisor's pauses and its log, without a process."""
 
+import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ from twisted.logger import LogLevel, eventAsText
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from novnc_twisted.service.assembly import worker_count
 from novnc_twisted.service.relayed_log import LONGEST, RelayedLog
 from novnc_twisted.service.sockets import Sockets
 from novnc_twisted.service.workers import LONG, LONGEST_PAUSE, Supervisor
@@ -27,6 +29,24 @@ class Spawning(Clock):
             raise OSError(12, "Cannot allocate memory")
         protocol.makeConnection(SimpleNamespace(pid=len(self.spawned) + 100, signalProcess=lambda _: None))
         self.spawned.append(protocol)
+
+
+class CountTests(TestCase):
+    """How many processes a command is."""
+
+    def count(self, command: str, workers: int) -> int:
+        return worker_count(command, SimpleNamespace(workers=workers, transport_url="redis://"))
+
+    def test_proxies(self) -> None:
+        """As many as are wished for, or one for each core that we may use."""
+        for command in ("novncproxy", "xvpvncproxy"):
+            self.assertEqual([self.count(command, number) for number in (1, 3)], [1, 3])
+            self.assertEqual(self.count(command, 0), len(os.sched_getaffinity(0)))
+
+    def test_the_others(self) -> None:
+        """They share the proxies' file, and are one process."""
+        for command in ("consoleauth", "consolecompute", "consoleapi"):
+            self.assertEqual([self.count(command, number) for number in (0, 1, 3)], [1, 1, 1])
 
 
 class PauseTests(TestCase):
@@ -93,13 +113,15 @@ class RelayedLogTests(TestCase):
 
     def test_pieces(self) -> None:
         line = b'{"time": 5.5, "level": "warn", "system": "session", "text": "{so} it is"}\n'
+        line = line.replace(b"}\n", b', "fields": {"text": "t", "n": 7}}\n')
         for position in range(len(line)):
             self.assertFalse(self.log.received(line[position : position + 1]))
         self.assertEqual(self.lines(), ["[worker 3 session#warn] {so} it is"])
         self.assertEqual((self.events[0]["log_time"], self.events[0]["log_level"]), (5.5, LogLevel.warn))
+        self.assertEqual((self.events[0]["text"], self.events[0]["n"]), ("t", 7))
 
     def test_ready_among_others(self) -> None:
-        line = b'{"time": 1, "level": "info", "system": "-", "text": "t"}\n'
+        line = b'{"time": 1, "level": "info", "system": "-", "text": "t", "fields": {}}\n'
         self.assertTrue(self.log.received(line + b'{"ready": true}\n' + line))
         self.assertEqual(len(self.events), 2)
 
