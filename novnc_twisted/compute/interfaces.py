@@ -57,6 +57,9 @@ class IDriver(Interface):
     def get_domain(uuid: str) -> Deferred[Domain]:
         """One domain; fails with InstanceNotFound where there is none such."""
 
+    def neighbourhood(uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
+        """One domain, and the consoles of all other active ones, at one look; fails as ``get_domain``."""
+
     def active_consoles() -> Deferred[list[ActiveConsole]]:
         """Where the VNC servers of all active domains are; those without one are left out."""
 

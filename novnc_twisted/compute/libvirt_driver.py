@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import libvirt
 from twisted.internet.defer import Deferred, succeed
@@ -16,6 +16,14 @@ from novnc_twisted.compute.libvirt_watch import Watch
 from novnc_twisted.compute.states import STATES, is_migrating
 
 _log = Logger()
+
+_Known: TypeAlias = dict[tuple[str, int], Domain | None]
+"""By UUID and id: what the XML of an active domain says; None: it can't be read."""
+
+_Handles: TypeAlias = dict[str, tuple[Any, int]]
+"""By UUID: libvirt's handles of domains, with their ids."""
+
+_ALIVE = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED, libvirt.VIR_DOMAIN_PAUSED)
 
 
 @implementer(IDriver)
@@ -34,9 +42,11 @@ class LibvirtDriver:
         self.clock = reactor
         self._reactor = reactor
         self._uri = connection_uri
-        self._pool = ConnectionPool(reactor, connection_uri, workers=workers, deadline=deadline)
+        self._pool = ConnectionPool(
+            reactor, connection_uri, workers=workers, deadline=deadline, opened=self._forget_all
+        )
         self._watch: Watch | None = None
-        self._consoles: dict[tuple[str, int], ActiveConsole | None] = {}
+        self._known: _Known = {}
         self._unreadable: set[str] = set()
 
     def start(self, listener: Callable[[DomainEvent], None]) -> Deferred[None]:
@@ -44,7 +54,7 @@ class LibvirtDriver:
 
         def heard(event: DomainEvent) -> None:
             if event.change is Change.CONNECTED:
-                self._consoles = {}  # a new libvirtd counts its domains anew
+                self._forget_all()
             listener(event)
 
         self._pool.start()
@@ -87,22 +97,48 @@ class LibvirtDriver:
         """See IDriver."""
         return self._pool.run(lambda connection: _read(connection.lookupByUUIDString(uuid)))
 
-    def active_consoles(self) -> Deferred[list[ActiveConsole]]:
-        """See IDriver; one call to libvirt, and one for each domain that started since the last time."""
+    def neighbourhood(self, uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
+        """See IDriver; two calls to libvirt, and one for each domain that started since the last time."""
 
-        def work(connection: Any) -> list[ActiveConsole]:
-            known, consoles = self._consoles, {}
-            for handle in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
-                # The id is new with every start, and a live VNC server keeps its address.
-                key = (handle.UUIDString(), handle.ID())
-                console = known[key] if key in known else _console(handle)
-                if console is None or console.vnc.socket is not None or console.vnc.port is not None:
-                    consoles[key] = console
-            if known is self._consoles:
-                self._consoles = consoles
-            return [console for console in consoles.values() if console is not None]
+        def work(connection: Any) -> tuple[Domain, list[ActiveConsole]]:
+            for _ in range(2):
+                handles, known = self._active(connection)
+                mine = handles.pop(uuid, None)
+                if mine is None:
+                    domain = _read(connection.lookupByUUIDString(uuid))
+                    if domain.active:
+                        continue  # it has just been started: once more, among those that run now
+                else:
+                    domain = _as_it_is(mine[0], known.get((uuid, mine[1])))
+                break
+            return domain, _consoles(handles, known)
 
         return self._pool.run(work)
+
+    def active_consoles(self) -> Deferred[list[ActiveConsole]]:
+        """See IDriver; one call to libvirt, and one for each domain that started since the last time."""
+        return self._pool.run(lambda connection: _consoles(*self._active(connection)))
+
+    def _active(self, connection: Any) -> tuple[_Handles, _Known]:
+        """In a thread: the active domains, and what their XML says, where it can be read.
+
+        XML that tells where the console is is not asked for again: a domain's id is new with every start, and a live
+        VNC server keeps its address.  An id is told anew by libvirt each time, so no event has to be trusted; ids of
+        another libvirtd are worth nothing, and what was known is forgotten with the connection.
+        """
+        known = self._known
+        seen: _Known = {}
+        handles: _Handles = {}
+        for handle in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+            key = uuid, number = handle.UUIDString(), handle.ID()
+            handles[uuid] = handle, number
+            seen[key] = known[key] if key in known else _read_console(handle)
+        if known is self._known:
+            self._known = {key: domain for key, domain in seen.items() if _is_settled(domain)}
+        return handles, seen
+
+    def _forget_all(self) -> None:
+        self._known = {}
 
     def get_vnc_password(self, uuid: str) -> Deferred[str | None]:
         """See IDriver; the only call that asks libvirt for secrets."""
@@ -117,13 +153,33 @@ def _read(handle: Any) -> Domain:
     return replace(domain, state=name, power_state=power_state, migrating=is_migrating(state, reason))
 
 
-def _console(handle: Any) -> ActiveConsole | None:
+def _as_it_is(handle: Any, domain: Domain | None) -> Domain:
+    """What is known of an active domain, with its state of this moment."""
+    if domain is not None:
+        state, reason = handle.state()[:2]
+        if state in _ALIVE:
+            name, power_state = STATES[state]
+            return replace(domain, state=name, power_state=power_state, migrating=is_migrating(state, reason))
+    return _read(handle)
+
+
+def _read_console(handle: Any) -> Domain | None:
+    """A domain by its XML; None where there is none that can be read."""
     try:
-        domain = read_domain(handle.XMLDesc(0))
+        return read_domain(handle.XMLDesc(0))
     except DomainXMLError:
         return None
     except libvirt.libvirtError as error:
         if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
             raise
         return None
-    return ActiveConsole(domain.uuid, domain.name, domain.vnc) if domain.vnc is not None else None
+
+
+def _is_settled(domain: Domain | None) -> bool:
+    """Whether nothing more can be told of its console until it is started anew."""
+    return domain is None or domain.vnc is None or domain.vnc.socket is not None or domain.vnc.port is not None
+
+
+def _consoles(handles: _Handles, known: _Known) -> list[ActiveConsole]:
+    domains = (known[uuid, number] for uuid, (_, number) in handles.items())
+    return [ActiveConsole(domain.uuid, domain.name, domain.vnc) for domain in domains if domain and domain.vnc]

@@ -61,14 +61,24 @@ class ConnectionPool:
     :param workers: threads, and connections, at most.
     :param deadline: seconds until a call fails; the thread of one that hangs is freed by libvirt's keepalive, or when
         libvirtd goes on or goes away.
+    :param opened: called in the thread that made a connection, before it is used.
     """
 
-    def __init__(self, reactor: Any, uri: str, *, workers: int = 4, deadline: float = 4.0) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        uri: str,
+        *,
+        workers: int = 4,
+        deadline: float = 4.0,
+        opened: Callable[[], None] = lambda: None,
+    ) -> None:
         self._clock: IReactorTime = reactor
         self._threads: IReactorFromThreads = reactor
         self._uri = uri
         self._size = workers
         self._deadline = deadline
+        self._opened = opened
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._workers: set[threading.Thread] = set()
         self._jobs: set[_Job] = set()
@@ -169,6 +179,7 @@ class ConnectionPool:
         try:
             if connection is None:
                 connection = open_connection(self._uri)
+                self._opened()
             return connection, work(connection)
         except Exception as error:
             failure = Failure(refusal_of(error, self._uri))

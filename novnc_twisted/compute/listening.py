@@ -1,10 +1,12 @@
 """Whether a VNC server listens where the proxies look for it, and nowhere else.  Pure."""
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from novnc_twisted.compute.domain_xml import Vnc
 
 
+@lru_cache(1024)  # for each connection to a console the same is asked
 def complaint(vnc: Vnc, server_listen: str, proxyclient_address: str) -> str | None:
     """What is wrong with where a live VNC server listens, and the line that mends it; None: nothing that we can see.
 

@@ -1,7 +1,7 @@
 """nova-compute, as far as consoles go: the domains of one host, tokens for their consoles, and where those are now."""
 
 import uuid as uuids
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -129,9 +129,9 @@ class ComputeManager:
         base_url = self._base_urls.get(console_type)
         if base_url is None:
             raise ConsoleTypeUnavailable("not a console type of ours")
-        domain = await self._get(instance_uuid)
+        domain, others = await self._meet(instance_uuid)
         self._check_enabled()
-        vnc = await self._console(domain)
+        vnc = self._console(domain, others)
         token = str(uuids.uuid4())
         return {
             "token": token,
@@ -153,10 +153,10 @@ class ComputeManager:
 
         :param port: where it was when the token was made, for the log alone: the token names the VM, not a port.
         """
-        domain = await self._get(instance_uuid)
+        domain, others = await self._meet(instance_uuid)
         if console_type not in self._base_urls:
             raise ConsoleTypeUnavailable("not a console type of ours")
-        vnc = await self._console(domain)
+        vnc = self._console(domain, others)
         if port is not None and vnc.port is not None and port != vnc.port:
             _log.info("the console of {name} moved from port {old} to {new}", name=domain.name, old=port, new=vnc.port)
         return {"host": self._address, "port": vnc.port or 0, "socket": vnc.socket, "name": domain.name}
@@ -185,7 +185,7 @@ class ComputeManager:
 
     # --- inside
 
-    async def _console(self, domain: Domain) -> Vnc:
+    def _console(self, domain: Domain, others: Iterable[ActiveConsole]) -> Vnc:
         """Where the console is, if there is one that shows this domain and no other."""
         if not domain.active:
             raise InstanceNotRunning(f"{domain.name} is {domain.state}")
@@ -199,14 +199,10 @@ class ComputeManager:
             raise ConsoleTypeUnavailable(f"{domain.name} has <listen type='none'/>: its VNC server listens nowhere")
         if vnc.socket is None and vnc.port is None:
             raise InstanceNotRunning(f"{domain.name} runs without a VNC port yet (-1)")
-        rivals = [
-            console
-            for console in await self._driver.active_consoles()
-            if console.uuid != domain.uuid and _same(console.vnc, vnc)
-        ]
-        if rivals:
-            self._report_claim(domain, rivals[0], vnc)
-            raise ConsoleUnreachable(f"{domain.name} and {rivals[0].name} claim one VNC address")
+        for rival in others:
+            if _same(rival.vnc, vnc):
+                self._report_claim(domain, rival, vnc)
+                raise ConsoleUnreachable(f"{domain.name} and {rival.name} claim one VNC address")
         return vnc
 
     def _check_enabled(self) -> None:
@@ -215,9 +211,18 @@ class ComputeManager:
 
     async def _get(self, instance_uuid: str) -> Domain:
         domain = await self._driver.get_domain(self._uuid(instance_uuid))
+        self._seen(domain)
+        return domain
+
+    async def _meet(self, instance_uuid: str) -> tuple[Domain, list[ActiveConsole]]:
+        """A domain, and the consoles of the others that run."""
+        domain, others = await self._driver.neighbourhood(self._uuid(instance_uuid))
+        self._seen(domain)
+        return domain, others
+
+    def _seen(self, domain: Domain) -> None:
         self._departures.seen(domain.uuid)
         self._notice(domain)
-        return domain
 
     def _uuid(self, instance_uuid: str) -> str:
         if not fields.is_uuid(instance_uuid):

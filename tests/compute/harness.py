@@ -73,14 +73,18 @@ class FakeDriver:
             return fail(InstanceNotFound(""))
         return self._give("get_domain", self.domains.get(uuid))
 
+    def neighbourhood(self, uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
+        others = [console for console in self._consoles() if console.uuid != uuid]
+        return self.get_domain(uuid).addCallback(lambda domain: (domain, others))
+
     def active_consoles(self) -> Deferred[list[ActiveConsole]]:
-        return self._give(
-            "active_consoles",
-            [ActiveConsole(d.uuid, d.name, d.vnc) for d in self.domains.values() if d.active and d.vnc],
-        )
+        return self._give("active_consoles", self._consoles())
 
     def get_vnc_password(self, uuid: str) -> Deferred[str | None]:
         return self._give("get_vnc_password", self.passwords.get(uuid))
+
+    def _consoles(self) -> list[ActiveConsole]:
+        return [ActiveConsole(d.uuid, d.name, d.vnc) for d in self.domains.values() if d.active and d.vnc]
 
     def _give(self, method: str, answer: Any) -> Deferred[Any]:
         self.asked.append(method)

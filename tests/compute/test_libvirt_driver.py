@@ -1,5 +1,6 @@
 """The driver on libvirt's test driver, in this process: no hypervisor, fixed ports."""
 
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
 from demo.libvirtd import VNC_ON_LOOPBACK, small_domain
-from novnc_twisted.compute import LibvirtDriver
+from novnc_twisted.compute import LibvirtDriver, libvirt_pool
 from novnc_twisted.compute.domain_xml import Vnc
 from novnc_twisted.compute.interfaces import Change, IDriver
 from novnc_twisted.compute.libvirt_errors import refusal_of
@@ -83,6 +84,52 @@ class DefaultTests(TestCase):
         self.assertEqual([console.vnc.port for console in await self.driver.active_consoles()], [5918])
         await deferToThread(self.connection.lookupByUUIDString(self.uuid).destroy)
         self.assertEqual(await self.driver.active_consoles(), [])
+
+    async def test_neighbourhood(self) -> None:
+        """A live domain's XML is read once for each start, and its state each time."""
+        await self.create()
+        neighbour = self.uuid
+        self.uuid = str(uuid4())
+        await self.create(FIXED.replace("5917", "5918"))
+        driver = WatchedDriver("test:///default", workers=1)
+        await driver.start(lambda event: None)
+        self.addCleanup(driver.stop)
+        await driver.seen(Change.CONNECTED)
+        read = []
+        original = libvirt.virDomain.XMLDesc
+        self.patch(libvirt.virDomain, "XMLDesc", lambda handle, *asked: read.append(1) or original(handle, *asked))
+        for state in ("running", "paused"):
+            domain, others = await driver.neighbourhood(self.uuid)
+            self.assertEqual(
+                (domain.uuid, domain.vnc.port, domain.active, domain.state), (self.uuid, 5918, True, state)
+            )
+            self.assertEqual([(other.uuid, other.vnc.port) for other in others], [(neighbour, 5917)])
+            if state == "running":
+                self.assertEqual(await driver.get_domain(self.uuid), domain)
+                await deferToThread(self.connection.lookupByUUIDString(self.uuid).suspend)
+        self.assertEqual(len(read), 4)  # of the test driver's own domain, our two, and for get_domain
+        await deferToThread(self.connection.lookupByUUIDString(self.uuid).destroy)
+        await self.create(FIXED.replace("5917", "5919"))  # the same one, started anew
+        domain, _ = await driver.neighbourhood(self.uuid)
+        self.assertEqual(domain.vnc.port, 5919)
+        await self.assertFailure(driver.neighbourhood(str(uuid4())), InstanceNotFound)
+
+    async def test_neighbourhood_of_a_stopped_domain(self) -> None:
+        xml = small_domain("stopped", identity=self.uuid, graphics=FIXED, domain_type="test")
+        handle = await deferToThread(self.connection.defineXML, xml.replace("<video><model type='vga'/></video>", ""))
+        self.addCleanup(deferToThread, handle.undefine)
+        domain, others = await self.driver.neighbourhood(self.uuid)
+        self.assertEqual((domain.uuid, domain.active, domain.state, others), (self.uuid, False, "shutoff", []))
+
+    async def test_what_is_known_goes_with_its_connection(self) -> None:
+        """Another libvirtd counts its domains anew: the same id may be another start, with another port."""
+        await self.create()
+        await self.driver.neighbourhood(self.uuid)
+        number = (await deferToThread(self.connection.lookupByUUIDString, self.uuid)).ID()
+        self.driver._known[self.uuid, number] = replace(self.driver._known[self.uuid, number], name="of the last one")
+        self.patch(libvirt_pool, "unusable", lambda connection: True)
+        domain, _ = await self.driver.neighbourhood(self.uuid)
+        self.assertEqual(domain.name, f"vm-{self.uuid[:8]}")
 
     async def test_events(self) -> None:
         await self.create()
