@@ -9,6 +9,5 @@ __getattr__, __dir__ = lazy(
         "IAuth": "auth",
         "NoAuth": "auth",
         "make_site": "site",
-        "strategy": "auth",
     },
 )

@@ -122,19 +122,3 @@ def _basic(header: str) -> tuple[str | None, str]:
     except ValueError:
         return None, ""
     return (name, password) if found and name else (None, "")
-
-
-def strategy(reactor: Any, name: str, user_file: str | Path | None = None) -> IAuth:
-    """The strategy of a name, as ``[api] auth_strategy`` has it.
-
-    :raises ValueError: in one line.
-    """
-    if name == "noauth":
-        return NoAuth()
-    if name == "http_basic":
-        if not user_file:
-            raise ValueError("auth_strategy http_basic needs http_basic_auth_user_file")
-        return HTTPBasic(reactor, user_file)
-    if name == "keystone":
-        raise ValueError("auth_strategy keystone is not supported yet; use http_basic, or noauth on a loopback address")
-    raise ValueError(f"auth_strategy {name} is none of noauth, http_basic, keystone")

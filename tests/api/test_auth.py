@@ -7,7 +7,7 @@ from cryptography.fernet import Fernet
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.api import HTTPBasic, NoAuth, strategy
+from novnc_twisted.api import HTTPBasic, NoAuth
 from novnc_twisted.api.htpasswd import parse
 from novnc_twisted.api.passwords import MAX_WAITING, REMEMBERED, Passwords
 from novnc_twisted.api.request import is_loopback
@@ -453,12 +453,3 @@ class FileTests(SynchronousTestCase):
     def test_a_folder(self) -> None:
         Path(path := self.mktemp()).mkdir()
         self.assertRaises(ValueError, HTTPBasic, FakeReactor(), path)
-
-
-class StrategyTests(SynchronousTestCase):
-    def test_names(self) -> None:
-        self.assertIsInstance(strategy(None, "noauth"), NoAuth)
-        for name in ("keystone", "http_basic", "else"):
-            error = str(self.assertRaises(ValueError, strategy, None, name))
-            self.assertIn(f"auth_strategy {name}", error)
-            self.assertNotIn("\n", error)
