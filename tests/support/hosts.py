@@ -67,6 +67,7 @@ mount -t tmpfs -o mode=1777 shm dev/shm
 mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount -t tmpfs -o mode=755 run run
+: > run/host-of-a-test
 for tree in "$@"; do
     mkdir -p ".$tree"
     mount --bind "$tree" ".$tree"
@@ -77,6 +78,9 @@ cd /
 umount -l /run/before
 rmdir /run/before
 """
+
+_HERE = "[ -e /run/host-of-a-test ]"
+"""Nothing is done to the machine itself, whatever went wrong."""
 
 _CONNECT = (
     "import socket, sys; there = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10); "
@@ -235,7 +239,7 @@ class Host:
             gid = _run(self.enter("id", "-g", user)).strip()
             become = ["setpriv", f"--reuid={user}", f"--regid={gid}", "--init-groups"]
         environment = ["env", "-i", f"PATH={path}", "LC_ALL=C.UTF-8", "HOME=/tmp", "TERM=dumb", "COLUMNS=200"]
-        script = "\n".join([f"cd {shlex.quote(str(folder))}", *lines])
+        script = "\n".join([_HERE, f"cd {shlex.quote(str(folder))}", *lines])
         return subprocess.run(
             self.enter(*become, *environment, "bash", "-euo", "pipefail", "-c", script),
             stdin=subprocess.DEVNULL,
@@ -247,7 +251,7 @@ class Host:
     def write(self, name: str, content: str | bytes, mode: int = 0o644) -> None:
         """Write a file here, and the folder that it is in."""
         data = content.encode() if isinstance(content, str) else content
-        command = f'mkdir -p "$(dirname "$1")"; cat > "$1"; chmod {mode:o} "$1"'
+        command = f'{_HERE}; mkdir -p "$(dirname "$1")"; cat > "$1"; chmod {mode:o} "$1"'
         _run(self.enter("sh", "-ec", command, "sh", name), data)
 
     def connect(self, name: str, port: int) -> socket.socket:
