@@ -2,11 +2,15 @@
 
 import os
 import socket
+from itertools import zip_longest
 from typing import Any
 
+from twisted.internet import reactor
+from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.service.flagfile import Unusable
+from novnc_twisted.service.listening import Acceptor
 from novnc_twisted.service.sockets import Sockets
 from tests.service.harness import ProxyCase
 from tests.service.test_commands import alone
@@ -78,6 +82,36 @@ class ActivationTests(ProxyCase):
         self.assertNotEqual(await process.ended, 0)
         self.assertEqual(process.output.count("\n"), 1, process.output)
         self.assertIn("LISTEN_FDS: descriptor 3", process.output)
+
+
+class AcceptorTests(TestCase):
+    """Accepting beside other processes."""
+
+    async def test_one_in_each_turn(self) -> None:
+        """So that others get some of those that wait; Twisted's own port takes them all."""
+        listener = listening(self)
+        listener.setblocking(False)
+        address = listener.getsockname()
+        accepted: list[Protocol] = []
+
+        def build(_address: object) -> Protocol:
+            accepted.append(Protocol())
+            return accepted[-1]
+
+        factory = Factory()
+        factory.buildProtocol = build
+        acceptor = Acceptor(reactor, listener, factory)
+        clients = [socket.create_connection(address) for _ in range(5)]
+        for expected in range(1, 4):
+            acceptor.doRead()
+            self.assertEqual(len(accepted), expected)
+        await acceptor.stop()
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection(address)
+        for client, protocol in zip_longest(clients, accepted):
+            client.close()
+            if protocol is not None:
+                protocol.transport.abortConnection()
 
 
 class OwnerTests(TestCase):
