@@ -43,7 +43,9 @@ _REFUSED = b"\1"
 
 
 class Shield:
-    """Checks what a viewer says, from the byte after ClientInit (an ``IFilter`` of the relay, without I/O).
+    """Checks what a viewer says, from the byte after ClientInit: a filter of the relay's, without I/O.
+
+    It has no ``from_upstream``: what the VNC server says is not looked at, and costs nothing.
 
     * Refused: unknown messages; clipboard texts over 1 MiB, more than 1024 encodings, a fence over 64 bytes; pixel and
       audio formats that make no sense; messages of extensions that the viewer did not ask for; an extended clipboard
@@ -65,10 +67,6 @@ class Shield:
     def held(self) -> int:
         """Bytes of the message that is not yet whole."""
         return len(self._held)
-
-    def from_upstream(self, data: bytes) -> bytes:
-        """Everything, as it is."""
-        return data
 
     def from_client(self, data: bytes) -> bytes:
         """What of these bytes goes on to the VNC server: whole messages, and pieces of a clipboard text.

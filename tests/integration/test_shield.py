@@ -49,6 +49,8 @@ class RealQEMU(TestCase):
         self.addCleanup(self.vm.stop)
         await deferToThread(self.vm.start)
         self.viewers = Viewers(self)
+        first = await (await self.open()).ready()  # until then the guest changes the size of its screen
+        await first.leave()
 
     async def open(self, **settings: Any) -> Viewer:
         """A viewer through a front of its own."""
