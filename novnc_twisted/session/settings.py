@@ -34,7 +34,7 @@ class SessionSettings:
     host: str = field(default_factory=socket.gethostname)
     auth_schemes: tuple[str, ...] = ("none", "vnc")
     vencrypt_subtypes: tuple[str, ...] = DEFAULT_SUBTYPES
-    upstream_tls: UpstreamTLS = field(default_factory=UpstreamTLS)
+    upstream_tls: UpstreamTLS = field(default_factory=UpstreamTLS, compare=False)
     socket_directories: tuple[str, ...] = ("/var/lib/libvirt/qemu", "/run/libvirt/qemu")
     shield: bool = True
     idle_timeout: float = 0

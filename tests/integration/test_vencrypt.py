@@ -281,14 +281,15 @@ class XvncTests(RealCase):
             server = await Xvnc.start(self, offered, cert=cert, key=key, password=PASSWORD)
             self.port = server.port
             url = self.front_with(schemes=schemes, subtypes=subtypes)
-            stream, _ = await self.viewers.waiting(url)
+            stream, raw = await self.viewers.waiting(url)
             self.assertEqual((await introduce(stream))[2], "myserver20")
             if chosen in names:
                 self.assertIn(f"security type VeNCrypt({19})", server.output)
                 self.assertIn(f"security type {chosen} ({names[chosen]})", server.output)
             else:
                 self.assertIn(f"security type {chosen}(", server.output)
-            await self.front.stop_sessions()
+            raw.transport.loseConnection()
+            self.assertEqual((await self.ended())["cause"], "ClientLeft")
 
     async def test_nothing_in_common(self) -> None:
         server = await Xvnc.start(self, "None,VncAuth,TLSNone,TLSVnc", password=PASSWORD)

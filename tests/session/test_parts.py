@@ -18,7 +18,7 @@ from novnc_twisted.errors import (
     TooManySessions,
 )
 from novnc_twisted.relay import StreamEnd
-from novnc_twisted.rfb.talk import Need, Talk, Write
+from novnc_twisted.rfb.talk import Ask, Need, StartTLS, Talk, Write
 from novnc_twisted.session import SessionLimits, SessionSettings
 from novnc_twisted.session.keeper import Keeper
 from novnc_twisted.session.line import HOLD_LIMIT, Line
@@ -73,13 +73,28 @@ class Keeping(SynchronousTestCase):
     def tearDown(self) -> None:
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def make(self) -> Keeper:
+    def make(self, after: float = 0) -> Keeper:
         async def keep(token: str, address: str) -> None:
             self.assertEqual((token, address), ("t", "a"))
             self.calls.append(Deferred())
             await self.calls[-1]
 
-        return Keeper(self.clock, keep, "t", "a", every=20, deadline=5)
+        return Keeper(self.clock, keep, "t", "a", every=20, deadline=5, after=after)
+
+    def test_not_before_it_is_due(self) -> None:
+        keeper = self.make(after=510)
+        self.clock.advance(509)
+        self.assertEqual(self.calls, [])
+        self.clock.advance(1)
+        self.assertEqual(len(self.calls), 1)
+        last = Deferred.fromCoroutine(keeper.last(1))
+        self.assertEqual(len(self.calls), 2)
+        self.clock.advance(1)
+        self.successResultOf(last)
+
+    def test_never_where_the_session_ends_before(self) -> None:
+        self.successResultOf(Deferred.fromCoroutine(self.make(after=510).last(1)))
+        self.assertEqual(self.calls, [])
 
     def test_at_once_and_regularly(self) -> None:
         keeper = self.make()
@@ -187,6 +202,34 @@ class Lines(SynchronousTestCase):
 
         self.failureResultOf(Deferred.fromCoroutine(self.line.hold(failing())), ProtocolViolation)
         self.assertEqual(self.transport.take(), b"no")
+
+    def test_tls(self) -> None:
+        """Started where the talk stops for it; what came in clear by then, while something was asked, fails it."""
+
+        def talk() -> Talk[bytes]:
+            password = yield Ask("password")
+            yield StartTLS()
+            return password + (yield Need(2))
+
+        async def start_tls(step: StartTLS) -> None:
+            steps.append(step)
+            await up
+
+        for injected in (b"", b"xx"):
+            steps: list[StartTLS] = []
+            asked, up = Deferred[Any](), Deferred[Any]()
+            held = Deferred.fromCoroutine(self.line.hold(talk(), lambda _, asked=asked: asked, start_tls))
+            if injected:
+                self.end.dataReceived(injected)
+            asked.callback(b"p")
+            if injected:
+                self.assertIn("2 bytes came in clear", self.failureResultOf(held, ProtocolViolation).value.detail)
+                self.assertEqual(steps, [])
+            else:
+                self.end.dataReceived(b"ab")  # through TLS, which is up before we are told
+                self.assertNoResult(held)
+                up.callback(None)
+                self.assertEqual((self.successResultOf(held), steps), (b"pab", [StartTLS()]))
 
     def test_it_never_pauses_and_is_capped(self) -> None:
         self.end.dataReceived(bytes(HOLD_LIMIT))

@@ -61,10 +61,13 @@ class Xvnc(ProcessProtocol):
         spawn: Any = reactor.spawnProcess  # type: ignore[attr-defined]
         process = spawn(self, program, arguments, env={"PATH": "/usr/bin:/bin"}, childFDs={1: "r", 2: "r", _READY: "r"})
 
-        def stop() -> Deferred[None]:
+        async def stop() -> None:
             if not self._ended.called:
-                process.signalProcess(signal.SIGKILL)
-            return self._ended
+                process.signalProcess(signal.SIGTERM)  # it takes its socket in /tmp/.X11-unix with it
+                killer = reactor.callLater(10, process.signalProcess, signal.SIGKILL)  # type: ignore[attr-defined]
+                await self._ended
+                if killer.active():
+                    killer.cancel()
 
         case.addCleanup(stop)
         self._ready.addTimeout(30, reactor)  # type: ignore[arg-type]
