@@ -1,6 +1,6 @@
 """What ``check_token`` tells a proxy: where the console is and who comes (nova's ``connect_info``)."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 NOVNC = "novnc"
@@ -24,6 +24,8 @@ class ConnectInfo:
     :ivar compute_host: the ``host`` option of the compute service that runs the instance.
     :ivar expires_at: Unix time in seconds at which the session must end; None: it may outlive its token.
     :ivar reconnects: whether the same token admits the viewer again after the network was lost.
+    :ivar keep_from: seconds, from the answer on, for which that is so in any case: only later has anybody to be told
+        that the session lives.
     :ivar password: for VNC authentication, where the caller has it at hand; never shown.
     """
 
@@ -39,11 +41,12 @@ class ConnectInfo:
     compute_host: str | None = None
     expires_at: float | None = None
     reconnects: bool = True
+    keep_from: float = 0.0
     password: str | None = field(default=None, repr=False)
 
     def to_wire(self) -> dict[str, Any]:
         """As JSON for the bus, without the password: that one is asked for by the connection that needs it."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "password"}
+        return {name: getattr(self, name) for name in _TYPES}
 
     @classmethod
     def from_wire(cls, message: Any) -> Self:
@@ -81,4 +84,5 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "compute_host": _OPTIONAL_TEXT,
     "expires_at": (int, float, type(None)),
     "reconnects": (bool,),
+    "keep_from": (int, float),
 }

@@ -18,6 +18,7 @@ from novnc_twisted.messaging.interfaces import ITransport
 TOPIC = "consoleauth"
 BINARY = "nova-consoleauth"
 
+_ON_ITS_WAY = 30.0  # at most, from our answer to a live session: its set-up's deadline
 _PASSWORD_DEADLINE = 1.4  # after a walk of 3.5 s at most, inside the 5 s that a caller waits
 
 
@@ -160,6 +161,7 @@ class ConsoleAuthManager:
             compute_host=place.compute_host,
             expires_at=record.expires_at if self._enforce else None,
             reconnects=not (self._one_time or self._enforce),
+            keep_from=max(0.0, record.expires_at - self._now() - LEASE - _ON_ITS_WAY),
         ).to_wire()
 
     async def get_vnc_password(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:

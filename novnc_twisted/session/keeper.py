@@ -16,6 +16,7 @@ KeepToken = Callable[[str, str], Awaitable[None]]
 class Keeper:
     """Tells the token's owner that the session lives: at its start, regularly, and once when it was lost.
 
+    Nothing of that is due while the token's own time lasts, with a minute to come back: most sessions end before.
     That it can't be told is logged once for a session and never ends it.
     """
 
@@ -30,15 +31,20 @@ class Keeper:
         *,
         every: float,
         deadline: float,
+        after: float = 0.0,
     ) -> None:
-        """Begin: the first call is made at once."""
+        """Begin: the first call is made ``after`` so many seconds."""
         self._clock, self._keep_token, self._token, self._address = clock, keep_token, token, address
         self._every, self._deadline = every, deadline
         self._timer: IDelayedCall | None = None
         self._patience = Patience(clock)
         self._failed = False
         self._stopped = False
-        self._tick()
+        self._told = False
+        if after > 0:
+            self._timer = clock.callLater(after, self._tick)
+        else:
+            self._tick()
 
     def stop(self) -> None:
         """No more calls; a pending one is cancelled."""
@@ -50,11 +56,14 @@ class Keeper:
     async def last(self, deadline: float) -> None:
         """Stop, and tell once more that the session lived until now."""
         self.stop()
+        if not self._told:
+            return
         self._patience = Patience(self._clock)
         await self._tell(deadline)
 
     def _tick(self) -> None:
         self._timer = None
+        self._told = True
         Deferred.fromCoroutine(self._tell_and_go_on())
 
     async def _tell_and_go_on(self) -> None:

@@ -205,6 +205,7 @@ class Session:
                 self._viewer.address,
                 every=self._settings.keep_interval,
                 deadline=self._settings.token_deadline,
+                after=info.keep_from,
             )
         if info.expires_at is not None:
             left = max(0.0, info.expires_at - self._clock.seconds())

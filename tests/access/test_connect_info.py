@@ -33,7 +33,7 @@ class ConnectInfoTests(TestCase):
         self.assertNotIn("password", info.to_wire())
 
     def test_over_the_wire(self) -> None:
-        info = ConnectInfo(host="h", port=5900, socket="/s", name="ü", expires_at=1.5, reconnects=False)
+        info = ConnectInfo(host="h", port=5900, socket="/s", name="ü", expires_at=1.5, reconnects=False, keep_from=0.5)
         self.assertEqual(ConnectInfo.from_wire(json.loads(json.dumps(info.to_wire()))), info)
 
     def test_unknown_fields_are_ignored(self) -> None:
@@ -52,5 +52,7 @@ class ConnectInfoTests(TestCase):
             {"host": None, "port": 1},
             {"host": "h", "port": 1, "socket": 3},
             {"host": "h", "port": 1, "reconnects": 1},
+            {"host": "h", "port": 1, "keep_from": True},
+            {"host": "h", "port": 1, "keep_from": "1"},
         ):
             self.assertRaises(ValueError, ConnectInfo.from_wire, message)

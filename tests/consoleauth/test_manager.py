@@ -88,6 +88,17 @@ class LeaseTests(ConsoleAuthCase):
         await self.check()
         await self.refused(InvalidToken, self.check(viewer=ELSEWHERE))
 
+    async def test_nobody_need_say_so_while_the_ttl_leaves_time_to_come_back(self) -> None:
+        await self.serve(token_ttl=600)
+        await self.token()
+        self.clock.advance(100)
+        begins = (await self.check()).keep_from
+        self.assertEqual(begins, 600 - 100 - 60 - 30)
+        self.clock.advance(begins + 30)  # lost just before the first word of it, which came as late as may be
+        self.clock.advance(59.999)
+        await self.check()
+        self.assertEqual((await self.check()).keep_from, 0)
+
     async def test_60_seconds_after_it_was_lost(self) -> None:
         await self.serve(token_ttl=30)
         await self.token()
