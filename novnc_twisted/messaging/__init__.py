@@ -8,6 +8,7 @@ __getattr__, __dir__ = lazy(
         "ITransport": "interfaces",
         "IKeyedStore": "interfaces",
         "Service": "interfaces",
+        "TracedTransport": "traced",
         "transport_from_url": "url",
     },
 )

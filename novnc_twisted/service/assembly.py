@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
 from novnc_twisted.access import Failures
-from novnc_twisted.messaging import transport_from_url
+from novnc_twisted.messaging import TracedTransport, transport_from_url
 from novnc_twisted.service import descriptors, parts
 from novnc_twisted.service.configuration import in_memory
 from novnc_twisted.service.ending import Orderly
@@ -73,6 +73,8 @@ def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: lis
         transport = transport_from_url(reactor, url)
     except ValueError as error:
         raise Unusable(str(error)) from None
+    if conf.debug:
+        transport = TracedTransport(transport, reactor)
     options = conf.console
     context = Context(
         reactor,

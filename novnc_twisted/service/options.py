@@ -69,7 +69,7 @@ DEFAULT: list[cfg.Opt] = [
     cfg.StrOpt("cert", help="Certificate (PEM) of the two proxies. Comes with a later release: end TLS in front."),
     cfg.StrOpt("key", help="Its key, where it is not in the same file. Comes with a later release."),
     cfg.BoolOpt("ssl_only", default=False, help="Refuse plain connections. Comes with a later release."),
-    cfg.BoolOpt("debug", default=False, help="Log more: each step of a session, each call."),
+    cfg.BoolOpt("debug", default=False, help="Log each call between the services: topic, method, time and outcome."),
 ]
 
 VNC: list[cfg.Opt] = [

@@ -116,6 +116,15 @@ class OneProcessTests(TestCase):
         self.assertEqual(answer.decode(), f"HTTP/1.1 429 {TooManyFailures.sentence}\r\n\r\n")
         await process.stop()
 
+    async def test_debug_tells_of_calls(self) -> None:
+        xvp = free_port()
+        conf = alone(debug="true") + f"\n[vnc]\nxvpvncproxy_port = {xvp}\n"
+        process = Twistd.start(self, "console", conf)
+        await process.ready()
+        self.assertIn(b" 401 ", await self.answer(xvp, b"CONNECT /console?token=any HTTP/1.0\r\n\r\n"))
+        await process.stop()
+        self.assertIn("called consoleauth check_token: InvalidToken", process.output)
+
 
 class OrderlyEndTests(TestCase):
     timeout = 60
