@@ -16,7 +16,8 @@ MAX_DEPTH = 32
 MAX_QUERY_FIELDS = 100
 
 _JSON_TYPES = ("application/json", "application/vnd.openstack.compute+json", "text/plain")
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# An unended string matches, too, and nothing is tried twice: else a body of quotes would cost its length squared.
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 _HOST = re.compile(r"(?:[A-Za-z0-9_.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 

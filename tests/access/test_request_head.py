@@ -87,6 +87,11 @@ class Request(SynchronousTestCase):
         ):
             self.assertRaises(BadHead, read_request, head)
 
+    def test_a_long_run_of_spaces(self) -> None:
+        # A reader that needs the square of its length would not come back in a day.
+        head = read_request(b"GET / HTTP/1.1\r\nA: \t x" + b" " * (1 << 20) + b"y \r\n\r\n")
+        self.assertEqual(head.one("a"), "x" + " " * (1 << 20) + "y")
+
     @given(st.binary(max_size=200))
     def test_anything(self, data: bytes) -> None:
         for read in (read_request, read_status):

@@ -104,6 +104,7 @@ class ConsoleTests(SynchronousTestCase):
             (b'{"os-getVNCConsole": NaN}', "Malformed request body"),
             (b"[" * 100_000, "Malformed request body"),
             (b'{"a":' * 33 + b"1" + b"}" * 33, "Malformed request body"),
+            (b"[" * 33 + b'"' + b'\\"' * 500_000, "Malformed request body"),  # at once, not after hours
         ]
         for body, message in cases:
             self.refused(self.action(body), 400, "badRequest", message)
