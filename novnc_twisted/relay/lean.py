@@ -59,6 +59,8 @@ _DEAD = getattr(select, "EPOLLHUP", 0) | getattr(select, "EPOLLERR", 0)
 _ENDING = _DEAD | getattr(select, "EPOLLRDHUP", 0)
 _WATCH = _IN | _OUT | getattr(select, "EPOLLRDHUP", 0) | getattr(select, "EPOLLET", 0)
 
+_NOTHING: Final = memoryview(b"")
+
 _engines: "WeakKeyDictionary[Any, Engine]" = WeakKeyDictionary()
 
 
@@ -202,7 +204,7 @@ class Half:
         self._ending = False  # whether its peer sends no more: then only the end of what it sent tells the end
         self._calm = 0  # bytes that it took without being slow
         self._since = 0.0  # when it began to take nothing
-        self._rest = memoryview(b"")
+        self._rest = _NOTHING
         self.end = end
         self.socket, waiting = end.leave(self)
         self.descriptor = self.socket.fileno()
@@ -327,7 +329,7 @@ class Half:
         """Give the socket back to a transport."""
         self._engine.remove(self)
         self._engine.held -= len(self._rest)
-        rest, self._rest = bytes(self._rest), memoryview(b"")
+        rest, self._rest = bytes(self._rest), _NOTHING
         self.end.come_back(self.socket, rest)
 
     def _hold(self, rest: bytes) -> None:
@@ -353,6 +355,7 @@ class Half:
         if self._rest:
             self.end.takes_some()
             return
+        self._rest = _NOTHING  # an empty view would keep what it was a view of
         if engine.now - self._since > SLOW:
             self._calm = 0
         self.end.resumeProducing()

@@ -61,7 +61,7 @@ class Shield:
         self._held = b""  # the message that is not yet whole
         self._body = 0  # bytes of a clipboard text that are still to come
         self._packed: _Packed | None = None  # what checks them
-        self._listed: set[int] = set()  # what the viewer asked for of what _NEEDS looks for
+        self._listed: frozenset[int] = frozenset()  # what the viewer asked for of what _NEEDS looks for
 
     @property
     def held(self) -> int:
@@ -138,7 +138,7 @@ class Shield:
     def _encodings(self, message: bytes) -> bytes:
         """SetEncodings without what is stripped; never empty, which sent QEMU into an endless loop (CVE-2008-2382)."""
         listed = struct.unpack(f">{len(message) // 4 - 1}i", message[4:])
-        self._listed.update(_ASKED.intersection(listed))
+        self._listed |= _ASKED.intersection(listed)
         kept = [encoding for encoding in listed if encoding not in _STRIPPED] or [Encoding.RAW]
         return message[:2] + _COUNT.pack(len(kept)) + struct.pack(f">{len(kept)}i", *kept)
 

@@ -59,7 +59,13 @@ class FrontFactory(Factory):
         self.failures = Failures(settings.max_failures_per_minute, reactor.seconds) if failures is None else failures
         self.connections: set[FrontProtocol] = set()
         self._sessions = Sessions(
-            reactor, authorise, settings=settings, ask_password=ask_password, keep_token=keep_token, limits=limits
+            reactor,
+            authorise,
+            settings=settings,
+            ask_password=ask_password,
+            keep_token=keep_token,
+            limits=limits,
+            ended=self._ended,
         )
 
     @property
@@ -69,12 +75,11 @@ class FrontFactory(Factory):
 
     def begin(self, viewer: IViewer, accepted_at: float) -> None:
         """Begin a session; failed ones are counted for the client's address."""
+        self._sessions.begin(viewer, accepted_at)
 
-        def ended(cause: Refusal) -> None:
-            if isinstance(cause, COUNTED) and not isinstance(cause, SetupTimeout):
-                self.failures.count(viewer.address)
-
-        self._sessions.begin(viewer, accepted_at).addCallback(ended)
+    def _ended(self, viewer: IViewer, cause: Refusal) -> None:
+        if isinstance(cause, COUNTED) and not isinstance(cause, SetupTimeout):
+            self.failures.count(viewer.address)
 
     def stop_sessions(self) -> Deferred[None]:
         """End all sessions with Stopping (1001), those being set up too; fires when no connection is left.

@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.relay.wheel import Turn, wheel_of
 from novnc_twisted.session.patience import Patience
 
 KeepToken = Callable[[str, str], Awaitable[None]]
@@ -22,6 +23,11 @@ class Keeper:
 
     log = Logger()
 
+    __slots__ = (
+        *("_address", "_clock", "_deadline", "_every", "_failed"),
+        *("_keep_token", "_patience", "_stopped", "_timer", "_token", "_told"),
+    )
+
     def __init__(
         self,
         clock: IReactorTime,
@@ -36,29 +42,29 @@ class Keeper:
         """Begin: the first call is made ``after`` so many seconds."""
         self._clock, self._keep_token, self._token, self._address = clock, keep_token, token, address
         self._every, self._deadline = every, deadline
-        self._timer: IDelayedCall | None = None
-        self._patience = Patience(clock)
+        self._timer: Turn | None = None
+        self._patience: Patience | None = None  # while a call is under way
         self._failed = False
         self._stopped = False
         self._told = False
         if after > 0:
-            self._timer = clock.callLater(after, self._tick)
+            self._timer = wheel_of(clock).callLater(after, self._tick)
         else:
             self._tick()
 
     def stop(self) -> None:
         """No more calls; a pending one is cancelled."""
         self._stopped = True
-        if self._timer is not None and self._timer.active():
+        if self._timer is not None:
             self._timer.cancel()
-        self._patience.end(ServiceUnavailable("the session ended"))
+        if self._patience is not None:
+            self._patience.end(ServiceUnavailable("the session ended"))
 
     async def last(self, deadline: float) -> None:
         """Stop, and tell once more that the session lived until now."""
         self.stop()
         if not self._told:
             return
-        self._patience = Patience(self._clock)
         await self._tell(deadline)
 
     def _tick(self) -> None:
@@ -69,14 +75,18 @@ class Keeper:
     async def _tell_and_go_on(self) -> None:
         await self._tell(self._deadline)
         if not self._stopped:
-            self._timer = self._clock.callLater(self._every, self._tick)
+            self._timer = wheel_of(self._clock).callLater(self._every, self._tick)
 
     async def _tell(self, deadline: float) -> None:
         late = ServiceUnavailable(f"no answer in {deadline:g} s")
         stopped = self._stopped
+        patience = self._patience = Patience(self._clock)
         try:
-            await self._patience.wait(self._keep_token(self._token, self._address), deadline, late)
+            await patience.wait(self._keep_token(self._token, self._address), deadline, late)
         except Exception as error:
             if not self._failed and self._stopped == stopped:
                 self._failed = True
                 self.log.warn("a live session's token could not be kept: {error}", error=str(error)[:200])
+        finally:
+            if self._patience is patience:
+                self._patience = None

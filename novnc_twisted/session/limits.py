@@ -1,8 +1,6 @@
 """How many sessions there may be."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from novnc_twisted.access.connect_info import ConnectInfo
 from novnc_twisted.errors import TooManySessions
@@ -20,9 +18,8 @@ class SessionLimits:
     def __len__(self) -> int:
         return self._servers.total()
 
-    @contextmanager
-    def seat(self, info: ConnectInfo) -> Iterator[None]:
-        """A place for one session, given back at the end of the block.
+    def seat(self, info: ConnectInfo) -> "Seat":
+        """A place for one session, for a ``with`` block or until it is given back.
 
         :raises TooManySessions: where none is free.
         """
@@ -31,10 +28,29 @@ class SessionLimits:
             raise TooManySessions(f"max_sessions is {self._max}")
         if self._max_per_server and self._servers[server] >= self._max_per_server:
             raise TooManySessions(f"max_sessions_per_server is {self._max_per_server}")
-        self._servers[server] += 1
-        try:
-            yield
-        finally:
-            self._servers[server] -= 1
-            if not self._servers[server]:
-                del self._servers[server]
+        return Seat(self._servers, server)
+
+
+class Seat:
+    """One session's place."""
+
+    __slots__ = ("_server", "_servers")
+
+    def __init__(self, servers: Counter[str], server: str) -> None:
+        self._servers: Counter[str] | None = servers
+        self._server = server
+        servers[server] += 1
+
+    def give_back(self) -> None:
+        """Once; then it does nothing."""
+        servers, self._servers = self._servers, None
+        if servers is not None:
+            servers[self._server] -= 1
+            if not servers[self._server]:
+                del servers[self._server]
+
+    def __enter__(self) -> None:
+        """The block has it."""
+
+    def __exit__(self, *raised: object) -> None:
+        self.give_back()

@@ -18,6 +18,8 @@ class Patience:
     :ivar over: why waiting is over, once it is.
     """
 
+    __slots__ = ("_clock", "_pending", "over")
+
     def __init__(self, clock: IReactorTime) -> None:
         self.over: Refusal | None = None
         self._clock = clock

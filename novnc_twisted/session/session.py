@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from novnc_twisted.access.connect_info import ConnectInfo
 from novnc_twisted.access.tokens import MAX_TOKEN
@@ -26,6 +26,7 @@ from novnc_twisted.errors import (
 from novnc_twisted.relay.ends import StreamEnd
 from novnc_twisted.relay.interfaces import IFilter
 from novnc_twisted.relay.join import join
+from novnc_twisted.relay.wheel import Turn, wheel_of
 from novnc_twisted.rfb.login import login
 from novnc_twisted.rfb.offer import offer
 from novnc_twisted.rfb.server_init import ServerInit
@@ -35,7 +36,7 @@ from novnc_twisted.session.access_path import pass_gate
 from novnc_twisted.session.dial import dial
 from novnc_twisted.session.interfaces import IViewer
 from novnc_twisted.session.keeper import Keeper, KeepToken
-from novnc_twisted.session.limits import SessionLimits
+from novnc_twisted.session.limits import Seat, SessionLimits
 from novnc_twisted.session.line import Line
 from novnc_twisted.session.patience import Patience
 from novnc_twisted.session.record import record
@@ -75,76 +76,136 @@ class Session:
 
     log = Logger()
 
-    def __init__(self, house: House, viewer: IViewer, accepted_at: float) -> None:
-        """Prepare; :meth:`run` begins.
+    __slots__ = (
+        "_accepted_at",
+        "_client",
+        "_clock",
+        "_ended",
+        "_house",
+        "_introduced",
+        "_joined",
+        "_keeper",
+        "_last_words",
+        "_patience",
+        "_seat",
+        "_secured_at",
+        "_settings",
+        "_timers",
+        "_upstream",
+        "_viewer",
+        "cause",
+        "info",
+        "phase",
+    )
+
+    def __init__(
+        self, house: House, viewer: IViewer, accepted_at: float, ended: "Callable[[Session, Refusal], None]"
+    ) -> None:
+        """Prepare; :meth:`begin` begins.
 
         :param accepted_at: when the connection was accepted, in the reactor's seconds.
+        :param ended: told the cause of the end when both ends are closed and nothing is left.
         """
         self.phase = "token"
         self.cause: Refusal | None = None
         self.info: ConnectInfo | None = None
         self._house, self._viewer, self._accepted_at = house, viewer, accepted_at
         self._settings, self._clock = house.settings, house.reactor
-        self._patience = Patience(self._clock)  # until the cause is known
-        self._last_words = Patience(self._clock)  # from then on
+        self._ended = ended
+        self._patience = Patience(self._clock)  # until it lives
+        self._last_words: Patience | None = None  # once the cause is known
+        self._seat: Seat | None = None
+        self._joined: Deferred[Refusal] | None = None  # while it lives
         self._introduced = False  # whether RFB began
         self._upstream: StreamEnd | None = None
         self._secured_at = -1  # how much it had sent when TLS began
         self._keeper: Keeper | None = None
-        self._timers: list[IDelayedCall] = []
-        self._client = Line(viewer.end, self.end)
+        self._timers: tuple[Turn, ...] = ()
+        self._client: Line | None = Line(viewer.end, self.end)  # until it lives
 
     def end(self, cause: Refusal) -> None:
         """End it, in whatever phase it is: the first cause stays, what is under way is cancelled, both ends close."""
         if self.cause is None:
             self.cause = cause
-            self._patience.end(cause)
-        else:  # it is ending already; a viewer that left, or a proxy that stops, need no last words
+            if self._joined is None:
+                self._patience.end(cause)
+            else:
+                self._joined.cancel()
+        elif self._last_words is not None:  # a viewer that left, or a proxy that stops, need no last words
             self._last_words.end(cause)
 
-    async def run(self) -> Refusal:
-        """Live.  Gives the cause of the end when both ends are closed and nothing is left; never raises."""
+    def viewer(self) -> IViewer:
+        """Whose it is."""
+        return self._viewer
+
+    def begin(self) -> None:
+        """Begin.  The story is told by coroutines; while it lives there is none, since a session's frames and Deferreds
+        are half of its memory: the end of the join goes on with it.
+        """
+        Deferred.fromCoroutine(self._set_up())
+
+    async def _set_up(self) -> None:
+        cause: Refusal
         try:
-            cause = await self._story()
+            await self._story()
+            return
         except Refusal as refusal:
             cause = refusal
         except Exception:
             self.log.failure("a session failed by a mistake of ours")
             cause = ServiceUnavailable("a mistake in the proxy, logged before this")
-        self.cause = self.cause or cause
-        await self._close(self.cause)
-        record(
-            cause=self.cause,
-            phase=self.phase,
-            seconds=self._clock.seconds() - self._accepted_at,
-            console_type=self._viewer.console_type,
-            peer=self._viewer.end.peer,
-            address=self._viewer.address,
-            info=self.info,
-            bytes_in=self._viewer.end.bytes_in,
-            bytes_out=self._viewer.end.bytes_out,
-        )
-        return self.cause
+        await self._end(cause)
 
-    async def _story(self) -> Refusal:
-        """The whole of it, in order.  No byte reaches the VNC server before the token is good."""
+    def _lived(self, result: Refusal | Failure) -> None:
+        """The join is over: by itself, or since :meth:`end` cancelled it."""
+        cause = self.cause
+        if isinstance(result, Refusal):
+            cause = cause or result
+        elif cause is None:
+            self.log.failure("a session failed by a mistake of ours", result)
+        Deferred.fromCoroutine(self._end(cause or ServiceUnavailable("a mistake in the proxy, logged before this")))
+
+    async def _end(self, cause: Refusal) -> None:
+        """Close everything, leave a record, tell whoever waits for it; never raises."""
+        cause = self.cause = self.cause or cause
+        if self._seat is not None:
+            self._seat.give_back()
+        try:
+            await self._close(cause)
+            record(
+                cause=cause,
+                phase=self.phase,
+                seconds=self._clock.seconds() - self._accepted_at,
+                console_type=self._viewer.console_type,
+                peer=self._viewer.end.peer,
+                address=self._viewer.address,
+                info=self.info,
+                bytes_in=self._viewer.end.bytes_in,
+                bytes_out=self._viewer.end.bytes_out,
+            )
+        except Exception:
+            self.log.failure("a session could not be closed by a mistake of ours")
+        self._ended(self, cause)
+
+    async def _story(self) -> None:
+        """All of it up to life, in order.  No byte reaches the VNC server before the token is good."""
         info = self.info = await self._authorise()
-        with self._house.limits.seat(info):
-            self.phase = "dial"
-            upstream = await self._dial(info)
-            if info.internal_access_path:
-                self.phase = "access path"
-                await self._in_time(
-                    pass_gate(upstream, info.internal_access_path),
-                    self._settings.dial_deadline,
-                    ConsoleUnreachable("no answer to CONNECT in time"),
-                )
-            self.phase = "login"
-            screen = await self._login(upstream)
-            self.phase = "offer"
-            await self._introduce(screen.renamed(info.name) if info.name else screen)
-            self.phase = "live"
-            return await self._live(info, upstream)
+        self._seat = self._house.limits.seat(info)
+        self.phase = "dial"
+        upstream = await self._dial(info)
+        if info.internal_access_path:
+            self.phase = "access path"
+            await self._in_time(
+                pass_gate(upstream, info.internal_access_path),
+                self._settings.dial_deadline,
+                ConsoleUnreachable("no answer to CONNECT in time"),
+            )
+        self.phase = "login"
+        screen = await self._login(upstream)
+        self.phase = "offer"
+        await self._introduce(screen.renamed(info.name) if info.name else screen)
+        self.phase = "live"
+        self._live(info, upstream)
 
     async def _authorise(self) -> ConnectInfo:
         token = self._viewer.token
@@ -193,10 +254,11 @@ class Session:
         self._introduced = True
         self._viewer.welcome()
         late = SetupTimeout("the viewer did not finish its RFB handshake in time")
+        assert self._client is not None  # for the type checker: it does not live yet
         await self._in_time(self._client.hold(offer()), self._settings.rfb_deadline, late)
         self._viewer.end.write(screen.encode())
 
-    async def _live(self, info: ConnectInfo, upstream: Line) -> Refusal:
+    def _live(self, info: ConnectInfo, upstream: Line) -> None:
         if self._house.keep_token is not None and info.reconnects:
             self._keeper = Keeper(
                 self._clock,
@@ -209,14 +271,19 @@ class Session:
             )
         if info.expires_at is not None:
             left = max(0.0, info.expires_at - self._clock.seconds())
-            self._timers.append(self._clock.callLater(left, self.end, SessionExpired()))
+            self._timers = (wheel_of(self._clock).callLater(left, self.end, SessionExpired()),)
         if self._settings.idle_timeout:
             self._watch_idleness()
+        assert self._client is not None  # for the type checker: it begins to live now
         self._client.release()
         upstream.release()
         # mypy can't know that the shield is an IFilter: floor 1 knows no relay
         shield: IFilter | None = Shield() if self._settings.shield else None  # type: ignore[assignment]
-        return await self._patience.wait(join(self._client.end, upstream.end, shield))
+        self._client = None
+        self._joined = join(self._viewer.end, upstream.end, shield)
+        self._joined.addBoth(self._lived)
+        if self.cause is not None:  # it was ended while it began
+            self._joined.cancel()
 
     def _watch_idleness(self) -> None:
         """Look again when the viewer may have been idle for long enough."""
@@ -224,8 +291,8 @@ class Session:
         if left <= 0:
             self.end(IdleTimeout())
         else:
-            self._timers = [timer for timer in self._timers if timer.active()]
-            self._timers.append(self._clock.callLater(left, self._watch_idleness))
+            waiting = tuple(timer for timer in self._timers if timer.active())
+            self._timers = (*waiting, wheel_of(self._clock).callLater(left, self._watch_idleness))
 
     def _upstream_lost(self, cause: Refusal) -> None:
         """It is no session yet: the console was not reached."""
@@ -244,8 +311,7 @@ class Session:
     async def _close(self, cause: Refusal) -> None:
         """Close both ends and wait until nothing is left; each part of it is bounded by a timer."""
         for timer in self._timers:
-            if timer.active():
-                timer.cancel()
+            timer.cancel()
         parts: list[Deferred[Any]] = []
         if self._upstream is not None:
             self._upstream.close(cause)
@@ -256,20 +322,21 @@ class Session:
             else:
                 patience = STOPPING_PATIENCE if isinstance(cause, Stopping) else self._settings.token_deadline
                 parts.append(Deferred.fromCoroutine(self._keeper.last(patience)))
-        if not self._introduced and not self._client.gone:
-            await self._show(cause)
+        if not self._introduced and self._client is not None and not self._client.gone:
+            await self._show(cause, self._client)
         self._viewer.end.close(cause)
         parts.append(self._viewer.end.closed())
         await gatherResults(parts)
 
-    async def _show(self, cause: Refusal) -> None:
+    async def _show(self, cause: Refusal, client: Line) -> None:
         """Tell the viewer why, before RFB began, in its front's manner."""
         talk = self._viewer.refusal(cause)
         if talk is None:
             return
         seconds = STOPPING_PATIENCE if isinstance(cause, Stopping) else self._settings.refusal_deadline
         late = SetupTimeout("the viewer did not take the reason")
+        self._last_words = Patience(self._clock)
         try:
-            await self._last_words.wait(self._client.hold(talk), seconds, late)
+            await self._last_words.wait(client.hold(talk), seconds, late)
         except Refusal:  # it left, is silent or makes no sense: the close frame says the same
             return

@@ -1,12 +1,11 @@
 """All sessions of a front."""
 
+from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
-from twisted.logger import Logger
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred
 
-from novnc_twisted.errors import Refusal, ServiceUnavailable, Stopping
+from novnc_twisted.errors import Refusal, Stopping
 from novnc_twisted.session.interfaces import IViewer
 from novnc_twisted.session.keeper import KeepToken
 from novnc_twisted.session.limits import SessionLimits
@@ -17,8 +16,6 @@ from novnc_twisted.session.settings import SessionSettings
 class Sessions:
     """Begins sessions, knows those that live and can end them all."""
 
-    log = Logger()
-
     def __init__(
         self,
         reactor: Any,
@@ -28,10 +25,12 @@ class Sessions:
         ask_password: AskPassword | None = None,
         keep_token: KeepToken | None = None,
         limits: SessionLimits | None = None,
+        ended: Callable[[IViewer, Refusal], None] | None = None,
     ) -> None:
         """Start with none.
 
         :param limits: to be shared with another front; by default its own, from the settings.
+        :param ended: told the cause of each session's end, when nothing of it is left.
         """
         self._house = House(
             reactor=reactor,
@@ -41,46 +40,48 @@ class Sessions:
             settings=settings,
             limits=SessionLimits(settings.max_sessions, settings.max_sessions_per_server) if limits is None else limits,
         )
-        self._live: dict[Session, Deferred[Refusal]] = {}
+        self._live: set[Session] = set()
+        self._waiting: list[Deferred[None]] = []
+        self._tell = ended
+        self._ended_once = self._ended  # one for all sessions
         self._stopping = False
 
     def __len__(self) -> int:
         return len(self._live)
 
-    def begin(self, viewer: IViewer, accepted_at: float) -> Deferred[Refusal]:
-        """Begin a session; fires with the cause of its end when nothing of it is left.
+    def begin(self, viewer: IViewer, accepted_at: float) -> None:
+        """Begin a session.
 
         :param accepted_at: when the connection was accepted, in the reactor's seconds.
         """
-        session = Session(self._house, viewer, accepted_at)
+        session = Session(self._house, viewer, accepted_at, self._ended_once)
         if self._stopping:
             session.end(Stopping())
-        done: Deferred[Refusal] = Deferred()
-        self._live[session] = done
+        self._live.add(session)
+        session.begin()
 
-        def ended(cause: Refusal) -> None:
-            del self._live[session]
-            done.callback(cause)
-
-        def failed(failure: Failure) -> Refusal:
-            self.log.failure("a session could not be closed by a mistake of ours", failure)
-            return session.cause or ServiceUnavailable("a mistake in the proxy")
-
-        Deferred.fromCoroutine(session.run()).addErrback(failed).addCallback(ended)
-        return done
+    def none_left(self) -> Deferred[None]:
+        """Fires when there is no session."""
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        self._look()
+        return waiting
 
     def stop(self) -> Deferred[None]:
         """End all, those being set up too, with Stopping, also those that still come; fires when none is left."""
         self._stopping = True
-        waiting: list[Deferred[None]] = []
-        for session, done in list(self._live.items()):
-            over: Deferred[None] = Deferred()
-            waiting.append(over)
-
-            def pass_on(cause: Refusal, over: Deferred[None] = over) -> Refusal:
-                over.callback(None)
-                return cause
-
-            done.addCallback(pass_on)
+        for session in list(self._live):
             session.end(Stopping())
-        return gatherResults(waiting).addCallback(lambda _: None)
+        return self.none_left()
+
+    def _ended(self, session: Session, cause: Refusal) -> None:
+        self._live.discard(session)
+        if self._tell is not None:
+            self._tell(session.viewer(), cause)
+        self._look()
+
+    def _look(self) -> None:
+        if not self._live:
+            waiting, self._waiting = self._waiting, []
+            for each in waiting:
+                each.callback(None)

@@ -258,15 +258,7 @@ class FrontCase(TestCase):
 
     async def all_over(self) -> None:
         """Until no session is left, without ending any."""
-        for done in list(self.front._sessions._live.values()):
-            over: Deferred[None] = Deferred()
-
-            def pass_on(cause: Any, over: Deferred[None] = over) -> Any:
-                over.callback(None)
-                return cause
-
-            done.addCallback(pass_on)
-            await over
+        await self.front._sessions.none_left()
 
     def log_text(self) -> str:
         return "\n".join(str(event) for event in self.events)
