@@ -86,6 +86,7 @@ class QEMUTests(RealCase):
         password: bool = False,
         creds: str = "",
         unix: str = "",
+        sasl: bool = False,
     ) -> None:
         """Start a VM whose VNC server wants TLS."""
         folder = qemu_folder(self.folder / "pki", OURS.pem, server)
@@ -97,6 +98,7 @@ class QEMUTests(RealCase):
         if password:
             more += ("-object", f"secret,id=pw,data={PASSWORD}")
             vnc += ",password-secret=pw"
+        vnc += ",sasl=on" if sasl else ""
         machine = SmallVM(self.folder, vnc=vnc, more=more)
         self.addCleanup(machine.stop)
         await deferToThread(machine.start)
@@ -168,6 +170,11 @@ class QEMUTests(RealCase):
             "no common VeNCrypt sub-type: the VNC server offers 261 (X509_VNC); we may use X509None, TLSVnc",
             await self.detail(self.front_with(subtypes=("X509None", "TLSVnc"))),
         )
+
+    async def test_sasl(self) -> None:
+        """Which we don't have; its number is QEMU's, not the one of rfbproto."""
+        await self.vm(sasl=True)
+        self.assertIn("the VNC server offers 263 (X509_SASL)", await self.detail(self.front_with()))
 
     async def test_anonymous(self) -> None:
         """TLSNone, where the operator wants it."""
