@@ -6,13 +6,13 @@ Here whatever is not known to be right is wrong.
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-from cryptography.x509 import Certificate, load_pem_x509_certificates
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate
 from OpenSSL import SSL
 from service_identity import VerificationError
 from service_identity.cryptography import extract_patterns
@@ -22,9 +22,12 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from zope.interface import implementer
 
 from novnc_twisted.access.connect_info import ConnectInfo
+from novnc_twisted.access.pem import belong_together, certificates, private_key
 from novnc_twisted.errors import ConsoleUnreachable
 from novnc_twisted.relay.ends import StreamEnd, tls_error
 from novnc_twisted.rfb.security.vencrypt import SUBTYPES
+
+T = TypeVar("T")
 
 # Those that agree on a key without a certificate; OpenSSL 3 has them from security level 0 on, TLS 1.3 not at all.
 _ANONYMOUS = b"ADH+AESGCM:ADH+AES:AECDH+AES:@SECLEVEL=0"
@@ -76,12 +79,12 @@ class UpstreamTLS:
         if server_name is not None:
             _identity(server_name, "server_name: ")
         if ca_certs is not None:
-            self._authorities = _certificates("ca_certs", ca_certs)
+            self._authorities = _named("ca_certs", certificates, ca_certs)
         if client_cert is not None:
-            self._chain = _certificates("client_cert", client_cert)
+            self._chain = _named("client_cert", certificates, client_cert)
             what = "client_key" if client_key is not None else "client_cert"
-            self._key = _private_key(what, client_key if client_key is not None else client_cert)
-            if self._key.public_key() != self._chain[0].public_key():
+            self._key = _named(what, private_key, client_key if client_key is not None else client_cert)
+            if not belong_together(self._chain[0], self._key):
                 raise ValueError(f"{what}: the key is not the one of the certificate")
         elif client_key is not None:
             raise ValueError("client_key: there is no client_cert with it")
@@ -225,18 +228,8 @@ def _identity(name: str, what: str = "") -> DNS_ID | IPAddress_ID:
         raise ValueError(f"{what}{name!r} is neither a DNS name nor an IP address") from None
 
 
-def _certificates(what: str, pem: bytes) -> list[Certificate]:
+def _named(what: str, read: Callable[[bytes], T], pem: bytes) -> T:
     try:
-        found = load_pem_x509_certificates(pem)
-    except ValueError:
-        raise ValueError(f"{what}: no certificate in PEM form") from None
-    return found
-
-
-def _private_key(what: str, pem: bytes) -> Any:
-    try:
-        return load_pem_private_key(pem, None)
-    except TypeError:
-        raise ValueError(f"{what}: the key has a passphrase, which nobody could type") from None
-    except Exception:
-        raise ValueError(f"{what}: no private key in PEM form") from None
+        return read(pem)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None

@@ -1,0 +1,114 @@
+"""The PROXY protocol, versions 1 and 2: what a proxy in front says, before anything else, of who came to it.
+
+Grammar and limits: haproxy's proxy-protocol.txt, sections 2.1 and 2.2.  Bounded, and strict: what is not exactly a
+header is none, and the connection then is nobody's.
+"""
+
+import ipaddress
+import struct
+from typing import Final, NamedTuple
+
+_V1_START: Final = b"PROXY "
+_V1_LONGEST: Final = 107
+"""Bytes of a header of version 1, its end of line included."""
+
+_V2_START: Final = b"\r\n\r\n\0\r\nQUIT\n"
+_V2_FIXED: Final = 16
+
+MAX_PAYLOAD: Final = 2048
+"""Bytes of addresses and extensions (TLVs) in a header of version 2; the load balancers of clouds send some hundred."""
+
+_LOCAL, _PROXY = 0x20, 0x21
+_NOBODY, _TCP4, _TCP6, _UNIX = 0x00, 0x11, 0x21, 0x31
+_ADDRESSES = {_TCP4: (4, 12), _TCP6: (16, 36)}  # of one address, of both with their ports
+_UNIX_ADDRESSES: Final = 216
+
+
+class BadProxyHeader(ValueError):
+    """What came is no PROXY header; says why, and quotes nothing."""
+
+
+class ProxyHeader(NamedTuple):
+    """A whole header.
+
+    :ivar host: the client's address, None where the proxy speaks for itself (a health check) or does not know.
+    :ivar port: the client's port.
+    :ivar length: bytes of the header; what is behind is the client's.
+    """
+
+    host: str | None
+    port: int
+    length: int
+
+
+def read_proxy_header(data: bytes) -> ProxyHeader | None:
+    """The header that stands at the beginning; None while it is not there whole.
+
+    :param data: everything that came so far.  Never more than some 2 KiB are awaited.
+    :raises BadProxyHeader: as soon as it can't become one.
+    """
+    if data.startswith(_V2_START[: len(data)]):
+        return _version_2(data)
+    if data.startswith(_V1_START[: len(data)]):
+        return _version_1(data)
+    raise BadProxyHeader("it does not begin as a PROXY header")
+
+
+def _version_1(data: bytes) -> ProxyHeader | None:
+    end = data.find(b"\r\n", 0, _V1_LONGEST)
+    if end < 0:
+        if len(data) >= _V1_LONGEST:
+            raise BadProxyHeader("version 1: the line is too long")
+        return None
+    try:
+        words = data[:end].decode("ascii").split(" ")
+    except UnicodeDecodeError:
+        raise BadProxyHeader("version 1: not ASCII") from None
+    if words[1] == "UNKNOWN":
+        return ProxyHeader(None, 0, end + 2)
+    if len(words) != 6 or words[1] not in ("TCP4", "TCP6"):
+        raise BadProxyHeader("version 1: other words than a protocol, two addresses and two ports")
+    kind = ipaddress.IPv4Address if words[1] == "TCP4" else ipaddress.IPv6Address
+    try:
+        source, _ = kind(words[2]), kind(words[3])
+    except ValueError:
+        raise BadProxyHeader("version 1: an address is none") from None
+    port, _ = _port(words[4]), _port(words[5])
+    return _header(source, port, end + 2)
+
+
+def _port(word: str) -> int:
+    if not (word.isdecimal() and len(word) <= 5 and int(word) <= 0xFFFF and str(int(word)) == word):
+        raise BadProxyHeader("version 1: a port is none")
+    return int(word)
+
+
+def _version_2(data: bytes) -> ProxyHeader | None:
+    if len(data) < _V2_FIXED:
+        return None
+    command, family, payload = struct.unpack_from(">BBH", data, len(_V2_START))
+    if command not in (_LOCAL, _PROXY):
+        raise BadProxyHeader("version 2: neither LOCAL nor PROXY")
+    if payload > MAX_PAYLOAD:
+        raise BadProxyHeader(f"version 2: more than {MAX_PAYLOAD} bytes are announced")
+    length = _V2_FIXED + payload
+    if command == _PROXY:
+        least = 0 if family == _NOBODY else _UNIX_ADDRESSES if family == _UNIX else _ADDRESSES.get(family, (0, None))[1]
+        if least is None:
+            raise BadProxyHeader("version 2: addresses of no stream")
+        if payload < least:
+            raise BadProxyHeader("version 2: too short for its addresses")
+    if len(data) < length:
+        return None
+    if command == _LOCAL or family not in _ADDRESSES:
+        return ProxyHeader(None, 0, length)
+    size, _ = _ADDRESSES[family]
+    source = ipaddress.ip_address(data[_V2_FIXED : _V2_FIXED + size])
+    (port,) = struct.unpack_from(">H", data, _V2_FIXED + 2 * size)
+    return _header(source, port, length)
+
+
+def _header(source: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int, length: int) -> ProxyHeader:
+    """With the address as every other part writes it: an IPv4 address inside of an IPv6 one is an IPv4 address."""
+    mapped = source.ipv4_mapped if isinstance(source, ipaddress.IPv6Address) else None
+    return ProxyHeader(str(mapped or source), port, length)
