@@ -17,6 +17,7 @@ from novnc_twisted.errors import ClientLeft, MessageTooBig, ProtocolViolation, R
 from novnc_twisted.novncproxy.handshake import HandshakeFailed
 from novnc_twisted.novncproxy.page import NOT_BUILT, PageFile, redirect_of
 from novnc_twisted.novncproxy.responses import ALONE, content_security_policy, plain, response_head
+from novnc_twisted.relay.ends import send
 from novnc_twisted.relay.interfaces import IEnd
 from novnc_twisted.relay.websocket_end import WebSocketEnd
 from novnc_twisted.rfb.offer import refuse
@@ -102,7 +103,7 @@ class NoVNCProxyProtocol(FrontProtocol):
         if verdict != ALLOWED:
             self._refuse(verdict, ProtocolViolation.sentence, address)
             return
-        self.transport.write(accepted)
+        send(self.transport, accepted)
         end = WebSocketEnd(factory.reactor, self.transport, self.peer)
         self.become(end, rest)
         self.begin(NoVNCViewer(end, token_of(head.target, head.all("cookie")), address))

@@ -7,7 +7,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from novnc_twisted.errors import ClientLeft, Refusal
-from novnc_twisted.relay.ends import VIEWER_STALL, StreamEnd
+from novnc_twisted.relay.ends import VIEWER_STALL, StreamEnd, send
 from novnc_twisted.relay.frames import NO_CODE, PING, PONG, FrameDecoder, binary_header, close_frame, control_frame
 from novnc_twisted.relay.wheel import Turn, wheel_of
 
@@ -42,7 +42,7 @@ class WebSocketEnd(StreamEnd):
         if self._closing or self._gone or not data:
             return
         self.bytes_out += len(data)
-        self._transport.writeSequence((binary_header(len(data)), data))
+        send(self._transport, binary_header(len(data)) + data)
 
     def dataReceived(self, data: bytes) -> None:
         """Read frames, also while we wait for the answer to our close frame."""
