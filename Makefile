@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO_PORTS ?=
 BENCH_OPTIONS ?=
+SOAK_SECONDS ?= 3600
+SOAK_OPTIONS ?=
 export DEMO_PORTS PYTHON VENV
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -14,7 +16,7 @@ PAGE_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all lint docs page bench clean packages-demo packages-test packages-bench
+.PHONY: help demo test test-all lint docs page bench soak clean packages-demo packages-test packages-bench
 
 help:
 	@echo 'make demo      one real VM and every service, on loopback, until Ctrl-C (DEMO_PORTS="8774 6080 6081")'
@@ -24,6 +26,7 @@ help:
 	@echo 'make page      the console page alone'
 	@echo 'make docs      the documents, in docs/_build/html'
 	@echo 'make bench     the measurements, beside those of others (BENCH_OPTIONS=--quick: in 3 minutes)'
+	@echo 'make soak      5,000 live sessions in one process, for an hour (SOAK_SECONDS=3600)'
 	@echo 'make clean     removes what was built or installed in this folder'
 
 # A recipe of one exec'd process: what make is told (SIGTERM), it is told.
@@ -46,6 +49,9 @@ page: $(PAGE)
 
 bench: $(VENV)/.installed-demo packages-bench .venv-bench/.installed
 	@exec $(VENV)/bin/python -m benchmarks $(BENCH_OPTIONS)
+
+soak: $(VENV)/.installed-demo packages-bench
+	@exec $(VENV)/bin/python -m benchmarks.soak --seconds $(SOAK_SECONDS) $(SOAK_OPTIONS)
 
 clean:
 	@rm -rf .venv .venv-* .make build dist *.egg-info docs/_build _trial_temp* .mypy_cache .ruff_cache .hypothesis

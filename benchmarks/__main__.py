@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from benchmarks.load import CACHE, Unavailable
+from benchmarks.load import CACHE, PUBLISHED, Unavailable
 from benchmarks.measure import FULL, QUICK, ROWS
 from benchmarks.ours import beside
 from benchmarks.picture import draw
@@ -43,12 +43,14 @@ def main() -> int:
     print("\n" + report)
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "latest.json").write_text(json.dumps(record, indent=1) + "\n")
-    (options.output / "latest.md").write_text(report)
     caption = (
         f"{plan.rounds} rounds on {record['machine']['cpu']}, {record['machine']['cpus']} CPUs, "
         f"Python {record['machine']['python']}. haproxy is raw TCP: no HTTP, no WebSocket frames, no tokens."
     )
-    (options.output / "latest.svg").write_text(draw(record["values"], names, caption))
+    for folder in (options.output, PUBLISHED) if options.publish else (options.output,):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "latest.md").write_text(report)
+        (folder / "latest.svg").write_text(draw(record["values"], names, caption))
     print(f"{run.seconds:.0f} s; written: latest.json, latest.md, latest.svg in {options.output}")
     return 1 if any(what.startswith("ours") for what in run.wrong) else 0
 
@@ -77,6 +79,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rows", type=_list_of(list(ROWS)), default=[], help=f"of {'+'.join(ROWS)}")
     parser.add_argument("--beside", type=Path, help="another checkout of ours, measured as a peer of this one")
     parser.add_argument("--output", type=Path, default=CACHE, help="the folder for what is written (.make/bench)")
+    parser.add_argument("--publish", action="store_true", help="put the report and the picture into docs/performance")
     return parser.parse_args()
 
 

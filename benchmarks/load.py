@@ -17,6 +17,9 @@ from typing import Any, Self
 from demo.guardian import die_with_parent
 
 ROOT = Path(__file__).resolve().parent.parent
+PUBLISHED = ROOT / "docs" / "performance"
+"""What the documents show: the reports and the picture of a run, put there by ``--publish``."""
+
 CACHE = ROOT / ".make" / "bench"
 """What was compiled, what was measured last."""
 
@@ -82,24 +85,31 @@ class Backend:
     """The synthetic VNC server (RFB 3.8, security None, a desktop named ``bench``), for as many sessions as come.
 
     It sends what it is told to and checks every byte of the events that it gets.
+
+    :param servers: at how many ports it listens, each as if it were a server of its own.
+    :ivar port: the first of them.
     """
 
-    def __init__(self) -> None:
-        self.port = free_port()
+    def __init__(self, servers: int = 1) -> None:
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - read until we stop
         self._process = subprocess.Popen(
-            [program(), "backend", str(self.port)],
+            [program(), "backend", "0", "-n", str(servers)],
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=self._complaints,
+            text=True,
             preexec_fn=die_with_parent,
         )
         self.pid = self._process.pid
         self._heard = 0
-        try:
-            wait_for_port(self.port, self._process)
-        except BaseException:
+        assert self._process.stdout is not None
+        with self._process.stdout as said:
+            self.ports = [int(word) for word in said.readline().split()[1:]]  # it listens, or is dead
+        if not self.ports:
+            trouble = self.complaints()
             self.stop()
-            raise
+            raise Unavailable(f"the synthetic VNC server: {trouble}")
+        self.port = self.ports[0]
 
     def complaints(self) -> str:
         """What it had to complain of since it was last asked; only the first few of a run are kept."""
@@ -125,7 +135,7 @@ class Load:
 
     Made, its sessions are open: upgraded, and through RFB's handshake.
 
-    :param test: ``check``, ``down``, ``up``, ``rtt``, ``setup``, ``hold`` or ``slow``.
+    :param test: ``check``, ``down``, ``up``, ``rtt``, ``setup``, ``hold``, ``slow`` or ``soak``.
     :param url: ``ws:``, ``wss:``, ``connect:`` or ``tcp:``; see the head of wsload.c.
     :param cpus: the processors for it; empty: all.
     :param patience: seconds that one step of it may take.
@@ -134,7 +144,7 @@ class Load:
     """
 
     def __init__(
-        self, test: str, url: str, cpus: Collection[int] = (), patience: float = PATIENCE, **options: int | float
+        self, test: str, url: str, cpus: Collection[int] = (), patience: float = PATIENCE, **options: int | float | str
     ) -> None:
         self._patience = patience
         arguments: list[str | Path] = [program(), test, url]
@@ -172,14 +182,14 @@ class Load:
             raise LoadFailed((said or f"the generator died ({self._process.returncode})")[-300:])
         return text[len(word) :]
 
-    def go(self) -> None:
-        """Let it go on.
+    def go(self, what: str = "") -> None:
+        """Let it go on: with what, ``soak`` has to be told.
 
         :raises LoadFailed: when it is gone.
         """
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write("\n")
+            self._process.stdin.write(f"{what}\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             self.line("gone")

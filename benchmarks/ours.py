@@ -37,6 +37,8 @@ class Console(Proxy):
     about = "twistd console, as shipped: tokens, Origin check, RFB log-in, pings, deadlines"
     more: ClassVar[str] = ""
     """More lines of the [console] section."""
+    sessions_per_server: ClassVar[int] = 0
+    token_ttl = 86400
     checkout: ClassVar[Path | None] = None
     """Where the code is taken from; None: what is installed."""
 
@@ -75,10 +77,10 @@ xvpvncproxy_port = {self.xvp_port}
 xvpvncproxy_base_url = {scheme}://{LOOPBACK}:{self.xvp_port}/console
 server_proxyclient_address = {LOOPBACK}
 [console]
-max_sessions_per_server = 0
+max_sessions_per_server = {self.sessions_per_server}
 {self.more}
 [consoleauth]
-token_ttl = 86400
+token_ttl = {self.token_ttl}
 [api]
 auth_strategy = noauth
 [libvirt]
@@ -86,11 +88,7 @@ connection_uri = test://{self.folder}/domains.xml
 """
 
     def _domains(self) -> str:
-        return (
-            f"<node><domain type='test'><name>{SERVER}</name><uuid>{self._uuid}</uuid><memory>16384</memory>"
-            f"<os><type>hvm</type></os><devices><graphics type='vnc' port='{self.backend}' autoport='no'"
-            f" listen='{LOOPBACK}'/></devices></domain></node>"
-        )
+        return f"<node>{domain(SERVER, self._uuid, self.backend)}</node>"
 
     def wait_until_it_serves(self, process: subprocess.Popen[bytes]) -> None:
         """Return when all of its parts run and a console of each type was given out."""
@@ -124,6 +122,15 @@ connection_uri = test://{self.folder}/domains.xml
     def version(self) -> str:
         """Ours, and what it stands on."""
         return f"{version('novnc-twisted')}, Twisted {version('Twisted')}"
+
+
+def domain(name: str, uuid: str, port: int) -> str:
+    """A domain of libvirt's test driver, with its VNC display."""
+    return (
+        f"<domain type='test'><name>{name}</name><uuid>{uuid}</uuid><memory>16384</memory>"
+        f"<os><type>hvm</type></os><devices><graphics type='vnc' port='{port}' autoport='no'"
+        f" listen='{LOOPBACK}'/></devices></domain>"
+    )
 
 
 class ConsoleShieldOff(Console):

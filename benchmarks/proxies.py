@@ -116,6 +116,10 @@ class Proxy:
         """KiB of its processes (PSS)."""
         return 0 if self._tree is None else self._tree.memory()
 
+    def descriptors(self) -> int:
+        """How many its processes have open."""
+        return 0 if self._tree is None else self._tree.descriptors()
+
     def pin(self, own: Collection[int], loads: Collection[int]) -> None:
         """Let it run on these processors, and its helpers on the load's."""
         if self._tree is not None:

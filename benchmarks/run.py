@@ -58,7 +58,7 @@ class Run:
         self.wrong: dict[str, str] = {}
         self.versions: dict[str, str] = {}
         self.load_averages: list[float] = []
-        self.machine = _machine()
+        self.machine = machine()
         self._say = say
         self._began = time.monotonic()
 
@@ -71,7 +71,7 @@ class Run:
         :raises Unavailable: where the load generator can't be had.
         """
         wanted = {name: row for name, row in ROWS.items() if name in rows or (not rows and self._usual(name))}
-        _raise_descriptor_limit()
+        raise_descriptor_limit()
         self.unmeasured.update(self.plan.leaves_out)
         if not knows_shield():
             self.unmeasured["shield"] = (
@@ -168,14 +168,14 @@ class Run:
         }
 
 
-def _raise_descriptor_limit() -> None:
+def raise_descriptor_limit() -> None:
     """Room for thousands of sessions in each process that we start."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(_DESCRIPTORS, most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
     """What it runs on."""
     models = [
         line.split(":", 1)[1].strip()

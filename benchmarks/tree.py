@@ -86,6 +86,14 @@ class ProcessTree:
             total += next((int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")), 0)
         return total
 
+    def descriptors(self) -> int:
+        """How many it has open."""
+        total = 0
+        for pid in self.pids():
+            with contextlib.suppress(OSError):  # gone meanwhile
+                total += sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+        return total
+
     def pin(self, cpus: Collection[int]) -> None:
         """Let it run on these processors only."""
         for pid in self.pids():

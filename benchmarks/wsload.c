@@ -1,14 +1,15 @@
 /* wsload - load generator and VNC server for WebSocket->TCP and CONNECT proxies.
  *
- *   wsload backend PORT
+ *   wsload backend PORT [-n ports]      (0: any that are free; prints PORTS and them)
  *   wsload TEST URL [-n sessions] [-c chunk] [-t total bytes|events] [-b burst]
- *                   [-d seconds] [-r reply] [-p pace/s]
- *   TEST  check | down | up | rtt | setup | hold | slow
+ *                   [-d seconds] [-r reply] [-p pace/s] [-f paths]
+ *   TEST  check | down | up | rtt | setup | hold | slow | soak
  *   URL   ws://H:P/path       RFC 6455, binary frames, masked
  *         wss://H:P/path      the same: somebody between us and the proxy adds the TLS
  *         connect://H:P/path  CONNECT path HTTP/1.0 -> 200 -> bytes
  *         tcp://H:P           bytes: the backend itself, HAProxy's tcp mode
  *   -b    a power of two up to 1024
+ *   -f    a file: for each session a line, its own path and its server's name of 5 letters
  *
  * Both ends speak RFB 3.8, since a proxy may take part in the handshake and may
  * look at every message.  All the viewer sends are valid RFB messages:
@@ -24,6 +25,7 @@
  *
  * Dialogue with the driver: prints READY, waits for a line, runs, prints one
  * line "DONE {json}", waits for a line, exits.  Sessions stay open meanwhile.
+ * soak goes on: each line says what comes next, "type K" or "every" (see there).
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -140,19 +142,31 @@ static int take(int ep, struct conn *c) {       /* read and obey */
     return pump(ep, c);
 }
 
-static void backend(int port) {
+static int listener(int port) {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int one = 1, l = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), ep = epoll_create1(0);
+    int one = 1, l = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0); socklen_t n = sizeof a;
     setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(l, (void *)&a, sizeof a) || listen(l, 4096)) die("backend");
+    if (bind(l, (void *)&a, n) || listen(l, 4096) || getsockname(l, (void *)&a, &n)) die("backend");
+    printf(" %d", ntohs(a.sin_port));
+    return l;
+}
+
+static void backend(int port, int ports) {
     struct epoll_event ev[64], e = {.events = EPOLLIN};
-    epoll_ctl(ep, EPOLL_CTL_ADD, l, &e);
+    int ep = epoll_create1(0);
+    printf("PORTS");
+    for (int i = 0; i < ports; i++) {
+        struct conn *c = e.data.ptr = calloc(1, sizeof *c);
+        c->turn = -1; c->fd = listener(port ? port + i : 0);
+        epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &e);
+    }
+    puts(""); fflush(stdout);
     for (;;) {
         int k = epoll_wait(ep, ev, 64, -1);
         for (int i = 0; i < k; i++) {
             struct conn *c = ev[i].data.ptr;
-            if (!c) {
-                for (int fd; (fd = accept4(l, 0, 0, SOCK_NONBLOCK)) >= 0;) {
+            if (c->turn < 0) {                  /* a listener */
+                for (int fd, l = c->fd; (fd = accept4(l, 0, 0, SOCK_NONBLOCK)) >= 0;) {
                     nodelay(fd);
                     c = calloc(1, sizeof *c); c->fd = fd; c->chunk = MAXIO;
                     c->owed = turn[0].n;
@@ -172,10 +186,10 @@ static void backend(int port) {
 /* ------------------------------------------------------------ sessions -- */
 
 enum { WS, CONNECT, TCP };
-static int kind, secure, port_; static char host_[64], path_[512];
+static int kind, secure, port_; static char host_[64], path_[512], name_[6] = "bench";
 
 /* h, hn: head of a server frame; left: what its payload lacks; off: bytes of the stream had; due: to be had; sent: events */
-struct ses { int fd, hn, cn; unsigned char h[10], ctl[125]; uint32_t sent; uint64_t left, off, due; };
+struct ses { int fd, hn, cn; unsigned char h[10], ctl[125]; uint32_t sent; uint64_t left, off, due; char name[6]; };
 
 static void parse_url(const char *u) {
     char sch[16]; path_[0] = '/'; path_[1] = 0;
@@ -226,8 +240,14 @@ static int control(struct ses *s) {             /* a whole control frame; -1: th
     return s->h[0] == 0x8a ? 0 : -1;
 }
 
+static int same(struct ses *s, const unsigned char *p, size_t k) {      /* as sent, but with the name that is ours */
+    if (s->off >= HELLO || s->off + k <= HELLO - 5) return !memcmp(p, at(s->off), k);
+    for (uint64_t i = s->off; k--; i++, p++)
+        if (*p != (i < HELLO && i >= HELLO - 5 ? (unsigned char)s->name[i - (HELLO - 5)] : *at(i))) return 0;
+    return 1;
+}
 static int expected(struct ses *s, const unsigned char *p, size_t k) {
-    if (s->off + k > s->due || memcmp(p, at(s->off), k)) {
+    if (s->off + k > s->due || !same(s, p, k)) {
         char got[81] = ""; for (size_t i = 0; i < k && i < 80; i++) got[i] = isprint(p[i]) ? p[i] : '.';
         SAY("not what is due at byte %lu of the stream: %s\n", s->off, got); return 0;
     }
@@ -273,7 +293,7 @@ static int open_ses(struct ses *s) {            /* connect, upgrade, and RFB up 
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port_)};
     struct timeval tv = {.tv_sec = 10};         /* a hung session fails, it does not hang us */
     char b[2048] = ""; int n;
-    memset(s, 0, sizeof *s);
+    memset(s, 0, sizeof *s); memcpy(s->name, name_, 5);
     inet_pton(AF_INET, host_, &a.sin_addr);
     s->fd = socket(AF_INET, SOCK_STREAM, 0);
     if (s->fd < 0 || connect(s->fd, (void *)&a, sizeof a)) return -1;
@@ -307,22 +327,26 @@ static int open_ses(struct ses *s) {            /* connect, upgrade, and RFB up 
 static int N = 1; static uint32_t chunk = 65536, burst = 64, reply = 1400; static uint64_t total = 1 << 28;
 static double secs = 2, pace = 0;
 static struct ses *all;
-static char js[512];
+static FILE *paths;
+static char js[512], told[64];                  /* told: the driver's last line */
 
 static void tell(const char *word, const char *json) {  /* then wait for a line; open sessions answer pings meanwhile */
-    int n = all ? N : 0; char l[64]; struct pollfd *p = calloc(n + 1, sizeof *p);
+    int n = all ? N : 0; struct pollfd *p = calloc(n + 1, sizeof *p);
     for (int i = 0; i <= n; i++) p[i] = (struct pollfd){i < n ? all[i].fd : 0, POLLIN, 0};
     printf("%s%s\n", word, json); fflush(stdout);
     while (poll(p, n + 1, -1) > 0 && !p[n].revents)
         for (int i = 0; i < n; i++) if (p[i].revents && get(all + i) < 0) p[i].fd = -1;
     free(p);
-    if (!fgets(l, sizeof l, stdin)) exit(0);
+    if (!fgets(told, sizeof told, stdin)) exit(0);
 }
 static void go(void) { tell("READY", ""); }
 static void done(void) { tell("DONE ", js); }
 static struct ses *open_all(void) {
     struct ses *s = calloc(N, sizeof *s);
-    for (int i = 0; i < N; i++) if (open_ses(s + i)) { fprintf(stderr, "session %d: ", i); die("open"); }
+    for (int i = 0; i < N; i++) {
+        if (paths && fscanf(paths, "%511s %5s", path_, name_) != 2) die("fewer lines than sessions");
+        if (open_ses(s + i)) { fprintf(stderr, "session %d: ", i); die("open"); }
+    }
     return all = s;
 }
 static int draw(struct ses *s, uint64_t bytes) {        /* whole chunks of the stream */
@@ -430,19 +454,65 @@ static void t_check(void) {                     /* bytes survive both ways, at a
     go(); strcpy(js, "{\"ok\":true}"); done();
 }
 
+static void t_soak(void) {
+    /* "type K": K sessions type, each -p keys a second, for -d seconds; the others answer pings.  A key is due at its
+       time, whatever the others wait for; where its session still waits for the one before, it is left out: late.
+       "every": every session types one key and draws 64 KiB: it lives. */
+    struct ses *s = open_all(), *x; struct epoll_event ev[256], e = {.events = EPOLLIN};
+    struct pollfd p = {epoll_create1(0), POLLIN, 0};
+    double *v = 0, *since = calloc(N, sizeof *since);
+    for (int i = 0; i < N; i++) {
+        order(s + i, 1, 1, reply); e.data.ptr = s + i; epoll_ctl(p.fd, EPOLL_CTL_ADD, s[i].fd, &e);
+    }
+    for (go();; done()) {
+        int typing = 0, n = 0, late = 0, waiting = 0, turn = 0;
+        double t = now(), at = t, end = t + secs, next = t;
+        if (!strncmp(told, "every", 5)) {
+            for (x = s; x < s + N; x++)
+                if (key(x) || want(x, reply) || draw(x, 65536) || want(x, 0)) { fprintf(stderr, "session %d: ", (int)(x - s)); die("lost"); }
+            snprintf(js, sizeof js, "{\"alive\":%d,\"secs\":%.3f}", N, now() - t);
+            continue;
+        }
+        if (sscanf(told, "type %d", &typing) != 1 || typing > N || (typing && pace <= 0)) die("what?");
+        v = realloc(v, (secs * pace * typing + N) * sizeof *v);
+        for (; at < end || waiting; at = now()) {
+            for (; typing && next <= at && next < end; next += 1 / (pace * typing)) {
+                int i = turn++ % typing; x = s + i;
+                if (since[i]) { late++; continue; }
+                since[i] = now(); x->due += reply; waiting++;
+                if (key(x)) { fprintf(stderr, "session %d: ", i); die("key"); }
+            }
+            if (at > end + 20) { fprintf(stderr, "%d sessions are silent\n", waiting); exit(1); }
+            double d = (next < end && typing ? next : end > at ? end : at + 1) - now();
+            struct timespec nap = {d > 0 ? (time_t)d : 0, d > 0 ? (d - (time_t)d) * 1e9 : 0};
+            if (ppoll(&p, 1, &nap, 0) <= 0) continue;
+            for (int i = 0, k = epoll_wait(p.fd, ev, 256, 0); i < k; i++) {
+                x = ev[i].data.ptr; double *from = since + (x - s);
+                errno = 0; if (get(x) < 0) { fprintf(stderr, "session %d: ", (int)(x - s)); die("lost"); }
+                if (*from && x->off >= x->due) { v[n++] = now() - *from; *from = 0; waiting--; }
+            }
+        }
+        qsort(v, n, sizeof *v, cmpd);
+        int m = n ? n - 1 : 0; if (!n) v[0] = 0;
+        snprintf(js, sizeof js, "{\"n\":%d,\"late\":%d,\"secs\":%.6f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f}",
+                 n, late, now() - t, v[n / 2 < m ? n / 2 : m] * 1e6, v[n * 99ul / 100] * 1e6, v[m] * 1e6);
+    }
+}
+
 int main(int c, char **v) {
     struct { const char *n; void (*f)(void); } t[] = {{"down", t_down}, {"up", t_up}, {"rtt", t_rtt},
-        {"setup", t_setup}, {"hold", t_hold}, {"slow", t_slow}, {"check", t_check}};
+        {"setup", t_setup}, {"hold", t_hold}, {"slow", t_slow}, {"check", t_check}, {"soak", t_soak}};
     struct rlimit rl = {20000, 20000}; setrlimit(RLIMIT_NOFILE, &rl); signal(SIGPIPE, SIG_IGN);
     fill_stream();
     if (c < 3) { fprintf(stderr, "see the head of wsload.c\n"); return 2; }
     optind = 3;
-    for (int o; (o = getopt(c, v, "n:c:t:b:d:r:p:")) != -1;) switch (o) {
+    for (int o; (o = getopt(c, v, "n:c:t:b:d:r:p:f:")) != -1;) switch (o) {
         case 'n': N = atoi(optarg); break; case 'c': chunk = atoi(optarg); break;
         case 't': total = atoll(optarg); break; case 'b': burst = atoi(optarg); break;
         case 'd': secs = atof(optarg); break; case 'r': reply = atoi(optarg); break;
-        case 'p': pace = atof(optarg); break; default: return 2; }
-    if (!strcmp(v[1], "backend")) backend(atoi(v[2]));
+        case 'p': pace = atof(optarg); break;
+        case 'f': if (!(paths = fopen(optarg, "r"))) die(optarg); break; default: return 2; }
+    if (!strcmp(v[1], "backend")) backend(atoi(v[2]), N);
     parse_url(v[2]);
     for (unsigned i = 0; i < sizeof t / sizeof *t; i++) if (!strcmp(v[1], t[i].n)) { t[i].f(); return 0; }
     return 2;

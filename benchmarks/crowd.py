@@ -1,0 +1,110 @@
+"""Ours before a crowd: as many servers and links as sessions need, and a look at what the process holds."""
+
+import http.client
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from benchmarks.load import LOOPBACK, Unavailable
+from benchmarks.ours import Console, domain
+
+EACH = 16
+"""Sessions of one server: what ``max_sessions_per_server`` ships with."""
+
+CALL = "call of "
+"""What the census names begin with where a call waits in the reactor; the others are types."""
+
+_CENSUS_TIMEOUT = 60.0
+
+
+class Crowd(Console):
+    """``twistd console`` with one server for every :data:`EACH` sessions, all settings as shipped.
+
+    :param backend: the ports of the VNC servers, one for each server.
+    :param token_ttl: seconds that a link is good for; where it is over, sessions have to tell that they live.
+    """
+
+    name = "ours"
+    sessions_per_server = EACH
+
+    def __init__(self, backend: Collection[int], folder: Path, token_ttl: int = 600) -> None:
+        self._servers = {str(uuid4()): port for port in backend}
+        self.token_ttl = token_ttl
+        super().__init__(next(iter(backend)), folder)
+        self._uuid = next(iter(self._servers))
+        self._census = self.folder / "census.json"
+
+    def command(self) -> list[str]:
+        """The command that operators run, watched."""
+        watched = Path(__file__).with_name("watched.py")
+        return [sys.executable, "-P", str(watched), str(self._census), *super().command()[1:]]
+
+    def _domains(self) -> str:
+        each = enumerate(self._servers.items())
+        return f"<node>{''.join(domain(name(number), uuid, port) for number, (uuid, port) in each)}</node>"
+
+    def links(self, front: str, count: int) -> list[tuple[str, str]]:
+        """Ask the API for as many consoles, of each server in turn: the paths that viewers ask the front for, and what
+        they must be told as the server's name.
+
+        :raises Unavailable: when it refuses.
+        """
+        console_type = {"novnc": "novnc", "xvp": "xvpvnc"}[front]
+        asked = json.dumps({"remote_console": {"protocol": "vnc", "type": console_type}})
+        headers = {"Content-Type": "application/json", "X-OpenStack-Nova-API-Version": "2.8"}
+        servers = list(self._servers)
+        paths = []
+        connection = http.client.HTTPConnection(LOOPBACK, self.api_port, timeout=30)
+        try:
+            for number in range(count):
+                uuid = servers[number % len(servers)]
+                connection.request("POST", f"/v2.1/servers/{uuid}/remote-consoles", asked, headers)
+                answer = connection.getresponse()
+                body = answer.read()
+                if answer.status != http.HTTPStatus.OK:
+                    raise Unavailable(f"its API answers {answer.status}: {body[:300].decode(errors='replace')}")
+                url = urlsplit(json.loads(body)["remote_console"]["url"])
+                path = "/console" if front == "xvp" else "/"
+                paths.append((f"{path}?{url.query}", name(number % len(servers))))
+        except (OSError, http.client.HTTPException, ValueError, KeyError) as trouble:
+            raise Unavailable(f"its API gives out no {console_type} console: {trouble!r}") from None
+        finally:
+            connection.close()
+        if len(set(paths)) != count:
+            raise Unavailable("its API gave out one link twice")
+        return paths
+
+    def census(self) -> Counter[str]:
+        """How many objects of each type it holds.
+
+        :raises Unavailable: where it does not tell.
+        """
+        self._census.unlink(missing_ok=True)
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGUSR2)
+        give_up = time.monotonic() + _CENSUS_TIMEOUT
+        while not self._census.exists():
+            if time.monotonic() > give_up or self._process.poll() is not None:
+                raise Unavailable(f"it does not tell what it holds; {self.last_words()}")
+            time.sleep(0.05)
+        return Counter(json.loads(self._census.read_text()))
+
+
+def name(number: int) -> str:
+    """A server's name: of five letters, as the load generator needs it."""
+    return f"b{number:04}"
+
+
+class CrowdShieldOff(Crowd):
+    """The same without the shield."""
+
+    name = "ours, shield off"
+    more: ClassVar[str] = "shield = false"

@@ -1,0 +1,91 @@
+"""The hour of ``make soak``, shortened: a crowd of sessions through whole proxies, and nothing of it stays."""
+
+import dataclasses
+import resource
+from collections import Counter
+from pathlib import Path
+
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from benchmarks import soak
+from benchmarks.crowd import Crowd
+from benchmarks.load import Backend, Load, LoadFailed
+from benchmarks.soak import Look, Plan
+
+SHORT = Plan(seconds=8, sessions=300, typing=60, keys=3, period=4, quiet=4)
+
+
+class SoakTests(TestCase):
+    timeout = 240
+
+    def setUp(self) -> None:
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+
+    async def held(self, plan: Plan) -> soak.Outcome:
+        """All lived, each had its own link and its own server's name, every byte was right, and nothing is left."""
+        outcome: soak.Outcome = await deferToThread(soak.soak, plan, Path(self.mktemp()).absolute())
+        empty, left = outcome.empty, outcome.left
+        assert empty is not None
+        assert left is not None
+        self.assertEqual(outcome.wrong, [])
+        self.assertEqual(outcome.alive, plan.sessions)
+        self.assertGreater(sum(look.keys for look in outcome.looks), plan.typing)
+        self.assertEqual(left.descriptors, empty.descriptors)
+        for held in outcome.full:
+            self.assertEqual(held.descriptors, empty.descriptors + 2 * plan.sessions)
+            self.assertLess(held.calls, 10)  # one wheel turns the timers of all
+        for name in ("session.session.Session", "relay.lean.Half", "relay.wheel.Turn"):
+            self.assertEqual(left.objects.get(f"novnc_twisted.{name}", 0), 0, name)
+            self.assertGreater(outcome.full[0].objects[f"novnc_twisted.{name}"], 0, name)
+        self.assertIn(f"| {plan.sessions}, {plan.sessions} |", soak.text(outcome))
+        return outcome
+
+    async def test_novnc_as_shipped(self) -> None:
+        await self.held(SHORT)
+
+    async def test_xvp_without_shield(self) -> None:
+        await self.held(
+            dataclasses.replace(SHORT, sessions=100, typing=20, seconds=2, period=2, quiet=0, shield=False, front="xvp")
+        )
+
+
+class CrowdTests(TestCase):
+    timeout = 120
+
+    async def test_each_session_is_its_own(self) -> None:
+        """Links are all different; a session that reaches another server than its link's is a failure."""
+        backend = await deferToThread(Backend, 2)
+        self.addCleanup(deferToThread, backend.stop)
+        crowd = Crowd(backend.ports, Path(self.mktemp()).absolute())
+        self.addCleanup(deferToThread, crowd.stop)
+        await deferToThread(crowd.start)
+        (one, first), (two, second) = await deferToThread(crowd.links, "novnc", 2)
+        self.assertNotEqual(one, two)
+        self.assertEqual((first, second), ("b0000", "b0001"))
+        paths = Path(self.mktemp()).absolute()
+        paths.write_text(f"{one} {second}\n")
+        url = crowd.urls["novnc"].split("?")[0]
+        failure = await self.assertFailure(deferToThread(lambda: Load("hold", url, f=str(paths))), LoadFailed)
+        self.assertIn("not what is due at byte 18", str(failure))
+
+
+def look(at: float, pss: int) -> Look:
+    return Look(at=at, seconds=10, pss_kib=pss, descriptors=1, cpu=1, load=1)
+
+
+class GrowthTests(SynchronousTestCase):
+    def test_quarters(self) -> None:
+        looks = [look(number, 1000 + 10 * number) for number in range(40)]
+        self.assertEqual(soak.growth(looks), 300)
+        self.assertIsNone(soak.growth(looks[:19]))
+
+    def test_one_look_that_stands_out(self) -> None:
+        looks = [look(number, 1000) for number in range(40)]
+        looks[-1] = look(40, 9000)
+        self.assertEqual(soak.growth(looks), 0)
+
+    def test_what_servers_bring_is_none_of_the_sessions(self) -> None:
+        plan = Plan(sessions=1600)
+        self.assertEqual(soak._many(Counter(a=399, b=401), plan), {"b": 401})
