@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from benchmarks import soak
 from benchmarks.crowd import Crowd
 from benchmarks.load import Backend, Load, LoadFailed
-from benchmarks.soak import Look, Plan
+from benchmarks.soak_report import Look, Outcome, Plan, growth, many, text
 
 SHORT = Plan(seconds=8, sessions=300, typing=60, keys=3, period=4, quiet=4)
 
@@ -23,9 +23,9 @@ class SoakTests(TestCase):
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
 
-    async def held(self, plan: Plan) -> soak.Outcome:
+    async def held(self, plan: Plan) -> Outcome:
         """All lived, each had its own link and its own server's name, every byte was right, and nothing is left."""
-        outcome: soak.Outcome = await deferToThread(soak.soak, plan, Path(self.mktemp()).absolute())
+        outcome: Outcome = await deferToThread(soak.soak, plan, Path(self.mktemp()).absolute())
         empty, left = outcome.empty, outcome.left
         assert empty is not None
         assert left is not None
@@ -39,7 +39,7 @@ class SoakTests(TestCase):
         for name in ("session.session.Session", "relay.lean.Half", "relay.wheel.Turn"):
             self.assertEqual(left.objects.get(f"novnc_twisted.{name}", 0), 0, name)
             self.assertGreater(outcome.full[0].objects[f"novnc_twisted.{name}"], 0, name)
-        self.assertIn(f"| {plan.sessions}, {plan.sessions} |", soak.text(outcome))
+        self.assertIn(f"| {plan.sessions}, {plan.sessions} |", text(outcome))
         return outcome
 
     async def test_novnc_as_shipped(self) -> None:
@@ -78,14 +78,14 @@ def look(at: float, pss: int) -> Look:
 class GrowthTests(SynchronousTestCase):
     def test_quarters(self) -> None:
         looks = [look(number, 1000 + 10 * number) for number in range(40)]
-        self.assertEqual(soak.growth(looks), 300)
-        self.assertIsNone(soak.growth(looks[:19]))
+        self.assertEqual(growth(looks), 300)
+        self.assertIsNone(growth(looks[:19]))
 
     def test_one_look_that_stands_out(self) -> None:
         looks = [look(number, 1000) for number in range(40)]
         looks[-1] = look(40, 9000)
-        self.assertEqual(soak.growth(looks), 0)
+        self.assertEqual(growth(looks), 0)
 
     def test_what_servers_bring_is_none_of_the_sessions(self) -> None:
         plan = Plan(sessions=1600)
-        self.assertEqual(soak._many(Counter(a=399, b=401), plan), {"b": 401})
+        self.assertEqual(many(Counter(a=399, b=401), plan), {"b": 401})
