@@ -31,7 +31,7 @@ def encode(value: Any) -> str:
     :raises TypeError: it holds what JSON has no form for.
     :raises ValueError: it holds NaN or an infinity, refers to itself, or is longer than :data:`MAX_MESSAGE`.
     """
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    text = _ENCODER.encode(value)
     if len(text) > MAX_MESSAGE:
         raise ValueError(f"a message of {len(text)} bytes is over the limit of {MAX_MESSAGE}")
     return text
@@ -45,7 +45,7 @@ def decode(text: str | bytes, limit: int = MAX_MESSAGE) -> Any:
     if len(text) > limit:
         raise ValueError("too long")
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return _DECODER.decode(text if isinstance(text, str) else text.decode())
     except RecursionError:
         raise ValueError("nested too deep") from None
     except ValueError:
@@ -55,6 +55,10 @@ def decode(text: str | bytes, limit: int = MAX_MESSAGE) -> Any:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
+
+
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def encode_object(value: Mapping[str, Any]) -> str:

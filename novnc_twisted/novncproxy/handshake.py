@@ -5,13 +5,13 @@ request, no open-handshake timer and no half-dead transport that it could be led
 the Origin, which is judged by our own rules, is among what it is told (its debug log prints heads).
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import txaio
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionRequest
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger, LogPublisher
 
 from novnc_twisted.access.request_head import RequestHead
 
@@ -57,10 +57,21 @@ class Handshaker:
         return bytes(judge.reply)
 
 
+class _Deaf:
+    """A log that nobody hears: autobahn tells six times a handshake what it reads."""
+
+    def __getattr__(self, level: str) -> Callable[..., None]:
+        return _nothing
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    pass
+
+
 class _Judge(WebSocketServerProtocol):
     """autobahn's server, whose bytes go nowhere but into ``reply``."""
 
-    log = Logger(namespace="novnc_twisted.novncproxy.handshake", observer=LogPublisher())  # heard by nobody
+    log = _Deaf()
 
     def __init__(self, factory: WebSocketServerFactory) -> None:
         super().__init__()

@@ -58,5 +58,7 @@ def record(
 
 def clean(text: str) -> str:
     """Text for a log: one line, bounded, without tokens."""
-    line = "".join(character if character.isprintable() else "?" for character in text[: 4 * _LONGEST])
+    line = text[: 4 * _LONGEST]
+    if not line.isprintable():
+        line = "".join(character if character.isprintable() else "?" for character in line)
     return scrub(line)[:_LONGEST]
