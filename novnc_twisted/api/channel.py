@@ -6,8 +6,9 @@ the header and the body; and answers that are JSON, also to what is no HTTP.
 
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, ISSLTransport
 from twisted.web.http import RESPONSES, HTTPChannel
+from zope.interface import implementer
 
 from novnc_twisted.api.faults import Fault
 from novnc_twisted.api.request import Reply
@@ -21,6 +22,9 @@ MAX_HEADERS = 100
 REQUEST_TIMEOUT = 10.0
 """Seconds from a request's first byte (on a new connection: from its beginning) to its last."""
 
+TLS_TIMEOUT = 5.0
+"""Seconds for the TLS handshake, where there is one; a request's time begins after it."""
+
 IDLE_TIMEOUT = 60.0
 """Seconds that a connection is kept between two requests."""
 
@@ -31,6 +35,7 @@ MAX_DRAINED = 16 * MAX_BODY
 """Bytes of a refused body that are read and dropped, so that the client gets to read why."""
 
 
+@implementer(IHandshakeListener)
 class APIChannel(HTTPChannel):
     """A connection."""
 
@@ -50,7 +55,13 @@ class APIChannel(HTTPChannel):
     def connectionMade(self) -> None:
         """See Protocol."""
         super().connectionMade()
-        self._start_deadline()
+        self._start_deadline(TLS_TIMEOUT if ISSLTransport.providedBy(self.transport) else REQUEST_TIMEOUT)
+
+    def handshakeCompleted(self) -> None:
+        """See IHandshakeListener."""
+        if self._deadline is not None:
+            self._stop_deadline()
+            self._start_deadline()
 
     def connectionLost(self, reason: Any = None) -> None:
         """See Protocol."""
@@ -174,8 +185,8 @@ class APIChannel(HTTPChannel):
         """See TimeoutMixin: nothing came for a while."""
         self.loseConnection()
 
-    def _start_deadline(self) -> None:
-        self._deadline = self.callLater(REQUEST_TIMEOUT, self._too_slow)
+    def _start_deadline(self, seconds: float = REQUEST_TIMEOUT) -> None:
+        self._deadline = self.callLater(seconds, self._too_slow)
 
     def _stop_deadline(self) -> None:
         if self._deadline is not None and self._deadline.active():

@@ -15,6 +15,7 @@ from novnc_twisted.service import descriptors, parts
 from novnc_twisted.service.configuration import in_memory
 from novnc_twisted.service.ending import Orderly
 from novnc_twisted.service.flagfile import FlagFile, Unusable
+from novnc_twisted.service.front_tls import api_tls, proxies_tls
 from novnc_twisted.service.notify import notify
 from novnc_twisted.service.parts import Context, Part
 from novnc_twisted.service.sockets import ORDER, Sockets
@@ -76,6 +77,7 @@ def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: lis
     if conf.debug:
         transport = TracedTransport(transport, reactor)
     options = conf.console
+    listening = set(_listening(command))
     context = Context(
         reactor,
         conf,
@@ -83,6 +85,8 @@ def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: lis
         sockets,
         SessionLimits(options.max_sessions, options.max_sessions_per_server),
         Failures(options.max_failures_per_minute, reactor.seconds),
+        proxies_tls(conf) if listening & {"novncproxy", "xvpvncproxy"} else None,
+        api_tls(conf) if "consoleapi" in listening else None,
     )
     return Console(command, context, [part(context) for part in COMMANDS[command]], warnings)
 
@@ -138,6 +142,20 @@ class Console(Orderly):
         except Exception:
             self.log.failure("A part of the service could not start; the process ends")
             self._context.reactor.stop()
+
+    def reload(self) -> None:
+        """Read certificates and keys again, for connections that come from now on; bad ones change nothing."""
+        read = [tls for tls in (self._context.proxies_tls, self._context.api_tls) if tls is not None]
+        good = 0
+        for tls in read:
+            try:
+                tls.reload()
+            except Unusable as error:
+                self.log.error("{error}; what was read before stays in use", error=error)
+            else:
+                good += 1
+        if good or not read:
+            self.log.info("SIGHUP: {what}", what="certificates were read again" if good else "nothing to read again")
 
     def stopService(self) -> Deferred[None]:
         """End every session, then withdraw from the others."""

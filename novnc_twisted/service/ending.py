@@ -1,4 +1,4 @@
-"""A service that begins once the reactor runs, and whose ordered end is a success."""
+"""A service that begins once the reactor runs, whose ordered end is a success, and that SIGHUP does not end."""
 
 import contextlib
 import signal
@@ -40,8 +40,13 @@ class Orderly(Service):
             self.log.warn("{warning}", warning=warning)
         for number in self.ends_by:
             signal.signal(number, lambda *_: self._reactor.callFromThread(stop, self._reactor))
+        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
         self.begin()
 
     def begin(self) -> None:
         """What it is for."""
+        raise NotImplementedError
+
+    def reload(self) -> None:
+        """Read again what can be read again (SIGHUP), and drop nobody for it."""
         raise NotImplementedError

@@ -66,9 +66,13 @@ DEFAULT: list[cfg.Opt] = [
         "console refuses more than one. max_sessions, max_sessions_per_server and max_failures_per_minute hold "
         "for each worker.",
     ),
-    cfg.StrOpt("cert", help="Certificate (PEM) of the two proxies. Comes with a later release: end TLS in front."),
-    cfg.StrOpt("key", help="Its key, where it is not in the same file. Comes with a later release."),
-    cfg.BoolOpt("ssl_only", default=False, help="Refuse plain connections. Comes with a later release."),
+    cfg.StrOpt(
+        "cert",
+        help="File (PEM) of the certificate of the two proxies, intermediate ones behind it. With it their ports take "
+        "https:// and wss:// beside plain connections. SIGHUP has it, key and ssl_client_ca read again.",
+    ),
+    cfg.StrOpt("key", help="File (PEM) of its key, without a passphrase, where it is not in the same file."),
+    cfg.BoolOpt("ssl_only", default=False, help="Turn plain connections to the two proxies away."),
     cfg.BoolOpt("debug", default=False, help="Log each call between the services: topic, method, time and outcome."),
 ]
 
@@ -190,6 +194,29 @@ CONSOLE: list[cfg.Opt] = [
         help="Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed.",
     ),
     cfg.BoolOpt(
+        "proxy_protocol",
+        default=False,
+        help="Each connection to the two proxies begins with a PROXY header (version 1 or 2, before TLS) that names "
+        "the client; who is none of trusted_proxies is turned away.",
+    ),
+    cfg.StrOpt(
+        "ssl_ciphers",
+        help="Ciphers up to TLS 1.2 for the proxies and the API, in OpenSSL's notation; those of TLS 1.3 are always "
+        "the library's, and so are all of them without it.",
+    ),
+    cfg.StrOpt(
+        "ssl_minimum_version",
+        default="default",
+        choices=["default", "tlsv1_1", "tlsv1_2", "tlsv1_3"],
+        help="The oldest TLS for the proxies and the API; default is the OpenSSL library's. tlsv1_1 takes effect only "
+        "with ssl_ciphers = DEFAULT:@SECLEVEL=0, and only where OpenSSL still has it.",
+    ),
+    cfg.StrOpt(
+        "ssl_client_ca",
+        help="File (PEM) of CAs: each client of the two proxies must show a certificate that one of them issued. Needs "
+        "ssl_only.",
+    ),
+    cfg.BoolOpt(
         "shield",
         default=True,
         help="Check each message of a viewer before the VNC server hears it; one that makes no sense ends the session.",
@@ -254,8 +281,12 @@ API: list[cfg.Opt] = [
         help="The users of http_basic: lines user:hash or user:hash:project, with bcrypt hashes ($2b$, $2y$). "
         "A user without a project is admin.",
     ),
-    cfg.StrOpt("cert", help="Certificate (PEM) of the API. Comes with a later release: end TLS in front."),
-    cfg.StrOpt("key", help="Its key. Comes with a later release."),
+    cfg.StrOpt(
+        "cert",
+        help="File (PEM) of the certificate of the API, intermediate ones behind it. With it the API takes https:// "
+        "only. SIGHUP has it and its key read again.",
+    ),
+    cfg.StrOpt("key", help="File (PEM) of its key, without a passphrase, where it is not in the same file."),
 ]
 
 TABLE: dict[str, list[cfg.Opt]] = {

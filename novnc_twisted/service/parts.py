@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from twisted.internet.defer import DeferredList, maybeDeferred
-from twisted.internet.protocol import ServerFactory
 
+from novnc_twisted.access.forwarded import networks
 from novnc_twisted.service.credentials import upstream_tls
+from novnc_twisted.service.entrance import Entrance
 from novnc_twisted.service.flagfile import Unusable
+from novnc_twisted.service.front_tls import FrontTLS
 from novnc_twisted.service.listening import Acceptor, is_loopback
 from novnc_twisted.service.sockets import Sockets
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from novnc_twisted.access import Failures
     from novnc_twisted.messaging.interfaces import ITransport
     from novnc_twisted.session import SessionLimits, SessionSettings
+    from novnc_twisted.session.front import FrontFactory
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every builder is given.  The two proxies of one process count sessions and failed attempts together."""
+    """What every builder is given.
+
+    The two proxies of one process count sessions and failed attempts together, and have one certificate.
+    """
 
     reactor: Any
     conf: Any
@@ -40,6 +46,8 @@ class Context:
     sockets: Sockets
     limits: "SessionLimits"
     failures: "Failures"
+    proxies_tls: FrontTLS | None = None
+    api_tls: FrontTLS | None = None
 
 
 def consoleauth(context: Context) -> Part:
@@ -88,7 +96,6 @@ def consoleapi(context: Context) -> Part:
     from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 
     conf = context.conf
-    _no_tls_yet("[api] cert", conf.api.cert)
     strategy, host = conf.api.auth_strategy, conf.osapi_compute_listen
     auth: Any
     if strategy == "keystone":
@@ -118,7 +125,9 @@ def consoleapi(context: Context) -> Part:
         address = listener.getsockname()[0]
         if strategy != "http_basic" and not is_loopback(address):
             raise Unusable(f"[api] auth_strategy: noauth is only for a loopback address; LISTEN_FDS passes {address}")
-    return _listening(context, listeners, site)
+    if context.api_tls is None:
+        return _listening(context, listeners, site)
+    return _listening(context, listeners, Entrance(context.reactor, site, tls=context.api_tls, tls_only=True))
 
 
 def novncproxy(context: Context) -> Part:
@@ -143,7 +152,7 @@ def novncproxy(context: Context) -> Part:
     listeners = context.sockets.take(
         "novncproxy", conf.vnc.novncproxy_host, conf.vnc.novncproxy_port, "[vnc] novncproxy_port"
     )
-    return _listening(context, listeners, factory, "nova-novncproxy")
+    return _listening(context, listeners, _entrance(context, factory), "nova-novncproxy")
 
 
 def xvpvncproxy(context: Context) -> Part:
@@ -155,18 +164,31 @@ def xvpvncproxy(context: Context) -> Part:
     listeners = context.sockets.take(
         "xvpvncproxy", conf.vnc.xvpvncproxy_host, conf.vnc.xvpvncproxy_port, "[vnc] xvpvncproxy_port"
     )
-    return _listening(context, listeners, factory, "nova-xvpvncproxy")
+    return _listening(context, listeners, _entrance(context, factory), "nova-xvpvncproxy")
 
 
-def _listening(
-    context: Context, listeners: list[socket.socket], factory: ServerFactory, binary: str | None = None
-) -> Part:
+def _entrance(context: Context, front: "FrontFactory") -> "FrontFactory | Entrance":
+    """What listens for a proxy: itself, or what stands before it."""
+    conf = context.conf
+    proxies = networks(conf.console.trusted_proxies) if conf.console.proxy_protocol else None
+    if proxies == ():
+        raise Unusable("[console] proxy_protocol: trusted_proxies names nobody, so that nobody could connect")
+    if context.proxies_tls is None and proxies is None:
+        return front
+    return Entrance(context.reactor, front, tls=context.proxies_tls, tls_only=conf.ssl_only, proxies=proxies)
+
+
+def _listening(context: Context, listeners: list[socket.socket], factory: Any, binary: str | None = None) -> Part:
     """Accept on the sockets; with a binary's name, be seen among the services too."""
     undo: list[Callable[[], Any]] = []
 
     async def start() -> None:
         undo.extend(Acceptor(context.reactor, listener, factory).stop for listener in listeners)
-        undo.append(getattr(factory, "stop_sessions", lambda: None))
+        front = factory
+        if isinstance(factory, Entrance):
+            front = factory.front
+            undo.append(factory.stop)
+        undo.append(getattr(front, "stop_sessions", lambda: None))
         if binary is not None:
             host = context.conf.host
             topic = f"{binary.removeprefix('nova-')}.{host}"
@@ -186,8 +208,6 @@ def _front(context: Context) -> dict[str, Any]:
     from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 
     conf, authority = context.conf, ConsoleAuthAPI(context.transport)
-    for option in ("cert", "ssl_only"):
-        _no_tls_yet(option, conf[option])
     return {
         "authorise": authority.check_token,
         "settings": _settings(conf),
@@ -222,11 +242,3 @@ def _base_url(conf: Any, option: str) -> str:
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise Unusable(f"[vnc] {option}: {url} is no http:// or https:// URL")
     return url
-
-
-def _no_tls_yet(option: str, value: str | bool | None) -> None:
-    """Never serve plain what an operator believes to be TLS."""
-    if value:
-        raise Unusable(
-            f"{option}: TLS at the front comes with a later release; leave it out and end TLS in a proxy before"
-        )

@@ -60,11 +60,20 @@ class Supervisor(Orderly):
         self._quick_deaths: dict[int, int] = {}
         self._ready: set[int] = set()
         self._said_ready = False
+        self._reload_when_ready: set[int] = set()
 
     def begin(self) -> None:
         """Start all of them."""
         for number in range(1, self._count + 1):
             self._spawn(number)
+
+    def reload(self) -> None:
+        """Pass it on; to those that do not run yet once they do, for till then it would end them."""
+        for number, worker in self._living.items():
+            if number not in self._ready:
+                self._reload_when_ready.add(number)
+            else:
+                worker.signal(signal.SIGHUP)
 
     def stopService(self) -> Deferred[None]:
         """End all of them; each ends its sessions."""
@@ -113,6 +122,9 @@ class Supervisor(Orderly):
 
     def _is_ready(self, worker: WorkerProcess) -> None:
         self._ready.add(worker.number)
+        if worker.number in self._reload_when_ready:
+            self._reload_when_ready.discard(worker.number)
+            worker.signal(signal.SIGHUP)
         self.log.info("worker {number} is ready (pid {pid})", number=worker.number, pid=worker.pid)
         if len(self._ready) == self._count and not self._said_ready and self.running:
             self._said_ready = True
@@ -127,6 +139,7 @@ class Supervisor(Orderly):
     def _died(self, worker: WorkerProcess, how: str) -> None:
         number = worker.number
         del self._living[number]
+        self._ready.discard(number)
         if not self.running:
             return
         lived = self._reactor.seconds() - worker.began

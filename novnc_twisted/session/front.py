@@ -99,6 +99,9 @@ class FrontProtocol(Protocol):
 
     factory: FrontFactory
     transport: Any  # of whatever endpoint it listens on
+    accepted_at: float
+    began: float | None = None
+    """When the connection was accepted (the reactor's seconds), where something stood before us on it."""
 
     def connectionMade(self) -> None:
         """Wait for the head."""
@@ -111,6 +114,10 @@ class FrontProtocol(Protocol):
         self._timer: IDelayedCall | None = None
         self.factory.connections.add(self)
         self.await_head()
+        if self.began is not None:
+            self.accepted_at = self.began
+            due = self.began + self.factory.settings.head_deadline - self.factory.reactor.seconds()
+            self.set_deadline(max(0.0, due), self._head_is_late)
         if ISSLTransport.providedBy(self.transport):  # the head's time begins when its words can come
             self.set_deadline(self.factory.settings.tls_deadline, self.hang_up)
 

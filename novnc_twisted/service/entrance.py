@@ -1,0 +1,208 @@
+"""What stands before a front on its port: the PROXY protocol, then TLS or plain, told apart by the first byte.
+
+Where neither is configured there is no entrance, and the front listens itself.  A plain connection is handed to the
+front as it is: its transport is the socket's own, so that the lean relay can have it.
+"""
+
+from typing import Any, Final
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
+from twisted.logger import Logger
+from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+
+from novnc_twisted.access.forwarded import Network, is_trusted
+from novnc_twisted.access.proxy_protocol import BadProxyHeader, ProxyHeader, read_proxy_header
+from novnc_twisted.errors import ProtocolViolation
+from novnc_twisted.relay.ends import StreamEnd
+from novnc_twisted.service.front_tls import FrontTLS
+
+CLIENT_HELLO: Final = 0x16
+"""The first byte of TLS (the record type ``handshake``); that of an HTTP method is a letter."""
+
+PROXY_DEADLINE = 5.0
+"""Seconds from accept that a proxy has for its header."""
+
+TLS_DEADLINE = 5.0
+"""Seconds for the first byte, where only TLS is taken; the fronts give the handshake as many."""
+
+PLAIN_DEADLINE = 10.0
+"""Seconds from accept for the first byte, where plain is taken, too: as for a head."""
+
+SAY_EVERY = 60.0
+"""Seconds between two lines of the log about who was turned away."""
+
+_SENTENCE = "This port takes TLS only: use https:// or wss://."
+TLS_WANTED: Final = (
+    f"HTTP/1.1 400 {_SENTENCE}\r\nContent-Type: text/plain\r\nContent-Length: {len(_SENTENCE) + 1}\r\n"
+    f"Cache-Control: no-store\r\nConnection: close\r\n\r\n{_SENTENCE}\n"
+).encode()
+
+
+class Entrance(ServerFactory):
+    """Listens in place of a front."""
+
+    noisy = False
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        front: Any,
+        *,
+        tls: FrontTLS | None = None,
+        tls_only: bool = False,
+        proxies: tuple[Network, ...] | None = None,
+    ) -> None:
+        """Prepare.
+
+        :param tls: makes TLS; None: everybody comes in plain.
+        :param tls_only: turn away who comes in plain.
+        :param proxies: who alone may connect, and says by the PROXY protocol for whom; None: there is no such proxy.
+        """
+        self.reactor, self.front, self.tls, self.tls_only, self.proxies = reactor, front, tls, tls_only, proxies
+        self.over_tls = None if tls is None else TLSMemoryBIOFactory(tls, False, front, reactor)
+        self.waiting: set[_Entering] = set()
+        self._said_at: float | None = None
+
+    def doStart(self) -> None:
+        """See Factory: the front listens, too."""
+        super().doStart()
+        self.front.doStart()
+
+    def doStop(self) -> None:
+        """See Factory."""
+        self.front.doStop()
+        super().doStop()
+
+    def buildProtocol(self, addr: IAddress | None) -> "_Entering | None":
+        """A connection that has said nothing yet; None where it must not come."""
+        host = getattr(addr, "host", "")
+        if self.proxies is not None and not is_trusted(host, self.proxies):
+            self.turned_away(host, "it is none of trusted_proxies, and proxy_protocol is on")
+            return None
+        return _Entering(self, addr)
+
+    def turned_away(self, host: str, why: str) -> None:
+        """Tell the operator, not too often."""
+        now = self.reactor.seconds()
+        if self._said_at is None or now - self._said_at >= SAY_EVERY:
+            self._said_at = now
+            self.log.warn("turned {host} away: {why} (told at most once in a minute)", host=host, why=why)
+
+    def stop(self) -> Deferred[None]:
+        """Turn away who stands in the entrance; fires when all are gone."""
+        gone = [one.gone for one in self.waiting]
+        for one in list(self.waiting):
+            one.leave()
+        return gatherResults(gone).addCallback(lambda _: None)
+
+
+class _Entering(Protocol):
+    """A connection whose first bytes are awaited."""
+
+    transport: Any  # a socket's own
+
+    def __init__(self, entrance: Entrance, address: IAddress | None) -> None:
+        self._entrance, self._address = entrance, address
+        self._held = b""
+        self._header_due = entrance.proxies is not None
+        self._timer: IDelayedCall | None = None
+        self._end: StreamEnd | None = None  # of who was turned away
+        self.gone: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        self._entrance.waiting.add(self)
+        self._began = self._entrance.reactor.seconds()
+        self._set_deadline(PROXY_DEADLINE if self._header_due else self._first_byte_due)
+
+    @property
+    def _first_byte_due(self) -> float:
+        """Seconds from accept."""
+        return TLS_DEADLINE if self._entrance.tls_only else PLAIN_DEADLINE
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._end is not None:
+            return
+        self._held += data
+        if self._header_due:
+            try:
+                header = read_proxy_header(self._held)
+            except BadProxyHeader as error:
+                self._entrance.turned_away(self.transport.getPeer().host, f"no PROXY header: {error}")
+                self.leave()
+                return
+            if header is None:
+                return
+            self._header_due = False
+            self._held = self._held[header.length :]
+            self._believe(header)
+            self._set_deadline(self._first_byte_due)
+        if self._held:
+            self._enter()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._set_deadline(None)
+        self._entrance.waiting.discard(self)
+        if self._end is not None:
+            self._end.connectionLost(reason)
+        self.gone.callback(None)
+
+    def leave(self) -> None:
+        """Turn it away without a word."""
+        self._set_deadline(None)
+        self.transport.abortConnection()
+
+    def _believe(self, header: ProxyHeader) -> None:
+        """From now on the peer is who the proxy says."""
+        if header.host is not None:
+            kind = IPv6Address if ":" in header.host else IPv4Address
+            address = self._address = kind("TCP", header.host, header.port)
+            self.transport.getPeer = lambda: address
+
+    def _enter(self) -> None:
+        """Hand over to the front, within TLS or not."""
+        entrance = self._entrance
+        over_tls = entrance.over_tls if self._held[0] == CLIENT_HELLO else None
+        if entrance.tls_only and over_tls is None:
+            self._explain()
+            return
+        inner: Any = entrance.front.buildProtocol(self._address)
+        if inner is None:
+            self.leave()
+            return
+        inner.began = self._began
+        if over_tls is not None:
+            inner = BufferingTLSTransport(over_tls, inner)
+        self._set_deadline(None)
+        entrance.waiting.discard(self)
+        transport, held, self._held = self.transport, self._held, b""
+        self.transport = None
+        self.gone.callback(None)
+        # As startTLS does it: the transport has another protocol from here.
+        transport.protocol = inner
+        inner.makeConnection(transport)
+        inner.dataReceived(held)
+
+    def _explain(self) -> None:
+        """It is plain where only TLS is taken: who speaks HTTP is told so."""
+        self._set_deadline(None)
+        if not self._held[:1].isalpha():
+            self.leave()
+            return
+        self._held = b""
+        self._end = StreamEnd(self._entrance.reactor, self.transport, linger=True)
+        self._end.write(TLS_WANTED)
+        self._end.close(ProtocolViolation())
+
+    def _set_deadline(self, seconds: float | None) -> None:
+        """So many seconds from accept; None: no deadline."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        if seconds is not None:
+            reactor = self._entrance.reactor
+            self._timer = reactor.callLater(max(0.0, self._began + seconds - reactor.seconds()), self.leave)

@@ -1,0 +1,369 @@
+"""TLS at the front, with real OpenSSL on loopback: what is let in, what is not, and who it is."""
+
+import struct
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketClientFactory
+from twisted.internet import reactor, ssl
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
+from twisted.internet.protocol import Factory
+
+from novnc_twisted.access.forwarded import networks
+from novnc_twisted.relay import StreamEnd
+from novnc_twisted.service.entrance import Entrance
+from novnc_twisted.service.flagfile import Unusable
+from novnc_twisted.service.front_tls import FrontTLS
+from tests.novncproxy.test_autobahn_client import Client
+from tests.session.harness import HANDSHAKE, TOKEN, FrontCase, Raw, WebSocket, introduce
+from tests.support.pki import CA, CLIENT, Credential
+
+OURS, OTHER = CA(), CA("another CA")
+SERVER = OURS.issue("localhost", "127.0.0.1")
+BEGIN_2 = b"\r\n\r\n\0\r\nQUIT\n"
+
+
+def of_header(version: int, address: str) -> bytes:
+    """A PROXY header."""
+    if version == 1:
+        return f"PROXY TCP{'6' if ':' in address else '4'} {address} {address} 4711 6080\r\n".encode()
+    packed = ip_address(address).packed
+    addresses = packed + packed + struct.pack(">HH", 4711, 6080)
+    return BEGIN_2 + struct.pack(">BBH", 0x21, 0x21 if ":" in address else 0x11, len(addresses)) + addresses
+
+
+def client_tls(ca: CA = OURS, cert: Credential | None = None, **more: Any) -> Any:
+    """What a client trusts and shows."""
+    mine = None if cert is None else ssl.PrivateCertificate.loadPEM(cert.key + cert.cert)
+    return ssl.optionsForClientTLS(
+        "localhost",
+        ssl.trustRootFromCertificates([ssl.Certificate.loadPEM(ca.pem)]),
+        clientCertificate=mine,
+        extraCertificateOptions=more or None,
+    )
+
+
+class Announced:
+    """An endpoint for connections that begin with a PROXY header."""
+
+    def __init__(self, endpoint: Any, header: bytes) -> None:
+        self._endpoint, self._header = endpoint, header
+
+    def connect(self, factory: Any) -> Any:
+        header = self._header
+
+        class Announcing(Factory):
+            noisy = False
+
+            def buildProtocol(self, addr: Any) -> Any:
+                protocol = factory.buildProtocol(addr)
+                original = protocol.makeConnection
+
+                def make(transport: Any) -> None:
+                    transport.write(header)
+                    original(transport)
+
+                protocol.makeConnection = make
+                return protocol
+
+        return self._endpoint.connect(Announcing())
+
+
+class TLSCase(FrontCase):
+    """A front behind its entrance."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.write("cert", SERVER.cert)
+        self.write("key", SERVER.key)
+        self.how: dict[str, Any] = {}
+        self.tls: FrontTLS | None = FrontTLS("", self.path("cert"), self.path("key"))
+
+    def path(self, name: str) -> str:
+        return str(self.folder / f"{name}.pem")
+
+    def write(self, name: str, data: bytes) -> str:
+        Path(self.path(name)).write_bytes(data)
+        return self.path(name)
+
+    def listen(self, factory: Any) -> int:
+        if factory is self.server:
+            return super().listen(factory)
+        self.entrance = Entrance(reactor, factory, tls=self.tls, **self.how)
+        self.addCleanup(self.entrance.stop)
+        return super().listen(self.entrance)
+
+    def rules(self, **rules: Any) -> None:
+        self.tls = FrontTLS("", self.path("cert"), self.path("key"), **rules)
+
+    def endpoint(self, options: Any = None, header: bytes = b"", plain: bool = False) -> Any:
+        endpoint: Any = TCP4ClientEndpoint(reactor, "127.0.0.1", self.front_port)
+        if header:
+            endpoint = Announced(endpoint, header)
+        return endpoint if plain else wrapClientTLS(options or client_tls(), endpoint)
+
+    async def client(self, **how: Any) -> Raw:
+        factory = Factory.forProtocol(Raw)
+        factory.noisy = False
+        client: Any = await self.endpoint(**how).connect(factory)
+
+        async def leave() -> None:
+            if not client.lost:
+                client.transport.abortConnection()
+            await client.gone
+
+        self.addCleanup(leave)
+        return client  # type: ignore[no-any-return]
+
+    async def page(self, **how: Any) -> bytes:
+        """The head of the answer to a request, or nothing."""
+        client = await self.client(**how)
+        client.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        return (await client.everything()).partition(b"\r\n\r\n")[0]
+
+    async def autobahn(self) -> Client:
+        factory = WebSocketClientFactory(f"wss://localhost:{self.front_port}/?token={TOKEN}", protocols=["binary"])
+        factory.protocol = Client
+        client: Any = await self.endpoint().connect(factory)
+        await client.opened
+        return client  # type: ignore[no-any-return]
+
+    async def upgraded(self, **how: Any) -> WebSocket:
+        client = await self.client(**how)
+        client.write(HANDSHAKE.format(path=f"/?token={TOKEN}", more="").encode())
+        head = await client.until(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 "), head
+        return WebSocket(client)
+
+    def viewer_end(self) -> Any:
+        (session,) = self.front._sessions._live
+        return session._viewer.end
+
+
+class SessionTests(TLSCase):
+    async def test_the_page(self) -> None:
+        self.novnc()
+        self.assertIn(b"200 OK", await self.page())
+
+    async def test_a_session_by_wss(self) -> None:
+        """Both ways, by a foreign client; no byte of it by the lean engine, which knows no TLS."""
+        self.novnc(base_url="https://localhost/vnc_auto.html")
+        client = await self.autobahn()
+        self.assertEqual(await introduce(client), (64, 48, "myserver20"))
+        connection = await self.server.live.get()
+        client.write(b"\6\0\0\0" + (300_000).to_bytes(4, "big") + bytes(300_000))
+        self.assertEqual(len((await connection.inbox.get())[1]), 300_008)
+        self.assertFalse(self.viewer_end().can_leave())
+        self.assertIsNone(self.viewer_end()._keeper)
+        client.sendClose(1000)
+        self.assertEqual((await client.closed)[:2], (True, 1000))
+        await self.all_over()
+
+    async def test_back_pressure(self) -> None:
+        """A viewer that does not read costs little."""
+        amount = 24 << 20
+        self.novnc()
+        client = await self.autobahn()
+        await introduce(client)
+        connection = await self.server.live.get()
+        (session,) = self.front._sessions._live
+        stopped: Deferred[None] = Deferred()
+        original = StreamEnd.pause_reading
+
+        def pause_reading(end: StreamEnd) -> None:
+            original(end)
+            if end is session._upstream and not stopped.called:
+                stopped.callback(None)
+
+        self.patch(StreamEnd, "pause_reading", pause_reading)
+        client.transport.pauseProducing()
+        connection.transport.write(bytes(amount))
+        await stopped
+        tls = session._viewer.end._transport
+        below = tls.transport
+        waiting = sum(map(len, tls._appSendBuffer)) + len(below.dataBuffer) - below.offset + below._tempDataLen
+        self.assertLess(waiting, 1 << 19)
+        self.assertLess(session._upstream.bytes_in, amount)
+        client.transport.resumeProducing()
+        self.assertEqual(len(await client.read(amount)), amount)
+
+    async def test_xvp(self) -> None:
+        """TLS, then CONNECT, as the Java viewer does with an https:// link; refusals, too."""
+        self.xvp()
+        client = await self.client()
+        client.write(f"CONNECT /console?token={TOKEN} HTTP/1.0\r\n\r\n".encode())
+        self.assertEqual(await client.until(b"\r\n\r\n"), b"HTTP/1.1 200 OK\r\n\r\n")
+        self.assertEqual(await introduce(client), (64, 48, "myserver20"))
+        refused = await self.client()
+        refused.write(b"CONNECT /console?token=wrong HTTP/1.0\r\n\r\n")
+        self.assertTrue((await refused.everything()).startswith(b"HTTP/1.1 401 "))
+
+    async def test_plain_and_tls_on_one_port(self) -> None:
+        """And the plain one still goes by the lean engine."""
+        self.novnc()
+        self.assertIn(b"200 OK", await self.page(plain=True))
+        self.assertIn(b"200 OK", await self.page())
+        viewer = await self.upgraded(plain=True)
+        await introduce(viewer)
+        await self.server.live.get()
+        self.assertIsNotNone(self.viewer_end()._keeper)
+
+    async def test_tls_only(self) -> None:
+        self.how = {"tls_only": True}
+        self.novnc()
+        self.assertIn(b"200 OK", await self.page())
+        self.assertTrue((await self.page(plain=True)).startswith(b"HTTP/1.1 400 This port takes TLS only"))
+        self.assertEqual(self.asked, [])
+
+    async def test_who_never_shakes_hands_is_cut(self) -> None:
+        """In the handshake, and by bytes that only begin like one."""
+        self.novnc(settings=self.settings(tls_deadline=0.1))
+        for data in (b"\x16", b"\x16\x03\x01\x02\x00\x01", b"\x16" + b"\xff" * 100_000):
+            client = await self.client(plain=True)
+            client.write(data)
+            await client.gone
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_stopping(self) -> None:
+        """Sessions by TLS end with 1001, and who stands in the entrance goes."""
+        self.novnc()
+        client = await self.autobahn()
+        await introduce(client)
+        waiting = await self.client(plain=True)
+        while not self.entrance.waiting:
+            pause: Deferred[None] = Deferred()
+            reactor.callLater(0, pause.callback, None)
+            await pause
+        await self.entrance.stop()
+        await waiting.gone
+        await self.front.stop_sessions()
+        self.assertEqual((await client.closed)[:2], (True, 1001))
+
+
+class RuleTests(TLSCase):
+    """Who gets in."""
+
+    async def fails(self, **how: Any) -> None:
+        """No answer comes."""
+        self.assertEqual(await self.page(**how), b"")
+
+    async def test_client_certificates(self) -> None:
+        self.rules(client_ca=self.write("ca", OURS.pem))
+        self.novnc()
+        right = OURS.issue(purpose=CLIENT, common_name="alice")
+        self.assertIn(b"200 OK", await self.page(options=client_tls(cert=right)))
+        await self.fails()
+        await self.fails(options=client_tls(cert=OTHER.issue(purpose=CLIENT)))
+        await self.fails(options=client_tls(cert=OURS.issue(purpose=CLIENT, days=(-2, -1))))
+        await self.fails(options=client_tls(cert=OURS.issue("localhost")))  # a server's
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_the_oldest_version(self) -> None:
+        newest_2 = client_tls(lowerMaximumSecurityTo=ssl.TLSVersion.TLSv1_2)
+        self.rules(minimum="tlsv1_2")
+        self.novnc()
+        self.assertIn(b"200 OK", await self.page(options=newest_2))
+        self.rules(minimum="tlsv1_3")
+        self.novnc()
+        self.assertIn(b"200 OK", await self.page())
+        await self.fails(options=newest_2)
+
+    async def test_version_1_1(self) -> None:
+        """Not by default."""
+        old = client_tls(insecurelyLowerMinimumTo=ssl.TLSVersion.TLSv1_1, lowerMaximumSecurityTo=ssl.TLSVersion.TLSv1_1)
+        self.novnc()
+        await self.fails(options=old)
+
+    async def test_ciphers(self) -> None:
+        self.rules(ciphers="ECDHE-ECDSA-AES128-GCM-SHA256")
+        self.novnc()
+        client = await self.client(options=client_tls(lowerMaximumSecurityTo=ssl.TLSVersion.TLSv1_2))
+        client.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await client.until(b"\r\n")
+        connection: Any = client.transport
+        self.assertEqual(connection._tlsConnection.get_cipher_name(), "ECDHE-ECDSA-AES128-GCM-SHA256")
+
+    async def test_the_chain(self) -> None:
+        """Intermediate certificates behind ours are sent, too; key and certificate may be one file."""
+        between = CA("between", above=OURS)
+        server = between.issue("localhost")
+        both = self.write("both", server.cert + between.pem + server.key)
+        self.tls = FrontTLS("", both, None)
+        self.novnc()
+        self.assertIn(b"200 OK", await self.page())
+
+
+class ProxyProtocolTests(TLSCase):
+    """A proxy in front that passes TCP on."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.how = {"proxies": networks(["127.0.0.1"])}
+
+    async def test_who_came(self) -> None:
+        """The client's address, in clear and within TLS; not the proxy's."""
+        self.novnc()
+        addresses = ["192.0.2.7", "2001:db8::7", "192.0.2.8", "2001:db8::8"] * 2
+        ways = [(version, plain) for plain in (False, True) for version in (1, 1, 2, 2)]
+        for address, (version, plain) in zip(addresses, ways, strict=True):
+            viewer = await self.upgraded(header=of_header(version, address), plain=plain)
+            self.assertEqual((await introduce(viewer))[2], "myserver20")
+            self.assertEqual(self.asked[-1][2], address)
+
+    async def test_xvp(self) -> None:
+        self.xvp()
+        client = await self.client(header=of_header(1, "192.0.2.7"))
+        client.write(f"CONNECT /console?token={TOKEN} HTTP/1.0\r\n\r\n".encode())
+        await client.until(b"\r\n\r\n")
+        self.assertEqual(self.asked[-1][2], "192.0.2.7")
+
+    async def test_no_header(self) -> None:
+        self.novnc()
+        self.assertEqual(await self.page(plain=True), b"")
+        client = await self.client(plain=True)
+        client.write(b"\x16\x03\x01\x00")
+        self.assertEqual(await client.everything(), b"")
+
+    async def test_not_from_others(self) -> None:
+        """What an untrusted peer says of itself is not even read."""
+        self.how = {"proxies": networks(["192.0.2.0/24"])}
+        self.novnc()
+        for version in (1, 2):
+            self.assertEqual(await self.page(header=of_header(version, "192.0.2.7"), plain=True), b"")
+        self.assertEqual(self.entrance.waiting, set())
+
+    async def test_no_header_is_believed_without_the_option(self) -> None:
+        self.how = {}
+        self.novnc()
+        self.assertIn(b" 400 ", await self.page(header=of_header(1, "192.0.2.7"), plain=True))
+
+
+class ReloadTests(TLSCase):
+    """New files for new connections."""
+
+    async def test_a_session_lives_on(self) -> None:
+        self.novnc()
+        client = await self.autobahn()
+        await introduce(client)
+        connection = await self.server.live.get()
+        server = OTHER.issue("localhost")
+        self.write("cert", server.cert)
+        self.write("key", server.key)
+        self.tls.reload()
+        self.assertIn(b"200 OK", await self.page(options=client_tls(OTHER)))
+        client.write(b"\4\1\0\0\0\0\0x")
+        self.assertEqual((await connection.inbox.get())[0], 4)
+
+    async def test_bad_files(self) -> None:
+        """What was read before stays."""
+        self.novnc()
+        for name, data in (("cert", b"none"), ("key", OTHER.issue("localhost").key)):
+            kept = Path(self.path(name)).read_bytes()
+            self.write(name, data)
+            self.assertRaises(Unusable, self.tls.reload)
+            self.assertIn(b"200 OK", await self.page())
+            self.write(name, kept)
