@@ -24,7 +24,7 @@ async def gather(
     done: Deferred[None] = Deferred()
     left = len(pending)
 
-    def settle(answer: T | Refusal, place: int) -> None:
+    def settle(answer: "T | Refusal", place: int) -> None:
         nonlocal left
         left -= 1
         answers[place] = answer

@@ -61,7 +61,7 @@ class MemoryStore:
     def get(self, key: str) -> Deferred[dict[str, Any] | None]:
         """See IKeyedStore."""
 
-        def get() -> dict[str, Any] | None:
+        def get() -> "dict[str, Any] | None":
             entry = self._live(check_key(key))
             return None if entry is None else decode(entry.text)
 

@@ -54,7 +54,7 @@ class Patience:
         if seconds is not None and late is not None:
             timer = self._clock.callLater(max(0.0, seconds), pending.errback, late)
 
-        def pass_on(result: T | Failure) -> None:
+        def pass_on(result: "T | Failure") -> None:  # quoted: it would be worked out for each wait
             if not pending.called:
                 pending.callback(result)  # a Failure goes to the errbacks
 

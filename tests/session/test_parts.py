@@ -168,7 +168,7 @@ class Recording(SynchronousTestCase):
 
     def test_before_anything_is_known(self) -> None:
         event = self.event(ConsoleUnreachable(), info=None)
-        self.assertEqual((event["instance_uuid"], event["user_id"], event["detail_text"]), ("-", "", ""))
+        self.assertEqual((event["instance_uuid"], event["user_id"], event["detail"]), ("-", "", ""))
 
 
 class Lines(SynchronousTestCase):
