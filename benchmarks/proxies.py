@@ -112,9 +112,9 @@ class Proxy:
         """Seconds of CPU that its processes used so far."""
         return 0.0 if self._tree is None else self._tree.cpu()
 
-    def memory(self) -> int:
-        """KiB of its processes (PSS)."""
-        return 0 if self._tree is None else self._tree.memory()
+    def memory(self, what: str = "Pss") -> int:
+        """KiB of its processes (PSS; see :meth:`~benchmarks.tree.ProcessTree.memory`)."""
+        return 0 if self._tree is None else self._tree.memory(what)
 
     def descriptors(self) -> int:
         """How many its processes have open."""

@@ -107,6 +107,7 @@ def _hold(plan: Plan, console: Crowd, outcome: Outcome, stack: ExitStack, say: C
     give_up = time.monotonic() + FORGOTTEN
     while many((left := _holding(console)).more_than(outcome.empty), plan) and time.monotonic() < give_up:
         time.sleep(plan.period)  # a census stops it for a moment: not more often than before
+        console.disturb()
     outcome.left = left
 
 
@@ -120,6 +121,7 @@ def _look(console: Crowd, load: Load, typing: int, began: float) -> Look:
         seconds=got["secs"],
         cpu=console.cpu() - cpu,
         pss_kib=console.memory(),
+        anon_kib=console.memory("Pss_Anon"),
         descriptors=console.descriptors(),
         load=os.getloadavg()[0],
         keys=got["n"],

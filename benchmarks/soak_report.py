@@ -46,6 +46,7 @@ class Look:
     """The process after one period, and what the period was.
 
     :ivar at: seconds since the first.
+    :ivar anon_kib: of ``pss_kib`` what is no page of a file: only this is compared.
     :ivar cpu: seconds of CPU in the period.
     :ivar keys: answered in it, each with the bytes that were due.
     :ivar late: keys left out, since the one before was not answered yet.
@@ -54,6 +55,7 @@ class Look:
     at: float
     seconds: float
     pss_kib: int
+    anon_kib: int
     descriptors: int
     cpu: float
     load: float
@@ -122,7 +124,7 @@ def growth(looks: Sequence[Look]) -> float | None:
     if quarter < QUARTER:
         return None
     first, last = looks[:quarter], looks[-quarter:]
-    return statistics.median(one.pss_kib for one in last) - statistics.median(one.pss_kib for one in first)
+    return statistics.median(one.anon_kib for one in last) - statistics.median(one.anon_kib for one in first)
 
 
 def many(more: Counter[str], plan: Plan) -> dict[str, int]:

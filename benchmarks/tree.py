@@ -72,10 +72,13 @@ class ProcessTree:
         )
         return ticks / os.sysconf("SC_CLK_TCK")
 
-    def memory(self) -> int:
+    def memory(self, what: str = "Pss") -> int:
         """KiB of it: the sum of PSS (its own pages, and its share of those that several have).
 
         Kernel buffers of sockets are not in it.
+
+        :param what: another field of smaps_rollup; ``Pss_Anon`` is without the pages of files, of which the share
+            changes when others that have them come and go.
         """
         total = 0
         for pid in self.pids():
@@ -83,7 +86,7 @@ class ProcessTree:
                 text = Path(f"/proc/{pid}/smaps_rollup").read_text()
             except OSError:  # gone meanwhile
                 continue
-            total += next((int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")), 0)
+            total += next((int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{what}:")), 0)
         return total
 
     def descriptors(self) -> int:

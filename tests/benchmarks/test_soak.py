@@ -72,7 +72,7 @@ class CrowdTests(TestCase):
 
 
 def look(at: float, pss: int) -> Look:
-    return Look(at=at, seconds=10, pss_kib=pss, descriptors=1, cpu=1, load=1)
+    return Look(at=at, seconds=10, pss_kib=1, anon_kib=pss, descriptors=1, cpu=1, load=1)
 
 
 class GrowthTests(SynchronousTestCase):
