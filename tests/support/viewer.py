@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
 
@@ -164,10 +164,12 @@ class Viewers:
     """Makes viewers; they leave with the test.
 
     :param case: whose clean-up ends them.
+    :param tls: what ``https://`` URLs need (IOpenSSLClientConnectionCreator).
     """
 
-    def __init__(self, case: TestCase) -> None:
+    def __init__(self, case: TestCase, *, tls: Any = None) -> None:
         self._case = case
+        self._tls = tls
 
     @patient
     async def open(self, url: str) -> Viewer:
@@ -202,18 +204,19 @@ class Viewers:
         """Begin to open it, and wait for nothing: the stream and the connection."""
         return await self._begin(url)
 
-    async def raw(self, host: str, port: int) -> Raw:
-        """A plain connection."""
+    async def raw(self, host: str, port: int, *, tls: bool = False) -> Raw:
+        """A connection."""
         factory = Factory.forProtocol(Raw)
         factory.noisy = False
-        raw: Any = await TCP4ClientEndpoint(reactor, host, port).connect(factory)
+        endpoint: Any = TCP4ClientEndpoint(reactor, host, port)
+        raw: Any = await (wrapClientTLS(self._tls, endpoint) if tls else endpoint).connect(factory)
         self._case.addCleanup(Viewer(raw, raw).leave)
         return raw  # type: ignore[no-any-return]
 
     async def _begin(self, url: str) -> tuple[Any, Raw]:
         parts = urlsplit(url)
         assert parts.hostname and parts.port, url
-        raw = await self.raw(parts.hostname, parts.port)
+        raw = await self.raw(parts.hostname, parts.port, tls=parts.scheme == "https")
         if parts.path == "/console":
             raw.write(f"CONNECT {parts.path}?{parts.query} HTTP/1.0\r\n\r\n".encode())
             return raw, raw
