@@ -95,6 +95,24 @@ class Generated(TestCase):
         _, warnings = read_configuration([str(DOCS / "nova.conf.sample")])
         self.assertEqual(warnings, [])
 
+    def test_reports_of_the_benchmarks(self) -> None:
+        table = "| a | b |\n|---|---|\n| 1 | 2_3 |"
+        report = f"said\n\n## One\n\ntwo_words, *all*\n\n{table}\n\n### More\n\n* x_y\n\n## Other\nz\n"
+        one = "\n".join(extension.measured_lines(report, "One"))
+        for text in (
+            "two\\_words, \\*all\\*",
+            ".. list-table::",
+            "   * - a\n     - b",
+            "   * - 1\n     - 2\\_3",
+            ".. rubric:: More",
+        ):
+            self.assertIn(text, one)
+        self.assertIn("\n* x\\_y", one)
+        for text in ("said", "z"):
+            self.assertNotIn(text, one)
+        self.assertIn("z", extension.measured_lines(report))
+        self.assertRaises(KeyError, extension.measured_lines, report, "None")
+
     def test_interfaces_have_their_real_signatures(self) -> None:
         lines = extension.interface_lines("novnc_twisted.messaging.ITransport")
         self.assertIn("   .. py:method:: call(topic, method, /, *, deadline=5.0, **arguments)", lines)

@@ -3,7 +3,9 @@
 Directives: ``.. refusals::`` (the table of :mod:`novnc_twisted.errors`, with the advice of ``advice.py``),
 ``.. options::`` (the table of :mod:`novnc_twisted.service.options`), ``.. changes::`` (CHANGES.md, and before it the
 fragments of ``changelog.d`` that no release has taken yet) and ``.. interface:: NAME`` (a zope Interface, which autodoc
-does not know).  The ``*_lines`` functions give reStructuredText and are what the tests look at.
+does not know), and ``.. measured:: FILE [SECTION]`` (a report that ``--publish`` of the benchmarks left in
+docs/performance, or one of its sections).  The ``*_lines`` functions give reStructuredText and are what the tests look
+at.
 """
 
 import ast
@@ -121,6 +123,29 @@ def change_lines(root: Path = ROOT) -> list[str]:
     return lines
 
 
+def measured_lines(text: str, section: str = "") -> list[str]:
+    """A report of the benchmarks: the Markdown that they write, headings, lists and tables, or one section of it.
+
+    :raises KeyError: it has no such section.
+    """
+    if section:
+        parts = dict(part.partition("\n")[::2] for part in re.split(r"^## ", text, flags=re.M))
+        text = parts[section]
+    lines: list[str] = []
+    table: list[list[str]] = []
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("|"):
+            cells = [_plain(cell.strip()) for cell in line.strip("|").split("|")]
+            table += [cells] if set("".join(cells)) - set("-") else []
+            continue
+        if table:
+            (header, *rows), table = table, []
+            lines += ["", *_table(header, "auto", rows)]
+        heading = re.match(r"#+ (.*)", line)
+        lines += ["", f".. rubric:: {_plain(heading[1])}", ""] if heading else [_plain(line).replace("\\* ", "* ", 1)]
+    return lines
+
+
 def interface_lines(name: str) -> list[str]:
     """A zope Interface: what it is, and its methods."""
     interface: InterfaceClass = import_object(name)
@@ -183,6 +208,17 @@ class _Changes(_Generated):
     make = staticmethod(change_lines)
 
 
+class _Measured(SphinxDirective):
+    required_arguments = 1
+    optional_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        path = ROOT / "docs" / "performance" / self.arguments[0]
+        self.env.note_dependency(str(path))
+        return self.parse_text_to_nodes("\n".join(measured_lines(path.read_text(), *self.arguments[1:])))
+
+
 class _Interface(SphinxDirective):
     required_arguments = 1
 
@@ -206,5 +242,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("options", _Options)
     app.add_directive("changes", _Changes)
     app.add_directive("interface", _Interface)
+    app.add_directive("measured", _Measured)
     app.connect("missing-reference", _find_refusal)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,12 +1,13 @@
 """The arithmetic of the report, and that picture and tables can be read."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks.__main__ import _list_of, subject_names
+from benchmarks.__main__ import _list_of, leave, subject_names
 from benchmarks.measure import FULL, QUICK, ROWS, Values
 from benchmarks.picture import draw
 from benchmarks.report import GOALS, Finding, Goal, goals_table, medians, ratios, text, values_table
@@ -23,6 +24,14 @@ def bulk(*seconds: float | None) -> list[Values | None]:
 
 def finding(goal: Goal, *each: float, variant: str = "shield off") -> Finding:
     return Finding(goal, variant, each)
+
+
+class LeaveTests(SynchronousTestCase):
+    def test_where_the_documents_take_it_from(self) -> None:
+        folder = Path(self.mktemp()) / "performance"
+        leave(folder, "report", "<svg/>")
+        self.assertEqual([(folder / name).read_text() for name in ("latest.md", "latest.svg")], ["report", "<svg/>"])
+        self.assertEqual(sorted(path.name for path in folder.iterdir()), ["latest.md", "latest.svg"])
 
 
 class RatioTests(SynchronousTestCase):
