@@ -75,6 +75,12 @@ class UnitTests(TestCase):
             mode = "mixed" if command in {"novncproxy", "xvpvncproxy"} else None
             self.assertEqual(unit["Service"].get("KillMode"), mode)
 
+    def test_reload(self) -> None:
+        """Certificates, by what listens."""
+        for command, unit in units().items():
+            reload = None if command in {"consoleauth", "consolecompute"} else "/bin/kill -HUP $MAINPID"
+            self.assertEqual(unit["Service"].get("ExecReload"), reload)
+
     def test_sockets(self) -> None:
         """For each part that listens, at the address that it has by default, under the name by which it asks."""
         found = {}

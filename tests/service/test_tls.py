@@ -228,6 +228,21 @@ class SessionTests(TLSCase):
             await client.gone
         self.assertEqual(self.flushLoggedErrors(), [])
 
+    async def test_time_runs_from_accept(self) -> None:
+        """Whatever the entrance and the handshake took."""
+        self.novnc()
+        begun: list[float] = []
+        self.patch(self.front, "begin", lambda viewer, accepted_at: begun.append(accepted_at))
+        client = await self.client(plain=True)
+        while not self.entrance.waiting:
+            pause: Deferred[None] = Deferred()
+            reactor.callLater(0, pause.callback, None)
+            await pause
+        (waiting,) = self.entrance.waiting
+        client.write(HANDSHAKE.format(path=f"/?token={TOKEN}", more="").encode())
+        await client.until(b"\r\n\r\n")
+        self.assertEqual(begun, [waiting._began])
+
     async def test_stopping(self) -> None:
         """Sessions by TLS end with 1001, and who stands in the entrance goes."""
         self.novnc()

@@ -24,6 +24,7 @@ from tests.support.pki import CA, Credential
 from tests.support.twistd import Twistd, free_port
 from tests.support.viewer import Viewers
 
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "front-tls.conf"
 OURS, OTHER = CA(), CA("another CA")
 
 
@@ -97,6 +98,17 @@ class MistakeTests(TestCase):
         good = f"cert = {self.cert}\nkey = {self.key}\n"
         self.refused(f"{good}[console]\nssl_ciphers = NONSENSE", "[console] ssl_ciphers", "NONSENSE")
         self.refused(f"{good}[console]\nssl_minimum_version = sslv3", "ssl_minimum_version", "sslv3")
+
+    def test_the_documents_example(self) -> None:
+        """It is all that is needed."""
+        text = EXAMPLE.read_text()
+        text = text.replace("/etc/nova/tls/console.pem", self.cert).replace("/etc/nova/tls/console-key.pem", self.key)
+        path = Path(self.mktemp())
+        path.write_text(text)
+        options, warnings = read_configuration([str(path)])
+        self.assertEqual(warnings, [])
+        self.assertIsNotNone(proxies_tls(options))
+        self.assertIsNotNone(api_tls(options))
 
     async def test_at_start(self) -> None:
         """The line is all that is printed."""
