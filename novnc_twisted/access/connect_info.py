@@ -61,7 +61,7 @@ class ConnectInfo:
             if name not in message:
                 continue
             value = message[name]
-            if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            if type(value) not in types:  # what JSON makes has no subclasses; and a bool is no int here
                 raise ValueError(f"connect_info has no usable {name}")
             values[name] = value
         if "host" not in values or not 0 <= values.get("port", -1) <= 65535:

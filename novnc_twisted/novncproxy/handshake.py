@@ -5,7 +5,7 @@ request, no open-handshake timer and no half-dead transport that it could be led
 the Origin, which is judged by our own rules, is among what it is told (its debug log prints heads).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import txaio
@@ -41,6 +41,9 @@ class Handshaker:
             trustXForwardedFor=0,
         )
         self._factory = factory
+        # What a connection would make of itself, but for the text that autobahn formats of it for its log.
+        self._connected = {name: getattr(factory, name) for name in _Judge.CONFIG_ATTRS}
+        self._connected |= dict.fromkeys(("trackedTimings", "openHandshakeTimeoutCall", "_perMessageCompress"))
 
     def accept(self, head: RequestHead) -> bytes:
         """The whole 101 response.
@@ -49,7 +52,7 @@ class Handshaker:
         """
         fields = [(name, value) for name, value in head.fields if name in _SEEN or name.startswith("sec-websocket-")]
         lines = [f"{head.method} / HTTP/1.{head.minor}", *(f"{name}: {value}" for name, value in fields), "", ""]
-        judge = _Judge(self._factory)
+        judge = _Judge(self._factory, self._connected)
         judge.data = "\r\n".join(lines).encode("latin-1")
         judge.processHandshake()
         if judge.failed is not None:
@@ -73,17 +76,14 @@ class _Judge(WebSocketServerProtocol):
 
     log = _Deaf()
 
-    def __init__(self, factory: WebSocketServerFactory) -> None:
+    peer = ""
+
+    def __init__(self, factory: WebSocketServerFactory, connected: Mapping[str, Any]) -> None:
         super().__init__()
+        self.__dict__.update(connected)
         self.factory = factory
         self.reply = bytearray()
         self.failed: str | None = None
-        # What a connection would make, without the third of a millisecond for which autobahn formats it for its log.
-        for name in self.CONFIG_ATTRS:
-            setattr(self, name, getattr(factory, name))
-        self.peer = ""
-        for name in ("trackedTimings", "openHandshakeTimeoutCall", "_perMessageCompress"):
-            setattr(self, name, None)
 
     def onConnect(self, request: ConnectionRequest) -> str | None:
         return SUBPROTOCOL if SUBPROTOCOL in request.protocols else None
