@@ -15,6 +15,9 @@ from twisted.logger import Logger
 RESOLUTION: Final = 1.0
 """Seconds: nothing is early, and nothing later than by this."""
 
+AT_ONCE: Final = 8
+"""Turns that are run before the reactor has its own: hundreds are due in the same second, and keys shall not wait."""
+
 _HAIR: Final = 0.001  # by so much a clock may be read too low when its call comes
 
 
@@ -98,13 +101,18 @@ class Wheel:
         if clock is None:
             return
         now = clock.seconds() / RESOLUTION + _HAIR
+        left = AT_ONCE
         for second in sorted(second for second in self._seconds if second <= now):
-            for turn in self._seconds.pop(second, ()):
+            turns = self._seconds.get(second, set())
+            while turns and left:
+                left -= 1
                 try:
-                    turn.run()
+                    turns.pop().run()
                 except Exception:  # the others' turns come all the same
                     self.log.failure("a timer failed by a mistake of ours")
-        if self._seconds:
+            if not turns and self._seconds.get(second) is turns:
+                del self._seconds[second]
+        if self._seconds:  # of this second too, where there are many: once the reactor has been round
             self._set(min(self._seconds), clock, clock.seconds())
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.relay.wheel import Wheel, wheel_of
+from novnc_twisted.relay.wheel import AT_ONCE, Wheel, wheel_of
 
 
 class Turning(SynchronousTestCase):
@@ -66,6 +66,24 @@ class Turning(SynchronousTestCase):
         self.clock.advance(1)
         self.assertEqual(self.called, ["ran", "next"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_the_reactor_has_its_turn_between_many(self) -> None:
+        count = 3 * AT_ONCE + 1
+        turns = [self.wheel.callLater(1, self.called.append, number) for number in range(count)]
+        rounds = []
+        self.clock.rightNow = 1.0  # Clock.advance would run all rounds in one
+        while self.clock.calls:
+            call = self.clock.calls.pop(0)
+            self.assertLessEqual(call.getTime(), 1.0)
+            before = len(self.called)
+            call.func(*call.args)
+            rounds.append(len(self.called) - before)
+            if len(rounds) == 1:
+                waits = next(turn for turn in turns if turn.active())
+                waits.cancel()
+        self.assertEqual(rounds, [AT_ONCE] * 3)
+        self.assertEqual(len(set(self.called)), count - 1)
+        self.assertEqual(len(self.wheel), 0)
 
     def test_a_mistake_stops_nobody_else(self) -> None:
         self.wheel.callLater(1, lambda: 1 / 0)
