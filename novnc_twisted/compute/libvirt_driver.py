@@ -1,5 +1,7 @@
 """The libvirt driver: domains by their live XML, without ever blocking the reactor."""
 
+from __future__ import annotations  # else those of inner functions are worked out at each call
+
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias

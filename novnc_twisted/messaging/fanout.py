@@ -1,5 +1,7 @@
 """Several calls at once, of which no one hides the others."""
 
+from __future__ import annotations  # else those of inner functions are worked out at each call
+
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -24,7 +26,7 @@ async def gather(
     done: Deferred[None] = Deferred()
     left = len(pending)
 
-    def settle(answer: "T | Refusal", place: int) -> None:
+    def settle(answer: T | Refusal, place: int) -> None:
         nonlocal left
         left -= 1
         answers[place] = answer

@@ -1,5 +1,7 @@
 """A keyed store in the memory of one process."""
 
+from __future__ import annotations  # else those of inner functions are worked out at each call
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
@@ -61,7 +63,7 @@ class MemoryStore:
     def get(self, key: str) -> Deferred[dict[str, Any] | None]:
         """See IKeyedStore."""
 
-        def get() -> "dict[str, Any] | None":
+        def get() -> dict[str, Any] | None:
             entry = self._live(check_key(key))
             return None if entry is None else decode(entry.text)
 

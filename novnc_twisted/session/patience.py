@@ -1,5 +1,7 @@
 """Waiting as a session does: each wait has a deadline, and ends at once when the session does."""
 
+from __future__ import annotations  # else those of inner functions are worked out at each call
+
 from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
@@ -54,7 +56,7 @@ class Patience:
         if seconds is not None and late is not None:
             timer = self._clock.callLater(max(0.0, seconds), pending.errback, late)
 
-        def pass_on(result: "T | Failure") -> None:  # quoted: it would be worked out for each wait
+        def pass_on(result: T | Failure) -> None:
             if not pending.called:
                 pending.callback(result)  # a Failure goes to the errbacks
 

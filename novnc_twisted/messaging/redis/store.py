@@ -1,5 +1,7 @@
 """The keyed store in Redis."""
 
+from __future__ import annotations  # else those of inner functions are worked out at each call
+
 from collections.abc import Coroutine, Mapping
 from math import ceil
 from typing import Any, TypeVar

@@ -1,5 +1,7 @@
 """``redis://`` and its kin: services that meet in Redis."""
 
+from __future__ import annotations  # else those of inner functions are worked out at each call
+
 import secrets
 from collections.abc import Callable, Mapping
 from itertools import count

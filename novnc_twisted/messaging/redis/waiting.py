@@ -1,5 +1,7 @@
 """Waiting with an end: deadlines and pauses on a clock."""
 
+from __future__ import annotations  # else those of inner functions are worked out at each call
+
 from typing import TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
