@@ -11,13 +11,14 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
-from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from novnc_twisted.access.forwarded import Network, is_trusted
 from novnc_twisted.access.proxy_protocol import BadProxyHeader, ProxyHeader, read_proxy_header
 from novnc_twisted.errors import ProtocolViolation
 from novnc_twisted.relay.ends import StreamEnd
+from novnc_twisted.relay.tls_transport import TLSTransport
 from novnc_twisted.service.front_tls import FrontTLS
 
 CLIENT_HELLO: Final = 0x16
@@ -176,7 +177,7 @@ class _Entering(Protocol):
             return
         inner.began = self._began
         if over_tls is not None:
-            inner = BufferingTLSTransport(over_tls, inner)
+            inner = TLSTransport(over_tls, inner)
         self._set_deadline(None)
         entrance.waiting.discard(self)
         transport, held, self._held = self.transport, self._held, b""

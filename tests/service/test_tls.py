@@ -382,3 +382,21 @@ class ReloadTests(TLSCase):
             self.assertRaises(Unusable, self.tls.reload)
             self.assertIn(b"200 OK", await self.page())
             self.write(name, kept)
+
+
+class OrderTests(TLSCase):
+    """Whatever is written when, it arrives whole and in order."""
+
+    async def test_much_and_little(self) -> None:
+        """Through a socket that is sometimes full."""
+        self.novnc()
+        client = await self.autobahn()
+        await introduce(client)
+        connection = await self.server.live.get()
+        pieces = [bytes([n % 251]) * (1 + 7919 * n % 150_000) for n in range(120)]
+        client.transport.pauseProducing()
+        for piece in pieces:
+            connection.transport.write(piece)
+        client.transport.resumeProducing()
+        expected = b"".join(pieces)
+        self.assertTrue(await client.read(len(expected)) == expected)
