@@ -1,11 +1,5 @@
-"""TLS towards VNC servers (VeNCrypt): whom we trust, who we are, and whether it is the one that was dialled.
+"""TLS towards VNC servers (VeNCrypt): whom we trust, who we are, and whether it is the one that was dialled."""
 
-The certificate is checked here, by OpenSSL and service_identity, and not by ``optionsForClientTLS``: that one logs, and
-lets pass, what service_identity can't read, a certificate without any subjectAltName among it (Twisted 26.10, seen).
-Here whatever is not known to be right is wrong.
-"""
-
-import ipaddress
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,9 +8,6 @@ from typing import Any, TypeVar
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
 from OpenSSL import SSL
-from service_identity import VerificationError
-from service_identity.cryptography import extract_patterns
-from service_identity.hazmat import DNS_ID, IPAddress_ID, verify_service_identity
 from twisted.internet import ssl
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from zope.interface import implementer
@@ -26,28 +17,13 @@ from novnc_twisted.access.pem import belong_together, certificates, private_key
 from novnc_twisted.errors import ConsoleUnreachable
 from novnc_twisted.relay.ends import StreamEnd, tls_error
 from novnc_twisted.rfb.security.vencrypt import SUBTYPES
+from novnc_twisted.tls import Named, identity
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 # Those that agree on a key without a certificate; OpenSSL 3 has them from security level 0 on, TLS 1.3 not at all.
 _ANONYMOUS = b"ADH+AESGCM:ADH+AES:AECDH+AES:@SECLEVEL=0"
-
-_WHY = {
-    7: "its signature is not the trusted CA's",
-    9: "it is not valid yet",
-    10: "it has expired",
-    18: "it is self-signed, and not one of the trusted",
-    19: "its CA is not trusted",
-    20: "its CA is not trusted, or not known",
-    21: "its CA is not trusted, or not known",
-    23: "it was revoked",
-    24: "its CA is no CA",
-    26: "it is not made for servers",
-    66: "its key is too weak",
-    67: "its CA's key is too weak",
-    68: "its digest is too weak",
-}
-"""X509_V_ERR_... of OpenSSL, those that happen."""
 
 
 class UpstreamTLS:
@@ -77,7 +53,7 @@ class UpstreamTLS:
         self._chain: list[Certificate] = []
         self._key: Any = None
         if server_name is not None:
-            _identity(server_name, "server_name: ")
+            _named("server_name", identity, server_name)
         if ca_certs is not None:
             self._authorities = _named("ca_certs", certificates, ca_certs)
         if client_cert is not None:
@@ -129,7 +105,10 @@ class UpstreamTLS:
         :param name: what its certificate must name; None: it has none, nobody is verified.
         :raises ConsoleUnreachable: with what failed.
         """
-        check: _Named | _Anonymous = _Anonymous() if name is None else _Named(self._options, name)
+        try:
+            check = _Anonymous() if name is None else Named(self._options, name, "the VNC server's")
+        except ValueError as error:
+            raise ConsoleUnreachable(f"no certificate can be checked for it: {error}") from None
         try:
             await end.start_tls(check)
         except SSL.Error as error:
@@ -149,45 +128,6 @@ class UpstreamTLS:
         if self._chain[0].not_valid_after_utc < datetime.now(UTC):
             return "our client certificate (vencrypt_client_cert) has expired"
         return "it may not accept our client certificate (vencrypt_client_cert)"
-
-
-@implementer(IOpenSSLClientConnectionCreator)
-class _Named:
-    """One handshake with a server that must have a certificate with this name.
-
-    :ivar failure: what was wrong with it.
-    """
-
-    def __init__(self, options: ssl.CertificateOptions, name: str) -> None:
-        self.failure = ""
-        self._options, self._name = options, name
-        try:
-            self._identity = _identity(name)
-        except ValueError as error:
-            raise ConsoleUnreachable(f"no certificate can be checked for it: {error}") from None
-
-    def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
-        """A connection that verifies."""
-        connection = self._options.clientConnectionForTLS(tlsProtocol)
-        if isinstance(self._identity, DNS_ID):
-            connection.set_tlsext_host_name(self._identity.hostname)
-        connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._verify)
-        return connection
-
-    def _verify(self, _connection: SSL.Connection, certificate: Any, error: int, depth: int, ok: int) -> bool:
-        """Told of each certificate of the chain, and of each error, by OpenSSL."""
-        if not ok:
-            whose = "certificate" if depth == 0 else "CA certificate"
-            self.failure = f"certificate verify failed: the VNC server's {whose}: {_WHY.get(error, f'error {error}')}"
-            return False
-        if depth == 0:
-            try:
-                verify_service_identity(extract_patterns(certificate.to_cryptography()), [self._identity], [])
-            except VerificationError:
-                self.failure = f"name mismatch: the VNC server's certificate is not for {self._name}"
-            except Exception as unreadable:  # what is not known to be right is wrong
-                self.failure = f"name mismatch: the VNC server's certificate names nobody: {type(unreadable).__name__}"
-        return not self.failure
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -216,20 +156,8 @@ def anonymous_context() -> SSL.Context:
     return context
 
 
-def _identity(name: str, what: str = "") -> DNS_ID | IPAddress_ID:
-    """What a certificate must name: an IP address (brackets and zone are not in it), or a DNS name."""
+def _named(what: str, read: Callable[[S], T], given: S) -> T:
     try:
-        return IPAddress_ID(str(ipaddress.ip_address(name.strip("[]").partition("%")[0])))
-    except ValueError:
-        pass
-    try:
-        return DNS_ID(name.rstrip(".").encode("idna").decode())
-    except (ValueError, UnicodeError):
-        raise ValueError(f"{what}{name!r} is neither a DNS name nor an IP address") from None
-
-
-def _named(what: str, read: Callable[[bytes], T], pem: bytes) -> T:
-    try:
-        return read(pem)
+        return read(given)
     except ValueError as error:
         raise ValueError(f"{what}: {error}") from None

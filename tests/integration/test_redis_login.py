@@ -157,14 +157,25 @@ class TLSTests(LogInCase):
         await self.refused(self.url, "certificate verify failed")
 
     async def test_wrong_name(self) -> None:
-        await self.refused(f"{self.url}?ca={self.ca.file}&server_name=other.example", "has another name")
+        await self.refused(
+            f"{self.url}?ca={self.ca.file}&server_name=other.example",
+            "name mismatch: the server's certificate is not for",
+        )
 
     async def test_name_is_the_host_unless_told(self) -> None:
         certificate, key = self.ca.certificate("named", "redis.example")
         redis = RedisServer(self, tls=(certificate, key, self.ca.file), options=("requirepass hunter2",))
         url = f"rediss://:hunter2@127.0.0.1:{redis.port}?ca={self.ca.file}"
         await self.works(f"{url}&server_name=redis.example")
-        await self.refused(url, "has another name")
+        await self.refused(url, "name mismatch: the server's certificate is not for")
+
+    async def test_a_certificate_that_names_nobody(self) -> None:
+        """The right CA's, without any subjectAltName: it may be another machine's."""
+        redis = RedisServer(self, tls=(*self.ca.certificate("nobody"), self.ca.file), options=("requirepass hunter2",))
+        url = f"rediss://:hunter2@127.0.0.1:{redis.port}?ca={self.ca.file}"
+        await self.refused(url, "name mismatch: the server's certificate names nobody")
+        self.logged.clear()
+        await self.refused(f"{url}&server_name=redis.example", "name mismatch: the server's certificate names nobody")
 
     async def test_certificate_of_our_own(self) -> None:
         self.redis.command("CONFIG", "SET", "tls-auth-clients", "yes", login=("hunter2",))
@@ -263,6 +274,17 @@ class SentinelTests(LogInCase):
         self.logged.clear()
         await self.fails_over(f"{url}?ca={ca.file}")
 
+    async def test_tls_with_a_certificate_that_names_nobody(self) -> None:
+        """No Sentinel's word is taken that may be somebody else."""
+        ca = Authority(self.folder, "ca")
+        self.start((*ca.certificate("nobody"), ca.file))
+        url = f"redis+sentinel://:hunter2@127.0.0.1:{self.sentinel.port}/nova?ca={ca.file}"
+        transport = await self.transport(url)
+        await self.fails(transport.call("t", "note", deadline=2, value=1))
+        self.assertEqual(len(self.logged.lines("Redis at")), 1, self.logged.lines())
+        self.assertEqual(len(self.logged.lines("name mismatch: the server's certificate names nobody")), 1)
+        self.assert_no_password()
+
     async def test_no_such_service(self) -> None:
         self.start()
         transport = await self.transport(f"redis+sentinel://:hunter2@127.0.0.1:{self.sentinel.port}/other")
@@ -283,11 +305,13 @@ class Authority:
         self.file.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
     def certificate(self, file: str, *names: str) -> tuple[Path, Path]:
-        """A certificate for names and addresses, and its key: the files."""
+        """A certificate for names and addresses, and its key: the files.  Without a name it has no subjectAltName."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        sans = [x509.IPAddress(ip_address(n)) if n[0].isdigit() else x509.DNSName(n) for n in names]
-        made = self._builder(subject, key).add_extension(x509.SubjectAlternativeName(sans), False)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0] if names else "127.0.0.1")])
+        made = self._builder(subject, key)
+        if names:
+            sans = [x509.IPAddress(ip_address(n)) if n[0].isdigit() else x509.DNSName(n) for n in names]
+            made = made.add_extension(x509.SubjectAlternativeName(sans), False)
         pem, key_pem = self._folder / f"{file}.crt", self._folder / f"{file}.key"
         pem.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
         key_pem.write_bytes(

@@ -11,16 +11,19 @@ from twisted.internet.interfaces import IProtocol, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import (
     Certificate,
+    CertificateOptions,
     KeyPair,
     PrivateCertificate,
-    optionsForClientTLS,
+    TLSVersion,
+    platformTrust,
     trustRootFromCertificates,
 )
 from zope.interface import implementer
 
-from novnc_twisted.messaging.redis.protocol import RedisProtocol
+from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisProtocol
 from novnc_twisted.messaging.redis.waiting import within
 from novnc_twisted.messaging.redis_url import RedisURL
+from novnc_twisted.tls import Named, identity
 
 CONNECT_TIMEOUT = 3.0
 """Seconds for name look-up and connecting, and again for TLS and log-in."""
@@ -33,6 +36,10 @@ _END = b"-----END CERTIFICATE-----"
 
 class NoPrimary(Exception):
     """No Sentinel names a primary, or what it names is none (yet)."""
+
+
+class Untrusted(Exception):
+    """The server's certificate is not good; the text says why, in words of ours."""
 
 
 def endpoint_of(reactor: Any, address: RedisURL) -> IStreamClientEndpoint:
@@ -85,6 +92,9 @@ class _SentinelEndpoint:
         sentinel: Any = await self._endpoint(host, port).connect(Factory.forProtocol(RedisProtocol))
         try:
             named = await sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._address.service)
+        except ConnectionGone:
+            sentinel.transport.abortConnection()
+            raise await sentinel.lost from None
         finally:
             sentinel.transport.abortConnection()
         if named is None:
@@ -96,21 +106,38 @@ def _secured(address: RedisURL) -> Callable[[str, IStreamClientEndpoint], IStrea
     """What wraps the endpoint of a host in TLS, where the URL says so."""
     if not address.tls:
         return lambda host, endpoint: endpoint
-    trust = None if address.ca is None else trustRootFromCertificates(_certificates("ca", address.ca))
-    own, extra = None, {}
+    trust = platformTrust() if address.ca is None else trustRootFromCertificates(_certificates("ca", address.ca))
+    ours: dict[str, Any] = {}
     if address.cert is not None:
         chain = _certificates("cert", address.cert)
         own = PrivateCertificate.fromCertificateAndKeyPair(chain[0], _key(address.key or address.cert, chain[0]))
-        extra = {"extraCertChain": [certificate.original for certificate in chain[1:]]}
+        ours = {"privateKey": own.privateKey.original, "certificate": own.original}
+        ours["extraCertChain"] = [certificate.original for certificate in chain[1:]]
+    options = CertificateOptions(trustRoot=trust, raiseMinimumTo=TLSVersion.TLSv1_2, **ours)
+    return lambda host, endpoint: _NamedEndpoint(options, address.server_name or host, endpoint)
 
-    def wrap(host: str, endpoint: IStreamClientEndpoint) -> IStreamClientEndpoint:
-        name = address.server_name or host
-        wrapped: IStreamClientEndpoint = wrapClientTLS(
-            optionsForClientTLS(name, trust, own, extraCertificateOptions=extra), endpoint
-        )
-        return wrapped
 
-    return wrap
+@implementer(IStreamClientEndpoint)
+class _NamedEndpoint:
+    """TLS to a server whose certificate must have a name; what is wrong with it ends the protocol as Untrusted."""
+
+    def __init__(self, options: CertificateOptions, name: str, endpoint: IStreamClientEndpoint) -> None:
+        try:
+            identity(name)
+        except ValueError as error:
+            raise ValueError(f"transport_url: no certificate can be checked: {error}") from None
+        self._options, self._name, self._endpoint = options, name, endpoint
+
+    def connect(self, factory: Any) -> Deferred[IProtocol]:
+        """See IStreamClientEndpoint.  The handshake comes after it: nothing that is written goes out before it."""
+        check = Named(self._options, self._name)
+
+        def watch(protocol: Any) -> IProtocol:
+            protocol.lost.addCallback(lambda reason: Untrusted(check.failure) if check.failure else reason)
+            return protocol  # type: ignore[no-any-return]
+
+        connecting: Deferred[IProtocol] = wrapClientTLS(check, self._endpoint).connect(factory)
+        return connecting.addCallback(watch)
 
 
 def _read(what: str, file: str) -> bytes:

@@ -4,9 +4,9 @@ from collections import deque
 from typing import Any
 
 from OpenSSL import SSL
-from service_identity import VerificationError
 from twisted.logger import Logger
 
+from novnc_twisted.messaging.redis.endpoint import Untrusted
 from novnc_twisted.messaging.redis.protocol import RedisError
 
 QUIET = 60.0
@@ -84,8 +84,8 @@ def _refusal(reason: BaseException) -> str | None:
         if reason.code in ("WRONGPASS", "NOAUTH"):
             return f"it refuses user or password ({reason.code}), see transport_url"
         return f"it refuses us ({reason.code})"
-    if isinstance(reason, VerificationError):
-        return "its certificate has another name, see transport_url"
+    if isinstance(reason, Untrusted):
+        return f"{reason}, see transport_url"
     if isinstance(reason, SSL.Error):
         words = sorted({str(part[-1]) for part in reason.args[0]}) if reason.args else []
         return f"no TLS with it ({', '.join(words) or 'no reason given'}), see transport_url"
