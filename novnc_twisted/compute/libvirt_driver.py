@@ -19,11 +19,8 @@ from novnc_twisted.compute.states import STATES, is_migrating
 
 _log = Logger()
 
-_Known: TypeAlias = dict[tuple[str, int], Domain | None]
-"""By UUID and id: what the XML of an active domain says; None: it can't be read."""
-
-_Handles: TypeAlias = dict[str, tuple[Any, int]]
-"""By UUID: libvirt's handles of domains, with their ids."""
+_Known: TypeAlias = dict[int, Domain | None]
+"""By id: what the XML of an active domain says; None: it can't be read."""
 
 _ALIVE = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED, libvirt.VIR_DOMAIN_PAUSED)
 
@@ -100,44 +97,40 @@ class LibvirtDriver:
         return self._pool.run(lambda connection: _read(connection.lookupByUUIDString(uuid)))
 
     def neighbourhood(self, uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
-        """See IDriver; two calls to libvirt, and one for each domain that started since the last time."""
+        """See IDriver; three calls to libvirt, and two for each domain that started since the last time."""
 
         def work(connection: Any) -> tuple[Domain, list[ActiveConsole]]:
             for _ in range(2):
-                handles, known = self._active(connection)
-                mine = handles.pop(uuid, None)
-                if mine is None:
-                    domain = _read(connection.lookupByUUIDString(uuid))
-                    if domain.active:
-                        continue  # it has just been started: once more, among those that run now
-                else:
-                    domain = _as_it_is(mine[0], known.get((uuid, mine[1])))
-                break
-            return domain, _consoles(handles, known)
+                known = self._active(connection)
+                handle = connection.lookupByUUIDString(uuid)
+                number = handle.ID()
+                if number < 0 or number in known:
+                    break  # else it has just been started: once more, among those that run now
+            mine = known.get(number)
+            domain = _as_it_is(handle, mine if mine is not None and mine.uuid == uuid else None)
+            return domain, [console for console in _consoles(known) if console.uuid != uuid]
 
         return self._pool.run(work)
 
     def active_consoles(self) -> Deferred[list[ActiveConsole]]:
-        """See IDriver; one call to libvirt, and one for each domain that started since the last time."""
-        return self._pool.run(lambda connection: _consoles(*self._active(connection)))
+        """See IDriver; one call to libvirt, and two for each domain that started since the last time."""
+        return self._pool.run(lambda connection: _consoles(self._active(connection)))
 
-    def _active(self, connection: Any) -> tuple[_Handles, _Known]:
-        """In a thread: the active domains, and what their XML says, where it can be read.
+    def _active(self, connection: Any) -> _Known:
+        """In a thread: what the XML of the active domains says, where it can be read.
 
         XML that tells where the console is is not asked for again: a domain's id is new with every start, and a live
-        VNC server keeps its address.  An id is told anew by libvirt each time, so no event has to be trusted; ids of
+        VNC server keeps its address.  Ids are told anew by libvirt each time, so no event has to be trusted; those of
         another libvirtd are worth nothing, and what was known is forgotten with the connection.
         """
         known = self._known
-        seen: _Known = {}
-        handles: _Handles = {}
-        for handle in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
-            key = uuid, number = handle.UUIDString(), handle.ID()
-            handles[uuid] = handle, number
-            seen[key] = known[key] if key in known else _read_console(handle)
-        if known is self._known:
-            self._known = {key: domain for key, domain in seen.items() if _is_settled(domain)}
-        return handles, seen
+        numbers = connection.listDomainsID()
+        if known.keys() != set(numbers):
+            seen = {number: known[number] if number in known else _read_id(connection, number) for number in numbers}
+            if known is self._known:
+                self._known = {number: domain for number, domain in seen.items() if _is_settled(domain)}
+            known = seen
+        return known
 
     def _forget_all(self) -> None:
         self._known = {}
@@ -165,10 +158,10 @@ def _as_it_is(handle: Any, domain: Domain | None) -> Domain:
     return _read(handle)
 
 
-def _read_console(handle: Any) -> Domain | None:
-    """A domain by its XML; None where there is none that can be read."""
+def _read_id(connection: Any, number: int) -> Domain | None:
+    """An active domain by its XML; None where there is none that can be read."""
     try:
-        return read_domain(handle.XMLDesc(0))
+        return read_domain(connection.lookupByID(number).XMLDesc(0))
     except DomainXMLError:
         return None
     except libvirt.libvirtError as error:
@@ -182,6 +175,6 @@ def _is_settled(domain: Domain | None) -> bool:
     return domain is None or domain.vnc is None or domain.vnc.socket is not None or domain.vnc.port is not None
 
 
-def _consoles(handles: _Handles, known: _Known) -> list[ActiveConsole]:
-    domains = (known[uuid, number] for uuid, (_, number) in handles.items())
+def _consoles(known: _Known) -> list[ActiveConsole]:
+    domains = known.values()
     return [ActiveConsole(domain.uuid, domain.name, domain.vnc) for domain in domains if domain and domain.vnc]

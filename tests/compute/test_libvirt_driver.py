@@ -126,7 +126,7 @@ class DefaultTests(TestCase):
         await self.create()
         await self.driver.neighbourhood(self.uuid)
         number = (await deferToThread(self.connection.lookupByUUIDString, self.uuid)).ID()
-        self.driver._known[self.uuid, number] = replace(self.driver._known[self.uuid, number], name="of the last one")
+        self.driver._known[number] = replace(self.driver._known[number], name="of the last one")
         self.patch(libvirt_pool, "unusable", lambda connection: True)
         domain, _ = await self.driver.neighbourhood(self.uuid)
         self.assertEqual(domain.name, f"vm-{self.uuid[:8]}")
