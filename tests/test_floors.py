@@ -121,7 +121,7 @@ class FloorTests(TestCase):
         self.assertEqual({room_of(path) for path in sources()} - set(FLOORS), set())
 
     def test_imports_go_down(self) -> None:
-        """Down, or within the room; ``errors`` and ``tls`` serve their own floor too, ``service`` puts fronts together."""
+        """Down, or within the room; ``errors`` and ``tls`` serve their own floor too, ``service`` the fronts'."""
         wrong = []
         for room, one in OURS:
             parts = one.name.split(".")

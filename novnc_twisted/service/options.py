@@ -38,7 +38,8 @@ DEFAULT: list[cfg.Opt] = [
         default="memory://",
         secret=True,
         help="How the services meet: memory:// where all of them run in one process (twistd console), else "
-        "redis://[user:password@]host[:6379][/db], rediss://... (TLS), or redis+unix://[user:password@]/path.",
+        "redis://[user:password@]host[:6379][/db], rediss://... (TLS), redis+unix://[user:password@]/path, or "
+        "redis+sentinel://[user:password@]host[:26379][,host...]/service (the primary that Sentinels name).",
     ),
     cfg.StrOpt(
         "host",
@@ -246,9 +247,9 @@ CONSOLEAUTH: list[cfg.Opt] = [
     cfg.IntOpt(
         "token_ttl",
         default=600,
-        min=1,
+        min=0,
         deprecated_opts=_formerly("console_token_ttl"),
-        help="Seconds for which a token is valid.",
+        help="Seconds for which a token is valid; with 0 none ever is.",
     ),
     cfg.BoolOpt("enforce_session_timeout", default=False, help="Close a session when its token's time is over."),
     cfg.BoolOpt("one_time", default=False, help="A token opens one session, once."),

@@ -86,6 +86,18 @@ class RedisTests(TestCase):
         self.time += 1
         await self.refused(InvalidToken, self.check())
 
+    async def test_a_ttl_of_zero(self) -> None:
+        """Whatever the policy, a token has expired as soon as it is made; Redis, which takes no 0, keeps nothing."""
+        for policy in ({}, {"one_time": True}, {"bind_address": True}, {"enforce_session_timeout": True}):
+            (manager,) = await self.serve(1, token_ttl=0, **policy)
+            await self.token()
+            await self.refused(InvalidToken, self.check())
+            await self.api.keep_token(TOKEN, VIEWER)
+            await self.refused(InvalidToken, self.check())
+            await self.refused(InvalidToken, self.api.show_token(TOKEN))
+            self.assertEqual(self.redis.command("KEYS", "*token:*"), [])
+            await manager.stop()
+
     async def test_one_of_many_at_once(self) -> None:
         await self.serve(one_time=True)
         await self.token()

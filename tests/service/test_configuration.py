@@ -71,6 +71,11 @@ class ConfigurationTests(TestCase):
     def test_a_wrong_value_under_a_former_name(self) -> None:
         self.assertIn("token_ttl", self.unusable("console_token_ttl = soon\n"))
 
+    def test_a_ttl_of_zero(self) -> None:
+        conf, _ = self.read("[consoleauth]\ntoken_ttl = 0\n")
+        self.assertEqual(conf.consoleauth.token_ttl, 0)
+        self.assertIn("[consoleauth] token_ttl", self.unusable("[consoleauth]\ntoken_ttl = -1\n"))
+
     def test_an_unknown_scheme(self) -> None:
         self.assertIn("[vnc] auth_schemes", self.unusable("[vnc]\nauth_schemes = none,tls\n"))
 
