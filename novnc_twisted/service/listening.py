@@ -1,5 +1,6 @@
 """Listening sockets, opened before the log begins, so that a port in use is one line and an exit code."""
 
+import errno
 import ipaddress
 import socket
 from typing import Any
@@ -10,11 +11,15 @@ from zope.interface import implementer
 
 from novnc_twisted.service.flagfile import Unusable
 
+_PORTS_FAULT = (errno.EADDRINUSE, errno.EACCES)
+"""Errors that another port would not have; with the others it is the address."""
 
-def open_socket(host: str, port: int, option: str) -> socket.socket:
+
+def open_socket(host: str, port: int, host_option: str, port_option: str) -> socket.socket:
     """A socket that listens on a host name or address.
 
-    :param option: the name of the option, for the line that people see.
+    :param host_option: names the option of the address, for the line that people see where that is wrong.
+    :param port_option: and the port's.
     :raises Unusable: where the address can't be had.
     """
     try:
@@ -22,8 +27,13 @@ def open_socket(host: str, port: int, option: str) -> socket.socket:
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except socket.gaierror as error:
-        raise Unusable(f"{option}: {host}: {error.strerror}") from None
-    listener = socket.socket(family, kind, protocol)
+        raise Unusable(f"{host_option}: {host}: {error.strerror}") from None
+    except ValueError:  # by Python's own look at it: idna, or a null in it
+        raise Unusable(f"{host_option}: {host!r} is neither an address nor a host name") from None
+    try:
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:  # no IPv6 here
+        raise Unusable(f"{host_option}: can't listen on {host}: {error.strerror}") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -33,6 +43,7 @@ def open_socket(host: str, port: int, option: str) -> socket.socket:
         listener.listen(1024)
     except OSError as error:
         listener.close()
+        option = port_option if error.errno in _PORTS_FAULT else host_option
         raise Unusable(f"{option}: can't listen on {host} port {port}: {error.strerror}") from None
     listener.setblocking(False)
     return listener

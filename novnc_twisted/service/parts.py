@@ -120,7 +120,9 @@ def consoleapi(context: Context) -> Part:
         transport=context.transport,
         auth=auth,
     )
-    listeners = context.sockets.take("consoleapi", host, conf.osapi_compute_listen_port, "osapi_compute_listen_port")
+    listeners = context.sockets.take(
+        "consoleapi", host, conf.osapi_compute_listen_port, "osapi_compute_listen", "osapi_compute_listen_port"
+    )
     for listener in listeners:
         address = listener.getsockname()[0]
         if strategy != "http_basic" and not is_loopback(address):
@@ -150,7 +152,11 @@ def novncproxy(context: Context) -> Part:
         **more,
     )
     listeners = context.sockets.take(
-        "novncproxy", conf.vnc.novncproxy_host, conf.vnc.novncproxy_port, "[vnc] novncproxy_port"
+        "novncproxy",
+        conf.vnc.novncproxy_host,
+        conf.vnc.novncproxy_port,
+        "[vnc] novncproxy_host",
+        "[vnc] novncproxy_port",
     )
     return _listening(context, listeners, _entrance(context, factory), "nova-novncproxy")
 
@@ -162,7 +168,11 @@ def xvpvncproxy(context: Context) -> Part:
     conf = context.conf
     factory = XVPVNCProxyFactory(context.reactor, **_front(context))
     listeners = context.sockets.take(
-        "xvpvncproxy", conf.vnc.xvpvncproxy_host, conf.vnc.xvpvncproxy_port, "[vnc] xvpvncproxy_port"
+        "xvpvncproxy",
+        conf.vnc.xvpvncproxy_host,
+        conf.vnc.xvpvncproxy_port,
+        "[vnc] xvpvncproxy_host",
+        "[vnc] xvpvncproxy_port",
     )
     return _listening(context, listeners, _entrance(context, factory), "nova-xvpvncproxy")
 

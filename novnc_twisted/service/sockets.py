@@ -58,13 +58,14 @@ class Sockets:
             found.setdefault(owner, []).append(_listening(number))
         return cls(found)
 
-    def take(self, part: str, host: str, port: int, option: str) -> list[socket.socket]:
+    def take(self, part: str, host: str, port: int, host_option: str, port_option: str) -> list[socket.socket]:
         """The sockets of a part: those that were passed for it, else one that is opened.
 
-        :param option: names the port, for the line that people see.
+        :param host_option: names the address, for the line that people see where that can't be had.
+        :param port_option: names the port.
         :raises Unusable: where the address can't be had.
         """
-        listeners = self._passed.get(part) or [open_socket(host, port, option)]
+        listeners = self._passed.get(part) or [open_socket(host, port, host_option, port_option)]
         self.taken[part] = listeners
         return listeners
 

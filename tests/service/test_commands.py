@@ -68,6 +68,21 @@ class MistakeTests(TestCase):
             conf = alone() + f"\n[vnc]\nnovncproxy_port = {taken.getsockname()[1]}\n"
             await self.refused("console", conf, "novncproxy_port", "in use")
 
+    async def test_an_address_that_is_not_ours(self) -> None:
+        """It is named, not the port, with which nothing is wrong."""
+        for option in ("novncproxy_host", "xvpvncproxy_host"):
+            for address in ("192.0.2.1", "no..name"):
+                conf = f"{alone()}\n[vnc]\n{option} = {address}\n"
+                line = await self.refused("console", conf, f"[vnc] {option}: ", address)
+                self.assertNotIn("proxy_port", line)
+
+    async def test_an_address_of_the_api_that_is_not_ours(self) -> None:
+        users = Path(self.mktemp())
+        users.write_text("admin:$2b$04$" + "a" * 53 + "\n")
+        more = f"\n[api]\nauth_strategy = http_basic\nhttp_basic_auth_user_file = {users.absolute()}\n"
+        conf = alone(osapi_compute_listen="192.0.2.1") + more
+        self.assertNotIn("listen_port", await self.refused("console", conf, "osapi_compute_listen: ", "192.0.2.1"))
+
     async def test_a_web_folder_that_is_none(self) -> None:
         await self.refused("console", alone(web="/nowhere/novnc"), "web", "/nowhere/novnc")
 
