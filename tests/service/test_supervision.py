@@ -1,6 +1,7 @@
 """The supervisor's pauses and its log, without a process."""
 
 import os
+from signal import SIGHUP
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,11 +24,15 @@ class Spawning(Clock):
         super().__init__()
         self.spawned: list[Any] = []
         self.broken = False
+        self.signals: list[tuple[int, int]] = []  # which process got which
 
     def spawnProcess(self, protocol: Any, *arguments: Any, **more: Any) -> None:
         if self.broken:
             raise OSError(12, "Cannot allocate memory")
-        protocol.makeConnection(SimpleNamespace(pid=len(self.spawned) + 100, signalProcess=lambda _: None))
+        pid = len(self.spawned) + 100
+        protocol.makeConnection(
+            SimpleNamespace(pid=pid, signalProcess=lambda number: self.signals.append((pid, number)))
+        )
         self.spawned.append(protocol)
 
 
@@ -47,6 +52,29 @@ class CountTests(TestCase):
         """They share the proxies' file, and are one process."""
         for command in ("consoleauth", "consolecompute", "consoleapi"):
             self.assertEqual([self.count(command, number) for number in (0, 1, 3)], [1, 1, 1])
+
+
+class ReloadTests(TestCase):
+    """SIGHUP is passed on, and ends nobody."""
+
+    def test_those_that_begin_hear_of_it_once_they_can(self) -> None:
+        """Before that it would end them: the first ones, and a successor."""
+        reactor = Spawning()
+        supervisor = Supervisor(reactor, "novncproxy", 2, [], Sockets(), [])
+        supervisor.running = True
+        supervisor.begin()
+        first, second = reactor.spawned
+        first.outReceived(b'{"ready": true}\n')
+        supervisor.reload()
+        self.assertEqual(reactor.signals, [(100, SIGHUP)])
+        second.outReceived(b'{"ready": true}\n')
+        self.assertEqual(reactor.signals, [(100, SIGHUP), (101, SIGHUP)])
+        first.processEnded(Failure(ProcessTerminated(exitCode=1)))
+        reactor.advance(0)
+        supervisor.reload()
+        self.assertEqual(reactor.signals[2:], [(101, SIGHUP)])
+        reactor.spawned[2].outReceived(b'{"ready": true}\n')
+        self.assertEqual(reactor.signals[3:], [(102, SIGHUP)])
 
 
 class PauseTests(TestCase):
