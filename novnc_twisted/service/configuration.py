@@ -14,6 +14,7 @@ from novnc_twisted.service.options import TABLE
 __all__ = ["Unusable", "in_memory", "read_configuration"]
 
 _REFERENCE = re.compile(r"(?<![\\$])\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+_PORT = re.compile(r"(?:^[^:]*|\]):[0-9]*$")
 
 # oslo.config warns of former names through logging, before there is a log; they are understood, so nobody need act.
 logging.getLogger("oslo_config").addHandler(logging.NullHandler())
@@ -43,7 +44,7 @@ def read_configuration(paths: Sequence[str]) -> tuple[cfg.ConfigOpts, list[str]]
     finally:
         for handle in handles:
             os.close(handle)
-    return conf, list(_near_misses(files))
+    return conf, [*_near_misses(files), *_idle_origins(conf.console.allowed_origins)]
 
 
 def _names() -> Iterator[tuple[str, cfg.Opt, str]]:
@@ -99,6 +100,16 @@ def _near_misses(files: list[FlagFile]) -> Iterator[str]:
                 near = difflib.get_close_matches(key, ours, n=1, cutoff=0.88)
                 if near and key not in _NOVAS:
                     yield f"{file.path}: [{section}] {key} is not known; did you mean {near[0]}?"
+
+
+def _idle_origins(origins: Sequence[str]) -> Iterator[str]:
+    """What no Origin's host can be equal to; nova, too, takes it, and says nothing."""
+    for item in origins:
+        if "/" in item or _PORT.search(item):
+            yield (
+                f"[console] allowed_origins: {item} never matches; an item is a host name or an address alone, "
+                "without scheme, port and path"
+            )
 
 
 _NOVAS = {"novnc_enabled"}

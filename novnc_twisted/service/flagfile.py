@@ -31,7 +31,8 @@ class FlagFile(iniparser.BaseParser):
         """
         self = cls(path)
         try:
-            self.parse(Path(path).read_text(encoding="utf-8").splitlines())
+            # Some editors begin UTF-8 with a byte order mark, which would be part of the first name.
+            self.parse(Path(path).read_text(encoding="utf-8-sig").splitlines())
         except OSError as error:
             raise Unusable(f"--config-file {path}: {error.strerror}") from None
         except UnicodeDecodeError:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
+from novnc_twisted.access.origin import FORBIDDEN, judge_origin
 from novnc_twisted.service.configuration import Unusable, read_configuration
 
 FILES = Path(__file__).parent / "files"
@@ -104,6 +105,31 @@ class ConfigurationTests(TestCase):
         _, warnings = self.read("[vnc]\nnovncproxy_base_ulr = http://x/\n")
         self.assertEqual(len(warnings), 1)
         self.assertIn("did you mean novncproxy_base_url?", warnings[0])
+
+    def test_an_origin_that_is_no_host_is_warned_of(self) -> None:
+        """It would never match, and users would be turned away with nothing to find in the log."""
+        wrong = ["https://portal.example", "portal.example/", "portal.example:8443", "[2001:db8::1]:443"]
+        right = ["portal.example", "192.0.2.1", "2001:db8::1", "[2001:db8::1]", "LOCALHOST"]
+        for option in ("[console]\nallowed_origins", "console_allowed_origins"):
+            _, warnings = self.read(f"{option} = {','.join(wrong + right)}\n")
+            self.assertEqual(len(warnings), len(wrong))
+            for item, line in zip(wrong, warnings, strict=True):
+                self.assertTrue(line.startswith(f"[console] allowed_origins: {item} never matches"), line)
+
+    def test_origins_that_are_warned_of_never_match(self) -> None:
+        for item, origin in (
+            ("https://portal.example", "https://portal.example"),
+            ("portal.example/", "https://portal.example"),
+            ("portal.example:8443", "https://portal.example:8443"),
+            ("[2001:db8::1]:443", "https://[2001:db8::1]:443"),
+        ):
+            self.assertEqual(judge_origin([origin], ["console"], scheme="https", allowed=(item,)), FORBIDDEN)
+
+    def test_a_byte_order_mark(self) -> None:
+        """As some editors begin a file: in front of a section, of a bare line, and of a comment."""
+        for text in ("[vnc]\nnovncproxy_port = 7\n", "novncproxy_port = 7\n", "# ours\n[vnc]\nnovncproxy_port = 7\n"):
+            conf, warnings = self.read("\ufeff" + text)
+            self.assertEqual((conf.vnc.novncproxy_port, warnings), (7, []))
 
     def test_unknown_options_are_ignored(self) -> None:
         _, warnings = self.read("image_service = x\n[scheduler]\nworkers = 4\n")
