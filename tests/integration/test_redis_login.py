@@ -278,8 +278,9 @@ class SentinelTests(LogInCase):
         """No Sentinel's word is taken that may be somebody else."""
         ca = Authority(self.folder, "ca")
         self.start((*ca.certificate("nobody"), ca.file))
-        url = f"redis+sentinel://:hunter2@127.0.0.1:{self.sentinel.port}/nova?ca={ca.file}"
-        transport = await self.transport(url)
+        dead = RedisServer(self, start=False).port
+        hosts = f"127.0.0.1:{self.sentinel.port},127.0.0.1:{dead}"
+        transport = await self.transport(f"redis+sentinel://:hunter2@{hosts}/nova?ca={ca.file}")
         await self.fails(transport.call("t", "note", deadline=2, value=1))
         self.assertEqual(len(self.logged.lines("Redis at")), 1, self.logged.lines())
         self.assertEqual(len(self.logged.lines("name mismatch: the server's certificate names nobody")), 1)

@@ -83,7 +83,8 @@ class _SentinelEndpoint:
                 except CancelledError:
                     raise
                 except Exception as error:
-                    failed = error
+                    # An impostor is worth more words than one that is down.
+                    failed = failed if isinstance(failed, Untrusted) else error
             raise failed
 
         return Deferred.fromCoroutine(connect())
