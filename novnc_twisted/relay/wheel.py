@@ -114,6 +114,9 @@ class Wheel:
                 del self._seconds[second]
         if self._seconds:  # of this second too, where there are many: once the reactor has been round
             self._set(min(self._seconds), clock, clock.seconds())
+        elif self._call is not None:  # set for a turn that was cancelled at once
+            self._call.cancel()
+            self._call = None
 
 
 _wheels: "WeakKeyDictionary[IReactorTime, Wheel]" = WeakKeyDictionary()
