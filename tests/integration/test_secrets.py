@@ -228,8 +228,9 @@ def forms(secret: str) -> Iterator[bytes]:
     yield quote(secret, safe="").encode()
     yield raw.hex().encode()
     for offset in range(3):
+        # The characters that the secret alone decides: six bits each, of its bytes behind that many others.
         coded = base64.b64encode(b"\0" * offset + raw)
-        yield coded[(0, 4, 4)[offset] : len(coded) - 4]
+        yield coded[-(-8 * offset // 6) : 8 * (offset + len(raw)) // 6]
 
 
 def watch(monitor: Client) -> bytes:
