@@ -85,13 +85,16 @@ class Wheel:
         turns.discard(turn)
         if not turns:
             del self._seconds[second]
-            if not self._seconds and self._call is not None:
-                self._call.cancel()
-                self._call = None
+            if not self._seconds:
+                self._unset()
 
-    def _set(self, second: int, clock: IReactorTime, now: float) -> None:
+    def _unset(self) -> None:
         if self._call is not None:
             self._call.cancel()
+            self._call = None
+
+    def _set(self, second: int, clock: IReactorTime, now: float) -> None:
+        self._unset()
         self._at = second
         self._call = clock.callLater(max(0.0, second * RESOLUTION - now), self._run)
 
@@ -114,9 +117,8 @@ class Wheel:
                 del self._seconds[second]
         if self._seconds:  # of this second too, where there are many: once the reactor has been round
             self._set(min(self._seconds), clock, clock.seconds())
-        elif self._call is not None:  # set for a turn that was cancelled at once
-            self._call.cancel()
-            self._call = None
+        else:  # one may have been set for a turn that was cancelled at once
+            self._unset()
 
 
 _wheels: "WeakKeyDictionary[IReactorTime, Wheel]" = WeakKeyDictionary()

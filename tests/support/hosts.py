@@ -336,7 +336,7 @@ class ViewersAt(Viewers):
         super().__init__(case)
         self._host = host
 
-    async def raw(self, host: str, port: int) -> Raw:
+    async def raw(self, host: str, port: int, *, tls: bool = False) -> Raw:
         """A plain connection from there."""
         connection = await in_thread(self._host.connect, host, port)
         raw: Any = Raw()
