@@ -33,6 +33,7 @@ class ConsoleAuthManager:
     :param bind_address: a token is good from one client address only: of who asked for it, where the API said, else
         of who used it first.
     :param max_tokens_per_server: one more drops the oldest; 0: no limit.
+    :param max_tokens_per_user: the same for all that one user asked for.
     :param host: the name under which it is listed.
     :param now: Unix time in seconds: the same on every machine, unlike a reactor's clock.
     """
@@ -47,6 +48,7 @@ class ConsoleAuthManager:
         one_time: bool = False,
         bind_address: bool = False,
         max_tokens_per_server: int = 64,
+        max_tokens_per_user: int = 1024,
         host: str = "localhost",
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -58,6 +60,7 @@ class ConsoleAuthManager:
         self._one_time = one_time
         self._bind = bind_address
         self._max = max_tokens_per_server
+        self._max_per_user = max_tokens_per_user
         self._host = host
         self._now = now
         self._withdraw: Callable[[], Deferred[None]] | None = None
@@ -137,6 +140,9 @@ class ConsoleAuthManager:
         if self._max:
             hashes = await self._tokens.of_instance(info.instance_uuid)
             await self._tokens.remove(*hashes[: max(0, len(hashes) - self._max)])
+        if self._max_per_user and info.user_id:
+            hashes = await self._tokens.of_user(info.user_id)
+            await self._tokens.remove(*hashes[: max(0, len(hashes) - self._max_per_user)])
         return {"expires_at": record.expires_at}
 
     async def check_token(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:

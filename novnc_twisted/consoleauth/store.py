@@ -61,8 +61,11 @@ class TokenStore:
 
     async def put(self, token_hash: str, record: TokenRecord, ttl: float) -> None:
         """Keep a record; ``ttl`` seconds, and a little longer for a session that begins at the end of them."""
-        uuid = record.connect_info.instance_uuid
+        uuid, user = record.connect_info.instance_uuid, record.connect_info.user_id
         await self._store.put(_token(token_hash), record.to_wire(), ttl + LEASE if ttl > 0 else 0, _index(uuid))
+        if user:
+            # An object has one index: the token has a mark of its own in its user's, which lives as long as it is valid.
+            await self._store.put(_owned(token_hash), {}, ttl, _index_of_user(user))
 
     async def get(self, token_hash: str) -> TokenRecord | None:
         """The record, which may have expired: see its ``expires_at`` and :meth:`leased_until`."""
@@ -71,12 +74,21 @@ class TokenStore:
 
     async def remove(self, *token_hashes: str) -> int:
         """Forget tokens; how many there were."""
-        return await self._store.remove(*map(_token, token_hashes)) if token_hashes else 0
+        if not token_hashes:
+            return 0
+        found = await self._store.remove(*map(_token, token_hashes))
+        await self._store.remove(*map(_owned, token_hashes))
+        return found
 
     async def of_instance(self, instance_uuid: str) -> list[str]:
         """The hashes of a server's tokens, oldest first."""
         keys = await self._store.indexed(_index(instance_uuid))
         return [key.removeprefix(_token("")) for key in keys]
+
+    async def of_user(self, user: str) -> list[str]:
+        """The hashes of the valid tokens that a user asked for, oldest first."""
+        keys = await self._store.indexed(_index_of_user(user))
+        return [key.removeprefix(_owned("")) for key in keys]
 
     async def lease(self, token_hash: str, client_address: str, until: float) -> None:
         """Let this address use the token until then (Unix time), at most LEASE from now."""
@@ -114,6 +126,10 @@ def _token(token_hash: str) -> str:
     return f"token:{token_hash}"
 
 
+def _owned(token_hash: str) -> str:
+    return f"owned:{token_hash}"
+
+
 def _lease(token_hash: str, client_address: str) -> str:
     # Whatever an address is made of, a key can hold this.
     return f"lease:{token_hash}:{hash_token(client_address)}"
@@ -121,3 +137,8 @@ def _lease(token_hash: str, client_address: str) -> str:
 
 def _index(instance_uuid: str) -> str:
     return f"instance:{instance_uuid}"
+
+
+def _index_of_user(user: str) -> str:
+    # Whatever a name is made of, a key can hold this.
+    return f"user:{hash_token(user)}"

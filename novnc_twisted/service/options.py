@@ -257,6 +257,13 @@ CONSOLEAUTH: list[cfg.Opt] = [
     cfg.IntOpt(
         "max_tokens_per_server", default=64, min=0, help="Live tokens of one VM; one more drops the oldest; 0 is off."
     ),
+    cfg.IntOpt(
+        "max_tokens_per_user",
+        default=1024,
+        min=0,
+        help="Valid tokens that one user of the API asked for, of whatever VMs; one more drops the oldest; 0 is off. A "
+        "portal that asks for everybody as one user may need more, and with noauth everyone is one user.",
+    ),
 ]
 
 LIBVIRT: list[cfg.Opt] = [

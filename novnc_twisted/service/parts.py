@@ -63,6 +63,7 @@ def consoleauth(context: Context) -> Part:
         one_time=options.one_time,
         bind_address=options.bind_address,
         max_tokens_per_server=options.max_tokens_per_server,
+        max_tokens_per_user=options.max_tokens_per_user,
         host=context.conf.host,
     )
     return Part(manager.start, manager.stop)
