@@ -64,7 +64,7 @@ class TokenStore:
         uuid, user = record.connect_info.instance_uuid, record.connect_info.user_id
         await self._store.put(_token(token_hash), record.to_wire(), ttl + LEASE if ttl > 0 else 0, _index(uuid))
         if user:
-            # An object has one index: the token has a mark of its own in its user's, which lives as long as it is valid.
+            # An object has one index only: in its user's the token has a mark, which lives as long as it is valid.
             await self._store.put(_owned(token_hash), {}, ttl, _index_of_user(user))
 
     async def get(self, token_hash: str) -> TokenRecord | None:
