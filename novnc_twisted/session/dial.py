@@ -79,7 +79,8 @@ def pinned_socket(path: str, directories: Sequence[str]) -> Iterator[str]:
     dialled is that open inode (by /proc/self/fd), so that nobody can put something else in its place between the check
     and the connect (CVE-2026-7374, CVE-2026-13201: a console's socket replaced by a link).
 
-    :raises ConsoleUnreachable: where it is outside of the folders, behind a link, no socket, or somebody else's.
+    :raises ConsoleUnreachable: where it is outside of the folders, behind a link (a hard one, too), no socket, or
+        somebody else's.
     """
     base, steps = _below(path, directories)
     opened: list[int] = []
@@ -95,6 +96,8 @@ def pinned_socket(path: str, directories: Sequence[str]) -> Iterator[str]:
             raise ConsoleUnreachable(f"can't open the socket {path}: {error.strerror}") from None
         if not stat.S_ISSOCK(found.st_mode):
             raise ConsoleUnreachable(f"{path} is not a socket")
+        if found.st_nlink != 1:  # some other service's, linked to a place that may be dialled
+            raise ConsoleUnreachable(f"{path} is a hard link")
         if found.st_uid not in trusted_owners():
             raise ConsoleUnreachable(f"the socket {path} belongs to user {found.st_uid}, who is not QEMU's")
         yield f"/proc/self/fd/{opened[-1]}"

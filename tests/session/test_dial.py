@@ -67,6 +67,14 @@ class Pinned(SynchronousTestCase):
         (self.allowed / "domain-2").symlink_to(self.outside)
         self.refused(self.allowed / "domain-2" / "vnc.sock", "can't open")
 
+    def test_hard_links(self) -> None:
+        """CVE-2026-7374, CVE-2026-13201 by another way: O_NOFOLLOW sees no hard link, and the owner may be trusted."""
+        (self.allowed / "hard.sock").hardlink_to(self.outside / "vnc.sock")
+        self.refused(self.allowed / "hard.sock", "hard link")
+        self.refused(self.allowed / "hard.sock", "hard link", [str(self.folder)])
+        (self.outside / "vnc.sock").unlink()  # moved, not linked: it is the only one now
+        self.connect(self.allowed / "hard.sock")
+
     def test_what_is_none(self) -> None:
         (self.allowed / "file").write_text("")
         self.refused(self.allowed / "file", "not a socket")

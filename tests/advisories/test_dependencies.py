@@ -1,0 +1,58 @@
+"""What we stand on, and what is not used: advisories of others' libraries that are answered by not being there."""
+
+import json
+import re
+import subprocess
+import sys
+from importlib.metadata import requires
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.version import Version
+from twisted.trial.unittest import TestCase
+
+import novnc_twisted
+
+NOT_USED = {
+    "twisted.names": "CVE-2026-42304: a name that points to itself without end",
+    "twisted.conch": "CVE-2022-21716: an SSH banner without end",
+    "twisted.web.client": "CVE-2022-24801 and its kin, from the other side",
+    "twisted.web.static": "redirects and directory listings",
+    "twisted.web.util": "CVE-2024-41810: redirectTo",
+    "twisted.web.vhost": "CVE-2022-39348: NameVirtualHost",
+    "twisted.protocols.amp": "no such bus",
+    "redis": "CVE-2023-28858, CVE-2023-28859: its asyncio pool",
+    "websockets": "CVE-2018-1000518",
+    "pickle": "nothing that comes over a wire or from the store may be one",
+}
+"""Modules that none of ours asks for, and why not."""
+
+FIXED = {"Twisted": "26.4", "autobahn": "20.12.3", "cryptography": "42", "defusedxml": "0.7"}
+"""The first releases in which what we heard of is mended; ours may be later ones only."""
+
+
+class DependencyTests(TestCase):
+    def test_the_oldest_that_may_be_installed(self) -> None:
+        """CVE-2026-42304, CVE-2024-41671, CVE-2023-46137, CVE-2020-35678: older releases are not accepted."""
+        wanted = {one.name: one.specifier for one in map(Requirement, requires("novnc-twisted") or [])}
+        for name, fixed in FIXED.items():
+            (least,) = [Version(clause.version) for clause in wanted[name] if clause.operator == ">="]
+            self.assertGreaterEqual(least, Version(fixed), name)
+
+    def test_what_is_not_used(self) -> None:
+        """None of our modules names it; and with all of ours imported, Twisted's DNS and SSH are not there."""
+        package = Path(novnc_twisted.__file__).parent
+        names = []
+        for path in sorted(package.rglob("*.py")):
+            if "node_modules" in path.parts:
+                continue
+            names.append(".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__"))
+            for module in NOT_USED:
+                pattern = rf"^\s*(?:from|import) {re.escape(module)}(?![\w])"
+                self.assertNotRegex(path.read_text(), re.compile(pattern, re.M), path)
+        program = "import importlib, json, sys\nfor name in json.loads(sys.argv[1]): importlib.import_module(name)\n"
+        words = [sys.executable, "-c", f"{program}print(json.dumps(sorted(sys.modules)))", json.dumps(names)]
+        loaded = json.loads(subprocess.run(words, check=True, capture_output=True, timeout=60).stdout.splitlines()[-1])
+        self.assertIn("novnc_twisted.service.console", loaded)
+        for module in ("twisted.names", "twisted.conch", "redis", "websockets"):
+            self.assertEqual([name for name in loaded if name == module or name.startswith(f"{module}.")], [])

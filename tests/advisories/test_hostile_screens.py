@@ -1,0 +1,110 @@
+"""What a hostile VNC server says of its screen: bounded before ServerInit, and not looked at after it."""
+
+import struct
+import tracemalloc
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.errors import ConsoleClosed, ConsoleUnreachable
+from novnc_twisted.rfb import Conversation, login
+from tests.session.harness import FrontCase, WebSocket, introduce
+from tests.support.vnc_server import PIXEL_FORMAT
+
+HUGE = 0xFFFF
+
+
+def rectangle(x: int, y: int, width: int, height: int, encoding: int, body: bytes = b"") -> bytes:
+    """A FramebufferUpdate of one rectangle."""
+    return struct.pack(">BxHHHHHi", 0, 1, x, y, width, height, encoding) + body
+
+
+SAYINGS = {
+    "CVE-2014-8240, CVE-2019-15691 to 15695: outside of the screen": rectangle(HUGE, HUGE, HUGE, HUGE, 0),
+    "CVE-2014-8241, CVE-2014-6052: a screen of 4 Gpixels": rectangle(0, 0, HUGE, HUGE, -223),
+    "CVE-2019-15690, CVE-2019-20788: a cursor that overflows": rectangle(0, 0, HUGE, HUGE, -239, b"\xff" * 64),
+    "CVE-2023-43826: a Tight rectangle that promises 4 MiB": rectangle(0, 0, 1, 1, 7, b"\x00\xff\xff\xff"),
+    "a ZRLE rectangle of 4 GiB": rectangle(0, 0, 1, 1, 16, b"\xff\xff\xff\xff"),
+    "CVE-2018-20748: a cut text of 4 GiB": b"\3\0\0\0\xff\xff\xff\xff",
+    "an extended cut text of less than its flags": b"\3\0\0\0\xff\xff\xff\xfe",
+    "CVE-2020-14405: TextChat of 2 GiB": b"\x0b\0\0\0\x7f\xff\xff\xff",
+    "a message that nobody knows": bytes(range(200, 250)),
+    "what looks like the end of a WebSocket": b"\x88\x02\x03\xe8",
+}
+
+
+class AfterServerInit(FrontCase):
+    timeout = 60
+
+    async def test_nothing_is_decoded(self) -> None:
+        """It goes to the viewer as it is, byte for byte; the proxy neither fails by it nor keeps any of it."""
+        self.novnc()
+        for what, saying in SAYINGS.items():
+            viewer: WebSocket = await self.websocket()
+            await introduce(viewer)
+            connection = await self.server.live.get()
+            connection.transport.write(saying)
+            connection.transport.loseConnection()
+            self.assertEqual(await viewer.read(len(saying)), saying, what)
+            self.assertEqual((await viewer.until_closed())[0], ConsoleClosed.close_code, what)
+            await self.all_over()
+        causes = {event["cause"] for event in self.events if event.get("event") == "session"}
+        self.assertEqual(causes, {"ConsoleClosed"})
+        self.assertEqual([event for event in self.events if "log_failure" in event], [])
+
+    async def test_the_same_by_xvp(self) -> None:
+        self.xvp()
+        for what, saying in SAYINGS.items():
+            client = await self.raw()
+            client.write(b"CONNECT /console?token=11111111-2222-3333-4444-555555555555 HTTP/1.0\r\n\r\n")
+            await client.until(b"\r\n\r\n")
+            await introduce(client)
+            connection = await self.server.live.get()
+            connection.transport.write(saying)
+            connection.transport.loseConnection()
+            self.assertEqual(await client.everything(), saying, what)
+            await self.all_over()
+
+
+class BeforeServerInit(SynchronousTestCase):
+    """Every length that the server names before: none of it costs memory that was not sent."""
+
+    START = b"RFB 003.008\n\1\1\0\0\0\0"
+
+    def told(self, *pieces: bytes) -> Conversation:
+        talk = Conversation(login())
+        talk.start()
+        for piece in pieces:
+            talk.receive(piece)
+        return talk
+
+    def test_lengths_cost_nothing(self) -> None:
+        """CVE-2018-20748, CVE-2023-43826, nova bug 2155052: a promise of 4 GiB, of each kind."""
+        promises = {
+            "reason of no security types": (b"RFB 003.008\n\0", b"\xff\xff\xff\xff"),
+            "reason of 3.3": (b"RFB 003.003\n", b"\0\0\0\0\xff\xff\xff\xff"),
+            "reason of the result": (b"RFB 003.008\n\1\1", b"\0\0\0\1\xff\xff\xff\xff"),
+            "name": (self.START, struct.pack(">HH16sI", 64, 48, PIXEL_FORMAT, 0xFFFFFFFF)),
+            "name, sign bit": (self.START, struct.pack(">HH16sI", 64, 48, PIXEL_FORMAT, 0x80000000)),
+        }
+        for what, pieces in promises.items():
+            tracemalloc.start()
+            try:
+                talk = self.told(*pieces, b"A" * 1000)
+                peak = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+            self.assertLess(peak, 1_000_000, what)
+            for _ in range(2000):  # whatever follows: it ends, in bounded memory
+                if talk.done:
+                    break
+                talk.receive(b"A" * 65536)
+            self.assertTrue(talk.done, what)
+
+    def test_screens_of_every_size(self) -> None:
+        """CVE-2014-6052, CVE-2014-8240: width times height is not worked out, let alone allocated."""
+        for width, height in ((0, 0), (HUGE, HUGE), (0, HUGE), (1, HUGE)):
+            talk = self.told(self.START, struct.pack(">HH16sI", width, height, PIXEL_FORMAT, 1) + b"n")
+            if talk.error is None:
+                self.assertEqual((talk.result.width, talk.result.height), (width, height))
+            else:
+                self.assertIsInstance(talk.error, ConsoleUnreachable)

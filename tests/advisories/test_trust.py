@@ -1,0 +1,72 @@
+"""Whom we trust towards a VNC server: what an operator named, for what it was made, and nobody by having been seen."""
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from OpenSSL import crypto
+
+from tests.session.test_upstream_tls import NAMED, OURS, UpstreamCase, served
+from tests.support.pki import Credential
+
+
+def signed_by(leaf: Credential, name: str) -> Credential:
+    """A certificate that the holder of a server's certificate signs, as if that were a CA's."""
+    above = x509.load_pem_x509_certificate(leaf.cert)
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(name))])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "forged")]))
+        .issuer_name(above.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(names, False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
+        .sign(load_pem_private_key(leaf.key, None), SHA256())  # type: ignore[arg-type]
+    )
+    return Credential(
+        made.public_bytes(Encoding.PEM), key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+
+
+class TrustTests(UpstreamCase):
+    """CVE-2020-26117, CVE-2026-34352: a certificate that was accepted once counted as an authority from then on."""
+
+    async def refused_with(self, certificate: Credential, *words: str, chain: bytes = b"", **more: object) -> None:
+        above = [crypto.load_certificate(crypto.FILETYPE_PEM, chain)] if chain else []
+        self.serve(served(certificate, chain=above))
+        self.front_with(**more)
+        self.events.clear()
+        detail = await self.detail()
+        for word in words:
+            self.assertIn(word, detail)
+
+    async def test_a_servers_certificate_makes_no_others(self) -> None:
+        """Signed by the key of a server that our CA knows: with its certificate between, or without."""
+        forged = signed_by(NAMED, "127.0.0.1")
+        await self.refused_with(forged, "certificate verify failed")
+        await self.refused_with(forged, "certificate verify failed", chain=NAMED.cert)
+
+    async def test_nor_does_one_that_is_named_as_trusted(self) -> None:
+        """Even where an operator put the server's own certificate into vencrypt_ca_certs."""
+        forged = signed_by(NAMED, "127.0.0.1")
+        for trusted in (NAMED.cert, OURS.pem + NAMED.cert):
+            await self.refused_with(forged, "certificate verify failed", chain=NAMED.cert, ca_certs=trusted)
+
+    async def test_trusted_is_not_named(self) -> None:
+        """A server's certificate that is trusted as it is has to name who was dialled all the same."""
+        elsewhere = OURS.issue("192.0.2.99")
+        await self.refused_with(elsewhere, "name mismatch", ca_certs=OURS.pem + elsewhere.cert)
+
+    async def test_nothing_is_learned(self) -> None:
+        """Who was refused is refused again, however often: there is no first use that makes trust."""
+        forged = signed_by(NAMED, "127.0.0.1")
+        for _ in range(3):
+            await self.refused_with(forged, "certificate verify failed")
