@@ -42,8 +42,16 @@ def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[Ne
     return peer
 
 
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+"""What proxies write, as the scheme of a page: some say ``wss`` of an upgrade (Traefik does)."""
+
+
 def forwarded_proto(peer: str, values: Sequence[str], trusted: Sequence[Network]) -> str | None:
-    """``X-Forwarded-Proto`` where the peer is a trusted proxy and sent exactly one, else None."""
-    if len(values) == 1 and values[0].strip() and is_trusted(peer, trusted):
-        return values[0].strip().lower()
+    """How the client came to a trusted proxy, ``http`` or ``https``, by its ``X-Forwarded-Proto``.
+
+    :return: None where the peer is no trusted proxy, or did not send exactly one that says so: a list of several is
+        what a chain of proxies makes, and whose word counts in it can't be known.
+    """
+    if len(values) == 1 and is_trusted(peer, trusted):
+        return _SCHEMES.get(values[0].strip().lower())
     return None

@@ -8,7 +8,13 @@ from urllib.parse import parse_qs, urlsplit
 MAX_TOKEN = 256
 """Characters of the longest token that is looked up; ours have 36 (a UUID)."""
 
-_SECRET = re.compile(r"(?i)(token(?:=|%3d))[^&#;\s\"']*")  # an escaped "&" may be the token's own, so it hides too
+# What token_of would read as a token, whichever of its letters are escaped, and however often.  An escaped "&" may be
+# the token's own, so it hides too.
+_SECRET = re.compile(
+    "(?i)("
+    + "".join(f"(?:{letter}|%(?:25)*{ord(letter.upper()):x}|%(?:25)*{ord(letter):x})" for letter in "token")
+    + r"(?:=|%(?:25)*3d))[^&#\s]*"
+)
 
 
 def hash_token(token: str) -> str:
@@ -18,6 +24,8 @@ def hash_token(token: str) -> str:
 
 def scrub(text: str) -> str:
     """A path, URL or line for the log: the value of every ``token`` in it replaced by ``***``."""
+    if "%" not in text and "token" not in text.lower():
+        return text  # nearly every line, in a tenth of the time
     return _SECRET.sub(r"\1***", text)
 
 

@@ -5,8 +5,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from novnc_twisted.access.lockout import Lockout, LockoutSettings
 from novnc_twisted.api.caller import Caller, User
-from novnc_twisted.api.faults import Fault
+from novnc_twisted.api.faults import Fault, locked_out
 from novnc_twisted.api.htpasswd import UserFile
 from novnc_twisted.api.passwords import Passwords
 from novnc_twisted.api.request import Request, is_loopback
@@ -30,8 +34,8 @@ class IAuth(Protocol):
         """Who asks, None where the request does not say it rightly."""
         ...
 
-    async def log_in(self, name: str, password: str) -> User | None:
-        """The user of a name and a password."""
+    async def log_in(self, name: str, password: str, address: str = "") -> User | None:
+        """The user of a name and a password, who comes from this address; Fault 429 or 503: it was not looked at."""
         ...
 
     def user(self, name: str) -> User | None:
@@ -62,7 +66,7 @@ class NoAuth:
         """An admin, whatever token came (clients send ``notused``)."""
         return Caller("admin", None, admin=True)
 
-    async def log_in(self, name: str, password: str) -> User:
+    async def log_in(self, name: str, password: str, address: str = "") -> User:
         """Anyone is let in."""
         return User(name, None, "")
 
@@ -76,12 +80,17 @@ class HTTPBasic:
 
     :param reactor: tells the time and has the thread pool.
     :param user_file: ``user:hash`` (an admin) or ``user:hash:project``, bcrypt; read again when it changes.
+    :param lockout: what failed log-ins bring.
     :raises ValueError: where the file is not usable, in one line.
     """
 
     tokens = True
 
-    def __init__(self, reactor: Any, user_file: str | Path) -> None:
+    _log = Logger()
+
+    def __init__(self, reactor: Any, user_file: str | Path, *, lockout: LockoutSettings | None = None) -> None:
+        self._reactor = reactor
+        self._lockout = Lockout(LockoutSettings() if lockout is None else lockout, reactor.seconds)
         self._file = UserFile(user_file)
         self._passwords = Passwords(reactor)
 
@@ -91,21 +100,55 @@ class HTTPBasic:
     async def caller(self, request: Request, read_token: TokenReader) -> Caller | None:
         """By Authorization where that came, and then by it alone; else by X-Auth-Token.
 
-        :raises Fault: 400 for one of them twice, 503 where too many log in.
+        :raises Fault: 400 for one of them twice, 429 for who is locked out, 503 where too many log in.
         """
         authorization, token = request.header("authorization"), request.header("x-auth-token")
         if authorization is not None:
             name, password = _basic(authorization)
-            user = None if name is None else await self.log_in(name, password)
+            user = None if name is None else await self.log_in(name, password, request.client)
             return None if user is None else Caller(user.name, user.project, admin=user.project is None)
         if token is None:
             return None
         found = await read_token(token)
         return None if found is None else found[0]
 
-    async def log_in(self, name: str, password: str) -> User | None:
-        """The user of a name and a password."""
-        return await self._passwords.check(self._file.users(), name, password)
+    async def log_in(self, name: str, password: str, address: str = "") -> User | None:
+        """The user of a name and a password.
+
+        A password is not even looked at where this name is locked out from this address, right or wrong.
+
+        :raises Fault: 429 where it is, 503 where too many log in.
+        """
+        self._refuse_locked_out(name, address)
+        delay = self._lockout.delay(name, address)
+        if delay:
+            await deferLater(self._reactor, delay)
+        return await self._passwords.check(
+            self._file.users(),
+            name,
+            password,
+            begin=lambda: self._refuse_locked_out(name, address),
+            over=lambda right: self._count(name, address, right),
+        )
+
+    def _refuse_locked_out(self, name: str, address: str) -> None:
+        wait = self._lockout.locked_for(name, address)
+        if wait:
+            raise locked_out(wait)
+
+    def _count(self, name: str, address: str, right: bool) -> None:
+        if right:
+            self._lockout.succeeded(name, address)
+            return
+        wait = self._lockout.failed(name, address)
+        if wait:
+            # A name that is no user's may be a password that was typed into the wrong field.
+            self._log.warn(
+                "failed log-ins: {user} is locked out from {address} for {wait:.0f} s",
+                user=f"user {name}" if name in self._file.users() else "a user that there is not",
+                address=address or "unix socket",
+                wait=wait,
+            )
 
     def user(self, name: str) -> User | None:
         """The user of a name, as the file says now."""

@@ -7,12 +7,12 @@ the header and the body; and answers that are JSON, also to what is no HTTP.
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, ISSLTransport
-from twisted.web.http import RESPONSES, HTTPChannel
+from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
 from novnc_twisted.api.faults import Fault
 from novnc_twisted.api.request import Reply
-from novnc_twisted.api.web_request import MAX_BODY, APIRequest, encode, fixed_headers
+from novnc_twisted.api.web_request import MAX_BODY, APIRequest, encode, fixed_headers, reason
 
 MAX_HEAD = 16 * 1024
 """Bytes of the request line and header, and of each line of them."""
@@ -160,7 +160,7 @@ class APIChannel(HTTPChannel):
         fault = Fault(status, message)
         reply = Reply(status, fault.body())
         body = encode(reply)
-        lines = [b"HTTP/1.1 %d %s" % (status, RESPONSES.get(status, b"Error")), b"Connection: close"]
+        lines = [b"HTTP/1.1 %d %s" % (status, reason(status)), b"Connection: close"]
         lines += [f"{name}: {value}".encode("ascii") for name, value in fixed_headers(body)]
         self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
         if drain:

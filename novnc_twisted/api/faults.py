@@ -1,6 +1,7 @@
 """What the Compute API answers where it can't do what was asked (nova's ``api/openstack/wsgi.py``, ``Fault``)."""
 
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from novnc_twisted.errors import (
@@ -48,8 +49,8 @@ class Fault(Exception):
     def body(self) -> dict[str, Any]:
         """The body in nova's form: ``{"<name>": {"code": N, "message": "..."}}``."""
         detail: dict[str, Any] = {"code": self.code, "message": self.message}
-        if self.code == 413:
-            detail["retryAfter"] = "0"
+        if self.code in (413, 429):
+            detail["retryAfter"] = dict(self.headers).get("Retry-After", "0")
         return {NAMES.get(self.code, "computeFault"): detail}
 
 
@@ -64,6 +65,12 @@ class IdentityFault(Fault):
 def instance_not_found(server_id: str) -> Fault:
     """nova's 404 for a server that is not there, or is another project's."""
     return Fault(404, f"Instance {server_id} could not be found.")
+
+
+def locked_out(seconds: float) -> Fault:
+    """429: too many failed log-ins, for so long; clients show it, and those that come again by themselves know when."""
+    wait = max(1, ceil(seconds))
+    return Fault(429, f"Too many failed log-ins. Try again in {wait} s.", (("Retry-After", str(wait)),))
 
 
 def policy_refused(rule: str) -> Fault:

@@ -45,7 +45,7 @@ class Identity:
         name, password, scope = _credentials(request.json())
         user = None
         if name is not None and password is not None:
-            user = await self._auth.log_in(name, password)
+            user = await self._auth.log_in(name, password, request.client)
         if user is None:
             raise unauthenticated(request.base_url)
         project = _scope(user, scope)

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import bcrypt
@@ -39,9 +39,19 @@ class Passwords:
         self._key = secrets.token_bytes(32)
         self._good: dict[bytes, float] = {}
 
-    async def check(self, users: Mapping[str, User], name: str, password: str) -> User | None:
+    async def check(
+        self,
+        users: Mapping[str, User],
+        name: str,
+        password: str,
+        *,
+        begin: Callable[[], None] = lambda: None,
+        over: Callable[[bool], None] = lambda right: None,
+    ) -> User | None:
         """The user whose name and password these are, else None.
 
+        :param begin: called when it is this check's turn; what it raises is raised here, and nothing was checked.
+        :param over: told whether they are right, also where nobody waits for the answer any more.
         :raises Fault: 503, where too many wait to be checked.
         """
         user = users.get(name)
@@ -51,9 +61,15 @@ class Passwords:
         tried = (user or self._stranger(users, name)).password_hash.encode()
         memory = self._digest(tried, given)
         if user is not None and self._good.get(memory, 0.0) > self._reactor.seconds():
+            over(True)
             return user
-        right = await self._compare(given[:_BCRYPT_BYTES] if usable else b"", tried)
-        if user is None or not right or not usable:
+
+        def compared(equal: bool) -> bool:
+            right = equal and usable and user is not None
+            over(right)
+            return right
+
+        if not await self._compare(given[:_BCRYPT_BYTES] if usable else b"", tried, begin, compared):
             return None
         while len(self._good) >= _MAX_REMEMBERED:
             del self._good[next(iter(self._good))]
@@ -68,12 +84,20 @@ class Passwords:
     def _digest(self, first: bytes, second: bytes) -> bytes:
         return hmac.digest(self._key, len(first).to_bytes(8) + first + second, hashlib.sha256)
 
-    async def _compare(self, password: bytes, password_hash: bytes) -> bool:
+    async def _compare(
+        self, password: bytes, password_hash: bytes, begin: Callable[[], None], compared: Callable[[bool], bool]
+    ) -> bool:
         if self._pending >= MAX_WAITING:
             raise Fault(503, "Too many people log in at the same time. Try again in a moment.", (("Retry-After", "5"),))
         self._pending += 1
-        pool = self._reactor.getThreadPool()
-        running = self._slots.run(deferToThreadPool, self._reactor, pool, _matches, password, password_hash)
+
+        def turn() -> Deferred[bool]:
+            begin()
+            pool = self._reactor.getThreadPool()
+            comparing: Deferred[bool] = deferToThreadPool(self._reactor, pool, _matches, password, password_hash)
+            return comparing.addCallback(compared)  # counted before the next one's turn
+
+        running = self._slots.run(turn)
 
         def done(result: Any) -> Any:
             self._pending -= 1

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,9 +41,10 @@ class Request:
     :ivar query: name -> values, the blank ones too.
     :ivar headers: name in lower case -> values.
     :ivar body: the body's bytes.
-    :ivar scheme: ``http`` or ``https``, as the user's side of a TLS proxy has it.
+    :ivar scheme: ``http`` or ``https``, as the user's side of a trusted proxy has it.
     :ivar host: the Host header, or this end's address where a client sent none.
     :ivar local: whether this end of the connection is a loopback address.
+    :ivar client: the client's address, by X-Forwarded-For of a trusted proxy, else the peer's.
     """
 
     method: str
@@ -53,6 +55,7 @@ class Request:
     scheme: str = "http"
     host: str = "localhost"
     local: bool = True
+    client: str = ""
 
     @property
     def base_url(self) -> str:
@@ -93,13 +96,20 @@ def read_json(body: bytes) -> Any:
     if _depth(body) > MAX_DEPTH:
         raise Fault(400, "Malformed request body")
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        return json.loads(body.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         raise Fault(400, "Malformed request body") from None
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):  # 1e999, which no answer could repeat
+        raise ValueError("a number that is too large")
+    return number
 
 
 def _depth(body: bytes) -> int:

@@ -1,5 +1,6 @@
 """The factory that listens: wire requests to the application, and a log without secrets."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,6 +12,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPFactory
 from twisted.web.http import Request as WebRequest
 
+from novnc_twisted.access.forwarded import Network, client_address, forwarded_proto, networks
 from novnc_twisted.access.tokens import scrub
 from novnc_twisted.api.app import Application
 from novnc_twisted.api.auth import IAuth
@@ -33,13 +35,15 @@ class APISite(HTTPFactory):
 
     :param reactor: tells the time of the deadlines.
     :param application: answers.
+    :param trusted_proxies: whose X-Forwarded-For and X-Forwarded-Proto are believed.
     """
 
     protocol = APIChannel  # type: ignore[assignment]
     _logger = Logger()
 
-    def __init__(self, reactor: Any, application: Application) -> None:
+    def __init__(self, reactor: Any, application: Application, trusted_proxies: Sequence[Network] = ()) -> None:
         super().__init__(timeout=IDLE_TIMEOUT, reactor=reactor)
+        self._trusted = tuple(trusted_proxies)
         self._application = application
         self._channels: set[APIChannel] = set()
 
@@ -88,7 +92,7 @@ class APISite(HTTPFactory):
 
     async def _answer(self, web_request: APIRequest) -> None:
         try:
-            request = _read(web_request)
+            request = _read(web_request, self._trusted)
         except Fault as fault:
             reply = Reply(fault.code, fault.body(), fault.headers)
         else:
@@ -97,7 +101,13 @@ class APISite(HTTPFactory):
 
 
 def make_site(
-    reactor: Any, *, consoleauth: IConsoleAuthAPI, compute: IComputeAPI, transport: ITransport, auth: IAuth
+    reactor: Any,
+    *,
+    consoleauth: IConsoleAuthAPI,
+    compute: IComputeAPI,
+    transport: ITransport,
+    auth: IAuth,
+    trusted_proxies: Sequence[str] = (),
 ) -> APISite:
     """The Compute API with its small identity, ready to listen.
 
@@ -106,9 +116,11 @@ def make_site(
     :param compute: a :class:`novnc_twisted.compute.rpcapi.ComputeAPI`.
     :param transport: for ``os-services`` and the identity's key.
     :param auth: :class:`~novnc_twisted.api.auth.NoAuth` or :class:`~novnc_twisted.api.auth.HTTPBasic`.
+    :param trusted_proxies: addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    :raises ValueError: for a trusted proxy that is no address or network.
     """
     application = Application(reactor, consoleauth=consoleauth, compute=compute, transport=transport, auth=auth)
-    return APISite(reactor, application)
+    return APISite(reactor, application, networks(trusted_proxies))
 
 
 def loggable(path: bytes) -> str:
@@ -122,7 +134,7 @@ def loggable(path: bytes) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def _read(web_request: APIRequest) -> Request:
+def _read(web_request: APIRequest, trusted: Sequence[Network]) -> Request:
     """What the application needs of it.
 
     :raises Fault: 400 for a target or a Host that is none.
@@ -132,8 +144,8 @@ def _read(web_request: APIRequest) -> Request:
         name.decode("latin-1").lower(): [value.decode("latin-1") for value in values]
         for name, values in web_request.requestHeaders.getAllRawHeaders()
     }
-    secure = web_request.channel.isSecure()
-    proto = headers.get("x-forwarded-proto", [""])[-1].strip().lower()
+    peer = getattr(web_request.client, "host", "")
+    proto = forwarded_proto(peer, headers.get("x-forwarded-proto", []), trusted)
     here = web_request.host
     host = _own(here)
     hosts = headers.get("host", [])
@@ -149,9 +161,10 @@ def _read(web_request: APIRequest) -> Request:
         query=query,
         headers=headers,
         body=web_request.content.read(),
-        scheme=proto if proto in ("http", "https") else ("https" if secure else "http"),
+        scheme=proto or ("https" if web_request.channel.isSecure() else "http"),
         host=host,
         local=not isinstance(here, IPv4Address | IPv6Address) or is_loopback(here.host),
+        client=client_address(peer, headers.get("x-forwarded-for", []), trusted),
     )
 
 

@@ -1,10 +1,10 @@
 """twisted.web's request under limits, and how an answer is written."""
 
 import json
+from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from twisted.web.http import RESPONSES
 from twisted.web.http import Request as WebRequest
 
 from novnc_twisted.api.request import Reply
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 MAX_BODY = 1 << 20
 """Bytes of a request's body."""
+
+
+def reason(status: int) -> bytes:
+    """The words behind a status; twisted.web knows none of the newer ones."""
+    return HTTPStatus(status).phrase.encode("ascii")
 
 
 def encode(reply: Reply) -> bytes:
@@ -63,7 +68,7 @@ class APIRequest(WebRequest):
 
     def send(self, reply: Reply) -> None:
         """Answer and finish."""
-        self.setResponseCode(reply.status, RESPONSES.get(reply.status, b"Unknown"))
+        self.setResponseCode(reply.status, reason(reply.status))
         body = encode(reply)
         for name, value in reply.headers:
             self.responseHeaders.addRawHeader(name, value)

@@ -192,7 +192,7 @@ CONSOLE: list[cfg.Opt] = [
         "trusted_proxies",
         default=[],
         item_type=Checked(network),
-        help="Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed.",
+        help="Addresses or networks of reverse proxies, of the API too, whose X-Forwarded-For and -Proto are believed.",
     ),
     cfg.BoolOpt(
         "proxy_protocol",
@@ -295,6 +295,35 @@ API: list[cfg.Opt] = [
         "only. SIGHUP has it and its key read again.",
     ),
     cfg.StrOpt("key", help="File (PEM) of its key, without a passphrase, where it is not in the same file."),
+    cfg.IntOpt(
+        "lockout_failures",
+        default=5,
+        min=0,
+        help="Failed log-ins of one user from one client address (/64 for IPv6); from the last of them on each locks "
+        "that user out from that address (429), for lockout_time seconds and twice as long each time. A success takes "
+        "them back; 0 switches off this and the next two.",
+    ),
+    cfg.IntOpt(
+        "lockout_failures_per_address",
+        default=50,
+        min=0,
+        help="The same for one client address, whoever tries to log in from there; 0 is off. Where a reverse proxy is "
+        "in front, trusted_proxies must name it: else all clients have its address.",
+    ),
+    cfg.IntOpt(
+        "lockout_failures_per_user",
+        default=100,
+        min=0,
+        help="Failed log-ins of one user from all addresses together, after which each log-in as this user takes "
+        "longer, 4 s at most, except from where the user logged in within a day; 0 is off.",
+    ),
+    cfg.FloatOpt("lockout_time", default=2, min=0.1, help="Seconds of the first lock-out."),
+    cfg.FloatOpt(
+        "lockout_max_time",
+        default=900,
+        min=1,
+        help="Seconds of the longest lock-out; so long after the last one, or its lock-out, failures are forgotten.",
+    ),
 ]
 
 TABLE: dict[str, list[cfg.Opt]] = {

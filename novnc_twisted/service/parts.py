@@ -19,7 +19,7 @@ from novnc_twisted.service.listening import Acceptor, is_loopback
 from novnc_twisted.service.sockets import Sockets
 
 if TYPE_CHECKING:
-    from novnc_twisted.access import Failures
+    from novnc_twisted.access import Failures, LockoutSettings
     from novnc_twisted.messaging.interfaces import ITransport
     from novnc_twisted.session import SessionLimits, SessionSettings
     from novnc_twisted.session.front import FrontFactory
@@ -107,7 +107,7 @@ def consoleapi(context: Context) -> Part:
         if not conf.api.http_basic_auth_user_file:
             raise Unusable("[api] http_basic_auth_user_file: auth_strategy http_basic needs it")
         try:
-            auth = HTTPBasic(context.reactor, conf.api.http_basic_auth_user_file)
+            auth = HTTPBasic(context.reactor, conf.api.http_basic_auth_user_file, lockout=_lockout(conf.api))
         except (ValueError, OSError) as error:
             raise Unusable(f"[api] http_basic_auth_user_file: {error}") from None
     elif not is_loopback(host):
@@ -120,6 +120,7 @@ def consoleapi(context: Context) -> Part:
         compute=ComputeAPI(context.transport),
         transport=context.transport,
         auth=auth,
+        trusted_proxies=tuple(conf.console.trusted_proxies),
     )
     listeners = context.sockets.take(
         "consoleapi", host, conf.osapi_compute_listen_port, "osapi_compute_listen", "osapi_compute_listen_port"
@@ -131,6 +132,18 @@ def consoleapi(context: Context) -> Part:
     if context.api_tls is None:
         return _listening(context, listeners, site)
     return _listening(context, listeners, Entrance(context.reactor, site, tls=context.api_tls, tls_only=True))
+
+
+def _lockout(options: Any) -> "LockoutSettings":
+    from novnc_twisted.access.lockout import LockoutSettings
+
+    return LockoutSettings(
+        failures=options.lockout_failures,
+        failures_per_address=options.lockout_failures_per_address,
+        failures_per_user=options.lockout_failures_per_user,
+        first=options.lockout_time,
+        longest=options.lockout_max_time,
+    )
 
 
 def novncproxy(context: Context) -> Part:

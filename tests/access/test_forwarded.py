@@ -32,3 +32,16 @@ class Forwarded(SynchronousTestCase):
         self.assertIsNone(forwarded_proto("192.0.2.1", ["https"], TRUSTED))
         self.assertIsNone(forwarded_proto("10.0.0.1", ["https", "http"], TRUSTED))
         self.assertIsNone(forwarded_proto("10.0.0.1", [""], TRUSTED))
+
+    def test_other_words_for_the_scheme(self) -> None:
+        """Some proxies name the WebSocket's; what is no scheme of a page's is nothing."""
+        for value, scheme in (
+            ("http", "http"),
+            (" https ", "https"),
+            ("ws", "http"),
+            ("WSS", "https"),
+            ("https, http", None),
+            ("javascript", None),
+            ("https://evil", None),
+        ):
+            self.assertEqual(forwarded_proto("10.0.0.1", [value], TRUSTED), scheme, value)

@@ -155,11 +155,12 @@ class Connection:
 
     site: Any
     local: str = "127.0.0.1"
+    peer: str = "127.0.0.1"
     transport: StringTransport = field(init=False)
 
     def __post_init__(self) -> None:
         self.transport = StringTransport(
-            hostAddress=IPv4Address("TCP", self.local, 8774), peerAddress=IPv4Address("TCP", "127.0.0.1", 40000)
+            hostAddress=IPv4Address("TCP", self.local, 8774), peerAddress=IPv4Address("TCP", self.peer, 40000)
         )
         self.protocol = self.site.buildProtocol(self.transport.getPeer())
         if self.protocol is not None:
@@ -191,9 +192,14 @@ def parse_all(data: bytes) -> list[Answer]:
 
 
 class System:
-    """An API with what is behind it."""
+    """An API with what is behind it.
 
-    def __init__(self, auth: Any, *hosts: FakeHost, reactor: Any = None) -> None:
+    :ivar peer: where requests come from.
+    """
+
+    peer = "127.0.0.1"
+
+    def __init__(self, auth: Any, *hosts: FakeHost, reactor: Any = None, **more: Any) -> None:
         self.reactor = reactor or FakeReactor()
         self.transport = MemoryTransport(self.reactor)
         self.hosts = hosts
@@ -204,6 +210,7 @@ class System:
             compute=ComputeAPI(self.transport),
             transport=self.transport,
             auth=auth,
+            **more,
         )
 
     async def start(self) -> "System":
@@ -212,7 +219,7 @@ class System:
         return self
 
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> Connection:
-        connection = Connection(self.site)
+        connection = Connection(self.site, peer=self.peer)
         lines = {"Host": "localhost:8774"} | {name.replace("_", "-"): value for name, value in headers.items()}
         content = b""
         if body is not None:
@@ -233,6 +240,6 @@ class System:
         return self.ask("POST", path, body, **headers)
 
 
-def running(test: Any, auth: Any, *hosts: FakeHost) -> System:
+def running(test: Any, auth: Any, *hosts: FakeHost, **more: Any) -> System:
     """A system that has started; for tests without a reactor."""
-    return test.successResultOf(Deferred.fromCoroutine(System(auth, *hosts).start()))
+    return test.successResultOf(Deferred.fromCoroutine(System(auth, *hosts, **more).start()))

@@ -1,0 +1,164 @@
+"""Failed log-ins of users: who guesses passwords waits ever longer, and nobody else does.
+
+Counted by a user's name together with the client's address (for IPv6: the /64, which is what one customer has), and by
+the address alone: from a number of failures on each further one locks for twice as long.  A name's failures from all
+addresses together lock nobody out, else an attacker could lock anybody out: from a number on they only slow, and not
+the addresses from which the user logged in lately.
+
+A name counts as it was typed, whether there is such a user or not: what is answered tells nobody which it is.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from secrets import token_bytes
+from typing import Final
+
+from novnc_twisted.access.failures import network_of
+
+MAX_ENTRIES: Final = 10_000
+"""Entries of each table; beyond, the one that failed longest ago is forgotten."""
+
+KNOWN_FOR: Final = 24 * 3600.0
+"""Seconds for which an address from which a user logged in is known as theirs."""
+
+MAX_DELAY: Final = 4.0
+"""Seconds by which a log-in is slowed at most."""
+
+_FIRST_DELAY: Final = 0.5
+_MAX_DOUBLINGS: Final = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockoutSettings:
+    """When failed log-ins lock out, and for how long.
+
+    :ivar failures: so many failed log-ins of one user from one address lock, and each further one.  0: nothing of
+        this is done.
+    :ivar failures_per_address: the same for one address, whatever the user; 0 is off.
+    :ivar failures_per_user: the same for one user, whatever the address, which only slows; 0 is off.
+    :ivar first: seconds of the first lock-out, doubled by each further failure.
+    :ivar longest: seconds of the longest; failures are forgotten so long after the last one, or after its lock-out.
+    """
+
+    failures: int = 5
+    failures_per_address: int = 50
+    failures_per_user: int = 100
+    first: float = 2.0
+    longest: float = 900.0
+
+
+@dataclass(slots=True)
+class _Entry:
+    count: int
+    locked_until: float
+    forgotten_at: float
+
+
+class Lockout:
+    """Counts failed log-ins, in bounded memory.
+
+    :param clock: the time in seconds.
+    """
+
+    def __init__(self, settings: LockoutSettings, clock: Callable[[], float], max_entries: int = MAX_ENTRIES) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._max = max_entries
+        self._key = token_bytes(16)
+        self._pairs: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._addresses: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._users: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._known: OrderedDict[bytes, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many entries are held."""
+        return len(self._pairs) + len(self._addresses) + len(self._users) + len(self._known)
+
+    def locked_for(self, user: str, address: str) -> float:
+        """Seconds for which this user can't log in from this address; 0: now."""
+        if not self._settings.failures:
+            return 0.0
+        pair, network, _ = self._keys(user, address)
+        entries = (self._entry(self._pairs, pair), self._entry(self._addresses, network))
+        now = self._clock()
+        return max(0.0, *(entry.locked_until - now for entry in entries if entry is not None), 0.0)
+
+    def delay(self, user: str, address: str) -> float:
+        """Seconds by which a log-in that is not locked out is put off, since so many fail in this user's name."""
+        allowed = self._settings.failures_per_user
+        if not self._settings.failures or not allowed:
+            return 0.0
+        pair, _, name = self._keys(user, address)
+        entry = self._entry(self._users, name)
+        if entry is None or entry.count < allowed or self._known.get(pair, 0.0) > self._clock():
+            return 0.0
+        return min(MAX_DELAY, _doubled(_FIRST_DELAY, (entry.count - allowed) // allowed))
+
+    def failed(self, user: str, address: str) -> float:
+        """A log-in failed; seconds for which it locks this user out from this address, 0 where it does not."""
+        settings = self._settings
+        if not settings.failures:
+            return 0.0
+        pair, network, name = self._keys(user, address)
+        self._count(self._pairs, pair, settings.failures)
+        self._count(self._addresses, network, settings.failures_per_address)
+        self._count(self._users, name, 0)
+        return self.locked_for(user, address)
+
+    def succeeded(self, user: str, address: str) -> None:
+        """A log-in succeeded: what this user failed from here is taken back, as if it had never been.
+
+        What other users failed from here stays: who has an account must not clear the way for guesses at another's.
+        """
+        if not self._settings.failures:
+            return
+        pair, network, name = self._keys(user, address)
+        entry = self._entry(self._pairs, pair)
+        if entry is not None:
+            del self._pairs[pair]
+            for table, key in ((self._addresses, network), (self._users, name)):
+                other = self._entry(table, key)
+                if other is not None:
+                    other.count -= entry.count
+                    if other.count <= 0:
+                        del table[key]
+        self._known[pair] = self._clock() + KNOWN_FOR
+        self._known.move_to_end(pair)
+        while len(self._known) > self._max:
+            self._known.popitem(last=False)
+
+    def _count(self, table: OrderedDict[bytes, _Entry], key: bytes, allowed: int) -> None:
+        """One more failure; locks from the ``allowed``-th on."""
+        now, settings = self._clock(), self._settings
+        entry = self._entry(table, key)
+        if entry is None:
+            entry = table[key] = _Entry(0, now, now)
+        entry.count += 1
+        if allowed and entry.count >= allowed:
+            entry.locked_until = now + min(settings.longest, _doubled(settings.first, entry.count - allowed))
+        entry.forgotten_at = max(now, entry.locked_until) + settings.longest
+        table.move_to_end(key)
+        while len(table) > self._max:
+            table.popitem(last=False)
+
+    def _entry(self, table: OrderedDict[bytes, _Entry], key: bytes) -> _Entry | None:
+        entry = table.get(key)
+        if entry is not None and entry.forgotten_at <= self._clock():
+            del table[key]
+            return None
+        return entry
+
+    def _keys(self, user: str, address: str) -> tuple[bytes, bytes, bytes]:
+        """What is counted by: short, however long a name is, and no name can be chosen to hit another's entry."""
+        network = network_of(address)
+        return self._digest("both", user, network), self._digest("address", network), self._digest("user", user)
+
+    def _digest(self, *parts: str) -> bytes:
+        joined = "\0".join(f"{len(part)}:{part}" for part in parts)
+        return blake2b(joined.encode("utf-8", "surrogatepass"), key=self._key, digest_size=16).digest()
+
+
+def _doubled(seconds: float, times: int) -> float:
+    return seconds * 2.0 ** min(times, _MAX_DOUBLINGS)

@@ -1,0 +1,205 @@
+"""Failed log-ins: who guesses waits ever longer, nobody else does, and memory is bounded."""
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.access import Lockout, LockoutSettings
+from novnc_twisted.access.lockout import KNOWN_FOR, MAX_DELAY
+
+HERE, THERE = "192.0.2.1", "198.51.100.9"
+
+
+class LockoutCase(SynchronousTestCase):
+    def make(self, max_entries: int = 10_000, **settings: float) -> Lockout:
+        self.clock = Clock()
+        self.clock.advance(1_000_000)
+        self.lockout = Lockout(LockoutSettings(**settings), self.clock.seconds, max_entries)  # type: ignore[arg-type]
+        return self.lockout
+
+    def fail_(self, times: int, user: str = "alice", address: str = HERE) -> float:
+        return [self.lockout.failed(user, address) for _ in range(times)][-1]
+
+    def locked(self, user: str = "alice", address: str = HERE) -> float:
+        return self.lockout.locked_for(user, address)
+
+
+class PairTests(LockoutCase):
+    """One user from one address."""
+
+    def test_the_fifth_locks(self) -> None:
+        self.make()
+        self.assertEqual((self.fail_(4), self.locked()), (0, 0))
+        self.assertEqual((self.fail_(1), self.locked()), (2, 2))
+        self.clock.advance(1.5)
+        self.assertEqual(self.locked(), 0.5)
+        self.clock.advance(0.5)
+        self.assertEqual(self.locked(), 0)
+
+    def test_each_further_one_for_twice_as_long(self) -> None:
+        self.make()
+        self.fail_(4)
+        times = []
+        for _ in range(12):
+            times.append(self.fail_(1))
+            self.clock.advance(times[-1])
+            self.assertEqual(self.locked(), 0)
+        self.assertEqual(times, [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900])
+
+    def test_a_million_guesses(self) -> None:
+        """What is left to who never stops: 4 guesses in an hour from one address."""
+        self.make()
+        self.fail_(1_000, "alice")
+        self.clock.advance(899.9)
+        self.assertGreater(self.locked(), 0)
+
+    def test_asking_makes_it_no_longer(self) -> None:
+        self.make()
+        self.fail_(5)
+        for _ in range(100):
+            self.locked()
+        self.clock.advance(2)
+        self.assertEqual(self.locked(), 0)
+
+    def test_nobody_else(self) -> None:
+        self.make()
+        self.fail_(20)
+        for user, address in (("alice", THERE), ("bob", HERE), ("Alice", HERE), ("alice ", HERE)):
+            self.assertEqual(self.locked(user, address), 0)
+
+    def test_a_64_of_ipv6(self) -> None:
+        self.make()
+        self.fail_(5, address="2001:db8::1")
+        self.assertGreater(self.locked(address="2001:db8::ffff:1"), 0)
+        self.assertEqual(self.locked(address="2001:db8:0:1::1"), 0)
+        self.fail_(5, address="::ffff:192.0.2.9")
+        self.assertGreater(self.locked(address="192.0.2.9"), 0)
+
+    def test_a_success_takes_them_back(self) -> None:
+        self.make()
+        for _ in range(50):
+            self.assertEqual(self.fail_(4), 0)
+            self.lockout.succeeded("alice", HERE)
+        self.assertEqual(self.fail_(4), 0)
+
+    def test_successes_never_count(self) -> None:
+        self.make()
+        for _ in range(10_000):
+            self.lockout.succeeded("alice", HERE)
+        self.assertEqual((self.locked(), self.lockout.delay("alice", HERE)), (0, 0))
+
+    def test_forgotten(self) -> None:
+        self.make()
+        self.fail_(4)
+        self.clock.advance(900)
+        self.assertEqual(self.fail_(4), 0)
+        self.fail_(1)
+        self.clock.advance(2 + 899)
+        self.assertEqual(self.fail_(1), 4, "not yet")
+        self.clock.advance(4 + 900)
+        self.assertEqual(self.fail_(4), 0)
+
+    def test_names_that_look_alike(self) -> None:
+        """No name hits another's entry, whatever it is made of."""
+        self.make(failures_per_address=0)
+        self.fail_(5, "a", HERE)
+        for user in ("a\0", "", f"a{HERE}", "\ud800", "x" * 100_000, "1:a"):
+            self.assertEqual(self.locked(user), 0)
+            self.fail_(5, user)
+            self.assertGreater(self.locked(user), 0)
+
+
+class AddressTests(LockoutCase):
+    """One address, whoever it tries to be."""
+
+    def test_many_users(self) -> None:
+        self.make(failures_per_address=10)
+        for at in range(9):
+            self.assertEqual(self.fail_(1, f"user{at}"), 0)
+        self.assertEqual(self.fail_(1, "user9"), 2)
+        self.assertEqual((self.locked("alice"), self.locked("alice", THERE)), (2, 0))
+        self.clock.advance(2)
+        self.assertEqual((self.fail_(1, "user10"), self.locked("alice")), (4, 4))
+
+    def test_an_account_of_ones_own_clears_no_way(self) -> None:
+        self.make(failures_per_address=10)
+        for at in range(10):
+            self.fail_(1, f"user{at}")
+            self.lockout.succeeded("mallory", HERE)
+        self.assertGreater(self.locked("mallory"), 0)
+
+    def test_a_success_takes_back_what_that_user_failed(self) -> None:
+        self.make(failures_per_address=10)
+        for _ in range(20):
+            self.fail_(4)
+            self.lockout.succeeded("alice", HERE)
+        self.assertEqual(self.locked("bob"), 0)
+
+    def test_off(self) -> None:
+        self.make(failures_per_address=0)
+        for at in range(1000):
+            self.fail_(1, f"user{at}")
+        self.assertEqual(self.locked("alice"), 0)
+
+
+class UserTests(LockoutCase):
+    """One user from everywhere: slowed, never locked out."""
+
+    def attack(self, failures: int) -> None:
+        for at in range(failures):
+            self.lockout.failed("alice", f"10.{at >> 16}.{at >> 8 & 255}.{at & 255}")
+
+    def test_slowed(self) -> None:
+        self.make()
+        self.attack(99)
+        self.assertEqual(self.lockout.delay("alice", HERE), 0)
+        self.attack(1)
+        self.assertEqual((self.lockout.delay("alice", HERE), self.locked()), (0.5, 0))
+        self.attack(100)
+        self.assertEqual(self.lockout.delay("alice", HERE), 1)
+        self.attack(9_000)
+        self.assertEqual((self.lockout.delay("alice", HERE), self.locked()), (MAX_DELAY, 0))
+        self.assertEqual(self.lockout.delay("bob", HERE), 0)
+
+    def test_not_where_the_user_is_known(self) -> None:
+        self.make()
+        self.lockout.succeeded("alice", HERE)
+        self.attack(1_000)
+        self.assertEqual(self.lockout.delay("alice", HERE), 0)
+        self.assertGreater(self.lockout.delay("alice", THERE), 0)
+        self.clock.advance(KNOWN_FOR)
+        self.attack(1_000)
+        self.assertGreater(self.lockout.delay("alice", HERE), 0)
+
+    def test_off(self) -> None:
+        self.make(failures_per_user=0)
+        self.attack(1_000)
+        self.assertEqual(self.lockout.delay("alice", HERE), 0)
+
+
+class BoundsTests(LockoutCase):
+    def test_memory(self) -> None:
+        self.make(max_entries=10)
+        for at in range(1_000):
+            self.lockout.failed(f"user{at}", f"10.0.{at // 256}.{at % 256}")
+            self.lockout.succeeded(f"good{at}", f"10.1.{at // 256}.{at % 256}")
+        self.assertLessEqual(len(self.lockout), 40)
+
+    def test_names_push_no_address_out(self) -> None:
+        """Each table has its own room: made-up names of one address end with that address's lock-out."""
+        self.make(max_entries=10)
+        for at in range(1_000):
+            self.lockout.failed(f"user{at}", HERE)
+        self.assertGreater(self.locked("new"), 0)
+
+    def test_asking_costs_none(self) -> None:
+        self.make()
+        for at in range(1_000):
+            self.locked(f"user{at}")
+            self.lockout.delay(f"user{at}", HERE)
+        self.assertEqual(len(self.lockout), 0)
+
+    def test_off(self) -> None:
+        self.make(failures=0)
+        self.assertEqual(self.fail_(10_000), 0)
+        self.lockout.succeeded("alice", HERE)
+        self.assertEqual((self.locked(), self.lockout.delay("alice", HERE), len(self.lockout)), (0, 0, 0))
