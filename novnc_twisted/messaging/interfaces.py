@@ -1,6 +1,6 @@
 """What every transport gives: calls, presence and a keyed store."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,9 +75,19 @@ class ITransport(Interface):
         """
 
     def serve(
-        topic: str, methods: Mapping[str, Method], *, binary: str, host: str, info: Mapping[str, Any] | None = None
+        topic: str,
+        methods: Mapping[str, Method],
+        *,
+        binary: str,
+        host: str,
+        info: Mapping[str, Any] | None = None,
+        callers: Mapping[str, Collection[str]] | None = None,
     ) -> Deferred[Callable[[], Deferred[None]]]:
-        """Serve a topic (each call to it runs on one of its servers) and announce that; gives a way to stop."""
+        """Serve a topic (each call to it runs on one of its servers) and announce that; gives a way to stop.
+
+        :param callers: the roles that each method is for (:data:`novnc_twisted.messaging.roles.ROLES`): to others it
+            is unknown.  Who has no role may call everything.  None: every method is for all.
+        """
 
     def announce(
         topic: str, *, binary: str, host: str, info: Mapping[str, Any] | None = None

@@ -1,6 +1,6 @@
 """``memory://``: every service in one process."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -149,8 +149,9 @@ class MemoryTransport:
         binary: str,
         host: str,
         info: Mapping[str, Any] | None = None,
+        callers: Mapping[str, Collection[str]] | None = None,
     ) -> Deferred[Callable[[], Deferred[None]]]:
-        """See ITransport."""
+        """See ITransport.  All callers are this process itself, which has no role."""
         return execute(self._add, topic, dict(methods), binary, host, info)
 
     def announce(

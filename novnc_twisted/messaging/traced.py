@@ -1,6 +1,6 @@
 """A transport that tells the log of every call: topic, method, time and outcome, never an argument or a result."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from typing import Any
 
@@ -55,10 +55,11 @@ class TracedTransport:
         binary: str,
         host: str,
         info: Mapping[str, Any] | None = None,
+        callers: Mapping[str, Collection[str]] | None = None,
     ) -> Deferred[Callable[[], Deferred[None]]]:
         """See ITransport."""
         traced = {name: self._traced(topic, name, method) for name, method in methods.items()}
-        return self._transport.serve(topic, traced, binary=binary, host=host, info=info)
+        return self._transport.serve(topic, traced, binary=binary, host=host, info=info, callers=callers)
 
     def announce(
         self, topic: str, *, binary: str, host: str, info: Mapping[str, Any] | None = None

@@ -11,7 +11,7 @@ _OSLO = ("rabbit", "amqp", "amqps", "kombu", "kombu+memory", "kafka", "pika", "q
 _OURS = "memory://, redis://, rediss://, redis+unix:// or redis+sentinel://"
 
 
-def transport_from_url(reactor: Any, url: str) -> ITransport:
+def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
     """The transport that a URL names, not started yet.
 
     :param reactor: IReactorTime for ``memory://``; a whole reactor for the others.
@@ -19,6 +19,8 @@ def transport_from_url(reactor: Any, url: str) -> ITransport:
         verifies the server's certificate, with the query parameters ``ca``, ``cert``, ``key`` (PEM files) and
         ``server_name``; ``redis+unix://[user:password@]/path/to.sock[?db=N]``;
         ``redis+sentinel://[user:password@]host[:port],.../service[?db=N&tls=true&...]``.  Percent-escapes are decoded.
+    :param role: in which it calls, one of :data:`novnc_twisted.messaging.roles.ROLES`: a topic that is served to some
+        roles refuses the others.  Without one it is everything.
     :raises ValueError: with one sentence to show, without a password: the URL can't be used, a file that it names
         can't be read, or the extra ``[redis]`` is not installed.
     """
@@ -40,7 +42,7 @@ def transport_from_url(reactor: Any, url: str) -> ITransport:
         # It imports txredisapi, which installs the global reactor.
         from novnc_twisted.messaging.redis.transport import RedisTransport
 
-        return RedisTransport(reactor, address)
+        return RedisTransport(reactor, address, role)
     if scheme in _OSLO and found:
         raise ValueError(
             f"transport_url: {scheme}:// is a bus of oslo.messaging, which is not spoken here; "

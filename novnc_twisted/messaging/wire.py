@@ -1,6 +1,7 @@
 """What travels between the services: JSON both ways, and what a served method answers."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -40,7 +41,7 @@ def encode(value: Any) -> str:
 def decode(text: str | bytes, limit: int = MAX_MESSAGE) -> Any:
     """The value of a JSON text that a peer wrote.
 
-    :raises ValueError: it is no JSON, is too long or nests too deep, or holds NaN.
+    :raises ValueError: it is no JSON, is too long or nests too deep, or holds NaN or a number beyond all floats.
     """
     if len(text) > limit:
         raise ValueError("too long")
@@ -57,8 +58,15 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):  # 1e999, which could not be sent on
+        raise ValueError("a number that is too large")
+    return number
+
+
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
 
 def encode_object(value: Mapping[str, Any]) -> str:

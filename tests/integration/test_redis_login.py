@@ -19,7 +19,7 @@ ESCAPED = "hunter2%20%2F%40%3A%23%3F%25%C3%BC"
 COMMANDS = (
     "-@all +auth +select +time +evalsha +eval +blpop +get +set +del "
     "+llen +rpush +lrange +pttl +pexpire +pexpireat +zadd +zcount +zrem +zrange +zrangebyscore +zremrangebyscore "
-    "+hset +hget +hdel"
+    "+sadd +smembers +srem"
 )
 
 

@@ -9,10 +9,11 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
 
 from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.messaging.redis import keys
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.messages import MAX_DEADLINE, Request, read_reply
 from novnc_twisted.messaging.redis.queue import Queue
-from novnc_twisted.messaging.redis.scripts import PREFIX, QUEUE
+from novnc_twisted.messaging.redis.scripts import QUEUE
 from novnc_twisted.messaging.redis.sealing import Opener
 from novnc_twisted.messaging.redis.waiting import sleep
 from novnc_twisted.messaging.redis_url import RedisURL
@@ -35,7 +36,8 @@ class Calls:
     """The calls of one process.
 
     :param link: where requests are queued.
-    :param process: this process' name on the bus, 32 hex digits.
+    :param process: this process' name on the bus, 32 hex digits, known to nobody but those who are called.
+    :param role: the role in which it calls.
     :param complain: called with a short text where a message is no reply.
     """
 
@@ -46,16 +48,18 @@ class Calls:
         address: RedisURL,
         link: Link,
         process: str,
+        role: str,
         complain: Callable[[str], None],
     ) -> None:
         self._reactor = reactor
         self._link = link
         self._process = process
+        self._role = role
         self._complain = complain
         self._opener = Opener()
         self._pending: dict[str, _Pending] = {}
-        self._key = f"{PREFIX}r:{process}"
-        self._replies = Queue(reactor, endpoint, address, self._key, self._answered, complain=complain)
+        lists = [keys.replies(process, role)]
+        self._replies = Queue(reactor, endpoint, address, lists, self._answered, complain=complain)
 
     def start(self) -> Deferred[None]:
         """Begin to take replies."""
@@ -81,20 +85,20 @@ class Calls:
 
     async def _queue(self, call_id: str, topic: str, method: str, arguments: dict[str, Any], until: float) -> None:
         """Put it into the topic's list, once."""
-        keys = [f"{PREFIX}p:{topic}", f"{PREFIX}q:{topic}"]
+        names = [keys.servers(topic), keys.requests(topic, self._role)]
         while True:
             # A frozen Redis may run it later, but never after the caller has given up.
             gives_up = await self._link.now() + int((until - self._reactor.seconds()) * 1000)
             text = Request(call_id, self._process, self._opener.public_key, gives_up, method, arguments).encode()
             left = until - self._reactor.seconds()
-            answer = await self._link.run(QUEUE, keys, text, gives_up, MAX_WAITING, deadline=left)
+            answer = await self._link.run(QUEUE, names, text, gives_up, MAX_WAITING, deadline=left)
             if answer == "queued":
                 return
             if answer != "nobody" or not self._link.doubtful:
                 raise ServiceUnavailable(_REFUSED.get(answer, "Redis does not queue calls for {}").format(topic))
             await sleep(RETRY, self._reactor)
 
-    def _answered(self, message: Any) -> None:
+    def _answered(self, _key: str, message: Any) -> None:
         try:
             call_id, answer = read_reply(message, self._opener)
             pending = self._pending.get(call_id)

@@ -13,12 +13,15 @@ from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.redis.endpoint import CONNECT_TIMEOUT, NoPrimary
 from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError, RedisProtocol
 from novnc_twisted.messaging.redis.pulse import FROZEN, PRESENCE, Pulse, milliseconds
-from novnc_twisted.messaging.redis.scripts import Script
+from novnc_twisted.messaging.redis.scripts import ALL, Script
 from novnc_twisted.messaging.redis.waiting import Late, ended, sleep, within
 from novnc_twisted.messaging.redis_url import RedisURL
 
 MAX_BACKOFF = 1.0
 """Seconds between two attempts to connect, at most: well below PRESENCE, so that servers are back in time."""
+
+SCRIPTS_RETRY = 0.1
+"""Seconds between two looks whether Redis knows the scripts, where only others may put them there."""
 
 _FACTORY = Factory.forProtocol(RedisProtocol)
 _FACTORY.noisy = False
@@ -34,6 +37,7 @@ class Link:
     :param address: how to log in.
     :param beats: whether to watch it by asking for the time each second.  Not where commands block: there the one who
         blocks watches.
+    :param loads: whether to put the scripts into Redis each time, for those who may only call them.
     :param on_up: called each time that it is connected and logged in.
     :param complain: called with a short text where Redis refuses a command.
     :param on_down: called with the reason (an exception) each time that it is lost or could not be made.
@@ -46,6 +50,7 @@ class Link:
         address: RedisURL,
         *,
         beats: bool = True,
+        loads: bool = False,
         on_up: Callable[[], None] = lambda: None,
         on_down: Callable[[BaseException], None] = lambda reason: None,
         complain: Callable[[str], None] = lambda what: None,
@@ -54,6 +59,8 @@ class Link:
         self._endpoint = endpoint
         self._address = address
         self._beats = beats
+        self._loads = loads
+        self._may_eval = True
         self._on_up = on_up
         self._on_down = on_down
         self._complain = complain
@@ -123,15 +130,24 @@ class Link:
 
     async def run(self, script: Script, keys: list[str], *arguments: str | int, deadline: float) -> Any:
         """Run a script; as :meth:`execute`."""
-        words = (len(keys), *keys, *arguments)
+        words = (0, len(keys), *keys, *arguments)
 
         async def send(protocol: RedisProtocol) -> Any:
-            try:
-                return await protocol.command("EVALSHA", script.sha, *words)
-            except RedisError as error:
-                if error.code != "NOSCRIPT":
-                    raise
-                return await protocol.command("EVAL", script.text, *words)
+            while True:
+                try:
+                    return await protocol.command("EVALSHA", script.sha, *words)
+                except RedisError as error:
+                    if error.code != "NOSCRIPT":
+                        raise
+                if self._may_eval:
+                    try:
+                        return await protocol.command("EVAL", script.text, *words)
+                    except RedisError as error:
+                        if error.code != "NOPERM":
+                            raise
+                    self._may_eval = False
+                # Redis was just started, say: consoleauth puts them there as soon as it is connected.
+                await sleep(SCRIPTS_RETRY, self._reactor)
 
         return await self._send(lambda protocol: Deferred.fromCoroutine(send(protocol)), deadline)
 
@@ -207,7 +223,20 @@ class Link:
             await protocol.command("SELECT", address.db)
         if address.sentinels and (await protocol.command("ROLE"))[0] != "master":  # type: ignore[index]
             raise NoPrimary(f"{address.service}: what Sentinel named is a replica")
+        if self._loads:
+            await self._load(protocol)
+        self._may_eval = True
         await self._pulse.begin(protocol)
+
+    async def _load(self, protocol: RedisProtocol) -> None:
+        """Put the scripts into Redis: it forgets them when it is restarted, and another primary has none."""
+        for script in ALL:
+            try:
+                await protocol.command("SCRIPT", "LOAD", script.text)
+            except RedisError as error:
+                if error.code != "NOPERM":
+                    raise
+                return  # a user of the operator's own making: then everybody may use EVAL
 
     def _up(self, protocol: RedisProtocol) -> None:
         if self._failed:

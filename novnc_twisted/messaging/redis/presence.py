@@ -8,37 +8,46 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import Service
+from novnc_twisted.messaging.redis import keys
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.pulse import BEAT, FROZEN, PRESENCE
-from novnc_twisted.messaging.redis.scripts import ANNOUNCE, PREFIX, SERVICES, WITHDRAW
+from novnc_twisted.messaging.redis.scripts import ANNOUNCE, SERVICES, WITHDRAW
 from novnc_twisted.messaging.redis.waiting import Late, ended, sleep, within
-from novnc_twisted.messaging.wire import decode
+from novnc_twisted.messaging.wire import check_topic, decode
 
-_SERVICES, _INFO = PREFIX + "services", PREFIX + "services:info"
 _PERIOD = int(PRESENCE * 1000)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Announcement:
-    """What is announced: a service as JSON, and whether it serves its topic."""
+    """What is announced: a service as JSON, and the lists of calls that it serves."""
 
     topic: str
     worker: str
     text: str
-    serves: bool
+    lists: tuple[str, ...] = ()
 
     @property
     def member(self) -> str:
-        """Its name among the services."""
-        return f"{self.topic} {self.worker}"
+        """What stands under its topic."""
+        return f"{self.worker} {self.text}"
+
+    @property
+    def server(self) -> str:
+        """Its name among the servers of its topic; empty where it serves nothing."""
+        return self.worker if self.lists else ""
 
 
 class Presence:
-    """The announcements of one process, renewed each second and as soon as Redis is back."""
+    """The announcements of one process, renewed each second and as soon as Redis is back.
 
-    def __init__(self, reactor: Any, link: Link) -> None:
+    :param keeps: whether it may take others out of the set of topics: those that are gone.
+    """
+
+    def __init__(self, reactor: Any, link: Link, keeps: bool) -> None:
         self._reactor = reactor
         self._link = link
+        self._keeps = "1" if keeps else ""
         self._announced: list[Announcement] = []
         self._running: Deferred[None] | None = None
 
@@ -59,15 +68,15 @@ class Presence:
             await self._announce(announcement)
 
     async def remove(self, announcement: Announcement, deadline: float = FROZEN) -> list[Any]:
-        """Announce it no more; the requests that nobody takes any more."""
+        """Announce it no more; of each of its lists, the requests that nobody takes any more."""
         if announcement not in self._announced:
             return []
         self._announced.remove(announcement)
         topic = announcement.topic
-        keys = [_SERVICES, _INFO, f"{PREFIX}p:{topic}", f"{PREFIX}q:{topic}"]
-        worker = announcement.worker if announcement.serves else ""
+        names = [keys.announced(topic), keys.servers(topic), *announcement.lists]
+        words = announcement.member, announcement.server
         try:
-            return list(await self._link.run(WITHDRAW, keys, announcement.member, worker, deadline=deadline))
+            return list(await self._link.run(WITHDRAW, names, *words, deadline=deadline))
         except ServiceUnavailable:
             return []  # it expires
 
@@ -94,7 +103,7 @@ class Presence:
 
     async def _services(self, deadline: float) -> list[Any]:
         while True:
-            found = await self._link.run(SERVICES, [_SERVICES, _INFO], deadline=deadline)
+            found = await self._link.run(SERVICES, [keys.SERVICES], keys.announced(""), self._keeps, deadline=deadline)
             doubt = self._link.doubtful
             if not doubt:
                 return list(found)
@@ -107,17 +116,18 @@ class Presence:
                 await gatherResults([Deferred.fromCoroutine(self._announce(one)) for one in self._announced])
 
     async def _announce(self, one: Announcement) -> None:
-        keys = [_SERVICES, _INFO, f"{PREFIX}p:{one.topic}"]
-        worker = one.worker if one.serves else ""
+        names = [keys.SERVICES, keys.announced(one.topic), keys.servers(one.topic)]
+        words = _PERIOD, one.topic, one.member, one.server, self._keeps
         try:
-            await self._link.run(ANNOUNCE, keys, _PERIOD, one.member, one.text, worker, deadline=FROZEN)
+            await self._link.run(ANNOUNCE, names, *words, deadline=FROZEN)
         except ServiceUnavailable:
             return  # the link says so; the next one comes in a second
 
 
-def _service(member: Any, score: Any, text: Any) -> Service | None:
+def _service(topic: Any, member: Any, score: Any) -> Service | None:
     try:
-        topic, worker = member.split(" ")
+        worker, text = member.split(" ", 1)
+        check_topic(topic)
         said = decode(text)
         binary, host, info = said["binary"], said["host"], said["info"]
         believed_until = float(score) / 1000

@@ -1,9 +1,9 @@
-"""Taking messages from a list in Redis, on a connection of its own."""
+"""Taking messages from lists in Redis, on a connection of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from novnc_twisted.errors import ServiceUnavailable
@@ -17,14 +17,20 @@ BLOCK = 2
 """Seconds that Redis holds one BLPOP: with FROZEN, the time in which a frozen connection is found."""
 
 
+GLANCE = 0.05
+"""The same where one of the lists has no free slot: soon after it has one, it is looked at again."""
+
+
 class Queue:
     """Takes messages one after another, each once, and hands them on.
 
-    BLPOP holds its connection, so it has its own.  Where that is lost it is made again.
+    BLPOP holds its connection, so it has its own.  Where that is lost it is made again.  Lists take turns, and each has
+    slots of its own: whoever fills one holds up nobody who waits in another.
 
-    :param key: of the list.
-    :param take: called with each message and, where there are slots, has to release one; must not raise.
-    :param slots: how many may be worked on at a time, None for any number.
+    :param keys: of the lists.
+    :param take: called with the list's key and each message, must not raise; where there are slots, :meth:`release` has
+        to be called for it in the end.
+    :param slots: how many of each list may be worked on at a time, None for any number.
     :param complain: called with a short text where Redis refuses.
     """
 
@@ -33,18 +39,20 @@ class Queue:
         reactor: Any,
         endpoint: IStreamClientEndpoint,
         address: RedisURL,
-        key: str,
-        take: Callable[[Any], None],
+        keys: Iterable[str],
+        take: Callable[[str, Any], None],
         *,
-        slots: DeferredSemaphore | None = None,
+        slots: int | None = None,
         complain: Callable[[str], None],
     ) -> None:
         self._reactor = reactor
-        self._key = key
+        self._keys = list(keys)
         self._take = take
         self._slots = slots
         self._complain = complain
         self._link = Link(reactor, endpoint, address, beats=False)
+        self._busy = dict.fromkeys(self._keys, 0)
+        self._freed: Deferred[None] | None = None
         self._running: Deferred[None] | None = None
 
     def start(self) -> Deferred[None]:
@@ -60,29 +68,37 @@ class Queue:
             await ended(running, self._reactor)
         await self._link.stop()
 
+    def release(self, key: str) -> None:
+        """A message of this list was worked on."""
+        self._busy[key] -= 1
+        if self._freed is not None and not self._freed.called:
+            self._freed.callback(None)
+
     async def _run(self) -> None:
         while True:
-            if self._slots is not None:
-                await self._slots.acquire()
-            taken = False
-            try:
-                message = await self._pop()
-                if message is not None:
-                    taken = True
-                    self._take(message)
-            finally:
-                if self._slots is not None and not taken:
-                    self._slots.release()
+            free = [key for key in self._keys if self._slots is None or self._busy[key] < self._slots]
+            if not free:
+                self._freed = Deferred()
+                await self._freed
+                continue
+            found = await self._pop(free, BLOCK if len(free) == len(self._keys) else GLANCE)
+            if found is not None:
+                key, message = found
+                self._keys.remove(key)
+                self._keys.append(key)  # the others come first, next time
+                self._busy[key] += 1
+                self._take(key, message)
 
-    async def _pop(self) -> Any:
-        """One message, or None where there is none for now."""
+    async def _pop(self, keys: list[str], block: float) -> tuple[str, Any] | None:
+        """One message and its list's key, or None where there is none for now."""
         try:
             protocol = await self._link.connected(BLOCK)
         except ServiceUnavailable:
             await sleep(0.1, self._reactor)
             return None
         try:
-            reply: Any = await within(protocol.command("BLPOP", self._key, BLOCK), BLOCK + FROZEN, self._reactor)
+            popping = protocol.command("BLPOP", *keys, f"{block:g}")
+            reply: Any = await within(popping, block + FROZEN, self._reactor)
         except ConnectionGone:
             return None
         except Late:
@@ -93,4 +109,4 @@ class Queue:
             protocol.transport.abortConnection()
             await sleep(1.0, self._reactor)
             return None
-        return None if reply is None else reply[1]
+        return None if reply is None else (reply[0], reply[1])

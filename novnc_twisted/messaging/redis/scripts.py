@@ -1,43 +1,55 @@
 """What runs inside Redis (7.0 or newer), each at one stroke and by Redis' own clock.
 
-Keys (``novnc:`` before each):
+Keys (``novnc:`` before each, see :mod:`.keys`):
 
 =====================  ==========  ==================================================================================
-``q:TOPIC``            list        calls that wait for a server of the topic
-``r:PROCESS``          list        replies for a process
+``q:TOPIC:ROLE``       list        calls of a role that wait for a server of the topic
+``r:ROLE:PROCESS``     list        replies for a process
 ``p:TOPIC``            sorted set  workers that serve the topic, by the millisecond until which they are believed
-``services``           sorted set  everything that is announced, by the same
-``services:info``      hash        what each of them says of itself
+``a:TOPIC``            sorted set  everything announced under the topic, ``WORKER JSON``, by the same
+``services``           set         the topics under which something was announced lately
 ``s:KEY``              string      an object of the keyed store, behind its place in an index
 ``i:INDEX``            sorted set  places of an index, by the millisecond at which their objects expire
 =====================  ==========  ==================================================================================
 
-Each expires by itself: when all of ours has ended, nothing is left.
+Who has no role leaves out ``:ROLE`` and ``ROLE:``.  Each expires by itself: when all of ours has ended, nothing is
+left.
 """
 
 from hashlib import sha1
 
-PREFIX = "novnc:"
-
-_NOW = "local time = redis.call('TIME')\nlocal now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
+# EVALSHA wants the right to read and to write each key that it is told of.  So it is told of none: what a script does
+# with a key is judged where it does it, by the caller's rights.
+_HEAD = """
+local count = tonumber(ARGV[1])
+local KEYS = {unpack(ARGV, 2, count + 1)}
+local ARGV = {unpack(ARGV, count + 2)}
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
 
 
 class Script:
-    """A script and the name under which Redis caches it."""
+    """A script and the name under which Redis caches it; its arguments are a count, so many keys, and the rest."""
 
     def __init__(self, text: str) -> None:
-        self.text = _NOW + text
+        self.text = _HEAD + text
         self.sha = sha1(self.text.encode()).hexdigest()  # noqa: S324
+        ALL.append(self)
 
+
+ALL: list[Script] = []
+"""Every script, to be put into Redis by who may."""
 
 QUEUE = Script("""
--- p:TOPIC q:TOPIC | request, millisecond at which its caller gives up, calls that may wait
+-- p:TOPIC q:TOPIC:ROLE | request, millisecond at which its caller gives up, calls that may wait
 local left = tonumber(ARGV[2]) - now
 if left <= 0 then return 'late' end
 if redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf') == 0 then return 'nobody' end
 if redis.call('LLEN', KEYS[2]) >= tonumber(ARGV[3]) then return 'full' end
 redis.call('RPUSH', KEYS[2], ARGV[1])
-if redis.call('PTTL', KEYS[2]) < left then redis.call('PEXPIRE', KEYS[2], left) end
+redis.call('PEXPIRE', KEYS[2], left, 'NX')
+redis.call('PEXPIRE', KEYS[2], left, 'GT')
 return 'queued'
 """)
 """Queue a call where somebody serves it and its time is not over.
@@ -46,24 +58,22 @@ A frozen Redis runs what it was sent when it thaws: by then the caller may have 
 """
 
 REPLY = Script("""
--- r:PROCESS | reply, millisecond at which its caller gives up, replies that may wait
+-- r:ROLE:PROCESS | reply, millisecond at which its caller gives up, replies that may wait
 local left = tonumber(ARGV[2]) - now
 if left <= 0 or redis.call('LLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
 redis.call('RPUSH', KEYS[1], ARGV[1])
-if redis.call('PTTL', KEYS[1]) < left then redis.call('PEXPIRE', KEYS[1], left) end
+redis.call('PEXPIRE', KEYS[1], left, 'NX')
+redis.call('PEXPIRE', KEYS[1], left, 'GT')
 return 1
 """)
 
 ANNOUNCE = Script("""
--- services services:info p:TOPIC | milliseconds, member, what it says, worker or ''
+-- services a:TOPIC p:TOPIC | milliseconds, topic, worker and what it says, worker or '', 1 where it keeps the services
 local ttl = tonumber(ARGV[1])
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 100)) do
-  redis.call('ZREM', KEYS[1], member)
-  redis.call('HDEL', KEYS[2], member)
-end
-redis.call('ZADD', KEYS[1], now + ttl, ARGV[2])
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ttl)
+redis.call('SADD', KEYS[1], ARGV[2])
+if ARGV[5] == '1' then redis.call('PEXPIRE', KEYS[1], ttl) end
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+redis.call('ZADD', KEYS[2], now + ttl, ARGV[3])
 redis.call('PEXPIRE', KEYS[2], ttl)
 if ARGV[4] ~= '' then
   redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
@@ -72,28 +82,35 @@ if ARGV[4] ~= '' then
 end
 return 1
 """)
+"""Be seen.  The set of topics is kept by consoleauth: nobody else may take anything out of it, or let it expire."""
 
 WITHDRAW = Script("""
--- services services:info p:TOPIC q:TOPIC | member, worker or ''
+-- a:TOPIC p:TOPIC q:TOPIC... | worker and what it says, worker or ''
 redis.call('ZREM', KEYS[1], ARGV[1])
-redis.call('HDEL', KEYS[2], ARGV[1])
 if ARGV[2] == '' then return {} end
-redis.call('ZREM', KEYS[3], ARGV[2])
-if redis.call('ZCOUNT', KEYS[3], '(' .. now, '+inf') > 0 then return {} end
-local left = redis.call('LRANGE', KEYS[4], 0, -1)
-redis.call('DEL', KEYS[4])
+redis.call('ZREM', KEYS[2], ARGV[2])
+if redis.call('ZCOUNT', KEYS[2], '(' .. now, '+inf') > 0 then return {} end
+local left = {}
+for i = 3, #KEYS do
+  local waiting = redis.call('LRANGE', KEYS[i], 0, -1)
+  redis.call('DEL', KEYS[i])
+  left[#left + 1] = waiting
+end
 return left
 """)
 """Be seen no more.  The last one of a topic takes along the calls that nobody will take, to answer them."""
 
 SERVICES = Script("""
--- services services:info
-local found = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf', 'WITHSCORES')
+-- services | what stands before a topic in the name of its announcements, 1 where it keeps the services
 local answer = {}
-for i = 1, #found, 2 do
-  answer[#answer + 1] = found[i]
-  answer[#answer + 1] = found[i + 1]
-  answer[#answer + 1] = redis.call('HGET', KEYS[2], found[i]) or ''
+for _, topic in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  local found = redis.call('ZRANGEBYSCORE', ARGV[1] .. topic, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 256)
+  if #found == 0 and ARGV[2] == '1' then redis.call('SREM', KEYS[1], topic) end
+  for i = 1, #found, 2 do
+    answer[#answer + 1] = topic
+    answer[#answer + 1] = found[i]
+    answer[#answer + 1] = found[i + 1]
+  end
 end
 return answer
 """)

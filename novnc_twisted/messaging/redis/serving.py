@@ -1,21 +1,28 @@
-"""Serving: requests from a topic's list, each worked on once and answered to its caller alone."""
+"""Serving: requests from a topic's lists, each worked on once and answered to its caller alone.
 
-from collections.abc import Callable, Iterable, Mapping
+A topic has a list for each role of callers.  Redis lets nobody write into the list of a role that he has not got, so
+the list tells who calls.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import Method
+from novnc_twisted.messaging.redis import keys
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.messages import MAX_DEADLINE, Request, read_request, write_reply
 from novnc_twisted.messaging.redis.queue import Queue
-from novnc_twisted.messaging.redis.scripts import PREFIX, REPLY
+from novnc_twisted.messaging.redis.scripts import REPLY
 from novnc_twisted.messaging.redis.waiting import Late, within
 from novnc_twisted.messaging.redis_url import RedisURL
+from novnc_twisted.messaging.roles import ROLES, served_to
 from novnc_twisted.messaging.wire import MAX_CONCURRENCY, encode, perform, refused
 
 _log = Logger()
@@ -31,6 +38,7 @@ class Serving:
     """One topic, served by this process.
 
     :param link: where answers go.
+    :param callers: the roles that each method is for; None: every method is for all.
     :param complain: called with a short text where a message is no request, or can't be answered.
     """
 
@@ -42,41 +50,52 @@ class Serving:
         link: Link,
         topic: str,
         methods: Mapping[str, Method],
+        callers: Mapping[str, Collection[str]] | None,
         complain: Callable[[str], None],
     ) -> None:
         self._reactor = reactor
         self._link = link
         self._topic = topic
-        self._methods = methods
+        self._known = frozenset(methods)
+        self._methods = {role: served_to(role, methods, callers) for role in ("", *ROLES)}
         self._complain = complain
-        self._slots = DeferredSemaphore(MAX_CONCURRENCY)
+        self._roles = {keys.requests(topic, role): role for role in self._methods}
         self._working: set[Deferred[None]] = set()
         self._stopping = False
         self._requests = Queue(
-            reactor, endpoint, address, f"{PREFIX}q:{topic}", self._take, slots=self._slots, complain=complain
+            reactor, endpoint, address, self._roles, self._take, slots=MAX_CONCURRENCY, complain=complain
         )
 
     def start(self) -> Deferred[None]:
         """Begin to take requests; fires once the first attempt to connect has succeeded or failed."""
         return self._requests.start()
 
-    async def stop(self, untaken: Iterable[Any] = ()) -> None:
-        """Take no more, give up what is worked on, and tell its callers; those of ``untaken`` requests, too."""
+    @property
+    def lists(self) -> list[str]:
+        """The keys of the topic's lists."""
+        return list(self._roles)
+
+    async def stop(self, untaken: Iterable[Iterable[Any]] = ()) -> None:
+        """Take no more, give up what is worked on, and tell its callers.
+
+        :param untaken: of each list, the requests that nobody takes any more: their callers are told as well.
+        """
         self._stopping = True
         await self._requests.stop()
         for work in list(self._working):
             work.cancel()
-        for message in untaken:
-            self._begin(self._give_up(message))
+        for role, messages in zip(self._methods, untaken, strict=False):
+            for message in messages:
+                self._begin(self._give_up(role, message))
         if self._working:
             await DeferredList(list(self._working))
 
-    def _take(self, message: Any) -> None:
+    def _take(self, key: str, message: Any) -> None:
         async def work() -> None:
             try:
-                await self._work(message)
+                await self._work(self._roles[key], message)
             finally:
-                self._slots.release()
+                self._requests.release(key)
 
         self._begin(work())
 
@@ -91,30 +110,36 @@ class Serving:
 
         work.addBoth(done)
 
-    async def _work(self, message: Any) -> None:
+    async def _work(self, role: str, message: Any) -> None:
         request = self._read(message)
         if request is None:
             return
         try:
             try:
-                left = request.gives_up - await self._link.exact_now()
+                now = await self._link.exact_now()
             except ServiceUnavailable:
                 # Whether its caller still waits can't be known: better not run it than run it too late.
                 return
+            # Nobody has a reply wait for longer than any call may take.
+            request = replace(request, gives_up=min(request.gives_up, now + int(1000 * MAX_DEADLINE)))
+            left = request.gives_up - now
             if left <= 0:
                 return
-            performing = Deferred.fromCoroutine(perform(self._topic, self._methods, request.method, request.arguments))
-            answer = await within(performing, min(left / 1000, MAX_DEADLINE), self._reactor)
+            if request.method in self._known and request.method not in self._methods[role]:
+                self._complain(f"{role} called {request.method} of {self._topic}, which is not for it: refused")
+            methods = self._methods[role]
+            performing = Deferred.fromCoroutine(perform(self._topic, methods, request.method, request.arguments))
+            answer = await within(performing, left / 1000, self._reactor)
         except Late:
             return
         except CancelledError:
             answer = self._gave_up()
-        await self._reply(request, answer, LAST_WORDS if self._stopping else 5.0)
+        await self._reply(role, request, answer, LAST_WORDS if self._stopping else 5.0)
 
-    async def _give_up(self, message: Any) -> None:
+    async def _give_up(self, role: str, message: Any) -> None:
         request = self._read(message)
         if request is not None:
-            await self._reply(request, self._gave_up(), LAST_WORDS)
+            await self._reply(role, request, self._gave_up(), LAST_WORDS)
 
     def _gave_up(self) -> str:
         return encode(refused(ServiceUnavailable(f"{self._topic} " + ("was stopped" if self._stopping else "gave up"))))
@@ -126,11 +151,11 @@ class Serving:
             self._complain(f"a request for {self._topic} was dropped: {error}")
             return None
 
-    async def _reply(self, request: Request, answer: str, deadline: float) -> None:
+    async def _reply(self, role: str, request: Request, answer: str, deadline: float) -> None:
         try:
             reply = write_reply(request, answer)
-            keys = [f"{PREFIX}r:{request.reply_to}"]
-            await self._link.run(REPLY, keys, reply, request.gives_up, MAX_REPLIES, deadline=deadline)
+            key = keys.replies(request.reply_to, role)
+            await self._link.run(REPLY, [key], reply, request.gives_up, MAX_REPLIES, deadline=deadline)
         except ValueError as error:
             self._complain(f"a request for {self._topic} can't be answered: {error}")
         except ServiceUnavailable as error:

@@ -11,8 +11,9 @@ from zope.interface import implementer
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import IKeyedStore
+from novnc_twisted.messaging.redis import keys as names
 from novnc_twisted.messaging.redis.link import Link
-from novnc_twisted.messaging.redis.scripts import EXTEND, INDEXED, PREFIX, PUT, REMOVE
+from novnc_twisted.messaging.redis.scripts import EXTEND, INDEXED, PUT, REMOVE
 from novnc_twisted.messaging.wire import check_key, decode, encode_object
 
 T = TypeVar("T")
@@ -34,9 +35,9 @@ class RedisStore:
         async def put() -> None:
             text = encode_object(value)
             if ttl <= 0:
-                await self._link.run(REMOVE, [_key("s:", key)], deadline=DEADLINE)
+                await self._link.run(REMOVE, [names.stored(check_key(key))], deadline=DEADLINE)
                 return
-            keys = [_key("s:", key), *([_key("i:", index)] if index else [])]
+            keys = [names.stored(check_key(key)), *([names.index(check_key(index))] if index else [])]
             await self._link.run(PUT, keys, text, _milliseconds(ttl), key, deadline=DEADLINE)
 
         return _begun(put())
@@ -45,7 +46,7 @@ class RedisStore:
         """See IKeyedStore."""
 
         async def put_new() -> bool:
-            name, text = _key("s:", key), encode_object(value)
+            name, text = names.stored(check_key(key)), encode_object(value)
             if ttl <= 0:
                 return (await self._link.execute("GET", name, deadline=DEADLINE)) is None
             words = ("SET", name, "\n" + text, "PX", _milliseconds(ttl), "NX")
@@ -57,7 +58,7 @@ class RedisStore:
         """See IKeyedStore."""
 
         async def get() -> dict[str, Any] | None:
-            stored = await self._link.execute("GET", _key("s:", key), deadline=DEADLINE)
+            stored = await self._link.execute("GET", names.stored(check_key(key)), deadline=DEADLINE)
             if stored is None:
                 return None
             try:
@@ -74,7 +75,7 @@ class RedisStore:
         """See IKeyedStore."""
 
         async def extend() -> bool:
-            words = [_key("s:", key)]
+            words = [names.stored(check_key(key))]
             return bool(await self._link.run(EXTEND, words, _milliseconds(max(ttl, 0.0)), deadline=DEADLINE))
 
         return _begun(extend())
@@ -83,8 +84,8 @@ class RedisStore:
         """See IKeyedStore."""
 
         async def remove() -> int:
-            names = [_key("s:", key) for key in dict.fromkeys(keys)]
-            return int(await self._link.run(REMOVE, names, deadline=DEADLINE)) if names else 0
+            found = [names.stored(check_key(key)) for key in dict.fromkeys(keys)]
+            return int(await self._link.run(REMOVE, found, deadline=DEADLINE)) if found else 0
 
         return _begun(remove())
 
@@ -92,17 +93,14 @@ class RedisStore:
         """See IKeyedStore."""
 
         async def indexed() -> list[str]:
-            return [str(key) for key in await self._link.run(INDEXED, [_key("i:", index)], deadline=DEADLINE)]
+            found = await self._link.run(INDEXED, [names.index(check_key(index))], deadline=DEADLINE)
+            return [str(key) for key in found]
 
         return _begun(indexed())
 
 
 def _begun(work: Coroutine[Any, Any, T]) -> Deferred[T]:
     return Deferred.fromCoroutine(work)
-
-
-def _key(kind: str, name: str) -> str:
-    return PREFIX + kind + check_key(name)
 
 
 def _milliseconds(ttl: float) -> int:

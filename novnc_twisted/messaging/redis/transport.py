@@ -3,7 +3,7 @@
 from __future__ import annotations  # else those of inner functions are worked out at each call
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import count
 from typing import Any
 
@@ -22,6 +22,7 @@ from novnc_twisted.messaging.redis.pulse import FROZEN
 from novnc_twisted.messaging.redis.serving import LAST_WORDS, Serving
 from novnc_twisted.messaging.redis.store import DEADLINE, RedisStore
 from novnc_twisted.messaging.redis_url import RedisURL
+from novnc_twisted.messaging.roles import check_role
 from novnc_twisted.messaging.wire import check_topic, encode_object
 
 
@@ -33,14 +34,18 @@ class RedisTransport:
 
     :param reactor: the reactor.
     :param address: where Redis is.
-    :raises ValueError: a file that the address names can't be used.
+    :param role: the role in which it calls; empty where it is everything.
+    :raises ValueError: a file that the address names can't be used, or the role is none.
     """
 
-    def __init__(self, reactor: Any, address: RedisURL) -> None:
+    def __init__(self, reactor: Any, address: RedisURL, role: str = "") -> None:
+        # What is common to all of them is kept by those who may do it anyway.
+        keeps = check_role(role) in ("", "consoleauth")
         self._reactor = reactor
         self._address = address
         self._endpoint = endpoint_of(reactor, address)
         self._process = secrets.token_hex(16)
+        self._worker = secrets.token_hex(6)
         self._workers = count(1)
         self._state = "new"
         self._health = Health(reactor, address.label)
@@ -49,12 +54,13 @@ class RedisTransport:
             reactor,
             self._endpoint,
             address,
+            loads=keeps,
             on_up=self._is_up,
             on_down=self._health.down,
             complain=complain,
         )
-        self._presence = Presence(reactor, self._link)
-        self._calls = Calls(reactor, self._endpoint, address, self._link, self._process, complain)
+        self._presence = Presence(reactor, self._link, keeps)
+        self._calls = Calls(reactor, self._endpoint, address, self._link, self._process, role, complain)
         self._served: dict[Announcement, Serving | None] = {}
         self.store: IKeyedStore = RedisStore(self._link)
 
@@ -101,9 +107,10 @@ class RedisTransport:
         binary: str,
         host: str,
         info: Mapping[str, Any] | None = None,
+        callers: Mapping[str, Collection[str]] | None = None,
     ) -> Deferred[Callable[[], Deferred[None]]]:
         """See ITransport; may be called before the start, too."""
-        return Deferred.fromCoroutine(self._add(topic, dict(methods), binary, host, info))
+        return Deferred.fromCoroutine(self._add(topic, dict(methods), binary, host, info, callers))
 
     def announce(
         self, topic: str, *, binary: str, host: str, info: Mapping[str, Any] | None = None
@@ -127,17 +134,27 @@ class RedisTransport:
         binary: str,
         host: str,
         info: Mapping[str, Any] | None,
+        callers: Mapping[str, Collection[str]] | None = None,
     ) -> Callable[[], Deferred[None]]:
         if self._state == "stopped":
             raise ServiceUnavailable("the transport is stopped")
         text = said(binary, host, encode_object(info or {}))
-        worker = f"{self._process[:12]}-{next(self._workers)}"
-        one = Announcement(check_topic(topic), worker, text, methods is not None)
+        # Not of the process' name: that one is a secret of those whom it calls.
+        worker = f"{self._worker}-{next(self._workers)}"
+        check_topic(topic)
         serving = None
         if methods is not None:
             serving = Serving(
-                self._reactor, self._endpoint, self._address, self._link, topic, methods, self._health.complain
+                self._reactor,
+                self._endpoint,
+                self._address,
+                self._link,
+                topic,
+                methods,
+                callers,
+                self._health.complain,
             )
+        one = Announcement(topic, worker, text, () if serving is None else tuple(serving.lists))
         self._served[one] = serving
         if self._state == "started" and serving is not None:
             await serving.start()

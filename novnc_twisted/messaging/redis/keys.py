@@ -1,0 +1,36 @@
+"""The names of keys in Redis.  Who may do what is decided by them alone: see :mod:`.acl`."""
+
+PREFIX = "novnc:"
+
+SERVICES = PREFIX + "services"
+"""The topics that somebody announced lately.  A set, since who may add to it can neither hide nor change the others."""
+
+
+def requests(topic: str, role: str = "") -> str:
+    """The list of calls to a topic by callers of a role: who may write to it is of that role."""
+    return f"{PREFIX}q:{topic}:{role}" if role else f"{PREFIX}q:{topic}"
+
+
+def replies(process: str, role: str = "") -> str:
+    """The list of replies for a process of a role."""
+    return f"{PREFIX}r:{role}:{process}" if role else f"{PREFIX}r:{process}"
+
+
+def servers(topic: str) -> str:
+    """Who serves a topic."""
+    return f"{PREFIX}p:{topic}"
+
+
+def announced(topic: str) -> str:
+    """Who is seen under a topic, with what each says of itself."""
+    return f"{PREFIX}a:{topic}"
+
+
+def stored(key: str) -> str:
+    """An object of the keyed store."""
+    return f"{PREFIX}s:{key}"
+
+
+def index(name: str) -> str:
+    """An index of the keyed store."""
+    return f"{PREFIX}i:{name}"
