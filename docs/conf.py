@@ -13,8 +13,8 @@ author = "the novnc_twisted engineers"
 copyright = author
 release = version = __version__
 
-extensions = ["sphinx.ext.autodoc", "novnc_twisted_docs"]
-exclude_patterns = ["_build", "_ext", "examples"]
+extensions = ["sphinx.ext.autodoc", "myst_parser", "novnc_twisted_docs"]
+exclude_patterns = ["_build", "_ext", "examples", "performance"]
 nitpicky = True
 nitpick_ignore_regex = [
     # Types of others, whose documents are not at hand where these are built.

@@ -30,7 +30,7 @@ from tests.support.vnc_server import FakeVNCServer
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
-PAGES = sorted([*DOCS.glob("*.rst"), README])
+PAGES = sorted([*DOCS.glob("*.rst"), *DOCS.glob("*.md"), README])
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
 sys.path.insert(0, str(DOCS / "_ext"))
@@ -53,7 +53,7 @@ class Building(TestCase):
         out = Path(self.mktemp()).absolute()
         words = ["-m", "sphinx", "-n", "-q", "-W", "--keep-going", "-b", "html", "-d", f"{out}/trees", str(DOCS)]
         self.assertEqual(await run(*words, f"{out}/html"), ("", "", 0))
-        for page in DOCS.glob("*.rst"):
+        for page in (page for page in PAGES if page != README):
             self.assertTrue((out / "html" / f"{page.stem}.html").exists(), page)
         # What is generated is there, in the pages' own form.
         operations = (out / "html" / "operations.html").read_text()
@@ -162,10 +162,10 @@ class Named(TestCase):
                 self.assertRegex(makefile, rf"(?m)^{target}:", f"{page.name}: make {target}")
 
     def test_options(self) -> None:
-        """``[group] name`` and the names before `` = `` in pieces of nova.conf."""
+        """``[group] name``, in Markdown's single backticks too, and the names before `` = `` in pieces of nova.conf."""
         for page in PAGES:
             text = page.read_text()
-            for group, name in re.findall(r"``\[(\w+)\] (\w+)", text):
+            for group, name in re.findall(r"`\[(\w+)\] (\w+)", text):
                 self.assertIn(name, [option.name for option in OPTIONS[group]], page.name)
             for piece in re.findall(r"(?:^|\n)( *)(\[DEFAULT\]\n.*?)(?=\n[^\s\[\w]|\nEOF|\n\S[^=\n]*\n)", text, re.S):
                 self.check_piece(page.name, piece[1])
