@@ -8,7 +8,7 @@ from zope.interface import implementer
 from novnc_twisted.errors import Refusal
 from novnc_twisted.relay.ends import StreamEnd
 from novnc_twisted.relay.interfaces import IEnd, IFilter, IReceiver
-from novnc_twisted.relay.lean import lean_join
+from novnc_twisted.relay.lean.pair import lean_join
 
 
 def join(client: IEnd, upstream: IEnd, filter: IFilter | None = None, *, lean: bool = True) -> Deferred[Refusal]:

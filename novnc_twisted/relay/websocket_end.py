@@ -22,16 +22,19 @@ Not fewer: over a slow line a ping waits behind the screen that is being sent.
 
 
 class WebSocketEnd(StreamEnd):
-    """Binary messages in, binary messages out; pings are answered and sent, a close frame carries the cause."""
+    """Binary messages in, binary messages out; pings are answered and sent, a close frame carries the cause.
 
-    __slots__ = ("_alive", "_asked", "_missed", "_ping", "_pong", "frames")
+    :ivar alive: whether anything came, or was taken, since the last turn of the pings.
+    """
+
+    __slots__ = ("_asked", "_missed", "_ping", "_pong", "alive", "frames")
 
     frames: FrameDecoder
 
     def __init__(self, clock: IReactorTime, transport: Any, peer: str = "") -> None:
         super().__init__(clock, transport, peer, linger=True, stall=VIEWER_STALL)
         self.frames = FrameDecoder()
-        self._alive = True
+        self.alive = True
         self._asked = False  # whether a ping went out at the last turn
         self._missed = 0
         self._pong: bytes | None = None  # the answer that waits for room
@@ -47,14 +50,16 @@ class WebSocketEnd(StreamEnd):
     def dataReceived(self, data: bytes) -> None:
         """Read frames, also while we wait for the answer to our close frame."""
         payload = self.frames.receive(data)
+        self.alive = True
         if payload:
             self._deliver(payload)
-        self.look()
+        if self.frames.news:
+            self.look()
 
     def look(self) -> None:
-        """Something came: pings are answered; a close frame, or what is no frame, is the end."""
+        """Something came besides the stream: pings are answered; a close frame, or what is no frame, is the end."""
         frames = self.frames
-        self._alive = True
+        frames.news = False
         if frames.pings:
             self._answer()
         if frames.failure is not None:
@@ -74,7 +79,7 @@ class WebSocketEnd(StreamEnd):
 
     def resumeProducing(self) -> None:
         """There is room again: the answer that waited for it goes first."""
-        self._alive = True  # somebody takes what we send
+        self.alive = True  # somebody takes what we send
         if self._pong is not None and not self._closing:
             self._transport.write(control_frame(PONG, self._pong))
             self._pong = None
@@ -108,7 +113,7 @@ class WebSocketEnd(StreamEnd):
 
     def _tick(self) -> None:
         unread = self._paused or (self._keeper is not None and self._keeper.unread)
-        if self._alive or unread:
+        if self.alive or unread:
             self._missed = 0
         elif self._asked:
             self._missed += 1
@@ -116,7 +121,7 @@ class WebSocketEnd(StreamEnd):
             self._ping = None
             self._end(ClientLeft("answered no ping"))
             return
-        self._alive = False
+        self.alive = False
         self._asked = not self._full
         if self._asked:
             self._transport.write(control_frame(PING))

@@ -11,7 +11,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
 from novnc_twisted.errors import Stopping
-from novnc_twisted.relay.lean import Half
+from novnc_twisted.relay.lean.half import Half
 from tests.session.harness import Raw
 
 

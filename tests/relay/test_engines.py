@@ -15,7 +15,7 @@ from twisted.trial.unittest import TestCase
 from novnc_twisted.errors import ClientLeft, ConsoleClosed, ProtocolViolation, Refusal, Stopping, TextRefused
 from novnc_twisted.relay import StreamEnd, WebSocketEnd, ends, join, websocket_end
 from novnc_twisted.relay.frames import PING, PONG, close_frame
-from novnc_twisted.relay.lean import Half
+from novnc_twisted.relay.lean.half import Half
 from tests.relay.pairs import Pairs, buffered, reset
 from tests.session.harness import Raw, WebSocket, frame
 

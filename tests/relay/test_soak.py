@@ -14,7 +14,8 @@ from twisted.trial.unittest import TestCase
 
 from novnc_twisted.errors import ConsoleClosed, Stopping
 from novnc_twisted.relay import StreamEnd, WebSocketEnd, join
-from novnc_twisted.relay.lean import Half, _engines
+from novnc_twisted.relay.lean.engine import _engines
+from novnc_twisted.relay.lean.half import Half
 from novnc_twisted.relay.wheel import wheel_of
 from tests.relay.pairs import Owner
 from tests.session.harness import Raw, frame

@@ -1,0 +1,314 @@
+"""One side of a session in the lean relay: its socket, and what could not be sent on it yet."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from novnc_twisted.errors import Refusal
+from novnc_twisted.relay.frames import binary_header
+from novnc_twisted.relay.lean.engine import BUFFER, DEAD, ENDING, IN, OUT, Engine
+
+if TYPE_CHECKING:
+    from novnc_twisted.relay.ends import StreamEnd
+    from novnc_twisted.relay.lean.pair import Pair
+    from novnc_twisted.relay.websocket_end import WebSocketEnd
+
+FRAMED: Final = 1 << 16
+"""Bytes read at a time at most where frames are told apart: many small ones shall not keep the others for long."""
+
+PIECE: Final = 1 << 14
+"""The same for a reader that may be slow: what it does not take is held."""
+
+SLOW: Final = 0.1
+"""Seconds for which a reader takes nothing, after which it counts as slow."""
+
+QUICK: Final = 1 << 22
+"""Bytes in full pieces that a reader takes before it counts as quick: more than its socket's buffer can hide."""
+
+HELD: Final = 1 << 25
+"""Bytes that may be held in all before every reader counts as slow."""
+
+Look = Callable[[bytes], bytes] | None
+"""A filter's method for one direction."""
+
+_TOLD = IN | ENDING
+_NOTHING: Final = memoryview(b"")
+
+
+class Half:
+    """A plain stream: what it reads goes on from the engine's buffer as it is.
+
+    :ivar end: whose socket it is meanwhile.
+    :ivar other: where it goes on to.
+    """
+
+    __slots__ = (
+        "_calm",
+        "_ending",
+        "_engine",
+        "_look",
+        "_pair",
+        "_readable",
+        "_rest",
+        "_since",
+        "descriptor",
+        "end",
+        "other",
+        "socket",
+    )
+
+    end: "StreamEnd"
+    other: "Half"
+
+    def __init__(self, engine: Engine, pair: "Pair", end: "StreamEnd", look: Look = None) -> None:
+        self._look = look
+        self._engine = engine
+        self._pair = pair
+        self._readable = False  # whether there may be something to read of which no edge will tell
+        self._ending = False  # whether its peer sends no more: then only the end of what it sent tells the end
+        self._calm = 0  # bytes that it took without being slow
+        self._since = 0.0  # when it began to take nothing
+        self._rest = _NOTHING
+        self.end = end
+        self.socket, waiting = end.leave(self)
+        self.descriptor = self.socket.fileno()
+        if waiting:
+            self._hold(waiting)
+
+    def ready(self, events: int) -> None:
+        """The socket can be read or written, or its peer is gone."""
+        if self._rest and events & OUT:
+            self._flush()
+        if events & _TOLD:
+            self._readable = True
+            if events & ENDING:
+                self._ending = True
+                if events & DEAD and self.other._rest and self._pair.live and self is self._pair.client:
+                    # It can be sent nothing any more, and what it sent last would wait for a server that hangs.
+                    self.end.fail("connection reset")
+                    return
+            self.pump()
+
+    def pump(self) -> None:
+        """Read what there is and send it on, as long as the other side takes it."""
+        engine, end, other, pair, look = self._engine, self.end, self.other, self._pair, self._look
+        for _ in range(engine.turns):
+            if other._rest or not pair.live:
+                return
+            size = BUFFER if other._calm >= QUICK and engine.held < HELD else PIECE
+            try:
+                count = self.socket.recv_into(engine.buffer, size)
+            except BlockingIOError:
+                self._readable = False
+                return
+            except OSError as error:
+                end.fail(error.strerror or "")
+                return
+            if not count:
+                end.fail("")
+                return
+            end.bytes_in += count
+            end.heard_at = engine.now
+            if look is None:
+                other.send(engine.view[:count])
+            else:
+                self.pass_on(engine.view[:count].tobytes())
+            if count < size:
+                if not self._ending:  # it is empty: an edge tells of whatever comes now
+                    self._readable = False
+                    return
+            elif not other._rest:
+                other._calm += count
+        if pair.live:
+            engine.go_on(self)
+
+    def pass_on(self, data: bytes) -> None:
+        """Send on what the filter, where there is one, lets pass; what it refuses is the end."""
+        if self._look is not None:
+            try:
+                data = self._look(data)
+            except Refusal as cause:
+                self._pair.over(cause)
+                return
+        if data:
+            self.other.send(data)
+
+    def send(self, data: bytes | memoryview) -> None:
+        """Send a piece of the stream: at once, or behind what waits."""
+        self.end.bytes_out += len(data)
+        try:
+            self._send(data)
+        except OSError as error:
+            self._broken(error)
+
+    def write(self, data: bytes) -> None:
+        """Send something of the end's own (a ping, an answer to one); where that fails, what it reads will tell."""
+        with suppress(OSError):
+            self._send(data)
+
+    def writeSequence(self, parts: tuple[bytes, ...]) -> None:
+        """The same."""
+        self.write(b"".join(parts))
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that could not be sent yet."""
+        return len(self._rest)
+
+    @property
+    def unread(self) -> bool:
+        """Whether what its peer says is not read now: the other side is full."""
+        return bool(self.other._rest)
+
+    def release(self) -> None:
+        """Its end is being closed: the session's sockets go back first."""
+        self._pair.stop()
+
+    def stop(self) -> None:
+        """Give the socket back to a transport."""
+        self._engine.remove(self)
+        self._engine.held -= len(self._rest)
+        rest, self._rest = bytes(self._rest), _NOTHING
+        self.end.come_back(self.socket, rest)
+
+    def _send(self, data: bytes | memoryview) -> None:
+        if self._rest:
+            self._keep(data)
+            return
+        try:
+            sent = self.socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            self._hold(bytes(data[sent:]))
+
+    def _keep(self, data: bytes | memoryview) -> None:
+        """Put it behind what waits."""
+        self._engine.held += len(data)
+        self._rest = memoryview(b"".join((self._rest, data)))
+
+    def _hold(self, rest: bytes) -> None:
+        """Keep what is not taken: from now on nothing is read for it."""
+        self._rest = memoryview(rest)
+        self._engine.held += len(rest)
+        self._since = self._engine.now
+        self.end.pauseProducing()
+
+    def _flush(self) -> None:
+        engine = self._engine
+        try:
+            sent = self.socket.send(self._rest)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            sent = len(self._rest)
+            self._broken(error)
+            if not self._pair.live:
+                return
+        self._rest = self._rest[sent:]
+        engine.held -= sent
+        if self._rest:
+            self.end.takes_some()
+            return
+        self._rest = _NOTHING  # an empty view would keep what it was a view of
+        if engine.now - self._since > SLOW:
+            self._calm = 0
+        self.end.resumeProducing()
+        if self.other._readable:
+            self.other.pump()
+
+    def _broken(self, error: OSError) -> None:
+        """Nothing can be sent to its peer any more.
+
+        For the viewer that is the end.  What the VNC server said before it went is still to reach a slow viewer: there
+        the end of what it said is the end.
+        """
+        if self is self._pair.client:
+            self.end.fail(error.strerror or "")
+        else:
+            self._readable = self._ending = True
+            self._engine.go_on(self)
+
+    # What its end tells: the transport's part and IReceiver
+
+    def end_lost(self, cause: Refusal) -> None:
+        """The end is over: so is the session."""
+        self._pair.over(cause)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes that the end held."""
+        self.pass_on(data)
+
+    def pause_writing(self) -> None:
+        """Known already: it was told by us."""
+
+    resume_writing = unregisterProducer = pause_writing
+
+
+class FramedHalf(Half):
+    """A WebSocket: what it reads is taken out of its frames, what it sends is put into one."""
+
+    __slots__ = ()
+
+    end: "WebSocketEnd"
+
+    def pump(self) -> None:
+        """See :class:`Half`."""
+        engine, end, other, pair, look = self._engine, self.end, self.other, self._pair, self._look
+        frames = end.frames
+        for _ in range(engine.turns):
+            if other._rest or not pair.live:
+                return
+            size = FRAMED if other._calm >= QUICK and engine.held < HELD else PIECE
+            try:
+                raw = self.socket.recv(size)
+            except BlockingIOError:
+                self._readable = False
+                return
+            except OSError as error:
+                end.fail(error.strerror or "")
+                return
+            if not raw:
+                end.fail("")
+                return
+            end.alive = True
+            data = frames.receive(raw)
+            if data:
+                end.bytes_in += len(data)
+                end.heard_at = engine.now
+                if look is not None:
+                    try:
+                        data = look(data)
+                    except Refusal as cause:
+                        pair.over(cause)
+                        return
+                if data:
+                    other.send(data)
+            if frames.news and pair.live:
+                end.look()
+            if len(raw) < size:
+                if not self._ending:
+                    self._readable = False
+                    return
+            elif not other._rest:
+                other._calm += size
+        if pair.live:
+            engine.go_on(self)
+
+    def send(self, data: bytes | memoryview) -> None:
+        """See :class:`Half`."""
+        size = len(data)
+        self.end.bytes_out += size
+        header = binary_header(size)
+        if self._rest:
+            self._keep(b"".join((header, data)))
+            return
+        try:
+            sent = self.socket.sendmsg((header, data))
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._broken(error)
+            return
+        if sent < len(header) + size:
+            self._hold(b"".join((header, data))[sent:])
