@@ -246,7 +246,8 @@ class StreamEnd:
         self._receiver = self._keeper = None
         self._full = self._paused = False
         self._drop_stall()
-        self._transport = transport = _Returned(taken, _Forwarding(self), self.clock)  # type: ignore[arg-type]  # it is the reactor
+        transport = _Connected(taken, _Forwarding(self), self.clock)  # type: ignore[arg-type]  # it is the reactor
+        self._transport = transport
         transport.registerProducer(self, True)
         transport.startReading()
         if waiting:
@@ -388,11 +389,19 @@ class EndProtocol(Protocol):
         self.transport = None
 
 
-class _Returned(Connection):
-    """The transport of a socket that came back: connected already, and told of by nobody but its end."""
+class _Connected(Connection):
+    """The transport of a socket that is connected already: dialled by us, or come back from a lean relay."""
 
     connected = 1
     logstr = "relay"
+    _tlsClientDefault = True
+
+
+def connected(reactor: Any, dialled: socket.socket, protocol: EndProtocol) -> None:
+    """Give a socket that was dialled to its protocol, as a reactor's own clients do."""
+    transport = _Connected(dialled, protocol, reactor)
+    transport.startReading()
+    protocol.makeConnection(transport)
 
 
 class _Forwarding(Protocol):

@@ -112,7 +112,7 @@ class Conversation(Generic[T]):
         """Run up to the first thing that is waited for; a second call does nothing."""
         if not self._started and not self.done:
             self._started = True
-            self._run(lambda: next(self._talk))
+            self._run(self._talk.send, None)
 
     def receive(self, data: bytes) -> None:
         """Bytes of the peer.
@@ -124,14 +124,13 @@ class Conversation(Generic[T]):
             return
         self._received += data
         if self._need is not None and len(self._received) >= self._need.count:
-            taken = self._take(self._need.count)
-            self._run(lambda: self._talk.send(taken))
+            self._run(self._talk.send, self._take(self._need.count))
         elif self.starts_tls is not None and data:
-            self._run(lambda: self._talk.throw(self._injected()))
+            self._run(self._talk.throw, self._injected())
         if self._need is None and len(self._received) > self._limit:
             flood = Flooded(f"{len(self._received)} bytes came unasked")
             if self._started and not self.done:
-                self._run(lambda: self._talk.throw(flood))
+                self._run(self._talk.throw, flood)
             else:
                 self._failed(flood)
 
@@ -144,7 +143,7 @@ class Conversation(Generic[T]):
             return
         if self.asks is None:
             raise RuntimeError("nothing was asked")
-        self._run(lambda: self._talk.send(value))
+        self._run(self._talk.send, value)
 
     def tls_started(self) -> None:
         """TLS is up, and what comes now came through it; does nothing where the talk ended meanwhile.
@@ -155,7 +154,7 @@ class Conversation(Generic[T]):
             return
         if self.starts_tls is None:
             raise RuntimeError("TLS was not to be started")
-        self._run(lambda: self._talk.send(None))
+        self._run(self._talk.send, None)
 
     def to_send(self) -> bytes:
         """The bytes for the peer since the last call."""
@@ -169,6 +168,11 @@ class Conversation(Generic[T]):
         return bytes(self._received)
 
     @property
+    def waits(self) -> bool:
+        """Whether it is waiting for bytes of the peer."""
+        return self._need is not None
+
+    @property
     def waiting_for(self) -> str:
         """The message of the peer that is waited for, by the RFC's name, or an empty text."""
         return self._need.what if self._need is not None else ""
@@ -178,11 +182,11 @@ class Conversation(Generic[T]):
         del self._received[:count]
         return data
 
-    def _run(self, resume: Callable[[], Step]) -> None:
-        """Resume the talk and go on until it waits or ends."""
+    def _run(self, resume: Callable[[Any], Step], value: Any) -> None:
+        """Resume the talk with a value, or an error, and go on until it waits or ends."""
         self._need = self.asks = self.starts_tls = None
         try:
-            self._follow(resume())
+            self._follow(resume(value))
         except StopIteration as end:
             self.done, self.result = True, end.value
         except (Refusal, Flooded) as failure:

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import pwd
+import socket
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,12 +11,13 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IReactorFDSet, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
 from novnc_twisted.access.connect_info import ConnectInfo
 from novnc_twisted.errors import ConsoleClosed, ConsoleUnreachable
-from novnc_twisted.relay.ends import EndProtocol, StreamEnd
+from novnc_twisted.relay.ends import EndProtocol, StreamEnd, connected
+from novnc_twisted.session.connect import connect
 from novnc_twisted.session.settings import SessionSettings
 
 STALL: Final = 60.0
@@ -31,25 +33,33 @@ async def dial(reactor: Any, info: ConnectInfo, settings: SessionSettings) -> St
     :raises ConsoleUnreachable: where that can't be done, or may not.
     """
     peer = info.socket if info.socket else f"{info.host}:{info.port}"
-
-    def build() -> EndProtocol:
-        return EndProtocol(reactor, peer, lost=ConsoleClosed, stall=STALL)
-
-    factory = Factory.forProtocol(build)
+    protocol = EndProtocol(reactor, peer, lost=ConsoleClosed, stall=STALL)
+    factory = Factory.forProtocol(lambda: protocol)
     factory.noisy = False
     try:
         if info.socket:
             _check_host(info, settings)
             with pinned_socket(info.socket, settings.socket_directories) as path:
-                protocol = await UNIXClientEndpoint(reactor, path).connect(factory)
+                await UNIXClientEndpoint(reactor, path).connect(factory)
+        elif IReactorFDSet.providedBy(reactor) and (found := _numeric(info.host, info.port)) is not None:
+            connected(reactor, await connect(reactor, *found), protocol)
         else:
-            protocol = await _endpoint(reactor, info.host, info.port).connect(factory)
+            await _endpoint(reactor, info.host, info.port).connect(factory)
     except ConsoleUnreachable:
         raise
     except Exception as error:  # whatever a resolver, the kernel or Twisted makes of it: it can't be reached
         raise ConsoleUnreachable(f"can't connect to {peer}: {type(error).__name__}: {error}") from None
-    assert isinstance(protocol, EndProtocol)  # for the type checker: our factory made it
     return protocol.end
+
+
+def _numeric(host: str, port: int) -> tuple[int, Any] | None:
+    """Family and socket address of an IP address (IPv6 with or without brackets), which needs no search."""
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return None
+    return found[0][0], found[0][4]
 
 
 def _endpoint(reactor: Any, host: str, port: int) -> IStreamClientEndpoint:

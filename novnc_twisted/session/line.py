@@ -34,6 +34,7 @@ class Line:
         self._lost = lost
         self._held = bytearray()
         self._more: Deferred[bytes] | None = None
+        self._conversation: Conversation[Any] | None = None  # that hears what comes, until it waits no more
         end.attach(self)
 
     async def hold(
@@ -51,9 +52,7 @@ class Line:
         conversation = Conversation(talk)
         conversation.start()
         while True:
-            data = conversation.to_send()
-            if data:
-                self.end.write(data)
+            await self._converse(conversation)
             if conversation.done:
                 break
             if conversation.asks is not None and answer is not None:
@@ -65,12 +64,38 @@ class Line:
                 else:
                     await start_tls(conversation.starts_tls)
                     conversation.tls_started()
-            else:
-                conversation.receive(await self.some())
         self.put_back(conversation.rest)
         if conversation.error is not None:
             raise conversation.error
         return conversation.result  # type: ignore[return-value]  # a T, as there was no error
+
+    def _converse(self, conversation: Conversation[Any]) -> Deferred[bytes]:
+        """Let the peer and the talk go on until the talk ends, or waits for something else than bytes.
+
+        The coroutine is woken once it is so, and not for each message: there are eight of them in a set-up.
+        """
+        self._say(conversation)
+        over: Deferred[bytes] = Deferred(self._forget)
+        if conversation.waits:
+            self._more, self._conversation = over, conversation
+            if self._held:
+                data, self._held = bytes(self._held), bytearray()
+                self._hear(conversation, data)
+        else:
+            over.callback(b"")
+        return over
+
+    def _hear(self, conversation: Conversation[Any], data: bytes) -> None:
+        conversation.receive(data)
+        self._say(conversation)
+        if not conversation.waits:
+            self._conversation = None
+            self._give(b"")
+
+    def _say(self, conversation: Conversation[Any]) -> None:
+        data = conversation.to_send()
+        if data:
+            self.end.write(data)
 
     def some(self) -> Deferred[bytes]:
         """Bytes, at least one: those held, else the next that come."""
@@ -95,9 +120,10 @@ class Line:
 
     def data_received(self, data: bytes) -> None:
         """For the talk that waits, else held."""
-        if self._more is not None:
-            more, self._more = self._more, None
-            more.callback(data)
+        if self._conversation is not None:
+            self._hear(self._conversation, data)
+        elif self._more is not None:
+            self._give(data)
         elif len(self._held) + len(data) > HOLD_LIMIT:
             self.end_lost(MessageTooBig(f"more than {HOLD_LIMIT} bytes ahead of its turn"))
         else:
@@ -115,5 +141,10 @@ class Line:
     def resume_writing(self) -> None:
         """See pause_writing."""
 
+    def _give(self, data: bytes) -> None:
+        more, self._more = self._more, None
+        if more is not None:
+            more.callback(data)
+
     def _forget(self, _: Deferred[bytes]) -> None:
-        self._more = None
+        self._more = self._conversation = None

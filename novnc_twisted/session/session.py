@@ -303,10 +303,10 @@ class Session:
             detail += f" right after the TLS handshake: {self._settings.upstream_tls.suspicion}"
         self.end(ConsoleUnreachable(detail))
 
-    async def _in_time(self, what: Awaitable[T], seconds: float, late: Refusal) -> T:
+    def _in_time(self, what: Awaitable[T], seconds: float, late: Refusal) -> Deferred[T]:
         """Wait for a part of the set-up: for its own deadline, and never beyond the one of all parts together."""
         left = self._accepted_at + self._settings.setup_deadline - self._clock.seconds()
-        return await self._patience.wait(what, min(seconds, left), late)
+        return self._patience.wait(what, min(seconds, left), late)
 
     async def _close(self, cause: Refusal) -> None:
         """Close both ends and wait until nothing is left; each part of it is bounded by a timer."""

@@ -20,7 +20,7 @@ class Waiting(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def wait(self, what: Any, seconds: float | None = 5) -> Deferred[Any]:
-        return Deferred.fromCoroutine(self.patience.wait(what, seconds, self.late))
+        return self.patience.wait(what, seconds, self.late)
 
     def test_the_result(self) -> None:
         async def seven() -> int:
