@@ -1,7 +1,8 @@
 """HTTP heads (RFC 9112), bounded and strict: the request of a viewer or browser, the reply to our own CONNECT.
 
-Not a web server's parser: what is ambiguous (obsolete line folding, a space before the colon, a bare CR) is refused,
-because two readers that understand it differently are how requests are smuggled.
+Not a web server's parser: what is ambiguous (obsolete line folding, a space before the colon, a bare CR, lines of one
+head that end in different ways) is refused, because two readers that understand it differently are how requests are
+smuggled.
 """
 
 import re
@@ -10,6 +11,9 @@ from typing import Final
 
 HEAD_LIMIT: Final = 16384
 """Bytes of the longest head that is taken."""
+
+MAX_FIELDS: Final = 100
+"""Fields of a head; browsers send some twenty."""
 
 _REQUEST = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.([0-9])")
 _STATUS = re.compile(r"HTTP/1\.[0-9] ([0-9]{3})(?: [^\r\n]*)?")
@@ -121,10 +125,17 @@ def read_status(head: bytes) -> int:
 
 
 def _lines(head: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
-    text = head.decode("latin-1").replace("\r\n", "\n").rstrip("\n")
+    text = head.decode("latin-1")
+    if "\r" in text:
+        if text.count("\n") != text.count("\r\n"):
+            raise BadHead("lines that end in different ways")
+        text = text.replace("\r\n", "\n")
+    text = text.rstrip("\n")
     if "\r" in text or "\0" in text:
         raise BadHead("control characters")
     first, *rest = text.split("\n")
+    if len(rest) > MAX_FIELDS:
+        raise HeadTooBig(f"a head of more than {MAX_FIELDS} fields")
     fields: list[tuple[str, str]] = []
     for line in rest:
         match = _FIELD.fullmatch(line)

@@ -87,9 +87,12 @@ class APIChannel(HTTPChannel):
         if self._refused:
             return
         if self._handlingRequest:
-            self._stop_pipeline()
-        else:
-            super().rawDataReceived(data)
+            self.close_behind()
+            return
+        super().rawDataReceived(data)
+        # Of a chunk, as it announced itself; what is left of it must come, and can't all be taken.
+        if getattr(self._transferDecoder, "length", 0) > MAX_BODY:
+            self.refuse(413, "Request is too large.", drain=True)
 
     def headerReceived(self, line: bytes) -> bool:
         """See HTTPChannel; besides, nothing but ``chunked`` is a transfer coding, and lengths have few digits."""
@@ -120,11 +123,11 @@ class APIChannel(HTTPChannel):
         behind = self.clearLineBuffer() + b"".join(self._dataBuffer)
         self._dataBuffer = []
         if behind.strip(b"\r\n"):
-            self._stop_pipeline()
+            self.close_behind()
         super().allContentReceived()
 
-    def _stop_pipeline(self) -> None:
-        """Nothing is read after the request that is being answered; the rest is dropped."""
+    def close_behind(self) -> None:
+        """End with the answer that is being made; nothing is read after its request, the rest is dropped."""
         self.persistent = False
         for request in self.requests:
             request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
@@ -137,7 +140,10 @@ class APIChannel(HTTPChannel):
         """See LineReceiver."""
         if self._refused:
             return
-        if self._receivedHeaderSize + len(line) > self.totalHeadersSize:
+        if line[:1] in (b" ", b"\t"):
+            # Obsolete folding (RFC 9112, section 5.2): a second reader may see a field of its own in it.
+            self._respondToBadRequestAndDisconnect()
+        elif self._receivedHeaderSize + len(line) > self.totalHeadersSize:
             self.refuse(431, "The request line or the header is too long.")
         else:
             super().lineReceived(line)

@@ -94,6 +94,8 @@ class APISite(HTTPFactory):
         try:
             request = _read(web_request, self._trusted)
         except Fault as fault:
+            # Who sends this is no client of ours, or what stands between reads it differently.
+            web_request.channel.close_behind()
             reply = Reply(fault.code, fault.body(), fault.headers)
         else:
             reply = await self._application.answer(request)
@@ -149,9 +151,9 @@ def _read(web_request: APIRequest, trusted: Sequence[Network]) -> Request:
     here = web_request.host
     host = _own(here)
     hosts = headers.get("host", [])
-    if hosts:
-        named = host_of(hosts[0].strip())
-        if len(hosts) > 1 or named is None:
+    if hosts or web_request.clientproto != b"HTTP/1.0":
+        named = host_of(hosts[0].strip()) if len(hosts) == 1 else None
+        if named is None:
             raise Fault(400, "Malformed request: Host")
         host = named
     web_request.content.seek(0)

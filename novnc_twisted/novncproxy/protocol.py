@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import ISSLTransport
 from twisted.logger import Logger
 from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
@@ -16,7 +17,7 @@ from novnc_twisted.access.tokens import token_of
 from novnc_twisted.errors import ClientLeft, MessageTooBig, ProtocolViolation, Refusal, SetupTimeout, TooManyFailures
 from novnc_twisted.novncproxy.handshake import HandshakeFailed
 from novnc_twisted.novncproxy.page import NOT_BUILT, PageFile, redirect_of
-from novnc_twisted.novncproxy.responses import ALONE, content_security_policy, plain, response_head
+from novnc_twisted.novncproxy.responses import ALONE, content_security_policy, is_host, plain, response_head
 from novnc_twisted.relay.ends import send
 from novnc_twisted.relay.interfaces import IEnd
 from novnc_twisted.relay.websocket_end import WebSocketEnd
@@ -51,12 +52,13 @@ class NoVNCProxyProtocol(FrontProtocol):
         self._requests += 1
         upgrade = "websocket" in head.lists("upgrade") or head.all("sec-websocket-key")
         body = head.all("transfer-encoding") or head.all("content-length") not in ([], ["0"])
+        hosts = head.all("host")
         if body or (rest and not upgrade):
             self._refuse(400, "A request to this port has no body, and waits for its answer.")
+        elif len(hosts) > 1 or (head.minor and not hosts) or not all(map(is_host, hosts)):
+            self._refuse(400, "A request names one Host.")
         elif upgrade:
             self._upgrade(head, rest)
-        elif len(hosts := head.all("host")) > 1 or (head.minor and not hosts):
-            self._refuse(400, "A request names one Host.")
         elif head.method not in ("GET", "HEAD"):
             self.last_words(plain(405, "Only GET and HEAD are served.", fields=(("Allow", "GET, HEAD"),)), ClientLeft())
         else:
@@ -140,7 +142,7 @@ class NoVNCProxyProtocol(FrontProtocol):
             head.one("host"), self.factory.frame_ancestors, foreign=self.factory.page.foreign
         )
         proto = forwarded_proto(self.peer_address, head.all("x-forwarded-proto"), self.factory.trusted_proxies)
-        secure = (proto or self.factory.scheme).strip().lower() == "https"
+        secure = proto == "https" if proto else ISSLTransport.providedBy(self.transport)
         if file.html:
             cache = "no-store"
         elif file.unchanging:

@@ -18,6 +18,11 @@ ALONE: Final = (("Cross-Origin-Opener-Policy", "same-origin"),)
 it, and says so in the console of whoever looks there."""
 
 
+def is_host(text: str) -> bool:
+    """Whether it is a name or an address, with or without a port, as a Host field has it."""
+    return _HOST.fullmatch(text) is not None
+
+
 def response_head(
     status: int, *, length: int, content_type: str = PLAIN, fields: tuple[tuple[str, str], ...] = (), close: bool
 ) -> bytes:
@@ -48,7 +53,7 @@ def content_security_policy(host: str | None, frame_ancestors: tuple[str, ...], 
     frames = f"frame-ancestors {' '.join(frame_ancestors) or chr(39) + 'none' + chr(39)}"
     if foreign:
         return f"{frames}; base-uri 'none'; object-src 'none'"
-    sockets = f" ws://{host} wss://{host}" if host and _HOST.fullmatch(host) else ""
+    sockets = f" ws://{host} wss://{host}" if host and is_host(host) else ""
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
         f"connect-src 'self'{sockets}; {frames}; base-uri 'none'; form-action 'none'"

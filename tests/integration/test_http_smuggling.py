@@ -1,0 +1,27 @@
+"""The table of :mod:`tests.integration.http_attacks`, against the real listeners, by raw sockets."""
+
+from tests.integration.http_attacks import TABLE, Attack
+from tests.integration.http_ports import PORTS, SMUGGLED, PortsCase
+from tests.support.cloud import together
+
+
+class Smuggling(PortsCase):
+    """Each request is answered once or not at all, and what is ambiguous ends its connection."""
+
+    async def at(self, attack: Attack, port: str) -> str:
+        outcome = await self.outcome(port, attack.for_port(port))
+        expected = attack.expected[port]
+        return "" if outcome == expected else f"{attack.name} at {port}: {outcome}, not {expected}"
+
+    async def test_the_table(self) -> None:
+        self.assertEqual(len({attack.name for attack in TABLE}), len(TABLE), "a name says which row it is")
+        wrong = []
+        for start in range(0, len(TABLE), 40):
+            wrong += await together(*(self.at(attack, port) for attack in TABLE[start : start + 40] for port in PORTS))
+        self.maxDiff = None
+        self.assertEqual([line for line in wrong if line], [])
+        self.assertFalse([asked for asked in self.asked_of_api if SMUGGLED.decode() in asked.segments])
+        self.assertFalse([asked for asked in self.asked if SMUGGLED.decode() in asked[0]])
+        self.assertEqual(self.server.connections, [], "and no VNC server hears of it")
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertNotIn("Traceback", self.log_text())
