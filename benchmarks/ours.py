@@ -29,8 +29,9 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopba
 class Console(Proxy):
     """Every service in one process, so that each session's token check, and the API, are in its CPU.
 
-    Two settings are not the shipped ones, and neither is on the way of a byte: one link is used for all sessions
-    (``max_sessions_per_server = 0``) for as long as the measurement takes (``token_ttl``).
+    Three settings are not the shipped ones, and none is on the way of a byte: one link is used for all sessions
+    (``max_sessions_per_server = 0``) for as long as the measurement takes (``token_ttl``), and one user may have
+    thousands (``max_tokens_per_user = 0``).
     """
 
     name = "ours"
@@ -81,6 +82,7 @@ max_sessions_per_server = {self.sessions_per_server}
 {self.more}
 [consoleauth]
 token_ttl = {self.token_ttl}
+max_tokens_per_user = 0
 [api]
 auth_strategy = noauth
 [libvirt]
