@@ -58,6 +58,7 @@ class StreamEnd:
     __slots__ = (
         "_abort",
         "_closing",
+        "_ended",
         "_full",
         "_gone",
         "_held",
@@ -115,6 +116,7 @@ class StreamEnd:
         self._full = False  # the transport's buffer
         self._paused = False  # our reading
         self._closing = False
+        self._ended = False  # whether its peer can send no more
         self._gone = False
         self._abort: IDelayedCall | None = None
         self._stalled: Turn | None = None
@@ -177,8 +179,12 @@ class StreamEnd:
         # A producer left registered would keep the transport open for ever (Twisted waits for its end).
         self._transport.unregisterProducer()
         self.resume_reading()
-        self._abort = self.clock.callLater(CLOSE_GRACE, self._transport.abortConnection)
-        self._hang_up()
+        if self._ended:
+            hang_up(self._transport)
+        else:
+            self._hang_up()
+        if not self._gone:
+            self._abort = self.clock.callLater(CLOSE_GRACE, self._transport.abortConnection)
 
     def closed(self) -> Deferred[None]:
         """See :class:`IEnd`."""
@@ -255,6 +261,7 @@ class StreamEnd:
 
     def fail(self, detail: str) -> None:
         """The peer is gone, the socket says."""
+        self._ended = True
         self._end(self._lost(detail))
 
     def takes_some(self) -> None:
@@ -321,7 +328,7 @@ class StreamEnd:
         if self._linger and ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
             transport.loseWriteConnection()
         else:
-            transport.loseConnection()
+            hang_up(transport)
 
     def _deliver(self, data: bytes) -> None:
         """Hand bytes of the stream on, or hold them."""
@@ -394,6 +401,7 @@ class _Connected(Connection):
 
     connected = 1
     logstr = "relay"
+    _shouldShutdown = False  # nobody else has the descriptor
     _tlsClientDefault = True
 
 
@@ -417,15 +425,27 @@ def send(transport: Any, data: bytes) -> None:
 
     (Measured: a session's set-up has nine such turns, and each costs as much as the write.)
     """
-    at_once = (
+    sent = transport.writeSomeData(data) if _is_idle(transport) else 0
+    # An error is not a number: the transport will meet it, too, and tell.
+    if sent != len(data):
+        transport.write(data[sent:] if isinstance(sent, int) else data)
+
+
+def hang_up(transport: Any) -> None:
+    """Close, at once where nothing waits to be sent: a transport alone would first ask the reactor for a turn."""
+    if _is_idle(transport):
+        transport.connectionLost(connectionDone)
+    else:
+        transport.loseConnection()
+
+
+def _is_idle(transport: Any) -> bool:
+    """Whether it is a connected socket with nothing in the way, and nothing waiting to be sent."""
+    return (
         _is_plain(transport)
         and transport.connected
         and not (transport.dataBuffer or transport._tempDataBuffer or transport._writeDisconnected)
     )
-    sent = transport.writeSomeData(data) if at_once else 0
-    # An error is not a number: the transport will meet it, too, and tell.
-    if sent != len(data):
-        transport.write(data[sent:] if isinstance(sent, int) else data)
 
 
 def _is_plain(transport: Any) -> bool:

@@ -91,7 +91,7 @@ class WebSocketEnd(StreamEnd):
         theirs = self.frames.close_code
         if theirs is not None:  # they closed first: their code goes back (RFC 6455, section 5.5.1)
             code, reason = (1000 if theirs == NO_CODE else theirs), ""
-        self._transport.write(close_frame(code, reason))
+        send(self._transport, close_frame(code, reason))
 
     def _hang_up(self) -> None:
         # Closing at once could overtake the close frame: whatever the browser is still sending resets the connection,
