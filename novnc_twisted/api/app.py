@@ -27,7 +27,10 @@ from novnc_twisted.messaging.interfaces import ITransport
 
 
 class Application:
-    """The whole API; knows nothing of HTTP's wire."""
+    """The whole API; knows nothing of HTTP's wire.
+
+    :ivar router: the routes of the Compute API.
+    """
 
     _log = Logger()
 
@@ -44,7 +47,7 @@ class Application:
         self._tokens = Tokens(clock, transport.store, auth.user)
         self._identity = Identity(clock, auth, self._tokens)
         self._inventory = inventory = Inventory(clock, compute)
-        self._router = Router(
+        self.router = Router(
             [
                 Servers(inventory),
                 Consoles(inventory, compute, consoleauth),
@@ -105,7 +108,7 @@ class Application:
             wanted = microversion.requested(request)
             more[:] = microversion.headers(wanted)
         bookmark = ""
-        if segments[0] not in self._router.names and len(segments) > 1:
+        if segments[0] not in self.router.names and len(segments) > 1:
             project, segments = segments[0], segments[1:]
             if caller.project not in (None, project):
                 raise Fault(
@@ -114,7 +117,7 @@ class Application:
                     f"'{caller.project}'",
                 )
             bookmark = f"/{quote(project, safe='')}"
-        handler, arguments = self._router.match(request.method, segments)
+        handler, arguments = self.router.match(request.method, segments)
         call = Call(request, caller, wanted, legacy, f"/{version}{bookmark}", bookmark)
         return await handler(call, *arguments)
 

@@ -19,7 +19,11 @@ class Resource(Protocol):
 
 
 class Router:
-    """All the paths of the Compute API below its version."""
+    """All the paths of the Compute API below its version.
+
+    :ivar table: method and pattern of each route.
+    :ivar names: what a path may begin with.
+    """
 
     def __init__(self, resources: Iterable[Resource]) -> None:
         self._routes = [
@@ -29,6 +33,7 @@ class Router:
         ]
         # The literal "servers/detail" goes before "servers/{}".
         self._routes.sort(key=lambda route: route[1].count("{}"))
+        self.table = frozenset((method, "/".join(pattern)) for method, pattern, _ in self._routes)
         self.names = frozenset(pattern[0] for _, pattern, _ in self._routes)
 
     def match(self, method: str, segments: tuple[str, ...]) -> tuple[Handler, tuple[str, ...]]:

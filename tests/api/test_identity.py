@@ -105,7 +105,7 @@ class TokenTests(UsersCase):
         answer = self.system.post(TOKENS, log_in("alice", "r3d:pass"))
         error = {"code": 503, "title": "Service Unavailable", "message": ServiceUnavailable.sentence}
         self.assertEqual((answer.status, answer.body), (503, {"error": error}))
-        answer = self.system.get("/v2.1/servers", X_Auth_Token=f"gAAAA{token}")
+        answer = self.system.get("/v2.1/servers", X_Auth_Token=f"gAAAAAAA{token}")
         del error["title"]
         self.assertEqual((answer.status, answer.body), (503, {"serviceUnavailable": error}))
 
