@@ -101,6 +101,7 @@ class Consoles(Resource):
                 user_id=caller.user,
                 project_id=project,
                 compute_host=console["compute_host"],
+                owner=instance.get("project_id") or instance.get("project_name"),
             )
         except Refusal as refusal:
             raise fault_of(refusal, server_id=server_id, console_type=console_type) from refusal

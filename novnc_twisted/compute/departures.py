@@ -9,9 +9,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from novnc_twisted.compute.interfaces import Change, DomainEvent, IDriver
-from novnc_twisted.compute.rpcapi import PREFIX
-from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
-from novnc_twisted.messaging.fanout import gather
+from novnc_twisted.errors import InstanceNotFound, Refusal
 from novnc_twisted.messaging.interfaces import ITransport
 
 BACK_OFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0, 30.0)
@@ -28,14 +26,12 @@ class Departures:
     """Hears what happens to domains, and has consoleauth drop the tokens of those that are gone for good.
 
     :param clock: times the attempts, and how long a migration is remembered.
-    :param host: this compute host's name.
     """
 
-    def __init__(self, transport: ITransport, driver: IDriver, clock: IReactorTime, host: str) -> None:
+    def __init__(self, transport: ITransport, driver: IDriver, clock: IReactorTime) -> None:
         self._transport = transport
         self._driver = driver
         self._clock = clock
-        self._host = host
         self._known: set[str] = set()
         self._migrated: dict[str, float] = {}
         self._pending: dict[str, Deferred[None]] = {}
@@ -108,8 +104,8 @@ class Departures:
         reason = ""
         for pause in (*BACK_OFF, None):
             try:
-                if not await self._is_here(uuid) and not await self._is_elsewhere(uuid, insist=pause is not None):
-                    await self._drop(uuid)
+                if not await self._is_here(uuid):
+                    await self._drop_unless_elsewhere(uuid, insist=pause is not None)
                 return
             except Refusal as refusal:
                 reason = str(refusal)
@@ -129,24 +125,12 @@ class Departures:
             return False
         return True
 
-    async def _is_elsewhere(self, uuid: str, insist: bool) -> bool:
-        """Whether another live host knows it.
+    async def _drop_unless_elsewhere(self, uuid: str, insist: bool) -> None:
+        """Consoleauth asks the other hosts: they believe it and not us.
 
-        :param insist: fail with ServiceUnavailable where one does not answer; else it counts as one that doesn't.
+        :param insist: fail with ServiceUnavailable where one does not answer; else it counts as one that has it not.
         """
-        services = await self._transport.services(PREFIX)
-        others = sorted({service.topic for service in services} - {f"{PREFIX}{self._host}"})
-        answers = await gather(
-            (self._transport.call(topic, "get_instance", instance_uuid=uuid) for topic in others),
-            enough=lambda _answer: True,
-        )
-        if any(not isinstance(answer, Refusal) for answer in answers):
-            return True
-        if insist and not all(isinstance(answer, InstanceNotFound) for answer in answers):
-            raise ServiceUnavailable("another compute host does not say whether it has it")
-        return False
-
-    async def _drop(self, uuid: str) -> None:
-        answer = await self._transport.call("consoleauth", "delete_tokens_for_instance", instance_uuid=uuid)
-        self._known.discard(uuid)
-        _log.info("server {uuid} is gone; tokens dropped: {deleted}", uuid=uuid, deleted=answer.get("deleted"))
+        answer = await self._transport.call("consoleauth", "instance_gone", instance_uuid=uuid, insist=insist)
+        if isinstance(answer, dict) and answer.get("gone"):
+            self._known.discard(uuid)
+            _log.info("server {uuid} is gone; tokens dropped: {deleted}", uuid=uuid, deleted=answer.get("deleted"))

@@ -26,6 +26,16 @@ from novnc_twisted.messaging.interfaces import ITransport
 
 BINARY = "nova-compute"
 
+SERVED = {
+    "list_instances": ("api",),
+    "get_instance": ("api", "consoleauth"),
+    "get_vnc_console": ("api",),
+    "validate_console_port": ("consoleauth",),
+    "get_vnc_password": ("consoleauth",),
+    "claims": ("consoleauth",),
+}
+"""What is served, and to which role: a VNC password is nobody's but consoleauth's."""
+
 _MAX_REPORTED = 10_000
 
 _log = Logger()
@@ -63,7 +73,7 @@ class ComputeManager:
         self._listen = server_listen
         self._base_urls = {NOVNC: novncproxy_base_url, XVPVNC: xvpvncproxy_base_url}
         self._enabled = vnc_enabled
-        self._departures = Departures(transport, driver, driver.clock, host)
+        self._departures = Departures(transport, driver, driver.clock)
         self._reported: dict[tuple[str, ...], str] = {}
         self._withdraw: Callable[[], Deferred[None]] | None = None
 
@@ -77,23 +87,15 @@ class ComputeManager:
 
     async def _start(self) -> None:
         await self._driver.start(self._changed)
-        methods = {
-            method.__name__: method
-            for method in (
-                self.list_instances,
-                self.get_instance,
-                self.get_vnc_console,
-                self.validate_console_port,
-                self.get_vnc_password,
-                self.claims,
-            )
-        }
+        methods = {name: getattr(self, name) for name in SERVED}
         self._withdraw = await self._transport.serve(
             f"{PREFIX}{self._host}",
             methods,
             binary=BINARY,
             host=self._host,
             info={"server_proxyclient_address": self._address},
+            callers=SERVED,
+            place=self._address,
         )
 
     async def _stop(self) -> None:
@@ -149,7 +151,9 @@ class ComputeManager:
     async def validate_console_port(
         self, *, instance_uuid: str, console_type: str, port: int | None = None
     ) -> dict[str, Any]:
-        """Where a domain's console is now; refuses as :meth:`get_vnc_console` does.
+        """Where a domain's console is now, and to which project it belongs (``owner``, empty for none).
+
+        Refuses as :meth:`get_vnc_console` does.
 
         :param port: where it was when the token was made, for the log alone: the token names the VM, not a port.
         """
@@ -159,7 +163,13 @@ class ComputeManager:
         vnc = self._console(domain, others)
         if port is not None and vnc.port is not None and port != vnc.port:
             _log.info("the console of {name} moved from port {old} to {new}", name=domain.name, old=port, new=vnc.port)
-        return {"host": self._address, "port": vnc.port or 0, "socket": vnc.socket, "name": domain.name}
+        return {
+            "host": self._address,
+            "port": vnc.port or 0,
+            "socket": vnc.socket,
+            "name": domain.name,
+            "owner": domain.project_id or domain.project_name or "",
+        }
 
     async def get_vnc_password(self, *, instance_uuid: str) -> dict[str, Any]:
         """The domain's VNC password, for the one connection that needs it; None: it has none.

@@ -1,17 +1,21 @@
 """The caller's side of nova-compute: one compute host, or all the live ones at once."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from novnc_twisted.access.fields import is_uuid
+from novnc_twisted.compute import answers as answered
 from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.fanout import gather
 from novnc_twisted.messaging.interfaces import ITransport
 
 PREFIX = "compute."
 """A compute host serves the topic ``compute.<host>``."""
+
+T = TypeVar("T")
 
 _log = Logger()
 
@@ -39,7 +43,7 @@ class ComputeAPI:
         :raises ServiceUnavailable: hosts are live, and none of them answers.
         """
         hosts = await self.hosts()
-        answers = await gather(self._call(host, "list_instances") for host in hosts)
+        answers = await gather(self._call(host, answered.instances, "list_instances") for host in hosts)
         if answers and all(isinstance(answer, Refusal) for answer in answers):
             raise ServiceUnavailable(f"no compute host answers: {answers[0]}")
         found: dict[str, dict[str, Any]] = {}
@@ -47,7 +51,7 @@ class ComputeAPI:
             if isinstance(answer, Refusal):
                 _log.warn("compute host {host} did not list its servers: {reason}", host=host, reason=str(answer))
                 continue
-            for instance in answer.get("instances", []):
+            for instance in answer:
                 known = found.get(instance["uuid"])
                 if known is None or (_is_active(instance) and not _is_active(known)):
                     found[instance["uuid"]] = instance
@@ -64,8 +68,16 @@ class ComputeAPI:
         hosts = await self.hosts()
         if not hosts:
             raise ServiceUnavailable("no compute host is live")
+
+        def one_instance(host: str, answer: Any) -> dict[str, Any]:
+            instance = answered.instance(host, answer)
+            if instance["uuid"] != instance_uuid.lower():
+                raise ServiceUnavailable(f"{host} told of another instance")
+            return instance
+
         answers = await gather(
-            (self._call(host, "get_instance", instance_uuid=instance_uuid) for host in hosts), enough=_is_active
+            (self._call(host, one_instance, "get_instance", instance_uuid=instance_uuid) for host in hosts),
+            enough=_is_active,
         )
         found = [answer for answer in answers if isinstance(answer, dict)]
         if found:
@@ -88,6 +100,7 @@ class ComputeAPI:
         instance = await self.find(instance_uuid)
         return await self._call(
             instance["host"],
+            lambda host, answer: answered.console(host, instance["uuid"], answer),
             "get_vnc_console",
             instance_uuid=instance_uuid,
             console_type=console_type,
@@ -95,8 +108,9 @@ class ComputeAPI:
             project_id=project_id,
         )
 
-    def _call(self, host: str, method: str, **arguments: Any) -> "Deferred[dict[str, Any]]":
-        return self._transport.call(f"{PREFIX}{host}", method, deadline=self._deadline, **arguments)
+    def _call(self, host: str, read: Callable[[str, Any], T], method: str, **arguments: Any) -> "Deferred[T]":
+        called = self._transport.call(f"{PREFIX}{host}", method, deadline=self._deadline, **arguments)
+        return called.addCallback(lambda answer: read(host, answer))
 
 
 def _is_active(instance: dict[str, Any]) -> bool:

@@ -10,13 +10,24 @@ from twisted.internet.interfaces import IReactorTime
 
 from novnc_twisted.access import fields
 from novnc_twisted.access.connect_info import CONSOLE_TYPES, ConnectInfo
-from novnc_twisted.consoleauth.places import PREFIX, Places
+from novnc_twisted.consoleauth.places import PREFIX, Place, Places
 from novnc_twisted.consoleauth.store import LEASE, TokenRecord, TokenStore
 from novnc_twisted.errors import ConsoleForbidden, InvalidToken, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
 
 TOPIC = "consoleauth"
 BINARY = "nova-consoleauth"
+
+SERVED = {
+    "authorize_console": ("api",),
+    "check_token": ("proxy",),
+    "get_vnc_password": ("proxy",),
+    "keep_token": ("proxy",),
+    "show_token": ("api",),
+    "delete_tokens_for_instance": ("api",),
+    "instance_gone": ("compute",),
+}
+"""What is served, and to which role: nobody who has stolen a proxy can make a token, or drop one."""
 
 _ON_ITS_WAY = 30.0  # at most, from our answer to a live session: its set-up's deadline
 _PASSWORD_DEADLINE = 1.4  # after a walk of 3.5 s at most, inside the 5 s that a caller waits
@@ -74,18 +85,8 @@ class ConsoleAuthManager:
         return Deferred.fromCoroutine(self._stop())
 
     async def _start(self) -> None:
-        methods = {
-            method.__name__: method
-            for method in (
-                self.authorize_console,
-                self.check_token,
-                self.get_vnc_password,
-                self.keep_token,
-                self.show_token,
-                self.delete_tokens_for_instance,
-            )
-        }
-        self._withdraw = await self._transport.serve(TOPIC, methods, binary=BINARY, host=self._host)
+        methods = {name: getattr(self, name) for name in SERVED}
+        self._withdraw = await self._transport.serve(TOPIC, methods, binary=BINARY, host=self._host, callers=SERVED)
 
     async def _stop(self) -> None:
         withdraw, self._withdraw = self._withdraw, None
@@ -107,11 +108,15 @@ class ConsoleAuthManager:
         project_id: str | None,
         compute_host: str,
         client_address: str | None = None,
+        owner: str | None = None,
     ) -> dict[str, Any]:
         """Let a token open a console from now on.
 
+        :param owner: the server's project, by which its caller judged who may open it.  Who ends up at a host where the
+            server belongs to another one is refused: a host that told a lie gets nobody in elsewhere.
         :returns: ``expires_at``, Unix time in seconds.
         :raises ConsoleForbidden: the token opens another console already.
+        :raises ConsoleUnreachable: another live host than compute_host runs the server, too.
         :raises ServiceUnavailable: a field can't be used; the detail names it.
         """
         token_hash = fields.token_hash("token_hash", token_hash)
@@ -130,12 +135,14 @@ class ConsoleAuthManager:
             compute_host=fields.text("compute_host", compute_host, 255),
         )
         address = fields.optional_text("client_address", client_address, 255)
+        owner = fields.optional_text("owner", owner, 255)
         known = await self._tokens.get(token_hash)
         if known is not None:
             if replace(known.connect_info, host=info.host, port=info.port, socket=info.socket) != info:
                 raise ConsoleForbidden("the token is in use for another console")
             return {"expires_at": known.expires_at}  # the same call once more: its first answer was lost
-        record = TokenRecord(info, self._now() + self._ttl, address)
+        await self._places.refuse_rivals(info.instance_uuid, console_type, compute_host)
+        record = TokenRecord(info, self._now() + self._ttl, address, owner)
         await self._tokens.put(token_hash, record, self._ttl)
         if self._max:
             hashes = await self._tokens.of_instance(info.instance_uuid)
@@ -154,7 +161,7 @@ class ConsoleAuthManager:
         if self._one_time and await self._tokens.claimed("used", token_hash) is not None:
             raise InvalidToken("it was used already")
         info = record.connect_info
-        place = await self._places.locate(info.instance_uuid, console_type, info.port, info.compute_host)
+        place = await self._locate(record)
         # Claimed last, so that a server that was not ready costs nobody the token.
         if self._one_time and not await self._tokens.claim_once("used", token_hash, client_address, self._ttl):
             raise InvalidToken("it was used already")
@@ -179,7 +186,7 @@ class ConsoleAuthManager:
         if self._one_time and await self._tokens.claimed("used", token_hash) != client_address:
             raise InvalidToken("it was not used from here")
         info = record.connect_info
-        place = await self._places.locate(info.instance_uuid, console_type, info.port, info.compute_host)
+        place = await self._locate(record)
         answer = await self._transport.call(
             f"{PREFIX}{place.compute_host}",
             "get_vnc_password",
@@ -220,6 +227,26 @@ class ConsoleAuthManager:
         """Drop a server's tokens: it is gone from every live host.  Gives how many were ``deleted``."""
         hashes = await self._tokens.of_instance(fields.uuid("instance_uuid", instance_uuid))
         return {"deleted": await self._tokens.remove(*hashes)}
+
+    async def instance_gone(self, *, instance_uuid: str, insist: bool = True) -> dict[str, Any]:
+        """A compute host has lost a server: where no live host knows it any more, its tokens are dropped.
+
+        :param insist: fail where a host does not answer; else it counts as one that does not know it.
+        :returns: whether it is ``gone``, and how many tokens were ``deleted``.
+        :raises ServiceUnavailable: a host does not answer.
+        """
+        uuid = fields.uuid("instance_uuid", instance_uuid)
+        if not await self._places.is_gone(uuid, insist is not False):
+            return {"gone": False, "deleted": 0}
+        return {"gone": True, **await self.delete_tokens_for_instance(instance_uuid=uuid)}
+
+    async def _locate(self, record: TokenRecord) -> Place:
+        """Where a token's console is now, if that is still the server for which it was made."""
+        info = record.connect_info
+        place = await self._places.locate(info.instance_uuid, info.console_type, info.port, info.compute_host)
+        if None not in (record.owner, place.owner) and place.owner != record.owner:
+            raise ConsoleForbidden(f"on {place.compute_host} the server belongs to another project")
+        return place
 
     async def _admit(self, token_hash: str, console_type: str, client_address: str) -> TokenRecord:
         """The record of a token that is good here and now."""

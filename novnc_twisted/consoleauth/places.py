@@ -1,8 +1,8 @@
 """Where a server's console is now: the walk over the compute hosts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -30,13 +30,17 @@ _MAX_SAID = 1000
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a console is: as ConnectInfo's fields of these names."""
+    """Where a console is: as ConnectInfo's fields of these names.
+
+    :ivar owner: the project that the server belongs to there, empty for none, None where that is not told.
+    """
 
     compute_host: str
     host: str
     port: int
     socket: str | None
     name: str
+    owner: str | None = None
 
 
 class Places:
@@ -53,14 +57,16 @@ class Places:
     async def locate(self, instance_uuid: str, console_type: str, port: int, compute_host: str | None) -> Place:
         """Ask the host that made the token; where that is gone or does not run the server, the other live ones.
 
+        That host is believed before any other: while it is live, nobody else can say that he runs the server unless it
+        says that it does not.
+
         :raises InstanceNotRunning: nobody runs it, a live host knows it.
         :raises InstanceNotFound: no live host knows it.
         :raises ConsoleTypeUnavailable: it runs without a VNC display.
         :raises ConsoleUnreachable: two hosts run it, or another running server claims the same address.
         :raises ServiceUnavailable: no host is live, or one that might run it does not answer.
         """
-        services = await self._transport.services(PREFIX)
-        live = {service.topic.removeprefix(PREFIX): service.info for service in services}
+        live = await self._live()
         if not live:
             raise ServiceUnavailable("no compute host is live")
         asked = {"instance_uuid": instance_uuid, "console_type": console_type, "port": port}
@@ -68,48 +74,83 @@ class Places:
         others = [host for host in live if host != compute_host]
         answers: dict[str, Any] = {}
         for hosts, deadline in ((first, _FIRST), (others, _OTHERS)):
-            replies = await gather(
-                self._transport.call(f"{PREFIX}{host}", "validate_console_port", deadline=deadline, **asked)
-                for host in hosts
-            )
-            answers.update(zip(hosts, replies, strict=True))
+            answers |= await self._ask("validate_console_port", hosts, deadline, asked)
             running = [host for host, answer in answers.items() if _runs(answer)]
             if len(running) > 1:
-                self._say(
-                    f"server {instance_uuid} runs on {' and '.join(sorted(running))}: its console is refused until one "
-                    "of them is stopped"
-                )
-                raise ConsoleUnreachable(f"{len(running)} hosts run it")
+                self._refuse_twofold(instance_uuid, running)
             if running:
                 answer = answers[running[0]]
                 if isinstance(answer, Refusal):
                     raise answer
-                place = _place(running[0], answer)
+                place = _place(running[0], answer, live[running[0]])
                 await self._refuse_claimed(instance_uuid, place, live)
                 return place
+            if any(not isinstance(answer, InstanceNotFound | InstanceNotRunning) for answer in answers.values()):
+                break  # the token's host may run it
         raise _nobody_runs_it(instance_uuid, answers)
 
-    async def _refuse_claimed(self, instance_uuid: str, place: Place, live: Mapping[str, Mapping[str, Any]]) -> None:
+    async def refuse_rivals(self, instance_uuid: str, console_type: str, compute_host: str) -> None:
+        """No live host but this one may run a server for which a token is made.
+
+        A host that does not answer is not waited for longer than others.
+
+        :raises ConsoleUnreachable: another one runs it.
+        """
+        others = [host for host in await self._live() if host != compute_host]
+        asked = {"instance_uuid": instance_uuid, "console_type": console_type, "port": None}
+        answers = await self._ask("validate_console_port", others, _OTHERS, asked)
+        running = [host for host, answer in answers.items() if _runs(answer)]
+        if running:
+            self._refuse_twofold(instance_uuid, [compute_host, *running])
+
+    async def is_gone(self, instance_uuid: str, insist: bool) -> bool:
+        """Whether no live host knows the server.
+
+        :param insist: fail where a host does not answer; else it counts as one that does not know it.
+        :raises ServiceUnavailable: a host does not answer.
+        """
+        answers = await self._ask("get_instance", await self._live(), _FIRST, {"instance_uuid": instance_uuid})
+        if any(not isinstance(answer, Refusal) for answer in answers.values()):
+            return False
+        if insist and not all(isinstance(answer, InstanceNotFound) for answer in answers.values()):
+            raise ServiceUnavailable("a compute host does not say whether it has it")
+        return True
+
+    async def _live(self) -> dict[str, str]:
+        """The address of each live host."""
+        services = await self._transport.services(PREFIX)
+        return {service.topic.removeprefix(PREFIX): service.place for service in services}
+
+    async def _ask(
+        self, method: str, hosts: Iterable[str], deadline: float, asked: Mapping[str, Any]
+    ) -> dict[str, Any | Refusal]:
+        """The answers of these hosts, which are asked side by side."""
+        hosts = list(hosts)
+        replies = await gather(
+            self._transport.call(f"{PREFIX}{host}", method, deadline=deadline, **asked) for host in hosts
+        )
+        return dict(zip(hosts, replies, strict=True))
+
+    def _refuse_twofold(self, instance_uuid: str, running: Iterable[str]) -> NoReturn:
+        hosts = sorted(running)
+        self._say(
+            f"server {instance_uuid} runs on {' and '.join(hosts)}: its console is refused until one of them is stopped"
+        )
+        raise ConsoleUnreachable(f"{len(hosts)} hosts run it")
+
+    async def _refuse_claimed(self, instance_uuid: str, place: Place, live: Mapping[str, str]) -> None:
         """Two hosts that announce one address may both have a server at the same port of it: we can't tell whose it is.
 
         A unix socket is dialled only by the proxy of its own host, so a namesake on another one does no harm.
         """
         if place.socket is not None:
             return
-        twins = [
-            host
-            for host, info in live.items()
-            if host != place.compute_host and info.get("server_proxyclient_address") == place.host
-        ]
-        replies = await gather(
-            self._transport.call(
-                f"{PREFIX}{host}", "claims", deadline=_CLAIMS, host=place.host, port=place.port, socket=None
-            )
-            for host in twins
-        )
-        for host, answer in zip(twins, replies, strict=True):
-            claiming = answer.get("instances") if isinstance(answer, dict) else None
-            rivals = [str(uuid)[:36] for uuid in claiming or () if uuid != instance_uuid]
+        twins = [host for host, address in live.items() if host != place.compute_host and address == place.host]
+        asked = {"host": place.host, "port": place.port, "socket": None}
+        for host, answer in (await self._ask("claims", twins, _CLAIMS, asked)).items():
+            if isinstance(answer, Refusal):
+                raise ServiceUnavailable(f"{host} has the same address and does not say what is at this port of it")
+            rivals = [uuid for uuid in _uuids(host, answer) if uuid != instance_uuid]
             if rivals:
                 self._say(
                     f"server {instance_uuid} on {place.compute_host} and server {rivals[0]} on {host} claim one VNC "
@@ -147,14 +188,28 @@ def _nobody_runs_it(instance_uuid: str, answers: Mapping[str, Any]) -> Refusal:
     return InstanceNotFound(f"{instance_uuid}: no live host knows it")
 
 
-def _place(compute_host: str, answer: Mapping[str, Any]) -> Place:
+def _uuids(compute_host: str, answer: Any) -> list[str]:
+    found = answer.get("instances") if isinstance(answer, dict) else None
+    if not isinstance(found, list):
+        raise ServiceUnavailable(f"{compute_host} gave no usable instances")
+    return [fields.uuid("instances", uuid) for uuid in found]
+
+
+def _place(compute_host: str, answer: Mapping[str, Any], address: str) -> Place:
+    """The place that a host gave.
+
+    :param address: the host's own, where it announced one: at another it has no servers, whatever it says.
+    """
     place = Place(
         compute_host,
         fields.text("host", answer.get("host"), 255),
         fields.port("port", answer.get("port")),
         fields.optional_text("socket", answer.get("socket"), 255),
         fields.text("name", answer.get("name")),
+        answer.get("owner") and fields.text("owner", answer["owner"], 255),
     )
+    if address and place.host != address:
+        raise ServiceUnavailable(f"{compute_host} gave an address that is not its own")
     if place.socket is None and place.port == 0:
         raise ServiceUnavailable(f"{compute_host} gave neither port nor socket")
     return place

@@ -39,10 +39,14 @@ class ConsoleAuthAPI:
         user_id: str | None = None,
         project_id: str | None = None,
         client_address: str | None = None,
+        owner: str | None = None,
     ) -> float:
         """Let the token open this console; gives the Unix time at which it expires.
 
         :param client_address: who asked for it: with ``bind_address`` nobody else may use it.
+        :param owner: the server's project, by which it was judged who may ask for it: on a host where the server
+            belongs to another one the token opens nothing.
+        :raises ConsoleUnreachable: another live host than ``compute_host`` runs the server, too.
         """
         answer = await self._call(
             "authorize_console",
@@ -58,9 +62,10 @@ class ConsoleAuthAPI:
             project_id=project_id,
             compute_host=compute_host,
             client_address=client_address,
+            owner=owner,
         )
         expires_at = answer.get("expires_at")
-        if not isinstance(expires_at, int | float):
+        if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
             raise ServiceUnavailable("consoleauth gave no usable expires_at")
         return float(expires_at)
 
@@ -104,7 +109,10 @@ class ConsoleAuthAPI:
         answer = await self._transport.call(
             TOPIC, "delete_tokens_for_instance", deadline=self._deadline, instance_uuid=instance_uuid
         )
-        return int(answer["deleted"])
+        deleted = answer.get("deleted") if isinstance(answer, dict) else None
+        if not isinstance(deleted, int):
+            raise ServiceUnavailable("consoleauth gave no usable number of tokens")
+        return deleted
 
     async def _call(self, method: str, token: str, **arguments: Any) -> dict[str, Any]:
         if not token or len(token) > MAX_TOKEN:

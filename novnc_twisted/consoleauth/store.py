@@ -22,11 +22,13 @@ class TokenRecord:
     :ivar connect_info: where the console was when the token was made.
     :ivar expires_at: Unix time in seconds; valid before it.
     :ivar client_address: who asked for it, or None.
+    :ivar owner: the project of the server, by which it was judged who may ask for it; None: that of whoever asked.
     """
 
     connect_info: ConnectInfo
     expires_at: float
     client_address: str | None = None
+    owner: str | None = None
 
     def to_wire(self) -> dict[str, Any]:
         """As JSON for the store."""
@@ -34,6 +36,7 @@ class TokenRecord:
             "connect_info": self.connect_info.to_wire(),
             "expires_at": self.expires_at,
             "client_address": self.client_address,
+            "owner": self.owner,
         }
 
     @classmethod
@@ -43,11 +46,12 @@ class TokenRecord:
         :raises ServiceUnavailable: the store holds something else under a token's key.
         """
         try:
-            address = value.get("client_address")
+            address, owner = value.get("client_address"), value.get("owner")
             return cls(
                 ConnectInfo.from_wire(value["connect_info"]),
                 float(value["expires_at"]),
                 None if address is None else str(address),
+                None if owner is None else str(owner),
             )
         except (KeyError, TypeError, ValueError):
             raise ServiceUnavailable("the store holds an unreadable token record") from None

@@ -21,6 +21,7 @@ class Service:
     :ivar host: its ``host`` option.
     :ivar updated_at: Unix time of its last sign of life.
     :ivar info: what else it announced, JSON.
+    :ivar place: an address of its own, for which its user's rights on the bus may vouch.
     """
 
     topic: str
@@ -29,6 +30,7 @@ class Service:
     host: str
     updated_at: float
     info: Mapping[str, Any]
+    place: str = ""
 
 
 class IKeyedStore(Interface):
@@ -82,11 +84,13 @@ class ITransport(Interface):
         host: str,
         info: Mapping[str, Any] | None = None,
         callers: Mapping[str, Collection[str]] | None = None,
+        place: str = "",
     ) -> Deferred[Callable[[], Deferred[None]]]:
         """Serve a topic (each call to it runs on one of its servers) and announce that; gives a way to stop.
 
         :param callers: the roles that each method is for (:data:`novnc_twisted.messaging.roles.ROLES`): to others it
             is unknown.  Who has no role may call everything.  None: every method is for all.
+        :param place: an address of its own; ValueError where it has a space or an ``@``.
         """
 
     def announce(

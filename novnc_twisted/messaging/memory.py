@@ -12,7 +12,15 @@ from zope.interface import implementer
 from novnc_twisted.errors import Refusal, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import IKeyedStore, ITransport, Method, Service
 from novnc_twisted.messaging.memory_store import MemoryStore
-from novnc_twisted.messaging.wire import MAX_CONCURRENCY, check_topic, decode, encode_object, outcome, perform
+from novnc_twisted.messaging.wire import (
+    MAX_CONCURRENCY,
+    check_place,
+    check_topic,
+    decode,
+    encode_object,
+    outcome,
+    perform,
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +34,7 @@ class _Served:
     info: str
     methods: Mapping[str, Method] | None
     slots: DeferredSemaphore
+    place: str
 
 
 class _Call:
@@ -150,9 +159,10 @@ class MemoryTransport:
         host: str,
         info: Mapping[str, Any] | None = None,
         callers: Mapping[str, Collection[str]] | None = None,
+        place: str = "",
     ) -> Deferred[Callable[[], Deferred[None]]]:
         """See ITransport.  All callers are this process itself, which has no role."""
-        return execute(self._add, topic, dict(methods), binary, host, info)
+        return execute(self._add, topic, dict(methods), binary, host, info, check_place(place))
 
     def announce(
         self, topic: str, *, binary: str, host: str, info: Mapping[str, Any] | None = None
@@ -166,7 +176,7 @@ class MemoryTransport:
             return fail(ServiceUnavailable("the transport is not started"))
         now = self._clock.seconds()
         found = [
-            Service(served.topic, served.worker, served.binary, served.host, now, decode(served.info))
+            Service(served.topic, served.worker, served.binary, served.host, now, decode(served.info), served.place)
             for served in self._served
             if served.topic.startswith(prefix)
         ]
@@ -179,6 +189,7 @@ class MemoryTransport:
         binary: str,
         host: str,
         info: Mapping[str, Any] | None,
+        place: str = "",
     ) -> Callable[[], Deferred[None]]:
         served = _Served(
             check_topic(topic),
@@ -188,6 +199,7 @@ class MemoryTransport:
             encode_object(info or {}),
             methods,
             DeferredSemaphore(MAX_CONCURRENCY),
+            place,
         )
         self._served.append(served)
 

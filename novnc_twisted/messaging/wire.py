@@ -83,6 +83,13 @@ def check_topic(topic: str) -> str:
     return topic
 
 
+def check_place(place: str) -> str:
+    """The address; ValueError where it is more than 255 printable ASCII characters, or has a space or an ``@``."""
+    if place and not (_TOPIC.match(place) and "@" not in place):
+        raise ValueError("an address has at most 255 printable ASCII characters, no space and no @")
+    return place
+
+
 def check_key(key: str) -> str:
     """The key or index of the store; ValueError where it is not 1 to 512 characters without white space."""
     if not _KEY.match(key):

@@ -30,6 +30,16 @@ COMMANDS = {
     "console": (parts.consoleauth, parts.consolecompute, parts.consoleapi, parts.novncproxy, parts.xvpvncproxy),
 }
 
+ROLES = {
+    "consoleauth": "consoleauth",
+    "consolecompute": "compute",
+    "consoleapi": "api",
+    "novncproxy": "proxy",
+    "xvpvncproxy": "proxy",
+    "console": "",
+}
+"""In which role each command calls the others; ``console`` is all of them."""
+
 STOP_TIMEOUT = 3.4
 """Seconds until a part that does not end is left behind: a session has 3 s for its last words."""
 
@@ -71,7 +81,7 @@ def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: lis
             f"transport_url: memory:// is for twistd console; {command} needs redis://, where the others are"
         )
     try:
-        transport = transport_from_url(reactor, url)
+        transport = transport_from_url(reactor, url, ROLES[command])
     except ValueError as error:
         raise Unusable(str(error)) from None
     if conf.debug:

@@ -58,6 +58,7 @@ class ConsoleTests(SynchronousTestCase):
                     "project_id": None,
                     "compute_host": "host1",
                     "client_address": None,
+                    "owner": None,
                 }
             },
         )

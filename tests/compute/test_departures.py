@@ -4,6 +4,7 @@ from typing import Any
 
 from novnc_twisted.compute.departures import BACK_OFF
 from novnc_twisted.compute.interfaces import Change
+from novnc_twisted.consoleauth.places import Places
 from tests.compute.harness import A, B, ComputeCase, FakeDriver, domain
 
 
@@ -19,13 +20,15 @@ class DepartureTests(ComputeCase):
         self.stop_consoleauth: Any = await self.consoleauth()
 
     async def consoleauth(self) -> Any:
-        async def delete_tokens_for_instance(instance_uuid: str) -> dict[str, int]:
-            self.dropped.append(instance_uuid)
-            return {"deleted": 1}
+        async def instance_gone(instance_uuid: str, insist: bool) -> dict[str, Any]:
+            gone = await Places(self.transport, self.clock).is_gone(instance_uuid, insist)
+            if gone:
+                self.dropped.append(instance_uuid)
+            return {"gone": gone, "deleted": int(gone)}
 
         return await self.transport.serve(
             "consoleauth",
-            {"delete_tokens_for_instance": delete_tokens_for_instance},
+            {"instance_gone": instance_gone},
             binary="nova-consoleauth",
             host="control",
         )

@@ -14,6 +14,7 @@ VM = "11111111-2222-3333-4444-555555555555"
 OTHER_VM = "99999999-2222-3333-4444-555555555555"
 TOKEN = "34ce7a44-6186-43d8-be14-2ea9e028b8fa"
 VIEWER = "192.0.2.7"
+UNSET = object()
 
 
 class Host:
@@ -27,9 +28,24 @@ class Host:
         self.claimed: list[str] = []
         self.asked: list[str] = []
         self.hangs = False
+        self.claims_answer: Any = UNSET
 
-    def run(self, uuid: str = VM, port: int = 5900, socket: str | None = None, name: str = "myserver20") -> None:
-        self.consoles[uuid] = {"host": self.address, "port": port, "socket": socket, "name": name}
+    def run(
+        self,
+        uuid: str = VM,
+        port: int = 5900,
+        socket: str | None = None,
+        name: str = "myserver20",
+        owner: str | None = None,
+    ) -> None:
+        self.consoles[uuid] = {"host": self.address, "port": port, "socket": socket, "name": name, "owner": owner}
+
+    async def get_instance(self, instance_uuid: str) -> dict[str, Any]:
+        self.asked.append("get_instance")
+        await self._answer(instance_uuid)
+        if instance_uuid not in self.consoles:
+            raise InstanceNotFound("")
+        return {"uuid": instance_uuid}
 
     async def validate_console_port(self, instance_uuid: str, console_type: str, port: int | None) -> dict[str, Any]:
         self.asked.append("validate_console_port")
@@ -46,6 +62,8 @@ class Host:
     async def claims(self, host: str, port: int, socket: str | None) -> dict[str, Any]:
         self.asked.append("claims")
         await self._answer("")
+        if self.claims_answer is not UNSET:
+            return self.claims_answer  # type: ignore[no-any-return]
         here = host == self.address
         return {"instances": [vm for vm, at in self.consoles.items() if here and at["port"] == port]}
 
@@ -79,13 +97,14 @@ class ConsoleAuthCase(TestCase):
         self.gone[name] = await self.transport.serve(
             f"compute.{name}",
             {
+                "get_instance": host.get_instance,
                 "validate_console_port": host.validate_console_port,
                 "get_vnc_password": host.get_vnc_password,
                 "claims": host.claims,
             },
             binary="nova-compute",
             host=name,
-            info={"server_proxyclient_address": host.address},
+            place=host.address,
         )
         return host
 

@@ -37,7 +37,7 @@ class RedisTests(TestCase):
             },
             binary="nova-compute",
             host="one",
-            info={"server_proxyclient_address": "one.example"},
+            place="one.example",
         )
         self.api = ConsoleAuthAPI(await self.transport())
 

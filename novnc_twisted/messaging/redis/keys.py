@@ -3,7 +3,7 @@
 PREFIX = "novnc:"
 
 SERVICES = PREFIX + "services"
-"""The topics that somebody announced lately.  A set, since who may add to it can neither hide nor change the others."""
+"""Each ``TOPIC@PLACE`` that somebody announced lately.  A set: who may add to it can neither hide nor change others."""
 
 
 def requests(topic: str, role: str = "") -> str:
@@ -21,9 +21,9 @@ def servers(topic: str) -> str:
     return f"{PREFIX}p:{topic}"
 
 
-def announced(topic: str) -> str:
-    """Who is seen under a topic, with what each says of itself."""
-    return f"{PREFIX}a:{topic}"
+def announced(name: str) -> str:
+    """Who is seen under a topic and at a place, ``TOPIC@PLACE``, with what each says of itself."""
+    return f"{PREFIX}a:{name}"
 
 
 def stored(key: str) -> str:

@@ -26,6 +26,12 @@ class Announcement:
     worker: str
     text: str
     lists: tuple[str, ...] = ()
+    place: str = ""
+
+    @property
+    def name(self) -> str:
+        """Under which it is announced."""
+        return f"{self.topic}@{self.place}"
 
     @property
     def member(self) -> str:
@@ -72,8 +78,7 @@ class Presence:
         if announcement not in self._announced:
             return []
         self._announced.remove(announcement)
-        topic = announcement.topic
-        names = [keys.announced(topic), keys.servers(topic), *announcement.lists]
+        names = [keys.announced(announcement.name), keys.servers(announcement.topic), *announcement.lists]
         words = announcement.member, announcement.server
         try:
             return list(await self._link.run(WITHDRAW, names, *words, deadline=deadline))
@@ -116,17 +121,18 @@ class Presence:
                 await gatherResults([Deferred.fromCoroutine(self._announce(one)) for one in self._announced])
 
     async def _announce(self, one: Announcement) -> None:
-        names = [keys.SERVICES, keys.announced(one.topic), keys.servers(one.topic)]
-        words = _PERIOD, one.topic, one.member, one.server, self._keeps
+        names = [keys.SERVICES, keys.announced(one.name), keys.servers(one.topic)]
+        words = _PERIOD, one.name, one.member, one.server, self._keeps
         try:
             await self._link.run(ANNOUNCE, names, *words, deadline=FROZEN)
         except ServiceUnavailable:
             return  # the link says so; the next one comes in a second
 
 
-def _service(topic: Any, member: Any, score: Any) -> Service | None:
+def _service(name: Any, member: Any, score: Any) -> Service | None:
     try:
         worker, text = member.split(" ", 1)
+        topic, _, place = name.rpartition("@")
         check_topic(topic)
         said = decode(text)
         binary, host, info = said["binary"], said["host"], said["info"]
@@ -135,7 +141,7 @@ def _service(topic: Any, member: Any, score: Any) -> Service | None:
         return None
     if not (isinstance(binary, str) and isinstance(host, str) and isinstance(info, dict)):
         return None
-    return Service(topic, worker, binary, host, believed_until - PRESENCE, info)
+    return Service(topic, worker, binary, host, believed_until - PRESENCE, info, place)
 
 
 def said(binary: str, host: str, info: str) -> str:

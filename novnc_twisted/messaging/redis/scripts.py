@@ -6,8 +6,8 @@ Keys (``novnc:`` before each, see :mod:`.keys`):
 ``q:TOPIC:ROLE``       list        calls of a role that wait for a server of the topic
 ``r:ROLE:PROCESS``     list        replies for a process
 ``p:TOPIC``            sorted set  workers that serve the topic, by the millisecond until which they are believed
-``a:TOPIC``            sorted set  everything announced under the topic, ``WORKER JSON``, by the same
-``services``           set         the topics under which something was announced lately
+``a:TOPIC@PLACE``      sorted set  everything announced under the topic, ``WORKER JSON``, by the same
+``services``           set         each ``TOPIC@PLACE`` under which something was announced lately
 ``s:KEY``              string      an object of the keyed store, behind its place in an index
 ``i:INDEX``            sorted set  places of an index, by the millisecond at which their objects expire
 =====================  ==========  ==================================================================================
@@ -68,7 +68,7 @@ return 1
 """)
 
 ANNOUNCE = Script("""
--- services a:TOPIC p:TOPIC | milliseconds, topic, worker and what it says, worker or '', 1 where it keeps the services
+-- services a:TOPIC@PLACE p:TOPIC | milliseconds, TOPIC@PLACE, worker and what it says, worker or '', 1: keeps services
 local ttl = tonumber(ARGV[1])
 redis.call('SADD', KEYS[1], ARGV[2])
 if ARGV[5] == '1' then redis.call('PEXPIRE', KEYS[1], ttl) end
@@ -85,7 +85,7 @@ return 1
 """Be seen.  The set of topics is kept by consoleauth: nobody else may take anything out of it, or let it expire."""
 
 WITHDRAW = Script("""
--- a:TOPIC p:TOPIC q:TOPIC... | worker and what it says, worker or ''
+-- a:TOPIC@PLACE p:TOPIC q:TOPIC... | worker and what it says, worker or ''
 redis.call('ZREM', KEYS[1], ARGV[1])
 if ARGV[2] == '' then return {} end
 redis.call('ZREM', KEYS[2], ARGV[2])
@@ -101,13 +101,13 @@ return left
 """Be seen no more.  The last one of a topic takes along the calls that nobody will take, to answer them."""
 
 SERVICES = Script("""
--- services | what stands before a topic in the name of its announcements, 1 where it keeps the services
+-- services | what stands before TOPIC@PLACE in the name of a key, 1: keeps services
 local answer = {}
-for _, topic in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  local found = redis.call('ZRANGEBYSCORE', ARGV[1] .. topic, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 256)
-  if #found == 0 and ARGV[2] == '1' then redis.call('SREM', KEYS[1], topic) end
+for _, name in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  local found = redis.call('ZRANGEBYSCORE', ARGV[1] .. name, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 256)
+  if #found == 0 and ARGV[2] == '1' then redis.call('SREM', KEYS[1], name) end
   for i = 1, #found, 2 do
-    answer[#answer + 1] = topic
+    answer[#answer + 1] = name
     answer[#answer + 1] = found[i]
     answer[#answer + 1] = found[i + 1]
   end

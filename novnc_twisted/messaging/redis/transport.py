@@ -23,7 +23,7 @@ from novnc_twisted.messaging.redis.serving import LAST_WORDS, Serving
 from novnc_twisted.messaging.redis.store import DEADLINE, RedisStore
 from novnc_twisted.messaging.redis_url import RedisURL
 from novnc_twisted.messaging.roles import check_role
-from novnc_twisted.messaging.wire import check_topic, encode_object
+from novnc_twisted.messaging.wire import check_place, check_topic, encode_object
 
 
 @implementer(ITransport)
@@ -108,9 +108,10 @@ class RedisTransport:
         host: str,
         info: Mapping[str, Any] | None = None,
         callers: Mapping[str, Collection[str]] | None = None,
+        place: str = "",
     ) -> Deferred[Callable[[], Deferred[None]]]:
         """See ITransport; may be called before the start, too."""
-        return Deferred.fromCoroutine(self._add(topic, dict(methods), binary, host, info, callers))
+        return Deferred.fromCoroutine(self._add(topic, dict(methods), binary, host, info, callers, place))
 
     def announce(
         self, topic: str, *, binary: str, host: str, info: Mapping[str, Any] | None = None
@@ -135,6 +136,7 @@ class RedisTransport:
         host: str,
         info: Mapping[str, Any] | None,
         callers: Mapping[str, Collection[str]] | None = None,
+        place: str = "",
     ) -> Callable[[], Deferred[None]]:
         if self._state == "stopped":
             raise ServiceUnavailable("the transport is stopped")
@@ -154,7 +156,7 @@ class RedisTransport:
                 callers,
                 self._health.complain,
             )
-        one = Announcement(topic, worker, text, () if serving is None else tuple(serving.lists))
+        one = Announcement(topic, worker, text, tuple(serving.lists) if serving else (), check_place(place))
         self._served[one] = serving
         if self._state == "started" and serving is not None:
             await serving.start()

@@ -1,0 +1,124 @@
+"""``novnc-redis-acl``: a user of Redis for each role, with a password of its own that nobody has to type.
+
+The file of users holds hashes only.  Each password stands in one other file, readable for its owner alone: a piece of
+nova.conf, for the service of that role.
+"""
+
+import argparse
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from novnc_twisted.messaging.redis.acl import Identity, aclfile_line
+from novnc_twisted.messaging.redis_url import parse_redis_url
+
+_DESCRIPTION = """\
+Makes users of Redis (7.0 or newer), one for each role: FOLDER/users.acl, for Redis, and FOLDER/ROLE.conf, with the
+transport_url of that role, for its services.  Every role that has its .conf in FOLDER has its line in users.acl, whether
+it is named or not: a further one is added by its name alone, and keeps all others as they are.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command; a mistake is one line and an exit code."""
+    parser = argparse.ArgumentParser("novnc-redis-acl", description=_DESCRIPTION)
+    parser.add_argument(
+        "roles",
+        nargs="*",
+        metavar="ROLE",
+        help="api, consoleauth, proxy, or compute.HOST for each compute host, where HOST is its [DEFAULT] host",
+    )
+    parser.add_argument(
+        "--url",
+        default="redis://controller:6379/0",
+        help="where Redis is, without user and password (redis://controller:6379/0)",
+    )
+    parser.add_argument("--into", metavar="FOLDER", help="the folder; it is made where it is not there")
+    parser.add_argument(
+        "--password-stdin",
+        action="store_true",
+        help="instead of all that: read the password of one role from standard input, print its line",
+    )
+    asked = parser.parse_args(arguments)
+    try:
+        identities = [Identity.parse(role) for role in dict.fromkeys(asked.roles)]
+        if asked.password_stdin == bool(asked.into):
+            raise ValueError("either --into FOLDER or --password-stdin is needed")
+        if asked.password_stdin:
+            print(_line_for(identities))
+            return
+        written = write(Path(asked.into), asked.url, identities)
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"novnc-redis-acl: {error}") from None
+    for path in written:
+        print(path)
+
+
+def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
+    """Write the files; gives those that were written.
+
+    :param identities: those that are wanted; who has a file in the folder already is one more.
+    :param url: of Redis, without user and password.
+    :raises ValueError: the URL can't be used; or a file that exists holds no password of that role.
+    :raises OSError: a file can't be written.
+    """
+    parse_redis_url(url)
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("--url is without user and password: these are made")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    known = [Identity.parse(path.stem) for path in sorted(folder.glob("*.conf"))]
+    written, lines = [], ["user default off"]
+    for identity in dict.fromkeys([*known, *identities]):
+        path = folder / f"{identity.name}.conf"
+        if path.exists():
+            password = _password_in(path, identity)
+        else:
+            password = secrets.token_urlsafe(32)
+            _private(path, f"[DEFAULT]\ntransport_url = {_with_login(url, identity, password)}\n")
+            written.append(path)
+        lines.append(aclfile_line(identity, password))
+    users = folder / "users.acl"
+    fresh = users.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    _private(fresh, "".join(line + "\n" for line in lines))
+    fresh.replace(users)
+    return [users, *written]
+
+
+def _line_for(identities: Sequence[Identity]) -> str:
+    if len(identities) != 1:
+        raise ValueError("--password-stdin is for one role")
+    password = sys.stdin.readline().rstrip("\r\n")
+    if len(password) < 16:
+        raise ValueError("a password has 16 characters at least (openssl rand -hex 24)")
+    return aclfile_line(identities[0], password)
+
+
+def _private(path: Path, text: str) -> None:
+    """A new file, from the beginning for its owner alone."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+
+
+def _with_login(url: str, identity: Identity, password: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{quote(identity.user, safe='')}:{password}@{rest}"
+
+
+def _password_in(path: Path, identity: Identity) -> str:
+    """The password of a role that was made before."""
+    for line in path.read_text().splitlines():
+        name, _, url = line.partition("=")
+        if name.strip() == "transport_url":
+            address = parse_redis_url(url.strip())
+            if address.username == identity.user and address.password:
+                return address.password
+    raise ValueError(f"{path} exists and holds no transport_url of {identity.user}: move it away for a new password")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""A compute host whose credential was stolen: it says what it likes, in its own name."""
+
+from twisted.internet.defer import Deferred
+
+from novnc_twisted.errors import ConsoleForbidden, ConsoleUnreachable, InvalidToken, ServiceUnavailable
+from tests.consoleauth.harness import TOKEN, VIEWER, VM, ConsoleAuthCase
+
+
+class LyingHostTests(ConsoleAuthCase):
+    """Nobody gets to it, or by it to others."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        await self.serve()
+        self.true, self.liar = await self.host("one"), await self.host("liar")
+
+    async def test_nobody_is_led_to_it_while_the_true_host_runs_the_server(self) -> None:
+        self.true.run()
+        await self.token()
+        self.liar.run()
+        self.assertEqual((await self.check()).compute_host, "one")
+
+    async def test_a_server_that_two_hosts_run_gets_no_token(self) -> None:
+        self.true.run()
+        self.liar.run()
+        for host in ("one", "liar"):
+            refusal = await self.refused(ConsoleUnreachable, self.token(compute_host=host))
+            self.assertEqual(refusal.detail, "2 hosts run it")
+        await self.refused(InvalidToken, self.check())
+
+    async def test_a_host_that_hangs_costs_others_no_token(self) -> None:
+        self.true.run()
+        self.liar.hangs = True
+        making = Deferred.fromCoroutine(self.token())
+        self.clock.advance(1.5)
+        await making
+        self.assertEqual((await self.check()).compute_host, "one")
+
+    async def test_it_gives_the_address_of_another(self) -> None:
+        self.liar.run()
+        await self.token(compute_host="liar")
+        for address in ("one.example", "127.0.0.1", "", None):
+            self.liar.consoles[VM]["host"] = address
+            await self.refused(ServiceUnavailable, self.check())
+
+    async def test_it_claims_a_stopped_server_for_its_friends_and_then_lets_go(self) -> None:
+        """Who was let in by what it said of the owner is not let in by the host that has the server."""
+        self.liar.run(owner="evil")
+        await self.token(compute_host="liar", owner="evil")
+        self.assertEqual((await self.check()).compute_host, "liar")
+        self.liar.consoles.clear()
+        for owner in ("red", ""):
+            self.true.run(owner=owner)
+            await self.refused(ConsoleForbidden, self.check())
+            await self.refused(ConsoleForbidden, self.api.get_vnc_password(TOKEN, "novnc", VIEWER))
+
+    async def test_a_server_that_moved_keeps_its_owner(self) -> None:
+        self.true.run(owner="red")
+        await self.token(owner="red")
+        self.true.consoles.clear()
+        self.liar.run(owner="red")
+        self.assertEqual((await self.check()).compute_host, "liar")
+
+    async def test_it_says_that_the_server_of_another_is_gone(self) -> None:
+        self.true.run()
+        await self.token()
+        said = await self.transport.call("consoleauth", "instance_gone", instance_uuid=VM)
+        self.assertEqual(said, {"gone": False, "deleted": 0})
+        await self.check()
+        self.true.consoles.clear()
+        said = await self.transport.call("consoleauth", "instance_gone", instance_uuid=VM)
+        self.assertEqual(said, {"gone": True, "deleted": 1})
+        await self.refused(InvalidToken, self.check())
