@@ -5,19 +5,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from novnc_twisted.errors import Refusal
-from novnc_twisted.relay.frames import binary_header
 from novnc_twisted.relay.lean.engine import BUFFER, DEAD, ENDING, IN, OUT, Engine
 
 if TYPE_CHECKING:
     from novnc_twisted.relay.ends import StreamEnd
     from novnc_twisted.relay.lean.pair import Pair
-    from novnc_twisted.relay.websocket_end import WebSocketEnd
-
-FRAMED: Final = 1 << 16
-"""Bytes read at a time at most where frames are told apart: many small ones shall not keep the others for long."""
 
 PIECE: Final = 1 << 14
-"""The same for a reader that may be slow: what it does not take is held."""
+"""Bytes read at a time at most for a reader that may be slow: what it does not take is held."""
 
 SLOW: Final = 0.1
 """Seconds for which a reader takes nothing, after which it counts as slow."""
@@ -243,72 +238,3 @@ class Half:
         """Known already: it was told by us."""
 
     resume_writing = unregisterProducer = pause_writing
-
-
-class FramedHalf(Half):
-    """A WebSocket: what it reads is taken out of its frames, what it sends is put into one."""
-
-    __slots__ = ()
-
-    end: "WebSocketEnd"
-
-    def pump(self) -> None:
-        """See :class:`Half`."""
-        engine, end, other, pair, look = self._engine, self.end, self.other, self._pair, self._look
-        frames = end.frames
-        for _ in range(engine.turns):
-            if other._rest or not pair.live:
-                return
-            size = FRAMED if other._calm >= QUICK and engine.held < HELD else PIECE
-            try:
-                raw = self.socket.recv(size)
-            except BlockingIOError:
-                self._readable = False
-                return
-            except OSError as error:
-                end.fail(error.strerror or "")
-                return
-            if not raw:
-                end.fail("")
-                return
-            end.alive = True
-            data = frames.receive(raw)
-            if data:
-                end.bytes_in += len(data)
-                end.heard_at = engine.now
-                if look is not None:
-                    try:
-                        data = look(data)
-                    except Refusal as cause:
-                        pair.over(cause)
-                        return
-                if data:
-                    other.send(data)
-            if frames.news and pair.live:
-                end.look()
-            if len(raw) < size:
-                if not self._ending:
-                    self._readable = False
-                    return
-            elif not other._rest:
-                other._calm += size
-        if pair.live:
-            engine.go_on(self)
-
-    def send(self, data: bytes | memoryview) -> None:
-        """See :class:`Half`."""
-        size = len(data)
-        self.end.bytes_out += size
-        header = binary_header(size)
-        if self._rest:
-            self._keep(b"".join((header, data)))
-            return
-        try:
-            sent = self.socket.sendmsg((header, data))
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            self._broken(error)
-            return
-        if sent < len(header) + size:
-            self._hold(b"".join((header, data))[sent:])

@@ -7,7 +7,8 @@ from twisted.internet.defer import Deferred
 from novnc_twisted.errors import Refusal
 from novnc_twisted.relay.interfaces import IFilter
 from novnc_twisted.relay.lean.engine import Engine, engine_of
-from novnc_twisted.relay.lean.half import FramedHalf, Half, Look
+from novnc_twisted.relay.lean.framed import FramedHalf
+from novnc_twisted.relay.lean.half import Half, Look
 
 if TYPE_CHECKING:
     from novnc_twisted.relay.ends import StreamEnd

@@ -1,0 +1,99 @@
+"""The engine of the lean relay by itself: whose turn it is."""
+
+import os
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.relay.lean.engine import EVENTS, Engine
+
+
+class Restless:
+    """Stands for a half: what it is told of makes it ready again, as a peer does that answers at once."""
+
+    def __init__(self, engine: Engine, rounds: int = 10**6, act: Any = None) -> None:
+        self.descriptor = os.eventfd(0, os.EFD_NONBLOCK)
+        self.engine, self.rounds, self.act = engine, rounds, act
+        self.told = 0
+        self.ends: list[Refusal] = []
+        engine.add(self)  # type: ignore[arg-type]
+        self.again()
+
+    def again(self) -> None:
+        os.eventfd_write(self.descriptor, 1)
+
+    def ready(self, events: int) -> None:
+        self.told += 1
+        if self.told < self.rounds:
+            self.again()
+        if self.act is not None:
+            self.act(self)
+
+    def pump(self) -> None:
+        self.told += 1
+
+    def end_lost(self, cause: Refusal) -> None:
+        self.ends.append(cause)
+
+    def close(self) -> None:
+        if self.descriptor in self.engine._halves:
+            self.engine.remove(self)  # type: ignore[arg-type]
+        os.close(self.descriptor)
+
+
+class EngineTests(TestCase):
+    def setUp(self) -> None:
+        self.engine = Engine(reactor)
+        self.addCleanup(self.engine._epoll.close)
+
+    def half(self, *how: Any) -> Restless:
+        made = Restless(self.engine, *how)
+        self.addCleanup(made.close)
+        return made
+
+    def test_an_answer_that_is_there_needs_no_turn_of_the_reactor(self) -> None:
+        half = self.half(5)
+        self.engine.doRead()
+        self.assertEqual(half.told, 5)
+
+    def test_peers_that_never_rest_leave_the_reactor_its_turn(self) -> None:
+        halves = [self.half(), self.half()]
+        self.engine.doRead()
+        self.assertEqual(sum(half.told for half in halves), EVENTS)
+        self.assertEqual(halves[0].told, halves[1].told)
+
+    async def test_who_has_more_to_read_waits_for_the_others(self) -> None:
+        half = self.half(10**6, lambda half: half.engine.go_on(half))
+        self.engine.doRead()
+        self.assertEqual(half.told, 1)
+        self.assertEqual(list(self.engine._again), [half])
+        self.engine._second_turn()
+        self.assertEqual((half.told, self.engine._again), (2, {}))
+        for call in reactor.getDelayedCalls():  # type: ignore[attr-defined]
+            if call.func == self.engine._second_turn:
+                call.cancel()
+
+    def test_one_that_went_meanwhile_is_told_nothing(self) -> None:
+        """Both are ready in one round; the first ends the other."""
+        halves: list[Restless] = []
+
+        def end_other(half: Restless) -> None:
+            other = halves[1 - halves.index(half)]
+            if other.descriptor in self.engine._halves:
+                self.engine.remove(other)  # type: ignore[arg-type]
+
+        halves += [self.half(1, end_other), self.half(1, end_other)]
+        self.engine.doRead()
+        self.assertEqual(sorted(half.told for half in halves), [0, 1])
+
+    def test_a_mistake_of_ours_ends_one_session(self) -> None:
+        def mistake(half: Restless) -> None:
+            raise KeyError("ours")
+
+        wrong, right = self.half(1, mistake), self.half(3)
+        self.engine.doRead()
+        self.assertEqual(right.told, 3)
+        self.assertEqual([type(cause) for cause in wrong.ends], [ServiceUnavailable])
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
