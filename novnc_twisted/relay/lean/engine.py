@@ -24,7 +24,10 @@ TURNS: Final = 4
 """Full buffers that one side may have in a row before the others have their turn; one where others are ready too."""
 
 EVENTS: Final = 128
-"""Descriptors looked at before the reactor has its turn."""
+"""Descriptors that are looked at in one round."""
+
+SLICE: Final = 0.01
+"""Seconds after which no further round begins before the reactor has its turn."""
 
 IN: Final = getattr(select, "EPOLLIN", 0)
 OUT: Final = getattr(select, "EPOLLOUT", 0)
@@ -126,14 +129,11 @@ class Engine:
         and the way through the reactor costs as much as the message.
         """
         halves, removed = self._halves, self._removed
-        left = EVENTS
-        while left > 0 and not self._again:
-            ready = self._poll(0, left)
-            if not ready:
-                return
-            self.now = self._seconds()
-            self.turns = TURNS if len(ready) == 1 and left == EVENTS else 1
-            left -= len(ready)
+        ready = self._poll(0, EVENTS)
+        self.now = self._seconds()
+        self.turns = TURNS if len(ready) == 1 else 1
+        until = self.now + SLICE
+        while ready:
             if removed:
                 removed.clear()
             for descriptor, events in ready:
@@ -143,6 +143,11 @@ class Engine:
                         half.ready(events)
                     except Exception:
                         self._mistake(half)
+            if self._again or self.now > until:
+                return
+            ready = self._poll(0, EVENTS)
+            self.now = self._seconds()
+            self.turns = 1
 
     def connectionLost(self, reason: Any) -> None:
         """The reactor stops; the sessions were ended before."""
