@@ -69,7 +69,13 @@ def parse_redis_url(url: str) -> RedisURL:
     """
     scheme = url.partition("://")[0]
     parts, port = _split(url)
-    if parts is None or parts.scheme not in _SAYS or parts.fragment or re.search(r"[\x00-\x20\x7f]", url):
+    if (
+        parts is None
+        or parts.scheme != scheme
+        or scheme not in _SAYS
+        or parts.fragment
+        or re.search(r"[\x00-\x20\x7f]", url)
+    ):
         says = _SAYS.get(scheme, _SAYS["redis"])
         raise ValueError(f"transport_url is not of the form {says} (escape special characters of a password, as %2F)")
     says = _SAYS[parts.scheme]

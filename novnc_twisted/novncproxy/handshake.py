@@ -18,6 +18,9 @@ from novnc_twisted.access.request_head import RequestHead
 SUBPROTOCOL: Final = "binary"
 """What noVNC before 1.2 asks for; a client that asks for none, or for others, is accepted without one."""
 
+VERSION: Final = "13"
+"""Of RFC 6455, the only one."""
+
 _SEEN: Final = ("host", "upgrade", "connection")
 
 txaio.use_twisted()
@@ -50,6 +53,8 @@ class Handshaker:
 
         :raises HandshakeFailed: where a header that the upgrade needs is missing, double or wrong.
         """
+        if head.all("sec-websocket-version") != [VERSION]:  # autobahn takes whatever int() reads as 13
+            raise HandshakeFailed("another version of WebSocket than 13")
         fields = [(name, value) for name, value in head.fields if name in _SEEN or name.startswith("sec-websocket-")]
         lines = [f"{head.method} / HTTP/1.{head.minor}", *(f"{name}: {value}" for name, value in fields), "", ""]
         judge = _Judge(self._factory, self._connected)

@@ -49,7 +49,15 @@ class FlagFile(iniparser.BaseParser):
 
     def assignment(self, key: str, value: list[str]) -> None:
         """A whole assignment."""
-        self.sections[self.section].setdefault(key.lstrip("-"), []).append("\n".join(value))
+        self.sections[self.section].setdefault(key, []).append("\n".join(value))
+
+    def _split_key_value(self, line: str) -> tuple[str, list[str]]:
+        """See BaseParser; a name that oslo.config would read as a section, a comment or nothing is a mistake."""
+        key, value = super()._split_key_value(line)
+        name = key.lstrip("-").strip()
+        if not name or name[0] in "[#;" or not name.isprintable():
+            raise self.parse_exc("no name of an option", self.lineno, line)
+        return name, value
 
     def error_invalid_assignment(self, line: str) -> Any:
         """A line without ``=`` is an Essex flag, or a mistake."""

@@ -54,6 +54,12 @@ class ScrubTests(SynchronousTestCase):
             f"GET /x?a=b&TOKEN={TOKEN}&c=d HTTP/1.1",
             f'"http://h:6080/vnc_auto.html?token={TOKEN}"',
             f"token={TOKEN}; other=1",
+            f"/?tok%65n={TOKEN}",
+            f"/?%74%4Fk%65n%3D{TOKEN}",
+            f"/vnc_auto.html?path=%3Ft%256Fken%253D{TOKEN}",
+            f"/?token=;{TOKEN}",
+            f"/?token='{TOKEN}",
+            f'/?token="{TOKEN}',
         ):
             self.assertNotIn(TOKEN, scrub(line))
             self.assertIn("***", scrub(line))

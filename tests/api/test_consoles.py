@@ -103,6 +103,7 @@ class ConsoleTests(SynchronousTestCase):
             (b"", "Malformed request body"),
             (b"\xff\xfe{\x00}\x00", "Malformed request body"),
             (b'{"os-getVNCConsole": NaN}', "Malformed request body"),
+            (b'{"os-getVNCConsole": 1e999}', "Malformed request body"),
             (b"[" * 100_000, "Malformed request body"),
             (b'{"a":' * 33 + b"1" + b"}" * 33, "Malformed request body"),
             (b"[" * 33 + b'"' + b'\\"' * 500_000, "Malformed request body"),  # at once, not after hours

@@ -52,6 +52,8 @@ class ParseTests(SynchronousTestCase):
     def test_bad(self) -> None:
         for url in (
             "redis://",
+            "redis:control",
+            "REDIS://control",
             "redis:///1",
             "redis://:hunter2@",
             "redis://u:hun/ter2@control",

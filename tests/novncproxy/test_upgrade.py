@@ -38,6 +38,8 @@ class Upgrade(FrontCase):
             request(without="Upgrade"),
             request(("Sec-WebSocket-Version", "8")),
             request(("Sec-WebSocket-Version", "x")),
+            request(("Sec-WebSocket-Version", "013")),
+            request(("Sec-WebSocket-Version", "1_3")),
             request(("Sec-WebSocket-Key", "short")),
             request(("Sec-WebSocket-Key", "a" * 24)),
             request(("Sec-WebSocket-Key", PROPER[3][1]), ("Sec-WebSocket-Key", PROPER[3][1])),

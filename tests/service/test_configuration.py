@@ -92,6 +92,12 @@ class ConfigurationTests(TestCase):
     def test_a_host_without_a_name(self) -> None:
         self.assertIn("[DEFAULT] host", self.unusable("host =\n"))
 
+    def test_names_that_would_be_read_as_something_else(self) -> None:
+        """A section, a comment, the rest of the line before: oslo.config reads what we write for it."""
+        for line in ("--[vnc", "--[vnc]", "--#host = a", "--;host", "--", "-- = a", "- host2\x85 = a"):
+            said = self.unusable(f"[DEFAULT]\nhost = a\n{line}\nmy_ip = b\n")
+            self.assertIn("line 3: ", said)
+
     def test_a_line_that_is_no_assignment_names_its_number_only(self) -> None:
         line = self.unusable("[DEFAULT]\nhost = a\nsecretword\n")
         self.assertIn("line 3", line)
