@@ -7,13 +7,14 @@ leave a protocol between the transport and ours: together a twentieth of a sessi
 import errno
 import os
 import socket
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import getConnectError
-from twisted.internet.interfaces import IReactorFDSet, IWriteDescriptor
+from twisted.internet.interfaces import IReactorFDSet, IReadWriteDescriptor
 from zope.interface import implementer
 
+_UNDER_WAY: Final = (errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK)
 
 async def connect(reactor: IReactorFDSet, family: int, address: Any) -> socket.socket:
     """A connected socket, which does not block.  There is no deadline; cancelling closes it.
@@ -24,8 +25,7 @@ async def connect(reactor: IReactorFDSet, family: int, address: Any) -> socket.s
     try:
         number = dialled.connect_ex(address)
         if number == errno.EINPROGRESS:
-            await _Dialling(reactor, dialled).settled
-            number = dialled.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            number = await _Dialling(reactor, dialled, address).settled
         if number:
             raise getConnectError((number, os.strerror(number)))
     except BaseException:
@@ -34,14 +34,20 @@ async def connect(reactor: IReactorFDSet, family: int, address: Any) -> socket.s
     return dialled
 
 
-@implementer(IWriteDescriptor)
+@implementer(IReadWriteDescriptor)
 class _Dialling:
-    """Waits until the kernel knows: the socket can then be written, or is broken."""
+    """Waits until the kernel knows.
 
-    def __init__(self, reactor: IReactorFDSet, dialled: socket.socket) -> None:
-        self._reactor = reactor
+    The reactor may tell of things that are not so: what it was told of a socket that was closed meanwhile, whose
+    descriptor's number is ours now.  So each time the kernel is asked.
+
+    :ivar settled: fires with 0, or the number of the error.
+    """
+
+    def __init__(self, reactor: IReactorFDSet, dialled: socket.socket, address: Any) -> None:
+        self._reactor, self._dialled, self._address = reactor, dialled, address
         self.fileno = dialled.fileno
-        self.settled: Deferred[None] = Deferred(lambda _: reactor.removeWriter(self))
+        self.settled: Deferred[int] = Deferred(lambda _: reactor.removeWriter(self))
         reactor.addWriter(self)
 
     def logPrefix(self) -> str:
@@ -49,10 +55,27 @@ class _Dialling:
         return "dial"
 
     def doWrite(self) -> None:
-        """It is settled; what it came to is asked of the socket."""
-        self._reactor.removeWriter(self)
-        self.settled.callback(None)
+        """Something is known, or so it seems."""
+        number = self._asked()
+        if number not in _UNDER_WAY and not self.settled.called:
+            self._reactor.removeWriter(self)
+            self.settled.callback(number)
+
+    doRead = doWrite
 
     def connectionLost(self, reason: Any) -> None:
-        """The same: the reactor has let go of it."""
-        self.settled.callback(None)
+        """The same; the reactor has let go of it already."""
+        if self.settled.called:
+            return
+        number = self._asked()
+        if number in _UNDER_WAY:
+            self._reactor.addWriter(self)
+        else:
+            self.settled.callback(number)
+
+    def _asked(self) -> int:
+        if self.settled.called:
+            return 0
+        number = self._dialled.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        number = number or self._dialled.connect_ex(self._address)
+        return 0 if number == errno.EISCONN else number

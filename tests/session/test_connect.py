@@ -1,0 +1,95 @@
+"""A socket that is dialled, and a reactor that may tell of another one that had its number before."""
+
+import errno
+import socket
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost, ConnectionRefusedError
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.session import connect as module
+from novnc_twisted.session.connect import connect
+
+
+class Kernel:
+    """A socket that is connecting until the test says what it came to."""
+
+    def __init__(self) -> None:
+        self.number = errno.EALREADY
+        self.closed = False
+
+    def fileno(self) -> int:
+        return 7
+
+    def connect_ex(self, address: Any) -> int:
+        number, self.number = self.number, self.number if self.number != errno.EINPROGRESS else errno.EALREADY
+        return number
+
+    def getsockopt(self, *_: int) -> int:
+        return self.number if self.number in (errno.ECONNREFUSED, errno.ECONNRESET) else 0
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Reactor:
+    """Knows who waits to write."""
+
+    def __init__(self) -> None:
+        self.writers: set[Any] = set()
+
+    def addWriter(self, writer: Any) -> None:
+        self.writers.add(writer)
+
+    def removeWriter(self, writer: Any) -> None:
+        self.writers.discard(writer)
+
+
+class Dialled(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor, self.kernel = Reactor(), Kernel()
+        self.kernel.number = errno.EINPROGRESS
+        self.patch(module.socket, "socket", lambda *_: self.kernel)
+        self.dialled = Deferred.fromCoroutine(connect(self.reactor, socket.AF_INET, ("192.0.2.1", 5900)))  # type: ignore[arg-type]
+        (self.writer,) = self.reactor.writers
+
+    def test_connected(self) -> None:
+        self.kernel.number = errno.EISCONN
+        self.writer.doWrite()
+        self.assertIs(self.successResultOf(self.dialled), self.kernel)
+        self.assertEqual(self.reactor.writers, set())
+
+    def test_refused(self) -> None:
+        self.kernel.number = errno.ECONNREFUSED
+        self.writer.connectionLost(Failure(ConnectionLost()))
+        self.failureResultOf(self.dialled, ConnectionRefusedError)
+        self.assertTrue(self.kernel.closed)
+
+    def test_what_was_meant_for_another(self) -> None:
+        """Events of a socket that was closed in the same round, and whose number is ours: we go on waiting."""
+        for told in (
+            self.writer.doRead,
+            self.writer.doWrite,
+            lambda: self.writer.connectionLost(Failure(ConnectionLost())),
+        ):
+            told()
+            self.assertNoResult(self.dialled)
+            self.assertEqual(self.reactor.writers, {self.writer})
+        self.test_connected()
+
+    def test_read_and_written_in_one_round(self) -> None:
+        """The reactor tells of both; by then another may wait with the same number, which stays."""
+        self.kernel.number = errno.EISCONN
+        self.writer.doRead()
+        self.reactor.writers.add(self.writer)  # stands for the transport's: to a reactor they are one number
+        self.writer.doWrite()
+        self.assertEqual(self.reactor.writers, {self.writer})
+        self.successResultOf(self.dialled)
+
+    def test_cancelled(self) -> None:
+        self.dialled.cancel()
+        self.failureResultOf(self.dialled)
+        self.assertEqual(self.reactor.writers, set())
+        self.assertTrue(self.kernel.closed)
