@@ -116,6 +116,8 @@ class UpstreamTLS:
                 check.failure or f"the TLS handshake with the VNC server failed: {tls_error(error)}"
             ) from None
         except Exception as error:  # however a connection can be lost
+            # Twisted has one such object for all connections: by its traceback it would keep this one.
+            error.__traceback__ = None
             raise ConsoleUnreachable(
                 check.failure or f"the VNC server ended the TLS handshake ({type(error).__name__})"
             ) from None

@@ -10,6 +10,7 @@ from OpenSSL import SSL
 from twisted.internet import reactor, ssl
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IOpenSSLContextFactory
+from twisted.internet.main import CONNECTION_LOST
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -316,6 +317,7 @@ class Failing(UpstreamCase):
         self.serve(served(NAMED), close="tls")
         self.front_with()
         self.assertRegex(await self.detail(), "the VNC server ended the TLS handshake|closed the connection")
+        self.assertIsNone(CONNECTION_LOST.__traceback__, "the one object of that kind keeps nothing of the session")
 
     async def test_an_old_version(self) -> None:
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
