@@ -19,6 +19,10 @@ from pathlib import Path
 from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.support import handed_out  # noqa: E402 - it imports nothing of ours, and no Twisted
+
 BIN = Path(sys.executable).parent
 PATH = f"{BIN}:{os.environ['PATH']}:/usr/sbin:/sbin"
 WEB = ROOT / "novnc_twisted" / "web"
@@ -37,6 +41,9 @@ PARTS = {
 
 LONG = ("test_going_wrong", "test_redis_services", "test_libvirt", "test_redis_recovery", "test_demo")
 """Modules of tests/integration that take a minute or so."""
+
+HANDED_OUT = ROOT / ".make" / "handed-out"
+"""Where the tests leave which tokens and passwords they made, and what their services printed."""
 
 STEP_LIMIT = 45 * 60
 """Seconds that one step may take; far more than it needs, and less than anyone would wait."""
@@ -146,6 +153,7 @@ def trial(report: Report, title: str, arguments: list[str], *, aloud: bool = Tru
     """Run trial, and read its summary."""
     folder = f"_trial_temp_{title.replace(' ', '_')}"
     status, text = run(title, [str(BIN / "trial"), f"--temp-directory={folder}", *arguments], aloud=aloud)
+    handed_out.output(title, text)
     ran = sum(int(number) for number in re.findall(r"^Ran (\d+) tests? in ", text, re.M))
     counts: Counter[str] = Counter()
     for summary in re.findall(r"^(?:PASSED|FAILED)(?: \((.*)\))?$", text, re.M):
@@ -175,6 +183,7 @@ def integration_names() -> list[str]:
 def tests(report: Report) -> None:
     """Trial: what needs no server as wide as the machine; what does, and mostly waits for it, two modules at a time."""
     jobs = os.cpu_count() or 1
+    handed_out.begin(HANDED_OUT)
     trial(report, "unit tests", [f"-j{jobs}", *unit_names()] if jobs > 1 else unit_names())
     with ThreadPoolExecutor(2) as lanes:
         done = [
@@ -183,6 +192,23 @@ def tests(report: Report) -> None:
         ]
     for one in done:
         one.result()
+    no_secret_was_told(report)
+
+
+def no_secret_was_told(report: Report) -> None:
+    """Of the tokens and passwords of this run none stands in what it logged and printed; the search is tried first."""
+    print("\n=== the search for secrets", flush=True)
+    planted = handed_out.secret("planted-" + os.urandom(16).hex())
+    control = HANDED_OUT / "control.log"
+    control.write_text(f"a line with {planted} in it\n")
+    if not handed_out.search(HANDED_OUT, [control])[0]:
+        report.complain("the search for secrets does not find one that was planted")
+    found, counts = handed_out.search(HANDED_OUT, sorted(ROOT.glob("_trial_temp_*/**/*.log")))
+    print("searched: " + ", ".join(f"{count} {what}" for what, count in counts.items()), flush=True)
+    for line in found:
+        report.complain(f"a secret was told: {line}")
+    if counts["secrets"] < 50 or counts["files"] < 50:
+        report.complain("the search for secrets had too little to search for")
 
 
 def _give_up(title: str, process: subprocess.Popen[str]) -> None:

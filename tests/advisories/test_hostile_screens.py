@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ConsoleClosed, ConsoleUnreachable
 from novnc_twisted.rfb import Conversation, login
-from tests.session.harness import FrontCase, WebSocket, introduce
+from tests.session.harness import TOKEN, FrontCase, WebSocket, introduce
 from tests.support.vnc_server import PIXEL_FORMAT
 
 HUGE = 0xFFFF
@@ -57,7 +57,7 @@ class AfterServerInit(FrontCase):
         self.xvp()
         for what, saying in SAYINGS.items():
             client = await self.raw()
-            client.write(b"CONNECT /console?token=11111111-2222-3333-4444-555555555555 HTTP/1.0\r\n\r\n")
+            client.write(b"CONNECT /console?token=%b HTTP/1.0\r\n\r\n" % TOKEN.encode())
             await client.until(b"\r\n\r\n")
             await introduce(client)
             connection = await self.server.live.get()

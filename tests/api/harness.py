@@ -17,6 +17,7 @@ from novnc_twisted.compute.rpcapi import ComputeAPI
 from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 from novnc_twisted.errors import ConsoleTypeUnavailable, InstanceNotFound, InstanceNotRunning, InvalidToken
 from novnc_twisted.messaging.memory import MemoryTransport
+from tests.support.handed_out import secret
 
 
 def instance(name: str, **more: Any) -> dict[str, Any]:
@@ -79,7 +80,7 @@ class FakeHost:
         if found["name"] in self.no_vnc:
             raise ConsoleTypeUnavailable(instance_uuid)
         base = {"novnc": "http://127.0.0.1:6080/vnc_auto.html", "xvpvnc": "http://127.0.0.1:6081/console"}
-        token = str(uuid4())
+        token = secret(str(uuid4()))
         return {
             "token": token,
             "access_url": access_url(base[console_type], token),

@@ -1,6 +1,7 @@
 """consoleauth on a clock, with compute hosts that answer what the test says."""
 
 from typing import Any
+from uuid import uuid4
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -9,10 +10,11 @@ from twisted.trial.unittest import TestCase
 from novnc_twisted.consoleauth import ConsoleAuthAPI, ConsoleAuthManager
 from novnc_twisted.errors import InstanceNotFound, Refusal
 from novnc_twisted.messaging.memory import MemoryTransport
+from tests.support.handed_out import secret
 
 VM = "11111111-2222-3333-4444-555555555555"
 OTHER_VM = "99999999-2222-3333-4444-555555555555"
-TOKEN = "34ce7a44-6186-43d8-be14-2ea9e028b8fa"
+TOKEN = secret(str(uuid4()))
 VIEWER = "192.0.2.7"
 UNSET = object()
 

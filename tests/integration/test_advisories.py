@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -19,13 +20,14 @@ from tests.integration.redis_case import RedisTestCase
 from tests.integration.test_libvirt import VIEWER, LibvirtCase
 from tests.session.harness import Raw
 from tests.support.browser import with_page
+from tests.support.handed_out import secret
 from tests.support.libvirtd import in_thread, private_libvirtd, small_domain, vnc_with_password
 from tests.support.redis_server import RedisServer
 from tests.support.viewer import Viewers
 from tests.support.vm import SmallVM
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>{{7*7}}\u202e"
-PASSWORD = "s3cr3t!"
+PASSWORD = secret(uuid4().hex[:8])
 
 
 class NameTests(TestCase):

@@ -22,6 +22,7 @@ from novnc_twisted.errors import (
     ServiceUnavailable,
 )
 from novnc_twisted.messaging.memory import MemoryTransport
+from tests.support.handed_out import secret
 from tests.support.libvirtd import (
     VNC_ON_UNIX_SOCKET,
     PrivateLibvirtd,
@@ -86,7 +87,7 @@ class LibvirtCase(TestCase):
             console["token"],
             **{key: console[key] for key in console if key not in ("token", "access_url")},
         )
-        return str(console["token"])
+        return secret(str(console["token"]))
 
     async def check(self, token: str) -> Any:
         return await self.consoleauth.check_token(token, "novnc", VIEWER)

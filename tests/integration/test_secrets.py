@@ -1,6 +1,7 @@
-"""No token and no password stands anywhere in clear: logs, the bus, what is at rest, command lines, environments."""
+"""No token and no password stands anywhere in clear: logs, bus, files, command lines, errors, what browsers send."""
 
 import base64
+import re
 import secrets
 import subprocess
 import sys
@@ -8,29 +9,35 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
+from twisted.protocols.portforward import ProxyFactory, ProxyServer
+from twisted.trial.unittest import TestCase
 
 from novnc_twisted.access import hash_token
 from tests.api.harness import quick_hash
 from tests.integration.test_redis_services import CloudCase
+from tests.support.browser import with_page
 from tests.support.cloud import Cloud, token_in
+from tests.support.handed_out import forms, secret
 from tests.support.libvirtd import in_thread
 from tests.support.redis_server import Client, RedisServer
 
 END = "the-end-of-the-watch"
+ASKED = (("SAVE",), ("SLOWLOG", "GET", "-1"), ("CLIENT", "LIST"), ("ACL", "LOG"), ("INFO",))
+"""What a curious operator asks of Redis."""
 
 
 class SecretsTests(CloudCase):
     """One run of everything, at debug level and with MONITOR on; then the search."""
 
     async def test_nothing_in_clear(self) -> None:
-        passwords = {"alice": secrets.token_hex(8), "root": secrets.token_hex(8), "wrong": secrets.token_hex(8)}
-        vnc_password = secrets.token_hex(4)
+        passwords = {name: secret(secrets.token_hex(8)) for name in ("alice", "root", "wrong")}
+        vnc_password = secret(secrets.token_hex(4))
         users = Path(self.mktemp()).absolute()
         users.write_text(f"alice:{quick_hash(passwords['alice'])}:red\nroot:{quick_hash(passwords['root'])}\n")
-        redis_password = secrets.token_hex(8)
+        redis_password = secret(secrets.token_hex(8))
         self.cloud = cloud = Cloud(
             self,
             # Uncompressed, so that what DUMP and the file hold can be read.
@@ -40,6 +47,10 @@ class SecretsTests(CloudCase):
                 "aof-use-rdb-preamble no",
                 "auto-aof-rewrite-percentage 0",
                 "rdbcompression no",
+                "dbfilename dump.rdb",
+                "loglevel debug",
+                "slowlog-log-slower-than 0",
+                "slowlog-max-len 100000",
                 f"requirepass {redis_password}",
             ),
             more={"api": f"auth_strategy = http_basic\nhttp_basic_auth_user_file = {users}\n"},
@@ -52,9 +63,11 @@ class SecretsTests(CloudCase):
             self.addCleanup(monitor.close)
             monitor.command("AUTH", redis_password)
             monitor.command("MONITOR")
+            monitor.patience(60)  # until the services are there Redis has nothing to do
             return deferToThread(watch, monitor)
 
         watching = monitored()
+        self.errors: list[bytes] = []
         await cloud.start(redis=False)
         graphics = f"<graphics type='vnc' port='-1' autoport='yes' passwd='{vnc_password}'/>"
         uuid = await cloud.one.define("myserver20", project="red", graphics=graphics)
@@ -62,7 +75,9 @@ class SecretsTests(CloudCase):
 
         basic = {"Authorization": "Basic " + base64.b64encode(f"root:{passwords['root']}".encode()).decode()}
         tokens = await self.everything(uuid, other, basic, passwords)
+        requests = await self.page_loads(uuid, basic)
         at_rest = await in_thread(dumped, cloud.redis, redis_password)
+        told = [await in_thread(ask, cloud.redis, redis_password, *words) for words in ASKED]
         processes = [about(process.process.pid) for process in cloud.processes.values()]
         await in_thread(ask, cloud.redis, redis_password, "ECHO", END)
         searched = {
@@ -71,6 +86,11 @@ class SecretsTests(CloudCase):
             "MONITOR": await watching,
             "DUMP of every key": at_rest,
             "append-only file": b"".join(files(cloud.redis.folder / "appendonlydir")),
+            "snapshot": (cloud.redis.folder / "dump.rdb").read_bytes(),
+            "what Redis tells of its clients and commands": repr(told).encode(),
+            "Redis' own log": (cloud.redis.folder / "redis.log").read_bytes(),
+            "answers that are errors": b"\n".join(self.errors),
+            "what a browser sends besides": requests,
         }
         await cloud.stop()
         for process in cloud.ended:  # their last words, too
@@ -157,10 +177,47 @@ class SecretsTests(CloudCase):
         return tokens
 
     async def says(self, port: int, text: str) -> None:
-        """Say it, and await that the other side has closed."""
+        """Say it, and await that the other side has closed; what it answers is an error, unless it is a page."""
         raw = await self.cloud.viewers.raw("127.0.0.1", port)
         raw.write(text.encode())
-        await raw.everything()
+        answer = await raw.everything()
+        if b" 200 OK\r\n" not in answer[:20]:
+            self.errors.append(answer)
+
+    async def page_loads(self, uuid: str, basic: dict[str, str]) -> bytes:
+        """A real browser opens a console, through something that listens; all that it says there.
+
+        But for the token's two own places: the request of the page, and that of the WebSocket.
+        """
+        body = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
+        answer = await self.cloud.api("POST", f"servers/{uuid}/remote-consoles", body, basic)
+        link = str(answer.body["remote_console"]["url"])
+        token = token_in(link)
+        tap = Tap(self, self.cloud.ports["novnc"])
+        link = link.replace(f":{self.cloud.ports['novnc']}/", f":{tap.port}/")
+
+        def steps(page: Any) -> None:
+            page.wait_painted()
+            page.type("s")
+            page.page.reload()
+            page.wait_painted()
+
+        seen = await with_page(link, steps)
+        self.assertEqual(seen.complaints(), [])
+        heads = [
+            head
+            for said in tap.said
+            for head in re.findall(rb"(?:GET|POST) [^\r\n]* HTTP/1.1\r\n.*?\r\n\r\n", said, re.S)
+        ]
+        lines = [head.split(b"\r\n") for head in heads]
+        with_token = [first for first, *_ in lines if token.encode() in first]
+        self.assertEqual(sum(first.startswith(b"GET /vnc_auto.html?") for first in with_token), 2, with_token)
+        self.assertEqual(len(with_token), 4, "a page and a WebSocket, twice")
+        self.assertGreater(len(lines), 6)
+        self.assertEqual([line for _, *fields in lines for line in fields if line.lower().startswith(b"referer")], [])
+        return b"\n".join(b"\n".join(fields) for _, *fields in lines) + b"\n".join(
+            first for first, *_ in lines if first not in with_token
+        )
 
     def all_was_searched(self, searched: dict[str, bytes], tokens: list[str], uuid: str) -> None:
         """What each of these places must hold is found there."""
@@ -175,6 +232,11 @@ class SecretsTests(CloudCase):
             "MONITOR": digest,
             "DUMP of every key": digest,
             "append-only file": digest,
+            "snapshot": digest,
+            "what Redis tells of its clients and commands": digest,
+            "Redis' own log": b"Accepted",
+            "answers that are errors": b"HTTP/1.1 403 ",
+            "what a browser sends besides": b"User-Agent: ",
         }.items():
             self.assertIn(present, searched[where], where)
         self.assertIn(uuid.encode(), searched["MONITOR"])
@@ -187,9 +249,9 @@ class SecretsTests(CloudCase):
     ) -> None:
         """A secret that is planted is found, whatever the place and the form."""
         for where in searched:
-            for what, secret in hidden.items():
-                for form in forms(secret):
-                    self.assertIn((where, what), found(searched | {where: b"x" + form + b"y"}, {what: secret}))
+            for what, text in hidden.items():
+                for form in forms(text):
+                    self.assertIn((where, what), found(searched | {where: b"x" + form + b"y"}, {what: text}))
         token = hidden["token 0"]
         redis = self.cloud.redis
         watching = monitored()
@@ -211,8 +273,8 @@ def found(searched: dict[str, bytes], hidden: dict[str, str]) -> list[tuple[str,
     return [
         (where, what)
         for where, text in searched.items()
-        for what, secret in hidden.items()
-        if any(form in text for form in forms(secret))
+        for what, one in hidden.items()
+        if any(form in text for form in forms(one))
     ]
 
 
@@ -221,16 +283,32 @@ def about(pid: int) -> dict[str, bytes]:
     return {f"/proc/{pid}/{what}": Path(f"/proc/{pid}/{what}").read_bytes() for what in ("cmdline", "environ")}
 
 
-def forms(secret: str) -> Iterator[bytes]:
-    """A secret as it may stand somewhere: as it is, percent-encoded, in Base64 at any offset, in hexadecimal."""
-    raw = secret.encode()
-    yield raw
-    yield quote(secret, safe="").encode()
-    yield raw.hex().encode()
-    for offset in range(3):
-        # The characters that the secret alone decides: six bits each, of its bytes behind that many others.
-        coded = base64.b64encode(b"\0" * offset + raw)
-        yield coded[-(-8 * offset // 6) : 8 * (offset + len(raw)) // 6]
+class Tap:
+    """Passes connections on to a port of 127.0.0.1, and keeps what their clients said.
+
+    :ivar port: its own.
+    :ivar said: all of each connection.
+    """
+
+    def __init__(self, case: TestCase, target: int) -> None:
+        self.said: list[bytes] = []
+        tap = self
+
+        class Recorded(ProxyServer):  # type: ignore[misc]
+            def connectionMade(self) -> None:
+                self.number = len(tap.said)
+                tap.said.append(b"")
+                super().connectionMade()
+
+            def dataReceived(self, data: bytes) -> None:
+                tap.said[self.number] += data
+                super().dataReceived(data)
+
+        factory = ProxyFactory("127.0.0.1", target)
+        factory.protocol, factory.noisy = Recorded, False
+        listening = reactor.listenTCP(0, factory, interface="127.0.0.1")  # type: ignore[attr-defined]
+        case.addCleanup(listening.stopListening)
+        self.port: int = listening.getHost().port
 
 
 def watch(monitor: Client) -> bytes:

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import uuid4
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -17,9 +18,10 @@ from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.relay.frames import unmask
 from novnc_twisted.session import SessionSettings
 from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
+from tests.support.handed_out import secret
 from tests.support.vnc_server import FakeVNCServer
 
-TOKEN = "11111111-2222-3333-4444-555555555555"
+TOKEN = secret(str(uuid4()))
 HANDSHAKE = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"

@@ -28,8 +28,10 @@ from twisted.web.http_headers import Headers
 
 from demo.guest import boot_sector
 from demo.libvirtd import PrivateLibvirtd, small_domain
+from tests.support.handed_out import secret
 from tests.support.libvirtd import in_thread
 from tests.support.redis_server import RedisServer
+from tests.support.redis_users import RedisUsers
 from tests.support.twistd import Twistd, free_port
 from tests.support.viewer import Viewers
 
@@ -43,6 +45,8 @@ VNC = "<graphics type='vnc' port='-1' autoport='yes'/>"
 _CAPABILITIES = Path(__file__).parents[2] / ".make" / "libvirt-capabilities"
 _NOVA = "http://openstack.org/xmlns/libvirt/nova/1.1"
 _TEXT = 0xB8000
+
+_ROLES = {"consoleauth": "consoleauth", "consoleapi": "api", "novncproxy": "proxy", "xvpvncproxy": "proxy"}
 
 T = TypeVar("T")
 
@@ -144,6 +148,7 @@ class Cloud:
     :param hosts: how many compute hosts.
     :param redis_options: further lines of redis.conf.
     :param more: further lines of nova.conf, by section.
+    :param acl: whether each service logs in to Redis as the user of its role.
     :ivar redis_password: with which the services log in, where redis_options want one.
     :ivar processes: the services by name; a compute's is ``consolecompute compute1``.
     """
@@ -155,6 +160,7 @@ class Cloud:
         hosts: int = 2,
         redis_options: tuple[str, ...] = (),
         more: dict[str, str] | None = None,
+        acl: bool = False,
     ) -> None:
         self.case = case
         self.redis = RedisServer(case, start=False, options=redis_options)
@@ -168,6 +174,10 @@ class Cloud:
         self.hosts = {f"compute{n}": Host(f"compute{n}", f"127.0.1{n}.1", images) for n in range(1, hosts + 1)}
         for host in self.hosts.values():
             case.addCleanup(deferToThread, host.libvirtd.close)
+        self.users: RedisUsers | None = None
+        if acl:
+            computes = (f"compute.{name}@{host.address}" for name, host in self.hosts.items())
+            self.users = RedisUsers(case, self.redis, ("api", "consoleauth", "proxy", *computes))
         self.one, self.two = list(self.hosts.values())[:2]
         self.ports = {name: free_port() for name in ("api", "novnc", "xvp")}
         self.processes: dict[str, Twistd] = {}
@@ -188,12 +198,15 @@ class Cloud:
         """The API's base URL."""
         return f"http://127.0.0.1:{self.ports['api']}"
 
-    def conf(self, host: str) -> str:
-        """The nova.conf of a host."""
+    def conf(self, host: str, command: str = "") -> str:
+        """The nova.conf of a host; with users of Redis by role, of a command there."""
         compute = self.hosts.get(host)
         login = f":{self.redis_password}@" if self.redis_password else ""
+        url = self.redis.url.replace("://", f"://{login}")
+        if self.users is not None:
+            url = self.users.urls[f"compute.{host}" if compute else _ROLES[command]]
         sections = {
-            "DEFAULT": f"transport_url = {self.redis.url.replace('://', f'://{login}')}\nhost = {host}\ndebug = true\n"
+            "DEFAULT": f"transport_url = {url}\nhost = {host}\ndebug = true\n"
             f"osapi_compute_listen_port = {self.ports['api']}\n",
             "vnc": f"server_listen = {compute.address if compute else '127.0.0.1'}\n"
             f"server_proxyclient_address = {compute.address if compute else '127.0.0.1'}\n"
@@ -220,7 +233,7 @@ class Cloud:
     def spawn(self, name: str) -> Twistd:
         """Start a service."""
         command, _, host = name.partition(" ")
-        process = Twistd.start(self.case, command, self.conf(host or CONTROL))
+        process = Twistd.start(self.case, command, self.conf(host or CONTROL, command))
         self.processes[name] = process
         return process
 
@@ -281,7 +294,9 @@ class Cloud:
         """The URL of a new console."""
         answer = await self.ask_console(uuid, kind)
         assert answer.status == 200, answer
-        return str(answer.body["remote_console"]["url"])
+        url = str(answer.body["remote_console"]["url"])
+        token_in(url)
+        return url
 
     async def client(self, command: str, settings: dict[str, str]) -> Ran:
         """Run an unmodified client in such an environment."""
@@ -324,7 +339,7 @@ class Cloud:
 
 def token_in(url: str) -> str:
     """The token of a console's URL."""
-    return parse_qs(urlsplit(url).query)["token"][0]
+    return secret(parse_qs(urlsplit(url).query)["token"][0])
 
 
 async def together(*work: Coroutine[Any, Any, T]) -> list[T]:

@@ -136,6 +136,10 @@ class Client:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    def patience(self, seconds: float) -> None:
+        """Wait so long for a reply."""
+        self._socket.settimeout(seconds)
+
     def close(self) -> None:
         """Hang up."""
         self._file.close()

@@ -13,6 +13,8 @@ from twisted.internet.error import ProcessDone
 from twisted.internet.protocol import ProcessProtocol
 from twisted.trial.unittest import TestCase
 
+from tests.support.handed_out import output
+
 TWISTD = str(Path(sys.executable).with_name("twistd"))
 
 
@@ -122,6 +124,7 @@ class Twistd(ProcessProtocol):
         self.exit_code = (
             0 if reason.check(ProcessDone) else (status.exitCode if status.signal is None else -status.signal)
         )
+        output(self.command, self.output)
         waiting, self._awaited = self._awaited, []
         for _, found in waiting:
             found.errback(AssertionError(f"{self.command} ended with {self.exit_code}:\n{self.output}"))

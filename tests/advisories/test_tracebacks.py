@@ -1,0 +1,115 @@
+"""A fault of ours makes a traceback.  What the faulty code held then, tokens and passwords, does not stand in it."""
+
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.api import HTTPBasic
+from novnc_twisted.rfb.security import vnc
+from tests.api.harness import FakeHost, FakeReactor, instance, quick_hash, running
+from tests.consoleauth.harness import TOKEN as ASKED
+from tests.consoleauth.harness import VIEWER, VM, ConsoleAuthCase
+from tests.session.harness import TOKEN, FrontCase, refused
+from tests.support.handed_out import secret
+from tests.support.logged import Logged
+from tests.support.vnc_server import FakeVNCServer
+
+PASSWORD = secret(uuid4().hex[:8])
+
+
+class Fault(Exception):
+    """Of ours, and told."""
+
+
+def fault(*_: Any, **__: Any) -> Any:
+    raise Fault("of ours")
+
+
+class SessionTests(FrontCase):
+    def told(self, logged: Logged) -> None:
+        """There is a traceback, and what it must not hold is not in it."""
+        text = "\n".join(logged.lines())
+        self.assertIn("tests.advisories.test_tracebacks.Fault: of ours", text)
+        for hidden in (TOKEN, PASSWORD):
+            self.assertNotIn(hidden, text)
+            self.assertNotIn(hidden, self.log_text())
+        self.assertGreaterEqual(len(self.flushLoggedErrors(Fault)), 1)
+
+    async def test_while_the_token_is_looked_up(self) -> None:
+        logged = Logged(self)
+
+        async def authorise(token: str, console_type: str, address: str) -> Any:
+            held = {"token": token}
+            return fault(held)
+
+        self.novnc(authorise)
+        viewer = await self.websocket()
+        await refused(viewer)
+        await viewer.until_closed()
+        self.told(logged)
+
+    async def test_while_it_logs_in(self) -> None:
+        logged = Logged(self)
+
+        async def ask_password(*_: str) -> str:
+            return PASSWORD
+
+        self.patch(vnc, "response", fault)
+        self.server = FakeVNCServer(password=PASSWORD)
+        self.port = self.listen(self.server)
+        self.novnc(ask_password=ask_password)
+        viewer = await self.websocket()
+        await refused(viewer)
+        await viewer.until_closed()
+        self.told(logged)
+
+
+class BusTests(ConsoleAuthCase):
+    async def test_while_consoleauth_has_it(self) -> None:
+        """On the bus a token is its hash; a password is there while it is passed on."""
+        logged = Logged(self)
+        manager = await self.serve()
+        host = await self.host()
+        host.run()
+        host.passwords[VM] = PASSWORD
+        await self.token()
+        call = manager._transport.call
+
+        async def broken(topic: str, method: str, *arguments: Any, **more: Any) -> Any:
+            answer = await call(topic, method, *arguments, **more)
+            return fault(answer) if method == "get_vnc_password" else answer
+
+        self.patch(manager, "_transport", type("Broken", (), {"call": staticmethod(broken)})())
+        with self.assertRaises(Exception) as caught:
+            await self.api.get_vnc_password(ASKED, "novnc", VIEWER)
+        text = "\n".join([*logged.lines(), str(caught.exception), repr(caught.exception)])
+        self.assertIn("Fault: of ours", text)
+        for hidden in (ASKED, PASSWORD):
+            self.assertNotIn(hidden, text)
+        self.assertEqual(len(self.flushLoggedErrors(Fault)), 1)
+
+
+class APITests(SynchronousTestCase):
+    def test_while_it_knows_the_users_password(self) -> None:
+        users = Path(self.mktemp())
+        users.write_text(f"root:{quick_hash(PASSWORD)}\n")
+        basic = b64encode(f"root:{PASSWORD}".encode()).decode()
+        login = {"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "root"}}}}}
+        login["auth"]["identity"]["password"]["user"]["password"] = PASSWORD  # type: ignore[index]
+        logged = Logged(self)
+        auth = HTTPBasic(FakeReactor(), users)
+        system = running(self, auth, FakeHost("host1", instance("one")))
+        self.patch(auth._passwords, "check", fault)
+        answers = [
+            system.get("/v2.1/servers", Authorization=f"Basic {basic}"),
+            system.post("/identity/v3/auth/tokens", login),
+        ]
+        self.assertEqual([answer.status for answer in answers], [500, 500])
+        text = "\n".join([*logged.lines(), *map(repr, answers)])
+        self.assertIn("Fault: of ours", text)
+        for hidden in (PASSWORD, basic):
+            self.assertNotIn(hidden, text)
+        self.assertEqual(len(self.flushLoggedErrors(Fault)), 2)
