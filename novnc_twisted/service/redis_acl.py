@@ -17,8 +17,8 @@ from novnc_twisted.messaging.redis_url import parse_redis_url
 
 _DESCRIPTION = """\
 Makes users of Redis (7.0 or newer), one for each role: FOLDER/users.acl, for Redis, and FOLDER/ROLE.conf, with the
-transport_url of that role, for its services.  Every role that has its .conf in FOLDER has its line in users.acl, whether
-it is named or not: a further one is added by its name alone, and keeps all others as they are.
+transport_url of that role, for its services.  Every role that has its .conf in FOLDER has its line in users.acl, named
+or not: a further one is added by its name alone, and keeps all others as they are.
 """
 
 
@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "roles",
         nargs="*",
         metavar="ROLE",
-        help="api, consoleauth, proxy, or compute.HOST for each compute host, where HOST is its [DEFAULT] host",
+        help="api, consoleauth, proxy, or compute.HOST@ADDRESS for each compute host: its [DEFAULT] host and "
+        "[vnc] server_proxyclient_address",
     )
     parser.add_argument(
         "--url",
@@ -65,21 +66,25 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
     :raises ValueError: the URL can't be used; or a file that exists holds no password of that role.
     :raises OSError: a file can't be written.
     """
-    parse_redis_url(url)
+    try:
+        parse_redis_url(url)
+    except ValueError as error:
+        raise ValueError(str(error).replace("transport_url", "--url", 1)) from None
     if "@" in urlsplit(url).netloc:
         raise ValueError("--url is without user and password: these are made")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    known = [Identity.parse(path.stem) for path in sorted(folder.glob("*.conf"))]
-    written, lines = [], ["user default off"]
-    for identity in dict.fromkeys([*known, *identities]):
+    known = dict(_read(path) for path in sorted(folder.glob("*.conf")))
+    written = []
+    for identity in identities:
+        if identity in known:
+            continue
         path = folder / f"{identity.name}.conf"
         if path.exists():
-            password = _password_in(path, identity)
-        else:
-            password = secrets.token_urlsafe(32)
-            _private(path, f"[DEFAULT]\ntransport_url = {_with_login(url, identity, password)}\n")
-            written.append(path)
-        lines.append(aclfile_line(identity, password))
+            raise ValueError(f"{path} has another address: change it there")
+        known[identity] = secrets.token_urlsafe(32)
+        _private(path, _conf(url, identity, known[identity]))
+        written.append(path)
+    lines = ["user default off", *(aclfile_line(*one) for one in known.items())]
     users = folder / "users.acl"
     fresh = users.with_suffix(".new")
     fresh.unlink(missing_ok=True)
@@ -104,20 +109,34 @@ def _private(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _with_login(url: str, identity: Identity, password: str) -> str:
+def _conf(url: str, identity: Identity, password: str) -> str:
+    """A role's piece of nova.conf: with a compute host's name and address, as its user may give them."""
     scheme, _, rest = url.partition("://")
-    return f"{scheme}://{quote(identity.user, safe='')}:{password}@{rest}"
+    lines = ["[DEFAULT]", f"transport_url = {scheme}://{quote(identity.user, safe='')}:{password}@{rest}"]
+    if identity.host:
+        lines += [f"host = {identity.host}", "", "[vnc]", f"server_proxyclient_address = {identity.address}"]
+    return "".join(line + "\n" for line in lines)
 
 
-def _password_in(path: Path, identity: Identity) -> str:
-    """The password of a role that was made before."""
+def _read(path: Path) -> tuple[Identity, str]:
+    """A role that was made before, and its password.
+
+    :raises ValueError: the file is none of ours.
+    """
+    said = {}
     for line in path.read_text().splitlines():
-        name, _, url = line.partition("=")
-        if name.strip() == "transport_url":
-            address = parse_redis_url(url.strip())
-            if address.username == identity.user and address.password:
-                return address.password
-    raise ValueError(f"{path} exists and holds no transport_url of {identity.user}: move it away for a new password")
+        name, found, value = line.partition("=")
+        if found:
+            said[name.strip()] = value.strip()
+    try:
+        address = said.get("server_proxyclient_address")
+        identity = Identity.parse(path.stem + (f"@{address}" if address else ""))
+        login = parse_redis_url(said.get("transport_url", ""))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if login.username != identity.user or not login.password:
+        raise ValueError(f"{path} holds no transport_url of {identity.user}")
+    return identity, login.password
 
 
 if __name__ == "__main__":

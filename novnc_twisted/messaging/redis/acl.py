@@ -31,7 +31,7 @@ _STORE = "+get +set +del +zadd +zrem +zrange +zremrangebyscore +pttl +pexpireat"
 class Identity:
     """Who logs in: a role and, for ``compute``, its host.
 
-    :ivar address: the only one that it may give as its own, where it is known: its server_proxyclient_address.
+    :ivar address: the only one that a compute host may give as its own: its server_proxyclient_address.
     :raises ValueError: with one sentence, where there is none such.
     """
 
@@ -41,19 +41,20 @@ class Identity:
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
-            raise ValueError(f"a role is {', '.join(ROLES)}; compute with its host, as compute.HOST")
-        if (self.role == "compute") != bool(self.host):
-            raise ValueError("a compute host has an identity of its own, as compute.HOST, and nobody else has one")
-        if self.address and not _ADDRESS.match(self.address):
-            raise ValueError("an address in an ACL is an IP address or a name")
-        if self.host and not _HOST.match(self.host):
-            raise ValueError("a host in an ACL has letters, digits, '.', '_' and '-' only")
+            raise ValueError("a role is api, consoleauth, proxy, or compute.HOST@ADDRESS")
+        if self.role != "compute":
+            if self.host or self.address:
+                raise ValueError(f"{self.role} has no host and no address in its name")
+        elif not _HOST.match(self.host):
+            raise ValueError("compute is named with its host, as compute.HOST@ADDRESS: letters, digits, '.', '_', '-'")
+        elif not _ADDRESS.match(self.address):
+            raise ValueError("compute is named with its server_proxyclient_address, as compute.HOST@ADDRESS")
 
     @classmethod
     def parse(cls, text: str) -> "Identity":
         """``api``, ``consoleauth``, ``proxy`` or ``compute.HOST@ADDRESS``.
 
-        HOST is the ``host`` option there, ADDRESS its server_proxyclient_address; without it, any is believed.
+        HOST is the ``host`` option there, ADDRESS its server_proxyclient_address.
         """
         role, _, host = text.partition(".")
         name, _, address = host.partition("@")
@@ -113,7 +114,7 @@ _GRANTS = {
         f"~{keys.stored('api:*')} +get +set +pexpireat",
     ],
     "compute": lambda one: [
-        *_serves(f"compute.{one.host}", one.address or "*", "api", "consoleauth"),
+        *_serves(f"compute.{one.host}", one.address, "api", "consoleauth"),
         *_calls("compute", "consoleauth"),
         _APPEARS,
     ],

@@ -1,0 +1,90 @@
+"""Users of Redis by role: each service does its work, and nothing that it asks of Redis is denied."""
+
+from typing import Any
+
+from novnc_twisted.compute.interfaces import Change
+from novnc_twisted.errors import ConsoleUnreachable, InvalidToken
+from tests.compute.harness import A, B, domain
+from tests.integration.redis_roles import VIEWER, RolesCase
+
+
+class WorkTests(RolesCase):
+    """All that the services ask of one another."""
+
+    def assert_nothing_denied(self) -> None:
+        denied = [dict(zip(entry[::2], entry[1::2], strict=True)) for entry in self.admin("ACL", "LOG")]
+        self.assertEqual([(one[b"username"], one[b"reason"], one[b"object"]) for one in denied], [])
+
+    async def test_everything_works(self) -> None:
+        token = await self.make_token()
+        info = await self.door.check_token(token, "novnc", VIEWER)
+        self.assertEqual((info.host, info.port, info.compute_host), ("192.0.2.1", 5900, "one"))
+        self.assertEqual(await self.door.get_vnc_password(token, "novnc", VIEWER), "vnc-secret")
+        await self.door.keep_token(token, VIEWER)
+        self.assertEqual((await self.authority.show_token(token))["instance_uuid"], A)
+        self.assertEqual([one["uuid"] for one in await self.compute.list_instances()], [B, A])
+        gone = await self.proxy.announce("novncproxy.control", binary="nova-novncproxy", host="control")
+        topics = ["compute.one", "compute.two", "consoleauth", "novncproxy.control"]
+        self.assertEqual([one.topic for one in await self.api.services()], topics)
+        self.assertEqual([one.place for one in await self.api.services("compute.")], ["192.0.2.1", "192.0.2.2"])
+        await gone()
+        await self.managers["two"].stop()
+        self.assertEqual([one.topic for one in await self.api.services()], ["compute.one", "consoleauth"])
+        self.assertEqual(await self.authority.delete_tokens_for_instance(A), 1)
+        await self.api.store.put_new("api:identity", {"secret": "x"}, 60)
+        self.assertEqual(await self.api.store.get("api:identity"), {"secret": "x"})
+        await self.api.store.extend("api:identity", 90)
+        self.assert_nothing_denied()
+
+    async def test_a_server_that_is_gone(self) -> None:
+        """Its host says so; consoleauth sees for itself."""
+        token = await self.make_token()
+        driver = self.drivers["one"]
+        driver.tell(Change.CONNECTED)
+        del driver.domains[A]
+        driver.tell(Change.UNDEFINED, A)
+        await self.until(lambda: self.logged.lines("tokens dropped: 1"))
+        await self.refused(InvalidToken, self.door.check_token(token, "novnc", VIEWER))
+        self.assert_nothing_denied()
+
+    async def test_a_server_that_moves(self) -> None:
+        token = await self.make_token()
+        self.drivers["two"].add(self.drivers["one"].domains.pop(A))
+        info = await self.door.check_token(token, "novnc", VIEWER)
+        self.assertEqual((info.host, info.compute_host), ("192.0.2.2", "two"))
+        self.assertEqual(await self.door.get_vnc_password(await self.make_token(), "novnc", VIEWER), None)
+        self.assert_nothing_denied()
+
+    async def test_policies_that_keep_more_in_the_store(self) -> None:
+        await self.auth.stop()
+        strict: dict[str, Any] = {"one_time": True, "bind_address": True, "max_tokens_per_server": 1}
+        manager = type(self.auth)(await self.login("consoleauth"), self.auth._places._clock, **strict)
+        await manager.start()
+        self.addCleanup(manager.stop)
+        first, token = await self.make_token(), await self.make_token()
+        await self.door.check_token(token, "novnc", VIEWER)
+        await self.refused(InvalidToken, self.door.check_token(token, "novnc", VIEWER))
+        await self.refused(InvalidToken, self.door.check_token(first, "novnc", VIEWER))
+        self.assert_nothing_denied()
+
+    async def test_redis_is_restarted(self) -> None:
+        """It has forgotten the scripts, which nobody but consoleauth may put there: the others wait for it."""
+        self.redis.kill()
+        self.redis.start()
+        token = await self.make_token_soon()
+        self.assertEqual((await self.door.check_token(token, "novnc", VIEWER)).compute_host, "one")
+
+    async def make_token_soon(self) -> str:
+        while True:
+            try:
+                return await self.make_token()
+            except Exception as error:
+                self.assertEqual(type(error).__name__, "ServiceUnavailable")
+                await self.pause(0.1)
+
+    async def test_a_server_that_two_hosts_run(self) -> None:
+        token = await self.make_token()
+        self.drivers["two"].add(domain(A, "of-red", project_id="red"))
+        self.assertEqual((await self.door.check_token(token, "novnc", VIEWER)).compute_host, "one")
+        self.assertEqual(await self.refused(ConsoleUnreachable, self.make_token()), "2 hosts run it")
+        self.assertEqual(len(self.logged.lines(f"server {A} runs on one and two")), 1)
