@@ -1,0 +1,351 @@
+"""A whole cloud on loopback for tests: Redis, compute hosts with a libvirtd and an address each, and every service.
+
+Each service is a process of its own, a real ``twistd``, awaited by its log; everything ends with the test.
+"""
+
+import atexit
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Coroutine
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, DeferredSemaphore, FirstError, gatherResults
+from twisted.internet.threads import deferToThread
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.trial.unittest import TestCase
+from twisted.web.client import Agent, FileBodyProducer, readBody
+from twisted.web.http_headers import Headers
+
+from demo.guest import boot_sector
+from demo.libvirtd import PrivateLibvirtd, small_domain
+from tests.support.handed_out import secret
+from tests.support.libvirtd import in_thread
+from tests.support.redis_server import RedisServer
+from tests.support.redis_users import RedisUsers
+from tests.support.twistd import Twistd, free_port
+from tests.support.viewer import Viewers
+
+BIN = Path(sys.executable).parent
+CONTROL = "control"
+"""The host on which all but the computes run."""
+
+VNC = "<graphics type='vnc' port='-1' autoport='yes'/>"
+"""VNC on a port that libvirt chooses, at its host's own address."""
+
+_CAPABILITIES = Path(__file__).parents[2] / ".make" / "libvirt-capabilities"
+_NOVA = "http://openstack.org/xmlns/libvirt/nova/1.1"
+_TEXT = 0xB8000
+
+_ROLES = {"consoleauth": "consoleauth", "consoleapi": "api", "novncproxy": "proxy", "xvpvncproxy": "proxy"}
+
+T = TypeVar("T")
+
+
+class Answer(NamedTuple):
+    """What the API answered."""
+
+    status: int
+    body: Any
+
+
+class Ran(NamedTuple):
+    """What a client printed, and how it ended."""
+
+    output: str
+    errors: str
+    code: int
+
+    def rows(self) -> list[list[str]]:
+        """The cells of its table, the head among them."""
+        assert self.code == 0, self.output + self.errors
+        lines = [line for line in self.output.splitlines() if line.startswith("|")]
+        return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+class Host:
+    """A compute host.
+
+    :ivar address: at which its VMs listen, and the proxies dial.
+    :ivar libvirtd: its own.
+    """
+
+    def __init__(self, name: str, address: str, images: Path) -> None:
+        self.name, self.address, self._images = name, address, images
+        self.libvirtd = PrivateLibvirtd(cache=_CAPABILITIES)
+        with (self.libvirtd.root / "c" / "libvirt" / "qemu.conf").open("a") as conf:
+            conf.write(f'vnc_listen = "{address}"\n')
+
+    def xml(self, name: str, project: str = "", graphics: str = VNC, identity: str | None = None) -> str:
+        """A VM whose guest echoes keys; of a project, where it is named."""
+        image = self._images / f"{name}.img"
+        image.write_bytes(boot_sector(name))
+        metadata = ""
+        if project:
+            metadata = (
+                f"<nova:instance xmlns:nova='{_NOVA}'><nova:owner><nova:user uuid='u-{project}'>u</nova:user>"
+                f"<nova:project uuid='{project}'>{project}</nova:project></nova:owner></nova:instance>"
+            )
+        return small_domain(name, identity=identity, boot_image=image, graphics=graphics, metadata=metadata)
+
+    async def define(self, name: str, **more: Any) -> str:
+        """A persistent VM that runs; its UUID."""
+        identity = more.setdefault("identity", str(uuid4()))
+        await in_thread(self.libvirtd.define, self.xml(name, **more))
+        await in_thread(self.libvirtd.start_vm, name)
+        return str(identity)
+
+    async def create(self, name: str, **more: Any) -> str:
+        """A transient VM; its UUID."""
+        identity = more.setdefault("identity", str(uuid4()))
+        await in_thread(self.libvirtd.create, self.xml(name, **more))
+        return str(identity)
+
+    async def virsh(self, *arguments: str) -> str:
+        """What virsh prints."""
+        return await in_thread(self.libvirtd.virsh, *arguments)
+
+    async def port(self, name: str) -> int:
+        """The port of a VM's VNC server."""
+        found = re.search(r"<graphics type='vnc' port='(\d+)'", await self.virsh("dumpxml", name))
+        assert found, f"{name} has no port"
+        return int(found[1])
+
+    async def text(self, name: str, row: int) -> str:
+        """A row of a VM's screen, from its memory: by no VNC at all."""
+        command = f"xp /160xb {_TEXT + 160 * row:#x}"
+        dump = await self.virsh("qemu-monitor-command", "--hmp", name, command)
+        data = bytes(int(word, 16) for line in dump.splitlines() for word in line.partition(":")[2].split())
+        return data[::2].decode("cp437").rstrip()
+
+    def pid_of(self, name: str) -> int:
+        """A VM's process."""
+        mark = f"guest={name},".encode()
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    command = (entry / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                if mark in command and str(self.libvirtd.root).encode() in command:
+                    return int(entry.name)
+        raise AssertionError(f"{name} has no process")
+
+
+class Cloud:
+    """See the module.
+
+    :param case: whose clean-up ends it.
+    :param hosts: how many compute hosts.
+    :param redis_options: further lines of redis.conf.
+    :param more: further lines of nova.conf, by section.
+    :param acl: whether each service logs in to Redis as the user of its role.
+    :ivar redis_password: with which the services log in, where redis_options want one.
+    :ivar processes: the services by name; a compute's is ``consolecompute compute1``.
+    """
+
+    def __init__(
+        self,
+        case: TestCase,
+        *,
+        hosts: int = 2,
+        redis_options: tuple[str, ...] = (),
+        more: dict[str, str] | None = None,
+        acl: bool = False,
+    ) -> None:
+        self.case = case
+        self.redis = RedisServer(case, start=False, options=redis_options)
+        # An interrupted trial runs no clean-up.
+        atexit.register(self._abandon)
+        case.addCleanup(atexit.unregister, self._abandon)
+        # One folder for all hosts, as a migrating VM needs it; QEMU's user is another one than ours.
+        images = Path(tempfile.mkdtemp(prefix="images-", dir="/tmp"))
+        images.chmod(0o755)
+        case.addCleanup(shutil.rmtree, images)
+        self.hosts = {f"compute{n}": Host(f"compute{n}", f"127.0.1{n}.1", images) for n in range(1, hosts + 1)}
+        for host in self.hosts.values():
+            case.addCleanup(deferToThread, host.libvirtd.close)
+        self.users: RedisUsers | None = None
+        if acl:
+            computes = (f"compute.{name}@{host.address}" for name, host in self.hosts.items())
+            self.users = RedisUsers(case, self.redis, ("api", "consoleauth", "proxy", *computes))
+        self.one, self.two = list(self.hosts.values())[:2]
+        self.ports = {name: free_port() for name in ("api", "novnc", "xvp")}
+        self.processes: dict[str, Twistd] = {}
+        self.ended: list[Twistd] = []
+        self.viewers = Viewers(case)
+        self.redis_password = ""
+        self._more = more or {}
+        self._slots = DeferredSemaphore(2)
+        self._agent = Agent(reactor)
+
+    @property
+    def names(self) -> list[str]:
+        """The services."""
+        return ["consoleauth", "consoleapi", "novncproxy", "xvpvncproxy", *(f"consolecompute {h}" for h in self.hosts)]
+
+    @property
+    def url(self) -> str:
+        """The API's base URL."""
+        return f"http://127.0.0.1:{self.ports['api']}"
+
+    def conf(self, host: str, command: str = "") -> str:
+        """The nova.conf of a host; with users of Redis by role, of a command there."""
+        compute = self.hosts.get(host)
+        login = f":{self.redis_password}@" if self.redis_password else ""
+        url = self.redis.url.replace("://", f"://{login}")
+        if self.users is not None:
+            url = self.users.urls[f"compute.{host}" if compute else _ROLES[command]]
+        sections = {
+            "DEFAULT": f"transport_url = {url}\nhost = {host}\ndebug = true\n"
+            f"osapi_compute_listen_port = {self.ports['api']}\n",
+            "vnc": f"server_listen = {compute.address if compute else '127.0.0.1'}\n"
+            f"server_proxyclient_address = {compute.address if compute else '127.0.0.1'}\n"
+            f"novncproxy_host = 127.0.0.1\nnovncproxy_port = {self.ports['novnc']}\n"
+            f"novncproxy_base_url = http://127.0.0.1:{self.ports['novnc']}/vnc_auto.html\n"
+            f"xvpvncproxy_host = 127.0.0.1\nxvpvncproxy_port = {self.ports['xvp']}\n"
+            f"xvpvncproxy_base_url = http://127.0.0.1:{self.ports['xvp']}/console\n",
+        }
+        if compute:
+            sections["libvirt"] = f"connection_uri = {compute.libvirtd.uri}\n"
+        for section, lines in self._more.items():
+            sections[section] = sections.get(section, "") + lines
+        return "\n".join(f"[{section}]\n{lines}" for section, lines in sections.items())
+
+    async def start(self, *, redis: bool = True) -> "Cloud":
+        """Everything, side by side; Redis only where wanted."""
+        if redis:
+            await in_thread(self.redis.start)
+        await gatherResults([deferToThread(host.libvirtd.start) for host in self.hosts.values()])
+        self.case.addCleanup(self.stop)
+        await gatherResults([self._running(self.spawn(name)) for name in self.names])
+        return self
+
+    def spawn(self, name: str) -> Twistd:
+        """Start a service."""
+        command, _, host = name.partition(" ")
+        process = Twistd.start(self.case, command, self.conf(host or CONTROL, command))
+        self.processes[name] = process
+        return process
+
+    def _running(self, process: Twistd) -> Any:
+        if process.command != "consolecompute":
+            return process.ready()
+        return gatherResults([process.ready(), process.seen("connected to libvirt")])
+
+    async def kill(self, name: str, sign: int = signal.SIGKILL) -> int:
+        """End a service; its exit code."""
+        process = self.processes.pop(name)
+        self.ended.append(process)
+        return await process.stop(sign)
+
+    async def back(self, name: str) -> None:
+        """Start a service again, and await that it runs."""
+        await self._running(self.spawn(name))
+
+    async def stop(self) -> None:
+        """End all services."""
+        await together(*(self.kill(name, signal.SIGTERM) for name in list(self.processes)))
+
+    def _abandon(self) -> None:
+        for process in self.processes.values():
+            if process.exit_code is None:
+                process.process.signalProcess("KILL")
+        self.redis.kill()
+        for host in self.hosts.values():
+            host.libvirtd.close()
+
+    def heard(self) -> str:
+        """Whatever any service printed."""
+        return "".join(process.output for process in (*self.ended, *self.processes.values()))
+
+    def said(self, text: str) -> Any:
+        """Fires when every service has printed it."""
+        return gatherResults([process.seen(text) for process in self.processes.values()])
+
+    # --- the API, and its clients
+
+    async def api(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
+        """Ask the API itself."""
+        sent = Headers({"OpenStack-API-Version": ["compute 2.31"]})
+        for name, value in (headers or {}).items():
+            sent.setRawHeaders(name, [value])
+        producer = None if body is None else FileBodyProducer(BytesIO(json.dumps(body).encode()))
+        asked = self._agent.request(method.encode(), f"{self.url}/v2.1/{path}".encode(), sent, producer)
+        response: Any = await asked
+        return Answer(response.code, json.loads(await readBody(response)))
+
+    async def ask_console(self, uuid: str, kind: str = "novnc") -> Answer:
+        """Ask the API for a console."""
+        return await self.api(
+            "POST", f"servers/{uuid}/remote-consoles", {"remote_console": {"protocol": "vnc", "type": kind}}
+        )
+
+    async def console(self, uuid: str, kind: str = "novnc") -> str:
+        """The URL of a new console."""
+        answer = await self.ask_console(uuid, kind)
+        assert answer.status == 200, answer
+        url = str(answer.body["remote_console"]["url"])
+        token_in(url)
+        return url
+
+    async def client(self, command: str, settings: dict[str, str]) -> Ran:
+        """Run an unmodified client in such an environment."""
+        name, *arguments = command.split()
+        env = {key: value for key, value in os.environ.items() if not re.match(r"(?i)OS_|.*_proxy$", key)}
+        env |= {"HOME": self.case.mktemp(), "PYTHONWARNINGS": "ignore", "COLUMNS": "200"} | settings
+        output, errors, code = await self._slots.run(getProcessOutputAndValue, str(BIN / name), arguments, env)
+        return Ran(output.decode(), errors.decode(), code)
+
+    async def clients(self, *runs: tuple[str, dict[str, str]]) -> list[Ran]:
+        """Run several."""
+        return await together(*(self.client(*run) for run in runs))
+
+    def none(self, client: str) -> dict[str, str]:
+        """A client's settings for noauth."""
+        settings = {"OS_AUTH_TYPE": "none", "OS_ENDPOINT": f"{self.url}/v2.1"}
+        if client == "nova":
+            return settings | {"OS_USERNAME": "x", "OS_PROJECT_NAME": "x", "OS_AUTH_URL": "http://unused"}
+        return settings | {"OS_IDENTITY_API_VERSION": "3"}
+
+    def basic(self, client: str, user: str, password: str) -> dict[str, str]:
+        """A client's settings for http_basic."""
+        settings = {"OS_AUTH_TYPE": "http_basic", "OS_USERNAME": user, "OS_PASSWORD": password}
+        if client == "nova":
+            endpoint = {"OS_PROJECT_NAME": "x", "OS_AUTH_URL": "http://unused", "OS_ENDPOINT": f"{self.url}/v2.1"}
+            return settings | endpoint
+        return settings | {"OS_ENDPOINT": f"{self.url}/v3", "OS_COMPUTE_ENDPOINT_OVERRIDE": f"{self.url}/v2.1"}
+
+    def password(self, user: str, password: str, project: str) -> dict[str, str]:
+        """A client's settings for the small identity."""
+        return {
+            "OS_AUTH_URL": f"{self.url}/identity",
+            "OS_USERNAME": user,
+            "OS_PASSWORD": password,
+            "OS_PROJECT_NAME": project,
+            "OS_USER_DOMAIN_ID": "default",
+            "OS_PROJECT_DOMAIN_ID": "default",
+        }
+
+
+def token_in(url: str) -> str:
+    """The token of a console's URL."""
+    return secret(parse_qs(urlsplit(url).query)["token"][0])
+
+
+async def together(*work: Coroutine[Any, Any, T]) -> list[T]:
+    """The results of several, which go on side by side."""
+    try:
+        return list(await gatherResults([Deferred.fromCoroutine(one) for one in work], consumeErrors=True))
+    except FirstError as error:
+        error.subFailure.raiseException()
+        raise
