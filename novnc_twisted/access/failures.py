@@ -46,7 +46,7 @@ class Failures:
 
     def too_many(self, address: str) -> bool:
         """Whether this address has failed too often and must wait."""
-        if not self._limit:
+        if not self._limit or not self._counts:  # mostly nobody has failed
             return False
         _, now, before = self._present(network_of(address))
         passed = self._clock() % WINDOW / WINDOW

@@ -22,6 +22,8 @@ async def gather(
         ServiceUnavailable.  Cancelling this cancels them all.
     """
     pending = list(calls)
+    if not pending:
+        return []
     answers: list[T | Refusal] = [ServiceUnavailable("not waited for") for _ in pending]
     done: Deferred[None] = Deferred()
     left = len(pending)
@@ -40,8 +42,7 @@ async def gather(
     for place, call in enumerate(pending):
         call.addCallbacks(settle, refused, (place,), {}, (place,))
     try:
-        if pending:
-            await done
+        await done
     finally:
         for call in pending:
             call.cancel()

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from OpenSSL import SSL
@@ -425,10 +426,12 @@ def send(transport: Any, data: bytes) -> None:
 
     (Measured: a session's set-up has nine such turns, and each costs as much as the write.)
     """
-    sent = transport.writeSomeData(data) if _is_idle(transport) else 0
-    # An error is not a number: the transport will meet it, too, and tell.
+    sent = 0
+    if _is_idle(transport):
+        with suppress(OSError):  # the transport will meet it, too, and tell
+            sent = transport.socket.send(data)
     if sent != len(data):
-        transport.write(data[sent:] if isinstance(sent, int) else data)
+        transport.write(data[sent:])
 
 
 def hang_up(transport: Any) -> None:

@@ -326,7 +326,8 @@ class Session:
             await self._show(cause, self._client)
         self._viewer.end.close(cause)
         parts.append(self._viewer.end.closed())
-        await gatherResults(parts)
+        if waiting := [part for part in parts if not part.called]:
+            await gatherResults(waiting)
 
     async def _show(self, cause: Refusal, client: Line) -> None:
         """Tell the viewer why, before RFB began, in its front's manner."""
