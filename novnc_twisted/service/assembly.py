@@ -13,6 +13,7 @@ from novnc_twisted.access import Failures
 from novnc_twisted.messaging import TracedTransport, transport_from_url
 from novnc_twisted.service import descriptors, parts
 from novnc_twisted.service.configuration import in_memory
+from novnc_twisted.service.credentials import Upstream
 from novnc_twisted.service.ending import Orderly
 from novnc_twisted.service.flagfile import FlagFile, Unusable
 from novnc_twisted.service.front_tls import api_tls, proxies_tls
@@ -88,6 +89,7 @@ def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: lis
         transport = TracedTransport(transport, reactor)
     options = conf.console
     listening = set(_listening(command))
+    proxies = bool(listening & {"novncproxy", "xvpvncproxy"})
     context = Context(
         reactor,
         conf,
@@ -95,8 +97,9 @@ def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: lis
         sockets,
         SessionLimits(options.max_sessions, options.max_sessions_per_server),
         Failures(options.max_failures_per_minute, reactor.seconds),
-        proxies_tls(conf) if listening & {"novncproxy", "xvpvncproxy"} else None,
+        proxies_tls(conf) if proxies else None,
         api_tls(conf) if "consoleapi" in listening else None,
+        Upstream(conf) if proxies else None,
     )
     return Console(command, context, [part(context) for part in COMMANDS[command]], warnings)
 
@@ -155,7 +158,9 @@ class Console(Orderly):
 
     def reload(self) -> None:
         """Read certificates and keys again, for connections that come from now on; bad ones change nothing."""
-        read = [tls for tls in (self._context.proxies_tls, self._context.api_tls) if tls is not None]
+        context = self._context
+        upstream = context.upstream if context.upstream is not None and context.upstream.used else None
+        read = [tls for tls in (context.proxies_tls, context.api_tls, upstream) if tls is not None]
         good = 0
         for tls in read:
             try:

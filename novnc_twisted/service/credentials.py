@@ -1,4 +1,4 @@
-"""The credentials of ``[vnc] vencrypt_*``: files read once, so that what is wrong with them is one line at start."""
+"""The credentials of ``[vnc] vencrypt_*``: read at start, where a mistake is one line, and again when asked to."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,6 +7,33 @@ from novnc_twisted.service.flagfile import Unusable
 
 if TYPE_CHECKING:
     from novnc_twisted.session import UpstreamTLS
+
+
+class Upstream:
+    """The credentials of the proxies of one process.
+
+    :ivar tls: what their sessions use.
+    """
+
+    def __init__(self, conf: Any) -> None:
+        """Read the files.
+
+        :raises Unusable: with one line that names the option.
+        """
+        self._conf = conf
+        self.tls = upstream_tls(conf)
+
+    def reload(self) -> None:
+        """Read the files again; connections to VNC servers from now on have what stands there now.
+
+        :raises Unusable: with one line; then everything stays as it was.
+        """
+        self.tls.renew(upstream_tls(self._conf))
+
+    @property
+    def used(self) -> bool:
+        """Whether there is anything to read."""
+        return "vencrypt" in self._conf.vnc.auth_schemes
 
 
 def upstream_tls(conf: Any) -> "UpstreamTLS":

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from twisted.internet.defer import DeferredList, maybeDeferred
 
 from novnc_twisted.access.forwarded import networks
-from novnc_twisted.service.credentials import upstream_tls
+from novnc_twisted.service.credentials import Upstream
 from novnc_twisted.service.entrance import Entrance
 from novnc_twisted.service.flagfile import Unusable
 from novnc_twisted.service.front_tls import FrontTLS
@@ -37,7 +37,8 @@ class Part:
 class Context:
     """What every builder is given.
 
-    The two proxies of one process count sessions and failed attempts together, and have one certificate.
+    The two proxies of one process count sessions and failed attempts together, and have one certificate, also towards
+    VNC servers.
     """
 
     reactor: Any
@@ -48,6 +49,7 @@ class Context:
     failures: "Failures"
     proxies_tls: FrontTLS | None = None
     api_tls: FrontTLS | None = None
+    upstream: Upstream | None = None
 
 
 def consoleauth(context: Context) -> Part:
@@ -231,10 +233,10 @@ def _front(context: Context) -> dict[str, Any]:
     """What either proxy's factory is given."""
     from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 
-    conf, authority = context.conf, ConsoleAuthAPI(context.transport)
+    authority = ConsoleAuthAPI(context.transport)
     return {
         "authorise": authority.check_token,
-        "settings": _settings(conf),
+        "settings": _settings(context),
         "ask_password": authority.get_vnc_password,
         "keep_token": authority.keep_token,
         "limits": context.limits,
@@ -242,16 +244,17 @@ def _front(context: Context) -> dict[str, Any]:
     }
 
 
-def _settings(conf: Any) -> "SessionSettings":
-    from novnc_twisted.session import SessionSettings
+def _settings(context: Context) -> "SessionSettings":
+    from novnc_twisted.session import SessionSettings, UpstreamTLS
 
+    conf = context.conf
     if not conf.vnc.auth_schemes:
         raise Unusable("[vnc] auth_schemes: there is none")
     return SessionSettings(
         host=conf.host,
         auth_schemes=tuple(conf.vnc.auth_schemes),
         vencrypt_subtypes=tuple(conf.vnc.vencrypt_subtypes),
-        upstream_tls=upstream_tls(conf),
+        upstream_tls=UpstreamTLS() if context.upstream is None else context.upstream.tls,
         socket_directories=tuple(conf.vnc.socket_directories),
         shield=conf.console.shield,
         idle_timeout=conf.console.idle_timeout,

@@ -70,6 +70,11 @@ class UpstreamTLS:
             except SSL.Error as error:
                 raise ValueError(f"client_cert: {tls_error(error)}") from None
 
+    def renew(self, other: "UpstreamTLS") -> None:
+        """Use what another one was made of, for handshakes that begin from now on."""
+        self.server_name, self._authorities = other.server_name, other._authorities
+        self._chain, self._key, self._options = other._chain, other._key, other._options
+
     def prepare(self, subtypes: Sequence[str]) -> None:
         """Make ready for these sub-types of VeNCrypt, so that the first session need not.
 

@@ -1,11 +1,12 @@
 """[vnc] vencrypt_*: what is wrong with them is one line at start, which names the option and the file."""
 
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.service.configuration import Unusable, read_configuration
-from novnc_twisted.service.credentials import upstream_tls
+from novnc_twisted.service.credentials import Upstream, upstream_tls
 from tests.support.pki import CA, CLIENT
 from tests.support.twistd import Twistd, free_port
 
@@ -25,11 +26,14 @@ class CredentialTests(TestCase):
         return "\n".join(lines) + "\n"
 
     def read(self, text: str) -> object:
+        return upstream_tls(self.parsed(text))
+
+    def parsed(self, text: str) -> Any:
         path = Path(self.mktemp()).absolute()
         path.write_text(text)
         conf, warnings = read_configuration([str(path)])
         self.assertEqual(warnings, [])
-        return upstream_tls(conf)
+        return conf
 
     def test_mistakes(self) -> None:
         ca = CA()
@@ -59,6 +63,22 @@ class CredentialTests(TestCase):
         """A nova.conf may name files that are not on this machine."""
         self.read(self.conf(auth_schemes="none,vnc", vencrypt_ca_certs="/nowhere/ca-cert.pem"))
 
+    def test_read_again(self) -> None:
+        """What is wrong then changes nothing."""
+        ca, next_ca = CA(), CA()
+        text = self.conf(vencrypt_ca_certs=ca.pem)
+        file = Path(text.partition("vencrypt_ca_certs = ")[2].strip())
+        upstream = Upstream(self.parsed(text))
+        trusted = upstream.tls._options
+        file.write_bytes(b"none")
+        self.assertRaises(Unusable, upstream.reload)
+        self.assertIs(upstream.tls._options, trusted)
+        file.write_bytes(next_ca.pem)
+        upstream.reload()
+        self.assertIsNot(upstream.tls._options, trusted)
+        self.assertTrue(upstream.used)
+        self.assertFalse(Upstream(self.parsed(self.conf(auth_schemes="none"))).used)
+
     async def test_good_ones(self) -> None:
         """As nova.conf has them, to a real command; and a mistake there."""
         ca = CA()
@@ -77,6 +97,8 @@ class CredentialTests(TestCase):
         )
         process = Twistd.start(self, "console", listening + good)
         await process.ready()
+        process.process.signalProcess("HUP")
+        await process.seen("certificates were read again")
         self.assertEqual(await process.stop(), 0)
         self.assertNotIn("PRIVATE", process.output)
         wrong = Twistd.start(self, "console", listening + self.conf(vencrypt_ca_certs="/nowhere/ca-cert.pem"))

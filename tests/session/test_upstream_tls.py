@@ -51,7 +51,7 @@ class UpstreamCase(FrontCase):
     def front_with(self, *, schemes: tuple[str, ...] = ("vencrypt",), **more: Any) -> None:
         settings = {name: more.pop(name) for name in ("vencrypt_subtypes", "tls_deadline") if name in more}
         more.setdefault("ca_certs", OURS.pem)
-        tls = UpstreamTLS(**more)
+        tls = self.tls = UpstreamTLS(**more)
 
         async def password(*_: str) -> str:
             return "secret"
@@ -143,6 +143,17 @@ class Right(UpstreamCase):
             self.front_with(**files)
             self.events.clear()
             await self.lives()
+
+    async def test_renewed(self) -> None:
+        """One and the same front: the CA, and what is shown to the server, are others from now on."""
+        other = CA()
+        self.serve(served(other.issue("127.0.0.1"), clients=other))
+        self.front_with()
+        await self.detail()
+        ours = other.issue(purpose=CLIENT)
+        self.tls.renew(UpstreamTLS(ca_certs=other.pem, client_cert=ours.cert, client_key=ours.key))
+        self.events.clear()
+        await self.lives()
 
     async def test_our_certificate_with_its_chain(self) -> None:
         between = CA("intermediate", above=OURS)
