@@ -1,0 +1,95 @@
+"""What compute hosts say is judged: each speaks for itself, in the form that was agreed."""
+
+from typing import Any
+
+from novnc_twisted.errors import ServiceUnavailable
+from tests.compute.harness import A, B, ComputeCase, domain
+
+INSTANCE: dict[str, Any] = {
+    "uuid": A,
+    "name": "myserver20",
+    "state": "running",
+    "power_state": 1,
+    "project_id": "evil",
+    "project_name": None,
+    "user_id": None,
+    "user_name": None,
+    "vcpus": 1,
+    "memory_mb": 16,
+    "created": None,
+    "host": "one",
+}
+CONSOLE: dict[str, Any] = {
+    "token": "34ce7a44-6186-43d8-be14-2ea9e028b8fa",
+    "access_url": "http://x/?token=34ce7a44-6186-43d8-be14-2ea9e028b8fa",
+    "console_type": "novnc",
+    "host": "10.0.0.66",
+    "port": 5900,
+    "socket": None,
+    "internal_access_path": None,
+    "instance_uuid": B,
+    "name": "myserver20",
+    "compute_host": "one",
+}
+
+
+class LyingHostTests(ComputeCase):
+    """The host ``liar`` gives what the test says; ``one`` is true."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.answers: dict[str, Any] = {}
+
+        def answer(method: str) -> Any:
+            async def give(**_arguments: Any) -> Any:
+                return self.answers[method]
+
+            return give
+
+        methods = {name: answer(name) for name in ("list_instances", "get_instance", "get_vnc_console")}
+        await self.transport.serve("compute.liar", methods, binary="nova-compute", host="liar")
+
+    async def test_a_host_speaks_for_itself(self) -> None:
+        """Else it could say to whom a server of another belongs, and have a console made there."""
+        self.answers = {
+            "get_instance": INSTANCE,
+            "list_instances": {"instances": [INSTANCE]},
+            "get_vnc_console": CONSOLE,
+        }
+        self.assertEqual((await self.api.find(A))["host"], "liar")
+        self.assertEqual([one["host"] for one in await self.api.list_instances()], ["liar"])
+        console = await self.api.get_vnc_console(A, "novnc")
+        self.assertEqual((console["compute_host"], console["instance_uuid"]), ("liar", A))
+
+    async def test_another_instance_than_was_asked_for(self) -> None:
+        self.answers["get_instance"] = {**INSTANCE, "uuid": B}
+        await self.refused(ServiceUnavailable, self.api.find(A))
+
+    async def test_instances_that_are_none(self) -> None:
+        good = await self.host("one")
+        good.add(domain(B, "true"))
+        for name in INSTANCE:
+            if name == "host":
+                continue
+            for wrong in ([], {"a": 1}, "x\n", -1, 1.5):
+                bad = {**INSTANCE, name: wrong}
+                self.answers = {"get_instance": bad, "list_instances": {"instances": [bad, INSTANCE]}}
+                listed = await self.api.list_instances()
+                self.assertEqual([one["name"] for one in listed], ["myserver20", "true"], (name, wrong))
+                await self.refused(ServiceUnavailable, self.api.find(A))
+
+    async def test_lists_that_are_none(self) -> None:
+        (await self.host("one")).add(domain(B, "true"))
+        for wrong in (None, [], "x", {}, {"instances": None}, {"instances": {"a": 1}}, {"instances": [None, 5, []]}):
+            self.answers["list_instances"] = wrong
+            self.assertEqual([one["name"] for one in await self.api.list_instances()], ["true"])
+
+    async def test_consoles_that_are_none(self) -> None:
+        self.answers["get_instance"] = INSTANCE
+        for name in ("token", "access_url", "console_type", "host", "port", "name"):
+            for wrong in (None, [], "x\n", "", -1, 70_000, True):
+                self.answers["get_vnc_console"] = {**CONSOLE, name: wrong}
+                await self.refused(ServiceUnavailable, self.api.get_vnc_console(A, "novnc"))
+        for wrong in (None, [], "x", 5):
+            self.answers["get_vnc_console"] = wrong
+            await self.refused(ServiceUnavailable, self.api.get_vnc_console(A, "novnc"))

@@ -1,0 +1,129 @@
+"""``novnc-redis-acl``: what it writes, for whom, and what it leaves alone."""
+
+import io
+import stat
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from unittest import mock
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.service.configuration import read_configuration
+from novnc_twisted.service.redis_acl import main
+
+ROLES = ("api", "consoleauth", "proxy", "compute.one@10.0.0.31")
+
+
+class CommandTests(SynchronousTestCase):
+    """The command, run in this process."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()) / "users"
+
+    def run_it(self, *arguments: str, said: str = "") -> str:
+        """What it prints."""
+        out = io.StringIO()
+        with redirect_stdout(out), mock.patch.object(sys, "stdin", io.StringIO(said)):
+            main(arguments)
+        return out.getvalue()
+
+    def make(self, *arguments: str) -> str:
+        return self.run_it("--into", str(self.folder), *arguments)
+
+    def fails(self, *arguments: str, said: str = "") -> str:
+        """Its one line."""
+        with self.assertRaises(SystemExit) as caught:
+            self.run_it(*arguments, said=said)
+        line = str(caught.exception)
+        self.assertTrue(line.startswith("novnc-redis-acl: "), line)
+        self.assertNotIn("\n", line)
+        return line
+
+    def lines(self) -> dict[str, str]:
+        """The file of users: each line by its user."""
+        lines = (self.folder / "users.acl").read_text().splitlines()
+        return {line.split()[1]: line for line in lines}
+
+    def test_files(self) -> None:
+        printed = self.make(*ROLES).splitlines()
+        names = ["users.acl", "api.conf", "consoleauth.conf", "proxy.conf", "compute.one.conf"]
+        self.assertEqual(printed, [str(self.folder / name) for name in names])
+        self.assertEqual(stat.S_IMODE(self.folder.stat().st_mode), 0o700)
+        for name in names:
+            self.assertEqual(stat.S_IMODE((self.folder / name).stat().st_mode), 0o600)
+        users = self.lines()
+        self.assertEqual(users["default"], "user default off")
+        self.assertEqual(
+            sorted(users), ["default", "novnc-api", "novnc-compute.one", "novnc-consoleauth", "novnc-proxy"]
+        )
+        passwords = set()
+        for path in self.folder.glob("*.conf"):
+            conf, warnings = read_configuration([str(path)])
+            self.assertEqual(warnings, [])
+            user, _, rest = conf.transport_url.removeprefix("redis://").partition(":")
+            password, _, at = rest.partition("@")
+            self.assertEqual((user, at), (f"novnc-{path.stem}", "controller:6379/0"))
+            self.assertGreater(len(password), 40)
+            passwords.add(password)
+            self.assertNotIn(password, (self.folder / "users.acl").read_text())
+        self.assertEqual(len(passwords), len(ROLES))
+
+    def test_a_compute_host_is_named_as_its_user_may_say(self) -> None:
+        self.make("compute.one@10.0.0.31")
+        conf, _ = read_configuration([str(self.folder / "compute.one.conf")])
+        self.assertEqual((conf.host, conf.vnc.server_proxyclient_address), ("one", "10.0.0.31"))
+
+    def test_one_more_leaves_the_others(self) -> None:
+        self.make(*ROLES)
+        before = self.lines()
+        printed = self.make("compute.two@10.0.0.32", "proxy")
+        self.assertEqual(printed.splitlines(), [str(self.folder / name) for name in ("users.acl", "compute.two.conf")])
+        after = self.lines()
+        self.assertTrue(after.pop("novnc-compute.two").startswith("user novnc-compute.two reset on #"))
+        self.assertEqual(after, before)
+        self.make()
+        self.assertEqual(set(self.lines()) - set(before), {"novnc-compute.two"})
+
+    def test_one_less_and_a_new_password(self) -> None:
+        self.make(*ROLES)
+        before = self.lines()
+        (self.folder / "proxy.conf").unlink()
+        self.make()
+        self.assertNotIn("novnc-proxy", self.lines())
+        self.make("proxy")
+        self.assertNotEqual(self.lines()["novnc-proxy"], before["novnc-proxy"])
+
+    def test_urls(self) -> None:
+        url = "rediss://[fd00::11]:6380/2?ca=/etc/nova/ca.pem"
+        self.make("proxy", "--url", url)
+        conf, _ = read_configuration([str(self.folder / "proxy.conf")])
+        self.assertRegex(conf.transport_url, r"^rediss://novnc-proxy:[\w-]+@\[fd00::11\]:6380/2\?ca=/etc/nova/ca.pem$")
+
+    def test_the_line_alone(self) -> None:
+        line = self.run_it("--password-stdin", "proxy", said="a long enough password\n")
+        self.assertTrue(line.startswith("user novnc-proxy reset on #"))
+        self.assertNotIn("long", line)
+
+    def test_mistakes(self) -> None:
+        into = ("--into", str(self.folder))
+        self.make("compute.one@10.0.0.31")
+        for arguments, names in (
+            (("proxy",), "--into"),
+            ((*into, "--password-stdin", "proxy"), "--into"),
+            ((*into, "admin"), "api, consoleauth, proxy"),
+            ((*into, "compute.one"), "compute.HOST@ADDRESS"),
+            ((*into, "compute.one@10.0.0.99"), "compute.one.conf"),
+            ((*into, "proxy", "--url", "memory://"), "--url"),
+            ((*into, "proxy", "--url", "redis://user:secret@controller"), "--url"),
+            (("--into", "/proc/nowhere", "proxy"), "/proc/nowhere"),
+            (("--password-stdin", "proxy", "api"), "one role"),
+        ):
+            line = self.fails(*arguments, said="a long enough password\n")
+            self.assertIn(names, line)
+            self.assertNotIn("secret", line)
+        self.assertIn("16 characters", self.fails("--password-stdin", "proxy", said="short\n"))
+        (self.folder / "notes.conf").write_text("[DEFAULT]\n")
+        self.assertIn("notes.conf", self.fails(*into))
+        (self.folder / "notes.conf").rename(self.folder / "proxy.conf")
+        self.assertIn("proxy.conf", self.fails(*into))
