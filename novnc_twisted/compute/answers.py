@@ -28,7 +28,8 @@ def instance(host: str, answer: Any) -> dict[str, Any]:
             raise ServiceUnavailable(f"{name} is not a number")
         found[name] = value
     for name in _TEXTS:
-        found[name] = fields.optional_text(name, values.get(name) or None)
+        value = values.get(name)
+        found[name] = None if value == "" else fields.optional_text(name, value)
     return {**found, "host": host}
 
 
