@@ -47,7 +47,7 @@ ALLOWED = {
     "consoleauth": FLOOR_2,
     "compute": FLOOR_2,
     "session": FLOOR_2,
-    "novncproxy": FLOOR_2,
+    "novncproxy": FLOOR_2 | {"autobahn", "txaio"},
     "xvpvncproxy": FLOOR_2,
     "api": FLOOR_2 | {"bcrypt"},
     "service": FLOOR_2 | {"oslo_config"},

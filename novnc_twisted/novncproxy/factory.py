@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IAddress
 
 from novnc_twisted.access.failures import Failures
 from novnc_twisted.access.forwarded import networks
+from novnc_twisted.novncproxy.handshake import Handshaker
 from novnc_twisted.novncproxy.page import SHIPPED, Page
 from novnc_twisted.novncproxy.protocol import NoVNCProxyProtocol
 from novnc_twisted.session.front import FrontFactory
@@ -66,6 +67,7 @@ class NoVNCProxyFactory(FrontFactory):
             limits=limits,
             failures=failures,
         )
+        self.handshaker = Handshaker(reactor)
         self.page = Page(web)
         self.scheme = urlsplit(base_url).scheme.lower() or "http"
         self.allowed_origins = tuple(allowed_origins)

@@ -1,12 +1,17 @@
-"""The opening handshake (RFC 6455, section 4.2): what a request must say, and the answer to it.
+"""The opening handshake (RFC 6455, section 4.2), judged by autobahn in memory.
 
-The Origin is judged elsewhere, by our own rules.  Extensions are never agreed to, so what is said of them is not read.
+autobahn's protocol is given one complete head and writes into a variable: there is no asynchronous accept, no second
+request, no open-handshake timer and no half-dead transport that it could be led astray by; and neither the token nor
+the Origin, which is judged by our own rules, is among what it is told (its debug log prints heads).
 """
 
-import re
-from base64 import b64encode
-from hashlib import sha1
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import txaio
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.types import ConnectionRequest
+from twisted.internet.interfaces import IReactorTime
 
 from novnc_twisted.access.request_head import RequestHead
 
@@ -16,38 +21,83 @@ SUBPROTOCOL: Final = "binary"
 VERSION: Final = "13"
 """Of RFC 6455, the only one."""
 
-_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # section 1.3
-_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in Base64
-_HOST = re.compile(r"[^:]*|.*\]|.*:[0-9]+")  # a name or address, [an IPv6 address]; the port after it
+_SEEN: Final = ("host", "upgrade", "connection")
+
+txaio.use_twisted()
 
 
 class HandshakeFailed(Exception):
     """It is no proper handshake; says why."""
 
 
-def accept(head: RequestHead) -> bytes:
-    """The whole 101 response.
+class Handshaker:
+    """Judges handshakes; one for each front."""
 
-    :raises HandshakeFailed: where a header that the upgrade needs is missing, double or wrong.
-    """
-    if head.method != "GET" or head.minor != 1:
-        raise HandshakeFailed("not a GET of HTTP/1.1")
-    host = head.one("host")
-    if host is None or not _HOST.fullmatch(host):
-        raise HandshakeFailed("no Host, several of them, or one with a port that is none")
-    if "websocket" not in head.lists("upgrade") or "upgrade" not in head.lists("connection"):
-        raise HandshakeFailed("no upgrade to WebSocket")
-    if head.all("sec-websocket-version") != [VERSION]:
-        raise HandshakeFailed("another version of WebSocket than 13")
-    key = head.one("sec-websocket-key")
-    if key is None or not _KEY.fullmatch(key):
-        raise HandshakeFailed("no Sec-WebSocket-Key, several of them, or one that is not 16 bytes in Base64")
-    protocols = [name.strip() for value in head.all("sec-websocket-protocol") for name in value.split(",")]
-    if len(set(protocols)) != len(protocols):
-        raise HandshakeFailed("the same subprotocol twice")
-    chosen = f"Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n" if SUBPROTOCOL in protocols else ""
-    answer = b64encode(sha1((key + _GUID).encode()).digest()).decode()  # noqa: S324 -- the RFC's, and no secret
-    return (
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
-        f"{chosen}Sec-WebSocket-Accept: {answer}\r\n\r\n"
-    ).encode()
+    def __init__(self, reactor: IReactorTime) -> None:
+        factory = WebSocketServerFactory(server=None, reactor=reactor)
+        factory.setProtocolOptions(
+            versions=[13],
+            webStatus=False,
+            openHandshakeTimeout=0,
+            autoPingInterval=0,
+            perMessageCompressionAccept=lambda offers: None,
+            trustXForwardedFor=0,
+        )
+        self._factory = factory
+        # What a connection would make of itself, but for the text that autobahn formats of it for its log.
+        self._connected = {name: getattr(factory, name) for name in _Judge.CONFIG_ATTRS}
+        self._connected |= dict.fromkeys(("trackedTimings", "openHandshakeTimeoutCall", "_perMessageCompress"))
+
+    def accept(self, head: RequestHead) -> bytes:
+        """The whole 101 response.
+
+        :raises HandshakeFailed: where a header that the upgrade needs is missing, double or wrong.
+        """
+        if head.all("sec-websocket-version") != [VERSION]:  # autobahn takes whatever int() reads as 13
+            raise HandshakeFailed("another version of WebSocket than 13")
+        fields = [(name, value) for name, value in head.fields if name in _SEEN or name.startswith("sec-websocket-")]
+        lines = [f"{head.method} / HTTP/1.{head.minor}", *(f"{name}: {value}" for name, value in fields), "", ""]
+        judge = _Judge(self._factory, self._connected)
+        judge.data = "\r\n".join(lines).encode("latin-1")
+        judge.processHandshake()
+        if judge.failed is not None:
+            raise HandshakeFailed(judge.failed)
+        return bytes(judge.reply)
+
+
+class _Deaf:
+    """A log that nobody hears: autobahn tells six times a handshake what it reads."""
+
+    def __getattr__(self, level: str) -> Callable[..., None]:
+        return _nothing
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    pass
+
+
+class _Judge(WebSocketServerProtocol):
+    """autobahn's server, whose bytes go nowhere but into ``reply``."""
+
+    log = _Deaf()
+
+    peer = ""
+
+    def __init__(self, factory: WebSocketServerFactory, connected: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.__dict__.update(connected)
+        self.factory = factory
+        self.reply = bytearray()
+        self.failed: str | None = None
+
+    def onConnect(self, request: ConnectionRequest) -> str | None:
+        return SUBPROTOCOL if SUBPROTOCOL in request.protocols else None
+
+    def sendData(self, data: bytes, *_: Any, **__: Any) -> None:
+        self.reply += data
+
+    def failHandshake(self, reason: str, *_: Any, **__: Any) -> None:
+        self.failed = str(reason)
+
+    def _onOpen(self) -> None:
+        """The session's own frames take over from here."""

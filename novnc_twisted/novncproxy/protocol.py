@@ -15,7 +15,7 @@ from novnc_twisted.access.origin import ALLOWED, FORBIDDEN, judge_origin
 from novnc_twisted.access.request_head import RequestHead
 from novnc_twisted.access.tokens import token_of
 from novnc_twisted.errors import ClientLeft, MessageTooBig, ProtocolViolation, Refusal, SetupTimeout, TooManyFailures
-from novnc_twisted.novncproxy.handshake import HandshakeFailed, accept
+from novnc_twisted.novncproxy.handshake import HandshakeFailed
 from novnc_twisted.novncproxy.page import NOT_BUILT, PageFile, redirect_of
 from novnc_twisted.novncproxy.responses import ALONE, content_security_policy, is_host, plain, response_head
 from novnc_twisted.relay.ends import send
@@ -90,7 +90,7 @@ class NoVNCProxyProtocol(FrontProtocol):
             forwarded_proto=forwarded_proto(self.peer_address, head.all("x-forwarded-proto"), trusted),
         )
         try:
-            accepted = accept(head)
+            accepted = factory.handshaker.accept(head)
         except HandshakeFailed:
             self._refuse(400, ProtocolViolation.sentence, address)
             return

@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 from novnc_twisted.access.connect_info import ConnectInfo
 from novnc_twisted.access.request_head import HeadBuffer, read_request
 from novnc_twisted.novncproxy.factory import NoVNCProxyFactory
-from novnc_twisted.novncproxy.handshake import accept
+from novnc_twisted.novncproxy.handshake import Handshaker
 from novnc_twisted.relay.frames import CLOSE, NO_CODE, PONG, FrameDecoder, binary_header, close_frame, control_frame
 from novnc_twisted.session.settings import SessionSettings
 from tests.session.harness import Raw, WebSocket, introduce
@@ -39,7 +39,7 @@ class Echo(Protocol):
             head = self.head.receive(data)
             if head is None:
                 return
-            self.transport.write(accept(read_request(head)))
+            self.transport.write(Handshaker(reactor).accept(read_request(head)))
             self.open, data = True, self.head.rest
         if self.text_as_binary:
             data = self.text.changed(data)
