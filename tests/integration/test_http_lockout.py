@@ -1,5 +1,6 @@
 """Locked out, by real requests over loopback, with bcrypt in its threads; and what unmodified clients make of it."""
 
+from pathlib import Path
 from typing import Any
 
 import bcrypt
@@ -20,9 +21,8 @@ OPENSTACK = "openstack console url show --novnc myserver20"
 
 class LockoutTests(Clients):
     async def begin(self, **settings: Any) -> None:
-        folder = self.mktemp()
-        with open(folder, "w") as file:  # noqa: PTH123
-            file.write(f"alice:{quick_hash('secret')}:red\nroot:{quick_hash('toor')}\n")
+        users = Path(self.mktemp())
+        users.write_text(f"alice:{quick_hash('secret')}:red\nroot:{quick_hash('toor')}\n")
         self.compared = 0
         check = bcrypt.checkpw
 
@@ -31,7 +31,7 @@ class LockoutTests(Clients):
             return check(*given)
 
         self.patch(bcrypt, "checkpw", counted)
-        await self.listen(HTTPBasic(reactor, folder, lockout=LockoutSettings(first=600, **settings)))
+        await self.listen(HTTPBasic(reactor, users, lockout=LockoutSettings(first=600, **settings)))
         self.pool = HTTPConnectionPool(reactor, persistent=False)
         self.agent = Agent(reactor, pool=self.pool)
 

@@ -5,6 +5,11 @@ from tests.integration.http_ports import PORTS, SMUGGLED, PortsCase
 from tests.support.cloud import together
 
 
+def waits(attack: Attack) -> bool:
+    """Whether some port gives it its time; these go together."""
+    return any(outcome.statuses in ((), (408,)) for outcome in attack.expected.values())
+
+
 class Smuggling(PortsCase):
     """Each request is answered once or not at all, and what is ambiguous ends its connection."""
 
@@ -16,8 +21,9 @@ class Smuggling(PortsCase):
     async def test_the_table(self) -> None:
         self.assertEqual(len({attack.name for attack in TABLE}), len(TABLE), "a name says which row it is")
         wrong = []
-        for start in range(0, len(TABLE), 40):
-            wrong += await together(*(self.at(attack, port) for attack in TABLE[start : start + 40] for port in PORTS))
+        rows = sorted(TABLE, key=waits)
+        for start in range(0, len(rows), 40):
+            wrong += await together(*(self.at(attack, port) for attack in rows[start : start + 40] for port in PORTS))
         self.maxDiff = None
         self.assertEqual([line for line in wrong if line], [])
         self.assertFalse([asked for asked in self.asked_of_api if SMUGGLED.decode() in asked.segments])
