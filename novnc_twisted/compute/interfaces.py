@@ -58,7 +58,7 @@ class IDriver(Interface):
         """One domain; fails with InstanceNotFound where there is none such."""
 
     def neighbourhood(uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
-        """One domain, and the consoles of all other active ones, at one look; fails as ``get_domain``."""
+        """One domain, and the consoles of other active ones at its address, at one look; fails as ``get_domain``."""
 
     def active_consoles() -> Deferred[list[ActiveConsole]]:
         """Where the VNC servers of all active domains are; those without one are left out."""

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from novnc_twisted.compute.domain_xml import Domain, DomainXMLError, read_domain, read_vnc_password
+from novnc_twisted.compute.domain_xml import Domain, DomainXMLError, Vnc, read_domain, read_vnc_password
 from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver
 from novnc_twisted.compute.libvirt_pool import ConnectionPool
 from novnc_twisted.compute.libvirt_watch import Watch
@@ -21,6 +21,34 @@ _log = Logger()
 
 _Known: TypeAlias = dict[int, Domain | None]
 """By id: what the XML of an active domain says; None: it can't be read."""
+
+
+class _Active:
+    """What the XML of the active domains says, with an index of their consoles: a host may run hundreds.
+
+    :ivar domains: by id.
+    """
+
+    def __init__(self, domains: _Known) -> None:
+        self.domains = domains
+        self._consoles: dict[str | int | None, list[ActiveConsole]] = {}
+        for console in self.consoles():
+            self._consoles.setdefault(_address(console.vnc), []).append(console)
+
+    def consoles(self) -> list[ActiveConsole]:
+        """All of them."""
+        domains = self.domains.values()
+        return [ActiveConsole(domain.uuid, domain.name, domain.vnc) for domain in domains if domain and domain.vnc]
+
+    def rivals(self, domain: Domain) -> list[ActiveConsole]:
+        """Those of others at this one's address."""
+        there = self._consoles.get(_address(domain.vnc), []) if domain.vnc else []
+        return [console for console in there if console.uuid != domain.uuid]
+
+
+def _address(vnc: Vnc) -> str | int | None:
+    return vnc.port if vnc.socket is None else vnc.socket
+
 
 _ALIVE = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED, libvirt.VIR_DOMAIN_PAUSED)
 
@@ -45,7 +73,7 @@ class LibvirtDriver:
             reactor, connection_uri, workers=workers, deadline=deadline, opened=self._forget_all
         )
         self._watch: Watch | None = None
-        self._known: _Known = {}
+        self._known = _Active({})
         self._unreadable: set[str] = set()
 
     def start(self, listener: Callable[[DomainEvent], None]) -> Deferred[None]:
@@ -101,39 +129,41 @@ class LibvirtDriver:
 
         def work(connection: Any) -> tuple[Domain, list[ActiveConsole]]:
             for _ in range(2):
-                known = self._active(connection)
+                active = self._active(connection)
+                known = active.domains
                 handle = connection.lookupByUUIDString(uuid)
                 number = handle.ID()
                 if number < 0 or number in known:
                     break  # else it has just been started: once more, among those that run now
             mine = known.get(number)
             domain = _as_it_is(handle, mine if mine is not None and mine.uuid == uuid else None)
-            return domain, [console for console in _consoles(known) if console.uuid != uuid]
+            return domain, active.rivals(domain)
 
         return self._pool.run(work)
 
     def active_consoles(self) -> Deferred[list[ActiveConsole]]:
         """See IDriver; one call to libvirt, and two for each domain that started since the last time."""
-        return self._pool.run(lambda connection: _consoles(self._active(connection)))
+        return self._pool.run(lambda connection: self._active(connection).consoles())
 
-    def _active(self, connection: Any) -> _Known:
+    def _active(self, connection: Any) -> _Active:
         """In a thread: what the XML of the active domains says, where it can be read.
 
         XML that tells where the console is is not asked for again: a domain's id is new with every start, and a live
         VNC server keeps its address.  Ids are told anew by libvirt each time, so no event has to be trusted; those of
         another libvirtd are worth nothing, and what was known is forgotten with the connection.
         """
-        known = self._known
+        active = self._known
+        known = active.domains
         numbers = connection.listDomainsID()
-        if known.keys() != set(numbers):
-            seen = {number: known[number] if number in known else _read_id(connection, number) for number in numbers}
-            if known is self._known:
-                self._known = {number: domain for number, domain in seen.items() if _is_settled(domain)}
-            known = seen
-        return known
+        if known.keys() == set(numbers):
+            return active
+        seen = {number: known[number] if number in known else _read_id(connection, number) for number in numbers}
+        if active is self._known:
+            self._known = _Active({number: domain for number, domain in seen.items() if _is_settled(domain)})
+        return _Active(seen)
 
     def _forget_all(self) -> None:
-        self._known = {}
+        self._known = _Active({})
 
     def get_vnc_password(self, uuid: str) -> Deferred[str | None]:
         """See IDriver; the only call that asks libvirt for secrets."""
@@ -173,8 +203,3 @@ def _read_id(connection: Any, number: int) -> Domain | None:
 def _is_settled(domain: Domain | None) -> bool:
     """Whether nothing more can be told of its console until it is started anew."""
     return domain is None or domain.vnc is None or domain.vnc.socket is not None or domain.vnc.port is not None
-
-
-def _consoles(known: _Known) -> list[ActiveConsole]:
-    domains = known.values()
-    return [ActiveConsole(domain.uuid, domain.name, domain.vnc) for domain in domains if domain and domain.vnc]

@@ -88,7 +88,8 @@ class DefaultTests(TestCase):
     async def test_neighbourhood(self) -> None:
         """A live domain's XML is read once for each start, and its state each time."""
         await self.create()
-        neighbour = self.uuid
+        rival = self.uuid = str(uuid4())
+        await self.create(FIXED.replace("5917", "5918"))
         self.uuid = str(uuid4())
         await self.create(FIXED.replace("5917", "5918"))
         driver = WatchedDriver("test:///default", workers=1)
@@ -103,11 +104,11 @@ class DefaultTests(TestCase):
             self.assertEqual(
                 (domain.uuid, domain.vnc.port, domain.active, domain.state), (self.uuid, 5918, True, state)
             )
-            self.assertEqual([(other.uuid, other.vnc.port) for other in others], [(neighbour, 5917)])
+            self.assertEqual([(other.uuid, other.vnc.port) for other in others], [(rival, 5918)])
             if state == "running":
                 self.assertEqual(await driver.get_domain(self.uuid), domain)
                 await deferToThread(self.connection.lookupByUUIDString(self.uuid).suspend)
-        self.assertEqual(len(read), 4)  # of the test driver's own domain, our two, and for get_domain
+        self.assertEqual(len(read), 5)  # of the test driver's own domain, our three, and for get_domain
         await deferToThread(self.connection.lookupByUUIDString(self.uuid).destroy)
         await self.create(FIXED.replace("5917", "5919"))  # the same one, started anew
         domain, _ = await driver.neighbourhood(self.uuid)
@@ -126,7 +127,8 @@ class DefaultTests(TestCase):
         await self.create()
         await self.driver.neighbourhood(self.uuid)
         number = (await deferToThread(self.connection.lookupByUUIDString, self.uuid)).ID()
-        self.driver._known[number] = replace(self.driver._known[number], name="of the last one")
+        known = self.driver._known.domains
+        known[number] = replace(known[number], name="of the last one")
         self.patch(libvirt_pool, "unusable", lambda connection: True)
         domain, _ = await self.driver.neighbourhood(self.uuid)
         self.assertEqual(domain.name, f"vm-{self.uuid[:8]}")
