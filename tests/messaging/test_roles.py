@@ -1,11 +1,13 @@
 """Roles: who may call what, and the rights of each as a user of Redis."""
 
 import re
+from pathlib import Path
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from novnc_twisted.compute.manager import SERVED as COMPUTE
+from novnc_twisted.consoleauth import store
 from novnc_twisted.consoleauth.manager import SERVED as CONSOLEAUTH
 from novnc_twisted.messaging import TracedTransport, transport_from_url
 from novnc_twisted.messaging.memory import MemoryTransport
@@ -106,6 +108,13 @@ class AclTests(SynchronousTestCase):
             for selector in selectors:
                 self.assertTrue("~" in selector or selector == "+script|load", selector)
             self.assertNotRegex(line, r"\+(eval|scan|keys|monitor|psubscribe|subscribe|publish|config|acl|client)\b")
+
+    def test_consoleauth_may_keep_whatever_it_keeps(self) -> None:
+        """A new kind of key needs a pattern."""
+        source = Path(store.__file__).read_text()
+        kinds = set(re.findall(r'f"([a-z]+):\{', source)) - {"instance", "user"} | {"used", "bound"}
+        line = " ".join(rules(Identity.parse("consoleauth")))
+        self.assertEqual(kinds, set(re.findall(r"~novnc:s:([a-z]+):\*", line)))
 
     def test_the_password_is_hashed(self) -> None:
         line = aclfile_line(Identity.parse("proxy"), "hunter2")

@@ -3,6 +3,7 @@
 import io
 import stat
 import sys
+import tomllib
 from contextlib import redirect_stdout
 from pathlib import Path
 from unittest import mock
@@ -99,6 +100,10 @@ class CommandTests(SynchronousTestCase):
         self.make("proxy", "--url", url)
         conf, _ = read_configuration([str(self.folder / "proxy.conf")])
         self.assertRegex(conf.transport_url, r"^rediss://novnc-proxy:[\w-]+@\[fd00::11\]:6380/2\?ca=/etc/nova/ca.pem$")
+
+    def test_it_is_installed_by_this_name(self) -> None:
+        project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+        self.assertEqual(project["scripts"]["novnc-redis-acl"], f"{main.__module__}:{main.__name__}")
 
     def test_the_line_alone(self) -> None:
         line = self.run_it("--password-stdin", "proxy", said="a long enough password\n")

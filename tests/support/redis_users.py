@@ -10,6 +10,7 @@ from twisted.trial.unittest import TestCase
 from novnc_twisted.messaging.redis.acl import Identity
 from novnc_twisted.messaging.redis_url import parse_redis_url
 from novnc_twisted.service.redis_acl import write
+from tests.support.handed_out import secret
 from tests.support.redis_server import RedisServer
 
 ADMIN = ("admin", "the test's own")
@@ -31,8 +32,9 @@ class RedisUsers:
         for one in identities:
             conf = (self.folder / "acl" / f"{one.name}.conf").read_text()
             self.urls[one.name] = conf.partition("transport_url = ")[2].split()[0]
-        secret = sha256(ADMIN[1].encode()).hexdigest()
-        lines = (self.folder / "acl" / "users.acl").read_text() + f"user {ADMIN[0]} on #{secret} ~* &* +@all\n"
+            secret(self.login(one.name)[1])
+        hashed = sha256(ADMIN[1].encode()).hexdigest()
+        lines = (self.folder / "acl" / "users.acl").read_text() + f"user {ADMIN[0]} on #{hashed} ~* &* +@all\n"
         (redis.folder / "users.acl").write_text(lines)
         with (redis.folder / "redis.conf").open("a") as conf_file:
             conf_file.write(f"aclfile {redis.folder / 'users.acl'}\n")

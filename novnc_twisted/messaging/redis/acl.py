@@ -111,7 +111,7 @@ _GRANTS = {
     "api": lambda _one: [
         *_calls("api", "consoleauth", "compute.*"),
         _LOOKS,
-        f"~{keys.stored('api:*')} +get +set +pexpireat",
+        f"~{keys.stored('api:*')} +get +set +del +pexpireat",
     ],
     "compute": lambda one: [
         *_serves(f"compute.{one.host}", one.address, "api", "consoleauth"),

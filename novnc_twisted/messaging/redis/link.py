@@ -146,6 +146,7 @@ class Link:
                         if error.code != "NOPERM":
                             raise
                     self._may_eval = False
+                    self._complain("it was not given our scripts yet, as a consoleauth does when it is connected")
                 # Redis was just started, say: consoleauth puts them there as soon as it is connected.
                 await sleep(SCRIPTS_RETRY, self._reactor)
 
