@@ -37,8 +37,12 @@ MAX_DRAINED = 16 * MAX_BODY
 
 @implementer(IHandshakeListener)
 class APIChannel(HTTPChannel):
-    """A connection."""
+    """A connection.
 
+    :ivar counted_as: the client's address, or network.
+    """
+
+    counted_as = ""
     totalHeadersSize = MAX_HEAD
     MAX_LENGTH = MAX_HEAD
     maxHeaders = MAX_HEADERS

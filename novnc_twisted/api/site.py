@@ -1,5 +1,6 @@
 """The factory that listens: wire requests to the application, and a log without secrets."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -12,7 +13,8 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPFactory
 from twisted.web.http import Request as WebRequest
 
-from novnc_twisted.access.forwarded import Network, client_address, forwarded_proto, networks
+from novnc_twisted.access.failures import network_of
+from novnc_twisted.access.forwarded import Network, client_address, forwarded_proto, is_trusted, networks
 from novnc_twisted.access.tokens import scrub
 from novnc_twisted.api.app import Application
 from novnc_twisted.api.auth import IAuth
@@ -25,6 +27,9 @@ from novnc_twisted.messaging.interfaces import ITransport
 
 MAX_CONNECTIONS = 1000
 """Connections at a time; a further one is closed at once."""
+
+MAX_OF_ONE = 100
+"""Connections of one client address (for IPv6: of its /64) once half of all are taken, trusted proxies apart."""
 
 _SECRET_SEGMENT = "os-console-auth-tokens"  # noqa: S105 - the segment before the secret
 _MAX_LOGGED = 300
@@ -46,6 +51,7 @@ class APISite(HTTPFactory):
         self._trusted = tuple(trusted_proxies)
         self._application = application
         self._channels: set[APIChannel] = set()
+        self._addresses: Counter[str] = Counter()
 
     def startFactory(self) -> None:
         """See Factory; no access log of twisted.web's, which would hold tokens, and no timer for it."""
@@ -57,21 +63,32 @@ class APISite(HTTPFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """See Factory."""
-        if len(self._channels) >= MAX_CONNECTIONS:
+        host = getattr(addr, "host", "")
+        key = network_of(host)
+        taken = len(self._channels)
+        # Else one client could keep all others out, by connections that only hold a place.
+        greedy = taken >= MAX_CONNECTIONS // 2 and self._addresses[key] >= MAX_OF_ONE
+        if taken >= MAX_CONNECTIONS or (greedy and not is_trusted(host, self._trusted)):
             return None
         channel: Any = super().buildProtocol(addr)
+        channel.counted_as = key
         self._channels.add(channel)
+        self._addresses[key] += 1
         return channel
 
     def gone(self, channel: APIChannel) -> None:
         """A connection ended."""
-        self._channels.discard(channel)
+        if channel in self._channels:
+            self._channels.discard(channel)
+            self._addresses[channel.counted_as] -= 1
+            if not self._addresses[channel.counted_as]:
+                del self._addresses[channel.counted_as]
 
     def log(self, request: WebRequest) -> None:
         """See HTTPFactory: one line without query, header or token."""
         self._logger.info(
             "{client} {method} {path} {status}",
-            client=getattr(request.client, "host", "unix"),
+            client=getattr(request, "comes_from", "") or getattr(request.client, "host", "unix"),
             method=request.method.decode("ascii", "replace")[:20],
             path=loggable(request.path),
             status=request.code,
@@ -98,6 +115,7 @@ class APISite(HTTPFactory):
             web_request.channel.close_behind()
             reply = Reply(fault.code, fault.body(), fault.headers)
         else:
+            web_request.comes_from = request.client
             reply = await self._application.answer(request)
         web_request.send(reply)
 

@@ -37,8 +37,12 @@ def fixed_headers(body: bytes) -> list[tuple[str, str]]:
 
 
 class APIRequest(WebRequest):
-    """A request whose body is kept in memory and never parsed as a form; the factory answers it."""
+    """A request whose body is kept in memory and never parsed as a form; the factory answers it.
 
+    :ivar comes_from: the client's address, once it is known what a proxy says of it.
+    """
+
+    comes_from = ""
     channel: "APIChannel"
     content: BytesIO
     length = 0

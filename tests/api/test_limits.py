@@ -1,19 +1,16 @@
 """What the wire may not do."""
 
-import io
 import random
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
-from twisted.logger import FilteringLogObserver, globalLogPublisher, textFileLogObserver
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.api import NoAuth
 from novnc_twisted.api.channel import CLOSE_TIMEOUT, IDLE_TIMEOUT, MAX_DRAINED, REQUEST_TIMEOUT
-from novnc_twisted.api.site import MAX_CONNECTIONS, loggable
 from novnc_twisted.api.web_request import MAX_BODY
-from tests.api.harness import Connection, FakeHost, instance, running, uuid_of
+from tests.api.harness import Connection, FakeHost, instance, running
 
 GET = b"GET /v2.1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /v2.1/servers/x/action HTTP/1.1\r\nHost: localhost\r\n"
@@ -250,41 +247,6 @@ class WireTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertTrue(self.closed(connection))
 
-    def test_idle_connections(self) -> None:
-        connection = self.connect()
-        connection.send(GET)
-        self.clock.advance(IDLE_TIMEOUT)
-        self.assertTrue(self.closed(connection))
-
-    def test_a_client_that_does_not_read(self) -> None:
-        connection = self.connect()
-        connection.send(GET + GET)
-        self.assertTrue(self.closed(connection))
-        self.assertFalse(connection.transport.disconnected)
-        self.clock.advance(CLOSE_TIMEOUT)
-        self.assertTrue(connection.transport.disconnected)
-
-    def test_leaving_at_any_time(self) -> None:
-        whole = POST + b"Content-Length: 2\r\n\r\n{}"
-        for length in range(len(whole) + 1):
-            connection = self.connect()
-            connection.send(whole[:length])
-            connection.protocol.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.assertEqual(self.system.site._channels, set())
-
-    def test_many_connections(self) -> None:
-        connections = [self.connect() for _ in range(MAX_CONNECTIONS)]
-        self.assertIsNone(self.connect().protocol)
-        connections[0].protocol.connectionLost(Failure(ConnectionDone()))
-        self.assertIsNotNone(self.connect().protocol)
-
-    def test_the_end_of_listening(self) -> None:
-        connection = self.connect()
-        connection.send(GET)
-        self.system.site.stopFactory()
-        self.assertTrue(self.closed(connection))
-
     def test_a_defect_of_ours(self) -> None:
         async def broken(*_: Any) -> Any:
             raise ZeroDivisionError("inner secret")
@@ -294,36 +256,3 @@ class WireTests(SynchronousTestCase):
         self.assertEqual((answer.status, list(answer.body)), (500, ["computeFault"]))
         self.assertNotIn(b"secret", answer.raw)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-
-
-class LogTests(SynchronousTestCase):
-    def test_no_secret(self) -> None:
-        system = running(self, NoAuth(), FakeHost("host1", instance("one")))
-        log = io.StringIO()
-        observer = FilteringLogObserver(textFileLogObserver(log), [])
-        globalLogPublisher.addObserver(observer)
-        self.addCleanup(globalLogPublisher.removeObserver, observer)
-        body = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
-        path = f"/v2.1/servers/{uuid_of('one')}/remote-consoles"
-        url = system.post(path, body, OpenStack_API_Version="compute 2.6").body["remote_console"]["url"]
-        token = url.partition("token=")[2]
-        for target in (
-            f"/v2.1/os-console-auth-tokens/{token}",
-            f"/v2.1/p/os-console-auth-tokens/{token}/x",
-            f"/v2/os-console-auth-tokens//{token}",
-            f"/v2.1/os%2Dconsole-auth-tokens/{token}",
-            f"/v2.1/servers?token={token}",
-            f"/else/token={token}",
-        ):
-            system.get(target, X_Auth_Token=token, Authorization=f"Basic {token}", Referer=f"http://x/?token={token}")
-        self.assertIn("POST /v2.1/servers/", log.getvalue())
-        self.assertNotIn(token, log.getvalue())
-
-    def test_loggable(self) -> None:
-        for path, shown in (
-            (b"/v2.1/servers", "/v2.1/servers"),
-            (b"/v2.1/os-console-auth-tokens/abc", "/v2.1/os-console-auth-tokens/***"),
-            (b"/a\x1b[31m\xff", "/a?[31m?"),
-        ):
-            self.assertEqual(loggable(path).replace("\ufffd", "?"), shown)
-        self.assertLessEqual(len(loggable(b"/" + b"x" * 9999)), 300)

@@ -1,0 +1,122 @@
+"""How many connections there may be, how they end, and what the log says of them."""
+
+import io
+
+from twisted.internet.error import ConnectionDone
+from twisted.logger import FilteringLogObserver, globalLogPublisher, textFileLogObserver
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.api import NoAuth
+from novnc_twisted.api.channel import CLOSE_TIMEOUT, IDLE_TIMEOUT
+from novnc_twisted.api.site import MAX_CONNECTIONS, MAX_OF_ONE, loggable
+from tests.api.harness import Connection, FakeHost, instance, running, uuid_of
+from tests.support.logged import Logged
+
+GET = b"GET /v2.1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST /v2.1/servers/x/action HTTP/1.1\r\nHost: localhost\r\n"
+
+
+class ConnectionTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.system = running(self, NoAuth(), FakeHost("host1", instance("one")))
+        self.clock = self.system.reactor
+
+    def connect(self) -> Connection:
+        return Connection(self.system.site)
+
+    def closed(self, connection: Connection) -> bool:
+        return bool(connection.transport.disconnecting)
+
+    def test_idle_connections(self) -> None:
+        connection = self.connect()
+        connection.send(GET)
+        self.clock.advance(IDLE_TIMEOUT)
+        self.assertTrue(self.closed(connection))
+
+    def test_a_client_that_does_not_read(self) -> None:
+        connection = self.connect()
+        connection.send(GET + GET)
+        self.assertTrue(self.closed(connection))
+        self.assertFalse(connection.transport.disconnected)
+        self.clock.advance(CLOSE_TIMEOUT)
+        self.assertTrue(connection.transport.disconnected)
+
+    def test_leaving_at_any_time(self) -> None:
+        whole = POST + b"Content-Length: 2\r\n\r\n{}"
+        for length in range(len(whole) + 1):
+            connection = self.connect()
+            connection.send(whole[:length])
+            connection.protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.system.site._channels, set())
+
+    def test_many_connections(self) -> None:
+        connections = [Connection(self.system.site, peer=f"10.0.{at >> 8}.{at & 255}") for at in range(MAX_CONNECTIONS)]
+        self.assertIsNone(self.connect().protocol)
+        connections[0].protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertIsNotNone(self.connect().protocol)
+        for connection in connections[1:]:
+            connection.protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(sum(self.system.site._addresses.values()), 1)
+
+    def test_one_client_keeps_nobody_out(self) -> None:
+        """Half of the places are anybody's, the rest nobody's alone; trusted proxies speak for many."""
+        for trusted, places in (((), MAX_CONNECTIONS // 2), (["10.0.0.1"], MAX_CONNECTIONS)):
+            self.system = running(self, NoAuth(), trusted_proxies=trusted)
+            taken = [Connection(self.system.site, peer="10.0.0.1").protocol for _ in range(MAX_CONNECTIONS + 10)]
+            self.assertEqual(len([one for one in taken if one is not None]), places)
+        self.system = running(self, NoAuth())
+        for _ in range(MAX_CONNECTIONS):
+            Connection(self.system.site, peer="10.0.0.1")
+        others = [Connection(self.system.site, peer="10.0.0.2").protocol for _ in range(MAX_OF_ONE + 10)]
+        self.assertEqual(len([one for one in others if one is not None]), MAX_OF_ONE)
+
+    def test_the_end_of_listening(self) -> None:
+        connection = self.connect()
+        connection.send(GET)
+        self.system.site.stopFactory()
+        self.assertTrue(self.closed(connection))
+
+
+class LogTests(SynchronousTestCase):
+    def test_no_secret(self) -> None:
+        system = running(self, NoAuth(), FakeHost("host1", instance("one")))
+        log = io.StringIO()
+        observer = FilteringLogObserver(textFileLogObserver(log), [])
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        body = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
+        path = f"/v2.1/servers/{uuid_of('one')}/remote-consoles"
+        url = system.post(path, body, OpenStack_API_Version="compute 2.6").body["remote_console"]["url"]
+        token = url.partition("token=")[2]
+        for target in (
+            f"/v2.1/os-console-auth-tokens/{token}",
+            f"/v2.1/p/os-console-auth-tokens/{token}/x",
+            f"/v2/os-console-auth-tokens//{token}",
+            f"/v2.1/os%2Dconsole-auth-tokens/{token}",
+            f"/v2.1/servers?token={token}",
+            f"/else/token={token}",
+        ):
+            system.get(target, X_Auth_Token=token, Authorization=f"Basic {token}", Referer=f"http://x/?token={token}")
+        self.assertIn("POST /v2.1/servers/", log.getvalue())
+        self.assertNotIn(token, log.getvalue())
+
+    def test_loggable(self) -> None:
+        for path, shown in (
+            (b"/v2.1/servers", "/v2.1/servers"),
+            (b"/v2.1/os-console-auth-tokens/abc", "/v2.1/os-console-auth-tokens/***"),
+            (b"/a\x1b[31m\xff", "/a?[31m?"),
+        ):
+            self.assertEqual(loggable(path).replace("\ufffd", "?"), shown)
+        self.assertLessEqual(len(loggable(b"/" + b"x" * 9999)), 300)
+
+    def test_who_came(self) -> None:
+        """The client that a trusted proxy names, else the peer."""
+        log = Logged(self)
+        system = running(self, NoAuth(), trusted_proxies=["10.0.0.1"])
+        for peer in ("10.0.0.1", "10.0.0.2"):
+            system.peer = peer
+            system.get("/v2.1", X_Forwarded_For="192.0.2.7")
+        self.assertTrue(log.lines("192.0.2.7 GET /v2.1 200"))
+        self.assertTrue(log.lines("10.0.0.2 GET /v2.1 200"))
