@@ -22,9 +22,9 @@ class RedisTestCase(TestCase):
         self.logged = Logged(self)
         self.ran: list[Any] = []
 
-    async def transport(self, url: str) -> Any:
+    async def transport(self, url: str, role: str = "") -> Any:
         """A started transport, stopped with the test."""
-        transport = transport_from_url(reactor, url)
+        transport = transport_from_url(reactor, url, role)
         self.addCleanup(transport.stop)
         await transport.start()
         return transport

@@ -20,14 +20,15 @@ class RedisUsers:
     """The users' files, for one redis-server.
 
     :param names: of the roles, as ``compute.one@10.0.0.1``.
+    :param url: where the services find it, if not there.
     :ivar urls: by the role's name, as ``compute.one``.
     """
 
-    def __init__(self, case: TestCase, redis: RedisServer, names: tuple[str, ...]) -> None:
+    def __init__(self, case: TestCase, redis: RedisServer, names: tuple[str, ...], url: str = "") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="users-", dir="/tmp"))
         case.addCleanup(rmtree, self.folder, ignore_errors=True)
         identities = [Identity.parse(name) for name in names]
-        write(self.folder / "acl", redis.url, identities)
+        write(self.folder / "acl", url or redis.url, identities)
         self.urls: dict[str, str] = {}
         for one in identities:
             conf = (self.folder / "acl" / f"{one.name}.conf").read_text()
