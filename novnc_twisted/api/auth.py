@@ -53,7 +53,7 @@ class NoAuth:
     tokens = False
 
     def admit(self, request: Request) -> None:
-        """Only loopback names, and nothing that carries an Origin.
+        """Only loopback names, and nothing that carries an Origin, or that a proxy took in from elsewhere.
 
         :raises Fault: 403.
         """
@@ -61,6 +61,10 @@ class NoAuth:
             raise Fault(403, "auth_strategy noauth answers only on localhost. Use localhost, or set up http_basic.")
         if "origin" in request.headers:
             raise Fault(403, "auth_strategy noauth answers no web pages.")
+        # Not a question of trust: whoever lies here keeps himself out.
+        hops = [hop.strip() for value in request.headers.get("x-forwarded-for", []) for hop in value.split(",")]
+        if not all(map(is_loopback, hops)):
+            raise Fault(403, "auth_strategy noauth answers nobody behind a proxy. Set up http_basic.")
 
     async def caller(self, request: Request, read_token: TokenReader) -> Caller:
         """An admin, whatever token came (clients send ``notused``)."""

@@ -118,5 +118,5 @@ class LogTests(SynchronousTestCase):
         for peer in ("10.0.0.1", "10.0.0.2"):
             system.peer = peer
             system.get("/v2.1", X_Forwarded_For="192.0.2.7")
-        self.assertTrue(log.lines("192.0.2.7 GET /v2.1 200"))
-        self.assertTrue(log.lines("10.0.0.2 GET /v2.1 200"))
+        self.assertTrue(log.lines("192.0.2.7 GET /v2.1 403"))
+        self.assertTrue(log.lines("10.0.0.2 GET /v2.1 403"))

@@ -50,6 +50,21 @@ class NoAuthTests(SynchronousTestCase):
         connection.send(b"GET /v2.1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.assertEqual([answer.status for answer in connection.answers()], [403])
 
+    def test_behind_a_proxy(self) -> None:
+        """One on this machine that names us localhost would make everybody an admin."""
+        for client, status in (
+            ("127.0.0.1", 200),
+            ("::1, 127.0.0.1", 200),
+            ("192.0.2.7", 403),
+            ("192.0.2.7, 127.0.0.1", 403),
+            ("127.0.0.1, 2001:db8::1", 403),
+            ("unknown", 403),
+            ("", 403),
+        ):
+            for path in ("/v2.1", "/v2.1/servers", TOKENS):
+                answer = self.system.get(path, X_Forwarded_For=client)
+                self.assertEqual(403 if answer.status == 403 else 200, status, (client, path))
+
     def test_any_token_will_do(self) -> None:
         for headers in ({}, {"X_Auth_Token": "notused"}, {"Authorization": "Basic !"}):
             self.assertEqual(self.system.get("/v2.1/servers", **headers).status, 200)
