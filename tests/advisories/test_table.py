@@ -129,6 +129,7 @@ def complaints(row: Row) -> list[str]:
         reason = row.held_by.removeprefix(REASON)
         return [] if reason != row.held_by and len(reason) > 10 else ["neither a test nor a reason"]
     found = [] if re.sub(r"`tests\.[\w.]+`|, ", "", row.held_by) == "" else ["something besides the tests"]
+    found += [f"{name} twice" for name, count in Counter(names).items() if count > 1]
     for name in names:
         where, _, method = name.rpartition(".")
         if not method.startswith("test_"):
@@ -174,7 +175,8 @@ class TableTests(TestCase):
         good = "`tests.advisories.test_table.TableTests.test_the_check_can_fail`"
         for held_by, right in (
             (good, True),
-            (f"{good}, {good}", True),
+            (f"{good}, {good}", False),
+            (f"{good}, {good.replace('the_check_can_fail', 'ids_in_tests_and_code_are_known')}", True),
             ("Cannot apply: no such thing is used here.", True),
             ("", False),
             ("Cannot apply: ", False),
