@@ -2,10 +2,46 @@
 
 from typing import Any
 
+from twisted.internet.defer import Deferred, gatherResults
+
 from novnc_twisted.compute.interfaces import Change
 from novnc_twisted.errors import ConsoleUnreachable, InvalidToken
+from novnc_twisted.messaging.wire import MAX_CONCURRENCY
 from tests.compute.harness import A, B, domain
+from tests.integration.redis_case import RedisTestCase
 from tests.integration.redis_roles import VIEWER, RolesCase
+from tests.support.redis_server import RedisServer
+
+
+class SlotsTests(RedisTestCase):
+    """Callers of a role have slots of their own."""
+
+    async def test_who_fills_his_slots_holds_up_nobody_else(self) -> None:
+        redis = RedisServer(self)
+        held: list[Deferred[None]] = []
+
+        def hold() -> Deferred[None]:
+            held.append(Deferred())
+            return held[-1]
+
+        async def note(value: Any) -> Any:
+            self.ran.append(value)
+            return value
+
+        server = await self.transport(redis.url)
+        await server.serve("t", {"hold": hold, "note": note}, binary="b", host="h")
+        proxy, api = await self.transport(redis.url, "proxy"), await self.transport(redis.url, "api")
+        holding = gatherResults([proxy.call("t", "hold", deadline=20) for _ in range(MAX_CONCURRENCY)])
+        await self.until(lambda: len(held) == MAX_CONCURRENCY)
+        late = proxy.call("t", "note", value="late", deadline=20)
+        for number in range(20):
+            self.assertEqual(await api.call("t", "note", value=number), number)
+        self.assertNotIn("late", self.ran)
+        held.pop().callback(None)
+        self.assertEqual(await late, "late")
+        while held:
+            held.pop().callback(None)
+        await holding
 
 
 class WorkTests(RolesCase):
