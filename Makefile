@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO_PORTS ?=
 BENCH_OPTIONS ?=
+FUZZ_SECONDS ?= 600
+FUZZ_JOBS ?= $(shell nproc)
+FUZZ_OPTIONS ?=
 SOAK_SECONDS ?= 3600
 SOAK_OPTIONS ?=
 export DEMO_PORTS PYTHON VENV
@@ -16,7 +19,7 @@ PAGE_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all lint docs page bench soak clean packages-demo packages-test packages-bench
+.PHONY: help demo test test-all lint docs page bench soak fuzz clean packages-demo packages-test packages-bench
 
 help:
 	@echo 'make demo      one real VM and every service, on loopback, until Ctrl-C (DEMO_PORTS="8774 6080 6081")'
@@ -27,6 +30,7 @@ help:
 	@echo 'make docs      the documents, in docs/_build/html'
 	@echo 'make bench     the measurements, beside those of others (BENCH_OPTIONS=--quick: in 3 minutes)'
 	@echo 'make soak      5,000 live sessions in one process, for an hour (SOAK_SECONDS=3600)'
+	@echo 'make fuzz      every parser under bytes that nobody planned, for ten minutes (FUZZ_SECONDS=600)'
 	@echo 'make clean     removes what was built or installed in this folder'
 
 # A recipe of one exec'd process: what make is told (SIGTERM), it is told.
@@ -52,6 +56,9 @@ bench: $(VENV)/.installed-demo packages-bench .venv-bench/.installed
 
 soak: $(VENV)/.installed-demo packages-bench
 	@exec $(VENV)/bin/python -m benchmarks.soak --seconds $(SOAK_SECONDS) $(SOAK_OPTIONS)
+
+fuzz: $(VENV)/.installed-fuzz
+	@exec $(VENV)/bin/python -m tests.fuzz --seconds $(FUZZ_SECONDS) --jobs $(FUZZ_JOBS) $(FUZZ_OPTIONS)
 
 clean:
 	@rm -rf .venv .venv-* .make build dist *.egg-info docs/_build _trial_temp* .mypy_cache .ruff_cache .hypothesis
@@ -82,3 +89,6 @@ $(VENV)/.installed-demo: pyproject.toml setup.py $(PAGE) | $(VENV)/bin/python
 
 $(VENV)/.installed-test: pyproject.toml setup.py $(PAGE) | $(VENV)/bin/python packages-test
 	@exec scripts/step "installing into $(VENV), with all that the tests need" scripts/pip-install test,docs $@ $(VENV)/.installed-demo
+
+$(VENV)/.installed-fuzz: pyproject.toml setup.py $(PAGE) | $(VENV)/bin/python
+	@exec scripts/step "installing into $(VENV), with what fuzzing needs" scripts/pip-install fuzz $@

@@ -16,8 +16,11 @@ MAX_FIELDS: Final = 100
 """Fields of a head; browsers send some twenty."""
 
 _REQUEST = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.([0-9])")
+_END = re.compile(rb"\n\r?\n")
 _STATUS = re.compile(r"HTTP/1\.[0-9] ([0-9]{3})(?: [^\r\n]*)?")
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)")
+
+_CONTROL = bytes({*range(0x20), 0x7F} - set(b"\t\r\n"))  # some readers end a line, or a name, at one of them
 
 
 class BadHead(ValueError):
@@ -54,7 +57,8 @@ class RequestHead:
 
     def lists(self, name: str) -> list[str]:
         """The members of a comma-separated field, in lower case."""
-        return [part.strip().lower() for value in self.all(name) for part in value.split(",") if part.strip()]
+        parts = [part.strip(" \t").lower() for value in self.all(name) for part in value.split(",")]
+        return [part for part in parts if part]
 
 
 class HeadBuffer:
@@ -96,8 +100,8 @@ class HeadBuffer:
 
 def _end_of_head(data: bytearray, start: int) -> int:
     """Where the body begins; bare LF ends a line as well (RFC 9112, section 2.2)."""
-    found = [at + len(end) for end in (b"\r\n\r\n", b"\n\n", b"\n\r\n") if (at := data.find(end, max(0, start))) >= 0]
-    return min(found, default=-1)
+    found = _END.search(data, start)
+    return found.end() if found else -1
 
 
 def read_request(head: bytes) -> RequestHead:
@@ -131,7 +135,7 @@ def _lines(head: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
             raise BadHead("lines that end in different ways")
         text = text.replace("\r\n", "\n")
     text = text.rstrip("\n")
-    if "\r" in text or "\0" in text:
+    if "\r" in text or len(head.translate(None, _CONTROL)) < len(head):
         raise BadHead("control characters")
     first, *rest = text.split("\n")
     if len(rest) > MAX_FIELDS:

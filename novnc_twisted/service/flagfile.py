@@ -55,7 +55,7 @@ class FlagFile(iniparser.BaseParser):
         """See BaseParser; a name that oslo.config would read as a section, a comment or nothing is a mistake."""
         key, value = super()._split_key_value(line)
         name = key.lstrip("-").strip()
-        if not name or name[0] in "[#;" or not name.isprintable():
+        if not name or name[0] in "-[#;" or not name.isprintable():
             raise self.parse_exc("no name of an option", self.lineno, line)
         return name, value
 

@@ -94,6 +94,17 @@ class Request(SynchronousTestCase):
         ):
             self.assertRaises(BadHead, read_request, head)
 
+    def test_control_characters(self) -> None:
+        """Some readers end a line at \\v, \\f or the separators of ASCII, or take them for spaces."""
+        for code in {*range(32), 127} - set(b"\t\r\n"):
+            head = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close,%cUpgrade\r\n\r\n" % code
+            self.assertRaises(BadHead, read_request, head)
+            self.assertRaises(BadHead, read_status, b"HTTP/1.1 200 O%cK\r\n\r\n" % code)
+
+    def test_only_space_and_tab_are_space(self) -> None:
+        head = read_request(b"GET / HTTP/1.1\r\nA: \xa0b ,\t\x85c, ,\xc3\xa9\r\n\r\n")
+        self.assertEqual(head.lists("a"), ["\xa0b", "\x85c", "\xe3\xa9"])
+
     def test_a_long_run_of_spaces(self) -> None:
         # A reader that needs the square of its length would not come back in a day.
         head = read_request(b"GET / HTTP/1.1\r\nA: \t x" + b" " * (1 << 20) + b"y \r\n\r\n")

@@ -94,7 +94,7 @@ class ConfigurationTests(TestCase):
 
     def test_names_that_would_be_read_as_something_else(self) -> None:
         """A section, a comment, the rest of the line before: oslo.config reads what we write for it."""
-        for line in ("--[vnc", "--[vnc]", "--#host = a", "--;host", "--", "-- = a", "- host2\x85 = a"):
+        for line in ("--[vnc", "--[vnc]", "--#host = a", "--;host", "--", "-- = a", "--  --host = a", "- host2\x85 = a"):
             said = self.unusable(f"[DEFAULT]\nhost = a\n{line}\nmy_ip = b\n")
             self.assertIn("line 3: ", said)
 

@@ -1,0 +1,217 @@
+"""The Compute API: bodies, targets and hosts by themselves, and a whole site behind a wire."""
+
+import json
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.logger import LogEvent, globalLogPublisher
+from twisted.python.failure import Failure
+
+from novnc_twisted.api.auth import NoAuth
+from novnc_twisted.api.caller import User
+from novnc_twisted.api.faults import Fault
+from novnc_twisted.api.microversion import MAXIMUM, MINIMUM, requested
+from novnc_twisted.api.request import MAX_DEPTH, Request, host_of, is_loopback, read_json, split_target
+from novnc_twisted.api.schema import choices
+from tests.api.harness import Connection, FakeHost, System, instance
+
+from .tools import Target, cuttings, holds, same
+
+FIELDS = {"type": ["novnc", "xvpvnc"]}
+
+
+def fault_of(fault: Fault, *codes: int) -> None:
+    """A fault is one of these, and can be sent."""
+    holds(fault.code in codes, "another fault than documented", fault.code)
+    json.dumps(fault.body()).encode("ascii")
+
+
+def depth_of(value: Any) -> int:
+    """Levels of nesting."""
+    deepest, now = 0, [value]
+    while now := [item for item in now if isinstance(item, (dict, list))]:
+        deepest += 1
+        now = [one for item in now for one in (item.values() if isinstance(item, dict) else item)]
+    return deepest
+
+
+def run_json(data: bytes) -> None:
+    """A body: 400, or a value within the limits that a fault can speak of."""
+    try:
+        value = read_json(data)
+    except Fault as fault:
+        fault_of(fault, 400)
+        return
+    holds(depth_of(value) <= MAX_DEPTH, "too deep", depth_of(value))
+    try:
+        same(json.loads(json.dumps(value, allow_nan=False)), value, "the value that was written")
+    except ValueError:
+        holds(False, "a number that JSON has no form for")
+    for lenient in (False, True):
+        try:
+            chosen = choices(value, "os-getVNCConsole", FIELDS, lenient=lenient)
+        except Fault as fault:
+            fault_of(fault, 400)
+            holds(len(json.dumps(fault.body())) < 8000, "a fault of any length")
+        else:
+            same(chosen, {"type": value["os-getVNCConsole"]["type"]}, "the choice")
+            holds(chosen["type"] in FIELDS["type"], "no choice of ours", chosen)
+
+
+def run_target(data: bytes) -> None:
+    """Lines: a request target, a Host, a microversion."""
+    target, *rest = data.split(b"\n")
+    try:
+        segments, query = split_target(target)
+    except Fault as fault:
+        fault_of(fault, 400)
+    else:
+        holds(sum(map(len, query.values())) <= 100, "too many parameters")
+        holds(all(len(segment) <= len(target) for segment in segments), "a segment from nowhere", segments)
+    for text in (line.decode("latin-1") for line in rest):
+        host = host_of(text)
+        if host is not None:
+            holds(not set(host) & set("/\\@?# \t\r\n\0") and host == text, "a host that is none", host)
+        if is_loopback(text) and host is not None:
+            bare = text.lower()
+            holds(bare.startswith(("localhost", "127.", "[")) or bare[:1].isdigit() or "::1" in bare, "not here", text)
+        for name in ("openstack-api-version", "x-openstack-nova-api-version"):
+            try:
+                version = requested(Request(method="GET", segments=(), headers={name: [text]}))
+            except Fault as fault:
+                fault_of(fault, 400, 406)
+            else:
+                holds(MINIMUM <= version <= MAXIMUM, "a version that is not served", version)
+
+
+class Basic(NoAuth):
+    """Users in memory, without bcrypt."""
+
+    tokens = True
+
+    def admit(self, request: Request) -> None:
+        """Anybody."""
+
+    async def log_in(self, name: str, password: str, *_: Any) -> User:
+        """Anybody, whatever the password: what is under test comes before and after it."""
+        return User(name, None, "$2b$" + password.encode("utf-8", "surrogatepass").hex())
+
+    def user(self, name: str) -> User:
+        """Anybody."""
+        return User(name, None, "")
+
+
+class Wire:
+    """A site, what it logs, and what a client gets to see."""
+
+    def __init__(self, auth: Any) -> None:
+        self.host = FakeHost("host1", instance("one"), instance("two", state="shutoff", power_state=4))
+        self.system = System(auth, self.host)
+        Deferred.fromCoroutine(self.system.start())
+
+    def talk(self, chunks: list[bytes]) -> list[int]:
+        """The status of each answer."""
+        failures: list[LogEvent] = []
+
+        def look(event: LogEvent) -> None:
+            if "log_failure" in event:
+                failures.append(event)
+
+        globalLogPublisher.addObserver(look)  # type: ignore[arg-type]  # any callable will do
+        try:
+            before = set(self.system.reactor.getDelayedCalls())
+            connection = Connection(self.system.site)
+            for chunk in chunks:
+                if not connection.transport.disconnecting:
+                    connection.send(chunk)
+            answers = connection.answers()
+            connection.protocol.connectionLost(_GONE)
+            left = set(self.system.reactor.getDelayedCalls()) - before
+            holds(not left, "timers that are left", left)
+        finally:
+            globalLogPublisher.removeObserver(look)  # type: ignore[arg-type]
+            self.system.consoleauth.tokens.clear()
+            self.host.asked.clear()
+        if failures:
+            raise failures[0]["log_failure"].value
+        for answer in answers:
+            same(answer["content-type"], "application/json; charset=UTF-8", "the type")
+            holds(100 < answer.status < 600 and answer.status != 500, "a mistake of ours", answer.status, answer.raw)
+        return [answer.status for answer in answers]
+
+
+_GONE = Failure(ConnectionDone())
+_WIRES: list[Wire] = []
+
+
+def run_site(data: bytes) -> None:
+    """First byte: the strategy; the rest: what a client sends.  Answers in any chunks, no traceback, no timer left."""
+    if not data:
+        return
+    if not _WIRES:
+        _WIRES.extend((Wire(NoAuth()), Wire(Basic())))
+    wire = _WIRES[data[0] & 1]
+    wanted = wire.talk([data[1:]])
+    holds(len(wanted) <= 1, "answers what was pipelined", wanted)
+    for chunks in cuttings(data[1:]):
+        # Who waits for the answer may go on: in one chunk that is a pipeline, of which only the first is answered.
+        same(wire.talk([chunk for chunk in chunks if chunk])[:1], wanted, "the first answer")
+
+
+_GET = b"GET /v2.1/servers HTTP/1.1\r\nHost: localhost\r\n"
+
+TARGETS = (
+    Target(
+        "api-json",
+        run_json,
+        384,
+        (
+            b'{"os-getVNCConsole":{"type":"novnc"}}',
+            b'{"',
+            b'":',
+            b'"',
+            b"[",
+            b"]" * 33,
+            b"[" * 33,
+            b"1e999",
+            b"\\ud800",
+            b"NaN",
+        ),
+    ),
+    Target(
+        "api-target",
+        run_target,
+        256,
+        (
+            b"/v2.1/servers/detail?name=a",
+            b"%2F",
+            b"\n",
+            b"localhost:8774",
+            b"[::1]",
+            b"127.0.0.1",
+            b"compute 2.31",
+            b"latest",
+        ),
+    ),
+    Target(
+        "api-site",
+        run_site,
+        1024,
+        (
+            _GET,
+            b"\r\n",
+            b"POST /v2.1/servers/11111111-2222-3333-4444-555555555555/action HTTP/1.1\r\nHost: localhost\r\n",
+            b"POST /identity/v3/auth/tokens HTTP/1.1\r\nHost: localhost\r\n",
+            b"Content-Length: 10\r\n",
+            b"Transfer-Encoding: chunked\r\n",
+            b"\r\n5\r\nabcde\r\n0\r\n\r\n",
+            b"Content-Type: application/json\r\n",
+            b"X-Auth-Token: gAAAA\r\n",
+            b"Authorization: Basic YTpi\r\n",
+            b"OpenStack-API-Version: compute 2.6\r\n",
+            b"Expect: 100-continue\r\n",
+            b'{"os-getVNCConsole":{"type":"novnc"}}',
+        ),
+    ),
+)

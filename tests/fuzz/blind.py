@@ -1,0 +1,65 @@
+"""Drives one target without its coverage: ``python -m tests.fuzz.blind MODULE NAME SECONDS PREFIX``.
+
+For where there is no atheris.  hypothesis makes the inputs, and makes a failing one small.  Prints what libFuzzer
+would, as far as there is any.
+"""
+
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from .strategies import inputs
+from .stretch import in_time, stretched
+from .table import corpus, targets
+from .tools import Target
+
+BATCH = 500
+
+
+def drive(target: Target, seconds: float, prefix: str) -> int:
+    """Run it for so long; 0 where nothing was found."""
+    count, last, until = 0, b"", time.monotonic() + seconds
+    quiet = settings(
+        max_examples=BATCH,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+    )
+
+    def once(data: bytes) -> None:
+        nonlocal count, last
+        count, last = count + 1, data
+        in_time(target.run, data)
+
+    try:
+        for known in corpus(target.name):
+            for data in (known, *stretched(known)):
+                once(data)
+        batch = 0
+        while time.monotonic() < until:
+            batch += 1
+            seed(batch + time.time_ns())(quiet(given(inputs(target))(once)))()
+    except Exception:
+        traceback.print_exc()
+        path = Path(f"{prefix}blind-{len(last)}")
+        path.write_bytes(last)
+        print(f"Test unit written to {path}", file=sys.stderr)
+        return 77
+    finally:
+        print(f"stat::number_of_executed_units: {count}", file=sys.stderr)
+    return 0
+
+
+def main() -> int:
+    """See the module."""
+    _, module, name, seconds, prefix = sys.argv
+    return drive(targets(module)[name], float(seconds), prefix)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""What comes from the bus: JSON, requests and sealed replies, connect_info; and the URL that leads there."""
+
+import json
+import math
+from typing import Any
+
+from nacl.public import PrivateKey, SealedBox
+
+from novnc_twisted.access import fields
+from novnc_twisted.access.connect_info import ConnectInfo
+from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.messaging.redis.messages import Request, read_reply, read_request, write_reply
+from novnc_twisted.messaging.redis.sealing import Opener
+from novnc_twisted.messaging.redis_url import RedisURL, parse_redis_url
+from novnc_twisted.messaging.wire import MAX_DETAIL, check_key, check_topic, decode, encode, outcome
+
+from .tools import Target, clean_text_of, fits_a_log, holds, same, text_of
+
+
+class KnownOpener(Opener):
+    """With a key that does not change, so that the corpus may hold replies for it."""
+
+    def __init__(self) -> None:
+        private = PrivateKey(b"fuzz" * 8)
+        self._box = SealedBox(private)
+        self.public_key = "tests only"
+
+
+OPENER = KnownOpener()
+
+
+def decoded(text: str | bytes) -> tuple[bool, Any]:
+    """Whether it is JSON, and what it says."""
+    try:
+        return True, decode(text)
+    except ValueError as error:
+        fits_a_log(str(error), 100, "the error")
+        holds(error.__cause__ is None and (error.__context__ is None or error.__suppress_context__), "quotes the text")
+        return False, None
+
+
+def finite(value: Any) -> bool:
+    """Whether JSON has a form for all the numbers in it."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(finite(one) for one in value.values())
+    return all(finite(one) for one in value) if isinstance(value, list) else True
+
+
+def run_json(data: bytes) -> None:
+    """Any message: refused with ValueError, or a value that can be sent on and is the same then."""
+    good, value = decoded(data)
+    text = text_of(data)
+    if good:
+        same(decoded(text), (True, value), "the same as text")
+        holds(finite(value), "a number that JSON has no form for", value)
+        same(decode(encode(value)), value, "what was sent on")
+    try:
+        result = outcome(data)
+        holds(good and isinstance(value, dict) and "result" in value, "a result from nowhere", result)
+    except Refusal as refusal:
+        holds(len(refusal.detail) <= MAX_DETAIL, "a long detail")
+    except ValueError as error:
+        fits_a_log(str(error), 100, "the error")
+    for check in (check_topic, check_key):
+        try:
+            same(check(text), text, "the name")
+            holds(len(text) <= 512 and not any(one.isspace() for one in text), "a name that is none", text)
+        except ValueError:
+            pass
+    for read in (fields.text, fields.optional_text, fields.port, fields.uuid, fields.token_hash):
+        for given in (text, value):
+            try:
+                encode(read("field", given))
+            except ServiceUnavailable as refusal:
+                fits_a_log(refusal.detail, 100, "the detail")
+
+
+def run_request(data: bytes) -> None:
+    """A call as it stands in Redis."""
+    try:
+        request = read_request(text_of(data))
+    except ValueError as error:
+        fits_a_log(str(error), 100, "the error")
+        return
+    same(read_request(request.encode()), request, "the request that was sent on")
+    texts = (request.call_id, request.reply_to, request.public_key, request.method)
+    holds(all(type(text) is str for text in texts), "what is no text", request)
+    holds(type(request.gives_up) is int and type(request.arguments) is dict, "other types", request)
+    try:
+        reply = write_reply(request, "answer")
+    except ValueError:
+        return
+    same(json.loads(reply)["id"], request.call_id, "whom it is for")
+
+
+def run_reply(data: bytes) -> None:
+    """A reply as it stands in Redis: only what was sealed for this call is taken."""
+    try:
+        call_id, answer = read_reply(text_of(data), OPENER)
+    except ValueError as error:
+        fits_a_log(str(error), 100, "the error")
+        return
+    sealed = decode(data)["sealed"]
+    same(OPENER.open(call_id, sealed), answer, "the answer")
+    holds(" " not in call_id, "a call that is none", call_id)
+
+
+def sealed_reply(call_id: str, answer: str) -> bytes:
+    """A reply for the known opener; each time another one."""
+    from base64 import b64encode
+
+    key = b64encode(bytes(PrivateKey(b"fuzz" * 8).public_key)).decode()
+    return write_reply(Request(call_id, call_id, key, 0, "m", {}), answer).encode()
+
+
+def run_connect_info(data: bytes) -> None:
+    """What check_token answers."""
+    good, value = decoded(data)
+    if not good:
+        return
+    try:
+        info = ConnectInfo.from_wire(value)
+    except ValueError as error:
+        fits_a_log(str(error), 100, "the error")
+        return
+    holds(0 <= info.port <= 65535 and info.password is None, "an impossible place", info)
+    same(ConnectInfo.from_wire(decode(encode(info.to_wire()))), info, "what was sent on")
+
+
+SECRET = "s3cr3t-Pa55"
+
+
+def run_url(data: bytes) -> None:
+    """A transport_url; in every ``@`` there is a password, which no error and no label shows."""
+    for text in (clean_text_of(data), clean_text_of(data).replace("@", f":{SECRET}@", 1)):
+        try:
+            url = parse_redis_url(text)
+        except ValueError as error:
+            fits_a_log(str(error), 400, "the error")
+            holds(SECRET not in str(error), "shows the password", error)
+            continue
+        holds(0 < url.port < 65536 and 0 <= url.db < 100_000, "an impossible place", url)
+        holds(url.host or url.path or url.sentinels, "no place", url)
+        elsewhere = (url.host, url.path, url.service, url.ca, url.cert, url.key, url.server_name, url.username)
+        if not any(SECRET in one for one in elsewhere if one):
+            holds(SECRET not in url.label and SECRET not in repr(url), "shows the password", url)
+        if not url.sentinels and url.path is None and url.ca is None and url.cert is None and url.server_name is None:
+            again = parse_redis_url(url.label)
+            same((again.host, again.port, again.db, again.tls), (url.host, url.port, url.db, url.tls), "the label")
+        holds(isinstance(url, RedisURL), "something else")
+
+
+_REQUEST = (
+    b'{"id":"0123456789abcdef0123456789abcdef"',
+    b',"to":"0123456789abcdef0123456789abcdef"',
+    b',"key":"B0H1OVkfb5t2KdY8Tv7oFjL1fLkJ2r0Jx8tVtq3nXg0="',
+    b',"until":1',
+    b',"method":"check_token"',
+    b',"arguments":{"token_hash":"' + b"0" * 64 + b'"}}',
+)
+_INFO = (
+    b'{"host":"192.0.2.1","port":5900',
+    b',"socket":null',
+    b',"name":"myserver20"',
+    b',"expires_at":1e9',
+    b',"reconnects":true',
+    b',"console_type":"novnc"',
+    b"}",
+)
+
+TARGETS = (
+    Target(
+        "json",
+        run_json,
+        256,
+        (b'{"result":', b'{"error":"InvalidToken","detail":"', b"NaN", b"1e999", b"[", b"\\ud800", b'"', b"-0.0", b"}"),
+    ),
+    Target("bus-request", run_request, 512, _REQUEST),
+    Target("bus-reply", run_reply, 512, (b'{"id":"', b'","sealed":"', b'"}')),
+    Target("connect-info", run_connect_info, 384, _INFO),
+    Target(
+        "redis-url",
+        run_url,
+        192,
+        (
+            b"redis://",
+            b"rediss://",
+            b"redis+unix://",
+            b"redis+sentinel://",
+            b"u@",
+            b"@",
+            b"h",
+            b"[::1]",
+            b":6379",
+            b"/1",
+            b"/service",
+            b"?db=2",
+            b"&tls=true",
+            b"&ca=/ca.pem",
+            b",",
+            b"%2F",
+            b"/run/r.sock",
+        ),
+    ),
+)

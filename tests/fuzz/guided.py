@@ -1,0 +1,57 @@
+"""Drives one target by its coverage: ``python -m tests.fuzz.guided MODULE NAME LIBFUZZER_ARGUMENTS...``.
+
+atheris is libFuzzer for Python.  It has wheels for Linux on x86-64 alone; elsewhere :mod:`tests.fuzz.blind` does what
+it can.
+"""
+
+import hashlib
+import sys
+import time
+from pathlib import Path
+
+import atheris  # type: ignore[import-untyped]
+
+from .stretch import in_time, stretched
+from .table import corpus, targets
+
+INSTRUMENTED = ["novnc_twisted", "autobahn.websocket.protocol", "twisted.web.http", "oslo_config.iniparser"]
+"""Whose branches count: ours, and theirs whom we feed with what comes from outside."""
+
+STRETCHING = 0.25
+"""Part of the time for long inputs."""
+
+
+def main() -> None:
+    """Never returns: libFuzzer ends the process."""
+    _, module, name, *arguments = sys.argv
+    seconds = int(_value(arguments, "-max_total_time", "0"))
+    with atheris.instrument_imports(include=INSTRUMENTED, enable_loader_override=False):
+        target = targets(module)[name]
+    for data in (data for seed in corpus(name) for data in stretched(seed)):
+        if time.process_time() > STRETCHING * seconds:
+            break
+        try:
+            in_time(target.run, data)
+        except BaseException:
+            _save(_value(arguments, "-artifact_prefix", "./"), data)
+            raise
+    if seconds:
+        arguments.append(f"-max_total_time={max(1, round(seconds - time.process_time()))}")
+    atheris.Setup([sys.argv[0], *arguments], target.run)
+    atheris.Fuzz()
+
+
+def _value(arguments: list[str], name: str, default: str) -> str:
+    """The value of one of libFuzzer's arguments."""
+    return next((one.partition("=")[2] for one in arguments if one.startswith(f"{name}=")), default)
+
+
+def _save(prefix: str, data: bytes) -> None:
+    """As libFuzzer does it with its own findings."""
+    path = Path(f"{prefix}stretched-{hashlib.sha1(data).hexdigest()}")
+    path.write_bytes(data)
+    print(f"Test unit written to {path}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Files of the operator: configuration, users, certificates.  Mistakes are told in one line without a secret."""
+
+import os
+
+from novnc_twisted.access.pem import certificates, private_key
+from novnc_twisted.api.htpasswd import parse
+from novnc_twisted.service.flagfile import FlagFile, Unusable
+from novnc_twisted.service.option_types import absolute_folder, network, policy_source
+
+from .tools import Target, clean_text_of, holds, same, text_of
+
+
+def read(data: bytes) -> FlagFile | None:
+    """A configuration file of these bytes; None where it is unusable."""
+    handle = os.memfd_create("fuzz")
+    try:
+        os.write(handle, data)
+        return FlagFile.read(f"/proc/self/fd/{handle}")
+    except Unusable as error:
+        holds("\n" not in str(error), "more than a line", error)
+        holds(len(str(error)) < 200, "shows the line", error)
+        return None
+    finally:
+        os.close(handle)
+
+
+def run_flagfile(data: bytes) -> None:
+    """nova.conf, bare lines, flag files: refused in one line, or the same when written as oslo.config reads it."""
+    file = read(data)
+    if file is None:
+        return
+    again = read(file.normalised().encode())
+    holds(again is not None, "what was read can't be written", file.sections)
+    assert again is not None  # for the type checker
+    same(again.sections, file.sections, "what was written")
+
+
+def run_htpasswd(data: bytes) -> None:
+    """The user file: never a hash in an error, and no admin by half a line."""
+    text = clean_text_of(data)
+    try:
+        users = parse(text, "users")
+    except ValueError as error:
+        holds(
+            "\n" not in str(error) and len(str(error)) < 200 and "$2" not in str(error).replace("$2b$ or $2y$", ""),
+            "shows too much",
+            error,
+        )
+        return
+    for name, user in users.items():
+        same(user.name, name, "the name")
+        holds(name.isprintable() and user.project != "", "an impossible user", user)
+        if user.project is None:
+            holds(
+                any(line.strip().split(":")[0] == name and line.count(":") == 1 for line in text.splitlines()), "admin"
+            )
+
+
+def run_types(data: bytes) -> None:
+    """Items of lists: ValueError, and nothing else."""
+    text = text_of(data)
+    for check in (network, absolute_folder, policy_source):
+        try:
+            check(text)
+        except ValueError:
+            continue
+        if check is policy_source:
+            holds(not set(text) & set("; ,\r\n") and text.isascii(), "another directive", text)
+        if check is absolute_folder:
+            holds(text.startswith("/") and ".." not in text.split("/"), "leads elsewhere", text)
+
+
+def run_pem(data: bytes) -> None:
+    """Certificates and keys: ValueError, in words of ours."""
+    for read_one in (certificates, private_key):
+        try:
+            holds(read_one(data), "nothing")
+        except ValueError as error:
+            holds(len(str(error)) < 100, "quotes the text", error)
+
+
+_HASH = b"$2b$04$" + b"a" * 53
+
+TARGETS = (
+    Target(
+        "flagfile",
+        run_flagfile,
+        256,
+        (
+            b"[DEFAULT]\n",
+            b"[vnc]\n",
+            b"--flag=x\n",
+            b"--noflag\n",
+            b"a = b\n",
+            b"  c\n",
+            b"#x\n",
+            b"\n",
+            b"'",
+            b"\xef\xbb\xbf",
+        ),
+    ),
+    Target("htpasswd", run_htpasswd, 256, (b"user:", _HASH, b":project", b"\n", b"#", b":", b"\xe2\x80\xa8")),
+    Target(
+        "option-types",
+        run_types,
+        128,
+        (b"10.0.0.0/8", b"[::1]", b"/run", b"/../", b"'self'", b"https://*.example", b";"),
+    ),
+    Target(
+        "pem",
+        run_pem,
+        512,
+        (
+            b"-----BEGIN CERTIFICATE-----\n",
+            b"-----END CERTIFICATE-----\n",
+            b"-----BEGIN PRIVATE KEY-----\n",
+            b"-----END PRIVATE KEY-----\n",
+            b"MIIB",
+            b"\n",
+        ),
+    ),
+)

@@ -1,0 +1,33 @@
+"""All targets, by name, and their corpus.  Whoever drives them needs to know no more."""
+
+from importlib import import_module
+from pathlib import Path
+
+from .tools import Target
+
+MODULES = ("rfb", "shield", "frames", "heads", "places", "page", "bus", "compute", "settings", "api", "fronts")
+CORPUS = Path(__file__).parent / "corpus"
+
+
+def targets(*modules: str) -> dict[str, Target]:
+    """The targets of these modules, or of all of them.
+
+    :raises ValueError: where two have the same name.
+    """
+    found: dict[str, Target] = {}
+    for module in modules or MODULES:
+        for target in import_module(f"tests.fuzz.{module}").TARGETS:
+            if target.name in found:
+                raise ValueError(f"two targets are called {target.name}")
+            found[target.name] = target
+    return found
+
+
+def module_of(target: Target) -> str:
+    """Where it is defined, as :func:`targets` takes it."""
+    return target.run.__module__.rpartition(".")[2]
+
+
+def corpus(name: str) -> list[bytes]:
+    """One target's corpus."""
+    return [path.read_bytes() for path in sorted((CORPUS / name).glob("*"))]

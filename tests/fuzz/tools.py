@@ -1,0 +1,79 @@
+"""What the harnesses share: a finding, and the ways in which a network cuts a stream."""
+
+import random
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NoReturn
+
+SLOWLY = 1024
+"""Bytes of the longest input that is also fed byte by byte."""
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+def broken(what: str, *values: object) -> NoReturn:
+    """Report a finding."""
+    raise Broken(": ".join([what, *(repr(value)[:300] for value in values)]))
+
+
+def holds(condition: object, what: str, *values: object) -> None:
+    """Report a finding unless it holds.  No ``assert``: that one may be switched off."""
+    if not condition:
+        broken(what, *values)
+
+
+def same(got: object, wanted: object, what: str) -> None:
+    """Report a finding unless both are equal."""
+    if got != wanted:
+        broken(f"{what} differs", got, wanted)
+
+
+def fits_a_log(text: str, limit: int, what: str) -> None:
+    """A text for the log: bounded, one line, nothing that hides."""
+    holds(len(text) <= limit, f"{what} is longer than {limit}", len(text))
+    holds(text.isprintable(), f"{what} is not printable", text)
+
+
+def cuttings(data: bytes, at: int | None = None) -> Iterator[list[bytes]]:
+    """The data in chunks: byte by byte where it is short, in two and in several at places drawn from the data itself.
+
+    :param at: a place where there is always a cut.
+    """
+    if len(data) <= SLOWLY:
+        yield [data[place : place + 1] for place in range(len(data))]
+    chance = random.Random(zlib.crc32(data))
+    for count in (1, 6):
+        places = {chance.randrange(len(data) + 1) for _ in range(count)}
+        if at is not None:
+            places.add(at)
+        yield [data[begin:end] for begin, end in pairwise(sorted({0, len(data), *places}))]
+
+
+def text_of(data: bytes) -> str:
+    """Any text: UTF-8, where it is that, and lone surrogates for the other bytes."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def clean_text_of(data: bytes) -> str:
+    """Any text that UTF-8 has a form for."""
+    return data.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A parser under test.
+
+    :ivar name: as on the command line and of the corpus' folder.
+    :ivar run: takes any bytes; raises for a finding and for nothing else.
+    :ivar longest: bytes of the longest input that the drivers make.
+    :ivar words: pieces that inputs are made of: what chance would not find.
+    """
+
+    name: str
+    run: Callable[[bytes], None]
+    longest: int = 1024
+    words: tuple[bytes, ...] = ()
