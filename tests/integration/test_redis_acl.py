@@ -10,7 +10,7 @@ from typing import Any
 from novnc_twisted.access import hash_token
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.redis.sealing import Opener, Sealer
-from tests.compute.harness import A
+from tests.compute.harness import A, B
 from tests.integration.redis_forbidden import ASKED, BY_SCRIPT, FOR, FOR_NEITHER, FOR_NOBODY, HEX, TOKEN
 from tests.integration.redis_roles import VIEWER, RolesCase
 
@@ -123,6 +123,17 @@ class RefusedTests(RolesCase):
         thief = await self.login("compute.two")
         await thief.serve("compute.two", {}, binary="nova-compute", host="two", place="192.0.2.1")
         self.assertEqual([one.place for one in await self.api.services("compute.two")], ["192.0.2.2"])
+
+    async def test_signs_of_life_for_ever(self) -> None:
+        """They do not outlive the credential: beyond a few seconds none is believed."""
+        await self.managers["two"].stop()
+        said = '{"binary":"nova-compute","host":"two","info":{}}'
+        self.stolen("compute.two", "SADD", "novnc:services", "compute.two@192.0.2.2")
+        for key, member in (("a:compute.two@192.0.2.2", f"x {said}"), ("p:compute.two", "x")):
+            self.stolen("compute.two", "ZADD", f"novnc:{key}", "99999999999999", member)
+        self.assertEqual([one.topic for one in await self.api.services("compute.")], ["compute.one"])
+        called = self.api.call("compute.two", "get_instance", instance_uuid=B)
+        self.assertEqual(await self.refused(ServiceUnavailable, called), "nobody serves compute.two")
 
     async def test_forged_replies(self) -> None:
         """A host that was called knows the caller's process and key, not the ids of calls to others."""

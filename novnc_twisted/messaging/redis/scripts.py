@@ -26,7 +26,9 @@ local KEYS = {unpack(ARGV, 2, count + 1)}
 local ARGV = {unpack(ARGV, count + 2)}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local latest = now + 10000
 """
+# No sign of life is believed beyond that: one that somebody made to last for ever does not outlive his credential.
 
 
 class Script:
@@ -45,7 +47,7 @@ QUEUE = Script("""
 -- p:TOPIC q:TOPIC:ROLE | request, millisecond at which its caller gives up, calls that may wait
 local left = tonumber(ARGV[2]) - now
 if left <= 0 then return 'late' end
-if redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf') == 0 then return 'nobody' end
+if redis.call('ZCOUNT', KEYS[1], '(' .. now, latest) == 0 then return 'nobody' end
 if redis.call('LLEN', KEYS[2]) >= tonumber(ARGV[3]) then return 'full' end
 redis.call('RPUSH', KEYS[2], ARGV[1])
 redis.call('PEXPIRE', KEYS[2], left, 'NX')
@@ -89,7 +91,7 @@ WITHDRAW = Script("""
 redis.call('ZREM', KEYS[1], ARGV[1])
 if ARGV[2] == '' then return {} end
 redis.call('ZREM', KEYS[2], ARGV[2])
-if redis.call('ZCOUNT', KEYS[2], '(' .. now, '+inf') > 0 then return {} end
+if redis.call('ZCOUNT', KEYS[2], '(' .. now, latest) > 0 then return {} end
 local left = {}
 for i = 3, #KEYS do
   local waiting = redis.call('LRANGE', KEYS[i], 0, -1)
@@ -104,7 +106,7 @@ SERVICES = Script("""
 -- services | what stands before TOPIC@PLACE in the name of a key, 1: keeps services
 local answer = {}
 for _, name in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  local found = redis.call('ZRANGEBYSCORE', ARGV[1] .. name, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 256)
+  local found = redis.call('ZRANGEBYSCORE', ARGV[1] .. name, '(' .. now, latest, 'WITHSCORES', 'LIMIT', 0, 256)
   if #found == 0 and ARGV[2] == '1' then redis.call('SREM', KEYS[1], name) end
   for i = 1, #found, 2 do
     answer[#answer + 1] = name
