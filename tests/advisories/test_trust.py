@@ -37,7 +37,7 @@ def signed_by(leaf: Credential, name: str) -> Credential:
 
 
 class TrustTests(UpstreamCase):
-    """CVE-2020-26117, CVE-2026-34352: a certificate that was accepted once counted as an authority from then on."""
+    """CVE-2020-26117: a certificate that was accepted once counted as an authority from then on."""
 
     async def refused_with(self, certificate: Credential, *words: str, chain: bytes = b"", **more: object) -> None:
         above = [crypto.load_certificate(crypto.FILETYPE_PEM, chain)] if chain else []
