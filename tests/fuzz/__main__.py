@@ -6,6 +6,7 @@ Exit code 0 only where each target ran and nothing was found.
 import argparse
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,9 @@ SLOWEST = 25
 
 MEMORY = 1024
 """MiB that a target's process may have."""
+
+KEPT, KEPT_LONGEST = 24, 640
+"""Inputs of fuzzing's that the corpus takes of each target, and bytes of the longest."""
 
 _running: set[subprocess.Popen[str]] = set()
 _printing = threading.Lock()
@@ -134,6 +138,26 @@ def table(outcomes: list[Outcome], guided: bool, seconds: float) -> str:
     return "\n".join([*lines, "", total])
 
 
+def keep(target: Target) -> int:
+    """Put the few small inputs that reach what the corpus does not into it; how many there are now."""
+    ours, grown, merged = CORPUS / target.name, PLACE / "corpus" / target.name, PLACE / "merged" / target.name
+    shutil.rmtree(merged, ignore_errors=True)
+    shutil.copytree(ours, merged)
+    known = {path.name for path in merged.iterdir()}
+    grown.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "tests.fuzz.guided", module_of(target), target.name, "-set_cover_merge=1"]
+    command += [f"-max_len={KEPT_LONGEST}", str(merged), str(grown)]
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        print(_told(done.stdout + done.stderr), file=sys.stderr)
+    new = sorted((path for path in merged.iterdir() if path.name not in known), key=lambda path: path.stat().st_size)
+    room = KEPT - sum(len(path.name) == 40 for path in ours.iterdir())  # names that are hashes are libFuzzer's
+    for path in new[: max(0, room)]:
+        shutil.copyfile(path, ours / path.name)
+    print(f"{target.name}: {len(new)} inputs are new, {len(list(ours.iterdir()))} are in the corpus now")
+    return done.returncode
+
+
 def replay(path: Path) -> int:
     """Run the target of a finding (its folder's name) on it, to see the traceback."""
     name = path.resolve().parent.name
@@ -162,6 +186,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="targets at a time (one for each core)")
     parser.add_argument("--blind", action="store_true", help="without coverage, by hypothesis alone")
     parser.add_argument("--replay", type=Path, help="a file with an input that failed")
+    parser.add_argument("--keep", action="store_true", help="run nothing; take what runs have found into the corpus")
     options = parser.parse_args()
     if options.replay is not None:
         return replay(options.replay)
@@ -169,6 +194,8 @@ def main() -> int:
     if unknown := set(options.targets) - set(found):
         parser.error(f"there are no targets {', '.join(sorted(unknown))}; there are: {', '.join(sorted(found))}")
     chosen = [found[name] for name in options.targets or found]
+    if options.keep:
+        return max(keep(target) for target in chosen)
     guided = not options.blind and find_spec("atheris") is not None
     if not guided:
         print("atheris is not installed (it has wheels for Linux on x86-64 alone): hypothesis fuzzes without coverage")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NoReturn
 
-SLOWLY = 1024
+SLOWLY = 300
 """Bytes of the longest input that is also fed byte by byte."""
 
 
