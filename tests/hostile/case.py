@@ -1,0 +1,111 @@
+"""What each cell of the matrix is judged by, whatever a peer did: what the other side got, one record, nothing left."""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import DeferredSemaphore, gatherResults
+
+from novnc_twisted import errors
+from novnc_twisted.relay import ends
+from novnc_twisted.session import UpstreamTLS
+from tests.hostile.clients import Dialect
+from tests.hostile.peer import Peer, ScriptedServer, meet, turn
+from tests.hostile.said import close_of, refusal_of, status_of, stream_of
+from tests.hostile.servers import PASSWORD
+from tests.hostile.steps import AnswerClose, Close, HearUntil, Say, Script
+from tests.session.harness import TOKEN, FrontCase
+from tests.session.test_upstream_tls import NAMED, OURS, served
+from tests.support.ledger import Ledger
+
+AT_A_TIME = 20
+
+
+def takes_the_refusal(by: Dialect, token: str = TOKEN) -> Script:
+    """A viewer that reads why there is no console."""
+    if by.name == "xvp":
+        return (*by.open(token), HearUntil(b"\r\n\r\n"), Close())
+    return (*by.open(token), by.hear(12), Say(by.words(b"RFB 003.008\n")), AnswerClose())
+
+
+class HostileCase(FrontCase):
+    """A front before a VNC server that plays a script."""
+
+    timeout = 120
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(ends, "CLOSE_GRACE", 0.3)
+        self.scripted = ScriptedServer((), tls=served(NAMED))
+        self.port = self.listen(self.scripted)
+        self._fronts: dict[Any, tuple[Any, int]] = {}
+
+    def behind(self, by: Dialect, authorise: Any = None, **settings: Any) -> None:
+        """Have a front of this kind, with these settings: a new one, or the one that was made before."""
+        key = by.name, authorise, *sorted(settings.items())
+        if key not in self._fronts:
+            settings.setdefault("auth_schemes", ("none", "vnc", "vencrypt"))
+            settings.setdefault("max_sessions_per_server", 0)
+            settings.setdefault("max_failures_per_minute", 0)
+            tls = UpstreamTLS(ca_certs=OURS.pem)
+            make = self.novnc if by.name == "novnc" else self.xvp
+            make(authorise, settings=self.settings(upstream_tls=tls, **settings), ask_password=self.password)
+            self._fronts[key] = self.front, self.front_port
+        self.front, self.front_port = self._fronts[key]
+
+    async def password(self, *_: str) -> str:
+        return PASSWORD
+
+    async def record(self) -> dict[str, Any] | None:
+        """The one record of the one session; None where there was none."""
+        await self.all_over()
+        for peer in self.scripted.peers:
+            await peer.gone
+        records = [event for event in self.events if event.get("event") == "session"]
+        self.assertLessEqual(len(records), 1)
+        self.proper_log()
+        self.events.clear()
+        return records[0] if records else None
+
+    def proper_log(self) -> None:
+        """A peer's mistake logs no traceback, and nothing logs a secret."""
+        self.assertEqual([event for event in self.events if "log_failure" in event or event.get("isError")], [])
+        text = self.log_text()
+        for secret in TOKEN, PASSWORD:
+            self.assertNotIn(secret, text)
+
+    def told(self, by: Dialect, viewer: Peer, cause: type[errors.Refusal], *, answered: bool = True) -> None:
+        """The viewer was told so: by the close frame and RFB, or by the status line.
+
+        :param answered: whether it answered, so that it got RFB's sentence, too.
+        """
+        heard = bytes(viewer.heard)
+        if by.name == "xvp":
+            self.assertEqual(heard, f"HTTP/1.1 {cause.status} {cause.sentence}\r\n\r\n".encode())
+            return
+        self.assertEqual(close_of(heard), (cause.close_code, cause.sentence))
+        if answered:
+            self.assertEqual(refusal_of(stream_of(heard)), cause.sentence)
+        self.assertEqual(status_of(heard)[0], 101)
+
+    async def left_nothing(self, before: Ledger) -> None:
+        """All is as it was before."""
+        self.scripted.peers.clear()
+        self.events.clear()
+        await turn()  # we may have been called by the last session's last step
+        self.assertEqual(Ledger.now().left_since(before), {})
+
+    async def crowd(self, sessions: list[Callable[[], Any]]) -> None:
+        """Many sessions, some at a time."""
+        seats = DeferredSemaphore(AT_A_TIME)
+        await gatherResults([seats.run(session) for session in sessions], consumeErrors=True)
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Until whoever came is gone: who is accepted last was accepted after all others."""
+        last = await meet(self.front_port, (Say(b"none\n"), Close()))
+        await last.gone
+        for connection in list(self.front.connections):
+            await connection.gone
+        await self.all_over()
+        for peer in self.scripted.peers:
+            await peer.gone

@@ -1,0 +1,154 @@
+"""Random sessions: each is a plan drawn from a seed, for both of its peers and for what lies between."""
+
+from dataclasses import dataclass
+from random import Random
+
+from novnc_twisted import errors
+from tests.hostile import servers
+from tests.hostile.clients import FRONTS, MESSAGES, Dialect, ahead, introduced
+from tests.hostile.steps import (
+    LEAVES,
+    AnswerClose,
+    Deaf,
+    Flood,
+    Pause,
+    Say,
+    Script,
+    Step,
+    changed,
+    cut,
+    trickled,
+    words_of,
+)
+from tests.session.harness import frame
+
+MARK = "5ecre7"
+"""Stands in each token and password, and nowhere else."""
+
+REFUSALS = (errors.ConsoleForbidden, errors.InstanceNotFound, errors.InstanceNotRunning, errors.ServiceUnavailable)
+BROKEN_FRAMES = (
+    b"\x82\xff" + b"\xff" * 12,
+    b"\xf2\x80\0\0\0\0",
+    b"\x82\x01x",
+    b"\x8b\x80\0\0\0\0",
+    b"\x80\x80\0\0\0\0",
+)
+KINDS = ("good", "cut", "changed", "trickled", "stalls")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One session.
+
+    :ivar answer: what the token's owner says: ``good``, ``unknown``, ``never``, or the name of a refusal.
+    :ivar where: ``tcp``, ``unix``, or ``nowhere``: nobody listens there.
+    :ivar lean: whether the sockets may leave their transports.
+    :ivar tls: whether the viewer comes by TLS.
+    :ivar patient: whether nobody helps the proxy: only its own deadlines end what stalls.
+    """
+
+    token: str
+    by: Dialect
+    client: Script
+    server: Script
+    answer: str
+    where: str
+    lean: bool
+    tls: bool
+    patient: bool
+
+
+def plan(seed: int, number: int) -> Plan:
+    """The session of this number; always the same."""
+    chance = Random(f"{seed} {number}")
+    by = chance.choice(FRONTS)
+    token = f"{MARK}-{number}"
+    tls = chance.random() < 0.04
+    client, server = _client(chance, by, token), _server(chance)
+    endless = any(isinstance(step, Deaf | Flood) for step in (*client, *server))
+    return Plan(
+        token=token,
+        by=by,
+        client=client,
+        server=server,
+        answer=chance.choices(("good", "unknown", "never", chance.choice(REFUSALS).__name__), (90, 5, 1, 4))[0],
+        where=chance.choices(("tcp", "unix", "nowhere"), (60, 36, 4))[0],
+        lean=chance.random() < 0.6,
+        tls=tls,
+        patient=not endless and chance.random() < 0.01,
+    )
+
+
+def _client(chance: Random, by: Dialect, token: str) -> Script:
+    begin = introduced(by, token) if chance.random() < 0.85 else ahead(by, token)
+    live: tuple[Step, ...] = tuple(_of_a_viewer(chance, by) for _ in range(chance.randrange(5)))
+    return _turned(chance, (*begin, *live, *_end(chance, by)))
+
+
+def _server(chance: Random) -> Script:
+    if chance.random() < 0.1:
+        return chance.choice(servers.ROWS).script
+    good = chance.choices((servers.GOOD, servers.GOOD_VNC, servers.GOOD_VENCRYPT), (80, 16, 4))[0]
+    live: tuple[Step, ...] = tuple(_of_a_server(chance) for _ in range(chance.randrange(4)))
+    end = chance.choice(tuple(LEAVES.values())) if chance.random() < 0.4 else ()
+    return _turned(chance, (*good, *live, *end))
+
+
+def _turned(chance: Random, script: Script) -> Script:
+    """A good script, turned into something else, or left as it is."""
+    kind = chance.choices(KINDS, (76, 12, 6, 1, 5))[0]
+    if kind == "cut":
+        return cut(script, chance.randrange(words_of(script) + 1), chance.choice(tuple(LEAVES.values())))
+    if kind == "changed":
+        return changed(script, lambda data: _damaged(chance, data) if chance.random() < 0.3 else data)
+    if kind == "trickled":
+        return trickled(script)
+    if kind == "stalls":
+        return script[: chance.randrange(len(script))]
+    return script
+
+
+def _damaged(chance: Random, data: bytes) -> bytes:
+    if not data:
+        return data
+    at = chance.randrange(len(data))
+    return chance.choice(
+        (
+            data[:at] + bytes((chance.randrange(256),)) + data[at + 1 :],
+            data[:at] + chance.randbytes(chance.randrange(1, 40)) + data[at:],
+            data[:at],
+            data + data,
+            data[:at] + servers.ENDLESS + data[at:],
+        )
+    )
+
+
+def _of_a_viewer(chance: Random, by: Dialect) -> Step:
+    steps: list[Step] = [
+        Say(by.words(MESSAGES)),
+        Say(by.words(MESSAGES * chance.randrange(1, 200))),
+        Pause(chance.randrange(1, 4)),
+    ]
+    if chance.random() < 0.15:
+        steps += [Deaf(), Flood(by.words(MESSAGES)), Say(chance.randbytes(40)), Say(by.words(chance.randbytes(40)))]
+    if by.name == "novnc" and chance.random() < 0.2:
+        steps += [Say(frame(9, b"ping")), Say(frame(1, b"text")), Say(chance.choice(BROKEN_FRAMES))]
+    return chance.choice(steps)
+
+
+def _of_a_server(chance: Random) -> Step:
+    steps: list[Step] = [
+        Say(servers.PICTURE),
+        Say(servers.PICTURE * chance.randrange(1, 60)),
+        Pause(chance.randrange(1, 4)),
+    ]
+    if chance.random() < 0.15:
+        steps += [Deaf(), Flood(servers.PICTURE), Say(chance.randbytes(200))]
+    return chance.choice(steps)
+
+
+def _end(chance: Random, by: Dialect) -> Script:
+    ends: list[Script] = [*LEAVES.values(), (Pause(2),)]
+    if by.name == "novnc":
+        ends += [by.bye, (AnswerClose(),), (*by.bye, *LEAVES["close"])]
+    return chance.choice(ends)

@@ -1,0 +1,206 @@
+"""Plays a script on a connection, as client or as server."""
+
+import socket
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IPullProducer
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
+from zope.interface import implementer
+
+from tests.hostile.said import close_of
+from tests.hostile.steps import (
+    AnswerClose,
+    Await,
+    Close,
+    Deaf,
+    Flood,
+    HalfClose,
+    Hear,
+    HearUntil,
+    Pause,
+    Reset,
+    Say,
+    Script,
+    StartTLS,
+    Step,
+    Trickle,
+)
+from tests.session.harness import frame
+
+NO_LINGER = struct.pack("ii", 1, 0)
+
+
+class Over(Exception):
+    """The other side went."""
+
+
+def turn() -> Deferred[None]:
+    """Once round the reactor."""
+    return deferLater(reactor, 0, lambda: None)
+
+
+@implementer(IPullProducer)
+class Peer(Protocol):
+    """One connection.
+
+    :ivar heard: all that came.
+    :ivar gone: fires when the connection is lost.
+    :ivar acted: fires when the script is played, as far as it could be.
+    """
+
+    def __init__(self, script: Script, events: Mapping[str, Deferred[None]] | None = None, tls: Any = None) -> None:
+        self.script, self.tls = script, tls
+        self.heard = bytearray()
+        self.gone: Deferred[None] = Deferred()
+        self.acted: Deferred[None] = Deferred()
+        self.lost = False
+        self.flooding = b""
+        self._events = events or {}
+        self._at = 0  # what was heard by a step already
+        self._waiting: tuple[Callable[[], bool], Deferred[None]] | None = None
+
+    def connectionMade(self) -> None:
+        Deferred.fromCoroutine(self._play()).addBoth(self.acted.callback)
+
+    def dataReceived(self, data: bytes) -> None:
+        if len(self.heard) < 1 << 20:  # what floods come to is not looked at
+            self.heard += data
+        self._look()
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.lost = True
+        self._look()
+        self.gone.callback(None)
+
+    def leave(self) -> None:
+        """Whatever the script says."""
+        if not self.lost:
+            self.transport.abortConnection()
+
+    # IPullProducer: a flood
+
+    def resumeProducing(self) -> None:
+        transport: Any = self.transport
+        if transport.disconnecting:  # in TLS, which else would wait for us for ever
+            transport.unregisterProducer()
+        else:
+            transport.write(self.flooding)
+
+    def stopProducing(self) -> None: ...
+
+    def _look(self) -> None:
+        if self._waiting is not None and (self.lost or self._waiting[0]()):
+            (there, waiting), self._waiting = self._waiting, None
+            if there():
+                waiting.callback(None)
+            else:
+                waiting.errback(Over())
+
+    def _when(self, there: Callable[[], bool]) -> Deferred[None]:
+        waiting: Deferred[None] = Deferred()
+        self._waiting = there, waiting
+        self._look()
+        return waiting
+
+    async def _play(self) -> None:
+        try:
+            for step in self.script:
+                await self._do(step)
+                if self.lost:
+                    return
+        except Over:
+            return
+
+    async def _do(self, step: Step) -> None:
+        transport: Any = self.transport
+        match step:
+            case Say(data):
+                transport.write(data)
+            case Hear(count):
+                self._at += count
+                await self._when(lambda: len(self.heard) >= self._at)
+            case HearUntil(mark):
+                await self._when(lambda: mark in self.heard[self._at :])
+                self._at = self.heard.index(mark, self._at) + len(mark)
+            case Trickle(data):
+                for byte in data:
+                    if self.lost:
+                        return
+                    transport.write(bytes((byte,)))
+                    await turn()
+            case Flood(data):
+                begun, self.flooding = bool(self.flooding), data * (1 + 65536 // len(data))
+                if not begun:
+                    transport.registerProducer(self, False)
+            case Pause(turns):
+                for _ in range(turns):
+                    await turn()
+            case Await(what):
+                await self._events[what]
+            case AnswerClose():
+                await self._when(lambda: close_of(bytes(self.heard)) is not None)
+                code, _ = close_of(bytes(self.heard)) or (1000, "")
+                transport.write(frame(8, code.to_bytes(2, "big")))
+            case StartTLS():
+                transport.startTLS(self.tls)
+            case Deaf():
+                transport.pauseProducing()
+            case HalfClose():
+                transport.loseWriteConnection()
+            case Close():
+                transport.loseConnection()
+            case Reset():
+                # Twisted's abortConnection does so, too; here by hand, so that it is sure on any transport.
+                below = getattr(transport, "socket", None)
+                if isinstance(below, socket.socket) and below.family != socket.AF_UNIX:
+                    below.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+                transport.abortConnection()
+
+
+class ScriptedServer(Factory):
+    """A server that plays a script to everybody.
+
+    :ivar peers: all that came.
+    :ivar reached: fires when the next one comes, where somebody waits for it.
+    """
+
+    noisy = False
+    reached: Deferred[None] | None = None
+
+    def __init__(self, script: Script, events: Mapping[str, Deferred[None]] | None = None, tls: Any = None) -> None:
+        self.script, self.events, self.tls = script, events, tls
+        self.peers: list[Peer] = []
+
+    def buildProtocol(self, addr: object) -> Peer:
+        peer = Peer(self.script, self.events, self.tls)
+        self.peers.append(peer)
+        reached, self.reached = self.reached, None
+        if reached is not None:
+            reached.callback(None)
+        return peer
+
+
+async def meet(
+    port: int,
+    script: Script,
+    events: Mapping[str, Deferred[None]] | None = None,
+    *,
+    tls: Any = None,
+    bind: str = "127.0.0.1",
+) -> Peer:
+    """Connect to a port of this machine, and play a script.
+
+    :param tls: play it inside of TLS.
+    :param bind: our address.
+    """
+    factory = Factory.forProtocol(lambda: Peer(script, events))
+    factory.noisy = False
+    endpoint: Any = TCP4ClientEndpoint(reactor, "127.0.0.1", port, bindAddress=(bind, 0))
+    peer: Any = await (endpoint if tls is None else wrapClientTLS(tls, endpoint)).connect(factory)
+    return peer  # type: ignore[no-any-return]

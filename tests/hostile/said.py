@@ -1,0 +1,51 @@
+"""What a client was told, read from all the bytes that it got: HTTP, WebSocket frames, RFB."""
+
+from collections.abc import Iterator
+
+
+def frames_of(heard: bytes) -> Iterator[tuple[int, bytes]]:
+    """The whole frames of a server, behind its 101: opcode and payload."""
+    head, _, rest = heard.partition(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 101 "):
+        return
+    while len(rest) >= 2:
+        length, at = rest[1], 2
+        if length > 125:
+            wide = 2 if length == 126 else 8
+            length, at = int.from_bytes(rest[2 : 2 + wide], "big"), 2 + wide
+        if len(rest) < at + length:
+            return
+        yield rest[0] & 0x0F, rest[at : at + length]
+        rest = rest[at + length :]
+
+
+def close_of(heard: bytes) -> tuple[int, str] | None:
+    """Code and reason of the close frame that came, or None."""
+    for opcode, payload in frames_of(heard):
+        if opcode == 8:
+            return int.from_bytes(payload[:2], "big"), payload[2:].decode()
+    return None
+
+
+def stream_of(heard: bytes) -> bytes:
+    """What came in binary messages."""
+    return b"".join(payload for opcode, payload in frames_of(heard) if opcode == 2)
+
+
+def status_of(heard: bytes) -> tuple[int, str]:
+    """HTTP status and reason; (0, "") where nothing came."""
+    if not heard:
+        return 0, ""
+    version, status, reason = heard.partition(b"\r\n")[0].decode("latin-1").split(" ", 2)
+    assert version == "HTTP/1.1", heard[:80]
+    return int(status), reason
+
+
+def refusal_of(stream: bytes) -> str | None:
+    """The sentence of an RFB refusal (3.7 and later); None where RFB went on, or did not begin."""
+    assert stream[:12] in (b"", b"RFB 003.008\n"), stream[:40]
+    if len(stream) < 17 or stream[12]:
+        return None
+    length = int.from_bytes(stream[13:17], "big")
+    assert len(stream) == 17 + length, "nothing follows a refusal"
+    return stream[17:].decode()

@@ -1,0 +1,63 @@
+"""Where the sessions of a crowd have their VNC servers: one at a time in each slot."""
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.interfaces import IListeningPort
+
+from novnc_twisted.access import ConnectInfo
+from tests.hostile.crowd import Plan
+from tests.hostile.peer import Peer, ScriptedServer
+from tests.hostile.steps import Deaf, StartTLS
+
+HOST = "compute1"
+NOWHERE = 1
+"""A port of this machine on which nobody listens."""
+
+
+class Slot:
+    """Listens on TCP and on a unix socket; plays the script of the session that has the slot.
+
+    :ivar reached: VNC connections so far.
+    """
+
+    def __init__(self, folder: Path, number: int, tls: Any) -> None:
+        self.server = ScriptedServer((), tls=tls)
+        self.reached = 0
+        self._number = number
+        self._path = str(folder / f"{number}.sock")
+        tcp: Any = reactor.listenTCP(0, self.server, interface="127.0.0.1")  # type: ignore[attr-defined]
+        unix: Any = reactor.listenUNIX(self._path, self.server)  # type: ignore[attr-defined]
+        self._tcp: int = tcp.getHost().port
+        self.ports: tuple[IListeningPort, ...] = tcp, unix
+
+    def take(self, plan: Plan) -> None:
+        """A session begins."""
+        self.plan = plan
+        self.server.script = plan.server
+
+    def info(self) -> ConnectInfo:
+        """Where its console is."""
+        common: dict[str, Any] = {"name": "myserver20", "instance_uuid": f"uuid-{self._number}", "compute_host": HOST}
+        if self.plan.where == "unix":
+            return ConnectInfo(host="", port=0, socket=self._path, **common)
+        return ConnectInfo(host="127.0.0.1", port=self._tcp if self.plan.where == "tcp" else NOWHERE, **common)
+
+    @property
+    def peers(self) -> list[Peer]:
+        """The VNC connections of the present session."""
+        return self.server.peers
+
+    async def over(self) -> None:
+        """The viewer is gone: so must be the connection to the VNC server, by nobody's doing but the proxy's.
+
+        Only a server that reads nothing has to go by itself: until it has stalled for a minute nobody is told.  So has
+        one with TLS: Twisted's waits for ever for a producer that was paused when the other side went.
+        """
+        for peer in self.peers:
+            if any(isinstance(step, Deaf | StartTLS) for step in peer.script):
+                peer.leave()
+            await peer.gone
+        self.reached += len(self.peers)
+        self.peers.clear()

@@ -1,0 +1,209 @@
+"""A hostile viewer, in every phase of a session, on both fronts."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from novnc_twisted import errors
+from tests.hostile.case import HostileCase
+from tests.hostile.clients import FRONTS, Dialect, introduced
+from tests.hostile.peer import Peer, meet
+from tests.hostile.said import close_of
+from tests.hostile.servers import GOOD
+from tests.hostile.steps import LEAVES, AnswerClose, Await, Close, Flood, Hear, HearUntil, Pause, Say, Script
+from tests.session.harness import frame
+from tests.support.ledger import Ledger
+
+TALK = b"RFB 003.008\n\1\1"
+"""All that the VNC server ever hears before the viewer's turn has come: it is ours."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Where a session stands when its viewer turns hostile.
+
+    :ivar steps: of a good viewer, up to there (how many, of ``introduced``).
+    :ivar late: what silence comes to, by the deadline that ``settings`` make short.
+    :ivar hold: how the session is held there, besides by the viewer.
+    """
+
+    name: str
+    steps: Callable[[Dialect], int]
+    late: type[errors.Refusal] | None
+    settings: dict[str, float] = field(default_factory=dict)
+    server: Script = GOOD
+    hold: str = ""
+
+
+def up_to(words: int) -> Callable[[Dialect], int]:
+    """Behind the head, and so many messages of RFB with what is heard before each."""
+    return lambda by: len(by.open()) + len(by.welcome) + 2 * words + 1
+
+
+def behind_the_head(by: Dialect) -> int:
+    return len(by.open())
+
+
+PHASES = (
+    Phase("token", behind_the_head, errors.ServiceUnavailable, {"token_deadline": 0.05}, hold="authorise"),
+    Phase("dial", behind_the_head, errors.ConsoleUnreachable, {"dial_deadline": 0.05}, hold="dial"),
+    Phase("access path", behind_the_head, errors.ConsoleUnreachable, {"dial_deadline": 0.05}, (), "path"),
+    Phase("login", behind_the_head, errors.ConsoleUnreachable, {"rfb_deadline": 0.05}, ()),
+    Phase("offer", up_to(0), errors.SetupTimeout, {"rfb_deadline": 0.05}),
+    Phase("offer", up_to(1), errors.SetupTimeout, {"rfb_deadline": 0.05}),
+    Phase("offer", up_to(2), errors.SetupTimeout, {"rfb_deadline": 0.05}),
+    Phase("live", up_to(3), errors.IdleTimeout, {"idle_timeout": 0.05}),
+)
+
+BROKEN = {  # WebSocket alone: what it says, and what it is told
+    "a close frame": (frame(8, b"\x03\xe8"), errors.ClientLeft),
+    "a close frame with a reserved code": (frame(8, (1005).to_bytes(2, "big")), errors.ProtocolViolation),
+    "half a close code": (frame(8, b"\x03"), errors.ProtocolViolation),
+    "text": (frame(1, b"text"), errors.TextRefused),
+    "an unmasked frame": (b"\x82\x01x", errors.ProtocolViolation),
+    "reserved bits": (b"\xf2\x80\0\0\0\0", errors.ProtocolViolation),
+    "a reserved opcode": (b"\x8b\x80\0\0\0\0", errors.ProtocolViolation),
+    "a continuation of nothing": (b"\x80\x81\0\0\0\0x", errors.ProtocolViolation),
+    "a ping in pieces": (b"\x09\x80\0\0\0\0", errors.ProtocolViolation),
+    "a length that is not the shortest": (b"\x82\xfe\0\1\0\0\0\0x", errors.ProtocolViolation),
+    "a length of 2**63": (b"\x82\xff" + b"\xff" * 12, errors.ProtocolViolation),
+    "a length of 2**40": (b"\x82\xff" + (1 << 40).to_bytes(8, "big") + bytes(4), errors.MessageTooBig),
+}
+
+
+class Clients(HostileCase):
+    """The session ends, the viewer is told why, and the VNC server heard nothing of it before it lived."""
+
+    async def never(self, *_: Any) -> Any:
+        """What is asked, and gives no answer."""
+        self.reached.callback(None)
+        return await Deferred()
+
+    def held(self, by: Dialect, phase: Phase, *, late: bool = False) -> None:
+        """Have a front in which a session comes as far as this phase, and no further."""
+        settings = phase.settings if late else {}
+        self.behind(by, self._never if phase.hold == "authorise" else None, refusal_deadline=0.03, **settings)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self._never = self.never  # one object: it tells which front
+        self.reached: Deferred[None] = Deferred()
+
+    async def act(
+        self, by: Dialect, phase: Phase, act: Script, cause: type[errors.Refusal], *, late: bool = False
+    ) -> Peer:
+        """Play a viewer that is good up to this phase.
+
+        :param late: only the deadline ends it.
+        """
+        self.info = {"internal_access_path": "/console"} if phase.hold == "path" else {}
+        if phase.hold == "dial":
+            self.patch(sys.modules["novnc_twisted.session.session"], "dial", self._never)
+        self.held(by, phase, late=late)
+        self.scripted.script = phase.server
+        self.reached = self.scripted.reached = Deferred()
+        good = introduced(by)[: phase.steps(by)]
+        there = (*good, Await("reached"), Pause(3))
+        viewer = await meet(self.front_port, (*there, *act), {"reached": self.reached})
+        await viewer.gone
+        heard = [bytes(peer.heard) for peer in self.scripted.peers]
+        record: Any = await self.record()
+        self.assertEqual((record["cause"], record["phase"]), (cause.__name__, phase.name))
+        if phase.hold in ("authorise", "dial"):
+            self.assertEqual(heard, [])
+        elif phase.hold != "path":
+            for words in heard:
+                self.assertTrue(TALK.startswith(words), words)
+        self.scripted.peers.clear()
+        return viewer
+
+    async def phase(self, by: Dialect, phase: Phase) -> None:
+        """Everything that can be done in it."""
+        await self.act(by, phase, LEAVES["close"], errors.ClientLeft)
+        self.held(by, phase, late=True)
+        before = Ledger.now()
+        for leave in LEAVES.values():
+            await self.act(by, phase, leave, errors.ClientLeft)
+        tail: Script = (AnswerClose(), Close()) if by.name == "novnc" else ()
+        if phase.late is not None:
+            viewer = await self.act(by, phase, tail, phase.late, late=True)
+            self.is_told(by, viewer, phase, phase.late)
+        if phase.name in ("token", "dial", "access path", "login"):
+            viewer = await self.act(by, phase, (Flood(by.words(bytes(20000))),), errors.MessageTooBig)
+        if by.name == "novnc":
+            for title, (words, cause) in BROKEN.items():
+                viewer = await self.act(by, phase, (Say(words), *tail), cause)
+                expected = (1000, "") if cause is errors.ClientLeft else (cause.close_code, cause.sentence)
+                self.assertEqual(close_of(bytes(viewer.heard)), expected, title)
+        await self.left_nothing(before)
+
+    def is_told(self, by: Dialect, viewer: Peer, phase: Phase, cause: type[errors.Refusal]) -> None:
+        if by.name == "novnc":
+            self.assertEqual(close_of(bytes(viewer.heard)), (cause.close_code, cause.sentence))
+        elif phase.name not in ("offer", "live"):
+            self.told(by, viewer, cause)
+
+
+class Offers(HostileCase):
+    """What a viewer may say wrong in RFB; each is told in RFB's own way."""
+
+    async def test_wrong_words(self) -> None:
+        violation = errors.ProtocolViolation
+        for by in FRONTS:
+            open_ = (*by.open(), *by.welcome, by.hear(12))
+            chosen = (*open_, Say(by.words(b"RFB 003.008\n")), by.hear(2))
+            for script in (
+                *(
+                    (*open_, Say(by.words(version)))
+                    for version in (b"RFB 003.007\n", b"RFB 004.000\n", bytes(12), b"GET / HTTP/1")
+                ),
+                *((*chosen, Say(by.words(bytes((number,))))) for number in (0, 2, 16, 19, 255)),
+            ):
+                self.behind(by)
+                self.scripted.script = GOOD
+                tail: Script = (
+                    (AnswerClose(), Close())
+                    if by.name == "novnc"
+                    else (HearUntil(violation.sentence.encode()), Close())
+                )
+                viewer = await meet(self.front_port, (*script, *tail))
+                await viewer.gone
+                self.assertIn(violation.sentence.encode(), bytes(viewer.heard))
+                if by.name == "novnc":
+                    self.assertEqual(close_of(bytes(viewer.heard)), (1002, violation.sentence))
+                heard = [bytes(peer.heard) for peer in self.scripted.peers]
+                record: Any = await self.record()
+                self.assertEqual((record["cause"], record["phase"]), ("ProtocolViolation", "offer"))
+                self.assertEqual(heard, [TALK])
+                self.scripted.peers.clear()
+
+    async def test_a_reason_takes_only_words_of_ours(self) -> None:
+        """Nothing of what a viewer says comes back to it."""
+        for by in FRONTS:
+            self.behind(by)
+            self.scripted.script = GOOD
+            marked = b"RFB 999.mrk\n"
+            viewer = await meet(
+                self.front_port, (*by.open(), *by.welcome, by.hear(12), Say(by.words(marked)), Hear(20))
+            )
+            await viewer.acted
+            viewer.leave()
+            await viewer.gone
+            self.assertNotIn(b"mrk", bytes(viewer.heard))
+            await self.record()
+
+
+def _cells() -> None:
+    for by in FRONTS:
+        for number, phase in enumerate(PHASES):
+
+            async def test(self: Clients, by: Dialect = by, phase: Phase = phase) -> None:
+                await self.phase(by, phase)
+
+            setattr(Clients, f"test_{by.name}_{number}_{phase.name}".replace(" ", "_"), test)
+
+
+_cells()

@@ -1,0 +1,233 @@
+"""Ten thousand random sessions through both fronts and both engines leave nothing behind.
+
+``HOSTILE_SESSIONS`` says how many, ``HOSTILE_SEED`` which; the seed is printed.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+from twisted.logger import LogLevel, globalLogPublisher
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted import errors
+from novnc_twisted.access import ConnectInfo
+from novnc_twisted.access.failures import Failures
+from novnc_twisted.novncproxy import NoVNCProxyFactory
+from novnc_twisted.relay import ends
+from novnc_twisted.service.entrance import Entrance
+from novnc_twisted.session import SessionLimits, SessionSettings, UpstreamTLS
+from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
+from tests.hostile.crowd import MARK, Plan, plan
+from tests.hostile.peer import Peer, meet
+from tests.hostile.slots import HOST, Slot
+from tests.hostile.steps import Close, Say
+from tests.service.test_tls import client_tls
+from tests.session.test_upstream_tls import served
+from tests.support.ledger import Ledger
+from tests.support.pki import CA
+
+SESSIONS = int(os.environ.get("HOSTILE_SESSIONS", "10000"))
+SEED = int(os.environ.get("HOSTILE_SEED", "0")) or int(time.time())
+AT_A_TIME = 60
+ROUNDS = 4
+PATIENCE = 0.5
+"""Seconds after which a viewer that has nothing more to do leaves, whatever the proxy's deadlines are."""
+
+ADDRESSES = 40
+REMEMBERED = 20
+"""Client addresses of the crowd, and how many of them the table of failures may remember."""
+
+GROWTH = 8 << 20
+"""Bytes by which memory may grow in the second half: the allocator's, not ours."""
+
+join_module: Any = sys.modules["novnc_twisted.relay.join"]
+
+
+class TenThousand(TestCase):
+    timeout = 60 + SESSIONS / 25
+
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())  # short: a socket's path has 107 bytes
+        self.addCleanup(shutil.rmtree, self.folder)
+        ca = CA()
+        self.client_tls = client_tls(ca)
+        self.credential = ca.issue("localhost", "127.0.0.1")
+        self.plans: dict[str, tuple[Plan, Slot]] = {}
+        self.begun = 0
+        self.records: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        self.patch(ends, "CLOSE_GRACE", 0.2)
+        self.engines: Counter[str] = Counter()
+        self.choose_engines()
+        self.fronts(UpstreamTLS(ca_certs=ca.pem))
+        self.slots = [self.slot(number) for number in range(AT_A_TIME)]
+        globalLogPublisher.addObserver(self.logged)
+        self.addCleanup(globalLogPublisher.removeObserver, self.logged)
+
+    def fronts(self, upstream_tls: UpstreamTLS) -> None:
+        """Both, and the noVNC front by TLS as well."""
+        settings = SessionSettings(
+            host=HOST,
+            auth_schemes=("none", "vnc", "vencrypt"),
+            upstream_tls=upstream_tls,
+            socket_directories=(str(self.folder),),
+            max_sessions_per_server=0,
+            idle_timeout=1,
+            **dict.fromkeys(("head_deadline", "token_deadline", "dial_deadline", "rfb_deadline"), 0.8),
+            **dict.fromkeys(("tls_deadline", "setup_deadline"), 1.5),
+            refusal_deadline=0.2,
+        )
+        self.limits = SessionLimits(10 * AT_A_TIME, 0)
+        self.failures = Failures(1 << 30, reactor.seconds, REMEMBERED)
+        more: dict[str, Any] = {
+            "settings": settings,
+            "limits": self.limits,
+            "failures": self.failures,
+            "ask_password": self.password,
+            "keep_token": self.keep,
+        }
+        self.ports: dict[tuple[str, bool], int] = {}
+        self.all_fronts: list[Any] = []
+        for kind in (NoVNCProxyFactory, XVPVNCProxyFactory):
+            front = kind(reactor, self.authorise, **more)
+            self.all_fronts.append(front)
+            begin = front.begin
+
+            def counted(viewer: Any, accepted_at: float, begin: Any = begin) -> None:
+                self.begun += 1
+                begin(viewer, accepted_at)
+
+            self.patch(front, "begin", counted)
+            name = "novnc" if kind is NoVNCProxyFactory else "xvp"
+            self.ports[name, False] = self.listen(front)
+            entrance = Entrance(reactor, front, tls=served(self.credential), tls_only=True)
+            self.ports[name, True] = self.listen(entrance)
+            self.addCleanup(entrance.stop)
+
+    def listen(self, factory: Any) -> int:
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        return port.getHost().port
+
+    def slot(self, number: int) -> Slot:
+        slot = Slot(self.folder, number, served(self.credential))
+        for port in slot.ports:
+            self.addCleanup(port.stopListening)
+        return slot
+
+    def choose_engines(self) -> None:
+        """Which relay a session has is the plan's choice, where its sockets leave one."""
+        original = join_module.lean_join
+
+        def lean_join(client: Any, *more: Any) -> Any:
+            wanted = self.plans[self.by_peer[client.peer]][0].lean
+            joined = original(client, *more) if wanted else None
+            self.engines["transports" if joined is None else "lean"] += 1
+            return joined
+
+        self.by_peer: dict[str, str] = {}
+        self.patch(join_module, "lean_join", lean_join)
+
+    # What the proxies ask
+
+    async def authorise(self, token: str, console_type: str, address: str) -> ConnectInfo:
+        if token not in self.plans:
+            raise errors.InvalidToken("unknown")
+        planned, slot = self.plans[token]
+        if planned.answer == "never":
+            return await Deferred()
+        if planned.answer != "good":
+            raise errors.TABLE.get(planned.answer, errors.InvalidToken)("planned")
+        return slot.info()
+
+    async def password(self, *_: str) -> str:
+        return MARK
+
+    async def keep(self, *_: str) -> None: ...
+
+    def logged(self, event: dict[str, Any]) -> None:
+        if event.get("event") == "session":
+            self.records[event["cause"]] += 1
+        if MARK in str(event):
+            self.wrong.append(f"a secret was logged: {event}")
+        if "log_failure" in event or event.get("log_level") in (LogLevel.error, LogLevel.critical):
+            self.wrong.append(f"logged as a mistake: {event}")
+
+    # One session
+
+    async def session(self, number: int) -> None:
+        planned = plan(SEED, number)
+        slot = self.slots.pop()
+        slot.take(planned)
+        self.plans[planned.token] = planned, slot
+        port = self.ports[planned.by.name, planned.tls]
+        bind = f"127.0.0.{1 + number % ADDRESSES}"
+        client = await meet(port, planned.client, tls=self.client_tls if planned.tls else None, bind=bind)
+        here = client.transport.getHost()
+        peer = f"{here.host}:{here.port}"
+        self.by_peer[peer] = planned.token
+        await self.left(client, planned)
+        if planned.answer != "good" and any(peer.heard for peer in slot.peers):  # one may have been dialled before
+            self.wrong.append(f"session {number}: the VNC server was told something without a good token")
+        await slot.over()
+        del self.plans[planned.token], self.by_peer[peer]
+        self.slots.append(slot)
+
+    async def left(self, client: Peer, planned: Plan) -> None:
+        """Until the viewer is gone: by its script, by the proxy, or since we help it after a while."""
+        if not planned.patient:
+            waiting = reactor.callLater(PATIENCE, client.leave)
+            client.acted.addCallback(lambda _: waiting.active() and waiting.reset(min(PATIENCE, 0.005)))
+            await client.gone
+            if waiting.active():
+                waiting.cancel()
+        else:
+            await client.gone
+
+    async def round(self, numbers: range) -> Ledger:
+        """Some sessions, until nothing of them is under way."""
+        seats = DeferredSemaphore(AT_A_TIME)
+        await gatherResults(
+            [seats.run(lambda number: Deferred.fromCoroutine(self.session(number)), number) for number in numbers],
+            consumeErrors=True,
+        )
+        for (_, tls), port in self.ports.items():  # who is accepted last was accepted after all others
+            last = await meet(port, (Say(b"none"), Close()), tls=self.client_tls if tls else None)
+            await last.gone
+        for front in self.all_fronts:
+            await front._sessions.none_left()
+            for connection in list(front.connections):
+                gone: Deferred[None] = Deferred()
+                connection.gone.chainDeferred(gone)
+                await gone
+        return Ledger.now()
+
+    async def test_nothing_is_left(self) -> None:
+        print(f"\n  HOSTILE_SEED={SEED} HOSTILE_SESSIONS={SESSIONS}", end=" ")
+        await self.round(range(-AT_A_TIME, 0))  # what the first ones make, stays
+        before = Ledger.now()
+        size = SESSIONS // ROUNDS
+        ledgers = [await self.round(range(at * size, (at + 1) * size)) for at in range(ROUNDS)]
+        self.assertEqual(self.wrong[:5], [])
+        self.assertEqual([ledger.left_since(before) for ledger in ledgers], [{}] * ROUNDS)
+        self.assertEqual(len(self.limits), 0)
+        self.assertEqual(self.records.total(), self.begun, "each session left one record")
+        self.assertLessEqual(len(self.failures), REMEMBERED)
+        for engine in "lean", "transports":
+            self.assertGreater(self.engines[engine], SESSIONS // 50)
+        self.plateau(ledgers[ROUNDS // 2 - 1], ledgers[-1])
+        lived, begun = self.engines.total(), self.begun
+        print(f"({begun} sessions begun, {lived} lived, {len(self.records)} kinds of ends)", end=" ")
+
+    def plateau(self, half: Ledger, end: Ledger) -> None:
+        """The second half needed no more than the first: a leak of one small object a session would be seen."""
+        self.assertLess(end.everything - half.everything, SESSIONS // 10)
+        self.assertLess(end.resident - half.resident, GROWTH)

@@ -1,0 +1,77 @@
+"""What the process holds: descriptors, timers, readers, and objects of ours; to see that nothing is left of a crowd."""
+
+import gc
+import types
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+
+import novnc_twisted
+from novnc_twisted.relay.lean import Engine
+from novnc_twisted.relay.wheel import wheel_of
+
+_OURS = str(Path(novnc_twisted.__file__).parent)
+
+LASTING = ("Engine", "Wheel")
+"""Classes of ours whose objects stay with the process."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What is held at one moment; ``left_since`` says what came since another."""
+
+    descriptors: int
+    timers: int
+    readers: int
+    writers: int
+    watched: int  # sockets in the lean engine's epoll
+    held: int  # bytes in it
+    turns: int  # of the wheel
+    objects: "Counter[str]"
+    everything: int  # objects that the collector knows, of whomever
+    resident: int  # bytes
+
+    @classmethod
+    def now(cls) -> "Ledger":
+        """Look, once the collector has been through."""
+        gc.collect()
+        known = gc.get_objects()
+        engines = [each for each in known if type(each) is Engine]
+        return cls(
+            descriptors=len(list(Path("/proc/self/fd").iterdir())),
+            timers=len(reactor.getDelayedCalls()),
+            readers=len(reactor.getReaders()),
+            writers=len(reactor.getWriters()),
+            watched=sum(map(len, engines)),
+            held=sum(engine.held for engine in engines),
+            turns=len(wheel_of(reactor)),
+            objects=Counter(name for each in known if (name := _name_of(each))),
+            everything=len(known),
+            resident=int(Path("/proc/self/statm").read_text().split()[1]) * 4096,
+        )
+
+    def left_since(self, before: "Ledger") -> dict[str, int]:
+        """What is there now and was not then, by name; empty where nothing is."""
+        left = {
+            name: count
+            for name in ("descriptors", "timers", "readers", "writers", "watched", "held", "turns")
+            if (count := getattr(self, name) - getattr(before, name)) > 0
+        }
+        return left | dict(self.objects - before.objects)
+
+
+def _name_of(thing: Any) -> str:
+    """The class of an object of ours that lives as long as a connection, a wait or a task; else nothing."""
+    if isinstance(thing, types.CoroutineType):
+        return thing.__qualname__ if thing.cr_code.co_filename.startswith(_OURS) else ""
+    if isinstance(thing, types.GeneratorType):
+        return thing.__qualname__ if thing.gi_code.co_filename.startswith(_OURS) else ""
+    kind = type(thing)
+    module = kind.__module__
+    ours = isinstance(module, str) and module.startswith("novnc_twisted.")
+    if not ours or isinstance(thing, type) or kind.__name__ in LASTING:
+        return ""
+    return kind.__name__
