@@ -101,7 +101,8 @@ class Consoles(Resource):
                 user_id=caller.user,
                 project_id=project,
                 compute_host=console["compute_host"],
-                owner=instance.get("project_id") or instance.get("project_name"),
+                # An admin may open every server, wherever it is; whoever else, those of the project by which he may.
+                owner=None if caller.admin else caller.project,
             )
         except Refusal as refusal:
             raise fault_of(refusal, server_id=server_id, console_type=console_type) from refusal

@@ -151,7 +151,7 @@ class ComputeManager:
     async def validate_console_port(
         self, *, instance_uuid: str, console_type: str, port: int | None = None
     ) -> dict[str, Any]:
-        """Where a domain's console is now, and to which project it belongs (``owner``, empty for none).
+        """Where a domain's console is now, and which project's it is: its id, its name (``owners``).
 
         Refuses as :meth:`get_vnc_console` does.
 
@@ -168,7 +168,7 @@ class ComputeManager:
             "port": vnc.port or 0,
             "socket": vnc.socket,
             "name": domain.name,
-            "owner": domain.project_id or domain.project_name or "",
+            "owners": [one for one in (domain.project_id, domain.project_name) if one],
         }
 
     async def get_vnc_password(self, *, instance_uuid: str) -> dict[str, Any]:

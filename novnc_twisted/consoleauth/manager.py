@@ -112,8 +112,8 @@ class ConsoleAuthManager:
     ) -> dict[str, Any]:
         """Let a token open a console from now on.
 
-        :param owner: the server's project, by which its caller judged who may open it.  Who ends up at a host where the
-            server belongs to another one is refused: a host that told a lie gets nobody in elsewhere.
+        :param owner: the project (its id or its name) by which the server may be opened, where that is why.  Who ends up
+            at a host where the server is another's, or nobody's, is refused: a host that lied gets nobody in elsewhere.
         :returns: ``expires_at``, Unix time in seconds.
         :raises ConsoleForbidden: the token opens another console already.
         :raises ConsoleUnreachable: another live host than compute_host runs the server, too.
@@ -244,7 +244,7 @@ class ConsoleAuthManager:
         """Where a token's console is now, if that is still the server for which it was made."""
         info = record.connect_info
         place = await self._places.locate(info.instance_uuid, info.console_type, info.port, info.compute_host)
-        if None not in (record.owner, place.owner) and place.owner != record.owner:
+        if record.owner is not None and place.owners is not None and record.owner not in place.owners:
             raise ConsoleForbidden(f"on {place.compute_host} the server belongs to another project")
         return place
 

@@ -32,7 +32,7 @@ _MAX_SAID = 1000
 class Place:
     """Where a console is: as ConnectInfo's fields of these names.
 
-    :ivar owner: the project that the server belongs to there, empty for none, None where that is not told.
+    :ivar owners: the id and the name of the project that the server belongs to there; None where that is not told.
     """
 
     compute_host: str
@@ -40,7 +40,7 @@ class Place:
     port: int
     socket: str | None
     name: str
-    owner: str | None = None
+    owners: tuple[str, ...] | None = None
 
 
 class Places:
@@ -195,6 +195,14 @@ def _uuids(compute_host: str, answer: Any) -> list[str]:
     return [fields.uuid("instances", uuid) for uuid in found]
 
 
+def _owners(told: Any) -> tuple[str, ...] | None:
+    if told is None:
+        return None
+    if not isinstance(told, list) or len(told) > 2:
+        raise ServiceUnavailable("owners is not a list")
+    return tuple(fields.text("owners", one) for one in told)
+
+
 def _place(compute_host: str, answer: Mapping[str, Any], address: str) -> Place:
     """The place that a host gave.
 
@@ -206,7 +214,7 @@ def _place(compute_host: str, answer: Mapping[str, Any], address: str) -> Place:
         fields.port("port", answer.get("port")),
         fields.optional_text("socket", answer.get("socket"), 255),
         fields.text("name", answer.get("name")),
-        answer.get("owner") and fields.text("owner", answer["owner"], 255),
+        _owners(answer.get("owners")),
     )
     if address and place.host != address:
         raise ServiceUnavailable(f"{compute_host} gave an address that is not its own")

@@ -22,7 +22,7 @@ class TokenRecord:
     :ivar connect_info: where the console was when the token was made.
     :ivar expires_at: Unix time in seconds; valid before it.
     :ivar client_address: who asked for it, or None.
-    :ivar owner: the project of the server, by which it was judged who may ask for it; None: that of whoever asked.
+    :ivar owner: the project by which the server may be opened, its id or its name; None: whosever it is.
     """
 
     connect_info: ConnectInfo

@@ -57,7 +57,7 @@ class ConsoleTests(ComputeCase):
     async def test_unix_socket(self) -> None:
         self.driver.add(domain(vnc=Vnc(socket="/run/vnc.sock")))
         place = await self.call("validate_console_port", instance_uuid=A, console_type="novnc", port=0)
-        expected = {"host": "127.0.0.1", "port": 0, "socket": "/run/vnc.sock", "name": "myserver20", "owner": ""}
+        expected = {"host": "127.0.0.1", "port": 0, "socket": "/run/vnc.sock", "name": "myserver20", "owners": []}
         self.assertEqual(place, expected)
 
     async def test_the_port_now(self) -> None:

@@ -40,7 +40,9 @@ class Host:
         name: str = "myserver20",
         owner: str | None = None,
     ) -> None:
-        self.consoles[uuid] = {"host": self.address, "port": port, "socket": socket, "name": name, "owner": owner}
+        self.consoles[uuid] = {"host": self.address, "port": port, "socket": socket, "name": name}
+        if owner is not None:
+            self.consoles[uuid]["owners"] = [owner, f"name of {owner}"] if owner else []
 
     async def get_instance(self, instance_uuid: str) -> dict[str, Any]:
         self.asked.append("get_instance")

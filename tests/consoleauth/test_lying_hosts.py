@@ -55,11 +55,20 @@ class LyingHostTests(ConsoleAuthCase):
             await self.refused(ConsoleForbidden, self.api.get_vnc_password(TOKEN, "novnc", VIEWER))
 
     async def test_a_server_that_moved_keeps_its_owner(self) -> None:
+        for token, owner in (("a", "red"), ("b", "name of red"), ("c", None)):
+            self.liar.consoles.clear()
+            self.true.run(owner="red")
+            await self.token(token, owner=owner)
+            self.true.consoles.clear()
+            self.liar.run(owner="red")
+            self.assertEqual((await self.check(token)).compute_host, "liar")
+
+    async def test_owners_that_are_none(self) -> None:
         self.true.run(owner="red")
         await self.token(owner="red")
-        self.true.consoles.clear()
-        self.liar.run(owner="red")
-        self.assertEqual((await self.check()).compute_host, "liar")
+        for owners in ("red", {"red": 1}, ["red"] * 3, [None], ["x\n"], [1]):
+            self.true.consoles[VM]["owners"] = owners
+            await self.refused(ServiceUnavailable, self.check())
 
     async def test_it_says_that_the_server_of_another_is_gone(self) -> None:
         self.true.run()
