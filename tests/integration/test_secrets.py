@@ -10,10 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
-from twisted.protocols.portforward import ProxyFactory, ProxyServer
-from twisted.trial.unittest import TestCase
 
 from novnc_twisted.access import hash_token
 from tests.api.harness import quick_hash
@@ -23,6 +20,7 @@ from tests.support.cloud import Cloud, token_in
 from tests.support.handed_out import forms, secret
 from tests.support.libvirtd import in_thread
 from tests.support.redis_server import Client, RedisServer
+from tests.support.tap import Tap
 
 END = "the-end-of-the-watch"
 ASKED = (("SAVE",), ("SLOWLOG", "GET", "-1"), ("CLIENT", "LIST"), ("ACL", "LOG"), ("INFO",))
@@ -262,8 +260,11 @@ class SecretsTests(CloudCase):
             "DUMP of every key": await in_thread(dumped, redis, self.cloud.redis_password),
             "append-only file": b"".join(files(redis.folder / "appendonlydir")),
         }
-        program = [sys.executable, "-c", "import sys; sys.stdin.read()", token]
-        with subprocess.Popen(program, env={"TOKEN": token}, stdin=subprocess.PIPE) as process:
+        program = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", token]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(program, env={"TOKEN": token}, **pipes) as process:
+            assert process.stdout is not None
+            process.stdout.readline()  # it runs: before that it has no command line yet
             planted |= about(process.pid)
         self.assertEqual(found(planted, {"token": token}), [(where, "token") for where in planted])
 
@@ -281,34 +282,6 @@ def found(searched: dict[str, bytes], hidden: dict[str, str]) -> list[tuple[str,
 def about(pid: int) -> dict[str, bytes]:
     """What anybody on the machine may see of a process."""
     return {f"/proc/{pid}/{what}": Path(f"/proc/{pid}/{what}").read_bytes() for what in ("cmdline", "environ")}
-
-
-class Tap:
-    """Passes connections on to a port of 127.0.0.1, and keeps what their clients said.
-
-    :ivar port: its own.
-    :ivar said: all of each connection.
-    """
-
-    def __init__(self, case: TestCase, target: int) -> None:
-        self.said: list[bytes] = []
-        tap = self
-
-        class Recorded(ProxyServer):  # type: ignore[misc]
-            def connectionMade(self) -> None:
-                self.number = len(tap.said)
-                tap.said.append(b"")
-                super().connectionMade()
-
-            def dataReceived(self, data: bytes) -> None:
-                tap.said[self.number] += data
-                super().dataReceived(data)
-
-        factory = ProxyFactory("127.0.0.1", target)
-        factory.protocol, factory.noisy = Recorded, False
-        listening = reactor.listenTCP(0, factory, interface="127.0.0.1")  # type: ignore[attr-defined]
-        case.addCleanup(listening.stopListening)
-        self.port: int = listening.getHost().port
 
 
 def watch(monitor: Client) -> bytes:
