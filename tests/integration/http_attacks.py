@@ -67,8 +67,9 @@ def row(name: str, raw: bytes, api: Behaviour = 400, novnc: Behaviour = 400, xvp
 
 
 def body(name: str, fields: bytes, content: bytes = b"", api: Behaviour = 400, novnc: Behaviour = 400) -> Attack:
-    """A request with a body; the XVP port, which reads neither fields nor bodies, only sees the token."""
-    return row(name, HEAD + fields + END + content, api, novnc, xvp=400 if b"\0" in fields else 401)
+    """A request with a body; the XVP port, to which fields mean nothing and that reads no body, only sees the token."""
+    control = b"\0" in fields or b"\x0b" in fields
+    return row(name, HEAD + fields + END + content, api, novnc, xvp=400 if control else 401)
 
 
 LENGTHS = [
