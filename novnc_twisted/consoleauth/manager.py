@@ -112,8 +112,8 @@ class ConsoleAuthManager:
     ) -> dict[str, Any]:
         """Let a token open a console from now on.
 
-        :param owner: the project (its id or its name) by which the server may be opened, where that is why.  Who ends up
-            at a host where the server is another's, or nobody's, is refused: a host that lied gets nobody in elsewhere.
+        :param owner: the project (its id or its name) by which the server may be opened, where that is why.  Who ends
+            up at a host where the server is another's, or nobody's, is refused: a host that lied opens no other's door.
         :returns: ``expires_at``, Unix time in seconds.
         :raises ConsoleForbidden: the token opens another console already.
         :raises ConsoleUnreachable: another live host than compute_host runs the server, too.
