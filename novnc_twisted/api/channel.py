@@ -34,6 +34,8 @@ CLOSE_TIMEOUT = 5.0
 MAX_DRAINED = 16 * MAX_BODY
 """Bytes of a refused body that are read and dropped, so that the client gets to read why."""
 
+_CONTROL = bytes({*range(0x20), 0x7F} - set(b"\t"))
+
 
 @implementer(IHandshakeListener)
 class APIChannel(HTTPChannel):
@@ -144,8 +146,8 @@ class APIChannel(HTTPChannel):
         """See LineReceiver."""
         if self._refused:
             return
-        if line[:1] in (b" ", b"\t"):
-            # Obsolete folding (RFC 9112, section 5.2): a second reader may see a field of its own in it.
+        if line[:1] in (b" ", b"\t") or len(line.translate(None, _CONTROL)) < len(line):
+            # Obsolete folding (RFC 9112, section 5.2), or what another reader may take for the end of a line.
             self._respondToBadRequestAndDisconnect()
         elif self._receivedHeaderSize + len(line) > self.totalHeadersSize:
             self.refuse(431, "The request line or the header is too long.")

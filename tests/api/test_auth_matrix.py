@@ -145,7 +145,7 @@ class AuthMatrixTests(UsersCase):
             f"Negotiate {plain}",
             plain,
             GOOD.rstrip("=") + "A===",
-            GOOD[:-1] + "\x7f",
+            GOOD[:-1] + "\x80",
             "Basic " + urlsafe_b64encode(b"\xff\xfe\xfb:x").decode(),
             encoded("alice"),
             encoded("alice:"),

@@ -123,7 +123,7 @@ CHUNKS = [
 
 LINES = [
     row("LF for CRLF in one field", LINE + HOST + b"A: b\nB: c\r\n" + END),
-    row("LF before the end", HEAD + b"A: b\n\r\n", NOTHING),
+    row("LF before the end", HEAD + b"A: b\n\r\n"),
     row("LF LF in the middle", HEAD + b"A: b\n\n" + SECOND),
     row("CR in a value", HEAD + b"A: b\rc\r\n" + END),
     row("CR for CRLF", HEAD.replace(b"\r\n", b"\r") + b"\r\r", NOTHING, 408),
@@ -133,6 +133,10 @@ LINES = [
     row("a folded length", HEAD + b"Content-Length:\r\n 5\r\n" + END),
     row("NUL in a value", HEAD + b"A: b\0c\r\n" + END),
     row("NUL in a name", HEAD + b"A\0: b\r\n" + END),
+    row("a control character in a value", HEAD + b"A: b\x07c\r\n" + END),
+    row("DEL in a value", HEAD + b"A: b\x7fc\r\n" + END),
+    row("an escape in a value", HEAD + b"User-Agent: \x1b[2J\r\n" + END),
+    row("a control character in the target", b"METHOD TARGET\x0b HTTP/1.1\r\n" + HOST + END),
     row("NUL in the target", b"METHOD TARGET\0 HTTP/1.1\r\n" + HOST + END),
     row("a space before the colon", HEAD + b"A : b\r\n" + END),
     row("a tab before the colon", HEAD + b"Content-Length\t: 5\r\n" + END),
