@@ -32,6 +32,7 @@ class Upgrade(FrontCase):
         for head in (
             request(without="Host"),
             request(("Host", "a"), ("Host", "b")),
+            *(request(("Host", host)) for host in ("", "h/x", "x@h", "<h>", "h h", "h:port", "[h]", "http://h")),
             request(without="Connection"),
             request(without="Sec-WebSocket-Version"),
             request(without="Sec-WebSocket-Key"),
@@ -82,6 +83,12 @@ class Upgrade(FrontCase):
         forwarded = ("X-Forwarded-Proto", "https")
         self.assertEqual(await self.status(request(forwarded, ("Origin", "https://h"))), 101)
         self.assertEqual(await self.status(request(forwarded, ("Origin", "http://h"))), 403)
+        secure = ("X-Forwarded-Proto", "wss")
+        self.assertEqual(await self.status(request(secure, ("Origin", "https://h"))), 101, "some name the WebSocket's")
+        for listed in ("https, http", "", "javascript"):
+            odd = ("X-Forwarded-Proto", listed)
+            self.assertEqual(await self.status(request(odd, ("Origin", "https://h"))), 403, "the base URL's counts")
+            self.assertEqual(await self.status(request(odd, ("Origin", "http://h"))), 101)
         self.novnc()
         self.assertEqual(await self.status(request(forwarded, ("Origin", "https://h"))), 403)
 
