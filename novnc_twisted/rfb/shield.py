@@ -61,7 +61,7 @@ class Shield:
         self._held = b""  # the message that is not yet whole
         self._body = 0  # bytes of a clipboard text that are still to come
         self._packed: _Packed | None = None  # what checks them
-        self._listed: frozenset[int] = frozenset()  # what the viewer asked for of what _NEEDS looks for
+        self._listed = 0  # what the viewer asked for of what _NEEDS looks for: bits of _ASKED
 
     @property
     def held(self) -> int:
@@ -134,13 +134,14 @@ class Shield:
         return size, None
 
     def _need(self, kind: int) -> None:
-        if _NEEDS[ClientMessage(kind)] not in self._listed:
+        if not self._listed & _ASKED[_NEEDS[ClientMessage(kind)]]:
             raise ProtocolViolation(f"client message {kind} of an extension that it did not ask for")
 
     def _encodings(self, message: bytes) -> bytes:
         """SetEncodings without what is stripped; never empty, which sent QEMU into an endless loop (CVE-2008-2382)."""
         listed = struct.unpack(f">{len(message) // 4 - 1}i", message[4:])
-        self._listed |= _ASKED.intersection(listed)
+        for encoding in _ASKED.keys() & listed:
+            self._listed |= _ASKED[encoding]
         kept = [encoding for encoding in listed if encoding not in _STRIPPED] or [Encoding.RAW]
         return message[:2] + _COUNT.pack(len(kept)) + struct.pack(f">{len(kept)}i", *kept)
 
@@ -173,7 +174,7 @@ class Shield:
         return at + piece
 
 
-_ASKED = frozenset(_NEEDS.values())
+_ASKED: dict[int, int] = {encoding: 1 << place for place, encoding in enumerate(_NEEDS.values())}
 
 
 class _Packed:

@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 _UNDER_WAY: Final = (errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK)
 
+
 async def connect(reactor: IReactorFDSet, family: int, address: Any) -> socket.socket:
     """A connected socket, which does not block.  There is no deadline; cancelling closes it.
 

@@ -112,7 +112,7 @@ class Session:
         self._house, self._viewer, self._accepted_at = house, viewer, accepted_at
         self._settings, self._clock = house.settings, house.reactor
         self._ended = ended
-        self._patience = Patience(self._clock)  # until it lives
+        self._patience: Patience | None = Patience(self._clock)  # until it lives
         self._last_words: Patience | None = None  # once the cause is known
         self._seat: Seat | None = None
         self._joined: Deferred[Refusal] | None = None  # while it lives
@@ -127,10 +127,10 @@ class Session:
         """End it, in whatever phase it is: the first cause stays, what is under way is cancelled, both ends close."""
         if self.cause is None:
             self.cause = cause
-            if self._joined is None:
-                self._patience.end(cause)
-            else:
+            if self._joined is not None:
                 self._joined.cancel()
+            elif self._patience is not None:
+                self._patience.end(cause)
         elif self._last_words is not None:  # a viewer that left, or a proxy that stops, need no last words
             self._last_words.end(cause)
 
@@ -279,7 +279,7 @@ class Session:
         upstream.release()
         # mypy can't know that the shield is an IFilter: floor 1 knows no relay
         shield: IFilter | None = Shield() if self._settings.shield else None  # type: ignore[assignment]
-        self._client = None
+        self._client = self._patience = None
         self._joined = join(self._viewer.end, upstream.end, shield)
         self._joined.addBoth(self._lived)
         if self.cause is not None:  # it was ended while it began
@@ -305,6 +305,7 @@ class Session:
 
     def _in_time(self, what: Awaitable[T], seconds: float, late: Refusal) -> Deferred[T]:
         """Wait for a part of the set-up: for its own deadline, and never beyond the one of all parts together."""
+        assert self._patience is not None  # for the type checker: it does not live yet
         left = self._accepted_at + self._settings.setup_deadline - self._clock.seconds()
         return self._patience.wait(what, min(seconds, left), late)
 
