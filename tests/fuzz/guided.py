@@ -14,6 +14,8 @@ import atheris  # type: ignore[import-untyped]
 from .stretch import in_time, stretched
 from .table import corpus, targets
 
+BEGAN = time.monotonic()
+
 INSTRUMENTED = ["novnc_twisted", "autobahn.websocket.protocol", "twisted.web.http", "oslo_config.iniparser"]
 """Whose branches count: ours, and theirs whom we feed with what comes from outside."""
 
@@ -28,7 +30,7 @@ def main() -> None:
     with atheris.instrument_imports(include=INSTRUMENTED, enable_loader_override=False):
         target = targets(module)[name]
     for data in (data for seed in corpus(name) for data in stretched(seed)):
-        if time.process_time() > STRETCHING * seconds:
+        if time.monotonic() - BEGAN > STRETCHING * seconds:
             break
         try:
             in_time(target.run, data)
@@ -36,7 +38,7 @@ def main() -> None:
             _save(_value(arguments, "-artifact_prefix", "./"), data)
             raise
     if seconds:
-        arguments.append(f"-max_total_time={max(1, round(seconds - time.process_time()))}")
+        arguments.append(f"-max_total_time={max(1, round(seconds + BEGAN - time.monotonic()))}")
     atheris.Setup([sys.argv[0], *arguments], target.run)
     atheris.Fuzz()
 
