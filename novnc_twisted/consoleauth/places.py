@@ -148,9 +148,9 @@ class Places:
         twins = [host for host, address in live.items() if host != place.compute_host and address == place.host]
         asked = {"host": place.host, "port": place.port, "socket": None}
         for host, answer in (await self._ask("claims", twins, _CLAIMS, asked)).items():
-            if isinstance(answer, Refusal):
-                raise ServiceUnavailable(f"{host} has the same address and does not say what is at this port of it")
-            rivals = [uuid for uuid in _uuids(host, answer) if uuid != instance_uuid]
+            # One that hangs hides nobody.
+            claimed = [] if isinstance(answer, Refusal) else _uuids(host, answer)
+            rivals = [uuid for uuid in claimed if uuid != instance_uuid]
             if rivals:
                 self._say(
                     f"server {instance_uuid} on {place.compute_host} and server {rivals[0]} on {host} claim one VNC "
