@@ -139,22 +139,17 @@ def table(outcomes: list[Outcome], guided: bool, seconds: float) -> str:
 
 
 def keep(target: Target) -> int:
-    """Put the few small inputs that reach what the corpus does not into it; how many there are now."""
-    ours, grown, merged = CORPUS / target.name, PLACE / "corpus" / target.name, PLACE / "merged" / target.name
-    shutil.rmtree(merged, ignore_errors=True)
-    shutil.copytree(ours, merged)
-    known = {path.name for path in merged.iterdir()}
-    grown.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "tests.fuzz.guided", module_of(target), target.name, "-set_cover_merge=1"]
-    command += [f"-max_len={KEPT_LONGEST}", str(merged), str(grown)]
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
-    if done.returncode:
-        print(_told(done.stdout + done.stderr), file=sys.stderr)
-    new = sorted((path for path in merged.iterdir() if path.name not in known), key=lambda path: path.stat().st_size)
+    """Put the few small inputs that reach what the corpus does not into it; the exit code."""
+    ours, grown = CORPUS / target.name, PLACE / "corpus" / target.name
+    if not grown.is_dir():
+        return 0
+    command = [sys.executable, "-m", "tests.fuzz.keep", module_of(target), target.name, str(grown)]
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    new = [path for path in map(Path, done.stdout.splitlines()) if path.stat().st_size <= KEPT_LONGEST]
     room = KEPT - sum(len(path.name) == 40 for path in ours.iterdir())  # names that are hashes are libFuzzer's
     for path in new[: max(0, room)]:
         shutil.copyfile(path, ours / path.name)
-    print(f"{target.name}: {len(new)} inputs are new, {len(list(ours.iterdir()))} are in the corpus now")
+    print(f"{target.name}: {len(new)} of {len(list(grown.iterdir()))} inputs reach more", flush=True)
     return done.returncode
 
 

@@ -1,0 +1,32 @@
+"""What a run found goes into the corpus only where it reaches more."""
+
+from hashlib import sha1
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.fuzz.keep import arcs, worth_keeping
+from tests.fuzz.table import CORPUS, targets
+
+
+class KeepTests(SynchronousTestCase):
+    def test_ways(self) -> None:
+        """Of our code alone, the same each time."""
+        run = targets("rfb")["rfb-offer"].run
+        good, bad = b"RFB 003.008\n\1\1", b"RFB 003.003\n"
+        self.assertEqual(arcs(run, good), arcs(run, good))
+        self.assertTrue(arcs(run, bad) - arcs(run, good))
+        self.assertTrue(all("novnc_twisted" in code.co_filename for code, _, _ in arcs(run, good)))
+        self.assertFalse(arcs(len, b"x"))  # type: ignore[arg-type]
+
+    def test_the_smallest_of_what_is_new(self) -> None:
+        run = targets("rfb")["rfb-offer"].run
+        good, other, bad = b"RFB 003.008\n\1\1", b"RFB 003.008\n\1\0", b"RFB 003.003\n"
+        self.assertEqual(worth_keeping(run, [], [good + b"more", other, bad]), [bad, other])
+        self.assertEqual(worth_keeping(run, [good], [other, bad]), [bad])
+        self.assertEqual(worth_keeping(run, [good, bad], [other, bad]), [])
+
+    def test_names(self) -> None:
+        """What fuzzing added has the name that it gives: the SHA-1 of the content."""
+        for path in CORPUS.glob("*/*"):
+            if len(path.name) == 40:
+                self.assertEqual(path.name, sha1(path.read_bytes()).hexdigest())
