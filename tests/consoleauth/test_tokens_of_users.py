@@ -42,6 +42,16 @@ class UserTests(ConsoleAuthCase):
         await self.dropped("a")
         await self.good("b", "c", "d")
 
+    async def test_what_is_gone_drops_nothing_older(self) -> None:
+        await self.serve(max_tokens_per_user=3)
+        await self.token("old", instance_uuid=OTHER_VM)
+        for name in ("a", "b"):
+            await self.token(name)
+        await self.api.delete_tokens_for_instance(VM)
+        await self.token("c")
+        await self.token("d")
+        await self.good("old", "c", "d")
+
     async def test_the_same_call_once_more(self) -> None:
         await self.serve(max_tokens_per_user=2)
         for name in ("a", "b", "b", "b"):
