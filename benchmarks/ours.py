@@ -39,6 +39,11 @@ class Console(Proxy):
     more: ClassVar[str] = ""
     """More lines of the [console] section."""
     sessions_per_server: ClassVar[int] = 0
+    ready: ClassVar[tuple[str, ...]] = ("console is ready",)
+    """What the log says once all of its parts run."""
+    console_types: ClassVar[tuple[str, ...]] = ("novnc", "xvpvnc")
+    """Those that are asked for and measured."""
+    transport_url = "memory://"
     token_ttl = 86400
     checkout: ClassVar[Path | None] = None
     """Where the code is taken from; None: what is installed."""
@@ -65,7 +70,7 @@ class Console(Proxy):
 
     def _nova_conf(self, scheme: str = "http", default: str = "") -> str:
         return f"""[DEFAULT]
-transport_url = memory://
+transport_url = {self.transport_url}
 osapi_compute_listen = {LOOPBACK}
 osapi_compute_listen_port = {self.api_port}
 {default}
@@ -95,16 +100,19 @@ connection_uri = test://{self.folder}/domains.xml
     def wait_until_it_serves(self, process: subprocess.Popen[bytes]) -> None:
         """Return when all of its parts run and a console of each type was given out."""
         give_up = time.monotonic() + START_TIMEOUT
-        while "console is ready" not in self.log.read_text(errors="replace"):
+        while not all(words in self.log.read_text(errors="replace") for words in self.ready):
             if process.poll() is not None:
                 raise Unavailable(f"it ended with {process.returncode}")
             if time.monotonic() > give_up:
                 raise Unavailable(f"it is not ready after {START_TIMEOUT:.0f} s")
             time.sleep(0.05)
-        self.urls = {
-            "novnc": f"ws://{LOOPBACK}:{self.port}/?{self._query('novnc')}",
-            "xvp": f"connect://{LOOPBACK}:{self.xvp_port}/console?{self._query('xvpvnc')}",
+        dials = {
+            "novnc": ("novnc", f"ws://{LOOPBACK}:{self.port}/"),
+            "xvpvnc": ("xvp", f"connect://{LOOPBACK}:{self.xvp_port}/console"),
         }
+        for console_type in self.console_types:
+            front, url = dials[console_type]
+            self.urls[front] = f"{url}?{self._query(console_type)}"
 
     def _query(self, console_type: str) -> str:
         """Ask the API for a console, as OpenStack's client does; the query of its URL, which is the token."""

@@ -30,6 +30,8 @@ class Proxy:
     """What it does and does not do, for the report."""
     forks: ClassVar[bool] = False
     """It is a process for each session: thousands can't be tried."""
+    rows: ClassVar[tuple[str, ...] | None] = None
+    """The only rows that it is measured on; None: all."""
     front: ClassVar[str] = "novnc"
     scheme: ClassVar[str] = "ws"
 

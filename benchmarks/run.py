@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bus import ConsoleRedis
 from benchmarks.load import Backend, LoadFailed, Unavailable, check
 from benchmarks.measure import ROWS, Plan, Row, Site, Subject, Values
 from benchmarks.ours import Console, ConsoleShieldOff, knows_shield
@@ -28,6 +29,7 @@ PROXIES: tuple[type[Proxy], ...] = (
     Nova,
     Console,
     ConsoleShieldOff,
+    ConsoleRedis,
     HAProxyTLS,
     ConsoleTLS,
     ConsoleTLSShieldOff,
@@ -101,6 +103,8 @@ class Run:
         return name != "paced" or self.plan.budget is None
 
     def _takes(self, subject: Subject, name: str, row: Row) -> bool:
+        if subject.proxy.rows is not None and name not in subject.proxy.rows:
+            return False
         if subject.front == "tls" or row.front == "tls":
             return subject.front == row.front
         if isinstance(subject.proxy, Direct):
