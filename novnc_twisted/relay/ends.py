@@ -312,6 +312,11 @@ class StreamEnd:
         """The transport's buffer is empty again."""
         self._full = False
         self._drop_stall()
+        if getattr(getattr(self._transport, "transport", self._transport), "disconnecting", False):
+            # Our peer ended TLS while the buffer was full.  Twisted closes the socket once its producer is gone: it
+            # waits for us, we would wait for it, and the session would live as long as the other end.
+            self._transport.unregisterProducer()
+            return
         if self._receiver is not None:
             self._receiver.resume_writing()
 
