@@ -9,7 +9,7 @@ from novnc_twisted.errors import ServiceUnavailable
 
 MAX_NAME = 255
 _log = Logger()
-_NUMBERS = ("power_state", "vcpus", "memory_mb")
+_NUMBERS = {"power_state": 99, "vcpus": 999_999, "memory_mb": 999_999_999_999}  # what the id of a flavor has room for
 _TEXTS = ("project_id", "project_name", "user_id", "user_name", "created")
 
 
@@ -22,9 +22,9 @@ def instance(host: str, answer: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"uuid": fields.uuid("uuid", values.get("uuid"))}
     found["name"] = fields.text("name", values.get("name"))
     found["state"] = fields.text("state", values.get("state"), MAX_NAME)
-    for name in _NUMBERS:
+    for name, most in _NUMBERS.items():
         value = values.get(name)
-        if type(value) is not int or value < 0:
+        if type(value) is not int or not 0 <= value <= most:
             raise ServiceUnavailable(f"{name} is not a number")
         found[name] = value
     for name in _TEXTS:

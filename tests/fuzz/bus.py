@@ -2,12 +2,14 @@
 
 import json
 import math
+from functools import partial
 from typing import Any
 
 from nacl.public import PrivateKey, SealedBox
 
 from novnc_twisted.access import fields
 from novnc_twisted.access.connect_info import ConnectInfo
+from novnc_twisted.compute import answers
 from novnc_twisted.errors import Refusal, ServiceUnavailable
 from novnc_twisted.messaging.redis.messages import Request, read_reply, read_request, write_reply
 from novnc_twisted.messaging.redis.sealing import Opener
@@ -129,6 +131,33 @@ def run_connect_info(data: bytes) -> None:
     same(ConnectInfo.from_wire(decode(encode(info.to_wire()))), info, "what was sent on")
 
 
+UUID = "11111111-2222-3333-4444-555555555555"
+
+
+def run_host(data: bytes) -> None:
+    """What a compute host answers: it speaks for itself alone, and what is taken can be sent on and logged."""
+    good, value = decoded(data)
+    if not good:
+        return
+    for read in (answers.instance, answers.instances, partial(_console, UUID)):
+        try:
+            told = read("host1", value)
+        except ServiceUnavailable as refusal:
+            fits_a_log(refusal.detail, 100, "the detail")
+            continue
+        same(decode(encode(told)), told, "what was sent on")
+        for one in told if isinstance(told, list) else [told]:
+            same(one.get("compute_host", one.get("host")), "host1", "who speaks")
+            holds(all(text.isprintable() for text in one.values() if isinstance(text, str)), "unprintable", one)
+            holds(all(0 <= number < 10**12 for number in one.values() if type(number) is int), "a number", one)
+
+
+def _console(instance_uuid: str, host: str, answer: Any) -> dict[str, Any]:
+    found = answers.console(host, instance_uuid, answer)
+    same(found["instance_uuid"], instance_uuid, "whose console it is")
+    return found
+
+
 SECRET = "s3cr3t-Pa55"
 
 
@@ -160,6 +189,15 @@ _REQUEST = (
     b',"method":"check_token"',
     b',"arguments":{"token_hash":"' + b"0" * 64 + b'"}}',
 )
+_HOST = (
+    b'{"instances":[{"uuid":"11111111-2222-3333-4444-555555555555"',
+    b',"name":"one","state":"running"',
+    b',"power_state":1,"vcpus":1,"memory_mb":512',
+    b',"project_id":"","created":null,"host":"host2"',
+    b"}",
+    b"]}",
+    b'{"token":"t","access_url":"http://h/","console_type":"novnc","host":"h","port":5900',
+)
 _INFO = (
     b'{"host":"192.0.2.1","port":5900',
     b',"socket":null',
@@ -179,6 +217,7 @@ TARGETS = (
     ),
     Target("bus-request", run_request, 512, _REQUEST),
     Target("bus-reply", run_reply, 512, (b'{"id":"', b'","sealed":"', b'"}')),
+    Target("host-answer", run_host, 512, _HOST),
     Target("connect-info", run_connect_info, 384, _INFO),
     Target(
         "redis-url",

@@ -245,6 +245,8 @@ def messages() -> dict[str, dict[str, bytes]]:
     """The bus, files, XML."""
     call = "0123456789abcdef" * 2
     request = b"".join(bus._REQUEST)
+    one = {"uuid": UUID.decode(), "name": "one", "state": "running", "power_state": 1, "vcpus": 1, "memory_mb": 512}
+    console = {"token": "t", "access_url": "http://h/", "console_type": "novnc", "host": "h", "port": 5900, "name": "n"}
     hashed = b"$2b$04$" + b"a" * 53
     nova = b"".join(
         part
@@ -269,6 +271,12 @@ def messages() -> dict[str, dict[str, bytes]]:
         },
         "bus-request": {"check": request, "until": request.replace(b'"until":1', b'"until":true')},
         "bus-reply": {"answer": bus.sealed_reply(call, '{"result":1}'), "no-text": b'{"id":"a","sealed":1}'},
+        "host-answer": {
+            "list": json.dumps({"instances": [one, {**one, "name": "two\n"}]}).encode(),
+            "one": json.dumps({**one, "host": "host2", "project_id": "p"}).encode(),
+            "huge": json.dumps({**one, "memory_mb": 1 << 70}).encode(),
+            "console": json.dumps(console).encode(),
+        },
         "connect-info": {
             "all": json.dumps(
                 {

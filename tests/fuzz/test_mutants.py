@@ -83,6 +83,13 @@ MUTANTS: tuple[tuple[str, str, str, str, str], ...] = (
         "call_id",
         "no text",
     ),
+    (
+        "host-answer",
+        "novnc_twisted.compute.answers",
+        'return {**found, "host": host}',
+        "return {**values, **found}",
+        "another's host",
+    ),
     ("connect-info", f"{ACCESS}.connect_info", "<= 65535:", "<= 65536:", "a port too many"),
     (
         "redis-url",
