@@ -1,0 +1,77 @@
+"""``internal_access_path``: the gate before a VNC server."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory, Protocol
+
+from novnc_twisted import errors
+from tests.session.harness import FrontCase, introduce, refused
+from tests.session.test_upstream import Says
+
+
+class AccessPath(FrontCase):
+    """``internal_access_path``: only a real 200 counts."""
+
+    async def answered(self, answer: bytes, close: bool = False) -> str:
+        self.port = self.listen(Factory.forProtocol(lambda: Says(answer, close)))
+        self.info = {"internal_access_path": "/console?uuid=1"}
+        self.novnc(settings=self.settings(dial_deadline=0.1, rfb_deadline=0.1))
+        viewer = await self.websocket()
+        self.assertEqual(await refused(viewer), errors.ConsoleUnreachable.sentence)
+        await viewer.until_closed()
+        record = await self.ended()
+        self.events.clear()
+        return f"{record['phase']}: {record['detail']}"
+
+    async def test_what_is_no_200(self) -> None:
+        for answer in (
+            b"HTTP/1.1 404 200 OK\r\n\r\n",
+            b"HTTP/1.1 2000 OK\r\n\r\n",
+            b"HTTP/1.1 503 \r\nX: HTTP/1.1 200 OK\r\n\r\n",
+            b"RFB 003.008\n\n",
+            b"200\r\n\r\n",
+            b"x" * 20000,
+            b"HTTP/1.1 200 OK\r\n",
+        ):
+            self.assertTrue((await self.answered(answer)).startswith("access path"), answer[:30])
+        self.assertIn("closed", await self.answered(b"HTTP/1.1 200 OK\r\n", close=True))
+
+    async def test_a_bad_path_is_not_sent(self) -> None:
+        self.info = {"internal_access_path": "/x\r\nEvil: 1"}
+        self.novnc()
+        viewer = await self.websocket()
+        await refused(viewer)
+        connection = await self.server.accepted.get()
+        await connection.gone
+        self.assertEqual(connection.client_version, b"")
+
+    async def test_bytes_that_come_with_the_200_are_kept(self) -> None:
+        server = self.server
+        heard: Deferred[bytes] = Deferred()
+
+        class Gate(Protocol):
+            """Answers CONNECT together with the server's first words, then is the server."""
+
+            head = b""
+            inner: Any = None
+
+            def dataReceived(self, data: bytes) -> None:
+                if self.inner is not None:
+                    self.inner.dataReceived(data)
+                    return
+                self.head += data
+                if self.head.endswith(b"\r\n\r\n"):
+                    heard.callback(self.head)
+                    self.inner = server.buildProtocol(None)
+                    self.transport.write(b"HTTP/1.0 200 Connection established\r\n\r\n")
+                    self.inner.makeConnection(self.transport)  # the same segment, in all likelihood
+
+            def connectionLost(self, reason: Any = None) -> None:
+                self.inner.connectionLost()
+
+        self.port = self.listen(Factory.forProtocol(Gate))
+        self.info = {"internal_access_path": "/console?uuid=1"}
+        self.novnc()
+        await introduce(await self.websocket())
+        self.assertEqual(await heard, b"CONNECT /console?uuid=1 HTTP/1.1\r\n\r\n")

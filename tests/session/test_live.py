@@ -1,0 +1,137 @@
+"""The viewer's phases, once it is offered RFB, and life.  (What a hostile one does: tests/hostile.)"""
+
+from typing import Any
+
+from twisted.internet import reactor
+
+from novnc_twisted import errors
+from tests.session.harness import TOKEN, FrontCase, frame, introduce
+
+
+class ViewerPhases(FrontCase):
+    """The viewer, once it is offered RFB."""
+
+    async def offered(self, **settings: Any) -> Any:
+        self.novnc(settings=self.settings(**settings))
+        viewer = await self.websocket()
+        self.assertEqual(await viewer.read(12), b"RFB 003.008\n")
+        return viewer
+
+    async def test_a_byte_at_a_time_is_no_life(self) -> None:
+        viewer = await self.offered(rfb_deadline=0.1)
+        for byte in b"RFB 003.":
+            viewer.write(bytes([byte]))
+        self.assertEqual((await viewer.until_closed())[0], 1002)
+
+    async def test_other_versions(self) -> None:
+        for version in (b"RFB 003.003\n", b"RFB 003.005\n", b"RFB 003.007\n", b"RFB 004.000\n", b"GET / HTTP/1"):
+            viewer = await self.offered()
+            viewer.write(version)
+            head = await viewer.read(4 if version in (b"RFB 003.003\n", b"RFB 003.005\n") else 1)
+            self.assertFalse(any(head))
+            length = int.from_bytes(await viewer.read(4), "big")
+            self.assertEqual((await viewer.read(length)).decode(), errors.ProtocolViolation.sentence)
+            self.assertEqual((await viewer.until_closed())[0], 1002)
+
+    async def test_leaves(self) -> None:
+        viewer = await self.offered()
+        connection = await self.server.live.get()
+        viewer.raw.write(frame(8, b"\x03\xe8"))
+        self.assertEqual(await viewer.until_closed(), (1000, ""))
+        await connection.gone
+        self.assertEqual((await self.ended())["cause"], "ClientLeft")
+
+    async def test_the_server_leaves_meanwhile(self) -> None:
+        viewer = await self.offered()
+        (await self.server.live.get()).transport.loseConnection()
+        self.assertEqual((await viewer.until_closed())[0], 4502)
+
+
+class Live(FrontCase):
+    async def live(self, **settings: Any) -> Any:
+        self.novnc(settings=self.settings(**settings))
+        viewer = await self.websocket()
+        await introduce(viewer)
+        self.connection = await self.server.live.get()
+        return viewer
+
+    async def test_the_server_ends_it(self) -> None:
+        viewer = await self.live()
+        self.connection.transport.write(b"last words")
+        self.connection.transport.loseConnection()
+        self.assertEqual(await viewer.read(10), b"last words")
+        self.assertEqual(await viewer.until_closed(), (4504, errors.ConsoleClosed.sentence))
+        record = await self.ended()
+        self.assertEqual((record["cause"], record["phase"]), ("ConsoleClosed", "live"))
+
+    async def test_what_the_viewer_said_last_still_arrives(self) -> None:
+        viewer = await self.live()
+        viewer.write(b"\4\1\0\0\0\0\0A")
+        viewer.raw.transport.loseConnection()
+        self.assertEqual((await self.connection.inbox.get())[0], 4)
+
+    async def test_idle(self) -> None:
+        viewer = await self.live(idle_timeout=0.05)
+        self.assertEqual(await viewer.until_closed(), (4408, errors.IdleTimeout.sentence))
+
+    async def test_expiry(self) -> None:
+        self.info = {"expires_at": reactor.seconds() + 0.1, "reconnects": False}
+        viewer = await self.live()
+        self.assertEqual(await viewer.until_closed(), (4408, errors.SessionExpired.sentence))
+        self.assertEqual(self.kept, [])
+
+    async def test_text(self) -> None:
+        viewer = await self.live()
+        viewer.raw.write(frame(2, b"\4\1\0\0\0\0\0A") + frame(1, b"text"))
+        self.assertEqual(await viewer.until_closed(), (1003, errors.TextRefused.sentence))
+        self.assertEqual((await self.connection.inbox.get())[0], 4)
+
+    async def test_the_token_is_kept_while_it_lives_and_once_after(self) -> None:
+        viewer = await self.live(keep_interval=0.02)
+        while len(self.kept) < 3:
+            viewer.raw.write(frame(9, b"are you there"))
+            await viewer.step()
+        viewer.raw.transport.abortConnection()
+        await self.all_over()
+        kept = len(self.kept)
+        self.assertEqual(set(self.kept), {(TOKEN, "127.0.0.1")})
+        self.assertGreaterEqual(kept, 4)
+
+    async def test_failures_to_keep_it_are_logged_once_and_end_nothing(self) -> None:
+        tries = []
+
+        async def broken(token: str, address: str) -> None:
+            tries.append(token)
+            raise errors.ServiceUnavailable("down")
+
+        self.novnc(settings=self.settings(keep_interval=0.01), keep_token=broken)
+        viewer = await self.websocket()
+        await introduce(viewer)
+        while len(tries) < 3:
+            viewer.raw.write(frame(9, b""))
+            await viewer.step()
+        viewer.raw.transport.abortConnection()
+        await self.all_over()
+        warnings = [event for event in self.events if "kept" in (event.get("log_format") or "")]
+        self.assertEqual(len(warnings), 1)
+
+    async def test_the_record_says_who_and_what_and_never_the_token(self) -> None:
+        viewer = await self.live()
+        viewer.write(b"\4\1\0\0\0\0\0A")
+        await self.connection.inbox.get()
+        viewer.raw.write(frame(8, b""))
+        await viewer.until_closed()
+        record = await self.ended()
+        self.assertEqual(
+            {key: record[key] for key in ("user_id", "project_id", "instance_uuid", "instance_name", "console_type")},
+            {
+                "user_id": "alice",
+                "project_id": "demo",
+                "instance_uuid": "uuid-1",
+                "instance_name": "myserver20",
+                "console_type": "novnc",
+            },
+        )
+        self.assertEqual((record["address"], record["bytes_in"], record["phase"]), ("127.0.0.1", 22, "live"))
+        self.assertGreater(record["bytes_out"], 40)
+        self.assertNotIn(TOKEN, self.log_text())

@@ -1,0 +1,179 @@
+"""The VNC server's phases: how it is dialled and logged in to.  (What a hostile one does: tests/hostile.)"""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory, Protocol
+
+from novnc_twisted import errors
+from tests.session.harness import TOKEN, FrontCase, introduce, refused
+
+
+class Says(Protocol):
+    """A server that says one thing and listens."""
+
+    def __init__(self, words: bytes, close: bool = False) -> None:
+        self.words, self.close, self.heard = words, close, bytearray()
+
+    def connectionMade(self) -> None:
+        self.transport.write(self.words)
+        if self.close:
+            self.transport.loseConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        self.heard += data
+
+
+class UpstreamPhases(FrontCase):
+    """The VNC server: cannot be dialled, is silent, talks nonsense, goes."""
+
+    async def unreachable(self, phase: str, detail: str = "", **settings: Any) -> dict[str, Any]:
+        self.novnc(settings=self.settings(**settings))
+        viewer = await self.websocket()
+        self.assertEqual(await refused(viewer), errors.ConsoleUnreachable.sentence)
+        self.assertEqual((await viewer.until_closed())[0], 4502)
+        record = await self.ended()
+        self.assertEqual((record["cause"], record["phase"]), ("ConsoleUnreachable", phase))
+        self.assertIn(detail, record["detail"])
+        self.assertEqual(self.server.open, 0)
+        return record
+
+    async def test_nobody_listens(self) -> None:
+        self.info = {"port": 1}
+        await self.unreachable("dial", "127.0.0.1:1")
+
+    async def test_no_such_name(self) -> None:
+        self.info = {"host": "no such host!"}
+        await self.unreachable("dial")
+
+    async def test_an_ipv6_address(self) -> None:
+        port = reactor.listenTCP(0, self.server, interface="::1")
+        self.addCleanup(port.stopListening)
+        self.novnc()
+        for host in ("::1", "[::1]"):
+            self.info = {"host": host, "port": port.getHost().port}
+            await introduce(await self.websocket())
+
+    async def test_a_host_name(self) -> None:
+        self.info = {"host": "localhost"}
+        self.novnc()
+        await introduce(await self.websocket())
+
+    async def test_a_reason_is_logged_and_not_shown(self) -> None:
+        self.server.reason = b"line\r\nbreak token=%s" % TOKEN.encode()
+        record = await self.unreachable("login", "line??break token=***")
+        self.assertNotIn(TOKEN, str(record))
+
+    async def test_a_flood_before_its_turn(self) -> None:
+        self.port = self.listen(Factory.forProtocol(lambda: Says(b"RFB 003.008\n" + bytes(1 << 20))))
+        await self.unreachable("login")
+
+    async def test_the_absolute_deadline_caps_all(self) -> None:
+        self.server.stall = "version"
+        await self.unreachable("login", "in time", setup_deadline=0.1)
+
+    async def test_the_viewer_leaves_while_we_log_in(self) -> None:
+        self.server.stall = "security"
+        self.novnc()
+        viewer = await self.websocket()
+        connection = await self.server.accepted.get()
+        viewer.raw.transport.abortConnection()
+        await connection.gone
+        record = await self.ended()
+        self.assertEqual((record["cause"], record["phase"]), ("ClientLeft", "login"))
+
+    async def test_stopping_while_we_log_in(self) -> None:
+        self.server.stall = "security"
+        self.novnc()
+        viewer = await self.websocket()
+        await self.server.accepted.get()
+        stopped = self.front.stop_sessions()
+        self.assertEqual(await refused(viewer), errors.Stopping.sentence)
+        self.assertEqual((await viewer.until_closed())[0], 1001)
+        await stopped
+
+    async def test_a_password_is_asked_only_where_it_is_wanted(self) -> None:
+        asked = []
+
+        async def ask(*what: str) -> str:
+            asked.append(what)
+            return "secret"
+
+        self.novnc(ask_password=ask)
+        await introduce(await self.websocket())
+        self.assertEqual(asked, [])
+        self.server.password, self.server.security_types = "secret", (2,)
+        await introduce(await self.websocket())
+        self.assertEqual(asked, [(TOKEN, "novnc", "127.0.0.1")])
+        self.assertNotIn("secret", self.log_text())
+
+    async def test_no_password_where_one_is_wanted(self) -> None:
+        self.server.password, self.server.security_types = "secret", (2,)
+        await self.unreachable("login", "password")
+
+    async def test_no_answer_about_the_password(self) -> None:
+        cancelled: Deferred[None] = Deferred()
+
+        async def ask(*_: str) -> str:
+            return await Deferred(lambda _: cancelled.callback(None))
+
+        self.server.password, self.server.security_types = "secret", (2,)
+        self.novnc(ask_password=ask, settings=self.settings(token_deadline=0.1))
+        viewer = await self.websocket()
+        self.assertEqual(await refused(viewer), errors.ServiceUnavailable.sentence)
+        await cancelled
+        await viewer.until_closed()
+
+    async def test_the_viewer_leaves_while_the_password_is_asked(self) -> None:
+        asked: Deferred[None] = Deferred()
+        cancelled: Deferred[None] = Deferred()
+
+        async def ask(*_: str) -> str:
+            waiting: Deferred[str] = Deferred(lambda _: cancelled.callback(None))
+            asked.callback(None)
+            return await waiting
+
+        self.server.password, self.server.security_types = "secret", (2,)
+        self.novnc(ask_password=ask)
+        viewer = await self.websocket()
+        await asked
+        viewer.raw.transport.abortConnection()
+        await cancelled
+        self.assertEqual((await self.ended())["cause"], "ClientLeft")
+
+    async def test_the_password_of_the_connect_info(self) -> None:
+        self.server.password, self.server.security_types = "secret", (2,)
+        self.info = {"password": "secret"}
+        self.novnc()
+        await introduce(await self.websocket())
+        self.assertNotIn("'secret'", self.log_text())
+
+
+class UnixSocket(FrontCase):
+    async def setUp_socket(self) -> str:
+        folder = Path(tempfile.mkdtemp())  # short: a socket's path has 107 bytes
+        self.addCleanup(shutil.rmtree, folder)
+        (folder / "domain-1").mkdir()
+        path = str(folder / "domain-1" / "vnc.sock")
+        port = reactor.listenUNIX(path, self.server)
+        self.addCleanup(port.stopListening)
+        self.info = {"socket": path, "compute_host": "host1", "host": "", "port": 0}
+        return str(folder)
+
+    async def test_on_our_host(self) -> None:
+        folder = await self.setUp_socket()
+        self.novnc(settings=self.settings(host="host1", socket_directories=(folder,)))
+        self.assertEqual(await introduce(await self.websocket()), (64, 48, "myserver20"))
+
+    async def test_elsewhere(self) -> None:
+        folder = await self.setUp_socket()
+        self.novnc(settings=self.settings(host="host2", socket_directories=(folder,)))
+        viewer = await self.websocket()
+        await refused(viewer)
+        self.assertEqual((await viewer.until_closed())[0], 4502)
+        self.assertIn("host2", (await self.ended())["detail"])
+        self.assertEqual(self.server.connections, [])
