@@ -3,7 +3,6 @@
 import datetime
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -15,6 +14,7 @@ from twisted.internet.protocol import Factory
 from novnc_twisted import errors
 from novnc_twisted.relay import StreamEnd
 from tests.session.harness import TOKEN, FrontCase, Raw, introduce, refused
+from tests.support.autobahn_client import Client, connect
 
 
 def certificate() -> ssl.PrivateCertificate:
@@ -38,56 +38,12 @@ def certificate() -> ssl.PrivateCertificate:
     return ssl.PrivateCertificate.loadPEM(pem + built.public_bytes(serialization.Encoding.PEM))
 
 
-class Client(WebSocketClientProtocol):
-    """Messages as a stream."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.buffer = bytearray()
-        self.opened: Deferred[None] = Deferred()
-        self.closed: Deferred[tuple[bool, int, str]] = Deferred()
-        self._waiting: tuple[int, Deferred[bytes]] | None = None
-
-    def onOpen(self) -> None:
-        self.opened.callback(None)
-
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        assert isBinary
-        self.buffer += payload
-        if self._waiting is not None and len(self.buffer) >= self._waiting[0]:
-            (count, waiting), self._waiting = self._waiting, None
-            waiting.callback(self.take(count))
-
-    def onClose(self, wasClean: bool, code: int, reason: str) -> None:
-        self.closed.callback((wasClean, code, reason))
-
-    def take(self, count: int) -> bytes:
-        data = bytes(self.buffer[:count])
-        del self.buffer[:count]
-        return data
-
-    def read(self, count: int) -> Deferred[bytes]:
-        waiting: Deferred[bytes] = Deferred()
-        if len(self.buffer) >= count:
-            waiting.callback(self.take(count))
-        else:
-            self._waiting = count, waiting
-        return waiting
-
-    def write(self, data: bytes) -> None:
-        self.sendMessage(data, isBinary=True)
-
-
 class Plain(FrontCase):
     scheme = "ws"
 
     async def connect(self, token: str = TOKEN) -> Client:
         url = f"{self.scheme}://localhost:{self.front_port}/?token={token}"
-        factory = WebSocketClientFactory(url, protocols=["binary"], reactor=reactor)
-        factory.protocol = Client
-        client: Any = await self.endpoint().connect(factory)
-        await client.opened
-        return client
+        return await connect(url, self.endpoint())
 
     def endpoint(self) -> Any:
         return TCP4ClientEndpoint(reactor, "127.0.0.1", self.front_port)

@@ -5,7 +5,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketClientFactory
 from twisted.internet import reactor, ssl
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
@@ -16,8 +15,8 @@ from novnc_twisted.relay import StreamEnd
 from novnc_twisted.service.entrance import Entrance
 from novnc_twisted.service.flagfile import Unusable
 from novnc_twisted.service.front_tls import FrontTLS
-from tests.novncproxy.test_autobahn_client import Client
 from tests.session.harness import HANDSHAKE, TOKEN, FrontCase, Raw, WebSocket, introduce
+from tests.support.autobahn_client import Client, connect
 from tests.support.pki import CA, CLIENT, Credential
 
 OURS, OTHER = CA(), CA("another CA")
@@ -126,11 +125,7 @@ class TLSCase(FrontCase):
         return (await client.everything()).partition(b"\r\n\r\n")[0]
 
     async def autobahn(self) -> Client:
-        factory = WebSocketClientFactory(f"wss://localhost:{self.front_port}/?token={TOKEN}", protocols=["binary"])
-        factory.protocol = Client
-        client: Any = await self.endpoint().connect(factory)
-        await client.opened
-        return client  # type: ignore[no-any-return]
+        return await connect(f"wss://localhost:{self.front_port}/?token={TOKEN}", self.endpoint())
 
     async def upgraded(self, **how: Any) -> WebSocket:
         client = await self.client(**how)
