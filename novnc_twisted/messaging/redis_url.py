@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 _TLS = ("ca", "cert", "key", "server_name")
 _PARAMETERS = {"redis": (), "rediss": _TLS, "redis+unix": ("db",), "redis+sentinel": ("db", "tls", *_TLS)}
-_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:@/%]+))(?::([0-9]{1,5}))?\Z")
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%[0-9A-Za-z._~-]+)?)\]|([^\[\]:@/%]+))(?::([0-9]{1,5}))?\Z")
 _SAYS = {
     "redis": "redis://[user:password@]host[:port][/db]",
     "rediss": "rediss://[user:password@]host[:port][/db][?ca=FILE&cert=FILE&key=FILE&server_name=NAME]",
@@ -94,7 +94,8 @@ def parse_redis_url(url: str) -> RedisURL:
         raise ValueError("transport_url has key but no cert")
     if scheme == "redis+sentinel":
         return _sentinels(parts, says, query, username, secret)
-    if not parts.hostname or port == 0:
+    # What urlsplit makes of a stray bracket is no host.
+    if not parts.hostname or port == 0 or not _HOST.match(parts.netloc.rpartition("@")[2]):
         raise ValueError(f"transport_url is not of the form {says} (no host, or a bad port)")
     return RedisURL(
         host=parts.hostname,

@@ -104,7 +104,7 @@ def run_reply(data: bytes) -> None:
     except ValueError as error:
         fits_a_log(str(error), 100, "the error")
         return
-    sealed = decode(data)["sealed"]
+    sealed = decode(text_of(data))["sealed"]
     same(OPENER.open(call_id, sealed), answer, "the answer")
     holds(" " not in call_id, "a call that is none", call_id)
 

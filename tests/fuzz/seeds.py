@@ -271,6 +271,13 @@ def messages() -> dict[str, dict[str, bytes]]:
         },
         "bus-request": {"check": request, "until": request.replace(b'"until":1', b'"until":true')},
         "bus-reply": {"answer": bus.sealed_reply(call, '{"result":1}'), "no-text": b'{"id":"a","sealed":1}'},
+        "redis-reply": {
+            "replies": b"+PONG\r\n$3\r\nabc\r\n*2\r\n$1\r\na\r\n:1\r\n",
+            "errors": b"-NOPERM this user\r\n-ERR x\r\n$-1\r\n",
+            "nested": b"*1\r\n" * 9 + b":1\r\n",
+            "announcement": b'consoleauth@ab\nworker {"binary":"b","host":"h","info":{}}\n1000',
+            "http": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        },
         "host-answer": {
             "list": json.dumps({"instances": [one, {**one, "name": "two\n"}]}).encode(),
             "one": json.dumps({**one, "host": "host2", "project_id": "p"}).encode(),
@@ -306,6 +313,7 @@ def messages() -> dict[str, dict[str, bytes]]:
             "sentinel": b"redis+sentinel://u:p@a,b:26379,[::1]:1/mymaster?db=1&tls=true&ca=/ca",
             "bad-port": b"redis://h:port",
             "no-host": b"redis://:7/1",
+            "stray-bracket": b"redis://u[::1]:@r[:h",
             "no-slashes": b"redis:redis1]:6379",
         },
         "domain-xml": {

@@ -20,6 +20,7 @@ class ParseTests(SynchronousTestCase):
             "redis://control": RedisURL(host="control"),
             "redis://control/": RedisURL(host="control"),
             "redis://control:6380/3": RedisURL(host="control", port=6380, db=3),
+            "redis://[fe80::1%eth0]": RedisURL(host="fe80::1%eth0"),
             "redis://[2001:db8::1]:6380": RedisURL(host="2001:db8::1", port=6380),
             "redis://:pass@control": RedisURL(host="control", password="pass"),
             "redis://u%40x:p%2F%23%3a%C3%BC@control": RedisURL(host="control", username="u@x", password="p/#:ü"),
@@ -53,6 +54,10 @@ class ParseTests(SynchronousTestCase):
         for url in (
             "redis://",
             "redis:control",
+            "redis://control[:x",
+            "redis://u[::1]:@control[:h",
+            "redis://[control",
+            "redis://[control]",
             "REDIS://control",
             "redis:///1",
             "redis://:hunter2@",

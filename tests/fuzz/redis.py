@@ -1,0 +1,84 @@
+"""What Redis itself says, on one connection: replies to three commands, or what is none."""
+
+from typing import Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+from novnc_twisted.messaging.redis.presence import _service
+from novnc_twisted.messaging.redis.protocol import MAX_PENDING, ConnectionGone, RedisError, RedisProtocol
+
+from .tools import Target, cuttings, fits_a_log, holds, same, text_of
+
+GONE = Failure(ConnectionDone())
+
+
+def talk(chunks: list[bytes]) -> list[Any]:
+    """What comes of each command: its reply, or the kind of its failure."""
+    transport, protocol, ended = StringTransport(), RedisProtocol(), list[Any]()
+    protocol.factory = _Factory()
+    protocol.makeConnection(transport)
+    for number in range(3):
+        protocol.command("PING", number).addBoth(ended.append)
+    for chunk in chunks:
+        if transport.disconnected:
+            break
+        protocol.dataReceived(chunk)
+        holds(protocol._unfinished <= MAX_PENDING + len(chunk), "holds too much")
+    protocol.connectionLost(GONE)
+    holds(len(ended) == 3, "a command without an end", ended)
+    return [_kind(one) for one in ended]
+
+
+def _kind(one: Any) -> Any:
+    if not isinstance(one, Failure):
+        return repr(one)
+    holds(one.check(RedisError, ConnectionGone) is not None, "another failure than documented", one.value)
+    fits_a_log(str(one.value), 32, "the failure")
+    return type(one.value)
+
+
+class _Factory:
+    """What txredisapi's protocol tells its factory."""
+
+    isLazy = continueTrying = False
+
+    def addConnection(self, connection: object) -> None:
+        """Nobody keeps it."""
+
+    def delConnection(self, connection: object) -> None:
+        """Nobody kept it."""
+
+
+def run(data: bytes) -> None:
+    """Any bytes: each command ends, in the same way however they are cut; and an announcement is one, or none."""
+    wanted = talk([data] if data else [])
+    for chunks in cuttings(data):
+        same(talk([chunk for chunk in chunks if chunk]), wanted, "what came of the commands")
+    name, _, rest = text_of(data).partition("\n")
+    member, _, score = rest.partition("\n")
+    service = _service(name, member, score)
+    if service is not None:
+        holds(service.topic and isinstance(service.info, dict), "no service", service)
+
+
+TARGETS = (
+    Target(
+        "redis-reply",
+        run,
+        256,
+        (
+            b"+PONG\r\n",
+            b"$3\r\nabc\r\n",
+            b"$-1\r\n",
+            b"*2\r\n$1\r\na\r\n:1\r\n",
+            b"-NOPERM this user\r\n",
+            b"-ERR x\r\n",
+            b":9\r\n",
+            b"*-1\r\n",
+            b"$99999999999\r\n",
+            b'consoleauth@ab\nworker {"binary":"b","host":"h","info":{}}\n1000',
+        ),
+    ),
+)
