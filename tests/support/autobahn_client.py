@@ -51,6 +51,9 @@ async def connect(url: str, endpoint: Any) -> Client:
     """Open a WebSocket, by this endpoint."""
     factory = WebSocketClientFactory(url, protocols=["binary"], reactor=reactor)
     factory.protocol = Client
+    # Its timers are cut down to whole seconds (txaio's batched ones): its closing handshake has 1 s by default, that is
+    # anything from 0 on, and an answer that took 30 ms came too late.
+    factory.setProtocolOptions(closeHandshakeTimeout=20, serverConnectionDropTimeout=20)
     client: Any = await endpoint.connect(factory)
     await client.opened
     return client  # type: ignore[no-any-return]
