@@ -74,5 +74,13 @@ class FlagFile(iniparser.BaseParser):
         for section, keys in self.sections.items():
             lines.append(f"[{section}]")
             for key, values in keys.items():
-                lines += [f"{key} = " + value.replace("\n", "\n  ") for value in values]
+                lines += [f"{key} = {_quoted(value)}" for value in values]
         return "\n".join(lines) + "\n"
+
+
+def _quoted(value: str) -> str:
+    """As it stands in a file; in quotes where the reader would take spaces, or quotes, of its first line away."""
+    first, *others = value.split("\n")
+    if first != first.strip() or (first[:1] in ("'", '"') and first[:1] == first[-1:]):
+        first = f'"{first}"'
+    return "\n  ".join([first, *others])

@@ -329,6 +329,7 @@ def messages() -> dict[str, dict[str, bytes]]:
             "encoding": b"<?xml version='1.0' encoding='utf-16'?>" + nova[:120],
         },
         "flagfile": {
+            "quoted": b'a = " b "\nc = "\'d\'"\n',
             "section": b"--[vnc\n",
             "comment": b"a = b\n--#c = d\n",
             "continued": b"a = b\n--  --c = d\n",

@@ -92,9 +92,32 @@ class ConfigurationTests(TestCase):
     def test_a_host_without_a_name(self) -> None:
         self.assertIn("[DEFAULT] host", self.unusable("host =\n"))
 
+    def test_quotes(self) -> None:
+        """One pair of them is taken away, once; what stands inside stays."""
+        for written, read in (
+            ('" a "', " a "),
+            ("' a'", " a"),
+            ("\"'a'\"", "'a'"),
+            ('""a""', '"a"'),
+            ('"a', '"a'),
+            ('a"', 'a"'),
+            ("a = b", "a = b"),
+        ):
+            conf, _ = self.read(f"[console]\nssl_ciphers = {written}\n")
+            self.assertEqual(conf.console.ssl_ciphers, read, written)
+
     def test_names_that_would_be_read_as_something_else(self) -> None:
         """A section, a comment, the rest of the line before: oslo.config reads what we write for it."""
-        for line in ("--[vnc", "--[vnc]", "--#host = a", "--;host", "--", "-- = a", "--  --host = a", "- host2\x85 = a"):
+        for line in (
+            "--[vnc",
+            "--[vnc]",
+            "--#host = a",
+            "--;host",
+            "--",
+            "-- = a",
+            "--  --host = a",
+            "- host2\x85 = a",
+        ):
             said = self.unusable(f"[DEFAULT]\nhost = a\n{line}\nmy_ip = b\n")
             self.assertIn("line 3: ", said)
 
