@@ -1,0 +1,97 @@
+"""Somebody between a client and a server: passes on so many bytes of one of them, then goes, in a manner to order."""
+
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import Factory
+
+from tests.hostile.peer import Peer
+from tests.hostile.steps import Script
+
+
+class Middle(Factory):
+    """Listen with it, and have it connected to in the server's place.
+
+    :ivar leave: what it does to whom the bytes are for, when they are used up.
+    :ivar count: bytes that are passed on; of the server, or else of the client.
+    :ivar passed: how many there were, of all connections.
+    """
+
+    noisy = False
+
+    def __init__(self, port: int, *, of_server: bool) -> None:
+        self.port, self.of_server = port, of_server
+        self.count, self.passed = 1 << 30, 0
+        self.leave: Script = ()
+        self.ways: list[_Near] = []
+
+    def buildProtocol(self, addr: object) -> "_Near":
+        near = _Near(self)
+        self.ways.append(near)
+        return near
+
+
+class _Way(Peer):
+    """One side; does not read by itself."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self.other: _Way | None = None
+
+    def connectionLost(self, reason: Any = None) -> None:
+        super().connectionLost(reason)
+        if self.other is not None:
+            self.other.leave()
+
+
+class _Far(_Way):
+    def __init__(self, near: "_Near") -> None:
+        super().__init__()
+        self.near = self.other = near
+
+    def dataReceived(self, data: bytes) -> None:
+        self.near.pass_on(data, self.near, of_server=True)
+
+
+class _Near(_Way):
+    def __init__(self, middle: Middle) -> None:
+        super().__init__()
+        self.middle, self.left = middle, middle.count
+        self.held = b""
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        factory = Factory.forProtocol(lambda: _Far(self))
+        factory.noisy = False
+        connecting: Deferred[Any] = TCP4ClientEndpoint(reactor, "127.0.0.1", self.middle.port).connect(factory)
+        connecting.addCallback(self._connected)
+
+    def _connected(self, far: _Far) -> None:
+        self.other = far
+        data, self.held = self.held, b""
+        if self.lost:
+            far.leave()
+        else:
+            self.pass_on(data, far, of_server=False)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.other is None:
+            self.held += data
+        else:
+            self.pass_on(data, self.other, of_server=False)
+
+    def pass_on(self, data: bytes, to: _Way, *, of_server: bool) -> None:
+        if to.lost:
+            return
+        middle = self.middle
+        if of_server is not middle.of_server:
+            to.transport.write(data)
+            return
+        to.transport.write(data[: self.left])
+        self.left = max(0, self.left - len(data))
+        middle.passed += len(data)
+        if not self.left:
+            for step in middle.leave:
+                Deferred.fromCoroutine(to._do(step))
