@@ -9,10 +9,11 @@ import time
 import traceback
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as hypothesis_seed
 
 from .strategies import inputs
-from .stretch import in_time, stretched
+from .stretch import STRETCHING, in_time, stretched
 from .table import corpus, targets
 from .tools import Target
 
@@ -37,13 +38,17 @@ def drive(target: Target, seconds: float, prefix: str) -> int:
         in_time(target.run, data)
 
     try:
-        for known in corpus(target.name):
-            for data in (known, *stretched(known)):
-                once(data)
+        known = corpus(target.name)
+        for data in known:
+            once(data)
+        for data in (data for seed in known for data in stretched(seed)):
+            if time.monotonic() > until - (1 - STRETCHING) * seconds:
+                break
+            once(data)
         batch = 0
         while time.monotonic() < until:
             batch += 1
-            seed(batch + time.time_ns())(quiet(given(inputs(target))(once)))()
+            hypothesis_seed(batch + time.time_ns())(quiet(given(inputs(target))(once)))()
     except Exception:
         traceback.print_exc()
         path = Path(f"{prefix}blind-{len(last)}")

@@ -12,6 +12,9 @@ LENGTH = 60_000
 SECONDS = 20.0
 """Of CPU: a hundred times what the slowest takes; the square of the length would take more."""
 
+STRETCHING = 0.25
+"""Part of a run's time for long inputs."""
+
 
 def stretched(data: bytes) -> Iterator[bytes]:
     """The data with a piece of it repeated: all of it, its first, its middle and its last bytes."""
