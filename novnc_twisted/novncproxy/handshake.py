@@ -5,7 +5,7 @@ request, no open-handshake timer and no half-dead transport that it could be led
 the Origin, which is judged by our own rules, is among what it is told (its debug log prints heads).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import txaio
@@ -65,15 +65,14 @@ class Handshaker:
         return bytes(judge.reply)
 
 
+def _nothing(*_: Any, **__: Any) -> None:
+    pass
+
+
 class _Deaf:
     """A log that nobody hears: autobahn tells six times a handshake what it reads."""
 
-    def __getattr__(self, level: str) -> Callable[..., None]:
-        return _nothing
-
-
-def _nothing(*_: Any, **__: Any) -> None:
-    pass
+    critical = error = warn = info = debug = trace = staticmethod(_nothing)
 
 
 class _Judge(WebSocketServerProtocol):
