@@ -129,7 +129,7 @@ def _of_a_viewer(chance: Random, by: Dialect) -> Step:
         Say(by.words(MESSAGES * chance.randrange(1, 200))),
         Pause(chance.randrange(1, 4)),
     ]
-    if chance.random() < 0.15:
+    if chance.random() < 0.1:
         steps += [Deaf(), Flood(by.words(MESSAGES)), Say(chance.randbytes(40)), Say(by.words(chance.randbytes(40)))]
     if by.name == "novnc" and chance.random() < 0.2:
         steps += [Say(frame(9, b"ping")), Say(frame(1, b"text")), Say(chance.choice(BROKEN_FRAMES))]
@@ -142,7 +142,7 @@ def _of_a_server(chance: Random) -> Step:
         Say(servers.PICTURE * chance.randrange(1, 60)),
         Pause(chance.randrange(1, 4)),
     ]
-    if chance.random() < 0.15:
+    if chance.random() < 0.1:
         steps += [Deaf(), Flood(servers.PICTURE), Say(chance.randbytes(200))]
     return chance.choice(steps)
 

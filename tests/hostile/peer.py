@@ -135,7 +135,7 @@ class Peer(Protocol):
                     transport.write(bytes((byte,)))
                     await turn()
             case Flood(data):
-                begun, self.flooding = bool(self.flooding), data * (1 + 65536 // len(data))
+                begun, self.flooding = bool(self.flooding), data * (1 + 32768 // len(data))
                 if not begun:
                     transport.registerProducer(self, False)
             case Pause(turns):

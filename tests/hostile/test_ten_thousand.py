@@ -36,7 +36,7 @@ from tests.support.pki import CA
 
 SESSIONS = int(os.environ.get("HOSTILE_SESSIONS", "10000"))
 SEED = int(os.environ.get("HOSTILE_SEED", "0")) or int(time.time())
-AT_A_TIME = 60
+AT_A_TIME = 30
 ROUNDS = 4
 PATIENCE = 0.5
 """Seconds after which a viewer that has nothing more to do leaves, whatever the proxy's deadlines are."""
