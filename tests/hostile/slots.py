@@ -12,6 +12,9 @@ from tests.hostile.peer import Peer, ScriptedServer
 from tests.hostile.steps import Deaf, StartTLS
 
 HOST = "compute1"
+LONG = 20.0
+"""Seconds after which the proxy has plainly forgotten a VNC server."""
+
 NOWHERE = 1
 """A port of this machine on which nobody listens."""
 
@@ -49,15 +52,23 @@ class Slot:
         """The VNC connections of the present session."""
         return self.server.peers
 
-    async def over(self) -> None:
+    async def over(self) -> bool:
         """The viewer is gone: so must be the connection to the VNC server, by nobody's doing but the proxy's.
 
         Only a server that reads nothing has to go by itself: until it has stalled for a minute nobody is told.  So has
         one with TLS: Twisted's waits for ever for a producer that was paused when the other side went.
+
+        :return: whether it was so.
         """
+        proper = True
         for peer in self.peers:
             if any(isinstance(step, Deaf | StartTLS) for step in peer.script):
                 peer.leave()
+            patience = reactor.callLater(LONG, peer.leave)  # type: ignore[attr-defined]
             await peer.gone
+            proper = proper and bool(patience.active())
+            if patience.active():
+                patience.cancel()
         self.reached += len(self.peers)
         self.peers.clear()
+        return proper

@@ -177,7 +177,8 @@ class TenThousand(TestCase):
         await self.left(client, planned)
         if planned.answer != "good" and any(peer.heard for peer in slot.peers):  # one may have been dialled before
             self.wrong.append(f"session {number}: the VNC server was told something without a good token")
-        await slot.over()
+        if not await slot.over():
+            self.wrong.append(f"session {number}: the connection to the VNC server was left open")
         del self.plans[planned.token], self.by_peer[peer]
         self.slots.append(slot)
 
