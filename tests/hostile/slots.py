@@ -12,7 +12,7 @@ from tests.hostile.peer import Peer, ScriptedServer
 from tests.hostile.steps import Deaf, StartTLS
 
 HOST = "compute1"
-LONG = 20.0
+LONG = 5.0
 """Seconds after which the proxy has plainly forgotten a VNC server."""
 
 NOWHERE = 1
