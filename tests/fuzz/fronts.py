@@ -194,13 +194,23 @@ def run(data: bytes) -> None:
         globalLogPublisher.removeObserver(look)  # type: ignore[arg-type]
     if failures:
         raise failures[0]["log_failure"].value
-    holds(TOKEN.encode() not in heard + upstream and PASSWORD.encode() not in heard + upstream, "shows a secret")
+    _secrets(data[1:], heard, upstream)
     _heard(heard, xvp)
     if upstream:
         holds(upstream.startswith(b"RFB 003."), "the server hears what is no RFB", upstream)
     if not shield or heard.count(b"RFB 003.008\n") != 1:
         return
     _passed(said, upstream, xvp)
+
+
+def _secrets(data: bytes, heard: bytes, upstream: bytes) -> None:
+    """Nobody hears the token or the password from us; what a peer knows itself, it may say."""
+    spoken = {
+        who: b"".join(words for what, words in steps(data) if what in who) for who in ((CLIENT, FRAMED), (UPSTREAM,))
+    }
+    for secret in (TOKEN.encode(), PASSWORD.encode()):
+        holds(secret not in heard or secret in spoken[UPSTREAM,], "a viewer hears a secret", heard)
+        holds(secret not in upstream or spoken[CLIENT, FRAMED].count(secret) > 1, "a VNC server hears one", upstream)
 
 
 def _heard(heard: bytes, xvp: bool) -> None:
