@@ -105,7 +105,7 @@ class Departures:
         for pause in (*BACK_OFF, None):
             try:
                 if not await self._is_here(uuid):
-                    await self._drop_unless_elsewhere(uuid, insist=pause is not None)
+                    await self._drop_unless_elsewhere(uuid)
                 return
             except Refusal as refusal:
                 reason = str(refusal)
@@ -125,12 +125,9 @@ class Departures:
             return False
         return True
 
-    async def _drop_unless_elsewhere(self, uuid: str, insist: bool) -> None:
-        """Consoleauth asks the other hosts: they believe it and not us.
-
-        :param insist: fail with ServiceUnavailable where one does not answer; else it counts as one that has it not.
-        """
-        answer = await self._transport.call("consoleauth", "instance_gone", instance_uuid=uuid, insist=insist)
+    async def _drop_unless_elsewhere(self, uuid: str) -> None:
+        """Consoleauth asks all hosts: our word alone is worth nothing to it."""
+        answer = await self._transport.call("consoleauth", "instance_gone", instance_uuid=uuid)
         if isinstance(answer, dict) and answer.get("gone"):
             self._known.discard(uuid)
             _log.info("server {uuid} is gone; tokens dropped: {deleted}", uuid=uuid, deleted=answer.get("deleted"))

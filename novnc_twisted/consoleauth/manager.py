@@ -228,15 +228,14 @@ class ConsoleAuthManager:
         hashes = await self._tokens.of_instance(fields.uuid("instance_uuid", instance_uuid))
         return {"deleted": await self._tokens.remove(*hashes)}
 
-    async def instance_gone(self, *, instance_uuid: str, insist: bool = True) -> dict[str, Any]:
-        """A compute host has lost a server: where no live host knows it any more, its tokens are dropped.
+    async def instance_gone(self, *, instance_uuid: str) -> dict[str, Any]:
+        """A compute host has lost a server: where every live host says that it has none such, its tokens are dropped.
 
-        :param insist: fail where a host does not answer; else it counts as one that does not know it.
         :returns: whether it is ``gone``, and how many tokens were ``deleted``.
         :raises ServiceUnavailable: a host does not answer.
         """
         uuid = fields.uuid("instance_uuid", instance_uuid)
-        if not await self._places.is_gone(uuid, insist is not False):
+        if not await self._places.is_gone(uuid):
             return {"gone": False, "deleted": 0}
         return {"gone": True, **await self.delete_tokens_for_instance(instance_uuid=uuid)}
 

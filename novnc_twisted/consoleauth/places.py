@@ -103,16 +103,17 @@ class Places:
         if running:
             self._refuse_twofold(instance_uuid, [compute_host, *running])
 
-    async def is_gone(self, instance_uuid: str, insist: bool) -> bool:
+    async def is_gone(self, instance_uuid: str) -> bool:
         """Whether no live host knows the server.
 
-        :param insist: fail where a host does not answer; else it counts as one that does not know it.
-        :raises ServiceUnavailable: a host does not answer.
+        Silence says nothing: who was called may hinder what others answer, see docs/redis_acl.
+
+        :raises ServiceUnavailable: a host does not answer, and none of the others knows it.
         """
         answers = await self._ask("get_instance", await self._live(), _FIRST, {"instance_uuid": instance_uuid})
         if any(not isinstance(answer, Refusal) for answer in answers.values()):
             return False
-        if insist and not all(isinstance(answer, InstanceNotFound) for answer in answers.values()):
+        if not all(isinstance(answer, InstanceNotFound) for answer in answers.values()):
             raise ServiceUnavailable("a compute host does not say whether it has it")
         return True
 

@@ -70,6 +70,18 @@ class LyingHostTests(ConsoleAuthCase):
             self.true.consoles[VM]["owners"] = owners
             await self.refused(ServiceUnavailable, self.check())
 
+    async def test_it_says_so_while_the_true_host_can_not_be_heard(self) -> None:
+        """It may see to that: it was called, so that it knows where the answers of others go."""
+        self.true.run()
+        await self.token()
+        self.true.hangs = True
+        said = self.transport.call("consoleauth", "instance_gone", instance_uuid=VM)
+        self.clock.advance(2)
+        with self.assertRaises(ServiceUnavailable):
+            await said
+        self.true.hangs = False
+        await self.check()
+
     async def test_it_says_that_the_server_of_another_is_gone(self) -> None:
         self.true.run()
         await self.token()

@@ -213,7 +213,7 @@ ASKED = {
         "authorize_console": {"console_type": "novnc", "instance_uuid": A},
         "show_token": {},
         "delete_tokens_for_instance": {"instance_uuid": A},
-        "instance_gone": {"instance_uuid": A, "insist": False},
+        "instance_gone": {"instance_uuid": A},
     },
     "compute.one": {
         "authorize_console": {"console_type": "novnc", "instance_uuid": B},

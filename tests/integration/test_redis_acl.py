@@ -144,6 +144,16 @@ class RefusedTests(RolesCase):
             self.stolen("compute.two", "RPUSH", f"novnc:r:api:{process}", text)
         self.assertEqual((await called)["host"], "one")
 
+    async def test_the_server_of_another_is_gone(self) -> None:
+        """Not even with a flood of what is no reply, in which the true host's answer is lost."""
+        token, thief = await self.make_token(), await self.login("compute.two")
+        replies = f"novnc:r:consoleauth:{self.auth._transport._process}"
+        for _ in range(4):
+            self.stolen("compute.two", "RPUSH", replies, *["junk"] * 5_000)
+        await self.refused(ServiceUnavailable, thief.call("consoleauth", "instance_gone", instance_uuid=A))
+        await self.until(lambda: not self.admin("EXISTS", replies))
+        self.assertEqual((await self.door.check_token(token, "novnc", VIEWER)).compute_host, "one")
+
     async def test_requests_that_are_none(self) -> None:
         """Junk of one role holds up no other; and who calls has no say in whose the reply is."""
         for _ in range(100):
