@@ -18,8 +18,8 @@ from novnc_twisted.errors import ClientLeft, MessageTooBig, ProtocolViolation, R
 from novnc_twisted.novncproxy.handshake import HandshakeFailed
 from novnc_twisted.novncproxy.page import NOT_BUILT, PageFile, redirect_of
 from novnc_twisted.novncproxy.responses import ALONE, content_security_policy, is_host, plain, response_head
-from novnc_twisted.relay.ends import send
 from novnc_twisted.relay.interfaces import IEnd
+from novnc_twisted.relay.transports import send
 from novnc_twisted.relay.websocket_end import WebSocketEnd
 from novnc_twisted.rfb.offer import refuse
 from novnc_twisted.rfb.talk import Talk

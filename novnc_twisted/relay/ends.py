@@ -2,14 +2,11 @@
 
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
-from OpenSSL import SSL
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IDelayedCall,
-    IHandshakeListener,
     IOpenSSLClientConnectionCreator,
     IPushProducer,
     IReactorTime,
@@ -17,13 +14,14 @@ from twisted.internet.interfaces import (
     ITCPTransport,
 )
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from novnc_twisted.errors import ClientLeft, MessageTooBig, Refusal
 from novnc_twisted.relay.frames import FrameDecoder
 from novnc_twisted.relay.interfaces import IEnd, IReceiver
+from novnc_twisted.relay.losses import how_lost
+from novnc_twisted.relay.transports import give_back, hang_up, is_plain, send, take, waits_for_its_producer
 from novnc_twisted.relay.wheel import Turn, wheel_of
 
 CLOSE_GRACE = 2.0
@@ -34,12 +32,6 @@ VIEWER_STALL = 300.0
 
 HOLD_LIMIT = 65536
 """Bytes that an end holds while it has no receiver."""
-
-_KEEP_ALIVE = tuple(
-    (getattr(socket, name), value)
-    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
-    if hasattr(socket, name)
-)
 
 
 @implementer(IEnd, IPushProducer)
@@ -225,23 +217,14 @@ class StreamEnd:
 
     def can_leave(self) -> bool:
         """Whether the transport is a plain socket of Twisted's, with nothing in the way."""
-        return not (self._over or self._closing or self._gone or self._paused) and _is_plain(self._transport)
+        return not (self._over or self._closing or self._gone or self._paused) and is_plain(self._transport)
 
     def leave(self, keeper: Any) -> tuple[socket.socket, bytes]:
         """Take the socket, and what it was still to send, away from the transport, which is let go.
 
         :param keeper: what stands for the transport until :meth:`come_back`; its ``release`` brings that about.
         """
-        transport = self._transport
-        transport.unregisterProducer()
-        transport.stopReading()
-        transport.stopWriting()
-        # What a transport has not sent yet is known to it alone (abstract.FileDescriptor).
-        waiting = transport.dataBuffer[transport.offset :] + b"".join(transport._tempDataBuffer)
-        transport.dataBuffer, transport.offset, transport._tempDataBuffer, transport._tempDataLen = b"", 0, [], 0
-        transport.connected = False  # whoever still knows it can do no harm with it
-        transport.protocol = None
-        taken: socket.socket = transport.socket
+        taken, waiting = take(self._transport)
         if self.left is not None:
             self.left()
             self.left = None
@@ -253,12 +236,7 @@ class StreamEnd:
         self._receiver = self._keeper = None
         self._full = self._paused = False
         self._drop_stall()
-        transport = _Connected(taken, _Forwarding(self), self.clock)  # type: ignore[arg-type]  # it is the reactor
-        self._transport = transport
-        transport.registerProducer(self, True)
-        transport.startReading()
-        if waiting:
-            transport.write(waiting)
+        self._transport = give_back(self.clock, taken, waiting, _Forwarding(self), self)
 
     def fail(self, detail: str) -> None:
         """The peer is gone, the socket says."""
@@ -270,9 +248,6 @@ class StreamEnd:
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = wheel_of(self.clock).callLater(self._stall, self._has_stalled)
-
-    def look(self) -> None:
-        """Look at what came besides the stream; a plain one has nothing else."""
 
     # What the protocol of the transport hands over
 
@@ -290,10 +265,10 @@ class StreamEnd:
             self._abort.cancel()
         starting, self._starting = self._starting, None
         if starting is not None:
-            self._over = self._lost(_how(reason))
+            self._over = self._lost(how_lost(reason))
             starting.errback(reason)
         elif not self._closing:
-            self._end(self._lost(_how(reason)))
+            self._end(self._lost(how_lost(reason)))
         waiting, self._waiting = self._waiting, ()
         for each in waiting:
             each.callback(None)
@@ -312,9 +287,7 @@ class StreamEnd:
         """The transport's buffer is empty again."""
         self._full = False
         self._drop_stall()
-        if getattr(getattr(self._transport, "transport", self._transport), "disconnecting", False):
-            # Our peer ended TLS while the buffer was full.  Twisted closes the socket once its producer is gone: it
-            # waits for us, we would wait for it, and the session would live as long as the other end.
+        if waits_for_its_producer(self._transport):
             self._transport.unregisterProducer()
             return
         if self._receiver is not None:
@@ -369,116 +342,9 @@ class StreamEnd:
         self._waiting = tuple(each for each in self._waiting if each is not waiting)
 
 
-@implementer(IHandshakeListener)
-class EndProtocol(Protocol):
-    """The protocol of a connection that is nothing but an end: what a dial gives."""
-
-    end: StreamEnd
-    transport: Any  # of whatever endpoint it is
-
-    def __init__(self, clock: IReactorTime, peer: str, **how: Any) -> None:
-        self._clock, self._peer, self._how = clock, peer, how
-
-    def connectionMade(self) -> None:
-        """Make the end."""
-        tune(self.transport)
-        self.end = StreamEnd(self._clock, self.transport, self._peer, **self._how)
-        self.end.left = self.left
-
-    def dataReceived(self, data: bytes) -> None:
-        """Hand on."""
-        self.end.dataReceived(data)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Hand on."""
-        self.end.connectionLost(reason)
-
-    def handshakeCompleted(self) -> None:
-        """Hand on."""
-        self.end.tls_started()
-
-    def left(self) -> None:
-        """The end took the socket with it."""
-        self.transport = None
-
-
-class _Connected(Connection):
-    """The transport of a socket that is connected already: dialled by us, or come back from a lean relay."""
-
-    connected = 1
-    logstr = "relay"
-    _shouldShutdown = False  # nobody else has the descriptor
-    _tlsClientDefault = True
-
-
-def connected(reactor: Any, dialled: socket.socket, protocol: EndProtocol) -> None:
-    """Give a socket that was dialled to its protocol, as a reactor's own clients do."""
-    transport = _Connected(dialled, protocol, reactor)
-    transport.startReading()
-    protocol.makeConnection(transport)
-
-
 class _Forwarding(Protocol):
     """The protocol of a socket that came back."""
 
     def __init__(self, end: StreamEnd) -> None:
         self.dataReceived = end.dataReceived  # type: ignore[method-assign]
         self.connectionLost = end.connectionLost  # type: ignore[method-assign]
-
-
-def send(transport: Any, data: bytes) -> None:
-    """Write what the socket takes at once; a transport alone would first ask the reactor for a turn of its own.
-
-    (Measured: a session's set-up has nine such turns, and each costs as much as the write.)
-    """
-    sent = 0
-    if _is_idle(transport):
-        with suppress(OSError):  # the transport will meet it, too, and tell
-            sent = transport.socket.send(data)
-    if sent != len(data):
-        transport.write(data[sent:])
-
-
-def hang_up(transport: Any) -> None:
-    """Close, at once where nothing waits to be sent: a transport alone would first ask the reactor for a turn."""
-    if _is_idle(transport):
-        transport.connectionLost(connectionDone)
-    else:
-        transport.loseConnection()
-
-
-def _is_idle(transport: Any) -> bool:
-    """Whether it is a connected socket with nothing in the way, and nothing waiting to be sent."""
-    return (
-        _is_plain(transport)
-        and transport.connected
-        and not (transport.dataBuffer or transport._tempDataBuffer or transport._writeDisconnected)
-    )
-
-
-def _is_plain(transport: Any) -> bool:
-    """Whether it is a socket of Twisted's with nothing in the way."""
-    return isinstance(transport, Connection) and not getattr(transport, "TLS", False)
-
-
-def tune(transport: Any) -> None:
-    """No delay for keystrokes, and probes so that a peer that vanished is noticed within two minutes; TCP only."""
-    tcp = getattr(transport, "socket", None)  # with TLS: of the transport below
-    if isinstance(tcp, socket.socket) and tcp.family in (socket.AF_INET, socket.AF_INET6):
-        transport.setTcpNoDelay(True)
-        transport.setTcpKeepAlive(True)
-        for option, value in _KEEP_ALIVE:
-            tcp.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-def _how(reason: Failure) -> str:
-    """Why a connection was lost, for the log: never more than the kind of the error says."""
-    if isinstance(error := reason.value, SSL.Error):
-        return tls_error(error)
-    return "" if reason.type is connectionDone.type else str(reason.type.__name__ if reason.type else reason.value)
-
-
-def tls_error(error: SSL.Error) -> str:
-    """What OpenSSL says of an error, in its own words: a few of a fixed set, nothing of the peer's."""
-    queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
-    return f"TLS: {', '.join(str(words) for _, _, words in queue) or 'unknown error'}"

@@ -4,7 +4,7 @@ from OpenSSL import SSL
 from twisted.protocols.tls import BufferingTLSTransport
 from twisted.python.failure import Failure
 
-from novnc_twisted.relay.ends import send
+from novnc_twisted.relay.transports import send
 
 RECORD = 1 << 14
 """Bytes of a TLS record, at most."""

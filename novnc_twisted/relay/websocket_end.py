@@ -7,8 +7,9 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from novnc_twisted.errors import ClientLeft, Refusal
-from novnc_twisted.relay.ends import VIEWER_STALL, StreamEnd, send
+from novnc_twisted.relay.ends import VIEWER_STALL, StreamEnd
 from novnc_twisted.relay.frames import NO_CODE, PING, PONG, FrameDecoder, binary_header, close_frame, control_frame
+from novnc_twisted.relay.transports import send
 from novnc_twisted.relay.wheel import Turn, wheel_of
 
 PING_EVERY = 30.0

@@ -20,7 +20,8 @@ from novnc_twisted.errors import (
     Stopping,
     TokenMissing,
 )
-from novnc_twisted.relay.ends import StreamEnd, tune
+from novnc_twisted.relay.ends import StreamEnd
+from novnc_twisted.relay.transports import tune
 from novnc_twisted.session.interfaces import IViewer
 from novnc_twisted.session.keeper import KeepToken
 from novnc_twisted.session.limits import SessionLimits

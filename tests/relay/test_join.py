@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from novnc_twisted.errors import ConsoleClosed, ProtocolViolation, Stopping
 from novnc_twisted.relay import StreamEnd, WebSocketEnd, join
-from novnc_twisted.relay.ends import EndProtocol
+from novnc_twisted.relay.dialled import EndProtocol
 from tests.relay.pairs import Pairs
 from tests.relay.test_ends import GONE, Transport
 from tests.session.harness import Raw, frame

@@ -1,0 +1,111 @@
+"""What is done with Twisted's transports beyond their interface: sockets taken and given, and turns saved."""
+
+import socket
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.tcp import Connection
+
+_KEEP_ALIVE = tuple(
+    (getattr(socket, name), value)
+    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+    if hasattr(socket, name)
+)
+
+
+class _Connected(Connection):
+    """The transport of a socket that is connected already: dialled by us, or come back from a lean relay."""
+
+    connected = 1
+    logstr = "relay"
+    _shouldShutdown = False  # nobody else has the descriptor
+    _tlsClientDefault = True
+
+
+def connected(reactor: Any, dialled: socket.socket, protocol: Protocol) -> None:
+    """Give a socket that was dialled to its protocol, as a reactor's own clients do."""
+    transport = _Connected(dialled, protocol, reactor)
+    transport.startReading()
+    protocol.makeConnection(transport)
+
+
+def take(transport: Any) -> tuple[socket.socket, bytes]:
+    """Take the socket, and what was still to be sent on it, away from a plain transport, which is let go."""
+    transport.unregisterProducer()
+    transport.stopReading()
+    transport.stopWriting()
+    # What a transport has not sent yet is known to it alone (abstract.FileDescriptor).
+    waiting = transport.dataBuffer[transport.offset :] + b"".join(transport._tempDataBuffer)
+    transport.dataBuffer, transport.offset, transport._tempDataBuffer, transport._tempDataLen = b"", 0, [], 0
+    transport.connected = False  # whoever still knows it can do no harm with it
+    transport.protocol = None
+    taken: socket.socket = transport.socket
+    return taken, waiting
+
+
+def give_back(reactor: Any, taken: socket.socket, waiting: bytes, protocol: Protocol, producer: Any) -> Any:
+    """A new transport for a socket that was taken; ``protocol`` is not told of it.
+
+    :param producer: what feeds it, told when its buffer is full.
+    """
+    transport = _Connected(taken, protocol, reactor)
+    transport.registerProducer(producer, True)
+    transport.startReading()
+    if waiting:
+        transport.write(waiting)
+    return transport
+
+
+def send(transport: Any, data: bytes) -> None:
+    """Write what the socket takes at once; a transport alone would first ask the reactor for a turn of its own.
+
+    (Measured: a session's set-up has nine such turns, and each costs as much as the write.)
+    """
+    sent = 0
+    if _is_idle(transport):
+        with suppress(OSError):  # the transport will meet it, too, and tell
+            sent = transport.socket.send(data)
+    if sent != len(data):
+        transport.write(data[sent:])
+
+
+def hang_up(transport: Any) -> None:
+    """Close, at once where nothing waits to be sent: a transport alone would first ask the reactor for a turn."""
+    if _is_idle(transport):
+        transport.connectionLost(connectionDone)
+    else:
+        transport.loseConnection()
+
+
+def _is_idle(transport: Any) -> bool:
+    """Whether it is a connected socket with nothing in the way, and nothing waiting to be sent."""
+    return (
+        is_plain(transport)
+        and transport.connected
+        and not (transport.dataBuffer or transport._tempDataBuffer or transport._writeDisconnected)
+    )
+
+
+def is_plain(transport: Any) -> bool:
+    """Whether it is a socket of Twisted's with nothing in the way."""
+    return isinstance(transport, Connection) and not getattr(transport, "TLS", False)
+
+
+def tune(transport: Any) -> None:
+    """No delay for keystrokes, and probes so that a peer that vanished is noticed within two minutes; TCP only."""
+    tcp = getattr(transport, "socket", None)  # with TLS: of the transport below
+    if isinstance(tcp, socket.socket) and tcp.family in (socket.AF_INET, socket.AF_INET6):
+        transport.setTcpNoDelay(True)
+        transport.setTcpKeepAlive(True)
+        for option, value in _KEEP_ALIVE:
+            tcp.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def waits_for_its_producer(transport: Any) -> bool:
+    """Whether our peer ended TLS while the buffer was full.
+
+    Twisted closes the socket once its producer is gone: it waits for us, we would wait for it, and the session would
+    live as long as the other end.
+    """
+    return bool(getattr(getattr(transport, "transport", transport), "disconnecting", False))
