@@ -110,6 +110,12 @@ class WorkTests(RolesCase):
         token = await self.make_token_soon()
         self.assertEqual((await self.door.check_token(token, "novnc", VIEWER)).compute_host, "one")
 
+    async def test_redis_is_told_to_forget_the_scripts(self) -> None:
+        """consoleauth, which is connected all the time, puts them there again."""
+        self.admin("SCRIPT", "FLUSH")
+        token = await self.make_token()
+        self.assertEqual((await self.door.check_token(token, "novnc", VIEWER)).compute_host, "one")
+
     async def make_token_soon(self) -> str:
         while True:
             try:

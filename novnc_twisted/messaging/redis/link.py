@@ -146,7 +146,10 @@ class Link:
                         if error.code != "NOPERM":
                             raise
                     self._may_eval = False
-                    self._complain("it was not given our scripts yet, as a consoleauth does when it is connected")
+                    if not self._loads:
+                        self._complain("it was not given our scripts yet, as a consoleauth does when it is connected")
+                if self._loads:
+                    await self._load(protocol)  # somebody had Redis forget them
                 # Redis was just started, say: consoleauth puts them there as soon as it is connected.
                 await sleep(SCRIPTS_RETRY, self._reactor)
 
