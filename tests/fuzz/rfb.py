@@ -11,7 +11,7 @@ from novnc_twisted.rfb.offer import offer, refuse
 from novnc_twisted.rfb.security.vnc import response
 from novnc_twisted.rfb.talk import Conversation, Talk
 
-from .tools import SLOWLY, Target, cuttings, fits_a_log, holds, same
+from .tools import Target, cuttings, fits_a_log, holds, same
 
 PASSWORDS = (None, "", "secret", "päßwörtchen")
 SCHEMES = (
@@ -28,6 +28,9 @@ SUBTYPES = (("X509None", "X509Vnc"), ("TLSVnc", "TLSNone", "X509None", "X509Vnc"
 LIMITS = (LIMIT, 64)
 NUMBERS = {"none": 1, "vnc": 2, "vencrypt": 19}
 LONGEST_DETAIL = 1500
+ALONE = 1024
+"""Bytes that come one by one, so that TLS begins between two of them."""
+
 _UNASKED = re.compile("[0-9]+ bytes came unasked")  # how many hangs on the chunk with which it was too much
 
 
@@ -90,8 +93,10 @@ def hold(
 
 def at_any_cutting(make: Callable[[], Talk[Any]], wire: bytes, password: str | None, limit: int) -> tuple[Held, Seen]:
     """The same comes out however the bytes are cut, but that nothing may come with the last byte before TLS."""
-    pieces = [wire[at : at + 1] for at in range(min(len(wire), SLOWLY))]
-    slowly, seen = hold(make(), [*pieces, wire[SLOWLY:]], password=password, limit=limit)
+    pieces = [wire[at : at + 1] for at in range(min(len(wire), ALONE))]
+    slowly, seen = hold(make(), [*pieces, wire[ALONE:]], password=password, limit=limit)
+    if len(wire) > ALONE and "in clear" in slowly.detail:
+        return slowly, seen  # TLS began in the last piece
     if seen.asked and limit < LIMIT:
         return slowly, seen  # what comes while nobody asks for it is held, up to the limit: here the chunks matter
     for chunks in cuttings(wire, seen.tls_at):
