@@ -1,9 +1,10 @@
 """Failed log-ins of users: who guesses passwords waits ever longer, and nobody else does.
 
 Counted by a user's name together with the client's address (for IPv6: the /64, which is what one customer has), and by
-the address alone: from a number of failures on each further one locks for twice as long.  A name's failures from all
-addresses together lock nobody out, else an attacker could lock anybody out: from a number on they only slow, and not
-the addresses from which the user logged in lately.
+the address alone: from a number of failures on each further one locks for twice as long.  What an address fails locks
+nobody out who logged in from there lately: many share an office's address.  A name's failures from all addresses
+together lock nobody out, else an attacker could lock anybody out: from a number on they only slow, and not the
+addresses from which the user logged in lately.
 
 A name counts as it was typed, whether there is such a user or not: what is answered tells nobody which it is.
 """
@@ -36,7 +37,8 @@ class LockoutSettings:
 
     :ivar failures: so many failed log-ins of one user from one address lock, and each further one.  0: nothing of
         this is done.
-    :ivar failures_per_address: the same for one address, whatever the user; 0 is off.
+    :ivar failures_per_address: the same for one address, whatever the user, but for those who logged in from there
+        lately; 0 is off.
     :ivar failures_per_user: the same for one user, whatever the address, which only slows; 0 is off.
     :ivar first: seconds of the first lock-out, doubled by each further failure.
     :ivar longest: seconds of the longest; failures are forgotten so long after the last one, or after its lock-out.
@@ -81,7 +83,9 @@ class Lockout:
         if not self._settings.failures:
             return 0.0
         pair, network, _ = self._keys(user, address)
-        entries = (self._entry(self._pairs, pair), self._entry(self._addresses, network))
+        entries = [self._entry(self._pairs, pair)]
+        if not self._is_known(pair):
+            entries.append(self._entry(self._addresses, network))
         now = self._clock()
         return max(0.0, *(entry.locked_until - now for entry in entries if entry is not None), 0.0)
 
@@ -92,7 +96,7 @@ class Lockout:
             return 0.0
         pair, _, name = self._keys(user, address)
         entry = self._entry(self._users, name)
-        if entry is None or entry.count < allowed or self._known.get(pair, 0.0) > self._clock():
+        if entry is None or entry.count < allowed or self._is_known(pair):
             return 0.0
         return min(MAX_DELAY, _doubled(_FIRST_DELAY, (entry.count - allowed) // allowed))
 
@@ -128,6 +132,10 @@ class Lockout:
         self._known.move_to_end(pair)
         while len(self._known) > self._max:
             self._known.popitem(last=False)
+
+    def _is_known(self, pair: bytes) -> bool:
+        """Whether the user logged in from there lately."""
+        return self._known.get(pair, 0.0) > self._clock()
 
     def _count(self, table: OrderedDict[bytes, _Entry], key: bytes, allowed: int) -> None:
         """One more failure; locks from the ``allowed``-th on."""

@@ -307,8 +307,8 @@ API: list[cfg.Opt] = [
         "lockout_failures_per_address",
         default=50,
         min=0,
-        help="The same for one client address, whoever tries to log in from there; 0 is off. Where a reverse proxy is "
-        "in front, trusted_proxies must name it: else all clients have its address.",
+        help="The same for one client address, whoever tries to log in from there, but for users who did within a day; "
+        "0 is off. Where a reverse proxy is in front, trusted_proxies must name it: else all clients have its address.",
     ),
     cfg.IntOpt(
         "lockout_failures_per_user",

@@ -120,6 +120,19 @@ class AddressTests(LockoutCase):
         self.clock.advance(2)
         self.assertEqual((self.fail_(1, "user10"), self.locked("alice")), (4, 4))
 
+    def test_not_where_the_user_is_known(self) -> None:
+        """An office has one address, and a colleague's forgotten script: it locks out itself, and who is new there."""
+        self.make(failures_per_address=10)
+        self.lockout.succeeded("alice", HERE)
+        for at in range(100):
+            self.fail_(1, f"user{at}")
+        self.assertEqual((self.locked("alice"), self.locked("bob")), (0, 900))
+        self.assertEqual((self.fail_(4), self.locked()), (0, 0))
+        self.assertEqual(self.fail_(1), 2, "as anybody else, by guesses at her own name")
+        self.clock.advance(KNOWN_FOR)
+        self.fail_(10, "carol")
+        self.assertGreater(self.locked(), 0)
+
     def test_an_account_of_ones_own_clears_no_way(self) -> None:
         """Neither to others' names nor for the address, whatever mallory failed before."""
         self.make(failures_per_address=10)
@@ -129,7 +142,7 @@ class AddressTests(LockoutCase):
             self.lockout.succeeded("mallory", HERE)
             self.fail_(1, "mallory")
             self.lockout.succeeded("mallory", HERE)
-        self.assertGreater(self.locked("mallory"), 0)
+        self.assertGreater(self.locked("alice"), 0)
         self.make()
         self.fail_(4, "alice")
         self.fail_(1, "mallory")
