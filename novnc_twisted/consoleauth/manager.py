@@ -145,11 +145,9 @@ class ConsoleAuthManager:
         record = TokenRecord(info, self._now() + self._ttl, address, owner)
         await self._tokens.put(token_hash, record, self._ttl)
         if self._max:
-            hashes = await self._tokens.of_instance(info.instance_uuid)
-            await self._tokens.remove(*hashes[: max(0, len(hashes) - self._max)])
+            await self._tokens.remove(*await self._tokens.of_instance(info.instance_uuid, self._max))
         if self._max_per_user and info.user_id:
-            hashes = await self._tokens.of_user(info.user_id)
-            await self._tokens.remove(*hashes[: max(0, len(hashes) - self._max_per_user)])
+            await self._tokens.remove(*await self._tokens.of_user(info.user_id, self._max_per_user))
         return {"expires_at": record.expires_at}
 
     async def check_token(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:

@@ -84,14 +84,14 @@ class TokenStore:
         await self._store.remove(*map(_owned, token_hashes))
         return found
 
-    async def of_instance(self, instance_uuid: str) -> list[str]:
-        """The hashes of a server's tokens, oldest first."""
-        keys = await self._store.indexed(_index(instance_uuid))
+    async def of_instance(self, instance_uuid: str, except_newest: int = 0) -> list[str]:
+        """The hashes of a server's tokens, oldest first, without so many of the newest."""
+        keys = await self._store.indexed(_index(instance_uuid), except_newest)
         return [key.removeprefix(_token("")) for key in keys]
 
-    async def of_user(self, user: str) -> list[str]:
-        """The hashes of the valid tokens that a user asked for, oldest first."""
-        keys = await self._store.indexed(_index_of_user(user))
+    async def of_user(self, user: str, except_newest: int = 0) -> list[str]:
+        """The hashes of the valid tokens that a user asked for, oldest first, without so many of the newest."""
+        keys = await self._store.indexed(_index_of_user(user), except_newest)
         return [key.removeprefix(_owned("")) for key in keys]
 
     async def lease(self, token_hash: str, client_address: str, until: float) -> None:

@@ -54,8 +54,8 @@ class IKeyedStore(Interface):
     def remove(*keys: str) -> Deferred[int]:
         """Remove objects (and their places in indexes); how many there were."""
 
-    def indexed(index: str) -> Deferred[list[str]]:
-        """The keys of the live objects of an index, oldest first."""
+    def indexed(index: str, except_newest: int = 0) -> Deferred[list[str]]:
+        """The keys of the live objects of an index, oldest first, without so many of the newest."""
 
 
 class ITransport(Interface):

@@ -93,11 +93,12 @@ class MemoryStore:
 
         return execute(remove)
 
-    def indexed(self, index: str) -> Deferred[list[str]]:
+    def indexed(self, index: str, except_newest: int = 0) -> Deferred[list[str]]:
         """See IKeyedStore."""
 
         def indexed() -> list[str]:
-            return [key for key in list(self._indexes.get(check_key(index), ())) if self._live(key) is not None]
+            keys = [key for key in list(self._indexes.get(check_key(index), ())) if self._live(key) is not None]
+            return keys[: max(0, len(keys) - except_newest)]
 
         return execute(indexed)
 

@@ -369,6 +369,8 @@ class TransportContract:
         self.assertEqual(await store.indexed("instance:1"), ["z", "y", "x"])
         await store.put("z", {}, 60, index="instance:1")
         self.assertEqual(await store.indexed("instance:1"), ["y", "x", "z"])
+        surplus = [await store.indexed("instance:1", newest) for newest in range(5)]
+        self.assertEqual(surplus, [["y", "x", "z"], ["y", "x"], ["y"], [], []])
         await store.put("y", {}, 60, index="instance:2")
         self.assertEqual(await store.indexed("instance:2"), ["w", "y"])
         await store.put("x", {}, 60)

@@ -173,11 +173,13 @@ return removed
 )
 
 INDEXED = Script("""
--- i:INDEX
+-- i:INDEX | how many of the newest are left out
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. now)
 local places = redis.call('ZRANGE', KEYS[1], 0, -1)
+local wanted = #places - tonumber(ARGV[1])
+if wanted <= 0 then return {} end
 table.sort(places)
 local keys = {}
-for i, place in ipairs(places) do keys[i] = string.sub(place, 18) end
+for i = 1, wanted do keys[i] = string.sub(places[i], 18) end
 return keys
 """)

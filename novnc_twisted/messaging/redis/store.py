@@ -89,11 +89,11 @@ class RedisStore:
 
         return _begun(remove())
 
-    def indexed(self, index: str) -> Deferred[list[str]]:
+    def indexed(self, index: str, except_newest: int = 0) -> Deferred[list[str]]:
         """See IKeyedStore."""
 
         async def indexed() -> list[str]:
-            found = await self._link.run(INDEXED, [names.index(check_key(index))], deadline=DEADLINE)
+            found = await self._link.run(INDEXED, [names.index(check_key(index))], except_newest, deadline=DEADLINE)
             return [str(key) for key in found]
 
         return _begun(indexed())
