@@ -379,3 +379,9 @@ class TransportContract:
         self.assertEqual(await store.indexed("instance:1"), [])
         self.assertEqual(await store.indexed("instance:2"), ["y"])
         self.assertEqual(await store.indexed("none"), [])
+
+    async def test_store_removes_any_number(self) -> None:
+        store = self.transport.store
+        await store.put("k9999", {}, 60)
+        self.assertEqual(await store.remove(*(f"k{number}" for number in range(10_000))), 1)
+        self.assertIsNone(await store.get("k9999"))

@@ -19,11 +19,12 @@ left.
 from hashlib import sha1
 
 # EVALSHA wants the right to read and to write each key that it is told of.  So it is told of none: what a script does
-# with a key is judged where it does it, by the caller's rights.
+# with a key is judged where it does it, by the caller's rights.  (Lua's unpack has room for 8000 only.)
 _HEAD = """
-local count = tonumber(ARGV[1])
-local KEYS = {unpack(ARGV, 2, count + 1)}
-local ARGV = {unpack(ARGV, count + 2)}
+local words, count = ARGV, tonumber(ARGV[1])
+local KEYS, ARGV = {}, {}
+for i = 2, count + 1 do KEYS[i - 1] = words[i] end
+for i = count + 2, #words do ARGV[i - count - 1] = words[i] end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local latest = now + 10000
