@@ -13,10 +13,12 @@ STATES: dict[int, tuple[str, int]] = {
 """virDomainState -> our name of it, and nova's number."""
 
 PAUSED = 3
-PAUSED_FOR_MIGRATION = 2
-"""virDomainPausedReason: of the source when it hands over, of the destination until then."""
+PAUSED_FOR_MIGRATION = (2, 12, 13)
+"""virDomainPausedReason: of the source when it hands over, of the destination until then; of the source as long as the
+destination runs on what it still fetches from there (post-copy), and where that failed.
+"""
 
 
 def is_migrating(state: int, reason: int) -> bool:
     """Whether the domain is about to come or to go, so that its console here is of no use."""
-    return state == PAUSED and reason == PAUSED_FOR_MIGRATION
+    return state == PAUSED and reason in PAUSED_FOR_MIGRATION

@@ -19,9 +19,11 @@ class StateTests(SynchronousTestCase):
         self.assertEqual(STATES[libvirt.VIR_DOMAIN_PMSUSPENDED], ("suspended", 7))
 
     def test_migrating(self) -> None:
-        self.assertTrue(is_migrating(libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION))
+        for reason in ("MIGRATION", "POSTCOPY", "POSTCOPY_FAILED"):
+            self.assertTrue(is_migrating(libvirt.VIR_DOMAIN_PAUSED, getattr(libvirt, f"VIR_DOMAIN_PAUSED_{reason}")))
         self.assertFalse(is_migrating(libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER))
         self.assertFalse(is_migrating(libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_MIGRATED))
+        self.assertFalse(is_migrating(libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY))
 
     def test_a_state_that_comes_with_a_later_libvirt(self) -> None:
         class Handle:
