@@ -30,7 +30,7 @@ def instance(host: str, answer: Any) -> dict[str, Any]:
     for name in _TEXTS:
         value = values.get(name)
         found[name] = None if value == "" else fields.optional_text(name, value)
-    return {**found, "host": host}
+    return {**found, "migrating": values.get("migrating") is True, "host": host}
 
 
 def instances(host: str, answer: Any) -> list[dict[str, Any]]:

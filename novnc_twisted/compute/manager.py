@@ -245,6 +245,7 @@ class ComputeManager:
             "name": domain.name,
             "state": domain.state,
             "power_state": domain.power_state,
+            "migrating": domain.migrating,
             "project_id": domain.project_id,
             "project_name": domain.project_name,
             "user_id": domain.user_id,

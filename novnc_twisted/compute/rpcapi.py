@@ -114,4 +114,4 @@ class ComputeAPI:
 
 
 def _is_active(instance: dict[str, Any]) -> bool:
-    return instance.get("state") not in (None, "shutoff", "nostate")
+    return instance.get("state") not in (None, "shutoff", "nostate") and not instance.get("migrating")

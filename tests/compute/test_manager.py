@@ -187,6 +187,7 @@ class InstanceTests(ComputeCase):
             "name": "myserver20",
             "state": "running",
             "power_state": 1,
+            "migrating": False,
             "project_id": "p",
             "project_name": "demo",
             "user_id": "u",

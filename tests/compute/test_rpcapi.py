@@ -38,6 +38,14 @@ class ApiTests(ComputeCase):
         self.assertEqual([(i["uuid"], i["host"]) for i in await self.api.list_instances()], [(A, "two")])
         self.assertEqual((await self.api.find(A))["host"], "two")
 
+    async def test_while_it_migrates(self) -> None:
+        """Where it is about to go, or came from, nobody looks for it."""
+        for name, here in (("one", {"migrating": True, "state": "paused", "power_state": 3}), ("two", {})):
+            (await self.host(name)).add(domain(**here))
+        self.assertEqual([i["host"] for i in await self.api.list_instances()], ["two"])
+        self.assertEqual((await self.api.find(A))["host"], "two")
+        self.assertEqual((await self.api.get_vnc_console(A, "novnc"))["compute_host"], "two")
+
     async def test_a_host_that_hangs_hides_nobody(self) -> None:
         (await self.host("one")).add(domain())
         await self.hang("two")
