@@ -6,7 +6,8 @@ nobody out who logged in from there lately: many share an office's address.  A n
 together lock nobody out, else an attacker could lock anybody out: from a number on they only slow, and not the
 addresses from which the user logged in lately.
 
-A name counts as it was typed, whether there is such a user or not: what is answered tells nobody which it is.
+A name counts as it was typed, whether there is such a user or not: what is answered tells nobody which it is.  The one
+exception: who made an address be locked out can learn which names logged in from that very address lately.
 """
 
 from collections import OrderedDict

@@ -47,7 +47,7 @@ class Patience:
             else:
                 _drop(_deferred(what))
             return fail(self.over)
-        pending: Deferred[T] = Deferred()
+        pending: Deferred[T] = Deferred(self._cancelled)
         self._pending = pending  # before it begins: what it does first may end everything
         if seconds is not None and late is not None:
             self._timer = self._clock.callLater(max(0.0, seconds), self._give_up, late)
@@ -72,6 +72,14 @@ class Patience:
             doing.cancel()
         if pending is not None:
             pending.errback(cause)
+
+    def _cancelled(self, pending: Deferred[Any]) -> None:
+        """Whoever waits is cancelled himself: a wait within another's."""
+        if pending is self._pending:
+            doing = self._doing
+            self._rest()
+            if doing is not None:
+                doing.cancel()
 
     def _rest(self) -> None:
         self._pending = self._doing = None

@@ -97,7 +97,10 @@ def run_origin(data: bytes) -> None:
     holds(verdict in (ALLOWED, FORBIDDEN, BAD), "no verdict", verdict)
     same(verdict == BAD, len(origins) > 1 or len(hosts) > 1, "whether it is bad")
     if verdict == ALLOWED and origins:
-        parts = urlsplit(origins[0].strip())
+        try:
+            parts = urlsplit(origins[0].strip())
+        except ValueError:  # brackets around what is no address, and an operator who allowed just that
+            return
         same(parts.scheme, proto or "http", "the scheme that is allowed")
         name = (parts.hostname or "").lower()
         known = {re.sub(r"^\[|\]$", "", one.strip().lower()) for one in allowed}

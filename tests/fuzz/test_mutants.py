@@ -86,8 +86,8 @@ MUTANTS: tuple[tuple[str, str, str, str, str], ...] = (
     (
         "host-answer",
         "novnc_twisted.compute.answers",
-        'return {**found, "host": host}',
-        "return {**values, **found}",
+        'is True, "host": host}',
+        'is True, "host": values.get("host")}',
         "another's host",
     ),
     ("connect-info", f"{ACCESS}.connect_info", "<= 65535:", "<= 65536:", "a port too many"),

@@ -37,6 +37,8 @@ class Upgrade(FrontCase):
             request(without="Sec-WebSocket-Version"),
             request(without="Sec-WebSocket-Key"),
             request(without="Upgrade"),
+            request(("Upgrade", "\xa0websocket")),
+            request(("Connection", "keep-alive,\xa0Upgrade")),
             request(("Sec-WebSocket-Version", "8")),
             request(("Sec-WebSocket-Version", "x")),
             request(("Sec-WebSocket-Version", "013")),

@@ -57,6 +57,21 @@ class Waiting(SynchronousTestCase):
         self.assertIs(self.failureResultOf(waiting).value, self.late)
         self.assertEqual(cancelled, [what])
 
+    def test_a_wait_within_a_wait(self) -> None:
+        """The end of the outer one ends what the inner one waits for, and its timer."""
+        cancelled = []
+        what: Deferred[int] = Deferred(cancelled.append)
+        inner = Patience(self.clock)
+
+        async def within() -> int:
+            return await inner.wait(what, 5, self.late)
+
+        waiting = self.wait(within())
+        self.patience.end(ClientLeft())
+        self.failureResultOf(waiting, ClientLeft)
+        self.assertEqual(cancelled, [what])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_no_time_left(self) -> None:
         waiting = self.wait(Deferred(), -3)
         self.clock.advance(0)
