@@ -186,6 +186,9 @@ class ServicesTests(GoingWrongCase):
         self.assertEqual([server["name"] for server in listed.body["servers"]], ["myserver21"])
         self.assertEqual(other.status, 200)
         cloud.one.libvirtd.thaw()
+        # Where it hung for long, its connection was given up meanwhile and is just being made again.
+        while (await cloud.ask_console(self.red)).status != 200:
+            pass
         await self.work(links, "myserver20")
         await in_thread(cloud.one.libvirtd.kill)
         await cloud.processes["consolecompute compute1"].seen(LOST)
