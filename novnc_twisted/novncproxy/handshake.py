@@ -55,9 +55,9 @@ class Handshaker:
         """
         if head.all("sec-websocket-version") != [VERSION]:  # autobahn takes whatever int() reads as 13
             raise HandshakeFailed("another version of WebSocket than 13")
-        if "websocket" not in head.lists("upgrade") or "upgrade" not in head.lists("connection"):
-            raise HandshakeFailed("no upgrade to WebSocket")  # autobahn finds it behind any blank of Unicode's
         fields = [(name, value) for name, value in head.fields if name in _SEEN or name.startswith("sec-websocket-")]
+        if not all(value.isascii() for _, value in fields):  # autobahn overlooks what is a blank to Unicode
+            raise HandshakeFailed("characters that no field of a handshake has")
         lines = [f"{head.method} / HTTP/1.{head.minor}", *(f"{name}: {value}" for name, value in fields), "", ""]
         judge = _Judge(self._factory, self._connected)
         judge.data = "\r\n".join(lines).encode("latin-1")

@@ -39,6 +39,7 @@ class Upgrade(FrontCase):
             request(without="Upgrade"),
             request(("Upgrade", "\xa0websocket")),
             request(("Connection", "keep-alive,\xa0Upgrade")),
+            request(("Sec-WebSocket-Key", PROPER[3][1] + "\xa0")),
             request(("Sec-WebSocket-Version", "8")),
             request(("Sec-WebSocket-Version", "x")),
             request(("Sec-WebSocket-Version", "013")),
