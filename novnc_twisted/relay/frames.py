@@ -18,6 +18,12 @@ CLOSE: Final = 0x8
 PING: Final = 0x9
 PONG: Final = 0xA
 
+EMPTY: Final = b"\x82\x00"
+"""An empty binary message: what a page asks the proxy with, and its answer.
+
+A browser's script cannot send pings.  RFB is a stream, so a message without payload has no other meaning in it.
+"""
+
 NO_CODE: Final = 1005
 """What stands for a close frame without a code (RFC 6455, section 7.1.5)."""
 
@@ -80,7 +86,7 @@ def small_messages(data: bytes, at: int, longest: int) -> tuple[bytes, int]:
         length = data[at + 1] - 0x80  # negative where the frame is not masked
         begin = at + 6
         end = begin + length
-        if not 0 <= length <= longest or end > last + 6:
+        if not 0 < length <= longest or end > last + 6:
             break
         payloads.append(data[begin:end])
         keys.append((data[at + 2 : begin] * (length + 3 >> 2))[:length])
@@ -104,7 +110,8 @@ class FrameDecoder:
     :ivar close_code: the code of the close frame that came (``NO_CODE`` where it had none), else None.
     :ivar failure: how the client broke the protocol: ProtocolViolation (1002), TextRefused (1003) or
         MessageTooBig (1009); else None.
-    :ivar news: whether one of these three has changed since it was last made False.
+    :ivar heartbeat: whether an empty message came that is not yet answered: answer it and make it False.
+    :ivar news: whether one of these four has changed since it was last made False.
     """
 
     __slots__ = (
@@ -118,6 +125,7 @@ class FrameDecoder:
         "_small",
         "close_code",
         "failure",
+        "heartbeat",
         "news",
         "pings",
     )
@@ -126,6 +134,7 @@ class FrameDecoder:
         self.pings: list[bytes] = []
         self.close_code: int | None = None
         self.failure: Refusal | None = None
+        self.heartbeat = False
         self.news = False
         self._limit = limit
         self._small = min(limit, _SMALL)
@@ -144,7 +153,7 @@ class FrameDecoder:
     def receive(self, data: bytes) -> bytes:
         """The payload in these bytes, of however many frames; look at ``pings``, ``close_code``, ``failure`` then."""
         length = len(data) - 6
-        if 0 <= length <= self._small and data[0] == _WHOLE and data[1] == length + 0x80 and self._at_rest:
+        if 0 < length <= self._small and data[0] == _WHOLE and data[1] == length + 0x80 and self._at_rest:
             return _xor(
                 data[6:], (data[2:6] * (length + 3 >> 2))[:length]
             )  # one key, or the mouse: nearly all there is
@@ -211,6 +220,8 @@ class FrameDecoder:
                 raise ProtocolViolation("a frame length with the highest bit set")
         elif end - at < used:
             return 0
+        if not length and first == _WHOLE:
+            self.heartbeat = self.news = True
         if self._size + length > self._limit:
             raise MessageTooBig(f"a message of more than {self._limit} bytes")
         self._mask = data[at + used - 4 : at + used]

@@ -8,7 +8,16 @@ from twisted.python.failure import Failure
 
 from novnc_twisted.errors import ClientLeft, Refusal
 from novnc_twisted.relay.ends import VIEWER_STALL, StreamEnd
-from novnc_twisted.relay.frames import NO_CODE, PING, PONG, FrameDecoder, binary_header, close_frame, control_frame
+from novnc_twisted.relay.frames import (
+    EMPTY,
+    NO_CODE,
+    PING,
+    PONG,
+    FrameDecoder,
+    binary_header,
+    close_frame,
+    control_frame,
+)
 from novnc_twisted.relay.transports import send
 from novnc_twisted.relay.wheel import Turn, wheel_of
 
@@ -63,6 +72,8 @@ class WebSocketEnd(StreamEnd):
         frames.news = False
         if frames.pings:
             self._answer()
+        if frames.heartbeat:
+            self._answer_heartbeat()
         if frames.failure is not None:
             self._end(frames.failure)
             if self._closing:
@@ -111,6 +122,12 @@ class WebSocketEnd(StreamEnd):
             self._pong = pings[-1]
         else:
             self._transport.write(b"".join(control_frame(PONG, payload) for payload in pings))
+
+    def _answer_heartbeat(self) -> None:
+        """Answer an empty message with one.  While our buffer is full, the data in it is the sign of life."""
+        self.frames.heartbeat = False
+        if not self._closing and not self._full:
+            self._transport.write(EMPTY)
 
     def _tick(self) -> None:
         unread = self._paused or (self._keeper is not None and self._keeper.unread)

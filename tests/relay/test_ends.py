@@ -232,6 +232,19 @@ class WebSocket(EndCase):
         self.assertEqual(self.transport.value(), control_frame(10, b"9999"))
         self.lose()
 
+    def test_an_empty_message_is_answered_with_one(self) -> None:
+        """A page asks the proxy whether it is still there; the VNC server sees nothing of it."""
+        end = self.make()
+        end.attach(self.hears)
+        end.dataReceived(frame(2, b""))
+        self.assertEqual((self.transport.take(), self.hears.data, end.bytes_in), (b"\x82\0", b"", 0))
+        end.dataReceived(frame(2, b"") * 1000 + frame(2, b"key"))
+        self.assertEqual((self.transport.take(), self.hears.data), (b"\x82\0", b"key"))
+        self.transport.producer.pauseProducing()
+        end.dataReceived(frame(2, b""))
+        self.assertEqual(self.transport.value(), b"")
+        self.lose()
+
     def test_a_ping_every_30_s_and_a_dead_peer_is_noticed(self) -> None:
         end = self.make()
         end.attach(self.hears)

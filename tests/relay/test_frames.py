@@ -69,8 +69,9 @@ class Decoding(SynchronousTestCase):
         self.assertEqual(outcome([data[a:b] for a, b in pairwise(edges)]), (wanted, [], None, "None"))
 
     def test_a_run_ends_at_whatever_is_not_one_small_whole_message(self) -> None:
-        run = frame(2, b"ab", mask=b"1234") + frame(2, b"", mask=b"5678")
+        run = frame(2, b"a", mask=b"1234") + frame(2, b"b", mask=b"5678")
         for name, what in {
+            "empty": frame(2, b""),
             "ping": frame(9, b"?"),
             "pieces": frame(2, b"c", fin=False) + frame(0, b"d"),
             "longer": frame(2, bytes(126)),
@@ -89,6 +90,21 @@ class Decoding(SynchronousTestCase):
     def test_pieces_with_a_ping_between(self) -> None:
         data = frame(2, b"ab", fin=False) + frame(9, b"?") + frame(0, b"", fin=False) + frame(0, b"cd")
         self.assertEqual(outcome([data + frame(2, b"e")]), (b"abcde", [b"?"], None, "None"))
+
+    def test_an_empty_message_is_a_heartbeat(self) -> None:
+        """Alone, behind a key, or byte by byte; but neither an empty piece of a message nor a key is one."""
+        for data, heartbeat in (
+            (frame(2, b""), True),
+            (frame(2, b"key") + frame(2, b"") + frame(2, b"key"), True),
+            (frame(2, b"key"), False),
+            (frame(2, b"", fin=False) + frame(0, b""), False),
+            (frame(9, b""), False),
+        ):
+            for step in (1, len(data)):
+                decoder = FrameDecoder()
+                payload = b"".join(decoder.receive(data[at : at + step]) for at in range(0, len(data), step))
+                self.assertEqual((decoder.heartbeat, payload), (heartbeat, b"keykey"[: data.count(b"\x83") * 3]))
+                self.assertEqual(decoder.news, heartbeat or bool(decoder.pings))
 
     def test_close(self) -> None:
         self.assertEqual(outcome([frame(8, b"") + frame(2, b"late")])[2], NO_CODE)
