@@ -116,7 +116,7 @@ class Encrypted(Plain):
 
     async def test_a_viewer_that_does_not_read_costs_little(self) -> None:
         """dependencies.md, autobahn 5: 505 MB without back-pressure."""
-        amount = 24 << 20
+        amount = 4 << 20
         self.novnc()
         client = await self.connect()
         await introduce(client)

@@ -12,7 +12,7 @@ from twisted.internet.protocol import Factory, Protocol
 
 from novnc_twisted.errors import Stopping
 from novnc_twisted.relay.lean.half import Half
-from tests.session.harness import Raw
+from tests.session.harness import Raw, bound_kernel_buffers
 
 
 class Owner(Protocol):
@@ -75,6 +75,8 @@ class Pairs:
             endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
         peer = await endpoint.connect(peers)
         end = await made
+        for transport in (peer.transport, end._transport):
+            bound_kernel_buffers(transport.socket)
         await port.stopListening()
 
         async def gone() -> None:

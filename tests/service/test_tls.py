@@ -160,7 +160,7 @@ class SessionTests(TLSCase):
 
     async def test_back_pressure(self) -> None:
         """A viewer that does not read costs little."""
-        amount = 24 << 20
+        amount = 4 << 20
         self.novnc()
         client = await self.autobahn()
         await introduce(client)

@@ -1,5 +1,6 @@
 """A front on loopback before a synthetic VNC server, viewers that speak raw bytes, and proof that nothing is left."""
 
+import socket
 import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -26,6 +27,20 @@ HANDSHAKE = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
 )
+
+
+KERNEL_BUFFER = 128 << 10
+"""Bytes asked for; Linux reserves twice as many."""
+
+
+def bound_kernel_buffers(taken: socket.socket) -> None:
+    """Fix the size of a socket's kernel buffers.
+
+    Without this the kernel may grow them to the maximum of tcp_wmem and tcp_rmem, which differ between machines, and a
+    test that needs full buffers would have to guess how much to send.
+    """
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        taken.setsockopt(socket.SOL_SOCKET, option, KERNEL_BUFFER)
 
 
 class Lost(Exception):
@@ -187,6 +202,7 @@ class FrontCase(TestCase):
 
     def listen(self, factory: Factory) -> int:
         port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        bound_kernel_buffers(port.socket)  # what it accepts inherits them
         self.addCleanup(port.stopListening)
         return port.getHost().port
 
@@ -236,6 +252,7 @@ class FrontCase(TestCase):
         factory = Factory.forProtocol(Raw)
         factory.noisy = False
         client = await TCP4ClientEndpoint(reactor, "127.0.0.1", port or self.front_port).connect(factory)
+        bound_kernel_buffers(client.transport.socket)
 
         async def leave() -> None:
             client.transport.abortConnection()
