@@ -273,6 +273,8 @@ class Session:
             left = max(0.0, info.expires_at - self._clock.seconds())
             self._timers = (wheel_of(self._clock).callLater(left, self.end, SessionExpired()),)
         if self._settings.idle_timeout:
+            # The viewer may have sent all of its handshake long ago, while the set-up waited for somebody else.
+            self._viewer.end.heard_at = self._clock.seconds()
             self._watch_idleness()
         assert self._client is not None  # for the type checker: it begins to live now
         self._client.release()
@@ -282,8 +284,6 @@ class Session:
         self._client = self._patience = None
         self._joined = join(self._viewer.end, upstream.end, shield)
         self._joined.addBoth(self._lived)
-        if self.cause is not None:  # it was ended while it began
-            self._joined.cancel()
 
     def _watch_idleness(self) -> None:
         """Look again when the viewer may have been idle for long enough."""

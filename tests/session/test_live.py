@@ -3,9 +3,11 @@
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 
 from novnc_twisted import errors
-from tests.session.harness import TOKEN, FrontCase, frame, introduce
+from novnc_twisted.access import ConnectInfo
+from tests.session.harness import HANDSHAKE, TOKEN, FrontCase, WebSocket, frame, introduce
 
 
 class ViewerPhases(FrontCase):
@@ -73,6 +75,31 @@ class Live(FrontCase):
     async def test_idle(self) -> None:
         viewer = await self.live(idle_timeout=0.05)
         self.assertEqual(await viewer.until_closed(), (4408, errors.IdleTimeout.sentence))
+
+    async def test_idle_time_begins_with_the_session(self) -> None:
+        """A viewer may send its part of the handshake in advance, and the set-up may take longer than idle_timeout."""
+        found: Deferred[None] = Deferred()
+        asked: Deferred[None] = Deferred()
+
+        async def authorise(*arguments: str) -> ConnectInfo:
+            asked.callback(None)
+            await found
+            return await self.authorise(*arguments)
+
+        self.novnc(authorise, settings=self.settings(idle_timeout=3))
+        client = await self.raw()
+        head = HANDSHAKE.format(path=f"/?token={TOKEN}", more="").encode()
+        client.write(head + frame(2, b"RFB 003.008\n\1\1"))  # one segment: all of it is read at once
+        await asked
+        now = reactor.seconds
+        self.patch(reactor, "seconds", lambda: now() + 4)
+        found.callback(None)
+        await client.until(b"\r\n\r\n")
+        viewer = WebSocket(client)
+        await viewer.read(12 + 2 + 4 + 24 + len("myserver20"))
+        viewer.write(b"\4\1\0\0\0\0\0A")
+        connection = await self.server.live.get()
+        self.assertEqual((await connection.inbox.get())[0], 4)
 
     async def test_expiry(self) -> None:
         self.info = {"expires_at": reactor.seconds() + 0.1, "reconnects": False}
