@@ -1,6 +1,8 @@
 """From a request to its answer: admission, versions, who asks, and the resource."""
 
+import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -30,6 +32,7 @@ class Application:
     """The whole API; knows nothing of HTTP's wire.
 
     :ivar router: the routes of the Compute API.
+    :param now: Unix time in seconds, for what clients are shown; ``clock`` may be monotonic.
     """
 
     _log = Logger()
@@ -42,10 +45,11 @@ class Application:
         compute: IComputeAPI,
         transport: ITransport,
         auth: IAuth,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._auth = auth
-        self._tokens = Tokens(clock, transport.store, auth.user)
-        self._identity = Identity(clock, auth, self._tokens)
+        self._tokens = Tokens(transport.store, auth.user, now)
+        self._identity = Identity(auth, self._tokens, now)
         self._inventory = inventory = Inventory(clock, compute)
         self.router = Router(
             [

@@ -1,5 +1,7 @@
 """The smallest Identity v3 that unmodified clients log in to, at ``/identity``."""
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,8 +19,8 @@ _NO_TOKEN = "notused"  # noqa: S105 - what keystoneauth's "none" sends; noauth r
 class Identity:
     """Version documents, and tokens for the users of the strategy."""
 
-    def __init__(self, clock: Any, auth: IAuth, tokens: Tokens) -> None:
-        self._clock = clock
+    def __init__(self, auth: IAuth, tokens: Tokens, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         self._auth = auth
         self._tokens = tokens
 
@@ -54,7 +56,7 @@ class Identity:
         if self._auth.tokens:
             token, expires = await self._tokens.issue(user, project)
         else:
-            token, expires = _NO_TOKEN, self._clock.seconds() + TOKEN_TTL
+            token, expires = _NO_TOKEN, self._now() + TOKEN_TTL
         body = self._token(request, user.name, project, user.project is None, expires)
         return Reply(201, body, (("X-Subject-Token", token), ("Vary", "X-Auth-Token")))
 
@@ -70,7 +72,7 @@ class Identity:
                 raise IdentityFault(404, "Could not find token.")
             caller, expires = found
         else:
-            expires = self._clock.seconds() + TOKEN_TTL
+            expires = self._now() + TOKEN_TTL
         body = self._token(request, caller.user, caller.project, caller.admin, expires)
         return Reply(200, body, (("X-Subject-Token", subject), ("Vary", "X-Auth-Token")))
 
@@ -78,7 +80,7 @@ class Identity:
         base = request.base_url
         token: dict[str, Any] = {
             "methods": ["password"],
-            "issued_at": _time(self._clock.seconds()),
+            "issued_at": _time(self._now()),
             "expires_at": _time(expires),
             "user": {"id": name, "name": name, "domain": _DOMAIN, "password_expires_at": None},
             "roles": [{"id": role, "name": role} for role in (["admin", "member"] if admin else ["member"])],

@@ -1,7 +1,8 @@
 """The factory that listens: wire requests to the application, and a log without secrets."""
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -128,6 +129,7 @@ def make_site(
     transport: ITransport,
     auth: IAuth,
     trusted_proxies: Sequence[str] = (),
+    now: Callable[[], float] = time.time,
 ) -> APISite:
     """The Compute API with its small identity, ready to listen.
 
@@ -137,9 +139,12 @@ def make_site(
     :param transport: for ``os-services`` and the identity's key.
     :param auth: :class:`~novnc_twisted.api.auth.NoAuth` or :class:`~novnc_twisted.api.auth.HTTPBasic`.
     :param trusted_proxies: addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    :param now: Unix time in seconds.
     :raises ValueError: for a trusted proxy that is no address or network.
     """
-    application = Application(reactor, consoleauth=consoleauth, compute=compute, transport=transport, auth=auth)
+    application = Application(
+        reactor, consoleauth=consoleauth, compute=compute, transport=transport, auth=auth, now=now
+    )
     return APISite(reactor, application, networks(trusted_proxies))
 
 

@@ -1,5 +1,6 @@
 """``memory://``: every service in one process."""
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -174,7 +175,7 @@ class MemoryTransport:
         """See ITransport."""
         if not self._started:
             return fail(ServiceUnavailable("the transport is not started"))
-        now = self._clock.seconds()
+        now = time.time()
         found = [
             Service(served.topic, served.worker, served.binary, served.host, now, decode(served.info), served.place)
             for served in self._served

@@ -12,6 +12,7 @@ from novnc_twisted._version import __version__
 from novnc_twisted.access import Failures
 from novnc_twisted.messaging import TracedTransport, transport_from_url
 from novnc_twisted.service import descriptors, parts
+from novnc_twisted.service.clock import use_monotonic_clock
 from novnc_twisted.service.configuration import in_memory
 from novnc_twisted.service.credentials import Upstream
 from novnc_twisted.service.ending import Orderly
@@ -56,6 +57,7 @@ def assemble(command: str, conf: Any, paths: Sequence[str], warnings: list[str])
     """
     from twisted.internet import reactor
 
+    use_monotonic_clock(reactor)
     count = worker_count(command, conf)
     limit = descriptors.raise_limit()
     if {"novncproxy", "xvpvncproxy"} & set(_listening(command)):

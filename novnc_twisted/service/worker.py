@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText, globalLogBeginner
 from zope.interface import implementer
 
+from novnc_twisted.service.clock import use_monotonic_clock
 from novnc_twisted.service.ending import stop
 from novnc_twisted.service.flagfile import Unusable
 
@@ -94,6 +95,7 @@ def main(arguments: list[str]) -> None:
     importlib.import_module(reactor_module).install()
     from twisted.internet import reactor
 
+    use_monotonic_clock(reactor)
     reports = Reports(io.TextIOWrapper(io.FileIO(os.dup(1), "w"), encoding="utf-8", errors="replace"))
     globalLogBeginner.beginLoggingTo([reports])
     from novnc_twisted.service.assembly import build

@@ -1,5 +1,6 @@
 """The life of a connection as a story: who are you, where is your VM, dial, introduce, relay, end."""
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -270,7 +271,8 @@ class Session:
                 after=info.keep_from,
             )
         if info.expires_at is not None:
-            left = max(0.0, info.expires_at - self._clock.seconds())
+            # Unix time, which the reactor's clock is not: a monotonic clock starts anywhere.
+            left = max(0.0, info.expires_at - time.time())
             self._timers = (wheel_of(self._clock).callLater(left, self.end, SessionExpired()),)
         if self._settings.idle_timeout:
             # The viewer may have sent all of its handshake long ago, while the set-up waited for somebody else.

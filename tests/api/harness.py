@@ -211,6 +211,7 @@ class System:
             compute=ComputeAPI(self.transport),
             transport=self.transport,
             auth=auth,
+            now=self.reactor.seconds,
             **more,
         )
 

@@ -62,6 +62,13 @@ class TokenTests(UsersCase):
         self.reactor.advance(1)
         self.refused(self.system.get("/v2.1/servers", X_Auth_Token=token))
 
+    def test_the_wall_clock_steps_back(self) -> None:
+        """A token made before the step seems to be of the future; it stays valid."""
+        self.reactor.advance(10_000)
+        token = self.token()
+        self.reactor.rightNow -= 700
+        self.assertEqual(self.names(X_Auth_Token=token), ["red-vm"])
+
     def test_a_token_outlives_the_api(self) -> None:
         token = self.token()
         again = System(HTTPBasic(self.reactor, self.file), reactor=self.reactor)
@@ -72,6 +79,7 @@ class TokenTests(UsersCase):
             compute=ComputeAPI(self.system.transport),
             transport=self.system.transport,
             auth=HTTPBasic(self.reactor, self.file),
+            now=self.reactor.seconds,
         )
         self.assertEqual(again.get("/v2.1/servers", X_Auth_Token=token).status, 200)
 

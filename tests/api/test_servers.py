@@ -223,7 +223,7 @@ class ServicesTests(SynchronousTestCase):
                 "zone": "nova",
                 "status": "enabled",
                 "state": "up",
-                "updated_at": "1970-01-01T00:00:00.000000",
+                "updated_at": services[0]["updated_at"],
                 "disabled_reason": None,
                 "forced_down": False,
             },

@@ -1,5 +1,6 @@
 """The memory transport: the contract, and what it does on a clock."""
 
+import time
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -38,6 +39,13 @@ class MemoryTests(SynchronousTestCase):
 
     def serve(self, **methods: Any) -> Any:
         return self.successResultOf(self.transport.serve("t", methods, binary="b", host="h"))
+
+    def test_services_were_seen_in_unix_time(self) -> None:
+        """Whatever the clock counts: clients of the API are shown it as a date."""
+        self.serve()
+        before = time.time()
+        (service,) = self.successResultOf(self.transport.services())
+        self.assertTrue(before <= service.updated_at <= time.time(), service.updated_at)
 
     def test_not_started(self) -> None:
         transport = MemoryTransport(self.clock)

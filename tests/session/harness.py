@@ -228,6 +228,10 @@ class FrontCase(TestCase):
 
     def novnc(self, authorise: Callable[..., Awaitable[ConnectInfo]] | None = None, **values: Any) -> NoVNCProxyFactory:
         values.setdefault("keep_token", self.keep)
+        return self.novnc_on(reactor, authorise, **values)
+
+    def novnc_on(self, reactor: Any, authorise: Any = None, **values: Any) -> Any:
+        """The same, on this reactor."""
         return self._front(NoVNCProxyFactory(reactor, authorise or self.authorise, **values))
 
     def xvp(self, authorise: Callable[..., Awaitable[ConnectInfo]] | None = None, **values: Any) -> XVPVNCProxyFactory:

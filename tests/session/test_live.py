@@ -1,5 +1,6 @@
 """The viewer's phases, once it is offered RFB, and life.  (What a hostile one does: tests/hostile.)"""
 
+import time
 from typing import Any
 
 from twisted.internet import reactor
@@ -8,6 +9,15 @@ from twisted.internet.defer import Deferred
 from novnc_twisted import errors
 from novnc_twisted.access import ConnectInfo
 from tests.session.harness import HANDSHAKE, TOKEN, FrontCase, WebSocket, frame, introduce
+
+
+class SinceBoot:
+    """The reactor, on another clock than that of the day."""
+
+    seconds = staticmethod(time.monotonic)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(reactor, name)
 
 
 class ViewerPhases(FrontCase):
@@ -102,10 +112,18 @@ class Live(FrontCase):
         self.assertEqual((await connection.inbox.get())[0], 4)
 
     async def test_expiry(self) -> None:
-        self.info = {"expires_at": reactor.seconds() + 0.1, "reconnects": False}
+        self.info = {"expires_at": time.time() + 0.1, "reconnects": False}
         viewer = await self.live()
         self.assertEqual(await viewer.until_closed(), (4408, errors.SessionExpired.sentence))
         self.assertEqual(self.kept, [])
+
+    async def test_expiry_is_unix_time_whatever_the_reactor_counts(self) -> None:
+        """The commands' reactors count from the boot of the machine: compared with that, no session ever expired."""
+        self.info = {"expires_at": time.time() + 0.1, "reconnects": False}
+        self.novnc_on(SinceBoot())
+        viewer = await self.websocket()
+        await introduce(viewer)
+        self.assertEqual(await viewer.until_closed(), (4408, errors.SessionExpired.sentence))
 
     async def test_text(self) -> None:
         viewer = await self.live()
