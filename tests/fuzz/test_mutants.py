@@ -17,100 +17,196 @@ from tests.fuzz.table import corpus, targets
 
 RFB, ACCESS = "novnc_twisted.rfb", "novnc_twisted.access"
 MUTANTS: tuple[tuple[str, str, str, str, str], ...] = (
-    # target, module, what stands there, what is put in its place, the advisory or the mistake
-    ("rfb-login", f"{RFB}.login", "(0 < width", "(0 <= width", "an empty screen"),
-    ("rfb-login", f"{RFB}.login", "min(length, MAX_REASON)", "length", "a reason of 4 GiB"),
-    ("rfb-login", f"{RFB}.login", "printable(reason)", "reason.decode('latin-1')", "a line of the log broken"),
+    # target, module, what stands there, what is put in its place, the name of its test: the advisory or the mistake
+    ("rfb-login", f"{RFB}.login", "(0 < width", "(0 <= width", "test_rfb_login_an_empty_screen"),
+    ("rfb-login", f"{RFB}.login", "min(length, MAX_REASON)", "length", "test_rfb_login_a_reason_of_4_gib"),
+    (
+        "rfb-login",
+        f"{RFB}.login",
+        "printable(reason)",
+        "reason.decode('latin-1')",
+        "test_rfb_login_a_line_of_the_log_broken",
+    ),
     (
         "rfb-login",
         f"{RFB}.login",
         "for scheme in schemes.values() if scheme[0] in offered",
         "for number in offered for scheme in schemes.values() if scheme[0] == number",
-        "the server's order: a downgrade",
+        "test_rfb_login_the_server_s_order_a_downgrade",
     ),
-    ("rfb-login", f"{RFB}.talk", "if self._need is None and len(self._received) > self._limit", "if False", "a flood"),
-    ("rfb-vencrypt", f"{RFB}.talk", "case StartTLS() if self._received:", "case StartTLS() if False:", "injected"),
-    ("rfb-offer", f"{RFB}.offer", "if choice != SecurityType.NONE", "if choice == SecurityType.VNC", "CVE-2006-2369"),
-    ("rfb-refuse", f"{RFB}.offer", '_COUNTS_AS_3_3 = (VERSION_3_3, b"RFB 003.005\\n")', "_COUNTS_AS_3_3 = ()", "3.3"),
-    ("shield", f"{RFB}.shield", "if at > end:  # the last one is not whole", "if False:", "half a message passes"),
-    ("shield", f"{RFB}.shield", "if self._stream.unused_data:", "if False:", "CVE-2023-3255"),
-    ("shield", f"{RFB}.shield", "or [Encoding.RAW]", "", "CVE-2008-2382"),
-    ("shield", f"{RFB}.shield", "good = good and bits == 8", "pass", "a map of 2^32 colours"),
-    ("shield", f"{RFB}.client_messages", "length = head[8]", "length = head[7]", "a fence of another length"),
-    ("frames", "novnc_twisted.relay.frames", "turn = len(part) & 3", "turn = 0", "the mask is not turned"),
+    (
+        "rfb-login",
+        f"{RFB}.talk",
+        "if self._need is None and len(self._received) > self._limit",
+        "if False",
+        "test_rfb_login_a_flood",
+    ),
+    (
+        "rfb-vencrypt",
+        f"{RFB}.talk",
+        "case StartTLS() if self._received:",
+        "case StartTLS() if False:",
+        "test_rfb_vencrypt_injected",
+    ),
+    (
+        "rfb-offer",
+        f"{RFB}.offer",
+        "if choice != SecurityType.NONE",
+        "if choice == SecurityType.VNC",
+        "test_rfb_offer_cve_2006_2369",
+    ),
+    (
+        "rfb-refuse",
+        f"{RFB}.offer",
+        '_COUNTS_AS_3_3 = (VERSION_3_3, b"RFB 003.005\\n")',
+        "_COUNTS_AS_3_3 = ()",
+        "test_rfb_refuse_3_3",
+    ),
+    (
+        "shield",
+        f"{RFB}.shield",
+        "if at > end:  # the last one is not whole",
+        "if False:",
+        "test_shield_half_a_message_passes",
+    ),
+    ("shield", f"{RFB}.shield", "if self._stream.unused_data:", "if False:", "test_shield_cve_2023_3255"),
+    ("shield", f"{RFB}.shield", "or [Encoding.RAW]", "", "test_shield_cve_2008_2382"),
+    ("shield", f"{RFB}.shield", "good = good and bits == 8", "pass", "test_shield_a_map_of_2_32_colours"),
+    (
+        "shield",
+        f"{RFB}.client_messages",
+        "length = head[8]",
+        "length = head[7]",
+        "test_shield_a_fence_of_another_length",
+    ),
+    ("frames", "novnc_twisted.relay.frames", "turn = len(part) & 3", "turn = 0", "test_frames_the_mask_is_not_turned"),
     (
         "frames",
         "novnc_twisted.relay.frames",
         "if length < 126 or (wide == 8 and length < 65536):",
         "if False:",
-        "lengths",
+        "test_frames_lengths",
     ),
-    ("http-request", f"{ACCESS}.request_head", "max(0, seen - 3)", "seen", "an end that is cut"),
+    ("http-request", f"{ACCESS}.request_head", "max(0, seen - 3)", "seen", "test_http_request_an_end_that_is_cut"),
     (
         "http-request",
         f"{ACCESS}.request_head",
         "_CONTROL)) < len(head)",
         "_CONTROL)) > len(head)",
-        "control characters",
+        "test_http_request_control_characters",
     ),
-    ("http-upgrade", "novnc_twisted.novncproxy.handshake", "!= [VERSION]", "== []", "another version"),
-    ("access-path", "novnc_twisted.session.access_path", "line.put_back(buffer.rest)", "pass", "RFB is lost"),
-    ("access-path", "novnc_twisted.session.access_path", "if status != 200:", "if status > 299:", "any of 2xx"),
-    ("proxy-protocol", f"{ACCESS}.proxy_protocol", "and int(word) <= 0xFFFF", "", "a port of 99999"),
+    (
+        "http-upgrade",
+        "novnc_twisted.novncproxy.handshake",
+        "!= [VERSION]",
+        "== []",
+        "test_http_upgrade_another_version",
+    ),
+    (
+        "access-path",
+        "novnc_twisted.session.access_path",
+        "line.put_back(buffer.rest)",
+        "pass",
+        "test_access_path_rfb_is_lost",
+    ),
+    (
+        "access-path",
+        "novnc_twisted.session.access_path",
+        "if status != 200:",
+        "if status > 299:",
+        "test_access_path_any_of_2xx",
+    ),
+    (
+        "proxy-protocol",
+        f"{ACCESS}.proxy_protocol",
+        "and int(word) <= 0xFFFF",
+        "",
+        "test_proxy_protocol_a_port_of_99999",
+    ),
     (
         "proxy-protocol",
         f"{ACCESS}.proxy_protocol",
         "if payload < least:",
         "if payload + 1 < least:",
-        "a byte is missing",
+        "test_proxy_protocol_a_byte_is_missing",
     ),
-    ("origin", f"{ACCESS}.origin", "_ORIGIN.fullmatch(", "_ORIGIN.match(", "http://localhost.evil"),
+    ("origin", f"{ACCESS}.origin", "_ORIGIN.fullmatch(", "_ORIGIN.match(", "test_origin_http_localhost_evil"),
     (
         "forwarded",
         f"{ACCESS}.forwarded",
         "while hops and is_trusted(peer, trusted):",
         "while hops:",
-        "anybody is believed",
+        "test_forwarded_anybody_is_believed",
     ),
-    ("token", f"{ACCESS}.tokens", "%(?:25)*{ord(letter):x}", "nothing", "an escaped letter"),
-    ("page", "novnc_twisted.novncproxy.page", "not real.is_relative_to(self._folder) or", "", "another folder"),
-    ("json", "novnc_twisted.messaging.wire", "if math.isinf(number):", "if False:", "1e999"),
-    ("bus-request", "novnc_twisted.messaging.redis.messages", "type(until) is not int or", "", "no number"),
+    ("token", f"{ACCESS}.tokens", "%(?:25)*{ord(letter):x}", "nothing", "test_token_an_escaped_letter"),
+    (
+        "page",
+        "novnc_twisted.novncproxy.page",
+        "not real.is_relative_to(self._folder) or",
+        "",
+        "test_page_another_folder",
+    ),
+    ("json", "novnc_twisted.messaging.wire", "if math.isinf(number):", "if False:", "test_json_1e999"),
+    (
+        "bus-request",
+        "novnc_twisted.messaging.redis.messages",
+        "type(until) is not int or",
+        "",
+        "test_bus_request_no_number",
+    ),
     (
         "bus-reply",
         "novnc_twisted.messaging.redis.messages",
         "isinstance(call_id, str) and isinstance(sealed, str)",
         "call_id",
-        "no text",
+        "test_bus_reply_no_text",
     ),
     (
         "host-answer",
         "novnc_twisted.compute.answers",
         'is True, "host": host}',
         'is True, "host": values.get("host")}',
-        "another's host",
+        "test_host_answer_another_s_host",
     ),
-    ("connect-info", f"{ACCESS}.connect_info", "<= 65535:", "<= 65536:", "a port too many"),
+    ("connect-info", f"{ACCESS}.connect_info", "<= 65535:", "<= 65536:", "test_connect_info_a_port_too_many"),
     (
         "redis-reply",
         "novnc_twisted.messaging.redis.protocol",
         "except txredisapi.InvalidData:",
         "except KeyError:",
-        "what is no RESP",
+        "test_redis_reply_what_is_no_resp",
     ),
     (
         "redis-url",
         "novnc_twisted.messaging.redis_url",
         'or not _HOST.match(parts.netloc.rpartition("@")[2])',
         "",
-        "a bracket in a host",
+        "test_redis_url_a_bracket_in_a_host",
     ),
-    ("domain-xml", "novnc_twisted.compute.domain_xml", "forbid_dtd=True", "forbid_entities=False", "entities"),
-    ("flagfile", "novnc_twisted.service.flagfile", 'or name[0] in "-[#;"', "", "a section as a name"),
-    ("htpasswd", "novnc_twisted.api.htpasswd", 'if project == "" or', "if", "half a line is an admin"),
-    ("option-types", "novnc_twisted.service.option_types", 'or ".." in path.parts', "", "leads elsewhere"),
-    ("api-json", "novnc_twisted.api.request", "> MAX_DEPTH:", "> MAX_DEPTH + 1:", "one level more"),
-    ("api-target", "novnc_twisted.api.microversion", "<= MAXIMUM:", "<= Version(3, 0):", "a version not served"),
+    (
+        "domain-xml",
+        "novnc_twisted.compute.domain_xml",
+        "forbid_dtd=True",
+        "forbid_entities=False",
+        "test_domain_xml_entities",
+    ),
+    ("flagfile", "novnc_twisted.service.flagfile", 'or name[0] in "-[#;"', "", "test_flagfile_a_section_as_a_name"),
+    ("htpasswd", "novnc_twisted.api.htpasswd", 'if project == "" or', "if", "test_htpasswd_half_a_line_is_an_admin"),
+    (
+        "option-types",
+        "novnc_twisted.service.option_types",
+        'or ".." in path.parts',
+        "",
+        "test_option_types_leads_elsewhere",
+    ),
+    ("api-json", "novnc_twisted.api.request", "> MAX_DEPTH:", "> MAX_DEPTH + 1:", "test_api_json_one_level_more"),
+    (
+        "api-target",
+        "novnc_twisted.api.microversion",
+        "<= MAXIMUM:",
+        "<= Version(3, 0):",
+        "test_api_target_a_version_not_served",
+    ),
 )
 
 
@@ -152,7 +248,7 @@ def codes(value: Any) -> list[FunctionType]:
 
 
 class MutantTests(SynchronousTestCase):
-    """One test for each planted bug; made below."""
+    """One test for each planted bug, named in the table."""
 
     def found(self, name: str) -> bool:
         """Whether the corpus finds that something is wrong with a target."""
@@ -173,6 +269,5 @@ def _found(name: str, module: str, old: str, new: str) -> Callable[[MutantTests]
     return test
 
 
-for _number, (_name, _module, _old, _new, _what) in enumerate(MUTANTS, 1):
-    _title = re.sub("[^a-z0-9]+", "_", f"{_name} {_what}".lower())
-    setattr(MutantTests, f"test_{_number:02}_{_title}", _found(_name, _module, _old, _new))
+for _name, _module, _old, _new, _test in MUTANTS:
+    setattr(MutantTests, _test, _found(_name, _module, _old, _new))

@@ -7,7 +7,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fuzz.strategies import inputs
 from tests.fuzz.table import targets
-from tests.fuzz.tools import Target
 
 EXAMPLES = 150
 bounded = settings(
@@ -20,16 +19,49 @@ bounded = settings(
 )
 
 
-class RandomTests(SynchronousTestCase):
-    """One test for each target; made below."""
+def random(name: str) -> Callable[[SynchronousTestCase], None]:
+    """A test of one target."""
 
-
-def _random(target: Target) -> Callable[[RandomTests], None]:
-    def test(self: RandomTests) -> None:
+    def test(self: SynchronousTestCase) -> None:
+        target = targets()[name]
         bounded(given(inputs(target))(target.run))()
 
     return test
 
 
-for _name, _target in targets().items():
-    setattr(RandomTests, f"test_{_name.replace('-', '_')}", _random(_target))
+class RandomTests(SynchronousTestCase):
+    test_rfb_login = random("rfb-login")
+    test_rfb_vencrypt = random("rfb-vencrypt")
+    test_rfb_offer = random("rfb-offer")
+    test_rfb_refuse = random("rfb-refuse")
+    test_shield = random("shield")
+    test_frames = random("frames")
+    test_http_request = random("http-request")
+    test_http_upgrade = random("http-upgrade")
+    test_access_path = random("access-path")
+    test_proxy_protocol = random("proxy-protocol")
+    test_forwarded = random("forwarded")
+    test_origin = random("origin")
+    test_token = random("token")
+    test_access_url = random("access-url")
+    test_page = random("page")
+    test_json = random("json")
+    test_bus_request = random("bus-request")
+    test_bus_reply = random("bus-reply")
+    test_host_answer = random("host-answer")
+    test_connect_info = random("connect-info")
+    test_redis_url = random("redis-url")
+    test_redis_reply = random("redis-reply")
+    test_domain_xml = random("domain-xml")
+    test_flagfile = random("flagfile")
+    test_htpasswd = random("htpasswd")
+    test_option_types = random("option-types")
+    test_pem = random("pem")
+    test_api_json = random("api-json")
+    test_api_target = random("api-target")
+    test_api_site = random("api-site")
+    test_front = random("front")
+
+    def test_every_target_has_its_test(self) -> None:
+        for name in targets():
+            self.assertTrue(hasattr(self, f"test_{name.replace('-', '_')}"), name)

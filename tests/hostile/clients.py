@@ -58,7 +58,8 @@ class XVP:
 
 
 Dialect = NoVNC | XVP
-FRONTS: tuple[Dialect, ...] = (NoVNC(), XVP())
+NOVNC, XVPVNC = NoVNC(), XVP()
+FRONTS: tuple[Dialect, ...] = (NOVNC, XVPVNC)
 
 
 def introduced(by: Dialect, token: str = TOKEN, name: bytes = NAME) -> Script:

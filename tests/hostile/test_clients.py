@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 from novnc_twisted import errors
 from tests.hostile.case import HostileCase
-from tests.hostile.clients import FRONTS, Dialect, introduced
+from tests.hostile.clients import FRONTS, NOVNC, XVPVNC, Dialect, introduced
 from tests.hostile.peer import Peer, meet
 from tests.hostile.said import close_of
 from tests.hostile.servers import GOOD
@@ -47,16 +47,18 @@ def behind_the_head(by: Dialect) -> int:
     return len(by.open())
 
 
-PHASES = (
-    Phase("token", behind_the_head, errors.ServiceUnavailable, {"token_deadline": 0.05}, hold="authorise"),
-    Phase("dial", behind_the_head, errors.ConsoleUnreachable, {"dial_deadline": 0.05}, hold="dial"),
-    Phase("access path", behind_the_head, errors.ConsoleUnreachable, {"dial_deadline": 0.05}, (), "path"),
-    Phase("login", behind_the_head, errors.ConsoleUnreachable, {"rfb_deadline": 0.05}, ()),
-    Phase("offer", up_to(0), errors.SetupTimeout, {"rfb_deadline": 0.05}),
-    Phase("offer", up_to(1), errors.SetupTimeout, {"rfb_deadline": 0.05}),
-    Phase("offer", up_to(2), errors.SetupTimeout, {"rfb_deadline": 0.05}),
-    Phase("live", up_to(3), errors.IdleTimeout, {"idle_timeout": 0.05}),
-)
+PHASES = {
+    "token": Phase("token", behind_the_head, errors.ServiceUnavailable, {"token_deadline": 0.05}, hold="authorise"),
+    "dial": Phase("dial", behind_the_head, errors.ConsoleUnreachable, {"dial_deadline": 0.05}, hold="dial"),
+    "access path": Phase(
+        "access path", behind_the_head, errors.ConsoleUnreachable, {"dial_deadline": 0.05}, (), "path"
+    ),
+    "login": Phase("login", behind_the_head, errors.ConsoleUnreachable, {"rfb_deadline": 0.05}, ()),
+    "version": Phase("offer", up_to(0), errors.SetupTimeout, {"rfb_deadline": 0.05}),
+    "security type": Phase("offer", up_to(1), errors.SetupTimeout, {"rfb_deadline": 0.05}),
+    "client init": Phase("offer", up_to(2), errors.SetupTimeout, {"rfb_deadline": 0.05}),
+    "live": Phase("live", up_to(3), errors.IdleTimeout, {"idle_timeout": 0.05}),
+}
 
 BROKEN = {  # WebSocket alone: what it says, and what it is told
     "a close frame": (frame(8, b"\x03\xe8"), errors.ClientLeft),
@@ -120,8 +122,9 @@ class Clients(HostileCase):
         self.scripted.peers.clear()
         return viewer
 
-    async def phase(self, by: Dialect, phase: Phase) -> None:
-        """Everything that can be done in it."""
+    async def phase(self, by: Dialect, title: str) -> None:
+        """Everything that a viewer can do in one phase."""
+        phase = PHASES[title]
         await self.act(by, phase, LEAVES["close"], errors.ClientLeft)
         self.held(by, phase, late=True)
         before = Ledger.now()
@@ -145,6 +148,58 @@ class Clients(HostileCase):
             self.assertEqual(close_of(bytes(viewer.heard)), (cause.close_code, cause.sentence))
         elif phase.name not in ("offer", "live"):
             self.told(by, viewer, cause)
+
+    async def test_novnc_token(self) -> None:
+        await self.phase(NOVNC, "token")
+
+    async def test_novnc_dial(self) -> None:
+        await self.phase(NOVNC, "dial")
+
+    async def test_novnc_access_path(self) -> None:
+        await self.phase(NOVNC, "access path")
+
+    async def test_novnc_login(self) -> None:
+        await self.phase(NOVNC, "login")
+
+    async def test_novnc_version(self) -> None:
+        await self.phase(NOVNC, "version")
+
+    async def test_novnc_security_type(self) -> None:
+        await self.phase(NOVNC, "security type")
+
+    async def test_novnc_client_init(self) -> None:
+        await self.phase(NOVNC, "client init")
+
+    async def test_novnc_live(self) -> None:
+        await self.phase(NOVNC, "live")
+
+    async def test_xvp_token(self) -> None:
+        await self.phase(XVPVNC, "token")
+
+    async def test_xvp_dial(self) -> None:
+        await self.phase(XVPVNC, "dial")
+
+    async def test_xvp_access_path(self) -> None:
+        await self.phase(XVPVNC, "access path")
+
+    async def test_xvp_login(self) -> None:
+        await self.phase(XVPVNC, "login")
+
+    async def test_xvp_version(self) -> None:
+        await self.phase(XVPVNC, "version")
+
+    async def test_xvp_security_type(self) -> None:
+        await self.phase(XVPVNC, "security type")
+
+    async def test_xvp_client_init(self) -> None:
+        await self.phase(XVPVNC, "client init")
+
+    async def test_xvp_live(self) -> None:
+        await self.phase(XVPVNC, "live")
+
+    def test_every_phase_has_its_tests(self) -> None:
+        wanted = {f"test_{by.name}_{title}".replace(" ", "_") for by in FRONTS for title in PHASES}
+        self.assertEqual({name for name in dir(self) if name.startswith(("test_novnc_", "test_xvp_"))}, wanted)
 
 
 class Offers(HostileCase):
@@ -194,16 +249,3 @@ class Offers(HostileCase):
             await viewer.gone
             self.assertNotIn(b"mrk", bytes(viewer.heard))
             await self.record()
-
-
-def _cells() -> None:
-    for by in FRONTS:
-        for number, phase in enumerate(PHASES):
-
-            async def test(self: Clients, by: Dialect = by, phase: Phase = phase) -> None:
-                await self.phase(by, phase)
-
-            setattr(Clients, f"test_{by.name}_{number}_{phase.name}".replace(" ", "_"), test)
-
-
-_cells()

@@ -1,13 +1,12 @@
 """Gone after every single byte, in each manner (CVE-2009-3616's shape): viewers and VNC servers, on both fronts."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from tests.hostile.case import HostileCase, takes_the_refusal
-from tests.hostile.clients import FRONTS, Dialect, ahead, introduced
+from tests.hostile.clients import FRONTS, NOVNC, XVPVNC, Dialect, ahead, introduced
 from tests.hostile.peer import Peer, meet
 from tests.hostile.servers import GOOD, GOOD_VNC, OLD, told
 from tests.hostile.steps import LEAVES, Hear, Script, cut, trickled, words_of
@@ -86,16 +85,14 @@ class Cuts(HostileCase):
                 record: Any = await self.record()
                 self.assertEqual((record["cause"], record["phase"]), ("ClientLeft", "live"))
 
+    async def test_viewers_novnc(self) -> None:
+        await self.viewers(NOVNC)
 
-def _cells() -> None:
-    for by in FRONTS:
-        for who in "viewers", "servers":
+    async def test_viewers_xvp(self) -> None:
+        await self.viewers(XVPVNC)
 
-            async def test(self: Cuts, by: Dialect = by, who: str = who) -> None:
-                play: Callable[[Dialect], Any] = getattr(self, who)
-                await play(by)
+    async def test_servers_novnc(self) -> None:
+        await self.servers(NOVNC)
 
-            setattr(Cuts, f"test_{who}_{by.name}", test)
-
-
-_cells()
+    async def test_servers_xvp(self) -> None:
+        await self.servers(XVPVNC)
