@@ -1,10 +1,16 @@
-"""What proxies in front of us say of a request, believed only where they are trusted."""
+"""What reverse proxies write about a request: the client's address and the scheme.  Only trusted ones are believed."""
 
 import ipaddress
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+UNKNOWN: Final = "unknown"
+"""The client's address where a trusted proxy wrote something else than an address.
+
+Never the proxy's own address: the failures of one client would count for all, and ``bind_address`` would admit all.
+"""
 
 
 def networks(texts: Sequence[str]) -> tuple[Network, ...]:
@@ -17,6 +23,8 @@ def networks(texts: Sequence[str]) -> tuple[Network, ...]:
 
 def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
     """Whether this address is a trusted proxy's."""
+    if not trusted:
+        return False
     try:
         ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -27,19 +35,52 @@ def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
 
 
 def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:
-    """The client's address: the peer's, or the last one of ``X-Forwarded-For`` that is no trusted proxy's.
+    """The client's address: the peer's, or the last one in ``X-Forwarded-For`` that is not a trusted proxy's.
 
     :param peer: the address that the connection came from.
-    :param forwarded_for: the values of X-Forwarded-For, in order; believed from the right, as far as those who wrote
-        it are trusted.
+    :param forwarded_for: the values of X-Forwarded-For, in order.  They are read from the right, as long as the one
+        who wrote an entry is trusted.
+    :return: :data:`UNKNOWN` where a trusted proxy wrote something that :func:`read_address` cannot read.  What stands
+        before it is not used: the client itself may have written it.
     """
-    hops = [hop.strip() for value in forwarded_for for hop in value.split(",")]
+    hops = [hop for value in forwarded_for for hop in value.split(",")]
     while hops and is_trusted(peer, trusted):
-        try:
-            peer = str(ipaddress.ip_address(hops.pop().removeprefix("[").removesuffix("]")))
-        except ValueError:
-            break
+        address = read_address(hops.pop())
+        if address is None:
+            return UNKNOWN
+        peer = address
     return peer
+
+
+def read_address(text: str) -> str | None:
+    """The address in one entry of ``X-Forwarded-For``, or None where there is none.
+
+    Reads what proxies write: ``192.0.2.7``, ``192.0.2.7:51008`` (Azure Application Gateway), ``2001:db8::7``,
+    ``[2001:db8::7]``, ``[2001:db8::7]:51008``, each of them also in double quotes (RFC 7239, section 6).
+
+    :return: the address in its shortest form, without a port and a zone; an IPv4 address that is mapped into IPv6 as
+        IPv4.
+    """
+    text = text.strip(" \t")
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+    address = _address(text)
+    if address is None:
+        host, _, port = text.rpartition(":")
+        if 0 < len(port) <= 5 and port.isascii() and port.isdigit():
+            address = _address(host)
+    return address
+
+
+def _address(text: str) -> str | None:
+    if text[:1] == "[" and text[-1:] == "]":
+        text = text[1:-1]
+    try:
+        ip = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return str(mapped or ip).partition("%")[0]
 
 
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from novnc_twisted.access import fields
 from novnc_twisted.access.connect_info import CONSOLE_TYPES, ConnectInfo
+from novnc_twisted.access.forwarded import UNKNOWN
 from novnc_twisted.consoleauth.places import PREFIX, Place, Places
 from novnc_twisted.consoleauth.store import LEASE, TokenRecord, TokenStore
 from novnc_twisted.errors import ConsoleForbidden, InvalidToken, ServiceUnavailable
@@ -255,6 +256,8 @@ class ConsoleAuthManager:
         await self._check_time(token_hash, record, address)
         if record.connect_info.console_type != console_type:
             raise ConsoleForbidden(f"it is for a console of type {record.connect_info.console_type}")
+        if self._bind and address == UNKNOWN:
+            raise ConsoleForbidden("bind_address is on, and X-Forwarded-For held no address that can be read")
         if self._bind:
             bound = record.client_address or await self._tokens.claim("bound", token_hash, address, self._ttl)
             if bound != address:

@@ -2,7 +2,14 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.access.forwarded import client_address, forwarded_proto, is_trusted, networks
+from novnc_twisted.access.forwarded import (
+    UNKNOWN,
+    client_address,
+    forwarded_proto,
+    is_trusted,
+    networks,
+    read_address,
+)
 
 TRUSTED = networks(["10.0.0.0/8", "[::1]", "fd00::/8"])
 
@@ -22,10 +29,63 @@ class Forwarded(SynchronousTestCase):
             ("10.0.0.1", ["198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", ["203.0.113.9, 198.51.100.1", "10.0.0.2"], "198.51.100.1"),
             ("10.0.0.1", ["[2001:db8::1]"], "2001:db8::1"),
-            ("10.0.0.1", ["198.51.100.1, junk"], "10.0.0.1"),
             ("10.0.0.1", ["10.0.0.3"], "10.0.0.3"),
+            ("10.0.0.1", ["203.0.113.9:4711, 198.51.100.1:51008", "[fd00::2]:443"], "198.51.100.1"),
+            ("::ffff:10.0.0.1", ["::ffff:10.0.0.2"], "10.0.0.2"),
         ):
             self.assertEqual(client_address(peer, values, TRUSTED), address)
+
+    def test_an_entry(self) -> None:
+        """What proxies write: with a port, in brackets, in quotes, with a zone, an IPv4 address inside of IPv6."""
+        for entry, address in (
+            ("203.0.113.7", "203.0.113.7"),
+            ("203.0.113.7:51008", "203.0.113.7"),
+            ('"203.0.113.7:51008"', "203.0.113.7"),
+            (" \t203.0.113.7 ", "203.0.113.7"),
+            ("2001:DB8:0:0::7", "2001:db8::7"),
+            ("[2001:db8::7]", "2001:db8::7"),
+            ("[2001:db8::7]:51008", "2001:db8::7"),
+            ('"[2001:db8::7]:51008"', "2001:db8::7"),
+            ("2001:db8:0:0:0:0:0:7:51008", "2001:db8::7"),
+            ("fe80::7%eth0", "fe80::7"),
+            ("[fe80::7%25eth0]:443", "fe80::7"),
+            ("::ffff:203.0.113.7", "203.0.113.7"),
+            ("[::ffff:cb00:7107]:443", "203.0.113.7"),
+        ):
+            self.assertEqual(read_address(entry), address, entry)
+
+    def test_what_is_no_address(self) -> None:
+        """Unknown, whatever stands before it: not the proxy's address, nor one that the client wrote."""
+        for entry in (
+            *(
+                "",
+                " ",
+                "junk",
+                "unknown",
+                "_hidden",
+                "unix:",
+                "-",
+                "localhost",
+                "for=198.51.100.1",
+                "[]",
+                '""',
+                "[]:80",
+            ),
+            *("203.0.113.7:", "203.0.113.7:http", "203.0.113.7:123456", "203.0.113", "203.0.113.07", "1.2.3.4 5.6.7.8"),
+            *(
+                "[2001:db8::7",
+                "2001:db8::7]",
+                '"203.0.113.7',
+                "203.0.113.7:\uff11",
+                "2001:db8::7%",
+                "x" * 16000,
+                ":" * 16000,
+            ),
+        ):
+            self.assertIsNone(read_address(entry), entry[:40])
+            self.assertEqual(client_address("10.0.0.1", [f"203.0.113.9, {entry}"], TRUSTED), UNKNOWN)
+            self.assertEqual(client_address("10.0.0.1", ["203.0.113.9", entry, "10.0.0.2"], TRUSTED), UNKNOWN)
+            self.assertEqual(client_address("192.0.2.1", [entry], TRUSTED), "192.0.2.1", "from one that is not trusted")
 
     def test_the_scheme(self) -> None:
         self.assertEqual(forwarded_proto("10.0.0.1", ["HTTPS"], TRUSTED), "https")

@@ -229,6 +229,13 @@ class RightsTests(ConsoleAuthCase):
         await self.refused(ConsoleForbidden, self.api.get_vnc_password(TOKEN, "novnc", ELSEWHERE))
         await self.check()
 
+    async def test_an_unknown_address_is_not_bound(self) -> None:
+        """All clients behind a proxy whose X-Forwarded-For cannot be read have it: it tells none of them apart."""
+        await self.serve(bind_address=True)
+        await self.token()
+        await self.refused(ConsoleForbidden, self.check(viewer="unknown"))
+        await self.check()
+
     async def test_not_bound_by_default(self) -> None:
         await self.serve()
         await self.token(client_address=VIEWER)

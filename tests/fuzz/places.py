@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from novnc_twisted.access.access_url import access_url
 from novnc_twisted.access.failures import network_of
-from novnc_twisted.access.forwarded import client_address, forwarded_proto, is_trusted, networks
+from novnc_twisted.access.forwarded import UNKNOWN, client_address, forwarded_proto, is_trusted, networks
 from novnc_twisted.access.origin import ALLOWED, BAD, FORBIDDEN, judge_origin
 from novnc_twisted.access.proxy_protocol import MAX_PAYLOAD, BadProxyHeader, ProxyHeader, read_proxy_header
 from novnc_twisted.access.tokens import hash_token, scrub, token_of
@@ -68,9 +68,10 @@ def run_forwarded(data: bytes) -> None:
     found = client_address(peer, values, TRUSTED)
     if not is_trusted(peer, TRUSTED):
         same(found, peer, "who is not trusted")
+    elif found == UNKNOWN:
+        holds(any(not _addresses(hop) for value in values for hop in value.split(",")), "a good address is unknown")
     elif found != peer:
-        ipaddress.ip_address(found)
-        holds(any(found == _address(hop) for value in values for hop in value.split(",")), "an address from nowhere")
+        holds(any(found in _addresses(hop) for value in values for hop in value.split(",")), "an address from nowhere")
     proto = forwarded_proto(peer, values, TRUSTED)
     holds(proto is None or (is_trusted(peer, TRUSTED) and len(values) == 1 and proto == proto.strip()), "a protocol")
     for text in (peer, *values):
@@ -79,11 +80,16 @@ def run_forwarded(data: bytes) -> None:
             networks([text])
 
 
-def _address(hop: str) -> str | None:
-    try:
-        return str(ipaddress.ip_address(hop.strip().removeprefix("[").removesuffix("]")))
-    except ValueError:
-        return None
+def _addresses(hop: str) -> set[str]:
+    """Every address that an entry could mean: with and without its quotes, brackets and last ``:digits``."""
+    found = set()
+    bare = re.sub(r'^"(.+)"$', r"\1", hop.strip(" \t"))
+    for text in (bare, re.sub(r":[0-9]{1,5}$", "", bare)):
+        with contextlib.suppress(ValueError):
+            ip = ipaddress.ip_address(re.sub(r"^\[(.*)\]$", r"\1", text))
+            mapped = ip.ipv4_mapped if ip.version == 6 else None
+            found.add(str(mapped or ip).partition("%")[0])
+    return found
 
 
 def run_origin(data: bytes) -> None:
