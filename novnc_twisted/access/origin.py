@@ -4,6 +4,7 @@ Nothing is remembered from one request to the next: nova bug 2158919 was each re
 configured origins.  (CVE-2015-0259: without such a check, any page that a user visits can open consoles for them.)
 """
 
+import ipaddress
 import re
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -39,18 +40,70 @@ def judge_origin(
         return BAD
     if not origins:
         return ALLOWED
-    origin = _ORIGIN.fullmatch(origins[0].strip())
+    origin = _page(origins[0])
     if origin is None:
         return FORBIDDEN
     if origin["scheme"].lower() != (forwarded_proto or scheme).strip().lower():
         return FORBIDDEN
+    return ALLOWED if bare_host(origin["host"]) in _known_hosts(hosts, allowed) else FORBIDDEN
+
+
+def explain_refusal(
+    origins: Sequence[str],
+    hosts: Sequence[str],
+    *,
+    scheme: str,
+    allowed: Collection[str] = (),
+    forwarded_proto: str | None = None,
+) -> str:
+    """Why :func:`judge_origin` forbids this request: what differed, from what, and the option to change.
+
+    Takes the same arguments.  The text quotes the request: it has to be cleaned before it reaches a log.
+    """
+    shown = ", ".join(origins) or "blank"
+    origin = _page(origins[0]) if origins else None
+    if origin is None:
+        return f"the Origin {shown} does not name a web page's host"
+    reasons = []
+    if origin["scheme"].lower() != (forwarded_proto or scheme).strip().lower():
+        expected = (
+            f"{forwarded_proto}, which the trusted proxy sent as X-Forwarded-Proto"
+            if forwarded_proto
+            else f"{scheme}, the scheme of [vnc] novncproxy_base_url (change that option; behind a reverse proxy, let "
+            "it send X-Forwarded-Proto and name it in [console] trusted_proxies)"
+        )
+        reasons.append(f"its scheme is not {expected}")
+    if bare_host(origin["host"]) not in _known_hosts(hosts, allowed):
+        host = ", ".join(hosts) or "missing"
+        names = ", ".join(allowed) or "empty"
+        reasons.append(f"its host is not the request's Host ({host}) nor in [console] allowed_origins ({names})")
+    return f"the Origin is {shown}: " + "; ".join(reasons)
+
+
+def _page(origin: str) -> re.Match[str] | None:
+    """The scheme and the host of an Origin, or None where it does not name them."""
+    return _ORIGIN.fullmatch(origin.strip())
+
+
+def _known_hosts(hosts: Sequence[str], allowed: Collection[str]) -> set[str]:
+    """The hosts whose pages may connect: those that are configured, and the one that the request was sent to."""
     known = {bare_host(name) for name in allowed}
     authority = _AUTHORITY.fullmatch(hosts[0].strip()) if hosts else None
     if authority is not None:
         known.add(bare_host(authority["host"]))
-    return ALLOWED if bare_host(origin["host"]) in known else FORBIDDEN
+    return known
 
 
 def bare_host(name: str) -> str:
-    """A host as it is compared: lower case, an IPv6 address without brackets."""
-    return name.strip().lower().removeprefix("[").removesuffix("]")
+    """A host in the form in which it is compared: a name in lower case, an IPv6 address in its shortest form.
+
+    An IPv6 address may have brackets, and a zone, which is left out; one that holds an IPv4 address is that one.
+    """
+    host = name.strip().lower().removeprefix("[").removesuffix("]")
+    if ":" not in host:
+        return host
+    try:
+        address = ipaddress.IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return host
+    return str(address.ipv4_mapped or address)

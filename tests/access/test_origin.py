@@ -3,6 +3,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.access import judge_origin
+from novnc_twisted.access.origin import explain_refusal
 
 CASES: list[tuple[str, list[str], list[str], dict[str, object], int]] = [
     # what, Origin, Host, what else, status
@@ -39,6 +40,14 @@ CASES: list[tuple[str, list[str], list[str], dict[str, object], int]] = [
     ("configured, not asked", ["http://h"], ["h"], {"allowed": ["portal"]}, 200),
     ("configured IPv6", ["http://[fd00::1]"], ["h"], {"allowed": ["fd00::1"]}, 200),
     ("configured IPv6 in brackets", ["http://[fd00::1]"], ["h"], {"allowed": ["[FD00::1]"]}, 200),
+    ("configured IPv6 in another form", ["http://[2001:db8::10]"], ["h"], {"allowed": ["2001:DB8:0:0::10"]}, 200),
+    ("configured IPv6, another one", ["http://[2001:db8::11]"], ["h"], {"allowed": ["2001:db8:0:0::10"]}, 403),
+    ("IPv6 in another form", ["http://[2001:db8::10]"], ["[2001:db8:0:0:0:0:0:10]:6080"], {}, 200),
+    ("IPv6 with a zone", ["http://[fe80::10]"], ["h"], {"allowed": ["fe80::10%eth0"]}, 200),
+    ("IPv4 inside of IPv6", ["http://[::ffff:c000:207]"], ["h"], {"allowed": ["::ffff:192.0.2.7"]}, 200),
+    ("IPv4 inside of IPv6, configured as IPv4", ["http://[::ffff:c000:207]"], ["h"], {"allowed": ["192.0.2.7"]}, 200),
+    ("configured with brackets and blanks", ["http://[fd00::1]"], ["h"], {"allowed": [" [FD00:0::1] "]}, 200),
+    ("no address", ["http://[2001:db8:::10]"], ["h"], {"allowed": ["2001:db8::10"]}, 403),
     ("configured, the other scheme", ["https://portal"], ["h"], {"allowed": ["portal"]}, 403),
     ("a proxy with TLS", ["https://h"], ["h"], {"forwarded_proto": "https"}, 200),
     ("a proxy with TLS, a page without", ["http://h"], ["h"], {"forwarded_proto": "https"}, 403),
@@ -51,6 +60,27 @@ class Origin(SynchronousTestCase):
     def test_the_table(self) -> None:
         for what, origins, hosts, more, status in CASES:
             self.assertEqual(judge_origin(origins, hosts, **{"scheme": "http", **more}), status, what)
+
+    def test_the_reason(self) -> None:
+        """Names what differed, from what, and the option to change."""
+        for origin, more, words, others in (
+            ("http://evil", {}, ("http://evil", "host", "(h:6080)", "[console] allowed_origins (portal)"), ("scheme",)),
+            (
+                "https://h",
+                {},
+                ("https://h", "scheme", "http,", "[vnc] novncproxy_base_url", "trusted_proxies"),
+                ("Host",),
+            ),
+            ("http://h", {"forwarded_proto": "https"}, ("https", "X-Forwarded-Proto"), ("novncproxy_base_url", "Host")),
+            ("https://evil", {}, ("novncproxy_base_url", "[console] allowed_origins"), ()),
+            ("null", {}, ("null",), ("allowed_origins",)),
+            ("", {}, ("blank",), ()),
+        ):
+            reason = explain_refusal([origin], ["h:6080"], scheme="http", allowed=["portal"], **more)
+            for word in words:
+                self.assertIn(word, reason)
+            for word in others:
+                self.assertNotIn(word, reason)
 
     def test_nothing_is_remembered(self) -> None:
         """nova bug 2158919: each request's Host was appended to the configured origins."""
