@@ -1,6 +1,7 @@
 """Our side as a server: what a viewer is offered, or refused with (RFC 6143, section 7.1 and 7.3.1).
 
-A viewer is offered exactly RFB 3.8 and security type None: who it is was decided by the token, before.
+A viewer is offered exactly RFB 3.8 and security type None: the token decided before whether it may connect.  A viewer
+may answer with a lower version (section 7.1.1); it is then served in that version's form.
 """
 
 import struct
@@ -8,12 +9,13 @@ from dataclasses import dataclass
 
 from novnc_twisted.errors import ProtocolViolation
 
-from .constants import VERSION_3_3, VERSION_3_8, VERSION_LENGTH, SecurityResult, SecurityType
+from .constants import VERSION_3_3, VERSION_3_7, VERSION_3_8, VERSION_LENGTH, SecurityResult, SecurityType
 from .talk import Need, Talk, Write
 from .text import printable
 
 _U32 = struct.Struct(">I")
 _COUNTS_AS_3_3 = (VERSION_3_3, b"RFB 003.005\n")
+"""3.5 was never published; viewers that announce it speak 3.3 (RFC 6143, section 7.1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +31,33 @@ class ClientInit:
 
 
 def offer() -> Talk[ClientInit]:
-    """Offer RFB 3.8 and None, up to ClientInit; ServerInit comes next, from whoever has one.
+    """Offer RFB 3.8 and None, up to ClientInit; ServerInit, which comes next, is the caller's.
 
-    :raises ProtocolViolation: if the viewer speaks another version or picks a type that was not offered; it was told
-        why in the form of its version by then.
+    :raises ProtocolViolation: if the viewer answers with a version other than 3.3, 3.5, 3.7 and 3.8, or chooses a
+        security type that was not offered.  The viewer has been sent the reason in its version's form by then.
     """
     version = yield from _client_version()
-    if version != VERSION_3_8:
+    if version in _COUNTS_AS_3_3:
+        yield Write(_U32.pack(SecurityType.NONE))  # the server decides, and None has no SecurityResult
+    elif version in (VERSION_3_7, VERSION_3_8):
+        yield from _security(version)
+    else:
         yield from _failure(version, ProtocolViolation.sentence)
         raise ProtocolViolation(f"the viewer answered '{printable(version)}' to RFB 003.008")
+    shared = yield Need(1, "ClientInit")
+    return ClientInit(shared != b"\0", version)
+
+
+def _security(version: bytes) -> Talk[None]:
+    """Section 7.1.2 and 7.1.3.  Version 3.7 has no SecurityResult for None, and no reason in one (appendix A.2)."""
     yield Write(bytes([1, SecurityType.NONE]))
     choice = (yield Need(1, "the security type"))[0]
     if choice != SecurityType.NONE:  # CVE-2006-2369
-        yield Write(_U32.pack(SecurityResult.FAILED) + _reason(ProtocolViolation.sentence))
+        reason = _reason(ProtocolViolation.sentence) if version == VERSION_3_8 else b""
+        yield Write(_U32.pack(SecurityResult.FAILED) + reason)
         raise ProtocolViolation(f"the viewer chose security type {choice}, which was not offered")
-    yield Write(_U32.pack(SecurityResult.OK))
-    shared = yield Need(1, "ClientInit")
-    return ClientInit(shared != b"\0", version)
+    if version == VERSION_3_8:
+        yield Write(_U32.pack(SecurityResult.OK))
 
 
 def refuse(sentence: str) -> Talk[None]:

@@ -169,17 +169,29 @@ def run_offer(data: bytes) -> None:
     held, seen = at_any_cutting(offer, data, None, LIMIT)
     failed_well(held, ProtocolViolation)
     holds(not seen.asked and seen.tls_at is None, "asks a viewer")
+    version = data[:12]
+    chooses = version in (b"RFB 003.007\n", b"RFB 003.008\n")
     bad = (
         (len(data) >= 4 and data[:4] != b"RFB ")
-        or (len(data) >= 12 and data[:12] != b"RFB 003.008\n")
-        or data[12:13] not in (b"", b"\1")
+        or (len(data) >= 12 and version not in _SERVED)
+        or (chooses and data[12:13] not in (b"", b"\1"))
     )
     same(held.error is not None, bad, "whether it is refused")
     if held.done and held.error is None:
-        same(held.sent, b"RFB 003.008\n\1\1\0\0\0\0", "what was said")
-        same((held.result.shared, held.rest), (data[13] != 0, data[14:]), "the outcome")
+        same(held.sent, b"RFB 003.008\n" + _SERVED[version], "what was said")
+        flag = 13 if chooses else 12
+        same((held.result.shared, held.rest), (data[flag] != 0, data[flag + 1 :]), "the outcome")
     elif held.error is not None:
         _failure(held.sent, data, ProtocolViolation.sentence)
+
+
+_SERVED = {
+    b"RFB 003.003\n": b"\0\0\0\1",
+    b"RFB 003.005\n": b"\0\0\0\1",
+    b"RFB 003.007\n": b"\1\1",
+    b"RFB 003.008\n": b"\1\1\0\0\0\0",
+}
+"""What a viewer of each version is sent before ServerInit."""
 
 
 def run_refuse(data: bytes) -> None:
@@ -202,6 +214,8 @@ def _failure(sent: bytes, said: bytes, sentence: str) -> None:
         wanted = b"\0\0\0\0" + reason
     elif said[:12] == b"RFB 003.008\n" and sent[12:13] == b"\1":
         wanted = b"\1\1\0\0\0\1" + reason
+    elif said[:12] == b"RFB 003.007\n" and sent[12:13] == b"\1":
+        wanted = b"\1\1\0\0\0\1"
     else:
         wanted = b"\0" + reason
     same(sent, b"RFB 003.008\n" + wanted, "the refusal")

@@ -67,8 +67,10 @@ def rfb() -> dict[str, dict[str, bytes]]:
         "rfb-offer": {
             "novnc": RFB + b"\1\1" + POINTER,
             "exclusive": RFB + b"\1\0",
-            "version-3.3": b"RFB 003.003\n",
-            "version-3.7": b"RFB 003.007\n",
+            "version-3.3": b"RFB 003.003\n\1" + POINTER,
+            "version-3.5": b"RFB 003.005\n\0",
+            "version-3.7": b"RFB 003.007\n\1\1" + POINTER,
+            "version-3.7-other-type": b"RFB 003.007\n\2",
             "other-type": RFB + b"\2",
             "tight": RFB + b"\x10\1",
             "http": b"GET / HTTP/1.1\r\n",

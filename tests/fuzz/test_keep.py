@@ -12,7 +12,7 @@ class KeepTests(SynchronousTestCase):
     def test_ways(self) -> None:
         """Of our code alone, the same each time."""
         run = targets("rfb")["rfb-offer"].run
-        good, bad = b"RFB 003.008\n\1\1", b"RFB 003.003\n"
+        good, bad = b"RFB 003.008\n\1\1", b"RFB 004.000\n"
         self.assertEqual(arcs(run, good), arcs(run, good))
         self.assertTrue(arcs(run, bad) - arcs(run, good))
         self.assertTrue(all("novnc_twisted" in code.co_filename for code, _, _ in arcs(run, good)))
@@ -20,7 +20,7 @@ class KeepTests(SynchronousTestCase):
 
     def test_the_smallest_of_what_is_new(self) -> None:
         run = targets("rfb")["rfb-offer"].run
-        good, other, bad = b"RFB 003.008\n\1\1", b"RFB 003.008\n\1\0", b"RFB 003.003\n"
+        good, other, bad = b"RFB 003.008\n\1\1", b"RFB 003.008\n\1\0", b"RFB 004.000\n"
         self.assertEqual(worth_keeping(run, [], [good + b"more", other, bad]), [bad, other])
         self.assertEqual(worth_keeping(run, [good], [other, bad]), [bad])
         self.assertEqual(worth_keeping(run, [good, bad], [other, bad]), [])

@@ -213,7 +213,7 @@ class Offers(HostileCase):
             for script in (
                 *(
                     (*open_, Say(by.words(version)))
-                    for version in (b"RFB 003.007\n", b"RFB 004.000\n", bytes(12), b"GET / HTTP/1")
+                    for version in (b"RFB 003.006\n", b"RFB 004.000\n", bytes(12), b"GET / HTTP/1")
                 ),
                 *((*chosen, Say(by.words(bytes((number,))))) for number in (0, 2, 16, 19, 255)),
             ):

@@ -56,12 +56,20 @@ class OfferTests(SynchronousTestCase):
                 f"the viewer chose security type {choice}, which was not offered", conversation.error.detail
             )
 
-    def test_old_versions(self):
-        """Refused in their own form."""
-        for version, form in ((V33, b"\0\0\0\0"), (V35, b"\0\0\0\0"), (V37, b"\0")):
-            conversation, sent = converse(offer(), version + b"\1\1")
-            self.assertEqual(V38 + form + REASON, sent)
-            self.assertIsInstance(conversation.error, ProtocolViolation)
+    def test_lower_versions(self):
+        """Served in their own form: 3.3 has no list of types, and neither 3.3 nor 3.7 a SecurityResult for None."""
+        for version, choice, offered in ((V33, b"", b"\0\0\0\1"), (V35, b"", b"\0\0\0\1"), (V37, b"\1", b"\1\1")):
+            for flag in (b"\0", b"\1"):
+                conversation, sent = converse(offer(), version + choice + flag + b"\2\0")
+                self.assertIsNone(conversation.error)
+                self.assertEqual(ClientInit(shared=flag == b"\1", version=version), conversation.result)
+                self.assertEqual((V38 + offered, b"\2\0"), (sent, conversation.rest))
+
+    def test_a_type_that_was_not_offered_in_3_7(self):
+        """SecurityResult 1; a reason in it is read from 3.8 on."""
+        conversation, sent = converse(offer(), V37 + b"\2\1")
+        self.assertEqual(V38 + b"\1\1" + b"\0\0\0\1", sent)
+        self.assertIsInstance(conversation.error, ProtocolViolation)
 
     def test_other_versions(self):
         """Refused in 3.8's form, what is no version too; the detail fits into a line of the log."""

@@ -173,13 +173,17 @@ async def refused(viewer: Any, version: bytes = b"RFB 003.008\n") -> str:
     return (await viewer.read(int.from_bytes(await viewer.read(4), "big"))).decode()
 
 
-async def introduce(viewer: Any) -> tuple[int, int, str]:
-    """A viewer's part up to ServerInit: width, height, name."""
+async def introduce(viewer: Any, version: bytes = b"RFB 003.008\n") -> tuple[int, int, str]:
+    """A viewer's part up to ServerInit, in the form of the version that it answers: width, height, name."""
     assert await viewer.read(12) == b"RFB 003.008\n"
-    viewer.write(b"RFB 003.008\n")
-    assert await viewer.read(2) == b"\1\1"
-    viewer.write(b"\1")
-    assert await viewer.read(4) == b"\0\0\0\0"
+    viewer.write(version)
+    if version in (b"RFB 003.003\n", b"RFB 003.005\n"):
+        assert await viewer.read(4) == b"\0\0\0\1"
+    else:
+        assert await viewer.read(2) == b"\1\1"
+        viewer.write(b"\1")
+    if version == b"RFB 003.008\n":
+        assert await viewer.read(4) == b"\0\0\0\0"
     viewer.write(b"\1")
     width, height, length = struct.unpack(">HH16xI", await viewer.read(24))
     return width, height, (await viewer.read(length)).decode()

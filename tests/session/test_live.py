@@ -35,12 +35,21 @@ class ViewerPhases(FrontCase):
             viewer.write(bytes([byte]))
         self.assertEqual((await viewer.until_closed())[0], 1002)
 
+    async def test_lower_versions_are_served(self) -> None:
+        """RFC 6143, section 7.1.1: vncsnapshot answers 3.3 to whatever the server announces."""
+        self.novnc()
+        for version in (b"RFB 003.003\n", b"RFB 003.005\n", b"RFB 003.007\n"):
+            viewer = await self.websocket()
+            self.assertEqual(await introduce(viewer, version), (64, 48, "myserver20"))
+            connection = await self.server.live.get()
+            viewer.write(b"\4\1\0\0\0\0\0A")
+            self.assertEqual(await connection.inbox.get(), (4, b"\4\1\0\0\0\0\0A"))
+
     async def test_other_versions(self) -> None:
-        for version in (b"RFB 003.003\n", b"RFB 003.005\n", b"RFB 003.007\n", b"RFB 004.000\n", b"GET / HTTP/1"):
+        for version in (b"RFB 003.004\n", b"RFB 003.006\n", b"RFB 004.000\n", b"GET / HTTP/1"):
             viewer = await self.offered()
             viewer.write(version)
-            head = await viewer.read(4 if version in (b"RFB 003.003\n", b"RFB 003.005\n") else 1)
-            self.assertFalse(any(head))
+            self.assertEqual(await viewer.read(1), b"\0")
             length = int.from_bytes(await viewer.read(4), "big")
             self.assertEqual((await viewer.read(length)).decode(), errors.ProtocolViolation.sentence)
             self.assertEqual((await viewer.until_closed())[0], 1002)
