@@ -39,6 +39,13 @@ PARTS = {
 }
 """The programs that the tests run, and Debian's packages of them."""
 
+FILES = {
+    "/usr/share/X11/xkb/symbols/us": "xkb-data",
+    "/usr/share/X11/locale/en_US.UTF-8/Compose": "libx11-data",
+    "/usr/lib/*/libxkbcommon.so.0": "libxkbcommon0",
+}
+"""The files that the tests read, and Debian's packages of them."""
+
 LONG = ("test_going_wrong", "test_redis_services", "test_libvirt", "test_redis_recovery", "test_demo")
 """Modules of tests/integration that take a minute or so."""
 
@@ -147,6 +154,9 @@ def parts(report: Report) -> None:
     for name, package in PARTS.items():
         if shutil.which(name, path=PATH) is None:
             report.complain(f"{name} is missing (apt-get install {package})")
+    for pattern, package in FILES.items():
+        if not any(Path("/").glob(pattern.lstrip("/"))):
+            report.complain(f"{pattern} is missing (apt-get install {package})")
 
 
 def trial(report: Report, title: str, arguments: list[str], *, aloud: bool = True) -> None:

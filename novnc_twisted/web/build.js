@@ -30,7 +30,7 @@ const { metafile } = await build({
     format: 'esm', // noVNC's core awaits at the top of a module
     target: ['chrome100', 'firefox100', 'safari15.4'],
     legalComments: 'none', // the licences are files of their own, below
-    banner: { js: `/*! With noVNC ${version} (MPL-2.0) and pako (MIT): see ../LICENSE.*.txt */` },
+    banner: { js: `/*! With noVNC ${version} (MPL-2.0), pako (MIT), xkb-data (MIT/X11): see ../LICENSE.*.txt */` },
     metafile: true,
     logLevel: 'warning',
 });
@@ -54,6 +54,7 @@ await writeFile(
     join(staged, 'LICENSE.noVNC.txt'), notice + (await readFile(join(novnc, 'LICENSE.txt'), 'utf8')));
 await copyFile(join(novnc, 'docs', 'LICENSE.MPL-2.0'), join(staged, 'LICENSE.MPL-2.0.txt'));
 await copyFile(join(novnc, 'vendor', 'pako', 'LICENSE'), join(staged, 'LICENSE.pako.txt'));
+await copyFile(join(here, 'src', 'LICENSE.xkb-data.txt'), join(staged, 'LICENSE.xkb-data.txt'));
 const des = await readFile(join(novnc, 'core', 'crypto', 'des.js'), 'utf8');
 await writeFile(join(staged, 'LICENSE.noVNC-des.txt'), des.slice(0, des.indexOf('*/')).replace(/^\/?\*+/, ''));
 await copyFile(join(novnc, 'AUTHORS'), join(staged, 'LICENSE.noVNC-AUTHORS.txt'));

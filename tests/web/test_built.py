@@ -28,6 +28,7 @@ class BuiltTest(TestCase):
             ("LICENSE.noVNC.txt", "Mozilla"),
             ("LICENSE.MPL-2.0.txt", "Mozilla Public License Version 2.0"),
             ("LICENSE.pako.txt", "The MIT License"),
+            ("LICENSE.xkb-data.txt", "xkeyboard-config"),
             ("LICENSE.noVNC-des.txt", "Redistributions in binary form"),
         ):
             self.assertIn(words, (DIST / name).read_text())

@@ -341,7 +341,7 @@ class Tools(PageTest):
             page.page.click("#type")
             page.wait_said("Typed.")
             altgr = 0xFE03
-            self.wait_keys(page, [*taps(ord("^"), ord(" ")), *held(taps(ord("@")), altgr), *taps(0x01006F22)])
+            self.wait_keys(page, [*taps(0xFE52, ord(" ")), *held(taps(ord("@")), altgr), *taps(0x01006F22)])
 
         seen = await with_page(self.console.url(), steps)
         self.assertEqual(seen.complaints(), [])

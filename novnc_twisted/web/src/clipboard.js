@@ -17,7 +17,7 @@ export class Clipboard {
         for (const [id, name] of NAMES) {
             $('layout').append(new Option(name, id));
         }
-        $('layout').value = remembered();
+        this._chooseLayout(remembered());
         $('send').addEventListener('click', () => this._send());
         $('type').addEventListener('click', () => this._type());
         $('copy').addEventListener('click', () => this._copy());
@@ -27,6 +27,12 @@ export class Clipboard {
             this._count();
         });
         this.enable(false);
+    }
+
+    _chooseLayout(id) {
+        const known = NAMES.some(([each]) => each === id);
+        $('layout').value = known ? id : 'us';
+        $('typing').textContent = known ? '' : say.unknownLayout(id);
     }
 
     get layout() {
@@ -100,15 +106,14 @@ export class Clipboard {
     }
 }
 
-/* The server's layout is asked once: it is not the browser's language that tells it, most servers have the US one. */
+/* The layout is remembered, not guessed: the browser's language says nothing of the server, and most have the US one. */
 const KEY = 'novnc_twisted.layout';
 
 function remembered() {
     try {
-        const layout = localStorage.getItem(KEY);
-        return NAMES.some(([id]) => id === layout) ? layout : 'us';
+        return localStorage.getItem(KEY) ?? 'us';
     } catch {
-        return 'us'; // a browser that keeps nothing
+        return 'us'; // the browser keeps nothing
     }
 }
 
@@ -116,6 +121,6 @@ function remember(layout) {
     try {
         localStorage.setItem(KEY, layout);
     } catch {
-        // a browser that keeps nothing: it holds for this visit
+        // the browser keeps nothing: the choice holds for this visit
     }
 }

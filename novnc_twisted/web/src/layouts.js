@@ -5,135 +5,98 @@
  */
 import keysyms from '../node_modules/@novnc/novnc/core/input/keysymdef.js';
 import { ALTGR, ENTER, SHIFT, TAB } from './keys.js';
+import { DATA } from './layout_data.js';
 
-/* The printing keys in rows, by DOM code. */
-const ROWS = [
-    ['Backquote', ...'1234567890'.split('').map((d) => `Digit${d}`), 'Minus', 'Equal'],
-    [...'QWERTYUIOP'.split('').map((c) => `Key${c}`), 'BracketLeft', 'BracketRight', 'Backslash'],
-    [...'ASDFGHJKL'.split('').map((c) => `Key${c}`), 'Semicolon', 'Quote'],
-    ['IntlBackslash', ...'ZXCVBNM'.split('').map((c) => `Key${c}`), 'Comma', 'Period', 'Slash'],
+/* The printing keys by DOM code, in the order of DATA's texts. */
+const KEYS = [
+    'Backquote', ...[...'1234567890'].map((d) => `Digit${d}`), 'Minus', 'Equal', 'IntlYen',
+    ...[...'QWERTYUIOP'].map((c) => `Key${c}`), 'BracketLeft', 'BracketRight', 'Backslash',
+    ...[...'ASDFGHJKL'].map((c) => `Key${c}`), 'Semicolon', 'Quote',
+    'IntlBackslash', ...[...'ZXCVBNM'].map((c) => `Key${c}`), 'Comma', 'Period', 'Slash', 'IntlRo',
 ];
 
-/*
- * For each layout what the rows give, plain and with Shift (a space: nothing, or a dead key); which keys give what
- * with AltGr; and which are dead, and give the bare accent before a space.  As in xkeyboard-config; of its AltGr
- * level what people type, not the typesetter's signs.
- */
-const LAYOUTS = {
-    us: {
-        name: 'English (US)',
-        plain: ['`1234567890-=', 'qwertyuiop[]\\', "asdfghjkl;'", ' zxcvbnm,./'],
-        shift: ['~!@#$%^&*()_+', 'QWERTYUIOP{}|', 'ASDFGHJKL:"', ' ZXCVBNM<>?'],
-    },
-    gb: {
-        name: 'English (UK)',
-        plain: ['`1234567890-=', 'qwertyuiop[]#', "asdfghjkl;'", '\\zxcvbnm,./'],
-        shift: ['¬!"£$%^&*()_+', 'QWERTYUIOP{}~', 'ASDFGHJKL:@', '|ZXCVBNM<>?'],
-        altgr: { '€': 'Digit4' },
-    },
-    de: {
-        name: 'German',
-        plain: [' 1234567890ß ', 'qwertzuiopü+#', 'asdfghjklöä', '<yxcvbnm,.-'],
-        shift: ['°!"§$%&/()=? ', "QWERTZUIOPÜ*'", 'ASDFGHJKLÖÄ', '>YXCVBNM;:_'],
-        altgr: {
-            '²': 'Digit2', '³': 'Digit3', '{': 'Digit7', '[': 'Digit8', ']': 'Digit9', '}': 'Digit0', '\\': 'Minus',
-            '@': 'KeyQ', '€': 'KeyE', '~': 'BracketRight', '|': 'IntlBackslash', 'µ': 'KeyM',
-        },
-        dead: { '^': ['Backquote'], '´': ['Equal'], '`': ['Equal', SHIFT] },
-    },
-    ch: {
-        name: 'German (Switzerland)',
-        plain: ["§1234567890' ", 'qwertzuiopü $', 'asdfghjklöä', '<yxcvbnm,.-'],
-        shift: ['°+"*ç%&/()=? ', 'QWERTZUIOPè!£', 'ASDFGHJKLéà', '>YXCVBNM;:_'],
-        altgr: {
-            '@': 'Digit2', '#': 'Digit3', '|': 'Digit7', '¢': 'Digit8', '€': 'KeyE',
-            '[': 'BracketLeft', ']': 'BracketRight', '{': 'Quote', '}': 'Backslash', '\\': 'IntlBackslash',
-        },
-        dead: { '^': ['Equal'], '`': ['Equal', SHIFT], '~': ['Equal', ALTGR], '¨': ['BracketRight'] },
-    },
-    fr: {
-        name: 'French',
-        plain: ['²&é"\'(-è_çà)=', 'azertyuiop $*', 'qsdfghjklmù', '<wxcvbn,;:!'],
-        shift: [' 1234567890°+', 'AZERTYUIOP £µ', 'QSDFGHJKLM%', '>WXCVBN?./§'],
-        altgr: {
-            '~': 'Digit2', '#': 'Digit3', '{': 'Digit4', '[': 'Digit5', '|': 'Digit6', '`': 'Digit7', '\\': 'Digit8',
-            '^': 'Digit9', '@': 'Digit0', ']': 'Minus', '}': 'Equal', '€': 'KeyE',
-        },
-        dead: { '¨': ['BracketLeft', SHIFT] },
-    },
-    es: {
-        name: 'Spanish',
-        plain: ["º1234567890'¡", 'qwertyuiop +ç', 'asdfghjklñ ', '<zxcvbnm,.-'],
-        shift: ['ª!"·$%&/()=?¿', 'QWERTYUIOP *Ç', 'ASDFGHJKLÑ ', '>ZXCVBNM;:_'],
-        altgr: {
-            '\\': 'Backquote', '|': 'Digit1', '@': 'Digit2', '#': 'Digit3', '~': 'Digit4', '¬': 'Digit6', '€': 'KeyE',
-            '[': 'BracketLeft', ']': 'BracketRight', '}': 'Backslash', '{': 'Quote',
-        },
-        dead: { '`': ['BracketLeft'], '^': ['BracketLeft', SHIFT], '´': ['Quote'], '¨': ['Quote', SHIFT] },
-    },
-    it: {
-        name: 'Italian',
-        plain: ["\\1234567890'ì", 'qwertyuiopè+ù', 'asdfghjklòà', '<zxcvbnm,.-'],
-        shift: ['|!"£$%&/()=?^', 'QWERTYUIOPé*§', 'ASDFGHJKLç°', '>ZXCVBNM;:_'],
-        altgr: {
-            '[': 'BracketLeft', ']': 'BracketRight', '@': 'Semicolon', '#': 'Quote', '€': 'KeyE',
-            '{': 'Digit7', '}': 'Digit0', '`': 'Minus', '~': 'Equal',
-        },
-    },
-    se: {
-        name: 'Swedish, Finnish',
-        plain: ['§1234567890+ ', "qwertyuiopå '", 'asdfghjklöä', '<zxcvbnm,.-'],
-        shift: ['½!"#¤%&/()=? ', 'QWERTYUIOPÅ *', 'ASDFGHJKLÖÄ', '>ZXCVBNM;:_'],
-        altgr: {
-            '@': 'Digit2', '£': 'Digit3', '$': 'Digit4', '€': 'KeyE', '{': 'Digit7', '[': 'Digit8', ']': 'Digit9',
-            '}': 'Digit0', '\\': 'Minus', '|': 'IntlBackslash', 'µ': 'KeyM',
-        },
-        dead: {
-            '´': ['Equal'], '`': ['Equal', SHIFT], '¨': ['BracketRight'], '^': ['BracketRight', SHIFT],
-            '~': ['BracketRight', ALTGR],
-        },
-    },
-};
+/* The levels in DATA's order, and how gladly each is used: AltGr's level differs most between operating systems. */
+const LEVELS = [
+    { modifiers: [], cost: 0 },
+    { modifiers: [SHIFT], cost: 1 },
+    { modifiers: [ALTGR], cost: 3 },
+    { modifiers: [ALTGR, SHIFT], cost: 5 },
+];
+const OPTIONAL = ['IntlBackslash', 'IntlYen', 'IntlRo']; // keys that not every keyboard has
+const OPTIONAL_COST = 1.5;
+const DEAD_COST = 2;
+
+/* Combining marks as keysyms of dead keys (XK_dead_grave and so on). */
+const DEAD = new Map([...'\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327\u0328'].map(
+    (mark, i) => [mark, 0xfe50 + i])).set('\u0323', 0xfe60).set('\u0309', 0xfe61).set('\u031b', 0xfe62).set('\u0326', 0xfe6e);
+
+/* Accents that stand alone: a dead key and Space, or a dead key twice, as in X's compose tables. */
+const WITH_SPACE = { '^': '\u0302', '`': '\u0300', '~': '\u0303' };
+const TWICE = { '´': '\u0301', '¨': '\u0308', '¯': '\u0304', '¸': '\u0327', 'ˇ': '\u030c', '˝': '\u030b' };
 
 const SPACE = [0x20, 'Space'];
 const keysym = (character) => keysyms.lookup(character.codePointAt(0));
 
-/* Character -> chords: what to press together, one after the other. */
-function table({ plain, shift, altgr = {}, dead = {} }) {
-    const chords = new Map([[' ', [[SPACE]]], ['\n', [[ENTER]]], ['\t', [[TAB]]]]);
-    for (const [rows, modifiers] of [[plain, []], [shift, [SHIFT]]]) {
-        rows.forEach((row, r) => [...row].forEach((character, column) => {
-            if (!chords.has(character)) {
-                chords.set(character, [[...modifiers, [keysym(character), ROWS[r][column]]]]);
-            }
-        }));
-    }
-    for (const [character, code] of Object.entries(altgr)) {
-        chords.set(character, [[ALTGR, [keysym(character), code]]]);
-    }
-    for (const [character, [code, ...modifiers]] of Object.entries(dead)) {
-        chords.set(character, [[...modifiers, [keysym(character), code]], [SPACE]]);
-    }
-    return chords;
+/* What to press for each character and dead key that a layout has: `{chords, cost}`, the cheapest of several. */
+function direct([, ...texts]) {
+    const found = new Map([[' ', SPACE], ['\n', ENTER], ['\t', TAB]].map(
+        ([character, key]) => [character, { chords: [[key]], cost: 0 }]));
+    texts.forEach((text, level) => [...text].forEach((character, i) => {
+        const cost = LEVELS[level].cost + (OPTIONAL.includes(KEYS[i]) ? OPTIONAL_COST : 0);
+        if (character !== ' ' && !(found.get(character)?.cost <= cost)) {
+            const key = [DEAD.get(character) ?? keysym(character), KEYS[i]];
+            found.set(character, { chords: [[...LEVELS[level].modifiers, key]], cost });
+        }
+    }));
+    return found;
 }
 
-const TABLES = new Map(Object.entries(LAYOUTS).map(([id, layout]) => [id, table(layout)]));
+/* The presses one after the other, or undefined where one of them is missing. */
+function sequence(...presses) {
+    return presses.every(Boolean) ? {
+        chords: presses.flatMap(({ chords }) => chords),
+        cost: presses.reduce((sum, { cost }) => sum + cost, DEAD_COST),
+    } : undefined;
+}
+
+/* The ways to write a character with dead keys: each mark's, the outermost first, then the letter with the others. */
+function composed(character, keys) {
+    if (character in WITH_SPACE) {
+        return [sequence(keys.get(WITH_SPACE[character]), keys.get(' '))];
+    }
+    if (character in TWICE) {
+        return [sequence(keys.get(TWICE[character]), keys.get(TWICE[character]))];
+    }
+    const [letter, ...marks] = character.normalize('NFD');
+    return /\P{L}/u.test(letter) ? [] : marks.map((_, i) => sequence(
+        ...marks.slice(i).reverse().map((mark) => DEAD.has(mark) && keys.get(mark)),
+        keys.get((letter + marks.slice(0, i).join('')).normalize('NFC'))));
+}
+
+const layouts = new Map(); // by name, made when first used
 
 /** `[id, name]` of every layout that text can be typed for. */
-export const NAMES = Object.entries(LAYOUTS).map(([id, { name }]) => [id, name]);
+export const NAMES = Object.entries(DATA).map(([id, [name]]) => [id, name]).sort(([, a], [, b]) => (a < b ? -1 : 1));
 
 /**
  * The keys for each character of a text: `{chords: [[[keysym, code], ...], ...], known}`.
  *
  * A character that the layout lacks goes as its keysym alone: servers other than QEMU type it all the same.
- * Other control characters are left out.
+ * Other control characters are left out.  RangeError: there is no such layout.
  */
 export function spell(text, layout = 'us') {
-    const keys = TABLES.get(layout) ?? TABLES.get('us');
+    if (!Object.hasOwn(DATA, layout)) {
+        throw new RangeError(`unknown keyboard layout ${layout}`);
+    }
+    if (!layouts.has(layout)) {
+        layouts.set(layout, direct(DATA[layout]));
+    }
+    const keys = layouts.get(layout);
     const spelt = [];
     for (const character of text.normalize('NFC').replace(/\r\n?/g, '\n')) {
-        const chords = keys.get(character);
-        if (chords) {
+        const ways = [keys.get(character), ...composed(character, keys)].filter(Boolean);
+        if (ways.length) {
+            const { chords } = ways.reduce((best, way) => (way.cost < best.cost ? way : best));
             spelt.push({ chords, known: true });
         } else if (!/[\u0000-\u001f\u007f-\u009f]/.test(character)) {
             spelt.push({ chords: [[[keysym(character), null]]], known: false });

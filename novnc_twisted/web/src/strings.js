@@ -71,6 +71,7 @@ export const say = {
     title: (name) => `${name} - ${text.console}`,
     countdown: (seconds) => `Trying again in ${seconds} s`,
     typing: (done, all) => `Typing… ${done} of ${all}`,
+    unknownLayout: (id) => `The keyboard layout “${id}” is not known here. Choose one from the list; until then it is English (US).`,
     unknownCharacters: (count) =>
         count === 1 ? 'One character is not on this layout.' : `${count} characters are not on this layout.`,
 };

@@ -1,0 +1,117 @@
+"""The keyboard layouts of the page: a Linux guest with that layout reads the text that was to be typed."""
+
+# ruff: noqa: RUF001
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from unicodedata import normalize
+
+from twisted.trial.unittest import TestCase
+
+from tests.support.xkb_guest import XkbGuest
+from tests.web.test_modules import WEB, node
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "generate_layouts.py"
+
+TEXT = "".join(
+    map(
+        chr,
+        [
+            *range(0x20, 0x7F),
+            *range(0xA1, 0xAD),
+            *range(0xAE, 0x180),
+            *range(0x370, 0x3D0),
+            *range(0x400, 0x460),
+            0x20AC,
+        ],
+    )
+)
+"""ASCII, Latin-1, Latin Extended-A, Greek and Cyrillic."""
+
+SAMPLES = {
+    "be": "être ça où naïf",
+    "br": "ação é à pinguim ~^",
+    "ca": "Noël déjà à ça être",
+    "ch": "für à é où Ö ~^",
+    "ch-fr": "déjà vu ça Ü",
+    "cz": "Příliš žluťoučký kůň úpěl ďábelské ÓDY Č",
+    "de": "Größe ÄÖÜ é à ê ^`´",
+    "dk": "rødgrød æble på é",
+    "es": "¿Dónde está? El pingüino ñandú, ¡sí! À",
+    "fi": "älä hyvää å",
+    "fr": "Où êtes-vous ? garçon naïf Ë",
+    "gb": "caf\u00e9 na\u00efve £1",
+    "gr": "Γειά σου Κόσμε ϊ ΐ Ώ",
+    "hr": "čćžšđ ČĆŽŠĐ",
+    "hu": "Árvíztűrő tükörfúrógép",
+    "is": "þetta er ástæða",
+    "it": "perché città è più",
+    "jp": "C:\\~ |_`{}",
+    "latam": "¿Dónde está? El pingüino ñandú",
+    "nl": "één coëfficiënt",
+    "no": "blåbærsyltetøy",
+    "pl": "Zażółć gęślą jaźń ÓŹ",
+    "pt": "São João é avô à ã õ ~^",
+    "ro": "și țară împărat â",
+    "ru": "Привет, ёжик!",
+    "se": "Räksmörgås é ^~",
+    "si": "čšž ČŠŽ",
+    "sk": "vĺča žriebä ďaleko ôsmy ŕ Č",
+    "tr": "ığüşöç İstanbul â",
+    "ua": "Привіт, їжак ґ",
+    "us-intl": "façade señor über Ñ '\"^`~",
+}
+"""Texts that each layout has to know whole, by its own keys or with dead keys."""
+
+SPELL = """import('./src/layouts.js').then(({NAMES, spell}) => console.log(JSON.stringify(Object.fromEntries(
+    NAMES.map(([id]) => [id, spell(%s, id).map(({chords, known}) => known && chords.map(
+        (chord) => chord.map(([, code]) => code)))])))))"""
+
+
+def generator() -> ModuleType:
+    """The script that writes the layouts."""
+    spec = importlib.util.spec_from_file_location("generate_layouts", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class LayoutsTest(TestCase):
+    timeout = 120
+
+    def setUp(self):
+        writing, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        self.addCleanup(setattr, sys, "dont_write_bytecode", writing)
+        self.generator = generator()
+
+    def test_generated(self):
+        """The committed file is what the script writes, with the version of xkeyboard-config that it names."""
+        kept = (WEB / "src" / "layout_data.js").read_text()
+        fresh = self.generator.generate()
+        if f"'xkeyboard-config {self.generator.version()}'" in kept:
+            self.assertEqual(kept, fresh)
+        else:  # another version may give a key another sign
+            self.assertEqual(kept.count("\n    '"), fresh.count("\n    '"))
+
+    async def test_guest_reads_what_was_typed(self):
+        """On every layout, each character that the page can type is what the guest reads, dead keys included."""
+        spelt = json.loads(await node("-e", SPELL % json.dumps(TEXT)))
+        self.assertEqual(set(spelt), set(self.generator.LAYOUTS))
+        for layout, source in self.generator.LAYOUTS.items():
+            guest = XkbGuest(source)
+            wrong = {}
+            for character, chords in zip(TEXT, spelt[layout], strict=True):
+                if chords and (read := "".join(map(guest.press, chords))) != normalize("NFC", character):
+                    wrong[character] = (chords, read)
+            self.assertEqual(wrong, {}, layout)
+
+    async def test_languages(self):
+        """Each language's text can be typed on its layout."""
+        spell = """import('./src/layouts.js').then(({spell}) => console.log(JSON.stringify(
+            Object.entries(%s).map(([id, text]) => [
+                id, [...text].filter((_, i) => !spell(text, id)[i].known).join('')]))))"""
+        unknown = json.loads(await node("-e", spell % json.dumps(SAMPLES)))
+        self.assertEqual({layout: characters for layout, characters in unknown if characters}, {})
