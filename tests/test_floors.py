@@ -25,6 +25,7 @@ FLOORS = {
     "relay": 2,
     "consoleauth": 3,
     "compute": 3,
+    "identity": 3,
     "session": 3,
     "novncproxy": 4,
     "xvpvncproxy": 4,
@@ -46,10 +47,11 @@ ALLOWED = {
     "relay": FLOOR_2,
     "consoleauth": FLOOR_2,
     "compute": FLOOR_2,
+    "identity": FLOOR_2 | {"bcrypt"},
     "session": FLOOR_2,
     "novncproxy": FLOOR_2 | {"autobahn", "txaio"},
     "xvpvncproxy": FLOOR_2,
-    "api": FLOOR_2 | {"bcrypt"},
+    "api": FLOOR_2,
     "service": FLOOR_2 | {"oslo_config"},
 }
 

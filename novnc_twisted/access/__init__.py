@@ -10,8 +10,6 @@ __getattr__, __dir__ = lazy(
         "Failures": "failures",
         "HeadBuffer": "request_head",
         "HeadTooBig": "request_head",
-        "Lockout": "lockout",
-        "LockoutSettings": "lockout",
         "RequestHead": "request_head",
         "access_url": "access_url",
         "client_address": "forwarded",

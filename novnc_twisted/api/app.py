@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from novnc_twisted.api import image, microversion, versions
 from novnc_twisted.api.auth import IAuth
 from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
-from novnc_twisted.api.caller import Call
+from novnc_twisted.api.call import Call
 from novnc_twisted.api.consoles import Consoles
 from novnc_twisted.api.faults import UNEXPECTED, Fault, IdentityFault, fault_of, unauthenticated
 from novnc_twisted.api.flavors import Flavors
@@ -23,8 +23,8 @@ from novnc_twisted.api.request import Reply, Request
 from novnc_twisted.api.routing import Router
 from novnc_twisted.api.servers import Servers
 from novnc_twisted.api.services import Services
-from novnc_twisted.api.tokens import Tokens
 from novnc_twisted.errors import Refusal
+from novnc_twisted.identity.tokens import Tokens
 from novnc_twisted.messaging.interfaces import ITransport
 
 

@@ -1,19 +1,19 @@
 """How the API knows who asks: ``noauth`` and ``http_basic``; ``keystone`` comes later."""
 
 from base64 import b64decode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol
 
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from novnc_twisted.access.lockout import Lockout, LockoutSettings
-from novnc_twisted.api.caller import Caller, User
-from novnc_twisted.api.faults import Fault, locked_out
-from novnc_twisted.api.htpasswd import UserFile
-from novnc_twisted.api.passwords import Passwords
+from novnc_twisted.api.faults import Fault, locked_out, too_many_log_ins
 from novnc_twisted.api.request import Request, is_loopback
+from novnc_twisted.identity.htpasswd import UserFile
+from novnc_twisted.identity.lockout import Lockout, LockoutSettings
+from novnc_twisted.identity.passwords import Passwords, TooManyLogIns
+from novnc_twisted.identity.users import Caller, User
 
 TokenReader = Callable[[str], Awaitable[tuple[Caller, float] | None]]
 
@@ -72,19 +72,20 @@ class NoAuth:
 
     async def log_in(self, name: str, password: str, address: str = "") -> User:
         """Anyone is let in."""
-        return User(name, None, "")
+        return User(name, None, "", admin=True)
 
     def user(self, name: str) -> User:
         """Anyone is there."""
-        return User(name, None, "")
+        return User(name, None, "", admin=True)
 
 
 class HTTPBasic:
     """The users of an htpasswd file, by ``Authorization: Basic`` or by a token of the small identity.
 
     :param reactor: tells the time and has the thread pool.
-    :param user_file: ``user:hash`` (an admin) or ``user:hash:project``, bcrypt; read again when it changes.
-    :param lockout: what failed log-ins bring.
+    :param user_file: lines ``user:hash`` or ``user:hash:project``, bcrypt; read again when it changes.
+    :param admin_users: names of the administrators among the users.
+    :param lockout: when failed log-ins lock out.
     :raises ValueError: where the file is not usable, in one line.
     """
 
@@ -92,10 +93,17 @@ class HTTPBasic:
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, user_file: str | Path, *, lockout: LockoutSettings | None = None) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        user_file: str | Path,
+        *,
+        admin_users: Collection[str] = (),
+        lockout: LockoutSettings | None = None,
+    ) -> None:
         self._reactor = reactor
         self._lockout = Lockout(LockoutSettings() if lockout is None else lockout, reactor.seconds)
-        self._file = UserFile(user_file)
+        self._file = UserFile(user_file, admin_users)
         self._passwords = Passwords(reactor)
 
     def admit(self, request: Request) -> None:
@@ -110,7 +118,7 @@ class HTTPBasic:
         if authorization is not None:
             name, password = _basic(authorization)
             user = None if name is None else await self.log_in(name, password, request.client)
-            return None if user is None else Caller(user.name, user.project, admin=user.project is None)
+            return None if user is None else user.caller(user.project)
         if token is None:
             return None
         found = await read_token(token)
@@ -127,13 +135,16 @@ class HTTPBasic:
         delay = self._lockout.delay(name, address)
         if delay:
             await deferLater(self._reactor, delay)
-        return await self._passwords.check(
-            self._file.users(),
-            name,
-            password,
-            begin=lambda: self._refuse_locked_out(name, address),
-            over=lambda right: self._count(name, address, right),
-        )
+        try:
+            return await self._passwords.check(
+                self._file.users(),
+                name,
+                password,
+                begin=lambda: self._refuse_locked_out(name, address),
+                over=lambda right: self._count(name, address, right),
+            )
+        except TooManyLogIns:
+            raise too_many_log_ins() from None
 
     def _refuse_locked_out(self, name: str, address: str) -> None:
         wait = self._lockout.locked_for(name, address)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from novnc_twisted.api.caller import Instance
+from novnc_twisted.api.call import Instance
 
 
 class IComputeAPI(Protocol):

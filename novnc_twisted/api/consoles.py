@@ -9,7 +9,7 @@ from novnc_twisted.access.connect_info import CONSOLE_TYPES
 from novnc_twisted.access.tokens import MAX_TOKEN
 from novnc_twisted.api import schema
 from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
-from novnc_twisted.api.caller import Call
+from novnc_twisted.api.call import Call
 from novnc_twisted.api.faults import Fault, fault_of
 from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.microversion import Version

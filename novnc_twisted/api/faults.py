@@ -73,6 +73,11 @@ def locked_out(seconds: float) -> Fault:
     return Fault(429, f"Too many failed log-ins. Try again in {wait} s.", (("Retry-After", str(wait)),))
 
 
+def too_many_log_ins() -> Fault:
+    """503: too many passwords wait to be compared."""
+    return Fault(503, "Too many people log in at the same time. Try again in a moment.", (("Retry-After", "5"),))
+
+
 def policy_refused(rule: str) -> Fault:
     """nova's 403 for a user who lacks a right."""
     return Fault(403, f"Policy doesn't allow {rule} to be performed.")

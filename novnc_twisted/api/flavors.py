@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from novnc_twisted.api.caller import Call, Instance
+from novnc_twisted.api.call import Call, Instance
 from novnc_twisted.api.faults import Fault
 from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.request import Reply

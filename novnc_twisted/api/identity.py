@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from novnc_twisted.api.auth import IAuth
-from novnc_twisted.api.caller import User
 from novnc_twisted.api.faults import NOT_FOUND, IdentityFault, unauthenticated
 from novnc_twisted.api.request import Reply, Request
-from novnc_twisted.api.tokens import TOKEN_TTL, Tokens
+from novnc_twisted.identity.tokens import TOKEN_TTL, Tokens
+from novnc_twisted.identity.users import User
 
 REGION = "RegionOne"
 _DOMAIN = {"id": "default", "name": "Default"}
@@ -57,7 +57,7 @@ class Identity:
             token, expires = await self._tokens.issue(user, project)
         else:
             token, expires = _NO_TOKEN, self._now() + TOKEN_TTL
-        body = self._token(request, user.name, project, user.project is None, expires)
+        body = self._token(request, user.name, project, user.admin, expires)
         return Reply(201, body, (("X-Subject-Token", token), ("Vary", "X-Auth-Token")))
 
     async def _show(self, request: Request) -> Reply:
@@ -149,8 +149,8 @@ def _scope(user: User, scope: Any) -> Any:
         return user.project
     project = scope.get("project") if isinstance(scope, dict) else None
     if not isinstance(project, dict):
-        return None if user.project is None and isinstance(scope, dict) and "system" in scope else False
+        return None if user.admin and isinstance(scope, dict) and "system" in scope else False
     name = project.get("name", project.get("id"))
     if not isinstance(name, str) or not name or not _default(project.get("domain", _DOMAIN)):
         return False
-    return name if user.project in (None, name) else False
+    return name if user.may_scope_to(name) else False

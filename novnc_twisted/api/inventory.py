@@ -5,9 +5,10 @@ import uuid
 from twisted.internet.interfaces import IReactorTime
 
 from novnc_twisted.api.backends import IComputeAPI
-from novnc_twisted.api.caller import Caller, Instance
+from novnc_twisted.api.call import Instance
 from novnc_twisted.api.faults import instance_not_found
 from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
+from novnc_twisted.identity.users import Caller
 
 REMEMBERED = 3600.0
 """Seconds for which a server is remembered after it was last seen."""

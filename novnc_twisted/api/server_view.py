@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from novnc_twisted.api.caller import Call, Instance
+from novnc_twisted.api.call import Call, Instance
 from novnc_twisted.api.flavors import flavor_id
 
 _STATES = {

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from novnc_twisted.api import server_view
-from novnc_twisted.api.caller import Call, Instance
+from novnc_twisted.api.call import Call, Instance
 from novnc_twisted.api.faults import Fault
 from novnc_twisted.api.inventory import Inventory, sort_key
 from novnc_twisted.api.request import Reply

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from novnc_twisted.api.caller import Call
+from novnc_twisted.api.call import Call
 from novnc_twisted.api.request import Reply
 from novnc_twisted.api.routing import Handler, Resource
 from novnc_twisted.messaging.interfaces import ITransport, Service

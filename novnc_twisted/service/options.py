@@ -286,8 +286,14 @@ API: list[cfg.Opt] = [
     ),
     cfg.StrOpt(
         "http_basic_auth_user_file",
-        help="The users of http_basic: lines user:hash or user:hash:project, with bcrypt hashes ($2b$, $2y$). "
-        "A user without a project is admin.",
+        help="The users of http_basic: lines user:hash or user:hash:project, with bcrypt hashes ($2b$, $2y$). A user "
+        "without a project sees no servers, unless admin_users names the user.",
+    ),
+    cfg.ListOpt(
+        "admin_users",
+        default=[],
+        help="Names of the administrators among the users of http_basic, as root,alice. They see the servers of all "
+        "projects. Nobody else is an administrator.",
     ),
     cfg.StrOpt(
         "cert",

@@ -19,7 +19,8 @@ from novnc_twisted.service.listening import Acceptor, is_loopback
 from novnc_twisted.service.sockets import Sockets
 
 if TYPE_CHECKING:
-    from novnc_twisted.access import Failures, LockoutSettings
+    from novnc_twisted.access import Failures
+    from novnc_twisted.identity import LockoutSettings
     from novnc_twisted.messaging.interfaces import ITransport
     from novnc_twisted.session import SessionLimits, SessionSettings
     from novnc_twisted.session.front import FrontFactory
@@ -109,7 +110,12 @@ def consoleapi(context: Context) -> Part:
         if not conf.api.http_basic_auth_user_file:
             raise Unusable("[api] http_basic_auth_user_file: auth_strategy http_basic needs it")
         try:
-            auth = HTTPBasic(context.reactor, conf.api.http_basic_auth_user_file, lockout=_lockout(conf.api))
+            auth = HTTPBasic(
+                context.reactor,
+                conf.api.http_basic_auth_user_file,
+                admin_users=conf.api.admin_users,
+                lockout=_lockout(conf.api),
+            )
         except (ValueError, OSError) as error:
             raise Unusable(f"[api] http_basic_auth_user_file: {error}") from None
     elif not is_loopback(host):
@@ -137,7 +143,7 @@ def consoleapi(context: Context) -> Part:
 
 
 def _lockout(options: Any) -> "LockoutSettings":
-    from novnc_twisted.access.lockout import LockoutSettings
+    from novnc_twisted.identity.lockout import LockoutSettings
 
     return LockoutSettings(
         failures=options.lockout_failures,

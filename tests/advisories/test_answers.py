@@ -173,4 +173,6 @@ class APIAnswers(SynchronousTestCase):
     def test_with_users_too(self) -> None:
         users = Path(self.mktemp())
         users.write_text(f"root:{quick_hash('toor')}\n")
-        self.judge(running(self, HTTPBasic(FakeReactor(), users), FakeHost("host1", instance("one"))))
+        self.judge(
+            running(self, HTTPBasic(FakeReactor(), users, admin_users=["root"]), FakeHost("host1", instance("one")))
+        )

@@ -62,7 +62,7 @@ class ListingTests(TestCase):
         users.write_text(f"alice:{quick_hash('r3d')}:red\nroot:{quick_hash('toor')}\n")
         clock = FakeReactor()
         host = RunningHost("host1", instance("blue", project_id="blue"), instance("red", project_id="red"))
-        self.system = system = System(HTTPBasic(clock, users), host, reactor=clock)
+        self.system = system = System(HTTPBasic(clock, users, admin_users=["root"]), host, reactor=clock)
         auth = RealAuth(system.transport, clock, now=clock.seconds, bind_address=True)
         system.consoleauth = auth  # type: ignore[assignment]
         await system.start()

@@ -100,7 +100,9 @@ class ConstantTests(SynchronousTestCase):
     def test_a_token_of_another_installation(self) -> None:
         users = Path(self.mktemp())
         users.write_text(f"root:{quick_hash('toor')}\n")  # the same users, the same code, the same time
-        systems = [running(self, HTTPBasic(FakeReactor(), users), FakeHost("host1")) for _ in range(2)]
+        systems = [
+            running(self, HTTPBasic(FakeReactor(), users, admin_users=["root"]), FakeHost("host1")) for _ in range(2)
+        ]
         tokens = [self.log_in(system) for system in systems]
         for at, system in enumerate(systems):
             statuses = [system.get("/v2.1/servers", X_Auth_Token=token).status for token in tokens]

@@ -79,7 +79,7 @@ class APITests(SynchronousTestCase):
     def fresh(self) -> System:
         """One that has locked nobody out yet."""
         host = FakeHost("host1", instance("red", project_id="red"), instance("blue", project_id="blue"))
-        return running(self, HTTPBasic(FakeReactor(), self.users), host)
+        return running(self, HTTPBasic(FakeReactor(), self.users, admin_users=["root"]), host)
 
     def test_additions_at_the_log_in(self) -> None:
         """CVE-2023-54391: members besides, in every place of the document, with a wrong password and with none."""

@@ -100,7 +100,7 @@ class APITests(SynchronousTestCase):
         login = {"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "root"}}}}}
         login["auth"]["identity"]["password"]["user"]["password"] = PASSWORD  # type: ignore[index]
         logged = Logged(self)
-        auth = HTTPBasic(FakeReactor(), users)
+        auth = HTTPBasic(FakeReactor(), users, admin_users=["root"])
         system = running(self, auth, FakeHost("host1", instance("one")))
         self.patch(auth._passwords, "check", fault)
         answers = [

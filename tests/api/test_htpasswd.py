@@ -5,9 +5,10 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.api import HTTPBasic
-from novnc_twisted.api.htpasswd import parse
+from novnc_twisted.identity.htpasswd import MAX_WARNINGS, parse
 from tests.api.harness import FakeReactor
 from tests.api.users import RED, ROOT, UsersCase, basic
+from tests.support.logged import Logged
 
 
 class AgainTests(UsersCase):
@@ -29,9 +30,17 @@ class AgainTests(UsersCase):
 
 class FileTests(SynchronousTestCase):
     def test_good(self) -> None:
-        users = parse(f"# people\n\n  alice:{RED}:red \r\nroot:{ROOT}\nümläut:{ROOT}: p 1 \n", "users")
+        text = f"# people\n\n  alice:{RED}:red \r\nroot:{ROOT}\nümläut:{ROOT}: p 1 \n"
+        text += f"検証\u3000サーバ:{ROOT}:a\u200cb\xa0c\n"
+        users = parse(text, "users", ["root"]).users
         self.assertEqual(
-            {name: user.project for name, user in users.items()}, {"alice": "red", "root": None, "ümläut": "p 1"}
+            {name: (user.project, user.admin) for name, user in users.items()},
+            {
+                "alice": ("red", False),
+                "root": (None, True),
+                "ümläut": ("p 1", False),
+                "検証\u3000サーバ": ("a\u200cb\xa0c", False),
+            },
         )
 
     def test_bad(self) -> None:
@@ -43,6 +52,9 @@ class FileTests(SynchronousTestCase):
             ("alice:secret", "f, line 1: no bcrypt hash"),
             ("alice:$apr1$x$y", "f, line 1: no bcrypt hash"),
             (f"alice:{RED[:-1]}", "f, line 1: no bcrypt hash"),
+            (f"ali\x1bce:{RED}", "f, line 1: the user has no usable name"),
+            (f"ali\x85ce:{RED}", "f, line 1: the user has no usable name"),
+            (f"alice:{RED}:r\u2028ed", "f, line 1: the project is empty"),
             (f"alice:{RED}:", "f, line 1: the project is empty"),
             (f"alice:{RED}:  ", "f, line 1: the project is empty"),
             (f"alice:{RED}\nalice:{RED}:red", "f, line 2: the user is there twice"),
@@ -51,6 +63,37 @@ class FileTests(SynchronousTestCase):
             self.assertTrue(error.startswith(why), error)
             self.assertNotIn(RED, error)
             self.assertNotIn("secret", error)
+
+    def test_warnings(self) -> None:
+        """Each names the file, the line and the user, never the hash."""
+        weak, good, slow = (f"$2y${cost}${'a' * 53}" for cost in ("05", "12", "17"))
+        text = f"# people\nalice:{weak}:red\nbob:{good}\nroot:{good}\ncarol:{slow}:red\ndave:{good}:red\n"
+        warnings = parse(text, "f", ["root", "rot"]).warnings
+        self.assertEqual(
+            [warning.partition(".")[0] for warning in warnings],
+            [
+                "f, line 2: the hash of user alice has the weak bcrypt cost 5; make it with htpasswd -B -C 12",
+                "f, line 3: user bob has no project and sees no servers",
+                "f, line 5: the hash of user carol has the bcrypt cost 17, with which a log-in takes seconds of a "
+                "processor; make it with htpasswd -B -C 12",
+                "f has no user rot, whom [api] admin_users names",
+            ],
+        )
+        self.assertIn("[api] admin_users", warnings[1])
+
+    def test_warnings_are_logged_once_for_a_state_of_the_file(self) -> None:
+        log = Logged(self)
+        path = Path(self.mktemp())
+        good = "$2y$12$" + "a" * 53
+        path.write_text(f"alice:{good}:red\n")
+        auth = HTTPBasic(FakeReactor(), path)
+        self.assertEqual(log.lines("no project"), [])
+        path.write_text(f"alice:{good}\n" + "".join(f"user{number}:{good}\n" for number in range(100)))
+        for _ in range(5):
+            auth.user("alice")
+        self.assertEqual(len(log.lines("line 1: user alice has no project")), 1)
+        self.assertEqual(len(log.lines("has no project")), MAX_WARNINGS)
+        self.assertEqual(len(log.lines("81 more warnings")), 1)
 
     def test_unusable(self) -> None:
         path = self.mktemp()

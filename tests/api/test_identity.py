@@ -5,9 +5,9 @@ import json
 from cryptography.fernet import Fernet
 
 from novnc_twisted.api import HTTPBasic, make_site
-from novnc_twisted.api.tokens import TOKEN_TTL
 from novnc_twisted.compute.rpcapi import ComputeAPI
 from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.identity.tokens import TOKEN_TTL
 from tests.api.harness import System
 from tests.api.users import RED, ROOT, TOKENS, UsersCase, log_in
 
@@ -71,14 +71,14 @@ class TokenTests(UsersCase):
 
     def test_a_token_outlives_the_api(self) -> None:
         token = self.token()
-        again = System(HTTPBasic(self.reactor, self.file), reactor=self.reactor)
+        again = System(HTTPBasic(self.reactor, self.file, admin_users=["root"]), reactor=self.reactor)
         again.transport = self.system.transport
         again.site = make_site(
             self.reactor,
             consoleauth=self.system.consoleauth,  # type: ignore[arg-type]
             compute=ComputeAPI(self.system.transport),
             transport=self.system.transport,
-            auth=HTTPBasic(self.reactor, self.file),
+            auth=HTTPBasic(self.reactor, self.file, admin_users=["root"]),
             now=self.reactor.seconds,
         )
         self.assertEqual(again.get("/v2.1/servers", X_Auth_Token=token).status, 200)

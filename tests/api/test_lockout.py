@@ -2,8 +2,12 @@
 
 from typing import Any
 
-from novnc_twisted.access.lockout import LockoutSettings
-from novnc_twisted.api import HTTPBasic, passwords
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+
+from novnc_twisted.api import HTTPBasic
+from novnc_twisted.identity import passwords
+from novnc_twisted.identity.lockout import LockoutSettings
 from tests.api.harness import Answer, running
 from tests.api.users import TOKENS, UsersCase, basic, log_in
 from tests.support.logged import Logged
@@ -25,7 +29,7 @@ class LockoutTests(UsersCase):
 
     def over(self, **settings: Any) -> None:
         """The API anew, with such settings."""
-        auth = HTTPBasic(self.reactor, self.file, lockout=LockoutSettings(**settings))
+        auth = HTTPBasic(self.reactor, self.file, admin_users=["root"], lockout=LockoutSettings(**settings))
         self.system = running(self, auth, *self.hosts, reactor=self.reactor, trusted_proxies=["10.0.0.1"])
 
     def by_basic(self, name: str = "alice", password: str = "wrong", **more: str) -> Answer:
@@ -172,9 +176,9 @@ class ManyAtOnceTests(UsersCase):
     def callInThreadWithCallback(self, on_result: Any, function: Any, *given: bytes) -> None:
         self.waiting.append(lambda: on_result(True, function(*given)))
 
-    def send(self, count: int, password: str) -> list[Any]:
-        header = basic("alice", password)
-        return [self.system.send("GET", "/v2.1/servers", Authorization=header) for _ in range(count)]
+    def send(self, *passwords: str) -> list[Any]:
+        headers = [basic("alice", password) for password in passwords]
+        return [self.system.send("GET", "/v2.1/servers", Authorization=header) for header in headers]
 
     def run_all(self) -> int:
         ran = 0
@@ -188,27 +192,45 @@ class ManyAtOnceTests(UsersCase):
 
     def test_wrong_ones(self) -> None:
         """Four are looked at at a time: three more than five at most."""
-        connections = self.send(50, "wrong")
+        connections = self.send(*(f"wrong {number}" for number in range(50)))
         ran = self.run_all()
         self.assertLessEqual(ran, 5 + passwords.CONCURRENT - 1)
         self.assertEqual(sorted(self.statuses(connections)), [401] * ran + [429] * (50 - ran))
 
+    def test_the_same_wrong_one(self) -> None:
+        """It is compared once, and counts as often as it came."""
+        connections = self.send(*["wrong"] * 50)
+        self.assertEqual(self.run_all(), 1)
+        self.assertEqual(self.statuses(connections), [401] * 5 + [429] * 45)
+        self.reactor.advance(2)
+        self.send("wrong")
+        self.assertEqual(self.run_all(), 1, "nothing is remembered of a wrong password")
+
     def test_right_ones(self) -> None:
-        connections = self.send(50, "r3d:pass")
-        self.run_all()
+        connections = self.send(*["r3d:pass"] * 50)
+        self.assertEqual(self.run_all(), 1)
         self.assertEqual(self.statuses(connections), [200] * 50)
 
-    def test_who_leaves_is_counted_all_the_same(self) -> None:
-        from twisted.internet.error import ConnectionDone
-        from twisted.python.failure import Failure
+    def test_log_ins_at_the_identity_service_share_it(self) -> None:
+        connections = self.send("r3d:pass")
+        connections += [self.system.send("POST", TOKENS, log_in("alice", "r3d:pass")) for _ in range(20)]
+        self.assertEqual(self.run_all(), 1)
+        self.assertEqual(self.statuses(connections), [200] + [201] * 20)
 
+    def test_the_first_one_leaves(self) -> None:
+        connections = self.send(*["r3d:pass"] * 3)
+        connections[0].protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.run_all(), 1)
+        self.assertEqual(self.statuses(connections), [200] * 2)
+
+    def test_who_leaves_is_counted_all_the_same(self) -> None:
         ran = 0
         for _ in range(20):
-            (connection,) = self.send(1, "wrong")
+            (connection,) = self.send("wrong")
             connection.protocol.connectionLost(Failure(ConnectionDone()))
             ran += self.run_all()
         self.assertEqual(ran, 5)
-        self.assertEqual(self.statuses(self.send(1, "r3d:pass")), [429])
+        self.assertEqual(self.statuses(self.send("r3d:pass")), [429])
         self.assertEqual(self.reactor.getDelayedCalls()[1:], [])
 
 

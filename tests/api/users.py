@@ -51,7 +51,7 @@ class UsersCase(SynchronousTestCase):
         self.system = self.build()
 
     def build(self, transport: Any = None) -> System:
-        system = System(HTTPBasic(self.reactor, self.file), *self.hosts, reactor=self.reactor)
+        system = System(HTTPBasic(self.reactor, self.file, admin_users=["root"]), *self.hosts, reactor=self.reactor)
         return self.successResultOf(Deferred.fromCoroutine(system.start()))
 
     def refused(self, answer: Answer) -> None:

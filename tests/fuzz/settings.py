@@ -1,9 +1,10 @@
 """Files of the operator: configuration, users, certificates.  Mistakes are told in one line without a secret."""
 
 import os
+from unicodedata import category
 
 from novnc_twisted.access.pem import certificates, private_key
-from novnc_twisted.api.htpasswd import parse
+from novnc_twisted.identity.htpasswd import parse
 from novnc_twisted.service.flagfile import FlagFile, Unusable
 from novnc_twisted.service.option_types import absolute_folder, network, policy_source
 
@@ -39,7 +40,7 @@ def run_htpasswd(data: bytes) -> None:
     """The user file: never a hash in an error, and no admin by half a line."""
     text = clean_text_of(data)
     try:
-        users = parse(text, "users")
+        users = parse(text, "users", ["user"]).users
     except ValueError as error:
         holds(
             "\n" not in str(error) and len(str(error)) < 200 and "$2" not in str(error).replace("$2b$ or $2y$", ""),
@@ -49,11 +50,9 @@ def run_htpasswd(data: bytes) -> None:
         return
     for name, user in users.items():
         same(user.name, name, "the name")
-        holds(name.isprintable() and user.project != "", "an impossible user", user)
-        if user.project is None:
-            holds(
-                any(line.strip().split(":")[0] == name and line.count(":") == 1 for line in text.splitlines()), "admin"
-            )
+        controls = any(category(character) in ("Cc", "Cs") for character in name + (user.project or ""))
+        holds(not controls and user.project != "", "an impossible user", user)
+        holds(user.admin == (name == "user"), "an administrator whom the option does not name", user)
 
 
 def run_types(data: bytes) -> None:

@@ -191,7 +191,7 @@ MUTANTS: tuple[tuple[str, str, str, str, str], ...] = (
         "test_domain_xml_entities",
     ),
     ("flagfile", "novnc_twisted.service.flagfile", 'or name[0] in "-[#;"', "", "test_flagfile_a_section_as_a_name"),
-    ("htpasswd", "novnc_twisted.api.htpasswd", 'if project == "" or', "if", "test_htpasswd_half_a_line_is_an_admin"),
+    ("htpasswd", "novnc_twisted.identity.htpasswd", "(not project or", "(", "test_htpasswd_an_empty_project"),
     (
         "option-types",
         "novnc_twisted.service.option_types",

@@ -245,7 +245,7 @@ class HTTPBasicTests(Clients):
         file = Path(self.mktemp())
         red, root = quick_hash("r3d:pass"), quick_hash("toor")
         file.write_text(f"# who may come in\nalice:{red}:red\nroot:{root}\n")
-        await self.listen(HTTPBasic(reactor, file))
+        await self.listen(HTTPBasic(reactor, file, admin_users=["root"]))
 
     async def test_password(self) -> None:
         """A log-in at the small identity; a project sees its own servers only."""

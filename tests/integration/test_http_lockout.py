@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.web.client import Agent, HTTPConnectionPool, readBody
 from twisted.web.http_headers import Headers
 
-from novnc_twisted.access import LockoutSettings
 from novnc_twisted.api import HTTPBasic
+from novnc_twisted.identity import LockoutSettings
 from tests.api.harness import quick_hash
 from tests.api.users import basic
 from tests.integration.test_clients_memory import Clients
@@ -31,7 +31,9 @@ class LockoutTests(Clients):
             return check(*given)
 
         self.patch(bcrypt, "checkpw", counted)
-        await self.listen(HTTPBasic(reactor, users, lockout=LockoutSettings(first=600, **settings)))
+        await self.listen(
+            HTTPBasic(reactor, users, admin_users=["root"], lockout=LockoutSettings(first=600, **settings))
+        )
         self.pool = HTTPConnectionPool(reactor, persistent=False)
         self.agent = Agent(reactor, pool=self.pool)
 

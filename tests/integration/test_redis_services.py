@@ -132,7 +132,7 @@ class ClientsTests(CloudCase):
         lines = [f"{user}:{quick_hash(password)}{projects[user]}\n" for user, password in passwords.items()]
         users.write_text("".join(lines))
         cloud = await self.start(
-            more={"api": f"auth_strategy = http_basic\nhttp_basic_auth_user_file = {users}\n"},
+            more={"api": f"auth_strategy = http_basic\nhttp_basic_auth_user_file = {users}\nadmin_users = root\n"},
         )
 
         def basic(client: str, user: str) -> dict[str, str]:

@@ -51,7 +51,7 @@ class SecretsTests(CloudCase):
                 "slowlog-max-len 100000",
                 f"requirepass {redis_password}",
             ),
-            more={"api": f"auth_strategy = http_basic\nhttp_basic_auth_user_file = {users}\n"},
+            more={"api": f"auth_strategy = http_basic\nhttp_basic_auth_user_file = {users}\nadmin_users = root\n"},
         )
         cloud.redis_password = redis_password
         await in_thread(cloud.redis.start)

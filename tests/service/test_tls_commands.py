@@ -201,7 +201,7 @@ class ConsoleTests(TestCase):
         port = free_port()
         conf = alone() + (
             f"\n[DEFAULT]\nosapi_compute_listen_port = {port}\n[api]\nauth_strategy = http_basic\n"
-            f"http_basic_auth_user_file = {users}\ncert = {cert}\nkey = {key}\n"
+            f"http_basic_auth_user_file = {users}\nadmin_users = admin\ncert = {cert}\nkey = {key}\n"
         )
         process = Twistd.start(self, "console", conf)
         await process.ready()

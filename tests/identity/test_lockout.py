@@ -3,8 +3,8 @@
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.access import Lockout, LockoutSettings
-from novnc_twisted.access.lockout import KNOWN_FOR, MAX_DELAY
+from novnc_twisted.identity import Lockout, LockoutSettings
+from novnc_twisted.identity.lockout import KNOWN_FOR, MAX_DELAY
 
 HERE, THERE = "192.0.2.1", "198.51.100.9"
 

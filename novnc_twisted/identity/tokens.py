@@ -16,7 +16,7 @@ from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from novnc_twisted.api.caller import Caller, User
+from novnc_twisted.identity.users import Caller, User
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 TOKEN_TTL = 3600
@@ -88,7 +88,7 @@ class Tokens:
         user = self._user_of(content["u"])
         if user is None or not hmac.compare_digest(content["f"], _fingerprint(self._secret, user)):
             return None
-        return Caller(user.name, content["p"], admin=user.project is None), float(made + TOKEN_TTL)
+        return user.caller(content["p"]), float(made + TOKEN_TTL)
 
     async def _load(self, *, make: bool) -> Any:
         """The key that all workers share; with ``make`` it is made where there is none, and kept for longer."""
@@ -116,6 +116,7 @@ def _is_box(token: str) -> bool:
 
 
 def _fingerprint(secret: bytes, user: User) -> str:
-    """Ties a token to the row of the file: the hash, and the project that the user had."""
-    row = "\x00".join((user.name, user.password_hash, "" if user.project is None else f"project {user.project}"))
+    """Tie a token to what the user was when it was made: the hash, the project, and whether an administrator."""
+    project = "" if user.project is None else f"project {user.project}"
+    row = "\x00".join((user.name, user.password_hash, project, "admin" if user.admin else ""))
     return hmac.new(secret, row.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

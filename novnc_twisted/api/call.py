@@ -1,4 +1,4 @@
-"""Who asks, and what about."""
+"""A call to the Compute API: the request, its caller and the version that it asks for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,45 +7,10 @@ from typing import Any
 from novnc_twisted.api.faults import Fault, policy_refused
 from novnc_twisted.api.microversion import Version
 from novnc_twisted.api.request import Request
+from novnc_twisted.identity.users import Caller
 
 Instance = Mapping[str, Any]
-"""A domain as a compute host tells of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """A row of the user file.
-
-    :ivar project: the only project that the user may see; None: an admin, who sees everything.
-    :ivar password_hash: bcrypt's, which is secret.
-    """
-
-    name: str
-    project: str | None
-    password_hash: str
-
-    def __repr__(self) -> str:
-        return f"User(name={self.name!r}, project={self.project!r})"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who a request comes from.
-
-    :ivar user: the user's name, which is also the id.
-    :ivar project: what the caller is scoped to, a name or an id; None for an admin who named none.
-    :ivar admin: whether the caller sees every project's servers.
-    """
-
-    user: str
-    project: str | None
-    admin: bool
-
-    def sees(self, instance: Instance) -> bool:
-        """Whether a server exists for this caller: nova's ``nova:owner`` project, by uuid or by text."""
-        if self.admin:
-            return True
-        return self.project is not None and self.project in (instance.get("project_id"), instance.get("project_name"))
+"""A domain as a compute host reports it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,154 @@
+"""The user file of http_basic: ``user:hash`` or ``user:hash:project``, bcrypt ``$2b$`` or ``$2y$`` (htpasswd -B)."""
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from twisted.logger import Logger
+
+from novnc_twisted.identity.users import User
+
+WEAK_COST = 9
+"""A bcrypt cost up to this one gets a warning: an attacker who has the file tries passwords too fast."""
+
+SLOW_COST = 15
+"""A bcrypt cost from this one on gets a warning: each log-in takes seconds of a processor."""
+
+MAX_WARNINGS = 20
+"""Warnings about one state of the file; further ones are only counted."""
+
+_HASH = re.compile(r"\$2[by]\$(0[4-9]|1[0-9]|2[0-9]|3[01])\$[./A-Za-z0-9]{53}", re.ASCII)
+# Control characters, line separators and lone surrogates; a name may have any other character.
+_UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_MAX_SIZE = 1 << 20
+_MAX_NAME = 255
+
+
+class UserRecords(NamedTuple):
+    """What a user file says.
+
+    :ivar users: name -> user.
+    :ivar warnings: one line for each mistake that leaves the file usable; none shows a hash.
+    """
+
+    users: dict[str, User]
+    warnings: list[str]
+
+
+def parse(text: str, name: str, admin_users: Collection[str] = ()) -> UserRecords:
+    """Read the users from a file's text; blank lines and lines that begin with ``#`` are skipped.
+
+    :param name: the file's name, for errors and warnings.
+    :param admin_users: names of the administrators.  Nobody else is one: a line that lost its project, as ``htpasswd
+        -B`` makes it when it changes a password, gives no right.
+    :raises ValueError: one line which names the file and the line, never a hash.
+    """
+    users: dict[str, User] = {}
+    warnings: list[str] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        where = f"{name}, line {number}"
+        user = _user(line.strip(), where, admin_users)
+        if user.name in users:
+            raise ValueError(f"{where}: the user is there twice")
+        users[user.name] = user
+        warnings += [f"{where}: {doubt}" for doubt in _doubts(user)]
+    if not users:
+        raise ValueError(f"{name} holds no user")
+    for admin in admin_users:
+        if admin not in users:
+            warnings.append(f"{name} has no user {admin}, whom [api] admin_users names")
+    return UserRecords(users, warnings)
+
+
+def _user(line: str, where: str, admin_users: Collection[str]) -> User:
+    """The user of one line; ValueError where it is malformed."""
+    user, *rest = line.split(":")
+    if len(rest) not in (1, 2):
+        raise ValueError(f"{where}: user:hash or user:hash:project is expected")
+    if not user or len(user) > _MAX_NAME or _UNUSABLE.search(user):
+        raise ValueError(f"{where}: the user has no usable name")
+    if _HASH.fullmatch(rest[0]) is None:
+        raise ValueError(f"{where}: no bcrypt hash ($2b$ or $2y$); htpasswd -B -C 12 makes one")
+    project = rest[1].strip() if len(rest) == 2 else None
+    if project is not None and (not project or _UNUSABLE.search(project)):
+        raise ValueError(f"{where}: the project is empty or not usable; for an administrator, leave out the colon")
+    return User(user, project, rest[0], admin=user in admin_users)
+
+
+def _doubts(user: User) -> list[str]:
+    """What is probably a mistake in a usable line."""
+    doubts = []
+    if user.project is None and not user.admin:
+        doubts.append(
+            f"user {user.name} has no project and sees no servers. Add :project to the line, or name the user in "
+            "[api] admin_users to make an administrator"
+        )
+    cost = int(user.password_hash[4:6])
+    if cost <= WEAK_COST:
+        doubts.append(f"the hash of user {user.name} has the weak bcrypt cost {cost}; make it with htpasswd -B -C 12")
+    if cost >= SLOW_COST:
+        doubts.append(
+            f"the hash of user {user.name} has the bcrypt cost {cost}, with which a log-in takes seconds of a "
+            "processor; make it with htpasswd -B -C 12"
+        )
+    return doubts
+
+
+class UserFile:
+    """The user file, read again when it changes.
+
+    :param admin_users: names of the administrators among its users.
+    :raises ValueError: the file cannot be read, or has a malformed line.
+    """
+
+    _log = Logger()
+
+    def __init__(self, path: str | Path, admin_users: Collection[str] = ()) -> None:
+        self._path = Path(path)
+        self._admin_users = tuple(dict.fromkeys(admin_users))
+        self._stamp = self._seen()
+        self._users = self._read()
+
+    def users(self) -> Mapping[str, User]:
+        """All users of the file's present state; while that is unusable, those of its last usable one."""
+        stamp = self._seen()
+        if stamp != self._stamp:
+            self._stamp = stamp
+            try:
+                self._users = self._read()
+            except ValueError as error:
+                self._log.error("{why}; the users that were read before stay valid", why=error)
+            else:
+                self._log.info("Read {path} again, users: {count}", path=self._path, count=len(self._users))
+        return self._users
+
+    def _seen(self) -> tuple[int, ...]:
+        """What tells two states of the file apart."""
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return ()
+        return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
+
+    def _read(self) -> dict[str, User]:
+        try:
+            with self._path.open("rb") as file:
+                content = file.read(_MAX_SIZE + 1)
+        except OSError as error:
+            raise ValueError(f"{self._path}: {error.strerror}") from None
+        if len(content) > _MAX_SIZE:
+            raise ValueError(f"{self._path} is larger than {_MAX_SIZE} bytes")
+        try:
+            users, warnings = parse(content.decode("utf-8"), str(self._path), self._admin_users)
+        except UnicodeDecodeError:
+            raise ValueError(f"{self._path} is not UTF-8") from None
+        for warning in warnings[:MAX_WARNINGS]:
+            self._log.warn("{why}", why=warning)
+        if len(warnings) > MAX_WARNINGS:
+            self._log.warn(
+                "{path}: {count} more warnings of these kinds", path=self._path, count=len(warnings) - MAX_WARNINGS
+            )
+        return users

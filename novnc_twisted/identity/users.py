@@ -1,0 +1,52 @@
+"""Users and callers: the records that the authentication strategies produce."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user who may log in.
+
+    :ivar project: the user's own project; None: the user belongs to no project.
+    :ivar password_hash: the bcrypt hash, which is secret.
+    :ivar admin: whether the user is an administrator, who sees every server and may scope to any project.  This is
+        the only place that says so: a missing project never makes an administrator.
+    """
+
+    name: str
+    project: str | None
+    password_hash: str
+    admin: bool = False
+
+    def __repr__(self) -> str:
+        return f"User(name={self.name!r}, project={self.project!r}, admin={self.admin!r})"
+
+    def may_scope_to(self, project: str) -> bool:
+        """Whether a log-in of this user may be scoped to ``project``."""
+        return self.admin or self.project == project
+
+    def caller(self, project: str | None) -> "Caller":
+        """Return the caller that this user is when scoped to ``project``."""
+        return Caller(self.name, project, self.admin)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a request comes from.
+
+    :ivar user: the user's name, which is also the user's id.
+    :ivar project: what the caller is scoped to, a project's name or id; None: no project.
+    :ivar admin: whether the caller sees the servers of every project.
+    """
+
+    user: str
+    project: str | None
+    admin: bool
+
+    def sees(self, instance: Mapping[str, Any]) -> bool:
+        """Whether a server exists for this caller: nova's ``nova:owner`` project, by uuid or by text."""
+        if self.admin:
+            return True
+        return self.project is not None and self.project in (instance.get("project_id"), instance.get("project_name"))
