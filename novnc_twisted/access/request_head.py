@@ -16,6 +16,7 @@ MAX_FIELDS: Final = 100
 """Fields of a head; browsers send some twenty."""
 
 _REQUEST = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.([0-9])")
+_ABSOLUTE = re.compile(r"(?i:https?)://([^/?#]*)([^#]*)")
 _END = re.compile(rb"\n\r?\n")
 _STATUS = re.compile(r"HTTP/1\.[0-9] ([0-9]{3})(?: [^\r\n]*)?")
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)")
@@ -36,7 +37,7 @@ class RequestHead:
     """A request without its body.
 
     :ivar method: as sent; methods are case-sensitive.
-    :ivar target: the request target as sent, percent-escapes untouched.
+    :ivar target: the request target as sent, percent-escapes untouched; of an absolute form its path and query.
     :ivar minor: n of HTTP/1.n.
     :ivar fields: the header fields in their order, names in lower case.
     """
@@ -107,13 +108,21 @@ def _end_of_head(data: bytearray, start: int) -> int:
 def read_request(head: bytes) -> RequestHead:
     """Read a request's head.
 
+    A target in absolute form is served like any other; its authority counts in place of the Host field's (RFC 9112,
+    section 3.2.2).
+
     :raises BadHead: where it is none, or is ambiguous.
     """
     first, fields = _lines(head)
     match = _REQUEST.fullmatch(first)
     if match is None:
         raise BadHead("no request line")
-    return RequestHead(match[1], match[2], int(match[3]), fields)
+    absolute = _ABSOLUTE.fullmatch(match[2])
+    if absolute is None:
+        return RequestHead(match[1], match[2], int(match[3]), fields)
+    authority, path = absolute.groups()
+    fields = tuple((name, authority if name == "host" else value) for name, value in fields)
+    return RequestHead(match[1], path if path.startswith("/") else f"/{path}", int(match[3]), fields)
 
 
 def read_status(head: bytes) -> int:

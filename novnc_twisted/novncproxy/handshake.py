@@ -18,10 +18,16 @@ from novnc_twisted.access.request_head import RequestHead
 SUBPROTOCOL: Final = "binary"
 """What noVNC before 1.2 asks for; a client that asks for none, or for others, is accepted without one."""
 
+VERSION_FIELD: Final = "sec-websocket-version"
 VERSION: Final = "13"
 """Of RFC 6455, the only one."""
 
-_SEEN: Final = ("host", "upgrade", "connection")
+_SEEN: Final = ("host", "upgrade", "connection", "sec-websocket-key", VERSION_FIELD, "sec-websocket-protocol")
+"""The fields that decide about the upgrade.
+
+Sec-WebSocket-Extensions is not among them: a server may decline every extension (RFC 6455, section 9.1), and we do.
+autobahn would judge the offers first, and refuse some that RFC 7692 allows (client_max_window_bits=8).
+"""
 
 txaio.use_twisted()
 
@@ -40,7 +46,6 @@ class Handshaker:
             webStatus=False,
             openHandshakeTimeout=0,
             autoPingInterval=0,
-            perMessageCompressionAccept=lambda offers: None,
             trustXForwardedFor=0,
         )
         self._factory = factory
@@ -53,9 +58,9 @@ class Handshaker:
 
         :raises HandshakeFailed: where a header that the upgrade needs is missing, double or wrong.
         """
-        if head.all("sec-websocket-version") != [VERSION]:  # autobahn takes whatever int() reads as 13
+        if head.all(VERSION_FIELD) != [VERSION]:  # autobahn takes whatever int() reads as 13
             raise HandshakeFailed("another version of WebSocket than 13")
-        fields = [(name, value) for name, value in head.fields if name in _SEEN or name.startswith("sec-websocket-")]
+        fields = [(name, value) for name, value in head.fields if name in _SEEN]
         if not all(value.isascii() for _, value in fields):  # autobahn overlooks what is a blank to Unicode
             raise HandshakeFailed("characters that no field of a handshake has")
         lines = [f"{head.method} / HTTP/1.{head.minor}", *(f"{name}: {value}" for name, value in fields), "", ""]

@@ -111,14 +111,13 @@ def _steps(path: str) -> tuple[str, ...] | None:
     """The names in a path; None where one of them is none, is hidden, or would lead elsewhere."""
     if not path.startswith("/"):
         return None
+    if path == "/":
+        return ()
     try:
-        text = unquote_to_bytes(path).decode()
+        steps = tuple(unquote_to_bytes(step).decode() for step in path[1:].split("/"))
     except UnicodeDecodeError:
         return None
-    if text == "/":
-        return ()
-    steps = tuple(text[1:].split("/"))
-    if any(not step or step.startswith(".") or not step.isprintable() or "\\" in step for step in steps):
+    if any(not step or step.startswith(".") or not step.isprintable() or set(step) & {"/", "\\"} for step in steps):
         return None
     return steps
 
@@ -126,7 +125,8 @@ def _steps(path: str) -> tuple[str, ...] | None:
 def redirect_of(file: PageFile, query: str) -> str | None:
     """Where a foreign page is sent that was asked for with ``?token=T``: to itself, with what stock noVNC reads.
 
-    The location is made of the found file's own path, so that it can lead nowhere else (CVE-2021-3654).
+    The location is a relative reference, so that it holds behind a reverse proxy that serves us below a path prefix.
+    It is made of the found file's own name, so that it can lead nowhere else (CVE-2021-3654).
     """
     if not file.html:
         return None
@@ -140,4 +140,5 @@ def redirect_of(file: PageFile, query: str) -> str | None:
     others = [(name, value) for name, value in pairs if name not in ("token", "autoconnect")]
     inner = f"?token={quote(token, safe='')}"
     wanted = urlencode([*others, ("autoconnect", "1"), ("path", inner)], quote_via=quote, safe="")
-    return f"/{quote(file.path)}?{wanted}"
+    name = file.path.rpartition("/")[2]
+    return f"{quote(name, safe='')}?{wanted}"

@@ -15,9 +15,10 @@ from novnc_twisted.access.origin import ALLOWED, FORBIDDEN, judge_origin
 from novnc_twisted.access.request_head import RequestHead
 from novnc_twisted.access.tokens import token_of
 from novnc_twisted.errors import ClientLeft, MessageTooBig, ProtocolViolation, Refusal, SetupTimeout, TooManyFailures
+from novnc_twisted.http.checks import CheckAnswer, answer_check
+from novnc_twisted.http.responses import ALONE, content_security_policy, is_host, plain, response_head
 from novnc_twisted.novncproxy.handshake import HandshakeFailed
 from novnc_twisted.novncproxy.page import NOT_BUILT, PageFile, redirect_of
-from novnc_twisted.novncproxy.responses import ALONE, content_security_policy, is_host, plain, response_head
 from novnc_twisted.relay.interfaces import IEnd
 from novnc_twisted.relay.transports import send
 from novnc_twisted.relay.websocket_end import WebSocketEnd
@@ -35,6 +36,8 @@ RESPONSE_DEADLINE: Final = 120.0
 
 REQUESTS: Final = 100
 """Requests that one connection may make."""
+
+METHODS: Final = "GET, HEAD, OPTIONS"
 
 _FOREIGN_ORIGIN = "This console may not be opened from another site."
 
@@ -59,8 +62,10 @@ class NoVNCProxyProtocol(FrontProtocol):
             self._refuse(400, "A request names one Host.")
         elif upgrade:
             self._upgrade(head, rest)
+        elif (check := answer_check(head, METHODS)) is not None:
+            self._answer_check(head, check)
         elif head.method not in ("GET", "HEAD"):
-            self.last_words(plain(405, "Only GET and HEAD are served.", fields=(("Allow", "GET, HEAD"),)), ClientLeft())
+            self.last_words(plain(405, "Only GET and HEAD are served.", fields=(("Allow", METHODS),)), ClientLeft())
         else:
             self._serve(head)
 
@@ -109,6 +114,12 @@ class NoVNCProxyProtocol(FrontProtocol):
         end = WebSocketEnd(factory.reactor, self.transport, self.peer)
         self.become(end, rest)
         self.begin(NoVNCViewer(end, token_of(head.target, head.all("cookie")), address))
+
+    def _answer_check(self, head: RequestHead, check: CheckAnswer) -> None:
+        close = self._last(head)
+        response = response_head(check.status, length=len(check.body), fields=check.fields, close=close)
+        self.transport.write(response + (check.body if head.method == "GET" else b""))
+        self._answered(close)
 
     # The page
 

@@ -160,7 +160,10 @@ class Shield:
         if not flags & _CAPS and flags & _ACTION_BITS not in _ACTIONS:
             raise ProtocolViolation(f"extended ClientCutText with the flags {flags:#x}")
         self._body = -length - 4
-        self._packed = _Packed() if flags & _ACTION_BITS == _PROVIDE else None
+        if flags & _ACTION_BITS == _PROVIDE:
+            if not self._body:
+                return 12, b""  # a text of no length
+            self._packed = _Packed()
         return 12, None
 
     def _follow(self, data: bytes, at: int) -> int:

@@ -9,12 +9,17 @@ from zope.interface import implementer
 from novnc_twisted.access.connect_info import XVPVNC
 from novnc_twisted.access.request_head import RequestHead
 from novnc_twisted.access.tokens import token_of
-from novnc_twisted.errors import ProtocolViolation, Refusal, TooManyFailures
+from novnc_twisted.errors import ClientLeft, ProtocolViolation, Refusal, TooManyFailures
+from novnc_twisted.http.checks import answer_check
+from novnc_twisted.http.responses import response_head
 from novnc_twisted.relay.ends import VIEWER_STALL, StreamEnd
 from novnc_twisted.relay.interfaces import IEnd
 from novnc_twisted.rfb.talk import Talk
 from novnc_twisted.session.front import FrontProtocol
 from novnc_twisted.session.interfaces import IViewer
+
+METHODS = "CONNECT, GET, HEAD, OPTIONS"
+"""HEAD for health checks alone."""
 
 READY = b"HTTP/1.1 200 OK\r\n\r\n"
 
@@ -29,7 +34,10 @@ class XVPVNCProxyProtocol(FrontProtocol):
 
     def head_received(self, head: RequestHead, rest: bytes) -> None:
         """Begin the session that it asks for."""
-        if self.factory.failures.too_many(self.peer_address):
+        if not token_of(head.target) and (check := answer_check(head, METHODS)) is not None:
+            response = response_head(check.status, length=len(check.body), fields=check.fields, close=True)
+            self.last_words(response + (check.body if head.method == "GET" else b""), ClientLeft())
+        elif self.factory.failures.too_many(self.peer_address):
             self.refuse(TooManyFailures())
         elif head.method not in ("CONNECT", "GET"):
             self.bad_head(ProtocolViolation(f"the method {head.method[:20]}"))

@@ -70,6 +70,25 @@ class Request(SynchronousTestCase):
             RequestHead("CONNECT", "/console?token=abc", 0),
         )
 
+    def test_absolute_form(self) -> None:
+        for target, host, path in (
+            (b"http://h/a?b#", None, None),
+            (b"http://h/a?b", "h", "/a?b"),
+            (b"HTTPS://[::1]:6080", "[::1]:6080", "/"),
+            (b"http://h?token=T", "h", "/?token=T"),
+            (b"http://user@h/", "user@h", "/"),
+            (b"http:///a", "", "/a"),
+            (b"ftp://h/a", "old", "ftp://h/a"),
+            (b"*", "old", "*"),
+        ):
+            head = read_request(b"GET " + target + b" HTTP/1.1\r\nHost: old\r\n\r\n")
+            if path is None:
+                self.assertEqual((head.one("host"), head.target), ("old", target.decode()))
+            else:
+                self.assertEqual((head.one("host"), head.target), (host, path))
+        twice = read_request(b"GET http://h/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+        self.assertEqual(twice.all("host"), ["h", "h"], "still two, which is refused")
+
     def test_what_is_none(self) -> None:
         for head in (
             b"",

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urljoin, urlsplit
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,6 +65,7 @@ class Finding(SynchronousTestCase):
             "/%2e%2e/secret.html",
             "/..%2fsecret.html",
             "/..%5csecret.html",
+            "/assets%2fstyle.css",
             "/assets/%2e%2e/%2e%2e/secret.html",
             "/leak.html",
             "/out/secret.html",
@@ -105,7 +106,7 @@ class Finding(SynchronousTestCase):
         location = redirect_of(file, f"token=T&{query}")
         if location is not None:
             parts = urlsplit(location)
-            self.assertEqual((parts.scheme, parts.netloc, parts.path), ("", "", "/vnc.html"))
+            self.assertEqual((parts.scheme, parts.netloc, parts.path), ("", "", "vnc.html"))
             self.assertTrue(location.isascii() and location.isprintable() and "//" not in location, location)
 
 
@@ -190,9 +191,42 @@ class Serving(FrontCase):
 
     async def test_other_methods(self) -> None:
         self.ours()
-        for method in ("POST", "PUT", "OPTIONS", "TRACE", "get", "CONNECT"):
+        for method in ("POST", "PUT", "TRACE", "get", "CONNECT"):
             status, fields, _ = await self.get("/vnc.html", method)
-            self.assertEqual((status, fields["allow"]), (405, "get, head"), method)
+            self.assertEqual((status, fields["allow"]), (405, "get, head, options"), method)
+
+    async def test_health_checks(self) -> None:
+        """HAProxy asks OPTIONS / by default; none of them needs a page, a token or a log line."""
+        self.novnc(web=self.folder / "none")
+        self.events.clear()
+        for target in ("*", "/", "/vnc.html"):
+            status, fields, body = await self.get(target, "OPTIONS")
+            self.assertEqual((status, fields["allow"], body), (204, "get, head, options", b""), target)
+            self.assertNotIn("content-length", fields, "RFC 9110, section 8.6")
+        for target in ("/healthz", "/healthz?x=y", "http://h:6080/healthz"):
+            self.assertEqual((await self.get(target))[::2], (200, b"ok"), target)
+        self.assertEqual((await self.get("/healthz", "HEAD"))[1]["content-length"], "2")
+        self.assertEqual((await self.get("/healthz/"))[0], 503)
+        self.assertEqual((await self.get("/healthz", "POST"))[0], 405)
+        self.assertEqual(self.events, [])
+
+    async def test_absolute_form(self) -> None:
+        """RFC 9112, section 3.2.2: its authority counts in place of Host."""
+        self.ours()
+        status, fields, body = await self.get("http://console.example:6080/vnc.html?token=T")
+        self.assertEqual((status, body), (200, b"<title>vnc</title>"))
+        self.assertIn("ws://console.example:6080 ", fields["content-security-policy"])
+        for target in ("HTTPS://h:6080/vnc.html", "http://h:6080", "http://h:6080?x=y"):
+            self.assertEqual((await self.get(target))[0], 200, target)
+        for target in ("http://", "http:///vnc.html", "http://a b/vnc.html", "http://h;x/vnc.html", "ftp://h/vnc.html"):
+            self.assertIn((await self.get(target))[0], (400, 404), target)
+
+    async def test_an_ipv6_host_is_not_in_the_policy(self) -> None:
+        self.ours()
+        for host in ("[::1]:6080", "[2001:db8::1]"):
+            self.assertIn(
+                "connect-src 'self';", (await self.get(f"http://{host}/vnc.html"))[1]["content-security-policy"]
+            )
 
     async def test_bodies_and_pipelining(self) -> None:
         self.ours()
@@ -226,20 +260,37 @@ class Serving(FrontCase):
         status, fields, _ = await self.get("/vnc.html?resize=scale&token=T-1")
         self.assertEqual(status, 302)
         location = urlsplit(fields["location"])
-        self.assertEqual((location.netloc, location.path), ("", "/vnc.html"))
+        self.assertEqual((location.netloc, location.path), ("", "vnc.html"), "relative: there may be a prefix")
         self.assertEqual(parse_qs(location.query), {"resize": ["scale"], "autoconnect": ["1"], "path": ["?token=t-1"]})
-        for target in ("/vnc.html?token=T&path=x", "/vnc.html", "/vnc.html?token=", fields["location"]):
+        for target in ("/vnc.html?token=T&path=x", "/vnc.html", "/vnc.html?token=", f"/{fields['location']}"):
             status, fields, _ = await self.get(target)
             self.assertEqual(status, 200, target)
             self.assertIn("frame-ancestors 'self'", fields["content-security-policy"])
             self.assertNotIn("script-src", fields["content-security-policy"], "stock noVNC has inline scripts")
+            self.assertIn("connect-src 'self' ws://h:6080 wss://h:6080;", fields["content-security-policy"])
+
+    async def test_a_redirect_stays_where_the_page_is(self) -> None:
+        """The browser resolves it against what it asked for: below a reverse proxy's prefix, or in a folder."""
+        (self.web / "assets" / "a:b c.html").write_text("odd")
+        (self.web / "vnc_auto.html").unlink()
+        (self.web / "vnc_lite.html").write_text("lite")
+        self.novnc(web=self.web)
+        for asked, wanted in (
+            ("/assets/a:b%20c.html", "/assets/a:b%20c.html"),
+            ("/vnc_auto.html", "/vnc_lite.html"),
+            ("/", "/vnc_lite.html"),
+        ):
+            _, fields, _ = await self.get(f"{asked}?token=T")
+            for prefix in ("", "/console", "/a/b"):
+                found = urlsplit(urljoin(f"http://h{prefix}{asked}?token=T", fields["location"]))
+                self.assertEqual((found.netloc, unquote(found.path)), ("h", unquote(prefix + wanted)))
 
     async def test_the_seeds_page_in_a_folder_of_todays_novnc(self) -> None:
         (self.web / "vnc_auto.html").unlink(missing_ok=True)
         (self.web / "vnc_lite.html").write_text("lite")
         self.novnc(web=self.web)
         _, fields, _ = await self.get("/vnc_auto.html?token=T")
-        self.assertEqual(urlsplit(fields["location"]).path, "/vnc_lite.html")
+        self.assertEqual(urlsplit(fields["location"]).path, "vnc_lite.html")
         self.assertEqual((await self.get("/vnc_auto.html?path=%3Ftoken%3DT"))[2], b"lite")
         (self.web / "vnc_auto.html").write_text("auto")
         self.assertEqual((await self.get("/vnc_auto.html"))[2], b"auto")

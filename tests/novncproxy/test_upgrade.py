@@ -57,6 +57,34 @@ class Upgrade(FrontCase):
             self.assertEqual(await self.status(head), 400, head)
         self.assertEqual(self.asked, [])
 
+    async def test_extensions_are_declined_unread(self) -> None:
+        """RFC 7692, section 5.1, and RFC 6455, section 9.1: a server may decline any offer, good or bad."""
+        self.novnc()
+        for offers in (
+            ("permessage-deflate; client_max_window_bits=8",),
+            ("permessage-deflate; client_max_window_bits=15; server_max_window_bits=8",),
+            ("permessage-deflate; client_no_context_takeover; client_no_context_takeover",),
+            ("permessage-deflate, x-webkit-deflate-frame", "permessage-bzip2; compress_level=99"),
+            ("",),
+            (";=,\xe9",),
+        ):
+            client = await self.raw()
+            client.write(request(*(("Sec-WebSocket-Extensions", offer) for offer in offers)))
+            answer = await client.until(b"\r\n\r\n")
+            self.assertTrue(answer.startswith(b"HTTP/1.1 101 "), offers)
+            self.assertNotIn(b"extensions", answer.lower())
+            client.transport.abortConnection()
+            await client.gone
+            await self.all_over()
+
+    async def test_absolute_form(self) -> None:
+        """RFC 9112, section 3.2.2: its authority counts in place of Host, also for the Origin."""
+        self.novnc()
+        line = f"GET http://h:6080/websockify?token={TOKEN} HTTP/1.1"
+        self.assertEqual(await self.status(request(("Host", "proxy"), ("Origin", "http://h"), line=line)), 101)
+        self.assertEqual(await self.status(request(("Host", "proxy"), ("Origin", "http://proxy"), line=line)), 403)
+        self.assertEqual(self.asked, [(TOKEN, "novnc", "127.0.0.1")])
+
     async def test_origins(self) -> None:
         self.novnc(allowed_origins=("portal", "fd00::1"))
         for values, status in (

@@ -405,6 +405,13 @@ class AdvisoryTests(SynchronousTestCase):
             self.assertEqual((b"", ProtocolViolation), through(Shield(), message), "before SetEncodings")
             self.assertEqual((b"", ProtocolViolation), through(Shield(), encodings(0) + message))
 
+    def test_an_extended_text_of_no_length(self):
+        """It is taken out, and the texts behind it are judged by themselves."""
+        empty = extended(PROVIDE | TEXT)
+        for behind in (cut_text(b"ordinary"), extended(REQUEST | TEXT), extended(PROVIDE | TEXT, packed(b"x"))):
+            for message in (empty + behind, empty * 3 + behind):
+                self.assertEqual((behind, None), through(listing(), message, range(len(message))))
+
     def test_unpacking_is_bounded(self):
         """What unpacks to 1 GiB is refused after 1 MiB."""
         deflate = zlib.compressobj(9)

@@ -48,6 +48,26 @@ class XVPSession(FrontCase):
             self.assertEqual(await self.refusal(request), self.line(status, cause), request[:40])
         self.assertEqual(self.server.connections, [])
 
+    async def test_health_checks(self) -> None:
+        self.xvp()
+        self.events.clear()
+        for request, wanted in (
+            (b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n", (200, b"ok")),
+            (b"GET http://h:6081/healthz HTTP/1.1\r\nHost: h\r\n\r\n", (200, b"ok")),
+            (b"HEAD /healthz HTTP/1.0\r\n\r\n", (200, b"")),
+            (b"OPTIONS / HTTP/1.0\r\n\r\n", (204, b"")),
+            (b"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", (204, b"")),
+        ):
+            viewer = await self.raw()
+            viewer.write(request)
+            head, _, body = (await viewer.everything()).partition(b"\r\n\r\n")
+            self.assertEqual((int(head.split()[1]), body), wanted, request)
+            self.assertEqual(b"Allow: CONNECT, GET, HEAD, OPTIONS" in head, wanted[0] == 204)
+        self.assertEqual((self.events, self.asked), ([], []))
+        viewer = await self.raw()
+        viewer.write(b"GET /healthz?token=%s HTTP/1.1\r\n\r\n" % TOKEN.encode())  # a console may have any path
+        self.assertEqual(await viewer.read(19), b"HTTP/1.1 200 OK\r\n\r\n")
+
     async def test_an_unreachable_console_is_502(self) -> None:
         self.xvp()
         self.info = {"port": 1}

@@ -46,15 +46,19 @@ def plain(status: int, sentence: str, *, body: bool = True, fields: tuple[tuple[
 
 
 def content_security_policy(host: str | None, frame_ancestors: tuple[str, ...], *, foreign: bool) -> str:
-    """What our page may do; of a foreign one we can only say who may frame it (stock noVNC has inline scripts).
+    """The Content-Security-Policy of a page.
 
-    :param host: the request's Host: not every browser counts ``ws:`` to the same host as ``'self'``.
+    A foreign page gets no rule for scripts and styles, because stock noVNC has inline ones.
+
+    :param host: the request's Host: older browsers do not count ``ws:`` to the same host as ``'self'``.  An IPv6 address
+        is left out: the grammar of CSP has none, so browsers report an error for it, and ``'self'`` suffices.
     """
     frames = f"frame-ancestors {' '.join(frame_ancestors) or chr(39) + 'none' + chr(39)}"
+    named = host and is_host(host) and not host.startswith("[")
+    connect = f"connect-src 'self' ws://{host} wss://{host}" if named else "connect-src 'self'"
     if foreign:
-        return f"{frames}; base-uri 'none'; object-src 'none'"
-    sockets = f" ws://{host} wss://{host}" if host and is_host(host) else ""
+        return f"{connect}; {frames}; base-uri 'none'; object-src 'none'"
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-        f"connect-src 'self'{sockets}; {frames}; base-uri 'none'; form-action 'none'"
+        f"{connect}; {frames}; base-uri 'none'; form-action 'none'"
     )

@@ -1,0 +1,39 @@
+"""Requests by which load balancers and monitoring ask whether a port serves: ``OPTIONS`` and ``/healthz``."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from novnc_twisted.access.request_head import RequestHead
+
+HEALTH_PATH: Final = "/healthz"
+"""Answered on every HTTP port, without a token and without a log line."""
+
+HEALTHY: Final = b"ok"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAnswer:
+    """The answer to a check.
+
+    :ivar fields: header fields besides those that every response has.
+    :ivar body: of a GET; a HEAD gets its length alone.
+    """
+
+    status: int
+    fields: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+def answer_check(head: RequestHead, allow: str) -> CheckAnswer | None:
+    """Answer a health check; None if the request is something else.
+
+    ``OPTIONS`` is what HAProxy's ``option httpchk`` sends by default.  It is answered for every target, ``*`` included
+    (RFC 9110, section 9.3.7).
+
+    :param allow: the methods of this port, for the Allow field.
+    """
+    if head.method == "OPTIONS":
+        return CheckAnswer(204, (("Allow", allow), ("Cache-Control", "no-store")))
+    if head.method in ("GET", "HEAD") and head.target.partition("?")[0] == HEALTH_PATH:
+        return CheckAnswer(200, (("Cache-Control", "no-store"),), HEALTHY)
+    return None
