@@ -50,8 +50,8 @@ def content_security_policy(host: str | None, frame_ancestors: tuple[str, ...], 
 
     A foreign page gets no rule for scripts and styles, because stock noVNC has inline ones.
 
-    :param host: the request's Host: older browsers do not count ``ws:`` to the same host as ``'self'``.  An IPv6 address
-        is left out: the grammar of CSP has none, so browsers report an error for it, and ``'self'`` suffices.
+    :param host: the request's Host: older browsers do not count ``ws:`` to the same host as ``'self'``.  An IPv6
+        address is left out: the grammar of CSP has none, so browsers report an error, and ``'self'`` suffices.
     """
     frames = f"frame-ancestors {' '.join(frame_ancestors) or chr(39) + 'none' + chr(39)}"
     named = host and is_host(host) and not host.startswith("[")
