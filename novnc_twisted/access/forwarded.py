@@ -1,6 +1,7 @@
-"""What reverse proxies write about a request: the client's address and the scheme.  Only trusted ones are believed."""
+"""What reverse proxies write about a request: client address, scheme, path prefix.  Only trusted ones are believed."""
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
@@ -96,3 +97,22 @@ def forwarded_proto(peer: str, values: Sequence[str], trusted: Sequence[Network]
     if len(values) == 1 and is_trusted(peer, trusted):
         return _SCHEMES.get(values[0].strip().lower())
     return None
+
+
+MAX_PREFIX: Final = 256
+"""Characters of the longest path prefix that is taken from a proxy."""
+
+# Unreserved characters of RFC 3986 alone: the prefix goes into links, and must not change what they mean.
+_PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+")
+
+
+def forwarded_prefix(peer: str, values: Sequence[str], trusted: Sequence[Network]) -> str:
+    """The path below which a trusted proxy publishes this service, by its ``X-Forwarded-Prefix``.
+
+    :return: a path without a trailing slash, as ``/compute``; empty where the peer is not a trusted proxy, or did not
+        send exactly one usable path.
+    """
+    if len(values) != 1 or not is_trusted(peer, trusted):
+        return ""
+    prefix = values[0].strip(" \t").removesuffix("/")
+    return prefix if len(prefix) <= MAX_PREFIX and _PREFIX.fullmatch(prefix) else ""

@@ -7,7 +7,7 @@ __getattr__, __dir__ = lazy(
     {
         "HTTPBasic": "auth",
         "IAuth": "auth",
-        "NoAuth": "auth",
+        "NoAuth": "noauth",
         "make_site": "site",
     },
 )

@@ -1,4 +1,4 @@
-"""How the API knows who asks: ``noauth`` and ``http_basic``; ``keystone`` comes later."""
+"""How the API knows who asks: the interface of the strategies, and ``http_basic``; ``keystone`` comes later."""
 
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Collection
@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from novnc_twisted.api.faults import Fault, locked_out, too_many_log_ins
-from novnc_twisted.api.request import Request, is_loopback
+from novnc_twisted.api.faults import locked_out, too_many_log_ins
+from novnc_twisted.api.request import Request
 from novnc_twisted.identity.htpasswd import UserFile
 from novnc_twisted.identity.lockout import Lockout, LockoutSettings
 from novnc_twisted.identity.passwords import Passwords, TooManyLogIns
@@ -41,42 +41,6 @@ class IAuth(Protocol):
     def user(self, name: str) -> User | None:
         """The user of a name."""
         ...
-
-
-class NoAuth:
-    """Everyone on this machine is an admin; pages that a browser here shows are not.
-
-    A page of a foreign site can reach a loopback address, under its own name (DNS rebinding) or as a cross-site
-    request: the first has a foreign Host, the second an Origin.
-    """
-
-    tokens = False
-
-    def admit(self, request: Request) -> None:
-        """Only loopback names, and nothing that carries an Origin, or that a proxy took in from elsewhere.
-
-        :raises Fault: 403.
-        """
-        if not request.local or len(request.headers.get("host", [])) != 1 or not is_loopback(request.host):
-            raise Fault(403, "auth_strategy noauth answers only on localhost. Use localhost, or set up http_basic.")
-        if "origin" in request.headers:
-            raise Fault(403, "auth_strategy noauth answers no web pages.")
-        # Not a question of trust: whoever lies here keeps himself out.
-        hops = [hop.strip() for value in request.headers.get("x-forwarded-for", []) for hop in value.split(",")]
-        if not all(map(is_loopback, hops)):
-            raise Fault(403, "auth_strategy noauth answers nobody behind a proxy. Set up http_basic.")
-
-    async def caller(self, request: Request, read_token: TokenReader) -> Caller:
-        """An admin, whatever token came (clients send ``notused``)."""
-        return Caller("admin", None, admin=True)
-
-    async def log_in(self, name: str, password: str, address: str = "") -> User:
-        """Anyone is let in."""
-        return User(name, None, "", admin=True)
-
-    def user(self, name: str) -> User:
-        """Anyone is there."""
-        return User(name, None, "", admin=True)
 
 
 class HTTPBasic:

@@ -12,6 +12,7 @@ from novnc_twisted.identity.tokens import TOKEN_TTL, Tokens
 from novnc_twisted.identity.users import User
 
 REGION = "RegionOne"
+_INTERFACES = ("public", "internal", "admin")
 _DOMAIN = {"id": "default", "name": "Default"}
 _NO_TOKEN = "notused"  # noqa: S105 - what keystoneauth's "none" sends; noauth reads no token
 
@@ -106,8 +107,10 @@ def _version(request: Request) -> dict[str, Any]:
 
 
 def _service(kind: str, name: str, url: str) -> dict[str, Any]:
-    endpoint = {"interface": "public", "url": url, "region": REGION, "region_id": REGION, "id": kind}
-    return {"type": kind, "name": name, "id": kind, "endpoints": [endpoint]}
+    """A service of the catalogue; clients of all three interfaces get the one URL that there is."""
+    where = {"url": url, "region": REGION, "region_id": REGION}
+    endpoints = [{"interface": interface, "id": f"{kind}-{interface}", **where} for interface in _INTERFACES]
+    return {"type": kind, "name": name, "id": kind, "endpoints": endpoints}
 
 
 def _time(seconds: float) -> str:

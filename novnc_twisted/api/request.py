@@ -20,12 +20,13 @@ _JSON_TYPES = ("application/json", "application/vnd.openstack.compute+json", "te
 # An unended string matches, too, and nothing is tried twice: else a body of quotes would cost its length squared.
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
+_ABSOLUTE = re.compile(rb"(?i:https?)://([^/?]*)(.*)")
 _HOST = re.compile(r"(?:[A-Za-z0-9_.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: an HTTP status, JSON (None for no body) and further headers."""
+    """An answer: an HTTP status, JSON (None for no body; bytes are sent as text) and further headers."""
 
     status: int
     body: Any = None
@@ -42,7 +43,9 @@ class Request:
     :ivar headers: name in lower case -> values.
     :ivar body: the body's bytes.
     :ivar scheme: ``http`` or ``https``, as the user's side of a trusted proxy has it.
-    :ivar host: the Host header, or this end's address where a client sent none.
+    :ivar host: the host of an absolute target, else the Host header, else (HTTP/1.0) this end's address.
+    :ivar prefix: the path below which a trusted proxy publishes this API, as ``/compute``; mostly empty.
+    :ivar protocol: the client's version of HTTP, as ``HTTP/1.1``.
     :ivar local: whether this end of the connection is a loopback address.
     :ivar client: the client's address, by X-Forwarded-For of a trusted proxy, else the peer's.
     """
@@ -54,13 +57,15 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     scheme: str = "http"
     host: str = "localhost"
+    prefix: str = ""
+    protocol: str = "HTTP/1.1"
     local: bool = True
     client: str = ""
 
     @property
     def base_url(self) -> str:
         """What links begin with: where the user sees this API."""
-        return f"{self.scheme}://{self.host}"
+        return f"{self.scheme}://{self.host}{self.prefix}"
 
     def header(self, name: str) -> str | None:
         """The value of a header that may come once.
@@ -139,6 +144,18 @@ def split_target(target: bytes) -> tuple[tuple[str, ...], dict[str, list[str]]]:
     if segments[-1] == "":
         segments.pop()
     return tuple(segments), values
+
+
+def absolute_form(target: bytes) -> tuple[bytes | None, bytes]:
+    """Split an absolute request target (RFC 9112, section 3.2.2) into its authority and the rest.
+
+    :return: None and the target itself where it is in another form.
+    """
+    found = _ABSOLUTE.fullmatch(target)
+    if found is None:
+        return None, target
+    rest = found[2]
+    return found[1], rest if rest.startswith(b"/") else b"/" + rest
 
 
 def host_of(header: str) -> str | None:

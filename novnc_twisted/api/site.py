@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
@@ -15,14 +14,16 @@ from twisted.web.http import HTTPFactory
 from twisted.web.http import Request as WebRequest
 
 from novnc_twisted.access.failures import network_of
-from novnc_twisted.access.forwarded import Network, client_address, forwarded_proto, is_trusted, networks
+from novnc_twisted.access.forwarded import Network, is_trusted, networks
 from novnc_twisted.access.tokens import scrub
+from novnc_twisted.api import probes
 from novnc_twisted.api.app import Application
 from novnc_twisted.api.auth import IAuth
 from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
 from novnc_twisted.api.channel import IDLE_TIMEOUT, APIChannel
 from novnc_twisted.api.faults import Fault
-from novnc_twisted.api.request import Reply, Request, host_of, is_loopback, split_target
+from novnc_twisted.api.read_request import read_request
+from novnc_twisted.api.request import Reply
 from novnc_twisted.api.web_request import APIRequest
 from novnc_twisted.messaging.interfaces import ITransport
 
@@ -86,7 +87,9 @@ class APISite(HTTPFactory):
                 del self._addresses[channel.counted_as]
 
     def log(self, request: WebRequest) -> None:
-        """See HTTPFactory: one line without query, header or token."""
+        """See HTTPFactory: one line without query, header or token; none for a health check that succeeded."""
+        if getattr(request, "probe", False) and request.code < 400:
+            return
         self._logger.info(
             "{client} {method} {path} {status}",
             client=getattr(request, "comes_from", "") or getattr(request.client, "host", "unix"),
@@ -110,14 +113,15 @@ class APISite(HTTPFactory):
 
     async def _answer(self, web_request: APIRequest) -> None:
         try:
-            request = _read(web_request, self._trusted)
+            request = read_request(web_request, self._trusted)
         except Fault as fault:
             # Who sends this is no client of ours, or what stands between reads it differently.
             web_request.channel.close_behind()
             reply = Reply(fault.code, fault.body(), fault.headers)
         else:
             web_request.comes_from = request.client
-            reply = await self._application.answer(request)
+            web_request.probe = probes.is_probe(request)
+            reply = probes.answer(request) or await self._application.answer(request)
         web_request.send(reply)
 
 
@@ -157,44 +161,3 @@ def loggable(path: bytes) -> str:
             break
     text = "/".join(segments)[:_MAX_LOGGED]
     return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def _read(web_request: APIRequest, trusted: Sequence[Network]) -> Request:
-    """What the application needs of it.
-
-    :raises Fault: 400 for a target or a Host that is none.
-    """
-    segments, query = split_target(web_request.uri)
-    headers = {
-        name.decode("latin-1").lower(): [value.decode("latin-1") for value in values]
-        for name, values in web_request.requestHeaders.getAllRawHeaders()
-    }
-    peer = getattr(web_request.client, "host", "")
-    proto = forwarded_proto(peer, headers.get("x-forwarded-proto", []), trusted)
-    here = web_request.host
-    host = _own(here)
-    hosts = headers.get("host", [])
-    if hosts or web_request.clientproto != b"HTTP/1.0":
-        named = host_of(hosts[0].strip()) if len(hosts) == 1 else None
-        if named is None:
-            raise Fault(400, "Malformed request: Host")
-        host = named
-    web_request.content.seek(0)
-    return Request(
-        method=web_request.method.decode("ascii", "replace"),
-        segments=segments,
-        query=query,
-        headers=headers,
-        body=web_request.content.read(),
-        scheme=proto or ("https" if web_request.channel.isSecure() else "http"),
-        host=host,
-        local=not isinstance(here, IPv4Address | IPv6Address) or is_loopback(here.host),
-        client=client_address(peer, headers.get("x-forwarded-for", []), trusted),
-    )
-
-
-def _own(address: Any) -> str:
-    """This end's host and port, for a client that names none."""
-    if isinstance(address, IPv6Address):
-        return f"[{address.host}]:{address.port}"
-    return f"{address.host}:{address.port}" if isinstance(address, IPv4Address) else "localhost"

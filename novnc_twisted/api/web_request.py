@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from twisted.web.http import Request as WebRequest
 
-from novnc_twisted.api.request import Reply
+from novnc_twisted.api.request import Reply, absolute_form
 
 if TYPE_CHECKING:
     from novnc_twisted.api.channel import APIChannel
@@ -23,13 +23,15 @@ def reason(status: int) -> bytes:
 
 def encode(reply: Reply) -> bytes:
     """The body's bytes; ASCII, so that no one can read HTML or another charset into it."""
-    return b"" if reply.body is None else json.dumps(reply.body).encode("ascii")
+    if reply.body is None or isinstance(reply.body, bytes):
+        return reply.body or b""
+    return json.dumps(reply.body).encode("ascii")
 
 
-def fixed_headers(body: bytes) -> list[tuple[str, str]]:
-    """The headers of every answer: console URLs are secrets, and JSON is never shown as a page."""
+def fixed_headers(body: bytes, content_type: str = "application/json; charset=UTF-8") -> list[tuple[str, str]]:
+    """The headers of every answer with a body: console URLs are secrets, and JSON is never shown as a page."""
     return [
-        ("Content-Type", "application/json; charset=UTF-8"),
+        ("Content-Type", content_type),
         ("Content-Length", str(len(body))),
         ("Cache-Control", "no-store"),
         ("X-Content-Type-Options", "nosniff"),
@@ -40,9 +42,11 @@ class APIRequest(WebRequest):
     """A request whose body is kept in memory and never parsed as a form; the factory answers it.
 
     :ivar comes_from: the client's address, once it is known what a proxy says of it.
+    :ivar probe: whether a health check asks, which leaves no line in the log.
     """
 
     comes_from = ""
+    probe = False
     channel: "APIChannel"
     content: BytesIO
     length = 0
@@ -62,7 +66,7 @@ class APIRequest(WebRequest):
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """See Request; without its parsing of forms and of the query."""
         self.method, self.uri, self.clientproto = command, path, version
-        self.path = path.partition(b"?")[0]
+        self.path = absolute_form(path)[1].partition(b"?")[0]
         self.args = {}
         self.process()
 
@@ -76,7 +80,9 @@ class APIRequest(WebRequest):
         body = encode(reply)
         for name, value in reply.headers:
             self.responseHeaders.addRawHeader(name, value)
-        for name, value in fixed_headers(body):
-            self.responseHeaders.setRawHeaders(name, [value])
+        if reply.status != HTTPStatus.NO_CONTENT:
+            text = ("text/plain; charset=UTF-8",) if isinstance(reply.body, bytes) else ()
+            for name, value in fixed_headers(body, *text):
+                self.responseHeaders.setRawHeaders(name, [value])
         self.write(body)
         self.finish()

@@ -192,7 +192,8 @@ CONSOLE: list[cfg.Opt] = [
         "trusted_proxies",
         default=[],
         item_type=Checked(network),
-        help="Addresses or networks of reverse proxies, of the API too, whose X-Forwarded-For and -Proto are believed.",
+        help="Addresses or networks of reverse proxies, of the API too, whose X-Forwarded-For and -Proto are believed. "
+        "The API believes their X-Forwarded-Prefix, too.",
     ),
     cfg.BoolOpt(
         "proxy_protocol",

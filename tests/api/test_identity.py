@@ -54,6 +54,20 @@ class IdentityTests(UsersCase):
         self.assertEqual(self.system.get("/identity/v3/users").status, 404)
 
 
+class CatalogueTests(UsersCase):
+    def test_all_interfaces_of_all_services(self) -> None:
+        """clouds.yaml may ask for ``interface: internal`` or ``admin``."""
+        catalogue = self.system.post(TOKENS, log_in("alice", "r3d:pass")).body["token"]["catalog"]
+        self.assertEqual([service["type"] for service in catalogue], ["compute", "identity", "image"])
+        for service in catalogue:
+            endpoints = service["endpoints"]
+            self.assertEqual([endpoint["interface"] for endpoint in endpoints], ["public", "internal", "admin"])
+            self.assertEqual(len({endpoint["url"] for endpoint in endpoints}), 1)
+            self.assertEqual({endpoint["region"] for endpoint in endpoints}, {"RegionOne"})
+        ids = [endpoint["id"] for service in catalogue for endpoint in service["endpoints"]]
+        self.assertEqual(len(set(ids)), len(ids))
+
+
 class TokenTests(UsersCase):
     def test_a_token_ends(self) -> None:
         token = self.token()

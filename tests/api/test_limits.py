@@ -167,7 +167,13 @@ class WireTests(SynchronousTestCase):
     def test_bad_targets_and_hosts(self) -> None:
         for target, host in (
             (b"*", b"localhost"),
-            (b"http://localhost/v2.1", b"localhost"),
+            (b"http://user@localhost/v2.1", b"localhost"),
+            (b"http:///v2.1", b"localhost"),
+            (b"http://local\xffhost/v2.1", b"localhost"),
+            (b"http://<script>/v2.1", b"localhost"),
+            (b"http://localhost/v2.1", b"<script>"),
+            (b"ftp://localhost/v2.1", b"localhost"),
+            (b"localhost:8774", b"localhost"),
             (b"x", b"localhost"),
             (b"/\xff", b"localhost"),
             (b"/v2.1?" + b"a=1&" * 101, b"localhost"),

@@ -8,9 +8,9 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
-from novnc_twisted.api.auth import NoAuth
 from novnc_twisted.api.faults import Fault
 from novnc_twisted.api.microversion import MAXIMUM, MINIMUM, requested
+from novnc_twisted.api.noauth import NoAuth
 from novnc_twisted.api.request import MAX_DEPTH, Request, host_of, is_loopback, read_json, split_target
 from novnc_twisted.api.schema import choices
 from novnc_twisted.identity.users import User

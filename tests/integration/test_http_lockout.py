@@ -48,13 +48,16 @@ class LockoutTests(Clients):
         return response.code, wait, await readBody(response)
 
     async def many(self, count: int, **given: str) -> list[int]:
-        answers = await gatherResults([Deferred.fromCoroutine(self.ask(**given)) for _ in range(count)])
+        return await self.statuses([given] * count)
+
+    async def statuses(self, requests: list[dict[str, str]]) -> list[int]:
+        answers = await gatherResults([Deferred.fromCoroutine(self.ask(**given)) for given in requests])
         return sorted(status for status, _, _ in answers)
 
     async def test_guesses_side_by_side(self) -> None:
         """Eight of a hundred are looked at; the others cost no bcrypt; the right one helps no more."""
         await self.begin()
-        statuses = await self.many(100)
+        statuses = await self.statuses([{"password": f"wrong {number}"} for number in range(100)])
         self.assertEqual(statuses, [401] * self.compared + [429] * (100 - self.compared))
         self.assertIn(self.compared, range(5, 9))
         before = self.compared
