@@ -5,7 +5,15 @@ from :data:`TABLE`.  A sentence says what happened and what to do next, in at mo
 close frame has room for (RFC 6455, section 5.5).
 """
 
-from typing import ClassVar
+import re
+from typing import ClassVar, Final
+
+MAX_DETAIL: Final = 500
+"""Characters of a refusal's detail."""
+
+# Controls and line separators, which forge log lines or drive a terminal; direction overrides, which reorder what is
+# shown; and lone surrogates, which no log file can hold.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Refusal(Exception):
@@ -15,7 +23,9 @@ class Refusal(Exception):
     :cvar status: the HTTP status for the XVP front, None where it can't occur before the ``200``.
     :cvar api_status: the status of the Compute API, None where the API never answers so.
     :cvar sentence: what people are shown.
-    :ivar detail: what the log is told besides; never shown to a client and never a secret.
+    :ivar detail: what the log says besides; never shown to a client and never a secret.  It may come from another
+        process, so it is cleaned here, once, for every log: one line of at most :data:`MAX_DETAIL` characters, with
+        ``?`` in place of what could forge a line or drive a terminal.
     """
 
     close_code: ClassVar[int]
@@ -24,8 +34,8 @@ class Refusal(Exception):
     sentence: ClassVar[str]
 
     def __init__(self, detail: str = "") -> None:
-        super().__init__(detail)
-        self.detail = detail
+        self.detail = _UNSAFE.sub("?", detail[:MAX_DETAIL])
+        super().__init__(self.detail)
 
     def __str__(self) -> str:
         return f"{type(self).__name__}: {self.detail}" if self.detail else type(self).__name__

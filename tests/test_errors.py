@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import TestCase
 
-from novnc_twisted.errors import TABLE, InvalidToken, Refusal
+from novnc_twisted.errors import TABLE, InvalidToken, Refusal, ServiceUnavailable
 
 PROMISED = {
     "InvalidToken": (4401, 401, 404, "This console link is not valid or has expired."),
@@ -41,6 +41,22 @@ class TableTests(TestCase):
         self.assertEqual(str(InvalidToken("unknown")), "InvalidToken: unknown")
         self.assertEqual(str(InvalidToken()), "InvalidToken")
         self.assertNotIn("unknown", InvalidToken("unknown").sentence)
+
+    def test_a_detail_is_one_harmless_line(self) -> None:
+        """It comes over the bus from another process, and goes to terminals and log files."""
+        for detail, shown in (
+            ("host1\x1b[2J\x07 is \r\nfine\t", "host1?[2J? is ??fine?"),
+            ("a\x00b\x7fc\x85d\x9be", "a?b?c?d?e"),
+            ("a\u2028b\u2029c", "a?b?c"),
+            ("\u202eevil\u2066", "?evil?"),
+            ("lone \ud800", "lone ?"),
+            ("検証\u3000サーバ a\xa0b\u200cc", "検証\u3000サーバ a\xa0b\u200cc"),
+            ("x" * 10_000, "x" * 500),
+        ):
+            refusal = ServiceUnavailable(detail)
+            self.assertEqual((refusal.detail, str(refusal)), (shown, f"ServiceUnavailable: {shown}"))
+            self.assertEqual(refusal.args, (shown,))
+            str(refusal).encode()
 
     def test_every_row_is_in_the_table(self) -> None:
         self.assertTrue(all(issubclass(row, Refusal) and row.__name__ == name for name, row in TABLE.items()))

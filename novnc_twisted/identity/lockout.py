@@ -1,7 +1,8 @@
 """Failed log-ins of users: who guesses passwords waits ever longer, and nobody else does.
 
 Counted by a user's name together with the client's address (for IPv6: the /64, which is what one customer has), and by
-the address alone: from a number of failures on each further one locks for twice as long.  What an address fails locks
+the address alone: from a number of failures on each further one locks for twice as long.  The owner of an IPv6 /48 has
+65,536 networks of /64, so failures are also counted by /56 and /48, with higher limits.  What an address fails locks
 nobody out who logged in from there lately: many share an office's address.  A name's failures from all addresses
 together lock nobody out, else an attacker could lock anybody out: from a number on they only slow, and not the
 addresses from which the user logged in lately.
@@ -10,6 +11,7 @@ A name counts as it was typed, whether there is such a user or not: what is answ
 exception: who made an address be locked out can learn which names logged in from that very address lately.
 """
 
+import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +30,9 @@ KNOWN_FOR: Final = 24 * 3600.0
 MAX_DELAY: Final = 4.0
 """Seconds by which a log-in is slowed at most."""
 
+WIDER_IPV6: Final = ((56, 4), (48, 16))
+"""Prefix lengths of the wider IPv6 networks, and how often ``failures_per_address`` each of them is allowed."""
+
 _FIRST_DELAY: Final = 0.5
 _MAX_DOUBLINGS: Final = 40
 
@@ -39,7 +44,7 @@ class LockoutSettings:
     :ivar failures: so many failed log-ins of one user from one address lock, and each further one.  0: nothing of
         this is done.
     :ivar failures_per_address: the same for one address, whatever the user, but for those who logged in from there
-        lately; 0 is off.
+        lately; four times as many for an IPv6 /56 and 16 times as many for a /48; 0 is off.
     :ivar failures_per_user: the same for one user, whatever the address, which only slows; 0 is off.
     :ivar first: seconds of the first lock-out, doubled by each further failure.
     :ivar longest: seconds of the longest; failures are forgotten so long after the last one, or after its lock-out.
@@ -83,10 +88,10 @@ class Lockout:
         """Seconds for which this user can't log in from this address; 0: now."""
         if not self._settings.failures:
             return 0.0
-        pair, network, _ = self._keys(user, address)
+        pair, networks, _ = self._keys(user, address)
         entries = [self._entry(self._pairs, pair)]
         if not self._is_known(pair):
-            entries.append(self._entry(self._addresses, network))
+            entries += [self._entry(self._addresses, network) for network, _ in networks]
         now = self._clock()
         return max(0.0, *(entry.locked_until - now for entry in entries if entry is not None), 0.0)
 
@@ -106,9 +111,10 @@ class Lockout:
         settings = self._settings
         if not settings.failures:
             return 0.0
-        pair, network, name = self._keys(user, address)
+        pair, networks, name = self._keys(user, address)
         self._count(self._pairs, pair, settings.failures)
-        self._count(self._addresses, network, settings.failures_per_address)
+        for network, times in networks:
+            self._count(self._addresses, network, times * settings.failures_per_address)
         self._count(self._users, name, 0)
         return self.locked_for(user, address)
 
@@ -119,11 +125,11 @@ class Lockout:
         """
         if not self._settings.failures:
             return
-        pair, network, name = self._keys(user, address)
+        pair, networks, name = self._keys(user, address)
         entry = self._entry(self._pairs, pair)
         if entry is not None:
             del self._pairs[pair]
-            for table, key in ((self._addresses, network), (self._users, name)):
+            for table, key in (*((self._addresses, network) for network, _ in networks), (self._users, name)):
                 other = self._entry(table, key)
                 if other is not None:
                     other.count -= entry.count
@@ -159,14 +165,30 @@ class Lockout:
             return None
         return entry
 
-    def _keys(self, user: str, address: str) -> tuple[bytes, bytes, bytes]:
-        """What is counted by: short, however long a name is, and no name can be chosen to hit another's entry."""
+    def _keys(self, user: str, address: str) -> tuple[bytes, list[tuple[bytes, int]], bytes]:
+        """The keys of the pair, of the address and its wider networks with their multiples, and of the user.
+
+        They are short, however long a name is, and no name can be chosen to hit another's entry.
+        """
         network = network_of(address)
-        return self._digest("both", user, network), self._digest("address", network), self._digest("user", user)
+        networks = [(network, 1), *_wider_networks(address)]
+        counted = [(self._digest("address", text), times) for text, times in networks]
+        return self._digest("both", user, network), counted, self._digest("user", user)
 
     def _digest(self, *parts: str) -> bytes:
         joined = "\0".join(f"{len(part)}:{part}" for part in parts)
         return blake2b(joined.encode("utf-8", "surrogatepass"), key=self._key, digest_size=16).digest()
+
+
+def _wider_networks(address: str) -> list[tuple[str, int]]:
+    """The networks of :data:`WIDER_IPV6` around an IPv6 address; none for other addresses."""
+    try:
+        ip = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return []
+    if ip.ipv4_mapped is not None:
+        return []
+    return [(str(ipaddress.ip_network((ip, length), strict=False)), times) for length, times in WIDER_IPV6]
 
 
 def _doubled(seconds: float, times: int) -> float:

@@ -15,9 +15,6 @@ from novnc_twisted.messaging.interfaces import Method
 MAX_MESSAGE = 1 << 20
 """Bytes that one request or reply may have, as JSON."""
 
-MAX_DETAIL = 500
-"""Characters of a refusal's detail that travel."""
-
 MAX_CONCURRENCY = 100
 """Calls that one served topic of one process works on at a time; further ones wait."""
 
@@ -121,7 +118,7 @@ async def perform(topic: str, methods: Mapping[str, Method], method: str, argume
 def refused(refusal: Refusal) -> dict[str, str]:
     """A refusal as it travels: the name of its row in the table, and its detail."""
     row = next(row.__name__ for row in type(refusal).__mro__ if row.__name__ in TABLE)
-    return {"error": row, "detail": refusal.detail[:MAX_DETAIL]}
+    return {"error": row, "detail": refusal.detail}
 
 
 def outcome(text: str | bytes) -> Any:
@@ -138,4 +135,4 @@ def outcome(text: str | bytes) -> Any:
     name, detail = answer.get("error"), answer.get("detail")
     if not isinstance(name, str) or not isinstance(detail, str):
         raise ValueError("an answer holds a result, or an error and its detail")
-    raise TABLE.get(name, ServiceUnavailable)(detail[:MAX_DETAIL])
+    raise TABLE.get(name, ServiceUnavailable)(detail)

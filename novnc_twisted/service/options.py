@@ -314,8 +314,10 @@ API: list[cfg.Opt] = [
         "lockout_failures_per_address",
         default=50,
         min=0,
-        help="The same for one client address, whoever tries to log in from there, but for users who did within a day; "
-        "0 is off. Where a reverse proxy is in front, trusted_proxies must name it: else all clients have its address.",
+        help="Failed log-ins from one client address (/64 for IPv6), counted over all user names, before the address "
+        "is locked out. An IPv6 /56 is locked out after four times as many, a /48 after 16 times as many. Users who "
+        "logged in from that address within a day are exempt. 0 is off. Where a reverse proxy is in front, "
+        "trusted_proxies must name it: else all clients have its address.",
     ),
     cfg.IntOpt(
         "lockout_failures_per_user",

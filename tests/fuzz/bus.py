@@ -4,17 +4,18 @@ import json
 import math
 from functools import partial
 from typing import Any
+from unicodedata import category
 
 from nacl.public import PrivateKey, SealedBox
 
 from novnc_twisted.access import fields
 from novnc_twisted.access.connect_info import ConnectInfo
 from novnc_twisted.compute import answers
-from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.errors import MAX_DETAIL, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.redis.messages import Request, read_reply, read_request, write_reply
 from novnc_twisted.messaging.redis.sealing import Opener
 from novnc_twisted.messaging.redis_url import RedisURL, parse_redis_url
-from novnc_twisted.messaging.wire import MAX_DETAIL, check_key, check_topic, decode, encode, outcome
+from novnc_twisted.messaging.wire import check_key, check_topic, decode, encode, outcome
 
 from .tools import Target, clean_text_of, fits_a_log, holds, same, text_of
 
@@ -63,6 +64,8 @@ def run_json(data: bytes) -> None:
         holds(good and isinstance(value, dict) and "result" in value, "a result from nowhere", result)
     except Refusal as refusal:
         holds(len(refusal.detail) <= MAX_DETAIL, "a long detail")
+        controls = [letter for letter in str(refusal) if category(letter) in ("Cc", "Cs", "Zl", "Zp")]
+        holds(not controls, "a detail that forges a line", controls)
     except ValueError as error:
         fits_a_log(str(error), 100, "the error")
     for check in (check_topic, check_key):

@@ -268,6 +268,7 @@ def messages() -> dict[str, dict[str, bytes]]:
         "json": {
             "result": b'{"result":{"expires_at":1.5,"a":[1,null,true]}}',
             "refusal": b'{"error":"InvalidToken","detail":"unknown"}',
+            "refusal-with-controls": b'{"error":"InvalidToken","detail":"a\\u001b[2J\\u0007b\\nc"}',
             "huge": b'{"result":1e999}',
             "deep": b"[" * 200,
         },

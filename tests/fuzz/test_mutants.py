@@ -21,11 +21,11 @@ MUTANTS: tuple[tuple[str, str, str, str, str], ...] = (
     ("rfb-login", f"{RFB}.login", "(0 < width", "(0 <= width", "test_rfb_login_an_empty_screen"),
     ("rfb-login", f"{RFB}.login", "min(length, MAX_REASON)", "length", "test_rfb_login_a_reason_of_4_gib"),
     (
-        "rfb-login",
-        f"{RFB}.login",
-        "printable(reason)",
-        "reason.decode('latin-1')",
-        "test_rfb_login_a_line_of_the_log_broken",
+        "json",
+        "novnc_twisted.errors",
+        '_UNSAFE.sub("?", detail[:MAX_DETAIL])',
+        "detail[:MAX_DETAIL]",
+        "test_json_a_line_of_the_log_broken",
     ),
     (
         "rfb-login",

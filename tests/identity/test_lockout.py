@@ -1,5 +1,7 @@
 """Failed log-ins: who guesses waits ever longer, nobody else does, and memory is bounded."""
 
+from collections.abc import Iterable
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -225,3 +227,63 @@ class BoundsTests(LockoutCase):
         self.assertEqual(self.fail_(10_000), 0)
         self.lockout.succeeded("alice", HERE)
         self.assertEqual((self.locked(), self.lockout.delay("alice", HERE), len(self.lockout)), (0, 0, 0))
+
+
+class WiderNetworkTests(LockoutCase):
+    """IPv6: the owner of a /48 has 65,536 networks of /64."""
+
+    def guesses(self, addresses: Iterable[str], at_most: int) -> int:
+        """How many guesses of one password each are looked at, from address after address, as fast as can be."""
+        looked_at = 0
+        for number, address in enumerate(addresses):
+            if not self.locked(f"user{number}", address):
+                self.lockout.failed(f"user{number}", address)
+                looked_at += 1
+        self.assertLessEqual(looked_at, at_most)
+        return looked_at
+
+    def test_a_48(self) -> None:
+        self.make()
+        looked_at = self.guesses((f"2001:db8:7:{number:x}::1" for number in range(0, 65536, 20)), 16 * 50)
+        self.assertEqual(looked_at, 16 * 50)
+        self.assertGreater(self.locked("alice", "2001:db8:7:abcd::1"), 0)
+        self.assertEqual(self.locked("alice", "2001:db8:8::1"), 0)
+
+    def test_a_56(self) -> None:
+        self.make()
+        self.assertEqual(self.guesses((f"2001:db8:7:{number:x}::1" for number in range(256)), 4 * 50), 4 * 50)
+        self.assertEqual(self.locked("alice", "2001:db8:7:100::1"), 0)
+
+    def test_one_users_password_from_all_of_a_48(self) -> None:
+        self.make()
+        for number in range(0, 65536, 50):
+            if not self.locked("alice", f"2001:db8:7:{number:x}::1"):
+                self.lockout.failed("alice", f"2001:db8:7:{number:x}::1")
+        self.assertGreater(self.locked("alice", "2001:db8:7:abcd::1"), 0)
+        self.assertEqual(self.locked("alice", THERE), 0)
+
+    def test_not_where_the_user_is_known(self) -> None:
+        self.make()
+        self.lockout.succeeded("alice", "2001:db8:7:abcd::1")
+        self.guesses((f"2001:db8:7:{number:x}::1" for number in range(0, 65536, 50)), 16 * 50)
+        self.assertEqual(self.locked("alice", "2001:db8:7:abcd::1"), 0)
+        self.assertGreater(self.locked("bob", "2001:db8:7:abcd::1"), 0)
+
+    def test_a_success_takes_back_what_that_user_failed(self) -> None:
+        self.make()
+        for number in range(400):
+            address = f"2001:db8:7:{number * 100:x}::1"
+            self.fail_(4, "alice", address)
+            self.lockout.succeeded("alice", address)
+        self.assertEqual(self.locked("bob", "2001:db8:7:abcd::1"), 0)
+
+    def test_ipv4_has_no_wider_networks(self) -> None:
+        self.make()
+        self.guesses((f"::ffff:10.0.{number % 256}.{number // 256}" for number in range(3000)), 3000)
+        self.guesses((f"10.1.{number % 256}.{number // 256}" for number in range(3000)), 3000)
+        self.assertEqual(self.locked("alice", "10.0.99.99"), 0)
+        self.assertEqual(self.locked("alice", "unknown"), 0)
+
+    def test_off(self) -> None:
+        self.make(failures_per_address=0)
+        self.assertEqual(self.guesses((f"2001:db8:7:{number:x}::1" for number in range(2000)), 2000), 2000)
