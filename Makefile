@@ -19,11 +19,12 @@ PAGE_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all lint docs page bench soak fuzz clean packages-demo packages-test packages-bench
+.PHONY: help demo test quick test-all lint docs page bench soak fuzz clean packages-demo packages-test packages-bench
 
 help:
 	@echo 'make demo      one real VM and every service, on loopback, until Ctrl-C (DEMO_PORTS="8774 6080 6081")'
 	@echo 'make test      lint, the page'"'"'s tests, and every test on real parts, with $(PYTHON)'
+	@echo 'make quick     lint, the page'"'"'s tests and the short unit tests, in a minute or so'
 	@echo 'make test-all  the same with every Python from 3.11 to 3.13 that is here'
 	@echo 'make lint      ruff and mypy'
 	@echo 'make page      the console page alone'
@@ -39,6 +40,9 @@ demo: $(VENV)/.installed-demo
 
 test: $(VENV)/.installed-test
 	@exec $(VENV)/bin/python scripts/check.py
+
+quick: $(VENV)/.installed-test
+	@exec $(VENV)/bin/python scripts/check.py --only lint --only page --only quick
 
 test-all: $(VENV)/.installed-test
 	@exec $(VENV)/bin/python scripts/check_all.py
@@ -85,10 +89,10 @@ $(PAGE): $(PAGE_SOURCES) | $(VENV)/bin/python
 	@exec scripts/step "building the console page" scripts/build-page $(WEB)
 
 $(VENV)/.installed-demo: pyproject.toml setup.py $(PAGE) | $(VENV)/bin/python
-	@exec scripts/step "installing into $(VENV)" scripts/pip-install libvirt,clients $@
+	@exec scripts/step "installing into $(VENV)" scripts/pip-install libvirt,clients - $@
 
 $(VENV)/.installed-test: pyproject.toml setup.py $(PAGE) | $(VENV)/bin/python packages-test
-	@exec scripts/step "installing into $(VENV), with all that the tests need" scripts/pip-install test,docs $@ $(VENV)/.installed-demo
+	@exec scripts/step "installing into $(VENV), with all that the tests need" scripts/pip-install redis,libvirt,clients test,docs $@ $(VENV)/.installed-demo
 
 $(VENV)/.installed-fuzz: pyproject.toml setup.py $(PAGE) | $(VENV)/bin/python
-	@exec scripts/step "installing into $(VENV), with what fuzzing needs" scripts/pip-install fuzz $@
+	@exec scripts/step "installing into $(VENV), with what fuzzing needs" scripts/pip-install redis fuzz $@

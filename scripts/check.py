@@ -49,6 +49,22 @@ FILES = {
 LONG = ("test_going_wrong", "test_redis_services", "test_libvirt", "test_redis_recovery", "test_demo")
 """Modules of tests/integration that take a minute or so."""
 
+NOT_QUICK = (
+    "advisories.test_tracebacks",
+    "benchmarks",
+    "demo",
+    "fuzz.test_driver",
+    "hostile.test_clients",
+    "hostile.test_many_sessions",
+    "hostile.test_servers",
+    "relay.test_autobahn_cases",
+    "relay.test_soak",
+    "service.test_workers",
+    "test_packaging",
+    "web",
+)
+"""Packages and modules of unit tests that ``make quick`` leaves out: they are long, or start browsers or processes."""
+
 HANDED_OUT = ROOT / ".make" / "handed-out"
 """Where the tests leave which tokens and passwords they made, and what their services printed."""
 
@@ -184,6 +200,14 @@ def unit_names() -> list[str]:
     return [f"tests.{name}" for name in sorted(names) if name not in helpers]
 
 
+def quick_names() -> list[str]:
+    """The modules of unit tests that take moments."""
+    modules = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "tests").glob("**/test_*.py")]
+    names = [".".join(path.parts[1:]) for path in modules if path.parts[1] != "integration"]
+    quick = [name for name in names if name not in NOT_QUICK and name.partition(".")[0] not in NOT_QUICK]
+    return [f"tests.{name}" for name in sorted(quick)]
+
+
 def integration_names() -> list[str]:
     """The modules that start real servers; those that take longest first, so that both lanes end together."""
     names = {path.stem for path in (ROOT / "tests" / "integration").glob("test_*.py")}
@@ -203,6 +227,12 @@ def tests(report: Report) -> None:
     for one in done:
         one.result()
     no_secret_was_told(report)
+
+
+def quick(report: Report) -> None:
+    """Trial on the unit tests that take moments."""
+    jobs = os.cpu_count() or 1
+    trial(report, "quick tests", [*([f"-j{jobs}"] if jobs > 1 else []), *quick_names()])
 
 
 def no_secret_was_told(report: Report) -> None:
@@ -240,7 +270,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Run all, or one part."""
-    steps = {"lint": lint, "page": page, "parts": parts, "tests": tests}
+    steps = {"lint": lint, "page": page, "parts": parts, "tests": tests, "quick": quick}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=list(steps), help="this part alone (may be repeated)")
     options = parser.parse_args()
@@ -248,7 +278,7 @@ def main() -> int:
         signal.signal(number, _end)
     report = Report()
     for name, step in steps.items():
-        if options.only is None or name in options.only:
+        if name in (options.only or ("lint", "page", "parts", "tests")):
             step(report)
     if options.only == ["lint"]:
         return 1 if report.failed else 0
