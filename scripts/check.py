@@ -33,6 +33,7 @@ PARTS = {
     "qemu-system-x86_64": "qemu-system-x86",
     "redis-server": "redis-server",
     "chromium": "chromium",
+    "firefox-esr": "firefox-esr",
     "ip": "iproute2",
     "Xtigervnc": "tigervnc-standalone-server",
     "openssl": "openssl",

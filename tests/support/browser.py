@@ -1,4 +1,4 @@
-"""A real Chromium that opens a console page: for every test that wants to see what a person would see.
+"""A real Chromium or Firefox that opens a console page: for every test that wants to see what a person would see.
 
 async def test_screen(self):
     def steps(page):                 # runs in a thread, may block
@@ -6,20 +6,28 @@ async def test_screen(self):
         page.type("ls")
     seen = await with_page(url, steps)
     self.assertEqual(seen.complaints(), [])
+
+Chromium is started for each visit.  Firefox takes seconds to start, so one serves all visits of the process, each in a
+context of its own.
 """
 
 import base64
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Page, sync_playwright
-from twisted.internet.threads import deferToThread
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread, deferToThreadPool
+from twisted.python.threadpool import ThreadPool
 
 PATIENCE = 20.0
 """Seconds after which a step that waits for the page gives up: an upper bound, not a pace."""
@@ -34,6 +42,22 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+BIDI = Path(__file__).with_name("firefox_bidi.py")
+
+# What keeps Firefox from talking to anybody but the page.
+PREFERENCES = {
+    "app.update.enabled": False,
+    "browser.safebrowsing.malware.enabled": False,
+    "browser.safebrowsing.phishing.enabled": False,
+    "datareporting.healthreport.uploadEnabled": False,
+    "extensions.update.enabled": False,
+    "network.captive-portal-service.enabled": False,
+    "network.connectivity-service.enabled": False,
+    "network.dns.disablePrefetch": True,
+    "services.settings.server": "",
+    "toolkit.telemetry.enabled": False,
+}
 
 # Read through a copy: a canvas that is read itself makes Chromium advise on it in the console.
 READ = """
@@ -61,6 +85,14 @@ def chromium() -> str:
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         raise FileNotFoundError("no Chromium found: apt-get install chromium, or set CHROMIUM to its path")
+    return found
+
+
+def firefox() -> str:
+    """The path of the machine's Firefox; FileNotFoundError says what to install."""
+    found = os.environ.get("FIREFOX") or shutil.which("firefox-esr") or shutil.which("firefox")
+    if found is None:
+        raise FileNotFoundError("no Firefox found: apt-get install firefox-esr, or set FIREFOX to its path")
     return found
 
 
@@ -137,50 +169,111 @@ class ConsolePage:
         self.page.screenshot(path=str(path), animations="disabled")
 
 
+@contextmanager
+def chromium_context(flags: tuple[str, ...], program: str | None, options: dict[str, Any]) -> Iterator[BrowserContext]:
+    """A context in a fresh Chromium."""
+    with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            profile, executable_path=program or chromium(), headless=True, args=[*FLAGS, *flags], **options
+        )
+        try:
+            yield context
+        finally:
+            context.close()
+
+
+class SharedFirefox:
+    """The Firefox of this process, and the one thread that may use it (as Playwright's blocking interface demands)."""
+
+    def __init__(self) -> None:
+        self._thread: ThreadPool | None = None
+        self._browser: Browser | None = None
+
+    def run(self, function: Callable[[], Any]) -> "Deferred[Any]":
+        """Call it in the thread."""
+        if self._thread is None:
+            self._thread = ThreadPool(1, 1, "firefox")
+            self._thread.start()
+            reactor.addSystemEventTrigger("before", "shutdown", self._stop)
+        return deferToThreadPool(reactor, self._thread, function)
+
+    @contextmanager
+    def context(self, options: dict[str, Any]) -> Iterator[BrowserContext]:
+        """A fresh context.  Call it in the thread."""
+        if self._browser is None or not self._browser.is_connected():
+            self._launch()
+        assert self._browser is not None
+        context = self._browser.new_context(**options)
+        try:
+            yield context
+        finally:
+            context.close()
+
+    def _launch(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            start = Path(folder) / "firefox"
+            start.write_text(f'#!/bin/sh\nexec {sys.executable} {BIDI} {firefox()} "$@"\n')
+            start.chmod(0o755)
+            self._playwright = sync_playwright().start()
+            self._browser = self._playwright.firefox.launch(
+                channel="moz-firefox", executable_path=str(start), headless=True, firefox_user_prefs=PREFERENCES
+            )
+
+    def _close(self) -> None:
+        if self._browser is not None:
+            self._browser.close()
+            self._playwright.stop()
+
+    def _stop(self) -> "Deferred[Any]":
+        assert self._thread is not None
+        closed = self.run(self._close)
+        return closed.addBoth(lambda _: self._thread.stop())
+
+
+_firefox = SharedFirefox()
+
+
 def visit(
     url: str,
     steps: Callable[[ConsolePage], Any],
     *,
+    browser: str = "chromium",
     size: tuple[int, int] = (1280, 800),
     flags: tuple[str, ...] = (),
     program: str | None = None,
-    **context: Any,
+    **options: Any,
 ) -> Seen:
-    """Open a page in a fresh browser, run the steps, and close it again.  Blocks.
+    """Open a page, run the steps, and close it again.  Blocks.
 
+    :param browser: chromium or firefox.
     :param size: of the window, in CSS pixels.
     :param flags: further flags for Chromium.
     :param program: what starts Chromium; None: the machine's own.
-    :param context: further arguments of Playwright's ``new_context``, as ``has_touch``.
+    :param options: further arguments of Playwright's ``new_context``, as ``has_touch``.
     """
     seen = Seen()
-    with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
-        browser = playwright.chromium.launch_persistent_context(
-            profile,
-            executable_path=program or chromium(),
-            headless=True,
-            args=[*FLAGS, *flags],
-            viewport={"width": size[0], "height": size[1]},
-            **context,
+    options["viewport"] = {"width": size[0], "height": size[1]}
+    chosen = _firefox.context(options) if browser == "firefox" else chromium_context(flags, program, options)
+    with chosen as context:
+        page = context.pages[0] if context.pages else context.new_page()
+        page.on("console", lambda m: seen.console.append(m.text) if m.type in ("warning", "error") else None)
+        page.on("pageerror", lambda error: seen.console.append(str(error)))
+        page.on("request", lambda request: seen.requests.append(request.url))
+        page.on("websocket", lambda socket: seen.requests.append(socket.url))
+        page.on("requestfailed", lambda request: seen.failures.append(f"failed: {request.url}"))
+        page.on(
+            "response",
+            lambda answer: seen.failures.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else None,
         )
-        try:
-            page = browser.pages[0]
-            page.on("console", lambda m: seen.console.append(m.text) if m.type in ("warning", "error") else None)
-            page.on("pageerror", lambda error: seen.console.append(str(error)))
-            page.on("request", lambda request: seen.requests.append(request.url))
-            page.on("websocket", lambda socket: seen.requests.append(socket.url))
-            page.on("requestfailed", lambda request: seen.failures.append(f"failed: {request.url}"))
-            page.on(
-                "response",
-                lambda answer: seen.failures.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else None,
-            )
-            page.goto(url)
-            seen.result = steps(ConsolePage(page, seen))
-        finally:
-            browser.close()
+        page.goto(url)
+        seen.result = steps(ConsolePage(page, seen))
     return seen
 
 
-async def with_page(url: str, steps: Callable[[ConsolePage], Any], **options: Any) -> Seen:
+async def with_page(
+    url: str, steps: Callable[[ConsolePage], Any], *, browser: str = "chromium", **options: Any
+) -> Seen:
     """As `visit`, in a thread, so that the reactor serves the page meanwhile."""
+    if browser == "firefox":
+        return await _firefox.run(lambda: visit(url, steps, browser=browser, **options))
     return await deferToThread(visit, url, steps, **options)

@@ -1,0 +1,115 @@
+"""Starts Firefox for Playwright, which drives it by WebDriver BiDi: ``firefox_bidi.py FIREFOX ARGUMENTS...``.
+
+Playwright asks for emulations that a Firefox ESR does not have yet, and gives up where it says so.  Nothing here needs
+them; so this program stands between the two and answers "unknown command" to an emulation with an empty result.
+"""
+
+import contextlib
+import json
+import re
+import signal
+import sys
+
+from autobahn.twisted.websocket import (
+    WebSocketClientFactory,
+    WebSocketClientProtocol,
+    WebSocketServerFactory,
+    WebSocketServerProtocol,
+)
+from twisted.internet import reactor
+from twisted.internet.error import ReactorNotRunning
+from twisted.internet.protocol import ProcessProtocol
+
+LISTENING = re.compile(rb"WebDriver BiDi listening on ws://127\.0\.0\.1:(\d+)")
+
+
+def mended(answer: str) -> str:
+    """The answer of Firefox, or an empty result where it does not know an emulation."""
+    if '"unknown command"' not in answer[:2000]:
+        return answer
+    fields = json.loads(answer)
+    if fields.get("error") != "unknown command" or "emulation." not in fields.get("message", ""):
+        return answer
+    return json.dumps({"type": "success", "id": fields["id"], "result": {}})
+
+
+class ToPlaywright(WebSocketServerProtocol):
+    """Playwright's connection.  What it sends before Firefox answers waits."""
+
+    def onConnect(self, request):
+        self.waiting = []
+        self.firefox = None
+        factory = WebSocketClientFactory(f"ws://127.0.0.1:{self.factory.firefox_port}{request.path}", reactor=reactor)
+        factory.protocol = ToFirefox
+        factory.playwright = self
+        reactor.connectTCP("127.0.0.1", self.factory.firefox_port, factory)
+
+    def onMessage(self, payload, isBinary):
+        if self.firefox is None:
+            self.waiting.append(payload)
+        else:
+            self.firefox.sendMessage(payload)
+
+    def onClose(self, wasClean, code, reason):
+        if self.firefox is not None:
+            self.firefox.sendClose()
+
+
+class ToFirefox(WebSocketClientProtocol):
+    def onOpen(self):
+        playwright = self.factory.playwright
+        playwright.firefox = self
+        for payload in playwright.waiting:
+            self.sendMessage(payload)
+
+    def onMessage(self, payload, isBinary):
+        self.factory.playwright.sendMessage(mended(payload.decode()).encode())
+
+    def onClose(self, wasClean, code, reason):
+        self.factory.playwright.sendClose()
+
+
+class Firefox(ProcessProtocol):
+    """The browser: what it prints is passed on, but for the address where it listens."""
+
+    code = 1
+    known = b""
+
+    def outReceived(self, data):
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+
+    def errReceived(self, data):
+        self.known += data
+        *lines, self.known = self.known.split(b"\n")
+        for line in lines:
+            if found := LISTENING.search(line):
+                line = b"WebDriver BiDi listening on ws://127.0.0.1:%d" % listen(int(found[1]))
+            sys.stderr.buffer.write(line + b"\n")
+        sys.stderr.flush()
+
+    def processEnded(self, reason):
+        self.code = reason.value.exitCode or 0
+        with contextlib.suppress(ReactorNotRunning):
+            reactor.stop()
+
+
+def listen(firefox_port):
+    """Listen for Playwright; gives the port."""
+    factory = WebSocketServerFactory(reactor=reactor)
+    factory.protocol = ToPlaywright
+    factory.firefox_port = firefox_port
+    return reactor.listenTCP(0, factory, interface="127.0.0.1").getHost().port
+
+
+def main():
+    firefox = Firefox()
+    process = reactor.spawnProcess(firefox, sys.argv[1], sys.argv[1:], env=None)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: reactor.callFromThread(process.signalProcess, "TERM"))
+    reactor.run(installSignalHandlers=True)
+    sys.exit(firefox.code)
+
+
+if __name__ == "__main__":
+    main()
