@@ -6,8 +6,11 @@ from pathlib import Path
 
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from twisted.internet import reactor
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IReactorTCP
+from twisted.internet.task import deferLater
+from twisted.protocols.policies import WrappingFactory
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import Site
@@ -40,6 +43,10 @@ class Viewer(WebSocketServerProtocol):
         self.send(b"RFB 003.008\n")
 
     def onMessage(self, payload, isBinary):
+        if not payload:
+            self.factory.console.empty_messages.append(self)
+            if self.factory.console.echoes:
+                self.send(b"")
         self.buffer += payload
         while (used := self.step(self.buffer)) is not None:
             self.buffer = self.buffer[used:]
@@ -114,10 +121,13 @@ class Front(Resource):
         super().__init__()
         self.files = files
         self.upgrade = upgrade
+        self.head_requests: list[bytes] = []
 
     def getChildWithDefault(self, path: bytes, request: Request) -> Resource:
         if request.getHeader("upgrade"):
             return self.upgrade
+        if request.method == b"HEAD":
+            self.head_requests.append(path)
         request.setHeader("Content-Security-Policy", POLICY)
         return self.files.getChildWithDefault(path, request)
 
@@ -131,14 +141,17 @@ class FakeConsole:
         self.name = "myserver20"
         self.viewers: list[Viewer] = []
         self.messages: list[bytes] = []
+        self.empty_messages: list[Viewer] = []
         self.refusal: Callable[[dict[str, list[str]]], tuple[int, str] | None] = lambda params: None
         self.silent = False
+        self.echoes = True  # whether empty messages are answered, as the proxy does
         factory = WebSocketServerFactory(protocols=["binary"], reactor=reactor)
         factory.protocol = Viewer
         factory.console = self
         factory.setProtocolOptions(autoPingInterval=0, closeHandshakeTimeout=2)
-        self.site = Site(Front(File(str(DIST)), WebSocketResource(factory)))
-        self.port = reactor.listenTCP(0, self.site, interface="127.0.0.1")
+        self.front = Front(File(str(DIST)), WebSocketResource(factory))
+        self.connections = WrappingFactory(Site(self.front))
+        self.port = reactor.listenTCP(0, self.connections, interface="127.0.0.1")
 
     @property
     def origin(self) -> str:
@@ -156,6 +169,6 @@ class FakeConsole:
 
     async def stop(self) -> None:
         await maybeDeferred(self.port.stopListening)
-        for viewer in self.viewers:
-            if viewer.transport is not None:
-                viewer.transport.abortConnection()
+        for connection in list(self.connections.protocols):  # a browser that lives on keeps its connections open
+            connection.transport.abortConnection()
+        await deferLater(reactor, 0)

@@ -30,8 +30,15 @@ export class Card {
         $('again').focus({ preventScroll: true });
     }
 
+    /** How long until the next try; null: it is not told, since it is soon and often. */
     countdown(seconds) {
-        $('countdown').textContent = say.countdown(seconds);
+        $('countdown').hidden = seconds === null;
+        $('countdown').textContent = seconds === null ? '' : say.countdown(seconds);
+    }
+
+    /** The page tries by itself now. */
+    trying() {
+        $('countdown').textContent = text.trying;
     }
 
     gaveUp() {

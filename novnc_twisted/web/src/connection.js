@@ -1,47 +1,49 @@
 /*
- * One connection to the console: a WebSocket and noVNC's RFB on it.
+ * One connection to the console: a WebSocket, noVNC's RFB on it, and the question whether it still answers.
  *
- * noVNC hides the close frame, so the WebSocket is ours: its close event tells the code and the sentence.
+ * noVNC hides the close frame, so the page opens the WebSocket and reads code and sentence from its close event.
  */
-import RFB from '@novnc/novnc';
+import { InputGate } from './gate.js';
+import { ANSWER, Health } from './health.js';
+import RFB from './rfb.js';
 
-/* A refusal is told twice, first as RFB failure and then as close frame; this long the second is waited for, in ms. */
+/* A refusal comes twice, first as RFB failure and then as close frame; this long the second is waited for, in ms. */
 const CLOSE_FRAME = 2000;
 /* The proxy gives itself 30 s to set a session up; this long, in ms, it is waited for. */
 const SET_UP = 35000;
-/* How long a server may take to answer when it is asked whether it is still there, in ms. */
-const ANSWER = 8000;
+const TICK = 500; // ms between two looks at the connection's health
 /* FramebufferUpdateRequest (RFC 6143, 7.5.3) for one pixel, not incremental: a server has to answer it. */
 const ONE_PIXEL = new Uint8Array([3, 0, 0, 0, 0, 0, 0, 1, 0, 1]);
+const EMPTY = new Uint8Array(0); // a proxy of ours answers it with another one
 
 /**
- * Events: `connect`; `name`, `clipboard`, `clipping` (with `detail`); and exactly one `end`, whose detail is
- * `{code, reason, opened, connected}`.
+ * Events: `connect`; `stalled` and `answers` when the console stops answering and does again; `name`, `clipboard`,
+ * `clipping` (with `detail`); and exactly one `end`, whose detail is `{code, reason, opened, connected}`.
  */
 export class Connection extends EventTarget {
     constructor(stage, url, view) {
         super();
         this._end = { code: 1006, reason: '', opened: false, connected: false };
         this._ended = false;
+        this._gate = new InputGate();
+        this._health = null;
 
         const socket = new WebSocket(url, ['binary']);
-        const close = socket.close.bind(socket);
-        this._close = close;
-        this._socket = socket;
+        this._close = socket.close.bind(socket);
+        this._send = socket.send.bind(socket);
         this._deadline = setTimeout(() => this._giveUp(), SET_UP);
         socket.addEventListener('open', () => {
             this._end.opened = true;
         });
+        socket.addEventListener('message', (event) => this._received(event)); // before noVNC's own
         socket.addEventListener('close', (event) => this._finish(event.code, event.reason));
-        socket.close = () => this._closeGently(close);
+        socket.close = () => this._closeGently();
+        socket.send = (data) => this._sendChecked(data);
 
         this.rfb = new RFB(stage, socket, { shared: true });
         this.rfb.background = 'transparent';
-        this.rfb.addEventListener('connect', () => {
-            this._end.connected = true;
-            clearTimeout(this._deadline);
-            this._emit('connect');
-        });
+        this.rfb.showDotCursor = true; // where the server draws no cursor there would be none at all
+        this.rfb.addEventListener('connect', () => this._connected());
         this.rfb.addEventListener('securityfailure', ({ detail }) => {
             this._end.reason = utf8(detail.reason ?? '');
         });
@@ -51,18 +53,27 @@ export class Connection extends EventTarget {
         this.show(view);
     }
 
-    /** Apply the view: `{scale, viewOnly, clip, drag}`. */
-    show({ scale, viewOnly, clip = false, drag = false }) {
+    /** Apply the view: `{scale, resize, viewOnly, clip, drag}`. */
+    show({ scale, resize = false, viewOnly, clip = false, drag = false }) {
         this.rfb.clipViewport = clip;
         this.rfb.scaleViewport = scale;
         this.rfb.dragViewport = drag;
         if (this.rfb.viewOnly !== viewOnly) {
             this.rfb.viewOnly = viewOnly;
         }
+        if (this.rfb.resizeSession !== resize) {
+            this.rfb.resizeSession = resize;
+        }
     }
 
+    /** Whether there is a session. */
     get connected() {
         return this._end.connected && !this._ended;
+    }
+
+    /** Whether there is a session, and it answers. */
+    get live() {
+        return this.connected && !this._health.stalled;
     }
 
     /** The person asked for the end: nobody is waited for. */
@@ -70,18 +81,66 @@ export class Connection extends EventTarget {
         this._giveUp(1000);
     }
 
-    /**
-     * Find out whether the server is still there, after the network changed or the computer slept: a connection that
-     * broke meanwhile would look alive for many minutes.
-     */
+    /** Find out now whether the console answers: the network changed, or the person is back. */
     probe() {
-        if (!this.connected) {
-            return;
+        if (this.connected) {
+            this._health.network(navigator.onLine);
+            this._tick();
         }
+    }
+
+    _connected() {
+        this._end.connected = true;
         clearTimeout(this._deadline);
-        this._deadline = setTimeout(() => this._giveUp(), ANSWER);
-        this._socket.addEventListener('message', () => clearTimeout(this._deadline), { once: true });
-        this._socket.send(ONE_PIXEL);
+        this._health = new Health(performance.now());
+        this._send(EMPTY); // so that it is known early whether the proxy answers such messages
+        this._ticker = setInterval(() => this._tick(), TICK);
+        this._emit('connect');
+    }
+
+    _received(event) {
+        const empty = event.data.byteLength === 0;
+        if (empty) {
+            event.stopImmediatePropagation(); // it means nothing to noVNC
+        }
+        this._look((health, now) => health.heard(now, empty));
+    }
+
+    _sendChecked(data) {
+        const { input, pass } = this._gate.judge(data);
+        if (input) {
+            this._look((health, now) => health.sent(now));
+        }
+        if (pass) {
+            this._send(data);
+        }
+    }
+
+    _tick() {
+        const question = this._look((health, now) => health.tick(now));
+        if (question) {
+            this._send(question.picture ? ONE_PIXEL : EMPTY);
+        }
+        if (question?.file) {
+            reachable().then((well) => this._look((health, now) => health.answered(now, well)));
+        }
+        if (this._health.lost) {
+            this._giveUp();
+        }
+    }
+
+    /* Ask or tell the health something, and pass on what has changed. */
+    _look(step) {
+        if (!this.connected) {
+            return null;
+        }
+        const before = this._health.stalled;
+        const result = step(this._health, performance.now());
+        if (this._health.stalled !== before) {
+            this._gate.open = before;
+            this._emit(before ? 'answers' : 'stalled');
+        }
+        return result;
     }
 
     _giveUp(code = 1006) {
@@ -93,9 +152,9 @@ export class Connection extends EventTarget {
     }
 
     /* noVNC hangs up as soon as it has read the RFB failure: give the close frame the time to arrive. */
-    _closeGently(close) {
+    _closeGently() {
         setTimeout(() => {
-            close();
+            this._close();
             this._finish(1006, '');
         }, CLOSE_FRAME);
     }
@@ -106,11 +165,27 @@ export class Connection extends EventTarget {
         }
         this._ended = true;
         clearTimeout(this._deadline);
+        clearInterval(this._ticker);
         this._emit('end', { ...this._end, code, reason: reason || this._end.reason });
     }
 
     _emit(type, detail) {
         this.dispatchEvent(new CustomEvent(type, { detail }));
+    }
+}
+
+/* Whether the proxy answers a request for a small file of the page; no cache may answer for it. */
+async function reachable() {
+    const file = new URL('favicon.svg', location.href);
+    file.search = `alive=${Date.now()}`;
+    const abort = new AbortController();
+    const timer = setTimeout(() => abort.abort(), ANSWER);
+    try {
+        return (await fetch(file, { method: 'HEAD', cache: 'no-store', signal: abort.signal })).ok;
+    } catch {
+        return false;
+    } finally {
+        clearTimeout(timer);
     }
 }
 

@@ -3,6 +3,7 @@
  */
 
 const DEFAULT_PATH = 'websockify'; // what reverse proxies in front of noVNC forward
+const PICTURES = new Map([['off', 'original'], ['none', 'original'], ['remote', 'remote']]);
 const YES = ['1', 'true', 'yes', 'on'];
 
 /* The last of several counts, as it does for the proxy; an empty token is none. */
@@ -30,20 +31,27 @@ export function socketURL(href) {
         query.append('token', token);
     }
 
-    const folder = page.pathname.slice(0, page.pathname.lastIndexOf('/') + 1);
+    // as stock noVNC does, a path is taken from the root of the site; without one we stay beside the page
+    const beside = page.pathname.slice(0, page.pathname.lastIndexOf('/') + 1);
+    const chosen = page.searchParams.has('path') && path !== '';
     const socket = new URL(page.origin);
     socket.protocol = page.protocol === 'https:' ? 'wss:' : 'ws:';
-    socket.pathname = /^[/\\]/.test(path) ? path.replace(/^[/\\]+/, '/') : folder + path;
+    socket.pathname = chosen ? path.replace(/^[/\\]*/, '/') : beside + path;
     socket.search = query.toString();
     return socket.href;
 }
 
-/** The view that the address asks for, in stock noVNC's words: `resize=scale|off`, `view_only=1`, `logging=debug`. */
+/** Whether the page's address holds a token. */
+export function hasToken(href) {
+    return Boolean(last(new URL(socketURL(href)).searchParams, 'token'));
+}
+
+/** The view that the address asks for, in stock noVNC's words: `resize=scale|off|remote`, `view_only=1`, `logging=debug`. */
 export function viewOptions(href) {
     const query = new URL(href).searchParams;
     const logging = last(query, 'logging');
     return {
-        scale: !['off', 'none'].includes(last(query, 'resize')),
+        picture: PICTURES.get(last(query, 'resize')) ?? 'scale',
         viewOnly: YES.includes((last(query, 'view_only') ?? '').toLowerCase()),
         logging: ['error', 'warn', 'info', 'debug'].includes(logging) ? logging : 'none',
     };

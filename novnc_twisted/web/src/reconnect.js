@@ -1,11 +1,14 @@
 /*
- * When to try again: exponential back-off with jitter, and an end to it.  Pure: no clock, no timer.
+ * When to try again.  Pure: no clock, no timer.
  */
 
 export const FIRST = 1000; // ms
-export const LONGEST = 30000; // ms
+export const LONGEST = 5000; // ms; a service that is back shall not be waited for much longer
+export const POLL = 1800; // ms between two tries for a server that is off: with the try itself two seconds
+export const SLOW_POLL = 10000; // ms, after
+export const POLL_FOR = 60000; // ms of the faster ones
 
-/** How long to wait before try number `attempt` (from 0), in ms: between half and the whole of 1, 2, 4 .. 30 s. */
+/** How long to wait before try number `attempt` (from 0), in ms: between half and the whole of 1, 2, 4, 5 s. */
 export function delay(attempt, random = Math.random, first = FIRST) {
     const whole = Math.min(LONGEST, first * 2 ** Math.min(attempt, 16));
     return Math.max(FIRST, Math.round(whole * (0.5 + random() / 2)));
@@ -21,17 +24,26 @@ export class Backoff {
     /* To be called when a connection has proved itself, not when it merely opened: a server that
        accepts and drops at once would otherwise be asked once a second for ever. */
     reset() {
-        this.attempt = 0;
-        this.waited = 0;
+        this._cause = null;
+        this._attempt = 0;
+        this._waited = 0;
     }
 
-    next({ first = FIRST, giveUpAfter = 180000 } = {}) {
-        if (this.waited >= giveUpAfter) {
+    /**
+     * @param {{poll?: boolean, first?: number, giveUpAfter?: number}} policy  `poll`: at a steady pace, without an end
+     * @param {*} cause  tries for another cause are counted anew
+     */
+    next({ poll = false, first = FIRST, giveUpAfter = 180000 } = {}, cause = null) {
+        if (cause !== this._cause) {
+            this.reset();
+            this._cause = cause;
+        }
+        if (!poll && this._waited >= giveUpAfter) {
             return null;
         }
-        const wait = delay(this.attempt, this._random, first);
-        this.attempt += 1;
-        this.waited += wait;
+        const wait = poll ? (this._waited < POLL_FOR ? POLL : SLOW_POLL) : delay(this._attempt, this._random, first);
+        this._attempt += 1;
+        this._waited += wait;
         return wait;
     }
 }

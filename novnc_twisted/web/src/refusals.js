@@ -4,12 +4,15 @@
  * The codes are those of novnc_twisted/errors.py.  The sentence comes with the close frame; the ones here
  * stand in where it did not.
  */
-import { refusals, lost } from './strings.js';
+import { lost, refusals } from './strings.js';
 
-/* keep: the last picture may stay, dimmed. Where the right to look is over, it may not. */
+/*
+ * auto: how the page tries again by itself, as `Backoff.next` takes it.
+ * keep: the last picture may stay, dimmed. Where the right to look is over, it may not.
+ */
 const POLICY = {
     1000: { keep: true },
-    1001: { auto: { first: 2000, giveUpAfter: 180000 }, keep: true },
+    1001: { auto: { first: 1000, giveUpAfter: 300000 }, keep: true },
     1002: {},
     1003: {},
     1009: {},
@@ -17,35 +20,42 @@ const POLICY = {
     4403: {},
     4404: {},
     4408: {},
-    4409: { keep: true },
+    /* The server is off: the page connects when it is started, as long as the link is good. */
+    4409: { auto: { poll: true }, keep: true },
     4410: {},
     4429: {},
-    4502: { auto: { first: 4000, giveUpAfter: 20000 }, keep: true },
-    4503: { auto: { first: 2000, giveUpAfter: 180000 }, keep: true },
+    4502: { auto: { first: 2000, giveUpAfter: 30000 }, keep: true },
+    4503: { auto: { first: 1000, giveUpAfter: 300000 }, keep: true },
     /* A console that closes may have moved (live migration ends the stream): look for it a few times. */
-    4504: { auto: { first: 4000, giveUpAfter: 10000 }, keep: true },
+    4504: { auto: { first: 2000, giveUpAfter: 10000 }, keep: true },
 };
 
-const NETWORK = { auto: { first: 1000, giveUpAfter: 180000 }, keep: true };
+const NETWORK = { auto: { first: 1000, giveUpAfter: 300000 }, keep: true };
 
 /**
  * What to show and do when a connection ended.
  *
- * @param {{code: number, reason: string, opened: boolean, connected: boolean, before: boolean}} end
+ * @param {{code: number, reason: string, opened: boolean, connected: boolean}} end
  *   `reason` is the close frame's, or the RFB failure's where there was no close frame; `connected`: this connection
- *   had a screen; `before`: an earlier one of this page had
+ *   had a screen
+ * @param {{token: boolean, before: boolean, restarted: boolean, previous: number|null}} past
+ *   `token`: the page's address has one; `before`: an earlier connection of this page had a screen; since then,
+ *   `restarted`: the service was stopping or out of reach, `previous`: the code of the last failed try
  * @returns {{code: number, title: string, sentence: string, hint: string, keep: boolean,
- *   auto: {first: number, giveUpAfter: number}|null, retry: string}}
+ *   auto: {poll?: boolean, first?: number, giveUpAfter?: number}|null, retry: string}}
  */
-export function describe({ code, reason = '', opened = false, connected = false, before = false }) {
+export function describe({ code, reason = '', opened = false, connected = false }, past = {}) {
     const words = refusals[code];
     const policy = POLICY[code];
+    if (code === 4401 && past.token === false) {
+        return { code, ...lost.noToken, hint: '', keep: false, auto: null, retry: 'retry' };
+    }
     if (words && policy) {
         return {
             code,
             title: words.title,
             sentence: clean(reason) || words.sentence,
-            hint: (before && !connected && words.again) || '',
+            hint: hint(code, words, connected, past),
             keep: Boolean(policy.keep),
             auto: policy.auto ?? null,
             retry: connected ? 'reconnect' : 'retry',
@@ -56,6 +66,19 @@ export function describe({ code, reason = '', opened = false, connected = false,
     }
     const lostWords = opened ? lost.dropped : lost.unreachable;
     return { code, ...lostWords, hint: '', ...NETWORK, retry: opened ? 'reconnect' : 'retry' };
+}
+
+function hint(code, words, connected, { before, restarted, previous }) {
+    if (code !== 4401) {
+        return words.hint ?? '';
+    }
+    if (previous === 4409) {
+        return words.waited;
+    }
+    if (restarted) {
+        return words.restarted;
+    }
+    return before && !connected ? words.again : '';
 }
 
 /** Text from outside, fit for one line: no control or direction-changing characters, not too long. */

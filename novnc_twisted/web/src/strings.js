@@ -9,6 +9,8 @@ export const text = {
     viewOnlyState: 'Connected, view only',
     reconnecting: 'Reconnecting…',
     waiting: 'Waiting to reconnect',
+    notRunning: 'Server not running, waiting for it',
+    stalled: 'No answer',
     disconnected: 'Disconnected',
     refused: 'Not connected',
 
@@ -54,6 +56,8 @@ export const text = {
     picture: 'Picture',
     pictureFit: 'Scale to window',
     pictureOriginal: 'Original size (1:1)',
+    pictureRemote: 'Fit the server to the window',
+    pictureRemoteHint: 'Asks the server for a screen of this size. Servers that cannot do that are scaled.',
     drag: 'Drag to move the picture',
     viewOnly: 'View only',
     viewOnlyHint: 'Nothing you type or click reaches the server',
@@ -65,10 +69,11 @@ export const text = {
     shortcut: 'Ctrl+Alt+Shift, pressed and released, leads from the server’s screen to the tools; Escape leads back.',
     licences: 'Built on noVNC (MPL-2.0)',
     gaveUp: 'Gave up trying.',
+    trying: 'Trying now…',
 };
 
 export const say = {
-    title: (name) => `${name} - ${text.console}`,
+    title: (name, state) => [state, name ? `${name} - ${text.console}` : text.console].filter(Boolean).join(' - '),
     countdown: (seconds) => `Trying again in ${seconds} s`,
     typing: (done, all) => `Typing… ${done} of ${all}`,
     unknownLayout: (id) => `The keyboard layout “${id}” is not known here. Choose one from the list; until then it is English (US).`,
@@ -87,7 +92,7 @@ export const sysrq = {
     h: 'Show help',
 };
 
-/* By close code: a title, and the sentence for when none came with the close frame. */
+/* By close code: a title, and the sentence for when none came with the close frame; and hints that may follow it. */
 export const refusals = {
     1000: { title: 'Disconnected', sentence: 'The console was closed. Reconnect to go on.' },
     1001: {
@@ -101,6 +106,8 @@ export const refusals = {
         title: 'Link not valid',
         sentence: 'This console link is not valid or has expired. Ask for a new one, as with nova get-vnc-console.',
         again: 'Your session can’t be taken up again with this link: its time is over, or it is good for one session only.',
+        restarted: 'The console service was restarted or replaced, and may have lost this link meanwhile.',
+        waited: 'The link’s time ran out while this page waited for the server to be started.',
     },
     4403: {
         title: 'Not allowed here',
@@ -111,6 +118,7 @@ export const refusals = {
     4409: {
         title: 'Server not running',
         sentence: 'This server is not running. Start it, then open the console again.',
+        hint: 'This page connects when it is started.',
     },
     4410: {
         title: 'Session revoked',
@@ -133,6 +141,14 @@ export const refusals = {
 
 export const lost = {
     refused: 'Connection refused',
+    noToken: {
+        title: 'No console link',
+        sentence: 'This address names no console. Open a whole link, as nova get-vnc-console or your dashboard gives it.',
+    },
+    stalled: {
+        title: 'No answer',
+        sentence: 'The console does not answer. Keys and clicks are dropped meanwhile. Check your network; the page goes on by itself.',
+    },
     dropped: {
         title: 'Connection lost',
         sentence: 'The connection to the console was lost. Check your network; the page reconnects by itself.',

@@ -1,5 +1,5 @@
 /*
- * How the screen is shown: scaled or 1:1, dragged, view only, full screen.
+ * How the screen is shown: scaled, 1:1 or resized, dragged, view only, full screen.
  */
 import { $, label } from './page.js';
 import { text } from './strings.js';
@@ -7,17 +7,23 @@ import { text } from './strings.js';
 /** Whether fingers are likely. */
 export const touch = matchMedia('(pointer: coarse)').matches || navigator.maxTouchPoints > 0;
 
+const PICTURES = ['scale', 'original', 'remote']; // the radio buttons of the panel
+
 export class View {
-    /** @param {{scale: boolean, viewOnly: boolean}} options   @param {(view: View) => void} onchange */
-    constructor({ scale, viewOnly }, onchange, toolbar) {
-        this.scale = scale;
+    /**
+     * @param {{picture: 'scale'|'original'|'remote', viewOnly: boolean}} options
+     * @param {(view: View) => void} onchange
+     */
+    constructor({ picture, viewOnly }, onchange, toolbar) {
+        this.picture = picture;
         this.viewOnly = viewOnly;
         this.drag = false;
         this._onchange = onchange;
         this._toolbar = toolbar;
-        $('fit').addEventListener('click', () => this._set({ scale: !this.scale }));
-        $('scale').addEventListener('change', () => this._set({ scale: true }));
-        $('original').addEventListener('change', () => this._set({ scale: false }));
+        $('fit').addEventListener('click', () => this._set({ picture: this.scale ? 'original' : 'scale' }));
+        for (const id of PICTURES) {
+            $(id).addEventListener('change', () => this._set({ picture: id }));
+        }
         $('drag').addEventListener('change', () => this._set({ drag: $('drag').checked }));
         $('view-only').addEventListener('change', () => this._set({ viewOnly: $('view-only').checked }));
         for (const id of ['full', 'full-too']) {
@@ -32,6 +38,16 @@ export class View {
             document.body.style.height = covered ? `${window.visualViewport.height}px` : '';
         });
         this._render();
+    }
+
+    /** Whether the picture is scaled to the window; also while the server is asked for another size, and has not got it. */
+    get scale() {
+        return this.picture !== 'original';
+    }
+
+    /** Whether the server is asked to fit its screen to the window. */
+    get resize() {
+        return this.picture === 'remote';
     }
 
     /** A finger can't use scroll bars that lie under the picture: there the picture is clipped, and dragged. */
@@ -52,8 +68,7 @@ export class View {
     }
 
     _render() {
-        $('scale').checked = this.scale;
-        $('original').checked = !this.scale;
+        $(this.picture).checked = true;
         $('drag').checked = this.drag;
         $('view-only').checked = this.viewOnly;
         $('watching').hidden = !this.viewOnly;

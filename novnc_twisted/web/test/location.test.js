@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { socketURL, viewOptions } from '../src/location.js';
+import { hasToken, socketURL, viewOptions } from '../src/location.js';
 
 const CASES = [
     ['http://h:6080/vnc_auto.html?token=T', 'ws://h:6080/websockify?token=T'],
@@ -21,6 +21,10 @@ const CASES = [
     // below a reverse proxy's prefix
     ['https://h/console/vnc_auto.html?token=T', 'wss://h/console/websockify?token=T'],
     ['https://h/console/vnc_lite.html?path=/ws%3Ftoken%3DT', 'wss://h/ws?token=T'],
+    ['https://h/console/vnc_lite.html?path=console/websockify%3Ftoken%3DT', 'wss://h/console/websockify?token=T'], // nova 2025.1
+    ['https://h/console/vnc_lite.html?path=console/websockify&token=T', 'wss://h/console/websockify?token=T'],
+    ['https://h/a/b/vnc.html?path=ws%3Ftoken%3DT', 'wss://h/ws?token=T'],
+    ['https://h/console/vnc_lite.html?path=%3Ftoken%3DT', 'wss://h/console/?token=T'],
     // nobody else's host, whatever the link says
     ['http://h/vnc.html?host=evil&port=1&token=T', 'ws://h/websockify?token=T'],
     ['http://h/vnc.html?path=//evil/x&token=T', 'ws://h/evil/x?token=T'],
@@ -42,10 +46,21 @@ for (const [page, socket] of CASES) {
 
 test('the view is read in stock noVNC’s words', () => {
     assert.deepEqual(viewOptions('http://h/?resize=off&view_only=true&logging=debug'), {
-        scale: false, viewOnly: true, logging: 'debug',
+        picture: 'original', viewOnly: true, logging: 'debug',
     });
     assert.deepEqual(viewOptions('http://h/?resize=scale&view_only=0&logging=__proto__'), {
-        scale: true, viewOnly: false, logging: 'none',
+        picture: 'scale', viewOnly: false, logging: 'none',
     });
-    assert.deepEqual(viewOptions('http://h/'), { scale: true, viewOnly: false, logging: 'none' });
+    assert.equal(viewOptions('http://h/?resize=remote').picture, 'remote');
+    assert.equal(viewOptions('http://h/?resize=__proto__').picture, 'scale');
+    assert.deepEqual(viewOptions('http://h/'), { picture: 'scale', viewOnly: false, logging: 'none' });
+});
+
+test('a token is found in the query and in the path', () => {
+    for (const query of ['token=T', 'path=%3Ftoken%3DT', 'path=ws%3Ftoken%3DT&token=', 'path=x&token=T']) {
+        assert.equal(hasToken(`http://h/vnc_auto.html?${query}`), true, query);
+    }
+    for (const query of ['', 'token=', 'path=%3Ftoken%3D', 'path=token', 'tokens=T']) {
+        assert.equal(hasToken(`http://h/?${query}`), false, query);
+    }
 });

@@ -19,10 +19,10 @@ test('the sentence of the close frame goes first', () => {
 });
 
 test('nothing that was refused is asked for again by itself', () => {
-    for (const code of [1000, 1002, 1003, 1009, 4401, 4403, 4404, 4408, 4409, 4410, 4429]) {
+    for (const code of [1000, 1002, 1003, 1009, 4401, 4403, 4404, 4408, 4410, 4429]) {
         assert.equal(describe({ code, opened: true }).auto, null, String(code));
     }
-    for (const code of [1001, 1006, 4502, 4503, 4504]) {
+    for (const code of [1001, 1006, 4409, 4502, 4503, 4504]) {
         assert.ok(describe({ code, opened: true }).auto, String(code));
     }
 });
@@ -45,10 +45,35 @@ test('an RFB failure without a close code is told by its own words, and not repe
     assert.equal(why.auto, null);
 });
 
-test('who had a screen is told why its link is refused now', () => {
-    assert.ok(describe({ code: 4401, before: true }).hint);
-    assert.equal(describe({ code: 4401 }).hint, '');
-    assert.equal(describe({ code: 4409, before: true }).hint, '');
+test('a link that is refused now: the hint says what may have become of it', () => {
+    const { again, restarted, waited } = refusals[4401];
+    for (const [past, wanted] of [
+        [{}, ''],
+        [{ before: true }, again],
+        [{ before: true, previous: 1006 }, again],
+        [{ before: true, restarted: true, previous: 1001 }, restarted],
+        [{ before: true, restarted: true, previous: 4503 }, restarted],
+        [{ before: true, previous: 4409 }, waited],
+        [{ previous: 4409 }, waited],
+    ]) {
+        const why = describe({ code: 4401 }, { token: true, ...past });
+        assert.equal(why.hint, wanted, JSON.stringify(past));
+        assert.equal(why.title, refusals[4401].title);
+    }
+    assert.equal(new Set([again, restarted, waited]).size, 3);
+});
+
+test('an address without a token is no link that is not valid', () => {
+    const why = describe({ code: 4401, reason: refusals[4401].sentence }, { token: false });
+    assert.equal(why.title, lost.noToken.title);
+    assert.equal(why.sentence, lost.noToken.sentence);
+    assert.equal(describe({ code: 4409 }, { token: false }).title, refusals[4409].title);
+});
+
+test('a server that is off is waited for, and the page says so', () => {
+    const why = describe({ code: 4409 });
+    assert.deepEqual(why.auto, { poll: true });
+    assert.equal(why.hint, refusals[4409].hint);
 });
 
 test('outside text becomes one harmless line', () => {

@@ -1,0 +1,57 @@
+/*
+ * Lets the person's input through while the console answers, and drops it while it does not.  Pure.
+ *
+ * What is typed blindly must not arrive minutes later.  But what was pressed before goes up all the same: else the
+ * guest would repeat a key for ever.  Message types and layouts: RFC 6143, section 7.5, and QEMU's extension.
+ */
+const KEY = 4;
+const POINTER = 5;
+const CUT_TEXT = 6;
+const QEMU = 255;
+
+export class InputGate {
+    constructor() {
+        this.open = true;
+        this._down = new Set(); // keys that the server believes to be held
+        this._buttons = 0; // and the buttons of the mouse
+    }
+
+    /**
+     * Judge one message of noVNC.
+     *
+     * @param {Uint8Array} message
+     * @returns {{input: boolean, pass: boolean}} whether it is input, and whether it may be sent
+     */
+    judge(message) {
+        switch (message[0]) {
+            case KEY:
+                return this._key(`keysym ${message.subarray(4, 8)}`, message[1] !== 0);
+            case QEMU:
+                return this._key(`code ${message.subarray(8, 12)}`, message[3] !== 0);
+            case POINTER:
+                return this._pointer((message[1] & 0x7f) | (message.length > 6 ? message[6] << 7 : 0));
+            case CUT_TEXT:
+                return { input: true, pass: this.open };
+            default:
+                return { input: false, pass: true };
+        }
+    }
+
+    _key(id, down) {
+        const pass = down ? this.open : this.open || this._down.has(id);
+        if (pass && down) {
+            this._down.add(id);
+        } else if (pass) {
+            this._down.delete(id);
+        }
+        return { input: true, pass };
+    }
+
+    _pointer(buttons) {
+        const pass = this.open || (this._buttons !== 0 && buttons === 0);
+        if (pass) {
+            this._buttons = buttons;
+        }
+        return { input: true, pass };
+    }
+}

@@ -1,0 +1,104 @@
+/*
+ * Whether the console still answers: when to ask, and what silence means.  Pure: the caller brings the time in ms.
+ *
+ * A network can fail without closing anything; the WebSocket then looks open for many minutes.  The question goes to
+ * the proxy and not to the VNC server, which may be busy for minutes and still be good.  There are two ways to ask:
+ * an empty WebSocket message, which our proxy answers with one, and a request for a file.  The message is the better
+ * witness, since it takes the session's own connection; the file is for a proxy that does not know it, and shows
+ * whether a new connection would get through.
+ */
+
+export const AFTER_INPUT = 4000; // ms without an answer to a key or the mouse, after which the proxy is asked
+export const AFTER_SILENCE = 15000; // the same, without input
+export const ANSWER = 4000; // ms that an answer may take
+export const AGAIN = 3000; // ms between two questions once there was no answer
+export const LOST = 10000; // ms that the proxy may answer a request, but not the session, until the session is given up
+const LATE = 3000; // ms between two ticks, beyond which the page itself was asleep or too busy to hear
+
+export class Health {
+    constructor(now) {
+        this.stalled = false;
+        this.lost = false; // the session does not answer, a new one would get through
+        this._echoes = false; // whether the proxy answers empty messages
+        this._heard = now;
+        this._input = null; // when the first input since then was sent
+        this._asked = null; // when the open question was asked
+        this._reachable = null; // since when requests are answered while the session is stalled
+        this._nudged = false;
+        this._offline = false;
+        this._ticked = now;
+    }
+
+    /** A message came on the session. `empty`: it was the answer to an empty one. */
+    heard(now, empty = false) {
+        this._echoes ||= empty;
+        if (!this._offline) {
+            this._rest(now);
+        }
+    }
+
+    /** A key, a movement of the mouse, or text was sent. */
+    sent(now) {
+        this._input ??= now;
+    }
+
+    /** The request for a file was answered, or failed. */
+    answered(now, well) {
+        if (this._offline && well) {
+            this._rest(now);
+        } else if (!well) {
+            this._reachable = null;
+            this.stalled ||= this._offline;
+        } else if (this.stalled) {
+            this._reachable ??= now;
+        } else if (!this._echoes) {
+            this._rest(now); // there is nothing better to go by
+        }
+    }
+
+    /** The browser says whether it has a network. Without one it may err (a VPN, the own machine): a request decides. */
+    network(there) {
+        this._offline = !there;
+        this.nudge();
+    }
+
+    /** Something happened that makes it worth asking now: the network changed, the person came back. */
+    nudge() {
+        this._nudged = true;
+    }
+
+    /**
+     * To be called twice a second.
+     *
+     * @returns {{file: boolean, picture: boolean}|null} ask now: with an empty message; with a request for a file, too;
+     *   and the VNC server for a bit of its picture, where no proxy answers for the session
+     */
+    tick(now) {
+        const late = now - this._ticked > LATE;
+        this._ticked = now;
+        if (this.stalled) {
+            this.lost = this._reachable !== null && now - this._reachable >= LOST;
+            return this._nudged || now - this._asked >= AGAIN ? this._ask(now) : null;
+        }
+        if (this._asked !== null && !late) {
+            this.stalled = now - this._asked >= ANSWER;
+            return this.stalled ? this._ask(now) : null;
+        }
+        const due = late && this._asked !== null
+            || this._input !== null && now - this._input >= AFTER_INPUT
+            || now - this._heard >= AFTER_SILENCE;
+        return due || this._nudged ? this._ask(now) : null;
+    }
+
+    _ask(now) {
+        this._asked = now;
+        this._nudged = false;
+        return { file: this.stalled || this._offline || !this._echoes, picture: this.stalled && !this._echoes };
+    }
+
+    _rest(now) {
+        this.stalled = this.lost = false;
+        this._heard = now;
+        this._input = this._asked = this._reachable = null;
+    }
+}

@@ -1,0 +1,187 @@
+/*
+ * The life of the console: connects, notices when it does not answer, tries again, and says why it can't.
+ */
+import { Card } from './card.js';
+import { Connection } from './connection.js';
+import { hasToken, socketURL } from './location.js';
+import { $ } from './page.js';
+import { Backoff } from './reconnect.js';
+import { clean, describe } from './refusals.js';
+import { still } from './still.js';
+import { lost, text } from './strings.js';
+
+const BUSY = ['connecting', 'connected', 'stalled']; // states in which there is something to disconnect
+const PROVEN = 10000; // ms that a connection lives before earlier failures are forgotten
+
+/** Events: `connect`, `state`; `clipboard` and `clipping` with noVNC's `detail`. */
+export class Session extends EventTarget {
+    /** @param {Status} status   @param {View} view */
+    constructor(status, view) {
+        super();
+        this.connection = null;
+        this._status = status;
+        this._view = view;
+        this._card = new Card({ again: () => this.connect(), cancel: () => this._stopTrying() });
+        this._backoff = new Backoff();
+        this._timer = null; // of the countdown
+        this._proven = null; // timer
+        this._gaveUp = false;
+        // what `describe` takes into account
+        this._past = { token: hasToken(location.href), before: false, restarted: false, previous: null };
+    }
+
+    /** Whether there is something to disconnect. */
+    get busy() {
+        return BUSY.includes(this._status.state);
+    }
+
+    /** Connect. `quietly`: the page tries by itself, and shows nothing new until it knows more. */
+    connect({ quietly = false } = {}) {
+        clearInterval(this._timer);
+        this._gaveUp = false;
+        this._leave();
+        const attempt = new Connection($('stage'), socketURL(location.href), this._view);
+        this.connection = attempt;
+        attempt.addEventListener('connect', () => this._connected());
+        attempt.addEventListener('stalled', () => this._stalled());
+        attempt.addEventListener('answers', () => this._answers());
+        attempt.addEventListener('end', ({ detail }) => this.connection === attempt && this._ended(detail));
+        attempt.addEventListener('name', ({ detail }) => {
+            this._status.name = clean(detail, 120) || text.console;
+        });
+        for (const type of ['clipboard', 'clipping']) {
+            attempt.addEventListener(type, ({ detail }) => this._emit(type, detail));
+        }
+        if (quietly) {
+            this._card.trying();
+        } else {
+            this._card.hide();
+            this._set('connecting');
+        }
+    }
+
+    /** The person's wish: disconnect, or connect again. */
+    toggle() {
+        if (this.busy) {
+            this.connection.close();
+        } else {
+            this._backoff.reset();
+            this.connect();
+        }
+    }
+
+    /** The network changed, or the person is back: no need to wait any longer, and reason to ask whether all is well. */
+    wake() {
+        if (this._status.state === 'waiting' || this._gaveUp) {
+            this.connect({ quietly: true });
+        } else {
+            this.connection?.probe();
+        }
+    }
+
+    /** Say again what the state is. */
+    refresh() {
+        this._set(this._status.state);
+    }
+
+    _set(state) {
+        this._status.set(state, {
+            connecting: this._past.before ? text.reconnecting : text.connecting,
+            connected: this._view.viewOnly ? text.viewOnlyState : text.connected,
+            waiting: this._past.previous === 4409 ? text.notRunning : text.waiting,
+        }[state] ?? text[state]);
+        this._emit('state');
+    }
+
+    _connected() {
+        Object.assign(this._past, { before: true, restarted: false, previous: null });
+        const focus = unfocused();
+        this._card.hide();
+        still.drop();
+        this._set('connected');
+        this._proven = setTimeout(() => this._backoff.reset(), PROVEN);
+        this._emit('connect', { focus });
+    }
+
+    /* The session may still be good, so the screen stays, and keeps the focus. */
+    _stalled() {
+        this._card.show({ ...lost.stalled, hint: '', retry: 'reconnect' });
+        this._set('stalled');
+    }
+
+    _answers() {
+        this._card.hide();
+        this._set('connected');
+    }
+
+    _ended(end) {
+        clearTimeout(this._proven);
+        const past = this._past;
+        const why = describe(end, past);
+        const focus = unfocused() && past.previous !== why.code; // who has gone elsewhere is not called back
+        past.restarted ||= why.code === 1001 || (why.code === 1006 && !end.opened);
+        past.previous = why.code;
+        if (!why.keep) {
+            still.drop();
+        } else if (end.connected) {
+            still.take(this.connection.rfb);
+        }
+        const wait = why.auto && this._backoff.next(why.auto, why.code);
+        this._card.show(why, { waiting: Boolean(wait) });
+        if (focus) {
+            this._card.focus();
+        }
+        if (wait) {
+            this._set('waiting');
+            this._countDown(Date.now() + wait, why.auto.poll);
+            return;
+        }
+        this._gaveUp = Boolean(why.auto);
+        if (this._gaveUp) {
+            this._card.gaveUp();
+        }
+        this._backoff.reset();
+        this._set(end.connected || end.code === 1000 ? 'disconnected' : 'refused');
+    }
+
+    _countDown(at, silently) {
+        const tick = () => {
+            const left = at - Date.now();
+            if (left <= 0) {
+                this.connect({ quietly: true });
+            } else {
+                this._card.countdown(silently ? null : Math.ceil(left / 1000));
+            }
+        };
+        clearInterval(this._timer);
+        this._timer = setInterval(tick, 250);
+        tick();
+    }
+
+    _stopTrying() {
+        clearInterval(this._timer);
+        this._leave();
+        this._ended({ code: 1000, reason: '', opened: false, connected: false });
+    }
+
+    /* Leave a connection without a word about it. */
+    _leave() {
+        const { connection } = this;
+        this.connection = null;
+        if (connection?.connected) {
+            still.take(connection.rfb);
+        }
+        clearTimeout(this._proven);
+        connection?.close();
+    }
+
+    _emit(type, detail) {
+        this.dispatchEvent(new CustomEvent(type, { detail }));
+    }
+}
+
+/* Nobody is in the middle of anything elsewhere on the page. */
+function unfocused() {
+    const active = document.activeElement;
+    return !active || active === document.body || $('stage').contains(active);
+}

@@ -1,0 +1,54 @@
+/*
+ * The state of the console, in the bar, on the page's body and in the tab's title.
+ */
+import { $ } from './page.js';
+import { say, text } from './strings.js';
+
+const TAIL = 8; // characters at the end of a long name that always show
+
+/** Cut a name in two: the beginning may be shortened where it does not fit, the end may not. */
+export function cut(name) {
+    const characters = Intl.Segmenter // Firefox has it since 125
+        ? [...new Intl.Segmenter().segment(name)].map(({ segment }) => segment)
+        : [...name];
+    const at = characters.length > 2 * TAIL ? characters.length - TAIL : characters.length;
+    return [characters.slice(0, at).join(''), characters.slice(at).join('')];
+}
+
+export class Status {
+    constructor() {
+        this._name = '';
+        this._words = '';
+        this.state = 'connecting';
+    }
+
+    /** @param {string} state  for the style sheet  @param {string} words  for people */
+    set(state, words) {
+        this.state = state;
+        this._words = words;
+        document.body.dataset.state = state;
+        $('bar').dataset.state = state;
+        if ($('state').textContent !== words) { // it is read out when it changes
+            $('state').textContent = words;
+        }
+        this._title();
+    }
+
+    /** The server's name. */
+    set name(name) {
+        this._name = name;
+        const [head, tail] = cut(name);
+        $('name').replaceChildren(...[head, tail].filter(Boolean).map((part) => {
+            const span = document.createElement('span');
+            span.textContent = part;
+            return span;
+        }));
+        $('name').title = name;
+        this._title();
+    }
+
+    /* Among several tabs one has to see which console is in trouble: only a good state needs no words. */
+    _title() {
+        document.title = say.title(this._name, this._words.startsWith(text.connected) ? '' : this._words);
+    }
+}

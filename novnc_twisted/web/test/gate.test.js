@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { InputGate } from '../src/gate.js';
+
+const bytes = (...numbers) => new Uint8Array(numbers);
+const key = (keysym, down) => bytes(4, Number(down), 0, 0, 0, 0, 0, keysym);
+const qemuKey = (code, down) => bytes(255, 0, 0, Number(down), 0, 0, 0, 0x61, 0, 0, 0, code);
+const pointer = (buttons, x = 5) => bytes(5, buttons, 0, x, 0, 5);
+const request = bytes(3, 1, 0, 0, 0, 0, 0, 1, 0, 1);
+const text = bytes(6, 0, 0, 0, 0, 0, 0, 1, 0x61);
+
+const PASSED = { input: true, pass: true };
+const DROPPED = { input: true, pass: false };
+const OTHER = { input: false, pass: true };
+
+test('while it is open everything passes, and input is told from the rest', () => {
+    const gate = new InputGate();
+    for (const message of [key(97, true), key(97, false), qemuKey(30, true), pointer(1), pointer(0), text]) {
+        assert.deepEqual(gate.judge(message), PASSED);
+    }
+    for (const message of [request, bytes(0), bytes(2, 0, 0, 0), bytes(248), bytes(150), bytes(251)]) {
+        assert.deepEqual(gate.judge(message), OTHER);
+    }
+});
+
+test('while it is shut no input passes, and the rest does', () => {
+    const gate = new InputGate();
+    gate.open = false;
+    for (const message of [key(97, true), key(97, false), qemuKey(30, true), qemuKey(30, false), pointer(0), pointer(1), text]) {
+        assert.deepEqual(gate.judge(message), DROPPED);
+    }
+    assert.deepEqual(gate.judge(request), OTHER);
+    gate.open = true;
+    assert.deepEqual(gate.judge(key(97, true)), PASSED);
+});
+
+test('what was down goes up, once', () => {
+    for (const make of [key, qemuKey]) {
+        const gate = new InputGate();
+        gate.judge(make(30, true));
+        gate.open = false;
+        assert.deepEqual(gate.judge(make(30, true)), DROPPED); // it repeats
+        assert.deepEqual(gate.judge(make(31, false)), DROPPED);
+        assert.deepEqual(gate.judge(make(30, false)), PASSED);
+        assert.deepEqual(gate.judge(make(30, false)), DROPPED);
+    }
+});
+
+test('a button that was held is let go; buttons beyond the seventh are known', () => {
+    for (const held of [pointer(4), bytes(5, 0x80, 0, 1, 0, 1, 1)]) {
+        const gate = new InputGate();
+        gate.judge(held);
+        gate.open = false;
+        assert.deepEqual(gate.judge(held), DROPPED);
+        assert.deepEqual(gate.judge(pointer(0)), PASSED);
+        assert.deepEqual(gate.judge(pointer(0)), DROPPED);
+    }
+});

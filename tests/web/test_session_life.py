@@ -1,0 +1,236 @@
+"""The life of a session on the page, in Chromium and in Firefox: judged by what the server heard, and by pictures."""
+
+import struct
+
+from twisted.internet import reactor
+from twisted.internet.threads import blockingCallFromThread
+
+from novnc_twisted.errors import InstanceNotRunning, InvalidToken, Stopping
+from tests.support.browser import with_page
+from tests.web.freezing_relay import FreezingRelay
+from tests.web.page_case import PageTest, taps
+
+DIMMED = "() => getComputedStyle(document.querySelector('canvas')).opacity < 0.5"
+BRIGHT = "() => getComputedStyle(document.querySelector('canvas')).opacity == 1"
+CONNECTED = "() => document.getElementById('state').textContent.startsWith('Connected')"
+
+
+class DeadNetwork(PageTest):
+    def setUp(self):
+        super().setUp()
+        self.relay = FreezingRelay(reactor, self.console.port.getHost().port)
+        self.addCleanup(self.relay.stop)
+
+    def url(self):
+        return f"http://127.0.0.1:{self.relay.port}/vnc_auto.html?token=T"
+
+    def freeze(self, **options):
+        blockingCallFromThread(reactor, self.relay.freeze, **options)
+
+    def thaw(self):
+        blockingCallFromThread(reactor, self.relay.thaw)
+
+    async def test_frozen_and_back(self):
+        """Nothing is typed blindly: what was pressed during the outage never arrives, what comes after it does."""
+
+        def steps(page):
+            page.wait_painted()
+            page.page.keyboard.down("a")
+            self.wait_keys(page, [(ord("a"), True)])
+            self.freeze()
+            page.type("b")  # the page cannot know yet
+            page.wait_said("No answer")
+            self.assertEqual(page.page.title(), "No answer - myserver20 - Console")
+            page.page.wait_for_function(DIMMED)
+            page.type("rm")
+            page.page.keyboard.up("a")
+            page.page.mouse.click(640, 400)
+            page.page.click("#keys")
+            self.assertTrue(page.page.locator("#press button").first.is_disabled())
+            self.thaw()
+            page.page.wait_for_function(CONNECTED)
+            page.page.wait_for_function(BRIGHT)
+            self.assertFalse(page.page.locator("#card").is_visible())
+            page.page.locator("canvas").focus()
+            page.type("x")
+            self.wait_keys(page, [(ord("a"), True), *taps(ord("b")), (ord("a"), False), *taps(ord("x"))])
+
+        await with_page(self.url(), steps, browser=self.browser)
+        self.assertEqual(len(self.console.viewers), 1)
+        self.assertNotIn(5, {message[0] for message in self.console.messages if message[1]})  # no mouse button
+
+    async def test_only_the_session_is_dead(self):
+        """A session whose own connection is dead is given up for a new one, since the service is there."""
+
+        def steps(page):
+            page.wait_painted()
+            self.freeze(only_present=True)
+            page.type("b")
+            page.wait_said("No answer")
+            page.page.wait_for_function(CONNECTED)
+            page.type("x")
+            self.wait_keys(page, taps(ord("x")))
+
+        await with_page(self.url(), steps, browser=self.browser)
+        self.assertEqual(len(self.console.viewers), 2)
+
+    async def test_browser_offline(self):
+        def steps(page):
+            page.wait_painted()
+            page.page.context.set_offline(True)
+            page.wait_said("No answer")
+            page.type("rm")
+            page.page.context.set_offline(False)
+            page.page.wait_for_function(CONNECTED)
+            page.type("x")
+            self.wait_keys(page, taps(ord("x")))
+
+        await with_page(self.url(), steps, browser=self.browser)
+
+
+class DeadNetworkInFirefox(DeadNetwork):
+    browser = "firefox"
+
+
+class BusyServer(PageTest):
+    async def test_a_server_that_says_nothing_is_no_dead_network(self):
+        """While the VNC server is silent the proxy is asked: with empty messages, or else for a file; and is enough."""
+        for self.console.echoes in (True, False):
+            questions = self.console.empty_messages if self.console.echoes else self.console.front.head_requests
+
+            def steps(page, questions=questions):
+                page.wait_painted()
+                self.console.silent = True
+                page.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+                self.assertTrue(self.wait(page, lambda: len(questions) >= 2))
+                for count in (3, 4):
+                    page.type("a")
+                    self.assertTrue(self.wait(page, lambda count=count: len(questions) >= count))
+                    self.assertTrue(page.page.evaluate(CONNECTED))
+                self.console.silent = False
+
+            await self.visit(steps)
+            self.assertEqual(len(self.console.viewers), 1)
+            self.console.viewers.clear()
+        self.assertEqual(self.console.keys(), taps(*b"aaaa"))
+        self.assertNotIn(bytes([3, 0, 0, 0, 0, 0, 0, 1, 0, 1]), self.console.messages)  # the server was not asked
+
+
+class Waiting(PageTest):
+    async def test_server_that_is_off(self):
+        """The page waits for a server that is off, says so, and connects when it is started."""
+        self.refuse(InstanceNotRunning)
+
+        def steps(page):
+            page.wait_said(InstanceNotRunning.sentence)
+            self.assertIn("not running", page.page.inner_text("[role=status]#state"))
+            self.assertIn("not running", page.page.title())
+            self.assertIn("connects when it is started", page.page.inner_text("#card"))
+            self.wait_viewers(page, 3)
+            self.assertIn("not running", page.page.inner_text("#state"))
+            self.console.refusal = lambda params: None
+            page.wait_painted()
+            self.assertEqual(page.page.title(), "myserver20 - Console")
+
+        seen = await self.visit(steps)
+        self.assertEqual(seen.complaints(), [])
+
+    async def test_link_ends_while_waiting(self):
+        self.refuse(InstanceNotRunning)
+
+        def steps(page):
+            page.wait_said(InstanceNotRunning.sentence)
+            self.refuse(InvalidToken)
+            page.wait_said(InvalidToken.sentence)
+            self.assertIn("ran out while this page waited", page.page.inner_text("#card"))
+            self.assertFalse(page.page.locator("#countdown, #cancel").first.is_visible())
+
+        await self.visit(steps)
+
+    async def test_stop_waiting(self):
+        self.refuse(InstanceNotRunning)
+
+        def steps(page):
+            page.wait_said(InstanceNotRunning.sentence)
+            page.page.click("#cancel")
+            page.wait_said("Disconnected")
+            self.assertFalse(page.page.locator("#countdown").is_visible())
+
+        await self.visit(steps)
+
+    async def test_service_that_forgot_the_link(self):
+        """A service that keeps its links in memory has none after a restart: the page does not call the link bad."""
+
+        def steps(page):
+            page.wait_painted()
+            self.refuse(InvalidToken)
+            blockingCallFromThread(reactor, self.console.viewers[0].close, Stopping.close_code, Stopping.sentence)
+            page.wait_said(InvalidToken.sentence)
+            self.assertIn("restarted", page.page.inner_text("#card"))
+
+        await self.visit(steps)
+
+    async def test_address_without_a_token(self):
+        self.refuse(InvalidToken)
+
+        def steps(page):
+            page.wait_said("This address names no console.")
+            self.assertEqual(page.page.inner_text("#card-title"), "No console link")
+
+        for query in ("", "path=websockify"):
+            seen = await self.visit(steps, query)
+            self.assertEqual(seen.complaints(), [])
+
+
+class WaitingInFirefox(Waiting):
+    browser = "firefox"
+
+
+class Live(PageTest):
+    async def test_a_tab_with_a_session_asks_before_it_closes(self):
+        """Ctrl+W in a shell would else cost the tab. Without a session nothing is asked."""
+
+        def steps(page):
+            page.wait_painted()
+            page.page.locator("canvas").click()  # browsers ask only where a person did something
+            asked = []
+
+            def stay(dialog):
+                asked.append(dialog.type)
+                dialog.dismiss()
+
+            page.page.on("dialog", stay)
+            with page.page.expect_event("dialog"):
+                page.page.close(run_before_unload=True)
+            self.assertEqual(asked, ["beforeunload"])
+            self.assertTrue(page.page.evaluate(CONNECTED))
+            page.page.click("#more")
+            page.page.click("#connect")
+            page.wait_said("Disconnected")
+            with page.page.expect_event("close"):
+                page.page.close(run_before_unload=True)
+            self.assertEqual(asked, ["beforeunload"])
+
+        await self.visit(steps)
+        self.assertEqual(len(self.console.viewers), 1)
+
+    async def test_encodings(self):
+        """H.264 is not offered: noVNC freezes where a browser cannot decode it."""
+        await self.visit(lambda page: page.wait_painted())
+        (message,) = [message for message in self.console.messages if message[0] == 2]
+        encodings = struct.unpack(f">{(len(message) - 4) // 4}i", message[4:])
+        self.assertNotIn(50, encodings)
+        self.assertIn(7, encodings)  # Tight
+
+    async def test_pointer_where_the_server_draws_none(self):
+        """A dot is the pointer of a server that sends no cursor."""
+
+        def steps(page):
+            page.wait_painted()
+            page.page.wait_for_function("() => document.querySelector('canvas').style.cursor.includes('data:image')")
+
+        await self.visit(steps)
+
+
+class LiveInFirefox(Live):
+    browser = "firefox"
