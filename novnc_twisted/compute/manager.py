@@ -78,7 +78,10 @@ class ComputeManager:
         self._withdraw: Callable[[], Deferred[None]] | None = None
 
     def start(self) -> Deferred[None]:
-        """Start the driver and begin to serve; where libvirt is down it goes on trying, and calls fail meanwhile."""
+        """Start the driver and begin to serve; where libvirt is down it goes on trying, and calls fail meanwhile.
+
+        Fails with TopicInUse where another live host has the same name.
+        """
         return Deferred.fromCoroutine(self._start())
 
     def stop(self) -> Deferred[None]:
@@ -96,6 +99,7 @@ class ComputeManager:
             info={"server_proxyclient_address": self._address},
             callers=SERVED,
             place=self._address,
+            exclusive=True,
         )
 
     async def _stop(self) -> None:

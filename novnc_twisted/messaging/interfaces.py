@@ -33,6 +33,10 @@ class Service:
     place: str = ""
 
 
+class TopicInUse(Exception):
+    """Another live server has a topic of which there can be one only; the text names both, as one line."""
+
+
 class IKeyedStore(Interface):
     """A small store of JSON objects under keys that expire.
 
@@ -47,6 +51,9 @@ class IKeyedStore(Interface):
 
     def get(key: str) -> Deferred[dict[str, Any] | None]:
         """The live object, or None."""
+
+    def now() -> Deferred[float]:
+        """The time by which objects expire, as Unix time in seconds: one clock for all that use the store."""
 
     def extend(key: str, ttl: float) -> Deferred[bool]:
         """Let it live for at least ``ttl`` more seconds, never shorter than before; False where it is gone."""
@@ -85,12 +92,16 @@ class ITransport(Interface):
         info: Mapping[str, Any] | None = None,
         callers: Mapping[str, Collection[str]] | None = None,
         place: str = "",
+        exclusive: bool = False,
     ) -> Deferred[Callable[[], Deferred[None]]]:
         """Serve a topic (each call to it runs on one of its servers) and announce that; gives a way to stop.
 
         :param callers: the roles that each method is for (``novnc_twisted.messaging.roles.ROLES``): to others it
             is unknown.  Who has no role may call everything.  None: every method is for all.
         :param place: an address of its own; ValueError where it has a space or an ``@``.
+        :param exclusive: it has to be the topic's only server.  Fails with :class:`TopicInUse` where another one is
+            alive, once the presence of a server that crashed has had time to expire.  Where the bus is down at first,
+            or another server takes the topic later, this one serves nothing while the other is alive, and logs that.
         """
 
     def announce(

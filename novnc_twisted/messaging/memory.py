@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from novnc_twisted.errors import Refusal, ServiceUnavailable
-from novnc_twisted.messaging.interfaces import IKeyedStore, ITransport, Method, Service
+from novnc_twisted.messaging.interfaces import IKeyedStore, ITransport, Method, Service, TopicInUse
 from novnc_twisted.messaging.memory_store import MemoryStore
 from novnc_twisted.messaging.wire import (
     MAX_CONCURRENCY,
@@ -161,8 +161,11 @@ class MemoryTransport:
         info: Mapping[str, Any] | None = None,
         callers: Mapping[str, Collection[str]] | None = None,
         place: str = "",
+        exclusive: bool = False,
     ) -> Deferred[Callable[[], Deferred[None]]]:
         """See ITransport.  All callers are this process itself, which has no role."""
+        if exclusive and any(served.topic == topic and served.methods is not None for served in self._served):
+            return fail(TopicInUse(f"{binary} on {host}: this process serves {topic} already"))
         return execute(self._add, topic, dict(methods), binary, host, info, check_place(place))
 
     def announce(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations  # else those of inner functions are worked out at each call
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Any
 
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import Deferred, execute, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
@@ -36,6 +37,8 @@ class MemoryStore:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
+        # Unix time is shown to people, and must not step with this machine's wall clock.
+        self._started_at = time.time() - clock.seconds()
         self._entries: dict[str, _Entry] = {}
         self._indexes: dict[str, dict[str, None]] = {}
         self._expiries: list[tuple[float, str]] = []
@@ -68,6 +71,10 @@ class MemoryStore:
             return None if entry is None else decode(entry.text)
 
         return execute(get)
+
+    def now(self) -> Deferred[float]:
+        """See IKeyedStore: the wall clock's time when this was made, and the clock's from then on."""
+        return succeed(self._started_at + self._clock.seconds())
 
     def extend(self, key: str, ttl: float) -> Deferred[bool]:
         """See IKeyedStore."""

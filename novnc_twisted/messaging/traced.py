@@ -57,10 +57,13 @@ class TracedTransport:
         info: Mapping[str, Any] | None = None,
         callers: Mapping[str, Collection[str]] | None = None,
         place: str = "",
+        exclusive: bool = False,
     ) -> Deferred[Callable[[], Deferred[None]]]:
         """See ITransport."""
         traced = {name: self._traced(topic, name, method) for name, method in methods.items()}
-        return self._transport.serve(topic, traced, binary=binary, host=host, info=info, callers=callers, place=place)
+        return self._transport.serve(
+            topic, traced, binary=binary, host=host, info=info, callers=callers, place=place, exclusive=exclusive
+        )
 
     def announce(
         self, topic: str, *, binary: str, host: str, info: Mapping[str, Any] | None = None

@@ -208,6 +208,9 @@ BY_SCRIPT: list[tuple[scripts.Script, list[str], list[str]]] = [
 ]
 """Our own scripts, with keys that are not for a proxy or compute host ``one``: they run with the caller's rights."""
 
+BAD_COUNTS = ("1e15", "1e308", "inf", "-inf", "nan", "-1", "-1e15", "0.5", "3", "0x1p60", "", "x", "\u0661")
+"""What is no number of keys where two arguments follow it: a script must neither loop nor run."""
+
 ASKED = {
     "proxy": {
         "authorize_console": {"console_type": "novnc", "instance_uuid": A},

@@ -5,14 +5,19 @@ What is tried stands in :mod:`.redis_forbidden`.
 
 import json
 import secrets
+from contextlib import closing
 from typing import Any
+
+from twisted.internet.threads import deferToThread
 
 from novnc_twisted.access import hash_token
 from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.redis.scripts import ALL, INDEXED
 from novnc_twisted.messaging.redis.sealing import Opener, Sealer
 from tests.compute.harness import A, B
-from tests.integration.redis_forbidden import ASKED, BY_SCRIPT, FOR, FOR_NEITHER, FOR_NOBODY, HEX, TOKEN
+from tests.integration.redis_forbidden import ASKED, BAD_COUNTS, BY_SCRIPT, FOR, FOR_NEITHER, FOR_NOBODY, HEX, TOKEN
 from tests.integration.redis_roles import VIEWER, RolesCase
+from tests.support.redis_server import Client
 
 
 class ForbiddenTests(RolesCase):
@@ -58,6 +63,23 @@ class ForbiddenTests(RolesCase):
                 if "The user executing the script can't" not in answer or not told.startswith("NOPERM"):
                     done.append((name, words, answer, told))
         self.assertEqual(done, [])
+        await self.still_works()
+
+    async def test_counts_that_are_none(self) -> None:
+        """With a count of 1e15 a script would loop until an administrator ends it, and nobody else be answered."""
+        done = []
+        for name in FOR:
+            for script in ALL:
+                for count in BAD_COUNTS:
+                    answer = self.answer(name, "EVALSHA", script.sha, "0", count, "x", "y")
+                    if answer != "ERR bad number of keys":
+                        done.append((name, script.text[-200:], count, answer))
+        self.assertEqual(done, [])
+        # Not even consoleauth's credential, which may read indexes, has one of them loop.
+        self.admin("ZADD", "novnc:i:x", "99999999999999", "1" * 17 + "a", "99999999999999", "2" * 17 + "b")
+        for left_out, keys in (("-1e15", "[b'a', b'b']"), ("nan", "[b'a', b'b']"), ("inf", "[]"), ("1e15", "[]")):
+            answer = self.answer("consoleauth", "EVALSHA", INDEXED.sha, "0", "1", "novnc:i:x", left_out)
+            self.assertEqual(answer, keys, left_out)
         await self.still_works()
 
     async def still_works(self) -> None:
@@ -153,6 +175,47 @@ class RefusedTests(RolesCase):
         await self.refused(ServiceUnavailable, thief.call("consoleauth", "instance_gone", instance_uuid=A))
         await self.until(lambda: not self.admin("EXISTS", replies))
         self.assertEqual((await self.door.check_token(token, "novnc", VIEWER)).compute_host, "one")
+
+    async def test_messages_that_are_too_long(self) -> None:
+        """A role whose credential pushes huge values into its own list holds up that list alone, and is named."""
+        queue, long, stop = "novnc:q:consoleauth:proxy", b"x" * (5 << 20), False
+
+        def push() -> None:
+            with closing(Client(self.redis)) as client:
+                client.patience(60)
+                client.command("AUTH", *self.users.login("proxy"))
+                while not stop:
+                    if client.command("LLEN", queue) < 3:  # type: ignore[operator]
+                        client.command("RPUSH", queue, long)
+
+        pushing = deferToThread(push)
+        try:
+            await self.until(
+                lambda: self.logged.lines("among calls to consoleauth by role proxy was longer than 4 MiB")
+            )
+            for _ in range(20):
+                await self.make_token()
+        finally:
+            stop = True
+            await pushing
+        self.assertEqual(len(self.logged.lines("proto-max-bulk-len 4mb")), 1)
+        self.admin("DEL", queue)
+        self.admin("CONFIG", "SET", "proto-max-bulk-len", "4mb")
+        with self.assertRaises((RuntimeError, OSError)):
+            self.stolen("proxy", "RPUSH", queue, long)
+        self.assertEqual(self.admin("EXISTS", queue), 0)
+        token = await self.make_token()
+        await self.until_good(token)
+
+    async def until_good(self, token: str) -> None:
+        """Until a proxy's call is answered."""
+        while True:
+            try:
+                self.assertEqual((await self.door.check_token(token, "novnc", VIEWER)).compute_host, "one")
+            except ServiceUnavailable:
+                await self.pause(0.1)
+            else:
+                return
 
     async def test_requests_that_are_none(self) -> None:
         """Junk of one role holds up no other; and who calls has no say in whose the reply is."""

@@ -114,7 +114,7 @@ class RecoveryTests(RedisTestCase):
         redis = RedisServer(self)
         caller, server = await self.pair(redis)
         presence = server._presence
-        announced, presence._announced = presence._announced, []
+        announced, presence._announced = presence._announced, {}
         redis.kill()
         await self.until(lambda: len(self.logged.lines("can't be reached")) == 2)
         redis.start()

@@ -1,5 +1,6 @@
 """What every transport promises: the same tests for memory and for a real Redis."""
 
+import time
 from typing import Any
 
 from twisted.internet import reactor as real_reactor
@@ -8,7 +9,7 @@ from twisted.internet.task import deferLater
 from zope.interface.verify import verifyObject
 
 from novnc_twisted import errors
-from novnc_twisted.messaging.interfaces import IKeyedStore, ITransport, Service
+from novnc_twisted.messaging.interfaces import IKeyedStore, ITransport, Service, TopicInUse
 
 
 class Unprintable(Exception):
@@ -76,6 +77,20 @@ class TransportContract:
         with self.assertRaises(errors.ServiceUnavailable):
             await self.transport.call("consoleauth", "bad")
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    async def test_exclusive_topic(self) -> None:
+        async def who() -> str:
+            return "first"
+
+        options: dict[str, Any] = {"binary": "nova-compute", "host": "one", "exclusive": True}
+        await self.other.serve("compute.one", {"who": who}, **options)
+        with self.assertRaises(TopicInUse):
+            await self.transport.serve("compute.one", {}, **options)
+        self.assertEqual(await self.transport.call("compute.one", "who"), "first")
+        self.assertEqual(len(await self.transport.services("compute.one")), 1)
+
+    async def test_time_of_the_store(self) -> None:
+        self.assertLess(abs(await self.transport.store.now() - time.time()), 60)
 
     async def test_refusals_keep_their_type(self) -> None:
         async def refuse(name: str) -> Any:

@@ -98,8 +98,10 @@ def _serves(topic: str, place: str, *roles: str) -> list[str]:
     """To serve a topic, be seen there, and answer these roles."""
     queues = " ".join(f"~{keys.requests(topic, role)}" for role in ("", *ROLES))
     replies = " ".join(f"%W~{keys.replies('*', role)}" for role in roles)
-    seen = f"~{keys.servers(topic)} ~{keys.announced(f'{topic}@{place}')} {_SEEN}"
-    return [f"{queues} {_SERVE}", seen, f"{replies} {_PUSH}"]
+    entry = keys.announced(f"{topic}@{place}")
+    seen = f"~{keys.servers(topic)} ~{entry} {_SEEN}"
+    # Who else has the topic that one must have alone.
+    return [f"{queues} {_SERVE}", seen, f"%R~{entry} +zrangebyscore", f"{replies} {_PUSH}"]
 
 
 _APPEARS = f"%W~{keys.SERVICES} +sadd"

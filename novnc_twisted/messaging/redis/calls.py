@@ -5,18 +5,17 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
 
 from novnc_twisted.errors import Refusal, ServiceUnavailable
 from novnc_twisted.messaging.redis import keys
+from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.messages import MAX_DEADLINE, Request, read_reply
 from novnc_twisted.messaging.redis.queue import Queue
 from novnc_twisted.messaging.redis.scripts import QUEUE
 from novnc_twisted.messaging.redis.sealing import Opener
 from novnc_twisted.messaging.redis.waiting import sleep
-from novnc_twisted.messaging.redis_url import RedisURL
 from novnc_twisted.messaging.wire import check_topic, encode_object, outcome
 
 MAX_WAITING = 1000
@@ -35,31 +34,32 @@ _REFUSED = {
 class Calls:
     """The calls of one process.
 
+    :param connect: makes the link for a queue, from its purpose.
     :param link: where requests are queued.
     :param process: this process' name on the bus, 32 hex digits, known to nobody but those who are called.
     :param role: the role in which it calls.
-    :param complain: called with a short text where a message is no reply.
+    :param health: reports messages that are no replies.
     """
 
     def __init__(
         self,
         reactor: Any,
-        endpoint: IStreamClientEndpoint,
-        address: RedisURL,
+        connect: Callable[[str], Link],
         link: Link,
         process: str,
         role: str,
-        complain: Callable[[str], None],
+        health: Health,
     ) -> None:
         self._reactor = reactor
         self._link = link
         self._process = process
         self._role = role
-        self._complain = complain
+        self._health = health
         self._opener = Opener()
         self._pending: dict[str, _Pending] = {}
         lists = [keys.replies(process, role)]
-        self._replies = Queue(reactor, endpoint, address, lists, self._answered, complain=complain)
+        purpose = "replies"
+        self._replies = Queue(reactor, connect(purpose), lists, self._answered, health=health, purpose=purpose)
 
     def start(self) -> Deferred[None]:
         """Begin to take replies."""
@@ -105,7 +105,7 @@ class Calls:
             if pending is not None:
                 pending.answer(answer)
         except ValueError as error:
-            self._complain(f"a reply was dropped: {error}")
+            self._health.complain(f"a reply was dropped: {error}")
 
 
 class _Pending:

@@ -21,6 +21,7 @@ from twisted.internet.ssl import (
 from zope.interface import implementer
 
 from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisProtocol
+from novnc_twisted.messaging.redis.reasons import NoPrimary, Untrusted
 from novnc_twisted.messaging.redis.waiting import within
 from novnc_twisted.messaging.redis_url import RedisURL
 from novnc_twisted.tls import Named, identity
@@ -32,14 +33,6 @@ ASK_TIMEOUT = 1.0
 """Seconds for one Sentinel to answer, before the next one is asked."""
 
 _END = b"-----END CERTIFICATE-----"
-
-
-class NoPrimary(Exception):
-    """No Sentinel names a primary, or what it names is none (yet)."""
-
-
-class Untrusted(Exception):
-    """The server's certificate is not good; the text says why, in words of ours."""
 
 
 def endpoint_of(reactor: Any, address: RedisURL) -> IStreamClientEndpoint:

@@ -1,92 +1,151 @@
-"""What the log is told of Redis: one line when it is lost, one when it is back, and no flood."""
+"""What the log says about Redis: one line when something is wrong, one when it is over, and no flood."""
 
+import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-from OpenSSL import SSL
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
-from novnc_twisted.messaging.redis.endpoint import Untrusted
-from novnc_twisted.messaging.redis.protocol import RedisError
+from novnc_twisted.messaging.redis.reasons import TooLong, loss, refusal, sentence
 
 QUIET = 60.0
 """Seconds for which further complaints are counted instead of logged."""
 
 MAX_LOSSES = 5
-"""Losses of Redis that are told within QUIET seconds."""
+"""Outages that are logged within QUIET seconds."""
+
+MAX_SKEW = 5.0
+"""Seconds by which this machine's clock and Redis' may differ."""
 
 _log = Logger()
 
 
 class Health:
-    """Tells the log.
+    """Logs the state of all connections of one transport.
 
-    :param clock: tells the time.
+    :param clock: IReactorTime.
     :param label: the address, without user and password.
+    :param wall: this machine's Unix time in seconds.
     """
 
-    def __init__(self, clock: Any, label: str) -> None:
+    def __init__(self, clock: Any, label: str, wall: Callable[[], float] = time.time) -> None:
         self._clock = clock
+        self._wall = wall
+        self._skewed = False
         self._label = label
-        self._down = False
-        self._said = False
+        self._down: set[str] = set()
+        self._told = False
+        self._refusals: set[str] = set()
         self._losses: deque[float] = deque(maxlen=MAX_LOSSES)
-        self._refused = False
+        self._troubles: set[str] = set()
         self._stopped = False
-        self._quiet_until = 0.0
+        self._quiet_until: dict[str, float] = {}
         self._swallowed = 0
 
-    def up(self) -> None:
-        """Redis answers."""
-        if self._down and self._said and not self._stopped:
-            _log.info("Redis at {label} is back", label=self._label)
-        self._down = self._refused = False
-
-    def down(self, reason: BaseException) -> None:
-        """Redis was lost, or could not be reached."""
-        if self._stopped:
+    def up(self, connection: str) -> None:
+        """A connection is logged in."""
+        self._down.discard(connection)
+        if self._down:
             return
-        refusal = _refusal(reason)
-        if refusal is not None and not self._refused:
-            self._refused = True
-            _log.error("Redis at {label}: {refusal}; trying again", label=self._label, refusal=refusal)
-            self._said = True
-        elif not self._down:
-            now = self._clock.seconds()
-            # One that comes and goes fills no disk.
-            self._said = len(self._losses) < MAX_LOSSES or now - self._losses[0] > QUIET
-            if not self._said:
-                self._down = True
-                return
-            self._losses.append(now)
-            why = type(reason).__name__
-            _log.warn("Redis at {label} can't be reached ({why}); trying again", label=self._label, why=why)
-        self._down = True
+        if self._told:
+            self._say(LogLevel.info, "is back")
+        self._told = False
+        self._refusals.clear()
 
-    def complain(self, what: str) -> None:
-        """Something came from Redis that should not; ``what`` does not hold its content."""
-        now = self._clock.seconds()
-        if now < self._quiet_until or self._down or self._stopped:
+    def down(self, connection: str, reason: BaseException) -> None:
+        """A connection was lost, or could not be made.
+
+        :param connection: names it: what it is for.
+        """
+        if isinstance(reason, TooLong):
+            # Somebody else's message: Redis itself is well.
+            self.complain(
+                f"a message among {connection} was {reason} and is dropped; have Redis refuse such ones by "
+                "proto-max-bulk-len 4mb in redis.conf",
+                connection,
+            )
+            return
+        first = not self._down
+        self._down.add(connection)
+        words = refusal(reason)
+        if words is None:
+            if first and self._may_tell():
+                self._say(LogLevel.warn, f"can't be reached ({loss(reason)}); trying again")
+                self._told = True
+        elif words not in self._refusals and (not first or self._may_tell()):
+            self._refusals.add(words)
+            self._say(LogLevel.error, f"refuses the connection for {connection}: {words}; trying again")
+            self._told = True
+
+    def trouble(self, code: str) -> None:
+        """Redis refused a command with a code that stays until somebody does something."""
+        if code not in self._troubles and self.problem(code, f"refuses commands: {sentence(code)}"):
+            self._troubles.add(code)
+
+    def no_trouble(self) -> None:
+        """Redis has executed a command that writes."""
+        if self._troubles:
+            self._troubles.clear()
+            self.solved("accepts commands again")
+
+    def problem(self, kind: str, words: str) -> bool:
+        """Log something that lasts, as an error; whether it was logged: then :meth:`solved` has to follow."""
+        due = self._may_say(kind)
+        if due:
+            self._say(LogLevel.error, words)
+        return due
+
+    def solved(self, words: str) -> None:
+        """Log the end of a :meth:`problem`."""
+        self._say(LogLevel.info, words)
+
+    def clock(self, now: float) -> None:
+        """Redis has told its time (Unix time in seconds): one warning where this machine's clock is another one."""
+        ahead = self._wall() - now
+        if abs(ahead) <= MAX_SKEW:
+            self._skewed = False
+        elif not self._skewed:
+            self._skewed = True
+            self._say(
+                LogLevel.warn,
+                f"has another time: this machine's clock is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}; "
+                "tokens expire by Redis' clock; set the clocks by NTP",
+            )
+
+    def complain(self, what: str, kind: str = "") -> None:
+        """Redis, or a peer by way of it, sent something unexpected.
+
+        :param what: does not hold its content.
+        :param kind: of the complaint: one line in QUIET seconds for each.
+        """
+        if self._down or not self._may_say(kind):
             self._swallowed += 1
             return
         more = f" (and {self._swallowed} more such lines)" if self._swallowed else ""
-        self._quiet_until, self._swallowed = now + QUIET, 0
+        self._swallowed = 0
         _log.warn("Redis at {label}: {what}{more}", label=self._label, what=what, more=more)
 
     def stop(self) -> None:
-        """Say nothing more."""
+        """Log nothing more."""
         self._stopped = True
 
+    def _may_say(self, kind: str) -> bool:
+        """Whether lines of this kind are due again: one in QUIET seconds."""
+        now = self._clock.seconds()
+        if self._stopped or now < self._quiet_until.get(kind, now):
+            return False
+        self._quiet_until[kind] = now + QUIET
+        return True
 
-def _refusal(reason: BaseException) -> str | None:
-    """What trying again will not mend, in words."""
-    if isinstance(reason, RedisError):
-        if reason.code in ("WRONGPASS", "NOAUTH"):
-            return f"it refuses user or password ({reason.code}), see transport_url"
-        return f"it refuses us ({reason.code})"
-    if isinstance(reason, Untrusted):
-        return f"{reason}, see transport_url"
-    if isinstance(reason, SSL.Error):
-        words = sorted({str(part[-1]) for part in reason.args[0]}) if reason.args else []
-        return f"no TLS with it ({', '.join(words) or 'no reason given'}), see transport_url"
-    return None
+    def _may_tell(self) -> bool:
+        """Whether one more outage is logged: a server that comes and goes must not fill the disk."""
+        now = self._clock.seconds()
+        if len(self._losses) == MAX_LOSSES and now - self._losses[0] <= QUIET:
+            return False
+        self._losses.append(now)
+        return True
+
+    def _say(self, level: Any, words: str) -> None:
+        if not self._stopped:
+            _log.emit(level, "Redis at {label} {words}", label=self._label, words=words)

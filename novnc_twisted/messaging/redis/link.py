@@ -6,27 +6,27 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
 from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.messaging.redis.endpoint import CONNECT_TIMEOUT, NoPrimary
-from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError, RedisProtocol
-from novnc_twisted.messaging.redis.pulse import FROZEN, PRESENCE, Pulse, milliseconds
-from novnc_twisted.messaging.redis.scripts import ALL, Script
+from novnc_twisted.messaging.redis.endpoint import CONNECT_TIMEOUT
+from novnc_twisted.messaging.redis.health import Health
+from novnc_twisted.messaging.redis.login import log_in
+from novnc_twisted.messaging.redis.protocol import MAX_PENDING, ConnectionGone, RedisError, RedisProtocol
+from novnc_twisted.messaging.redis.pulse import FROZEN, MAX_BACKOFF, PRESENCE, Pulse, milliseconds
+from novnc_twisted.messaging.redis.reasons import OUTAGES, TROUBLES, Frozen, NoLogIn, TooLong, sentence
+from novnc_twisted.messaging.redis.running import Scripts
+from novnc_twisted.messaging.redis.scripts import Script
 from novnc_twisted.messaging.redis.waiting import Late, ended, sleep, within
 from novnc_twisted.messaging.redis_url import RedisURL
 
-MAX_BACKOFF = 1.0
-"""Seconds between two attempts to connect, at most: well below PRESENCE, so that servers are back in time."""
-
-SCRIPTS_RETRY = 0.1
-"""Seconds between two looks whether Redis knows the scripts, where only others may put them there."""
+FIRST_BACKOFF = 0.05
+"""Seconds before the second attempt to connect; each further pause is twice as long, up to MAX_BACKOFF."""
 
 _FACTORY = Factory.forProtocol(RedisProtocol)
 _FACTORY.noisy = False
-_AWAY = ("READONLY", "MASTERDOWN", "LOADING")
-"""Errors that say: this is not the Redis that it was, or not yet."""
 
 
 class Link:
@@ -35,12 +35,15 @@ class Link:
     :param reactor: the reactor.
     :param endpoint: where Redis is.
     :param address: how to log in.
-    :param beats: whether to watch it by asking for the time each second.  Not where commands block: there the one who
-        blocks watches.
-    :param loads: whether to put the scripts into Redis each time, for those who may only call them.
+    :param health: reports each loss and its end.
+    :param purpose: what the connection is for, in the log.
+    :param scripts: how scripts are run on it; None: none are, and nothing checks it by asking for the time each second,
+        since its commands block.  Who blocks has to watch it.
+    :param after: another link to the same Redis.  Attempts are made only while that one is connected, so that a Redis
+        that is down is tried by one connection of a process alone.
     :param on_up: called each time that it is connected and logged in.
-    :param complain: called with a short text where Redis refuses a command.
-    :param on_down: called with the reason (an exception) each time that it is lost or could not be made.
+    :param max_pending: bytes that Redis may send without having finished one reply.
+    :param seconds: a clock in seconds that does not step.
     """
 
     def __init__(
@@ -48,49 +51,64 @@ class Link:
         reactor: Any,
         endpoint: IStreamClientEndpoint,
         address: RedisURL,
+        health: Health,
+        purpose: str,
         *,
-        beats: bool = True,
-        loads: bool = False,
+        scripts: Scripts | None = None,
+        after: "Link | None" = None,
         on_up: Callable[[], None] = lambda: None,
-        on_down: Callable[[BaseException], None] = lambda reason: None,
-        complain: Callable[[str], None] = lambda what: None,
+        max_pending: int = MAX_PENDING,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reactor = reactor
         self._endpoint = endpoint
         self._address = address
-        self._beats = beats
-        self._loads = loads
-        self._may_eval = True
+        self._health = health
+        self._purpose = purpose
+        self._scripts = scripts
+        self._after = after
+        self._followers: set[Link] = set()
         self._on_up = on_up
-        self._on_down = on_down
-        self._complain = complain
+        self._max_pending = max_pending
+        self._seconds = seconds
         self._protocol: RedisProtocol | None = None
         self._waiting: set[Deferred[RedisProtocol]] = set()
-        self._down_since = time.monotonic()
-        self._failed = False
-        self._pulse = Pulse()
+        self._down_since = seconds()
+        self._lost_before = False
+        self._pulse = Pulse(seconds)
         self._first: Deferred[None] = Deferred()
         self._running: Deferred[None] | None = None
 
     def start(self) -> Deferred[None]:
         """Begin to connect; fires once the first attempt has succeeded or failed."""
-        self._down_since = time.monotonic()
+        self._down_since = self._seconds()
         self._running = Deferred.fromCoroutine(self._run())
-        return self._first
+        if self._after is not None:
+            self._after._followers.add(self)
+        return Deferred.fromCoroutine(_peek(self._first))
 
     async def stop(self) -> None:
         """End the connection and do not make it again; what waits for it fails."""
         running, self._running = self._running, None
+        if self._after is not None:
+            self._after._followers.discard(self)
         if running is not None:
             await ended(running, self._reactor)
-        if not self._first.called:
-            self._first.callback(None)
-        self._fail_waiting("the transport was stopped")
+        self._tried()
+        for waiting in list(self._waiting):
+            if not waiting.called:
+                waiting.errback(ServiceUnavailable("the transport was stopped"))
 
     @property
     def doubtful(self) -> float:
         """Seconds for which missing signs of life mean nothing: their owners may still be on their way back."""
         return self._pulse.doubtful
+
+    @property
+    def local_address(self) -> str:
+        """The address of this machine from which it is connected; empty where that says nothing."""
+        host = self._protocol.transport.getHost() if self._protocol is not None else None
+        return str(getattr(host, "host", ""))
 
     async def now(self) -> int:
         """Redis' time in milliseconds since 1970, estimated: never ahead of it, behind by one round trip at most."""
@@ -108,13 +126,13 @@ class Link:
         """
         if self._protocol is not None:
             return self._protocol
-        patience = min(deadline, self._down_since + PRESENCE - time.monotonic())
-        if self._running is None or patience <= 0:
+        left = min(deadline, self._down_since + PRESENCE - self._seconds())
+        if self._running is None or left <= 0:
             raise ServiceUnavailable("Redis can't be reached")
         waiting: Deferred[RedisProtocol] = Deferred()
         self._waiting.add(waiting)
         try:
-            return await within(waiting, patience, self._reactor)
+            return await within(waiting, left, self._reactor)
         except Late:
             raise ServiceUnavailable("Redis can't be reached") from None
         finally:
@@ -130,57 +148,51 @@ class Link:
 
     async def run(self, script: Script, keys: list[str], *arguments: str | int, deadline: float) -> Any:
         """Run a script; as :meth:`execute`."""
-        words = (0, len(keys), *keys, *arguments)
-
-        async def send(protocol: RedisProtocol) -> Any:
-            while True:
-                try:
-                    return await protocol.command("EVALSHA", script.sha, *words)
-                except RedisError as error:
-                    if error.code != "NOSCRIPT":
-                        raise
-                if self._may_eval:
-                    try:
-                        return await protocol.command("EVAL", script.text, *words)
-                    except RedisError as error:
-                        if error.code != "NOPERM":
-                            raise
-                    self._may_eval = False
-                    if not self._loads:
-                        self._complain("it was not given our scripts yet, as a consoleauth does when it is connected")
-                if self._loads:
-                    await self._load(protocol)  # somebody had Redis forget them
-                # Redis was just started, say: consoleauth puts them there as soon as it is connected.
-                await sleep(SCRIPTS_RETRY, self._reactor)
-
-        return await self._send(lambda protocol: Deferred.fromCoroutine(send(protocol)), deadline)
+        scripts = self._scripts
+        if scripts is None:
+            raise RuntimeError(f"the connection for {self._purpose} runs no scripts")
+        words = (len(keys), *keys, *arguments)
+        reply = await self._send(
+            lambda protocol: Deferred.fromCoroutine(scripts.run(protocol, script, *words)), deadline
+        )
+        if script.writes:
+            self._health.no_trouble()
+        return reply
 
     async def _send(self, send: Callable[[RedisProtocol], Deferred[Any]], deadline: float) -> Any:
-        begun = time.monotonic()
+        begun = self._seconds()
         protocol = await self.connected(deadline)
-        sent = time.monotonic()
+        sent = self._seconds()
         try:
             return await within(send(protocol), deadline - (sent - begun), self._reactor)
         except Late:
+            if self._scripts is not None and self._scripts.missing:
+                raise ServiceUnavailable("Redis has none of our scripts: no consoleauth has loaded them") from None
             raise ServiceUnavailable(f"Redis did not answer within {deadline:g} s") from None
         except ConnectionGone:
             raise ServiceUnavailable("Redis was lost before it answered") from None
         except RedisError as error:
-            if error.code in _AWAY:
+            if error.code in OUTAGES:
                 protocol.transport.abortConnection()
+            elif error.code in TROUBLES:
+                self._health.trouble(error.code)
             else:
-                self._complain(f"it answered {error.code} to a command")
+                self._health.complain(f"answered {error.code} to a command: {sentence(error.code)}")
             raise ServiceUnavailable(f"Redis answered {error.code}") from None
         finally:
-            self._pulse.took(time.monotonic() - sent)
+            self._pulse.took(self._seconds() - sent)
 
     async def _run(self) -> None:
         attempt = 0
         lost: BaseException
         while True:
+            if self._after is not None and not await self._after_is_up():
+                continue
+            begun = self._seconds()
             try:
                 lost = await self._once()
-                attempt = 0
+                # One that comes and goes is not tried without a pause either.
+                attempt = 0 if self._seconds() - begun > PRESENCE else min(attempt + 1, 3)
             except (CancelledError, GeneratorExit):
                 raise
             except Exception as error:
@@ -189,84 +201,115 @@ class Link:
                     return
                 lost = error
                 attempt += 1
-            self._failed = True
-            self._on_down(lost)
-            if not self._first.called:
-                self._first.callback(None)
-            await sleep(min(MAX_BACKOFF, 0.05 * 2**attempt) * random.uniform(0.8, 1.0), self._reactor)  # noqa: S311
+            self._lost_before = True
+            self._health.down(self._purpose, lost)
+            self._tried()
+            if isinstance(lost, Frozen):
+                for other in list(self._followers):
+                    other._drop()
+            longest = min(MAX_BACKOFF, FIRST_BACKOFF * 2**attempt)
+            await sleep(random.uniform(longest / 2, longest), self._reactor)  # noqa: S311
+
+    async def _after_is_up(self) -> bool:
+        """Wait for the other link; False where it was lost meanwhile."""
+        other = self._after
+        if other is None:
+            return True
+        await _peek(other._first)
+        if other._protocol is None:
+            self._tried()
+            waiting: Deferred[RedisProtocol] = Deferred()
+            other._waiting.add(waiting)
+            try:
+                await waiting
+            except ServiceUnavailable:
+                return False  # it was stopped
+            finally:
+                other._waiting.discard(waiting)
+        return other._protocol is not None
+
+    def _tried(self) -> None:
+        if not self._first.called:
+            self._first.callback(None)
 
     async def _once(self) -> BaseException:
         """One connection from its making to its end; why it ended.  Raises what hindered it."""
         protocol: Any = await within(self._endpoint.connect(_FACTORY), 2 * CONNECT_TIMEOUT, self._reactor)
+        protocol.max_pending = self._max_pending
         try:
-            await within(Deferred.fromCoroutine(self._log_in(protocol)), CONNECT_TIMEOUT, self._reactor)
+            await self._log_in(protocol)
             self._up(protocol)
-            beating = Deferred.fromCoroutine(self._pulse.watch(protocol, self._reactor)) if self._beats else None
+            watching: Deferred[BaseException | None] = Deferred.fromCoroutine(self._watch(protocol))
             try:
                 reason = await _peek(protocol.lost)
             finally:
                 self._protocol = None
-                self._down_since = time.monotonic()
-                if beating is not None:
-                    beating.addErrback(lambda failure: failure.trap(CancelledError))
-                    beating.cancel()
-            return reason
-        except ConnectionGone:
-            raise await _peek(protocol.lost) from None
+                self._down_since = self._seconds()
+                watching.addErrback(lambda failure: failure.trap(CancelledError) and None)
+                watching.cancel()
+            if protocol.too_long:
+                return TooLong(f"longer than {self._max_pending >> 20} MiB")
+            # It was given up here, before it was closed.
+            return (await watching) or reason
         finally:
             if not protocol.lost.called:
                 protocol.transport.abortConnection()
                 await _peek(protocol.lost)
 
-    async def _log_in(self, protocol: RedisProtocol) -> None:
-        address = self._address
-        if address.password is not None:
-            user = [address.username] if address.username is not None else []
-            await protocol.command("AUTH", *user, address.password)
-        if address.db:
-            await protocol.command("SELECT", address.db)
-        if address.sentinels and (await protocol.command("ROLE"))[0] != "master":  # type: ignore[index]
-            raise NoPrimary(f"{address.service}: what Sentinel named is a replica")
-        if self._loads:
-            await self._load(protocol)
-        self._may_eval = True
-        await self._pulse.begin(protocol)
-
-    async def _load(self, protocol: RedisProtocol) -> None:
-        """Put the scripts into Redis: it forgets them when it is restarted, and another primary has none."""
-        for script in ALL:
+    async def _watch(self, protocol: RedisProtocol) -> BaseException | None:
+        """Watch a connection that answers; why it was given up."""
+        if self._scripts is not None:
             try:
-                await protocol.command("SCRIPT", "LOAD", script.text)
-            except RedisError as error:
-                if error.code != "NOPERM":
-                    raise
-                return  # a user of the operator's own making: then everybody may use EVAL
+                await self._pulse.watch(protocol, self._reactor, self._health.clock)
+            except Frozen as error:
+                return error
+        return None
+
+    def _drop(self) -> None:
+        """End the connection: another one to the same Redis has found that it no longer answers."""
+        if self._protocol is not None:
+            self._protocol.transport.abortConnection()
+
+    async def _log_in(self, protocol: RedisProtocol) -> None:
+        """Log in within CONNECT_TIMEOUT; what hinders it is raised in the form that :mod:`.reasons` has words for."""
+        try:
+            await within(Deferred.fromCoroutine(self._begin(protocol)), CONNECT_TIMEOUT, self._reactor)
+        except Late:
+            raise NoLogIn("silent", tls=self._address.tls and not protocol.answered) from None
+        except ConnectionGone:
+            reason: BaseException = await _peek(protocol.lost)
+            if protocol.garbled:
+                reason = NoLogIn("garbled", tls=self._address.tls)
+            elif not protocol.answered and isinstance(reason, ConnectionClosed):
+                reason = NoLogIn("closed", tls=self._address.tls)
+            raise reason from None
+
+    async def _begin(self, protocol: RedisProtocol) -> None:
+        await log_in(protocol, self._address)
+        if self._scripts is not None:
+            await self._scripts.begin(protocol)
+            self._health.clock(await self._pulse.begin(protocol))
 
     def _up(self, protocol: RedisProtocol) -> None:
-        if self._failed:
+        if self._lost_before:
             self._pulse.doubt()
         self._protocol = protocol
+        self._health.up(self._purpose)
         self._on_up()
-        if not self._first.called:
-            self._first.callback(None)
+        self._tried()
         for waiting in list(self._waiting):
             if not waiting.called:
                 waiting.callback(protocol)
 
-    def _fail_waiting(self, detail: str) -> None:
-        for waiting in list(self._waiting):
-            if not waiting.called:
-                waiting.errback(ServiceUnavailable(detail))
 
+async def _peek(fired: Deferred[Any]) -> Any:
+    """The result of a Deferred, for any number who ask."""
+    seen: Deferred[Any] = Deferred()
 
-async def _peek(lost: Deferred[BaseException]) -> BaseException:
-    """Why a connection was lost, for any number who ask."""
-    seen: Deferred[BaseException] = Deferred()
-
-    def see(reason: BaseException) -> BaseException:
+    def see(result: Any) -> Any:
         if not seen.called:
-            seen.callback(reason)
-        return reason
+            seen.callback(result)
+        return result
 
-    lost.addCallback(see)
+    fired.addCallback(see)
     return await seen

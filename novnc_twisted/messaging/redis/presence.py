@@ -1,32 +1,48 @@
 """Signs of life: what this process announces, and who else is there."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
 from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.messaging.interfaces import Service
+from novnc_twisted.messaging.interfaces import Service, TopicInUse
 from novnc_twisted.messaging.redis import keys
+from novnc_twisted.messaging.redis.claims import Claim, conflict, origin
+from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.pulse import BEAT, FROZEN, PRESENCE
 from novnc_twisted.messaging.redis.scripts import ANNOUNCE, SERVICES, WITHDRAW
 from novnc_twisted.messaging.redis.waiting import Late, ended, sleep, within
 from novnc_twisted.messaging.wire import check_topic, decode
 
+CLAIM_RETRY = 0.25
+"""Seconds between two attempts to get a topic that another server has."""
+
 _PERIOD = int(PRESENCE * 1000)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Announcement:
-    """What is announced: a service as JSON, and the lists of calls that it serves."""
+    """What is announced.
+
+    :ivar info: what else it says, a JSON object.
+    :ivar lists: the lists of calls that it serves.
+    :ivar exclusive: whether it must be the only server of its topic.
+    :ivar owned: called with each change of whether it may serve the topic, where it is exclusive.
+    """
 
     topic: str
     worker: str
-    text: str
+    binary: str
+    host: str
+    info: str
     lists: tuple[str, ...] = ()
     place: str = ""
+    exclusive: bool = False
+    owned: Callable[[bool], None] = lambda _owned: None
 
     @property
     def name(self) -> str:
@@ -34,27 +50,33 @@ class Announcement:
         return f"{self.topic}@{self.place}"
 
     @property
-    def member(self) -> str:
-        """What stands under its topic."""
-        return f"{self.worker} {self.text}"
-
-    @property
     def server(self) -> str:
         """Its name among the servers of its topic; empty where it serves nothing."""
         return self.worker if self.lists else ""
+
+    def member(self, origin: str) -> str:
+        """What stands under its topic.
+
+        :param origin: names this process for people.
+        """
+        names = f'"binary":{json.dumps(self.binary)},"host":{json.dumps(self.host)},"from":{json.dumps(origin)}'
+        return f'{self.worker} {{{names},"info":{self.info}}}'
 
 
 class Presence:
     """The announcements of one process, renewed each second and as soon as Redis is back.
 
     :param keeps: whether it may take others out of the set of topics: those that are gone.
+    :param health: reports that another process has a topic that must have one server only.
     """
 
-    def __init__(self, reactor: Any, link: Link, keeps: bool) -> None:
+    def __init__(self, reactor: Any, link: Link, keeps: bool, health: Health) -> None:
         self._reactor = reactor
         self._link = link
         self._keeps = "1" if keeps else ""
-        self._announced: list[Announcement] = []
+        self._health = health
+        self._announced: dict[Announcement, Claim] = {}
+        self._origin = ""
         self._running: Deferred[None] | None = None
 
     def start(self) -> None:
@@ -68,18 +90,22 @@ class Presence:
             await ended(running, self._reactor)
 
     async def add(self, announcement: Announcement) -> None:
-        """Announce it from now on."""
-        self._announced.append(announcement)
+        """Announce it from now on.
+
+        :raises TopicInUse: it is exclusive, and another live process has its topic.
+        """
+        if self._running is not None and announcement.exclusive:
+            await self._claim(announcement)
+        self._announced[announcement] = Claim(announcement.topic, announcement.owned, self._health)
         if self._running is not None:
-            await self._announce(announcement)
+            await self._renew(announcement)
 
     async def remove(self, announcement: Announcement, deadline: float = FROZEN) -> list[Any]:
         """Announce it no more; of each of its lists, the requests that nobody takes any more."""
-        if announcement not in self._announced:
+        if self._announced.pop(announcement, None) is None:
             return []
-        self._announced.remove(announcement)
         names = [keys.announced(announcement.name), keys.servers(announcement.topic), *announcement.lists]
-        words = announcement.member, announcement.server
+        words = announcement.member(self._origin), announcement.server
         try:
             return list(await self._link.run(WITHDRAW, names, *words, deadline=deadline))
         except ServiceUnavailable:
@@ -87,8 +113,10 @@ class Presence:
 
     def renew(self) -> None:
         """Renew at once: Redis is back, and may have forgotten us."""
-        for announcement in self._announced:
-            Deferred.fromCoroutine(self._announce(announcement))
+        # The same in all entries of this process, which are removed by their text.
+        self._origin = self._origin or origin(self._link.local_address)
+        for announcement in list(self._announced):
+            Deferred.fromCoroutine(self._renew(announcement))
 
     async def services(self, prefix: str, deadline: float) -> list[Service]:
         """The live services whose topic begins so.
@@ -118,15 +146,54 @@ class Presence:
         while True:
             await sleep(BEAT, self._reactor)
             if self._announced:
-                await gatherResults([Deferred.fromCoroutine(self._announce(one)) for one in self._announced])
+                await gatherResults([Deferred.fromCoroutine(self._renew(one)) for one in list(self._announced)])
 
-    async def _announce(self, one: Announcement) -> None:
-        names = [keys.SERVICES, keys.announced(one.name), keys.servers(one.topic)]
-        words = _PERIOD, one.name, one.member, one.server, self._keeps
+    async def _claim(self, one: Announcement) -> None:
+        """Wait until no other process has the topic, or for as long as a crashed one is still believed."""
+        waited = 0.0
         try:
-            await self._link.run(ANNOUNCE, names, *words, deadline=FROZEN)
+            while others := await self._announce(one):
+                if waited > PRESENCE:
+                    raise TopicInUse(f"Redis {self._conflict(one, others)}")
+                await sleep(CLAIM_RETRY, self._reactor)
+                waited += CLAIM_RETRY
+        except ServiceUnavailable:
+            return  # Redis can't be reached: it is claimed when it is back
+
+    async def _renew(self, one: Announcement) -> None:
+        try:
+            others = await self._announce(one)
         except ServiceUnavailable:
             return  # the link says so; the next one comes in a second
+        claim = self._announced.get(one)
+        if claim is None:
+            return
+        if others:
+            claim.lost(self._conflict(one, others))
+        else:
+            claim.won()
+
+    async def _announce(self, one: Announcement) -> list[Any]:
+        """Renew a presence entry; gives the entries of those that have the topic instead.
+
+        :raises ServiceUnavailable: Redis does not answer.
+        """
+        names = [keys.SERVICES, keys.announced(one.name), keys.servers(one.topic)]
+        words = _PERIOD, one.name, one.member(self._origin), one.server, self._keeps, "1" if one.exclusive else ""
+        reply = await self._link.run(ANNOUNCE, names, *words, deadline=FROZEN)
+        return (reply or await self._elsewhere(one)) if isinstance(reply, list) else []
+
+    async def _elsewhere(self, one: Announcement) -> list[Any]:
+        """The entries of those that have a topic at another place than this process' own."""
+        try:
+            found = await self._link.run(SERVICES, [keys.SERVICES], keys.announced(""), "", deadline=FROZEN)
+        except ServiceUnavailable:
+            found = []
+        names = dict(zip(found[1::3], found[::3], strict=False))
+        return [entry for entry, name in names.items() if str(name).startswith(f"{one.topic}@")] or [""]
+
+    def _conflict(self, one: Announcement, others: list[Any]) -> str:
+        return conflict(one.topic, one.host, self._origin, others)
 
 
 def _service(name: Any, member: Any, score: Any) -> Service | None:
@@ -142,8 +209,3 @@ def _service(name: Any, member: Any, score: Any) -> Service | None:
     if not (isinstance(binary, str) and isinstance(host, str) and isinstance(info, dict)):
         return None
     return Service(topic, worker, binary, host, believed_until - PRESENCE, info, place)
-
-
-def said(binary: str, host: str, info: str) -> str:
-    """What a service says of itself, as JSON; ``info`` is a JSON object already."""
-    return f'{{"binary":{json.dumps(binary)},"host":{json.dumps(host)},"info":{info}}}'

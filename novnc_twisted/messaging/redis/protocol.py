@@ -10,6 +10,8 @@ import txredisapi
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from novnc_twisted.messaging.redis.reasons import code_of
+
 if not issubclass(txredisapi.RedisProtocol, txredisapi.HiredisProtocol):  # pragma: no cover
     raise ImportError(f"txredisapi does not use hiredis {hiredis.__version__}")
 
@@ -20,7 +22,7 @@ MAX_PENDING = 32 << 20
 class RedisError(Exception):
     """Redis answered with an error.
 
-    :ivar code: its first word, as ``NOPERM``: what follows may quote what was sent, and its wording changes.
+    :ivar code: its first word, as ``NOPERM``, or a code of :mod:`.reasons`; the text itself may quote what was sent.
     """
 
     def __init__(self, code: str) -> None:
@@ -39,6 +41,10 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
     Deferred keeps the replies in order.
 
     :ivar lost: fires with the reason, an exception, once it is lost.
+    :ivar max_pending: bytes that Redis may send without having finished one reply.
+    :ivar too_long: whether the connection was ended because a reply was longer than that.
+    :ivar garbled: whether it was ended because something else than RESP came.
+    :ivar answered: whether a reply has come.
     """
 
     noisy = False
@@ -46,6 +52,10 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__(charset="utf-8", convertNumbers=False)
         self.lost: Deferred[BaseException] = Deferred()
+        self.max_pending = MAX_PENDING
+        self.too_long = False
+        self.garbled = False
+        self.answered = False
         self._unfinished = 0
 
     def dataReceived(self, data: bytes, unpause: bool = False) -> None:
@@ -54,13 +64,17 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
         try:
             super().dataReceived(data)
         except txredisapi.InvalidData:
-            self._unfinished = MAX_PENDING + 1
-        if self._unfinished > MAX_PENDING:
+            self.garbled = True
+            self.transport.abortConnection()
+            return
+        if self._unfinished > self.max_pending:
+            self.too_long = True
             self.transport.abortConnection()
 
     def replyReceived(self, reply: object) -> None:
         """A whole reply is here."""
         self._unfinished = 0
+        self.answered = self.answered or not isinstance(reply, txredisapi.ConnectionError)
         super().replyReceived(reply)
 
     def connectionLost(self, why: Failure) -> None:
@@ -84,8 +98,7 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
 
 def _translated(failure: Failure) -> Failure:
     if failure.check(txredisapi.ResponseError):
-        code = (str(failure.value).split(maxsplit=1) or [""])[0]
-        raise RedisError(code[:32] if code.isascii() and code.isalpha() and code.isupper() else "ERR") from None
+        raise RedisError(code_of(str(failure.value))) from None
     if failure.check(txredisapi.RedisError):
         raise ConnectionGone from None
     return failure

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IStreamClientEndpoint
 
 from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError
 from novnc_twisted.messaging.redis.pulse import FROZEN
+from novnc_twisted.messaging.redis.reasons import TROUBLES, sentence
 from novnc_twisted.messaging.redis.waiting import Late, ended, sleep, within
-from novnc_twisted.messaging.redis_url import RedisURL
 
 BLOCK = 2
 """Seconds that Redis holds one BLPOP: with FROZEN, the time in which a frozen connection is found."""
@@ -20,40 +20,52 @@ BLOCK = 2
 GLANCE = 0.05
 """The same where one of the lists has no free slot: soon after it has one, it is looked at again."""
 
+MAX_PENDING = 4 << 20
+"""Bytes of the longest message that is taken: a sealed reply of MAX_MESSAGE bytes has a third more."""
+
 
 class Queue:
     """Takes messages one after another, each once, and hands them on.
 
-    BLPOP holds its connection, so it has its own.  Where that is lost it is made again.  Lists take turns, and each has
-    slots of its own: whoever fills one holds up nobody who waits in another.
+    BLPOP holds its connection, so a queue has its own.  Lists take turns, and each has slots of its own: a sender that
+    fills one list does not delay messages in another.
 
+    :param link: not started yet; it starts and stops with this.
     :param keys: of the lists.
     :param take: called with the list's key and each message, must not raise; where there are slots, :meth:`release` has
         to be called for it in the end.
     :param slots: how many of each list may be worked on at a time, None for any number.
-    :param complain: called with a short text where Redis refuses.
+    :param health: reports that Redis refuses.
+    :param purpose: what is taken, in the log.
     """
 
     def __init__(
         self,
         reactor: Any,
-        endpoint: IStreamClientEndpoint,
-        address: RedisURL,
+        link: Link,
         keys: Iterable[str],
         take: Callable[[str, Any], None],
         *,
         slots: int | None = None,
-        complain: Callable[[str], None],
+        health: Health,
+        purpose: str,
     ) -> None:
         self._reactor = reactor
         self._keys = list(keys)
         self._take = take
         self._slots = slots
-        self._complain = complain
-        self._link = Link(reactor, endpoint, address, beats=False)
+        self._health = health
+        self._purpose = purpose
+        self._link = link
         self._busy = dict.fromkeys(self._keys, 0)
+        self._paused = False
         self._freed: Deferred[None] | None = None
         self._running: Deferred[None] | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the lists."""
+        return list(self._busy)
 
     def start(self) -> Deferred[None]:
         """Begin; fires once the first attempt to connect has succeeded or failed."""
@@ -71,23 +83,35 @@ class Queue:
     def release(self, key: str) -> None:
         """A message of this list was worked on."""
         self._busy[key] -= 1
+        self._wake()
+
+    def pause(self, paused: bool) -> None:
+        """Take nothing more until this is called with False; what Redis is asked for already still comes."""
+        self._paused = paused
+        self._wake()
+
+    def _wake(self) -> None:
         if self._freed is not None and not self._freed.called:
             self._freed.callback(None)
 
     async def _run(self) -> None:
         while True:
             free = [key for key in self._keys if self._slots is None or self._busy[key] < self._slots]
-            if not free:
+            if not free or self._paused:
                 self._freed = Deferred()
                 await self._freed
                 continue
             found = await self._pop(free, BLOCK if len(free) == len(self._keys) else GLANCE)
             if found is not None:
                 key, message = found
-                self._keys.remove(key)
-                self._keys.append(key)  # the others come first, next time
+                self._rotate(key)
                 self._busy[key] += 1
                 self._take(key, message)
+
+    def _rotate(self, key: str) -> None:
+        """The others come first, next time."""
+        self._keys.remove(key)
+        self._keys.append(key)
 
     async def _pop(self, keys: list[str], block: float) -> tuple[str, Any] | None:
         """One message and its list's key, or None where there is none for now."""
@@ -100,12 +124,19 @@ class Queue:
             popping = protocol.command("BLPOP", *keys, f"{block:g}")
             reply: Any = await within(popping, block + FROZEN, self._reactor)
         except ConnectionGone:
+            if protocol.too_long:
+                self._rotate(keys[0])
             return None
         except Late:
             protocol.transport.abortConnection()
             return None
         except RedisError as error:
-            self._complain(f"it answered {error.code} to BLPOP")
+            self._rotate(keys[0])
+            if error.code in TROUBLES:
+                self._health.trouble(error.code)
+                await sleep(1.0, self._reactor)
+                return None
+            self._health.complain(f"answered {error.code} where {self._purpose} were taken: {sentence(error.code)}")
             protocol.transport.abortConnection()
             await sleep(1.0, self._reactor)
             return None

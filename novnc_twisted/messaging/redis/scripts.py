@@ -20,8 +20,14 @@ from hashlib import sha1
 
 # EVALSHA wants the right to read and to write each key that it is told of.  So it is told of none: what a script does
 # with a key is judged where it does it, by the caller's rights.  (Lua's unpack has room for 8000 only.)
+# A count that is none (negative, broken, infinite, not a number, more than there are arguments) would have Redis loop
+# for ever.  Without arguments a script does nothing: so it can be loaded by EVAL, and Redis be asked whether it has it.
 _HEAD = """
+if #ARGV == 0 then return 'here' end
 local words, count = ARGV, tonumber(ARGV[1])
+if not count or not (count >= 0 and count < #words) or count ~= math.floor(count) then
+  return redis.error_reply('ERR bad number of keys')
+end
 local KEYS, ARGV = {}, {}
 for i = 2, count + 1 do KEYS[i - 1] = words[i] end
 for i = count + 2, #words do ARGV[i - count - 1] = words[i] end
@@ -33,18 +39,23 @@ local latest = now + 10000
 
 
 class Script:
-    """A script and the name under which Redis caches it; its arguments are a count, so many keys, and the rest."""
+    """A script and the name under which Redis caches it; its arguments are a count, so many keys, and the rest.
 
-    def __init__(self, text: str) -> None:
+    :ivar writes: whether each run of it adds data, so that a Redis that takes no more data refuses it.
+    """
+
+    def __init__(self, text: str, *, writes: bool = False) -> None:
         self.text = _HEAD + text
+        self.writes = writes
         self.sha = sha1(self.text.encode()).hexdigest()  # noqa: S324
         ALL.append(self)
 
 
 ALL: list[Script] = []
-"""Every script, to be put into Redis by who may."""
+"""All scripts.  A connection with the right to SCRIPT LOAD loads them into Redis."""
 
-QUEUE = Script("""
+QUEUE = Script(
+    """
 -- p:TOPIC q:TOPIC:ROLE | request, millisecond at which its caller gives up, calls that may wait
 local left = tonumber(ARGV[2]) - now
 if left <= 0 then return 'late' end
@@ -54,13 +65,16 @@ redis.call('RPUSH', KEYS[2], ARGV[1])
 redis.call('PEXPIRE', KEYS[2], left, 'NX')
 redis.call('PEXPIRE', KEYS[2], left, 'GT')
 return 'queued'
-""")
+""",
+    writes=True,
+)
 """Queue a call where somebody serves it and its time is not over.
 
 A frozen Redis runs what it was sent when it thaws: by then the caller may have given up, hence ``late``.
 """
 
-REPLY = Script("""
+REPLY = Script(
+    """
 -- r:ROLE:PROCESS | reply, millisecond at which its caller gives up, replies that may wait
 local left = tonumber(ARGV[2]) - now
 if left <= 0 or redis.call('LLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
@@ -68,24 +82,40 @@ redis.call('RPUSH', KEYS[1], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], left, 'NX')
 redis.call('PEXPIRE', KEYS[1], left, 'GT')
 return 1
-""")
+""",
+    writes=True,
+)
 
-ANNOUNCE = Script("""
--- services a:TOPIC@PLACE p:TOPIC | milliseconds, TOPIC@PLACE, worker and what it says, worker or '', 1: keeps services
+ANNOUNCE = Script(
+    """
+-- services a:TOPIC@PLACE p:TOPIC | milliseconds, TOPIC@PLACE, worker and what it says, worker or '', 1: keeps services,
+-- 1: alone
+-- SADD comes first: where memory is full Redis refuses it, but nothing that follows another change.
 local ttl = tonumber(ARGV[1])
 redis.call('SADD', KEYS[1], ARGV[2])
 if ARGV[5] == '1' then redis.call('PEXPIRE', KEYS[1], ttl) end
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
-redis.call('ZADD', KEYS[2], now + ttl, ARGV[3])
-redis.call('PEXPIRE', KEYS[2], ttl)
 if ARGV[4] ~= '' then
   redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
+  if ARGV[6] == '1' and redis.call('ZREM', KEYS[3], ARGV[4]) == 0
+      and redis.call('ZCOUNT', KEYS[3], '(' .. now, latest) > 0 then
+    local others = redis.pcall('ZRANGEBYSCORE', KEYS[2], '(' .. now, latest, 'LIMIT', 0, 8)
+    return others.err and {} or others
+  end
   redis.call('ZADD', KEYS[3], now + ttl, ARGV[4])
   redis.call('PEXPIRE', KEYS[3], ttl)
 end
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+redis.call('ZADD', KEYS[2], now + ttl, ARGV[3])
+redis.call('PEXPIRE', KEYS[2], ttl)
 return 1
-""")
-"""Be seen.  The set of topics is kept by consoleauth: nobody else may take anything out of it, or let it expire."""
+""",
+    writes=True,
+)
+"""Renew this service's presence, ``1``; or, where it must be the only server of its topic and another one is alive, the
+presence entries under the topic.
+
+The set of topics is kept by consoleauth: nobody else may take anything out of it, or let it expire.
+"""
 
 WITHDRAW = Script("""
 -- a:TOPIC@PLACE p:TOPIC q:TOPIC... | worker and what it says, worker or ''
@@ -131,22 +161,25 @@ end
 """
 
 PUT = Script(
-    _LEAVE
-    + """
+    """
 -- s:KEY [i:INDEX] | JSON, milliseconds, KEY
-leave(KEYS[1])
-local head = ''
+local old = redis.call('GET', KEYS[1])
+local head, place, ends = '', nil, now + tonumber(ARGV[2])
 if KEYS[2] then
-  local ends = now + tonumber(ARGV[2])
-  local place = string.format('%010d%06d', time[1], time[2]) .. ' ' .. ARGV[3]
-  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. now)
-  redis.call('ZADD', KEYS[2], ends, place)
-  if redis.call('PTTL', KEYS[2]) < ends - now then redis.call('PEXPIREAT', KEYS[2], ends) end
+  place = string.format('%010d%06d', time[1], time[2]) .. ' ' .. ARGV[3]
   head = KEYS[2] .. ' ' .. place
 end
 redis.call('SET', KEYS[1], head .. '\\n' .. ARGV[1], 'PX', ARGV[2])
+local index, before = string.match(old or '', '^(%S+) ([^\\n]+)\\n')
+if index then redis.call('ZREM', index, before) end
+if place then
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. now)
+  redis.call('ZADD', KEYS[2], ends, place)
+  if redis.call('PTTL', KEYS[2]) < ends - now then redis.call('PEXPIREAT', KEYS[2], ends) end
+end
 return 1
-"""
+""",
+    writes=True,
 )
 
 EXTEND = Script("""
@@ -177,8 +210,8 @@ INDEXED = Script("""
 -- i:INDEX | how many of the newest are left out
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. now)
 local places = redis.call('ZRANGE', KEYS[1], 0, -1)
-local wanted = #places - tonumber(ARGV[1])
-if wanted <= 0 then return {} end
+local wanted = #places - math.max(0, tonumber(ARGV[1]))
+if not (wanted > 0) then return {} end
 table.sort(places)
 local keys = {}
 for i = 1, wanted do keys[i] = string.sub(places[i], 18) end

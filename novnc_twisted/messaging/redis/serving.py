@@ -8,20 +8,19 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import Method
 from novnc_twisted.messaging.redis import keys
+from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.messages import MAX_DEADLINE, Request, read_request, write_reply
 from novnc_twisted.messaging.redis.queue import Queue
 from novnc_twisted.messaging.redis.scripts import REPLY
 from novnc_twisted.messaging.redis.waiting import Late, within
-from novnc_twisted.messaging.redis_url import RedisURL
 from novnc_twisted.messaging.roles import ROLES, served_to
 from novnc_twisted.messaging.wire import MAX_CONCURRENCY, encode, perform, refused
 
@@ -37,38 +36,57 @@ LAST_WORDS = 1.0
 class Serving:
     """One topic, served by this process.
 
-    :param link: where answers go.
+    Each role that has methods here has a connection of its own, so that a flood by one of them does not delay the
+    others; one more is for all the rest.
+
+    :param connect: makes the link for a queue, from its purpose.
+    :param link: where replies go.
     :param callers: the roles that each method is for; None: every method is for all.
-    :param complain: called with a short text where a message is no request, or can't be answered.
+    :param health: reports messages that are no requests, or can't be answered.
     """
 
     def __init__(
         self,
         reactor: Any,
-        endpoint: IStreamClientEndpoint,
-        address: RedisURL,
+        connect: Callable[[str], Link],
         link: Link,
         topic: str,
         methods: Mapping[str, Method],
         callers: Mapping[str, Collection[str]] | None,
-        complain: Callable[[str], None],
+        health: Health,
     ) -> None:
         self._reactor = reactor
         self._link = link
         self._topic = topic
         self._known = frozenset(methods)
         self._methods = {role: served_to(role, methods, callers) for role in ("", *ROLES)}
-        self._complain = complain
+        self._health = health
         self._roles = {keys.requests(topic, role): role for role in self._methods}
         self._working: set[Deferred[None]] = set()
         self._stopping = False
-        self._requests = Queue(
-            reactor, endpoint, address, self._roles, self._take, slots=MAX_CONCURRENCY, complain=complain
+        self._queues = [self._queue(connect, roles) for roles in _shared(self._methods, callers)]
+        self._queue_of = {key: queue for queue in self._queues for key in queue.keys}
+
+    def _queue(self, connect: Callable[[str], Link], roles: Collection[str]) -> Queue:
+        purpose = f"calls to {self._topic}" + (f" by role {next(iter(roles))}" if len(roles) == 1 else "")
+        return Queue(
+            self._reactor,
+            connect(purpose),
+            [keys.requests(self._topic, role) for role in roles],
+            self._take,
+            slots=MAX_CONCURRENCY,
+            health=self._health,
+            purpose=purpose,
         )
 
     def start(self) -> Deferred[None]:
-        """Begin to take requests; fires once the first attempt to connect has succeeded or failed."""
-        return self._requests.start()
+        """Begin to take requests; fires once the first attempts to connect have succeeded or failed."""
+        return gatherResults([queue.start() for queue in self._queues]).addCallback(lambda _: None)
+
+    def pause(self, paused: bool) -> None:
+        """Take no further requests, or take them again."""
+        for queue in self._queues:
+            queue.pause(paused)
 
     @property
     def lists(self) -> list[str]:
@@ -81,7 +99,7 @@ class Serving:
         :param untaken: of each list, the requests that nobody takes any more: their callers are told as well.
         """
         self._stopping = True
-        await self._requests.stop()
+        await gatherResults([Deferred.fromCoroutine(queue.stop()) for queue in self._queues])
         for work in list(self._working):
             work.cancel()
         for role, messages in zip(self._methods, untaken, strict=False):
@@ -95,7 +113,7 @@ class Serving:
             try:
                 await self._work(self._roles[key], message)
             finally:
-                self._requests.release(key)
+                self._queue_of[key].release(key)
 
         self._begin(work())
 
@@ -126,7 +144,9 @@ class Serving:
             if left <= 0:
                 return
             if request.method in self._known and request.method not in self._methods[role]:
-                self._complain(f"{role} called {request.method} of {self._topic}, which is not for it: refused")
+                self._health.complain(
+                    f"{role} called {request.method} of {self._topic}, which is not for it: refused", role
+                )
             methods = self._methods[role]
             performing = Deferred.fromCoroutine(perform(self._topic, methods, request.method, request.arguments))
             answer = await within(performing, left / 1000, self._reactor)
@@ -148,7 +168,7 @@ class Serving:
         try:
             return read_request(message)
         except ValueError as error:
-            self._complain(f"a request for {self._topic} was dropped: {error}")
+            self._health.complain(f"a request for {self._topic} was dropped: {error}")
             return None
 
     async def _reply(self, role: str, request: Request, answer: str, deadline: float) -> None:
@@ -157,7 +177,15 @@ class Serving:
             key = keys.replies(request.reply_to, role)
             await self._link.run(REPLY, [key], reply, request.gives_up, MAX_REPLIES, deadline=deadline)
         except ValueError as error:
-            self._complain(f"a request for {self._topic} can't be answered: {error}")
+            self._health.complain(f"a request for {self._topic} can't be answered: {error}")
         except ServiceUnavailable as error:
             # Its caller learns it by its own deadline.
-            self._complain(f"an answer of {self._topic} was lost: {error.detail}")
+            self._health.complain(f"an answer of {self._topic} was lost: {error.detail}")
+
+
+def _shared(
+    methods: Mapping[str, Mapping[str, Method]], callers: Mapping[str, Collection[str]] | None
+) -> list[list[str]]:
+    """The roles whose lists share a connection: each role that is known to call has its own."""
+    apart = [role for role, its in methods.items() if role and its] if callers is not None else []
+    return [*([role] for role in apart), [role for role in methods if role not in apart]]

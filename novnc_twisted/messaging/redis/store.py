@@ -71,6 +71,14 @@ class RedisStore:
 
         return _begun(get())
 
+    def now(self) -> Deferred[float]:
+        """See IKeyedStore: Redis' clock, estimated (see :meth:`Link.now`)."""
+
+        async def now() -> float:
+            return await self._link.now() / 1000
+
+        return _begun(now())
+
     def extend(self, key: str, ttl: float) -> Deferred[bool]:
         """See IKeyedStore."""
 

@@ -12,13 +12,15 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.messaging.interfaces import IKeyedStore, ITransport, Method, Service
+from novnc_twisted.messaging.interfaces import IKeyedStore, ITransport, Method, Service, TopicInUse
 from novnc_twisted.messaging.redis.calls import Calls
 from novnc_twisted.messaging.redis.endpoint import endpoint_of
 from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.link import Link
-from novnc_twisted.messaging.redis.presence import Announcement, Presence, said
+from novnc_twisted.messaging.redis.presence import Announcement, Presence
 from novnc_twisted.messaging.redis.pulse import FROZEN
+from novnc_twisted.messaging.redis.queue import MAX_PENDING
+from novnc_twisted.messaging.redis.running import Scripts
 from novnc_twisted.messaging.redis.serving import LAST_WORDS, Serving
 from novnc_twisted.messaging.redis.store import DEADLINE, RedisStore
 from novnc_twisted.messaging.redis_url import RedisURL
@@ -30,7 +32,7 @@ from novnc_twisted.messaging.wire import check_place, check_topic, encode_object
 class RedisTransport:
     """An ITransport over one Redis (or Valkey) of version 7.0 or newer.
 
-    It holds two connections, and one more for each topic that it serves.
+    It holds two connections, and for each topic that it serves one for each role that may call it, and one more.
 
     :param reactor: the reactor.
     :param address: where Redis is.
@@ -49,20 +51,27 @@ class RedisTransport:
         self._workers = count(1)
         self._state = "new"
         self._health = Health(reactor, address.label)
-        complain = self._health.complain
+        # What has no user of its own has all rights, as far as Redis' defaults go.
+        scripts = Scripts(reactor, keeps or address.username is None, self._health)
         self._link = Link(
-            reactor,
-            self._endpoint,
-            address,
-            loads=keeps,
-            on_up=self._is_up,
-            on_down=self._health.down,
-            complain=complain,
+            reactor, self._endpoint, address, self._health, "commands", scripts=scripts, on_up=self._is_up
         )
-        self._presence = Presence(reactor, self._link, keeps)
-        self._calls = Calls(reactor, self._endpoint, address, self._link, self._process, role, complain)
+        self._presence = Presence(reactor, self._link, keeps, self._health)
+        self._calls = Calls(reactor, self._connect, self._link, self._process, role, self._health)
         self._served: dict[Announcement, Serving | None] = {}
         self.store: IKeyedStore = RedisStore(self._link)
+
+    def _connect(self, purpose: str) -> Link:
+        """The link for a queue."""
+        return Link(
+            self._reactor,
+            self._endpoint,
+            self._address,
+            self._health,
+            purpose,
+            after=self._link,
+            max_pending=MAX_PENDING,
+        )
 
     def start(self) -> Deferred[None]:
         """See ITransport."""
@@ -109,15 +118,42 @@ class RedisTransport:
         info: Mapping[str, Any] | None = None,
         callers: Mapping[str, Collection[str]] | None = None,
         place: str = "",
+        exclusive: bool = False,
     ) -> Deferred[Callable[[], Deferred[None]]]:
         """See ITransport; may be called before the start, too."""
-        return Deferred.fromCoroutine(self._add(topic, dict(methods), binary, host, info, callers, place))
+
+        async def serve() -> Callable[[], Deferred[None]]:
+            serving = Serving(
+                self._reactor,
+                self._connect,
+                self._link,
+                check_topic(topic),
+                dict(methods),
+                callers,
+                self._health,
+            )
+            # An exclusive topic is served once it is known to be this process' own.
+            serving.pause(exclusive)
+            lists, said = tuple(serving.lists), encode_object(info or {})
+            worker = self._next_worker()
+            one = Announcement(
+                *(topic, worker, binary, host, said, lists, check_place(place), exclusive),
+                owned=lambda owned: serving.pause(not owned),
+            )
+            return await self._add(one, serving)
+
+        return Deferred.fromCoroutine(serve())
 
     def announce(
         self, topic: str, *, binary: str, host: str, info: Mapping[str, Any] | None = None
     ) -> Deferred[Callable[[], Deferred[None]]]:
         """See ITransport; may be called before the start, too."""
-        return Deferred.fromCoroutine(self._add(topic, None, binary, host, info))
+
+        async def announce() -> Callable[[], Deferred[None]]:
+            said = encode_object(info or {})
+            return await self._add(Announcement(check_topic(topic), self._next_worker(), binary, host, said), None)
+
+        return Deferred.fromCoroutine(announce())
 
     def services(self, prefix: str = "") -> Deferred[list[Service]]:
         """See ITransport."""
@@ -128,41 +164,23 @@ class RedisTransport:
 
         return Deferred.fromCoroutine(services())
 
-    async def _add(
-        self,
-        topic: str,
-        methods: Mapping[str, Method] | None,
-        binary: str,
-        host: str,
-        info: Mapping[str, Any] | None,
-        callers: Mapping[str, Collection[str]] | None = None,
-        place: str = "",
-    ) -> Callable[[], Deferred[None]]:
+    async def _add(self, one: Announcement, serving: Serving | None) -> Callable[[], Deferred[None]]:
         if self._state == "stopped":
             raise ServiceUnavailable("the transport is stopped")
-        text = said(binary, host, encode_object(info or {}))
-        # Not of the process' name: that one is a secret of those whom it calls.
-        worker = f"{self._worker}-{next(self._workers)}"
-        check_topic(topic)
-        serving = None
-        if methods is not None:
-            serving = Serving(
-                self._reactor,
-                self._endpoint,
-                self._address,
-                self._link,
-                topic,
-                methods,
-                callers,
-                self._health.complain,
-            )
-        one = Announcement(topic, worker, text, tuple(serving.lists) if serving else (), check_place(place))
         self._served[one] = serving
-        if self._state == "started" and serving is not None:
-            await serving.start()
-        if self._state != "stopped":
-            await self._presence.add(one)
+        try:
+            if self._state == "started" and serving is not None:
+                await serving.start()
+            if self._state != "stopped":
+                await self._presence.add(one)
+        except TopicInUse:
+            await self._withdraw(one, FROZEN)
+            raise
         return lambda: Deferred.fromCoroutine(self._withdraw(one, FROZEN))
+
+    def _next_worker(self) -> str:
+        """A name for what is served.  Not that of the process, which is a secret of those that it calls."""
+        return f"{self._worker}-{next(self._workers)}"
 
     async def _withdraw(self, one: Announcement, deadline: float) -> None:
         if one not in self._served:
@@ -177,7 +195,6 @@ class RedisTransport:
             raise ServiceUnavailable("the transport is not started" if self._state == "new" else "it was stopped")
 
     def _is_up(self) -> None:
-        self._health.up()
         self._presence.renew()
 
 

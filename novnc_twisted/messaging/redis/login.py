@@ -1,0 +1,46 @@
+"""The first commands on a new connection: log in, and see whether this server can be used."""
+
+from typing import Any
+
+from novnc_twisted.messaging.redis.protocol import RedisError, RedisProtocol
+from novnc_twisted.messaging.redis.reasons import NoPrimary
+from novnc_twisted.messaging.redis_url import RedisURL
+
+MIN_VERSION = 7
+"""Redis' oldest major version that will do: selectors of ACL users and ``PEXPIRE NX`` came with it."""
+
+
+async def log_in(protocol: RedisProtocol, address: RedisURL) -> None:
+    """Log in, select the database, and check the server's kind.
+
+    :raises RedisError: Redis refuses, or is not a server that can be used; the code says why (see :mod:`.reasons`).
+    :raises NoPrimary: a Sentinel named this server, and it is a replica.
+    :raises ConnectionGone: the connection ended.
+    """
+    if address.password is not None:
+        user = [address.username] if address.username is not None else []
+        await protocol.command("AUTH", *user, address.password)
+    if address.db:
+        await protocol.command("SELECT", address.db)
+    try:
+        # Redis lets every user say HELLO, whatever his rights.
+        found = await protocol.command("HELLO")
+    except RedisError as error:
+        raise RedisError("OLD") if error.code == "UNKNOWN" else error from None
+    _check(found, address)
+
+
+def _check(hello: Any, address: RedisURL) -> None:
+    """Judge a reply to HELLO: names and values in turn."""
+    if not isinstance(hello, list):
+        raise RedisError("OLD")
+    found = {str(name): value for name, value in zip(hello[::2], hello[1::2], strict=False)}
+    if found.get("mode") in ("cluster", "sentinel"):
+        raise RedisError(str(found["mode"]).upper())
+    major = str(found.get("version")).partition(".")[0]
+    if not major.isdigit() or int(major) < MIN_VERSION:
+        raise RedisError("OLD")
+    if found.get("role") != "master":
+        if address.sentinels:
+            raise NoPrimary(f"{address.service}: the server that Sentinel named is a replica")
+        raise RedisError("REPLICA")

@@ -1,0 +1,155 @@
+"""Why Redis refuses a connection or a command: codes for the code, and sentences for the log.
+
+The text of an error may quote what was sent, so it never leaves this module: a text is recognised by how it begins, and
+what is logged is a sentence from here.  The texts are those of Redis 7 (``src/server.c``, ``src/acl.c``,
+``src/networking.c``, ``src/db.c``); Valkey has the same ones with its own name in them.
+"""
+
+from OpenSSL import SSL
+from twisted.internet.error import (
+    ConnectError,
+    ConnectionClosed,
+    ConnectionRefusedError,
+    DNSLookupError,
+    TimeoutError,
+)
+
+OUTAGES = ("READONLY", "MASTERDOWN", "LOADING")
+"""Codes after which the connection is made again: the server is not the one that it was, or not ready yet."""
+
+TROUBLES = ("OOM", "MISCONF", "NOREPLICAS", "BUSY", "CLUSTERDOWN")
+"""Codes that every command that writes gets while the connection itself is good."""
+
+_PASSING = ("LOADING", "MASTERDOWN")
+
+_TEXTS = (
+    ("ERR max number of clients", "MAXCLIENTS"),
+    ("ERR AUTH <password> called without any password", "NOPASSWORD"),
+    ("ERR Client sent AUTH, but no password is set", "NOPASSWORD"),
+    ("ERR DB index is out of range", "NODB"),
+    ("ERR invalid DB index", "NODB"),
+    ("ERR SELECT is not allowed in cluster mode", "CLUSTER"),
+    ("ERR unknown command", "UNKNOWN"),
+    ("ERR wrong number of arguments for 'auth'", "OLD"),
+    ("ERR The user executing the script can't", "NOPERM"),
+)
+"""How errors begin that Redis gives no code of their own, and the code that they have here."""
+
+_WORDS = {
+    "MAXCLIENTS": "it has reached its limit of connections; raise maxclients in redis.conf",
+    "WRONGPASS": "it refuses user or password (WRONGPASS), see transport_url",
+    "NOAUTH": "it wants a password (NOAUTH), and there is none in transport_url",
+    "NOPASSWORD": "transport_url has a password, and Redis has none: set requirepass in redis.conf, or leave the "
+    "password out of transport_url",
+    "NODB": "it has no database of the number in transport_url; its redis.conf says how many there are (databases)",
+    "NOPERM": "its user in transport_url may not do what this service does (NOPERM); make the users with the "
+    "novnc-redis-acl of this version",
+    "CLUSTER": "it is a Redis Cluster, which is not supported; set transport_url to one Redis, or to Sentinels "
+    "(redis+sentinel://)",
+    "CLUSTERDOWN": "it is a Redis Cluster, which is not supported; set transport_url to one Redis",
+    "SENTINEL": "it is a Sentinel; transport_url is redis+sentinel://HOST:PORT/SERVICE for those",
+    "REPLICA": "it is a replica, on which nothing can be written; set transport_url to its primary, or to Sentinels "
+    "(redis+sentinel://)",
+    "READONLY": "it has become a replica, on which nothing can be written (READONLY)",
+    "OLD": "it is older than Redis 7.0; install Redis 7.0 or later, or Valkey",
+    "DENIED": "it is in protected mode and takes connections from its own host only; set bind and requirepass, or an "
+    "aclfile, in redis.conf",
+    "LOADING": "it is still loading its data from disk",
+    "MASTERDOWN": "it is a replica that has lost its primary",
+    "MISCONF": "it can't save its data and takes no changes (MISCONF); look for a full disk on its host",
+    "OOM": "its memory is full and it takes no more data (OOM); raise maxmemory in redis.conf",
+    "NOREPLICAS": "too few of its replicas are connected (NOREPLICAS); see min-replicas-to-write in redis.conf",
+    "BUSY": "it is busy with a long script (BUSY); an administrator can end it by SCRIPT KILL",
+}
+
+
+def code_of(text: str) -> str:
+    """The code of an error: its first word, or a code from here where Redis says only ``ERR``."""
+    for begin, code in _TEXTS:
+        if text.startswith(begin):
+            return code
+    word = (text.split(maxsplit=1) or [""])[0]
+    return word[:32] if word.isascii() and word.isalpha() and word.isupper() else "ERR"
+
+
+def sentence(code: str) -> str:
+    """What the code means and what to do about it."""
+    return _WORDS.get(code, f"it refuses us ({code})")
+
+
+class NoPrimary(Exception):
+    """No Sentinel names a primary, or the server that it names is none (yet)."""
+
+
+class Untrusted(Exception):
+    """The server's certificate is not good; the text says why, in our own words."""
+
+
+class Frozen(Exception):
+    """The server did not answer in time on a connection that was good before."""
+
+
+class TooLong(Exception):
+    """The connection was given up because of a reply that is too long; the text gives the limit."""
+
+
+class NoLogIn(Exception):
+    """The server accepted the connection, and gave no answer of Redis.
+
+    :ivar what: ``silent``, ``closed`` or ``garbled``: what it did instead.
+    :ivar tls: whether TLS was spoken.
+    """
+
+    def __init__(self, what: str, *, tls: bool) -> None:
+        super().__init__(what)
+        self.what = what
+        self.tls = tls
+
+
+def refusal(reason: BaseException) -> str | None:
+    """A cause that does not pass by itself, in words; None for an ordinary loss."""
+    code = getattr(reason, "code", None)
+    if isinstance(code, str):
+        return None if code in _PASSING else sentence(code)
+    if isinstance(reason, Untrusted):
+        return f"{reason}, see transport_url"
+    if isinstance(reason, SSL.Error):
+        words = sorted({str(part[-1]) for part in reason.args[0]}) if reason.args else []
+        plain = "; a plain port is redis://" if any("wrong version" in word for word in words) else ""
+        return f"no TLS with it ({', '.join(words) or 'no reason given'}{plain}), see transport_url"
+    return None
+
+
+def loss(reason: BaseException) -> str:
+    """An ordinary loss in a few words."""
+    if isinstance(reason, NoLogIn):
+        return _NO_LOG_IN[reason.what] + (_WITH_TLS if reason.tls else _WITHOUT_TLS).get(reason.what, "")
+    if isinstance(reason, NoPrimary):
+        return str(reason)
+    if getattr(reason, "code", "") in _PASSING:
+        return sentence(reason.code)  # type: ignore[attr-defined]
+    for kind, words in _LOSSES:
+        if isinstance(reason, kind):
+            return words
+    return type(reason).__name__
+
+
+_LOSSES: tuple[tuple[type[BaseException], str], ...] = (
+    (Frozen, "it no longer answers"),
+    (ConnectionRefusedError, "connection refused"),
+    (DNSLookupError, "its host's name is not found"),
+    (TimeoutError, "no answer to the connection"),
+    (ConnectError, "no way to its host or socket"),
+    (ConnectionClosed, "it closed the connection"),
+)
+
+_NO_LOG_IN = {
+    "silent": "it accepts connections and does not answer",
+    "closed": "it closes each new connection",
+    "garbled": "what answers there is no Redis",
+}
+_WITH_TLS = {
+    "silent": ": is this its tls-port, as rediss:// needs?",
+    "closed": ": is this its tls-port, as rediss:// needs, and has it reached its maxclients?",
+}
+_WITHOUT_TLS = {"closed": ": is this its tls-port, for which transport_url is rediss://?"}

@@ -1,0 +1,109 @@
+"""Running our scripts in Redis, and getting them there."""
+
+from typing import Any
+
+from novnc_twisted.messaging.redis.health import Health
+from novnc_twisted.messaging.redis.protocol import RedisError, RedisProtocol
+from novnc_twisted.messaging.redis.reasons import OUTAGES
+from novnc_twisted.messaging.redis.scripts import ALL, Script
+from novnc_twisted.messaging.redis.waiting import sleep
+
+RETRY = 0.1
+"""Seconds between two attempts to run a script that Redis does not have yet."""
+
+PATIENCE = 1.0
+"""Seconds for which scripts may be missing before the log says so: services that start together need some time."""
+
+
+class Scripts:
+    """Runs scripts by their SHA-1; where Redis has none such, loads them or waits for a service that may.
+
+    Redis keeps scripts in memory only.  A restarted Redis, another primary, and one that was told ``SCRIPT FLUSH`` has
+    none.  A user with the rights of one role must not try what he may not: Redis keeps each attempt in ``ACL LOG``.
+
+    :param reactor: IReactorTime.
+    :param may_load: whether this connection's user may load scripts.
+    :param health: reports that they are missing.
+    """
+
+    def __init__(self, reactor: Any, may_load: bool, health: Health) -> None:
+        self._reactor = reactor
+        self._may_load = may_load
+        self._health = health
+        self._missing_since: float | None = None
+        self._reported = False
+
+    @property
+    def missing(self) -> bool:
+        """Whether Redis did not have them when one was last run."""
+        return self._missing_since is not None
+
+    async def begin(self, protocol: RedisProtocol) -> None:
+        """Load them on a new connection, or see that Redis is ready to run one.
+
+        :raises RedisError: Redis is not ready, or refuses.
+        :raises ConnectionGone: the connection ended.
+        """
+        if not self._reported:
+            self._missing_since = None
+        if self._may_load:
+            await self._load(protocol)
+            return
+        try:
+            await protocol.command("EVALSHA", ALL[0].sha, 0)
+        except RedisError as error:
+            if error.code in OUTAGES:
+                raise
+
+    async def run(self, protocol: RedisProtocol, script: Script, *words: str | int) -> Any:
+        """Run a script as soon as Redis has it; the caller sets the deadline.
+
+        :raises RedisError: Redis refuses.
+        :raises ConnectionGone: the connection ended.
+        """
+        loaded = False
+        while True:
+            try:
+                reply = await protocol.command("EVALSHA", script.sha, 0, *words)
+            except RedisError as error:
+                if error.code != "NOSCRIPT":
+                    raise
+            else:
+                self._found()
+                return reply
+            self._not_found()
+            loaded = self._may_load and not loaded
+            if loaded:
+                await self._load(protocol)
+            else:
+                await sleep(RETRY, self._reactor)
+
+    async def _load(self, protocol: RedisProtocol) -> None:
+        # Without arguments a script does nothing, so that EVAL loads it where SCRIPT LOAD is not allowed.
+        for before, after in (("SCRIPT", "LOAD"), ()), (("EVAL",), (0,)):
+            try:
+                for script in ALL:
+                    await protocol.command(*before, script.text, *after)
+            except RedisError as error:
+                if error.code != "NOPERM":
+                    raise
+            else:
+                return
+        self._may_load = False
+
+    def _not_found(self) -> None:
+        now = self._reactor.seconds()
+        if self._missing_since is None:
+            self._missing_since = now
+        elif not self._reported and now - self._missing_since >= PATIENCE:
+            self._reported = self._health.problem(
+                "scripts",
+                "has none of the scripts that the services run; a consoleauth loads them when it connects: is one "
+                "running?",
+            )
+
+    def _found(self) -> None:
+        self._missing_since = None
+        if self._reported:
+            self._reported = False
+            self._health.solved("has the scripts")

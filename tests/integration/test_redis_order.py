@@ -1,0 +1,139 @@
+"""The order in which services and Redis come up does not matter, nor that Redis forgets: each service by its role."""
+
+import random
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
+
+from novnc_twisted.compute import ComputeAPI, ComputeManager
+from novnc_twisted.consoleauth import ConsoleAuthAPI, ConsoleAuthManager
+from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.messaging import transport_from_url
+from tests.compute.harness import A, FakeDriver, domain
+from tests.integration.redis_case import RedisTestCase
+from tests.integration.redis_roles import ADDRESSES, NAMES, VIEWER
+from tests.support.redis_server import RedisServer
+from tests.support.redis_users import ADMIN, RedisUsers
+
+DELAY = 1.5
+"""Seconds by which each of them is late, at most: beyond the time after which missing scripts are reported."""
+
+
+class OrderTests(RedisTestCase):
+    """Whatever comes first waits for what it needs, and tries nothing that it may not: ``ACL LOG`` stays empty."""
+
+    timeout = 90
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        super().setUp()
+        self.redis = RedisServer(self, start=False)
+        self.users = RedisUsers(self, self.redis, NAMES)
+
+    async def login(self, name: str) -> Any:
+        transport = transport_from_url(reactor, self.users.urls[name], name.partition(".")[0])
+        self.addCleanup(transport.stop)
+        await transport.start()
+        return transport
+
+    async def consoleauth(self) -> None:
+        auth = ConsoleAuthManager(await self.login("consoleauth"), reactor)
+        self.addCleanup(auth.stop)
+        await auth.start()
+
+    async def compute(self) -> None:
+        driver = FakeDriver(reactor)  # type: ignore[arg-type]
+        driver.add(domain(A, "myserver20", 5900, project_id="red"))
+        address = ADDRESSES["one"]
+        transport = await self.login("compute.one")
+        manager = ComputeManager(transport, driver, host="one", server_proxyclient_address=address)
+        self.addCleanup(manager.stop)
+        await manager.start()
+
+    async def api(self) -> None:
+        self.asks = await self.login("api")
+
+    async def novncproxy(self) -> None:
+        self.checks = await self.proxy("novncproxy")
+
+    async def xvpvncproxy(self) -> None:
+        await self.proxy("xvpvncproxy")
+
+    async def proxy(self, name: str) -> Any:
+        transport = await self.login("proxy")
+        await transport.announce(f"{name}.control", binary=f"nova-{name}", host="control")
+        return transport
+
+    async def start(self, name: str, delay: float) -> None:
+        """Start one of them, late."""
+        await self.pause(delay)
+        if name == "redis":
+            self.redis.start()
+        else:
+            await getattr(self, name)()
+
+    async def console(self) -> str:
+        """A link, as the API makes it, checked as a proxy does."""
+        console = await ComputeAPI(self.asks, deadline=1.0).get_vnc_console(A, "novnc", "u", "red")
+        fields = {name: value for name, value in console.items() if name not in ("token", "access_url")}
+        await ConsoleAuthAPI(self.asks, deadline=1.0).authorize_console(console["token"], **fields)
+        info = await ConsoleAuthAPI(self.checks, deadline=1.0).check_token(console["token"], "novnc", VIEWER)
+        return info.host
+
+    async def until_it_works(self) -> None:
+        """The test's time-out ends it; until then nothing but 'not available' is said."""
+        while True:
+            try:
+                self.assertEqual(await self.console(), ADDRESSES["one"])
+                found = [one.topic for one in await self.asks.services()]
+            except Refusal as refusal:
+                self.assertIsInstance(refusal, ServiceUnavailable)
+                await self.pause(0.05)
+            else:
+                if len(found) == 4:
+                    return
+
+    def log(self) -> Any:
+        """What Redis denied somebody."""
+        return self.redis.command("ACL", "LOG", login=ADMIN)
+
+    async def test_any_order(self) -> None:
+        await self.in_order(1)
+
+    async def test_any_other_order(self) -> None:
+        await self.in_order(2)
+
+    async def in_order(self, seed: int) -> None:
+        chance = random.Random(seed)
+        names = ["redis", "consoleauth", "compute", "api", "novncproxy", "xvpvncproxy"]
+        chance.shuffle(names)
+        starting = [self.start(name, chance.uniform(0, DELAY)) for name in names]
+        await gatherResults([Deferred.fromCoroutine(one) for one in starting])
+        await self.until_it_works()
+        # Told to forget, restarted empty: in the time until consoleauth is back others find no scripts.
+        self.redis.command("SCRIPT", "FLUSH", login=ADMIN)
+        await self.until_it_works()
+        self.redis.command("FLUSHALL", login=ADMIN)
+        await self.until_it_works()
+        self.assertEqual(self.log(), [])
+        self.redis.kill()
+        await self.pause(chance.uniform(0, DELAY))
+        self.redis.start()
+        await self.until_it_works()
+        self.assertEqual(self.log(), [])
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    async def test_without_a_consoleauth(self) -> None:
+        """Others wait within their deadlines, say so once, and once that it is over."""
+        self.redis.start()
+        await gatherResults([Deferred.fromCoroutine(one) for one in (self.compute(), self.api(), self.novncproxy())])
+        await self.until(lambda: len(self.logged.lines("a consoleauth loads them when it connects")) == 2)
+        detail = await self.fails(self.asks.call("compute.one", "list_instances", deadline=0.3))
+        self.assertEqual(detail, "compute.one did not answer within 0.3 s")
+        self.assertIn("no consoleauth has loaded them", await self.fails(self.asks.services()))
+        self.assertEqual(len(self.logged.lines("a consoleauth loads them when it connects")), 3)
+        self.assertEqual(self.log(), [])
+        await self.consoleauth()
+        await self.asks.services()
+        await self.until(lambda: len(self.logged.lines("has the scripts")) == 3)
+        self.assertEqual(self.log(), [])
