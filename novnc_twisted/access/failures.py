@@ -1,8 +1,9 @@
-"""Failed attempts by client address: who tries tokens by the thousand is told to wait."""
+"""Failed guesses of a token by client address: after too many of them in a minute, the address has to wait."""
 
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 WINDOW: Final = 60.0
@@ -29,6 +30,12 @@ class Failures:
         self._clock = clock
         self._max = max_addresses
         self._counts: OrderedDict[str, tuple[int, int, int]] = OrderedDict()  # key -> window, its count, the one before
+        self._checking: set[str] = set()  # networks over the limit of which a token is being checked
+
+    @property
+    def limit(self) -> int:
+        """Failures in a minute that are allowed; 0 is off."""
+        return self._limit
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -52,6 +59,22 @@ class Failures:
         passed = self._clock() % WINDOW / WINDOW
         return now + before * (1 - passed) >= self._limit
 
+    def begin_check(self, address: str) -> "Check | None":
+        """Begin to check a token that came from this address.
+
+        Beyond the limit one token at a time is still checked: else, whoever can make an address fail (a neighbour
+        behind the same NAT) locks out everyone who has it.
+
+        :return: what has to be ended when the answer is there; None where the client has to wait.
+        """
+        if not self.too_many(address):
+            return _UNLIMITED
+        key = network_of(address)
+        if key in self._checking:
+            return None
+        self._checking.add(key)
+        return Check(self._checking, key)
+
     def _present(self, key: str) -> tuple[int, int, int]:
         window = int(self._clock() // WINDOW)
         seen, now, before = self._counts.get(key, (window, 0, 0))
@@ -60,8 +83,28 @@ class Failures:
         return window, 0, now if seen == window - 1 else 0
 
 
+class Check:
+    """A token that is being checked."""
+
+    __slots__ = ("_checking", "_key")
+
+    def __init__(self, checking: set[str] | None = None, key: str = "") -> None:
+        self._checking = checking
+        self._key = key
+
+    def end(self) -> None:
+        """The answer is there; the next token from this address may be checked.  Later calls do nothing."""
+        checking, self._checking = self._checking, None
+        if checking is not None:
+            checking.discard(self._key)
+
+
+_UNLIMITED: Final = Check()  # ending it does nothing, however often
+
+
+@lru_cache(maxsize=1024)
 def network_of(address: str) -> str:
-    """What failures are counted by: an IPv4 address (also one mapped into IPv6), an IPv6 /64, else the text itself."""
+    """What is counted by: an IPv4 address (also one mapped into IPv6), an IPv6 /64, else the text itself."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -38,6 +38,28 @@ class Counting(SynchronousTestCase):
         self.clock.advance(120)
         self.assertFalse(failures.too_many("192.0.2.1"))
 
+    def test_one_check_at_a_time_beyond_the_limit(self) -> None:
+        """For each address (/64); below the limit any number at a time."""
+        failures = self.make(2)
+        below = [failures.begin_check("2001:db8::1") for _ in range(3)]
+        self.assertNotIn(None, below)
+        self.fail_(failures, "2001:db8::1", 2)
+        only = failures.begin_check("2001:db8::2")
+        assert only is not None
+        self.assertIsNone(failures.begin_check("2001:db8::3"))
+        self.assertIsNotNone(failures.begin_check("2001:db8:0:1::1"))
+        for check in below:
+            assert check is not None
+            check.end()
+        self.assertIsNone(failures.begin_check("2001:db8::3"), "those ended were not the one that holds the place")
+        only.end()
+        following = failures.begin_check("2001:db8::3")
+        assert following is not None
+        only.end()
+        self.assertIsNone(failures.begin_check("2001:db8::4"), "ending it again does nothing")
+        following.end()
+        self.assertIsNotNone(failures.begin_check("2001:db8::4"))
+
     def test_asking_costs_no_memory(self) -> None:
         failures = self.make(3)
         for at in range(1000):

@@ -1,0 +1,164 @@
+"""How many connections there may be, over all and for a network, and which one is closed for another."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.access.connection_limits import ConnectionLimits, ConnectionSlot
+from novnc_twisted.access.forwarded import networks
+from tests.rfb.drive import untimed
+
+
+class Connections:
+    """Connections under limits.
+
+    :ivar open: those that were admitted and not closed, oldest first.
+    :ivar told: what the observer was told.
+    """
+
+    def __init__(self, maximum: int, trusted: tuple[str, ...] = ()) -> None:
+        self.told: list[tuple[str, str]] = []
+        self.limits = ConnectionLimits(
+            maximum, trusted=networks(trusted), observer=lambda address, why: self.told.append((address, why))
+        )
+        self.open: list[tuple[str, ConnectionSlot]] = []
+
+    def connect(self, address: str, *, silent: bool = True) -> ConnectionSlot | None:
+        slot = self.limits.admit(address)
+        if slot is not None:
+            one = (address, slot)
+            self.open.append(one)
+            if silent:
+                slot.silent(lambda: self.open.remove(one))
+        return slot
+
+    def of(self, address: str) -> int:
+        return sum(one == address for one, _ in self.open)
+
+
+class LimitTests(SynchronousTestCase):
+    def test_half_is_for_everyone(self) -> None:
+        """One address may have half of all, and loses its own oldest silent connection for each further one."""
+        here = Connections(100)
+        slots = [here.connect("192.0.2.1") for _ in range(500)]
+        self.assertEqual((here.of("192.0.2.1"), len(here.limits)), (50, 50))
+        self.assertNotIn(None, slots)
+        self.assertEqual([slot for _, slot in here.open], slots[-50:], "the youngest are left")
+
+    def test_others_have_their_share(self) -> None:
+        """A tenth of all for each network once half is taken; those that sent a request stay."""
+        here = Connections(100)
+        for _ in range(60):
+            here.connect("192.0.2.1", silent=False)
+        self.assertEqual(here.of("192.0.2.1"), 50)
+        for host in range(2, 7):
+            slots = [here.connect(f"192.0.2.{host}", silent=False) for _ in range(12)]
+            self.assertEqual(slots.count(None), 2)
+        self.assertEqual(len(here.limits), 100)
+
+    def test_the_oldest_silent_one_of_all_makes_room(self) -> None:
+        here = Connections(10)
+        for host in range(10):
+            here.connect(f"192.0.2.{host}", silent=host not in (0, 1))
+        self.assertIsNotNone(here.connect("198.51.100.1"))
+        self.assertEqual([address for address, _ in here.open[:3]], ["192.0.2.0", "192.0.2.1", "192.0.2.3"])
+
+    def test_nothing_that_sent_a_request_is_closed(self) -> None:
+        here = Connections(4)
+        for host in range(4):
+            here.connect(f"192.0.2.{host}", silent=False)
+        self.assertIsNone(here.connect("198.51.100.1"))
+        self.assertEqual(len(here.open), 4)
+
+    def test_silent_again(self) -> None:
+        """Between two requests of one connection: it is the youngest of the silent ones then."""
+        here = Connections(10)
+        slots = [here.connect(f"192.0.2.{host}") for host in range(10)]
+        assert slots[0] is not None
+        slots[0].busy()
+        slots[0].silent(lambda: self.fail("it is not the oldest"))
+        here.connect("198.51.100.1")
+        self.assertNotIn("192.0.2.1", [address for address, _ in here.open])
+
+    def test_trusted_proxies_and_unix_sockets(self) -> None:
+        """They speak for many: only the number of all holds for them."""
+        for address in ("10.0.0.1", "::ffff:10.0.0.1", ""):
+            here = Connections(100, ("10.0.0.0/8",))
+            for _ in range(120):
+                here.connect(address, silent=False)
+            self.assertEqual(len(here.open), 100, address)
+
+    def test_networks(self) -> None:
+        """An IPv6 /64 is one client, as an IPv4 address is, however it is written."""
+        for first, second, third in (
+            ("2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"),
+            ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
+            ("unknown", "unknown", "192.0.2.1"),
+        ):
+            here = Connections(20)
+            for _ in range(10):
+                here.connect(first, silent=False)
+            self.assertIsNone(here.connect(second, silent=False), second)
+            self.assertIsNotNone(here.connect(third, silent=False), third)
+
+    def test_a_good_token_uses_up_no_share(self) -> None:
+        """An office behind one address: its sessions count for all, but keep none of its people out."""
+        here = Connections(100)
+        for at in range(100):
+            slot = here.connect("192.0.2.1")
+            assert slot is not None, at
+            slot.busy()
+            slot.authorised()
+        self.assertEqual((len(here.open), len(here.limits)), (100, 100))
+        self.assertIsNone(here.connect("192.0.2.1"))
+        for _, slot in here.open:
+            slot.release()
+            slot.release()
+            slot.silent(lambda: None)
+        self.assertEqual(len(here.limits), 0)
+
+    def test_off(self) -> None:
+        here = Connections(0)
+        for _ in range(1000):
+            here.connect("192.0.2.1", silent=False)
+        self.assertEqual((len(here.limits), here.told), (1000, []))
+
+    def test_the_observer(self) -> None:
+        """It learns who lost a connection, and which limit was the reason."""
+        here = Connections(10)
+        for _ in range(6):
+            here.connect("192.0.2.1")
+        ((address, why),) = here.told
+        self.assertEqual(address, "192.0.2.1")
+        self.assertIn("5 of 10", why)
+        here = Connections(1)
+        here.connect("192.0.2.1", silent=False)
+        here.connect("192.0.2.2")
+        ((address, why),) = here.told
+        self.assertEqual(address, "192.0.2.2")
+        self.assertIn("all 1 connections", why)
+
+    @untimed
+    @given(st.integers(1, 12), st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.integers(0, 30))))
+    def test_any_order(self, maximum: int, steps: list[tuple[int, int, int]]) -> None:
+        """Never more than the maximum; what is closed was silent; and the count ends at 0."""
+        here = Connections(maximum)
+        for what, host, at in steps:
+            if what == 0 or not here.open:
+                busy = [one for one in here.open if one[1].close is None]
+                here.connect(f"192.0.2.{host}", silent=at % 2 == 0)
+                self.assertEqual([one for one in busy if one not in here.open], [])
+            else:
+                one = here.open[at % len(here.open)]
+                if what == 1:
+                    one[1].busy()
+                elif what == 2:
+                    one[1].silent(lambda one=one: here.open.remove(one))
+                else:
+                    here.open.remove(one)
+                    one[1].release()
+            self.assertEqual(len(here.limits), len(here.open))
+            self.assertLessEqual(len(here.open), maximum)
+        for _, slot in here.open:
+            slot.release()
+        self.assertEqual(len(here.limits), 0)
