@@ -8,6 +8,8 @@ import ipaddress
 import struct
 from typing import Final, NamedTuple
 
+from novnc_twisted.access.forwarded import UNKNOWN
+
 _V1_START: Final = b"PROXY "
 _V1_LONGEST: Final = 107
 """Bytes of a header of version 1, its end of line included."""
@@ -31,7 +33,8 @@ class BadProxyHeader(ValueError):
 class ProxyHeader(NamedTuple):
     """A whole header.
 
-    :ivar host: the client's address, None where the proxy speaks for itself (a health check) or does not know.
+    :ivar host: the client's address; ``unknown`` where the proxy does not know it, None where the proxy speaks for
+        itself (LOCAL: a health check).
     :ivar port: the client's port.
     :ivar length: bytes of the header; what is behind is the client's.
     """
@@ -65,7 +68,7 @@ def _version_1(data: bytes) -> ProxyHeader | None:
     except UnicodeDecodeError:
         raise BadProxyHeader("version 1: not ASCII") from None
     if words[1] == "UNKNOWN":
-        return ProxyHeader(None, 0, end + 2)
+        return ProxyHeader(UNKNOWN, 0, end + 2)
     if len(words) != 6 or words[1] not in ("TCP4", "TCP6"):
         raise BadProxyHeader("version 1: other words than a protocol, two addresses and two ports")
     kind = ipaddress.IPv4Address if words[1] == "TCP4" else ipaddress.IPv6Address
@@ -100,8 +103,10 @@ def _version_2(data: bytes) -> ProxyHeader | None:
             raise BadProxyHeader("version 2: too short for its addresses")
     if len(data) < length:
         return None
-    if command == _LOCAL or family not in _ADDRESSES:
+    if command == _LOCAL:
         return ProxyHeader(None, 0, length)
+    if family not in _ADDRESSES:  # a unix socket, or a protocol that has no addresses
+        return ProxyHeader(UNKNOWN, 0, length)
     size, _ = _ADDRESSES[family]
     source = ipaddress.ip_address(data[_V2_FIXED : _V2_FIXED + size])
     (port,) = struct.unpack_from(">H", data, _V2_FIXED + 2 * size)

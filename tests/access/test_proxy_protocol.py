@@ -26,16 +26,16 @@ GOOD = {
     b"PROXY TCP4 255.255.255.255 255.255.255.255 65535 65535\r\n": ("255.255.255.255", 65535),
     b"PROXY TCP6 2001:DB8::7 2001:db8::1 4711 0\r\n": ("2001:db8::7", 4711),
     b"PROXY TCP6 ::ffff:192.0.2.7 ::1 4711 6080\r\n": ("192.0.2.7", 4711),
-    b"PROXY UNKNOWN\r\n": (None, 0),
-    b"PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n": (None, 0),
+    b"PROXY UNKNOWN\r\n": ("unknown", 0),
+    b"PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n": ("unknown", 0),
     version_2("192.0.2.7"): ("192.0.2.7", 4711),
     version_2("2001:db8::7", 1): ("2001:db8::7", 1),
     version_2("::ffff:192.0.2.7"): ("192.0.2.7", 4711),
     version_2("192.0.2.7", more=b"\x20\x00\x01x" * 100): ("192.0.2.7", 4711),
     version_2("192.0.2.7", command=0x20): (None, 0),
     START + b"\x20\x00\0\0": (None, 0),
-    START + b"\x21\x00\0\0": (None, 0),
-    START + b"\x21\x31\0\xd8" + bytes(216): (None, 0),
+    START + b"\x21\x00\0\0": ("unknown", 0),
+    START + b"\x21\x31\0\xd8" + bytes(216): ("unknown", 0),
 }
 
 BAD = (

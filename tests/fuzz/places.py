@@ -38,7 +38,7 @@ def run_proxy(data: bytes) -> None:
     if not isinstance(found, ProxyHeader):
         return
     holds(0 < found.length <= len(data) and 0 <= found.port <= 0xFFFF, "an impossible header", found)
-    if found.host is None:
+    if found.host in (None, UNKNOWN):
         return
     address = ipaddress.ip_address(found.host)
     if not data.startswith(b"PROXY"):
