@@ -7,7 +7,7 @@ import re
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from oslo_config import generator
 from twisted.internet import reactor
@@ -19,6 +19,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.errors import TABLE, InstanceNotRunning, InvalidToken
+from novnc_twisted.frontend.refusals import Cause
 from novnc_twisted.messaging import transport_from_url
 from novnc_twisted.rfb import Conversation, ServerInit, login, offer, refuse
 from novnc_twisted.service.configuration import read_configuration
@@ -180,9 +181,12 @@ class Named(TestCase):
 
     def test_causes(self) -> None:
         """Names in the form of a cause, in double backticks, are causes or classes of the framework."""
-        known = {*TABLE, "ConnectInfo"}
-        for name in re.findall(r"``([A-Z][a-z]+(?:[A-Z][a-z]+)+)``", (DOCS / "operations.rst").read_text()):
+        known = {*TABLE, *get_args(Cause), "ConnectInfo"}
+        text = (DOCS / "operations.rst").read_text()
+        for name in re.findall(r"``([A-Z][a-z]+(?:[A-Z][a-z]+)+)``", text):
             self.assertIn(name, known)
+        for name in get_args(Cause):
+            self.assertIn(f"``{name}``", text)
 
     def test_codes_in_prose(self) -> None:
         codes = {str(row.close_code) for row in TABLE.values()}

@@ -55,29 +55,32 @@ def explain_refusal(
     scheme: str,
     allowed: Collection[str] = (),
     forwarded_proto: str | None = None,
-) -> str:
-    """Why :func:`judge_origin` forbids this request: what differed, from what, and the option to change.
+) -> tuple[str, str]:
+    """Why :func:`judge_origin` forbids this request: what differed, from what; and the options to change.
 
-    Takes the same arguments.  The text quotes the request: it has to be cleaned before it reaches a log.
+    Takes the same arguments.  The first text quotes the request: it has to be cleaned before it reaches a log.
     """
-    shown = ", ".join(origins) or "blank"
     origin = _page(origins[0]) if origins else None
     if origin is None:
-        return f"the Origin {shown} does not name a web page's host"
-    reasons = []
-    if origin["scheme"].lower() != (forwarded_proto or scheme).strip().lower():
-        expected = (
-            f"{forwarded_proto}, which the trusted proxy sent as X-Forwarded-Proto"
-            if forwarded_proto
-            else f"{scheme}, the scheme of [vnc] novncproxy_base_url (change that option; behind a reverse proxy, let "
-            "it send X-Forwarded-Proto and name it in [console] trusted_proxies)"
-        )
-        reasons.append(f"its scheme is not {expected}")
+        return f"the Origin '{', '.join(origins)}' does not name the host of a web page", ""
+    reasons, options = [], []
     if bare_host(origin["host"]) not in _known_hosts(hosts, allowed):
-        host = ", ".join(hosts) or "missing"
         names = ", ".join(allowed) or "empty"
-        reasons.append(f"its host is not the request's Host ({host}) nor in [console] allowed_origins ({names})")
-    return f"the Origin is {shown}: " + "; ".join(reasons)
+        reasons.append(
+            f"its host is neither the request's Host ({', '.join(hosts)}) nor in [console] allowed_origins ({names})"
+        )
+        options.append("[console] allowed_origins")
+    if origin["scheme"].lower() != (forwarded_proto or scheme).strip().lower():
+        if forwarded_proto:
+            reasons.append(f"its scheme is not {forwarded_proto}, the X-Forwarded-Proto of the trusted proxy")
+            options.append("what the reverse proxy sends as X-Forwarded-Proto")
+        else:
+            reasons.append(f"its scheme is not {scheme}, that of [vnc] novncproxy_base_url")
+            options.append(
+                "[vnc] novncproxy_base_url (or, behind a reverse proxy with TLS, X-Forwarded-Proto and "
+                "[console] trusted_proxies)"
+            )
+    return f"the Origin is {origins[0]}: {'; '.join(reasons)}", "; ".join(options)
 
 
 def _page(origin: str) -> re.Match[str] | None:

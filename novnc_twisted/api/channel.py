@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, ISSLTr
 from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
+from novnc_twisted.access.connection_limits import ConnectionSlot
 from novnc_twisted.api.faults import Fault
 from novnc_twisted.api.request import Reply
 from novnc_twisted.api.web_request import MAX_BODY, APIRequest, encode, fixed_headers, reason
@@ -41,10 +42,10 @@ _CONTROL = bytes({*range(0x20), 0x7F} - set(b"\t"))
 class APIChannel(HTTPChannel):
     """A connection.
 
-    :ivar counted_as: the client's address, or network.
+    :ivar slot: its place among all connections.
     """
 
-    counted_as = ""
+    slot: ConnectionSlot
     totalHeadersSize = MAX_HEAD
     MAX_LENGTH = MAX_HEAD
     maxHeaders = MAX_HEADERS
@@ -61,6 +62,7 @@ class APIChannel(HTTPChannel):
     def connectionMade(self) -> None:
         """See Protocol."""
         super().connectionMade()
+        self.slot.silent(self._make_room)
         self._start_deadline(TLS_TIMEOUT if ISSLTransport.providedBy(self.transport) else REQUEST_TIMEOUT)
 
     def handshakeCompleted(self) -> None:
@@ -116,6 +118,7 @@ class APIChannel(HTTPChannel):
     def allHeadersReceived(self) -> None:
         """See HTTPChannel; refuses a body by its announced length."""
         if not self._refused:
+            self.slot.busy()
             if self.length is not None and self.length > MAX_BODY:
                 self.refuse(413, "Request is too large.", drain=True)
             else:
@@ -137,6 +140,11 @@ class APIChannel(HTTPChannel):
         self.persistent = False
         for request in self.requests:
             request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+
+    def requestDone(self, request: Any) -> None:
+        """See HTTPChannel: the request is answered, and the next one may come."""
+        self.slot.silent(self._make_room)
+        super().requestDone(request)
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """See LineReceiver."""
@@ -204,6 +212,10 @@ class APIChannel(HTTPChannel):
         if self._deadline is not None and self._deadline.active():
             self._deadline.cancel()
         self._deadline = None
+
+    def _make_room(self) -> None:
+        """Another connection needs the place of this one, which has no request."""
+        self.transport.abortConnection()
 
     def _too_slow(self) -> None:
         self._deadline = None

@@ -1,7 +1,6 @@
 """The factory that listens: wire requests to the application, and a log without secrets."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -13,8 +12,8 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPFactory
 from twisted.web.http import Request as WebRequest
 
-from novnc_twisted.access.failures import network_of
-from novnc_twisted.access.forwarded import Network, is_trusted, networks
+from novnc_twisted.access.connection_limits import ConnectionLimits, ConnectionSlot
+from novnc_twisted.access.forwarded import UNKNOWN, Network, networks
 from novnc_twisted.access.tokens import scrub
 from novnc_twisted.api import probes
 from novnc_twisted.api.app import Application
@@ -25,13 +24,12 @@ from novnc_twisted.api.faults import Fault
 from novnc_twisted.api.read_request import read_request
 from novnc_twisted.api.request import Reply
 from novnc_twisted.api.web_request import APIRequest
+from novnc_twisted.frontend.refusals import RefusalLog, RefusalObserver, limits_observer
+from novnc_twisted.frontend.unreadable import UnreadableAddresses
 from novnc_twisted.messaging.interfaces import ITransport
 
 MAX_CONNECTIONS = 1000
-"""Connections at a time; a further one is closed at once."""
-
-MAX_OF_ONE = 100
-"""Connections of one client address (for IPv6: of its /64) once half of all are taken, trusted proxies apart."""
+"""Connections at a time, where no other number is given."""
 
 _SECRET_SEGMENT = "os-console-auth-tokens"  # noqa: S105 - the segment before the secret
 _MAX_LOGGED = 300
@@ -43,48 +41,60 @@ class APISite(HTTPFactory):
     :param reactor: tells the time of the deadlines.
     :param application: answers.
     :param trusted_proxies: whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    :param connection_limits: how many connections there may be; default: :data:`MAX_CONNECTIONS`.
+    :param refused: called for each connection that is refused; default: the log.
     """
 
+    name = "consoleapi"
     protocol = APIChannel  # type: ignore[assignment]
     _logger = Logger()
 
-    def __init__(self, reactor: Any, application: Application, trusted_proxies: Sequence[Network] = ()) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        application: Application,
+        trusted_proxies: Sequence[Network] = (),
+        connection_limits: ConnectionLimits | None = None,
+        refused: RefusalObserver | None = None,
+    ) -> None:
         super().__init__(timeout=IDLE_TIMEOUT, reactor=reactor)
         self._trusted = tuple(trusted_proxies)
+        self._unreadable = UnreadableAddresses(reactor)
         self._application = application
         self._channels: set[APIChannel] = set()
-        self._addresses: Counter[str] = Counter()
+        self._log = RefusalLog(reactor) if refused is None else None  # our own
+        self.refused: RefusalObserver = refused or self._log or RefusalLog(reactor)
+        if connection_limits is None:
+            observer = limits_observer(self.name, self.refused)
+            connection_limits = ConnectionLimits(MAX_CONNECTIONS, trusted=self._trusted, observer=observer)
+        self.connection_limits = connection_limits
 
     def startFactory(self) -> None:
         """See Factory; no access log of twisted.web's, which would hold tokens, and no timer for it."""
 
     def stopFactory(self) -> None:
         """See Factory; nobody waits on a connection that is not served any more."""
+        if self._log is not None:
+            self._log.stop()
         for channel in list(self._channels):
             channel.close_when_idle()
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """See Factory."""
-        host = getattr(addr, "host", "")
-        key = network_of(host)
-        taken = len(self._channels)
-        # Else one client could keep all others out, by connections that only hold a place.
-        greedy = taken >= MAX_CONNECTIONS // 2 and self._addresses[key] >= MAX_OF_ONE
-        if taken >= MAX_CONNECTIONS or (greedy and not is_trusted(host, self._trusted)):
-            return None
+        """See Factory; None where there are too many connections."""
+        slot = self.connection_limits.admit(getattr(addr, "host", ""))
+        return None if slot is None else self.build(addr, slot)
+
+    def build(self, addr: IAddress | None, slot: ConnectionSlot) -> Any:
+        """A channel for a connection that has its slot already."""
         channel: Any = super().buildProtocol(addr)
-        channel.counted_as = key
+        channel.slot = slot
         self._channels.add(channel)
-        self._addresses[key] += 1
         return channel
 
     def gone(self, channel: APIChannel) -> None:
         """A connection ended."""
-        if channel in self._channels:
-            self._channels.discard(channel)
-            self._addresses[channel.counted_as] -= 1
-            if not self._addresses[channel.counted_as]:
-                del self._addresses[channel.counted_as]
+        self._channels.discard(channel)
+        channel.slot.release()
 
     def log(self, request: WebRequest) -> None:
         """See HTTPFactory: one line without query, header or token; none for a health check that succeeded."""
@@ -120,6 +130,8 @@ class APISite(HTTPFactory):
             reply = Reply(fault.code, fault.body(), fault.headers)
         else:
             web_request.comes_from = request.client
+            if request.client == UNKNOWN:
+                self._unreadable.warn(getattr(web_request.client, "host", ""), request.headers["x-forwarded-for"])
             web_request.probe = probes.is_probe(request)
             reply = probes.answer(request) or await self._application.answer(request)
         web_request.send(reply)
@@ -133,6 +145,8 @@ def make_site(
     transport: ITransport,
     auth: IAuth,
     trusted_proxies: Sequence[str] = (),
+    connection_limits: ConnectionLimits | None = None,
+    refused: RefusalObserver | None = None,
     now: Callable[[], float] = time.time,
 ) -> APISite:
     """The Compute API with its small identity, ready to listen.
@@ -144,12 +158,14 @@ def make_site(
     :param auth: :class:`~novnc_twisted.api.auth.NoAuth` or :class:`~novnc_twisted.api.auth.HTTPBasic`.
     :param trusted_proxies: addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
     :param now: Unix time in seconds.
+    :param connection_limits: how many connections there may be; default: :data:`MAX_CONNECTIONS`.
+    :param refused: called for each connection that is refused; default: the log.
     :raises ValueError: for a trusted proxy that is no address or network.
     """
     application = Application(
         reactor, consoleauth=consoleauth, compute=compute, transport=transport, auth=auth, now=now
     )
-    return APISite(reactor, application, networks(trusted_proxies))
+    return APISite(reactor, application, networks(trusted_proxies), connection_limits, refused)
 
 
 def loggable(path: bytes) -> str:

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from twisted.internet.interfaces import IAddress
-
+from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.access.failures import Failures
 from novnc_twisted.access.forwarded import networks
+from novnc_twisted.frontend.front import FrontFactory
+from novnc_twisted.frontend.refusals import RefusalObserver
+from novnc_twisted.frontend.unreadable import UnreadableAddresses
 from novnc_twisted.novncproxy.handshake import Handshaker
 from novnc_twisted.novncproxy.page import SHIPPED, Page
 from novnc_twisted.novncproxy.protocol import NoVNCProxyProtocol
-from novnc_twisted.session.front import FrontFactory
 from novnc_twisted.session.keeper import KeepToken
 from novnc_twisted.session.limits import SessionLimits
 from novnc_twisted.session.session import AskPassword, Authorise
@@ -24,6 +25,9 @@ class NoVNCProxyFactory(FrontFactory):
 
     Nothing of a request is remembered here (nova bug 2158919): what is configured does not change.
     """
+
+    name = "novncproxy"
+    _protocol = NoVNCProxyProtocol
 
     def __init__(
         self,
@@ -40,6 +44,8 @@ class NoVNCProxyFactory(FrontFactory):
         keep_token: KeepToken | None = None,
         limits: SessionLimits | None = None,
         failures: Failures | None = None,
+        connection_limits: ConnectionLimits | None = None,
+        refused: RefusalObserver | None = None,
     ) -> None:
         """Make the factory.
 
@@ -55,7 +61,9 @@ class NoVNCProxyFactory(FrontFactory):
             only where the VNC server wants one and ``ConnectInfo.password`` is None.
         :param keep_token: ``async (token, client_address)``: told that a session lives.
         :param limits: to be shared with another front of this process; default: its own.
-        :param failures: the same for failed attempts.
+        :param failures: the same for failed guesses of a token.
+        :param connection_limits: the same for connections; default: no limit.
+        :param refused: called for each refusal before a session; default: the log.
         :raises ValueError: for a trusted proxy that is no address or network.
         """
         super().__init__(
@@ -66,16 +74,13 @@ class NoVNCProxyFactory(FrontFactory):
             keep_token=keep_token,
             limits=limits,
             failures=failures,
+            connection_limits=connection_limits,
+            refused=refused,
         )
         self.handshaker = Handshaker(reactor)
         self.page = Page(web)
         self.scheme = urlsplit(base_url).scheme.lower() or "http"
         self.allowed_origins = tuple(allowed_origins)
         self.trusted_proxies = networks(trusted_proxies)
+        self.unreadable = UnreadableAddresses(reactor)
         self.frame_ancestors = tuple(frame_ancestors)
-
-    def buildProtocol(self, addr: IAddress | None) -> NoVNCProxyProtocol:  # type: ignore[override]  # its factory is a subclass
-        """A protocol for a new connection."""
-        protocol = NoVNCProxyProtocol()
-        protocol.factory = self
-        return protocol

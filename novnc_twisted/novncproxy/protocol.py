@@ -4,29 +4,26 @@ from typing import TYPE_CHECKING, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ISSLTransport
-from twisted.logger import Logger
 from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from novnc_twisted.access.connect_info import NOVNC
-from novnc_twisted.access.forwarded import client_address, forwarded_proto
-from novnc_twisted.access.origin import ALLOWED, FORBIDDEN, judge_origin
+from novnc_twisted.access.forwarded import UNKNOWN, client_address, forwarded_proto
+from novnc_twisted.access.origin import ALLOWED, FORBIDDEN, explain_refusal, judge_origin
 from novnc_twisted.access.request_head import RequestHead
 from novnc_twisted.access.tokens import token_of
 from novnc_twisted.errors import ClientLeft, MessageTooBig, ProtocolViolation, Refusal, SetupTimeout, TooManyFailures
+from novnc_twisted.frontend.front import FrontProtocol
+from novnc_twisted.frontend.refusals import Cause, cause_of
+from novnc_twisted.frontend.viewer import FrontViewer
 from novnc_twisted.http.checks import CheckAnswer, answer_check
 from novnc_twisted.http.responses import ALONE, content_security_policy, is_host, plain, response_head
 from novnc_twisted.novncproxy.handshake import HandshakeFailed
 from novnc_twisted.novncproxy.page import NOT_BUILT, PageFile, redirect_of
-from novnc_twisted.relay.interfaces import IEnd
 from novnc_twisted.relay.transports import send
 from novnc_twisted.relay.websocket_end import WebSocketEnd
 from novnc_twisted.rfb.offer import refuse
 from novnc_twisted.rfb.talk import Talk
-from novnc_twisted.session.front import FrontProtocol
-from novnc_twisted.session.interfaces import IViewer
-from novnc_twisted.session.record import clean
 
 if TYPE_CHECKING:
     from novnc_twisted.novncproxy.factory import NoVNCProxyFactory
@@ -46,12 +43,10 @@ class NoVNCProxyProtocol(FrontProtocol):
     """One connection: requests for the page, one after the other, or a session."""
 
     factory: "NoVNCProxyFactory"
-    log = Logger()
-
     _requests = 0
 
     def head_received(self, head: RequestHead, rest: bytes) -> None:
-        """Tell what is wanted."""
+        """Serve a file of the page, or begin a session."""
         self._requests += 1
         upgrade = "websocket" in head.lists("upgrade") or head.all("sec-websocket-key")
         body = head.all("transfer-encoding") or head.all("content-length") not in ([], ["0"])
@@ -70,50 +65,61 @@ class NoVNCProxyProtocol(FrontProtocol):
             self._serve(head)
 
     def bad_head(self, cause: Refusal) -> None:
-        """Answer what is no HTTP, too long or too slow."""
+        """Answer a head that is malformed, too long or too slow."""
         status = 431 if isinstance(cause, MessageTooBig) else 408 if isinstance(cause, SetupTimeout) else 400
-        self._refuse(status, cause.sentence)
+        self._refuse(status, cause.sentence, cause=cause_of(cause), detail=cause.detail)
 
-    def _refuse(self, status: int, sentence: str, address: str = "") -> None:
-        self.factory.failures.count(address or self.peer_address)
+    def _refuse(
+        self,
+        status: int,
+        sentence: str,
+        *,
+        address: str = "",
+        cause: Cause = "BadRequest",
+        detail: str = "",
+        option: str = "",
+    ) -> None:
+        self.refused(cause, address or self.peer_address, status, detail or sentence, option)
         self.last_words(plain(status, sentence), ProtocolViolation())
 
     # The WebSocket
 
     def _upgrade(self, head: RequestHead, rest: bytes) -> None:
         factory = self.factory
-        trusted = factory.trusted_proxies
-        address = client_address(self.peer_address, head.all("x-forwarded-for"), trusted)
-        if factory.failures.too_many(address):
-            self.last_words(plain(429, TooManyFailures.sentence, fields=(("Retry-After", "60"),)), TooManyFailures())
-            return
-        verdict = judge_origin(
-            head.all("origin"),
-            head.all("host"),
-            scheme=factory.scheme,
-            allowed=factory.allowed_origins,
-            forwarded_proto=forwarded_proto(self.peer_address, head.all("x-forwarded-proto"), trusted),
-        )
+        forwarded_for = head.all("x-forwarded-for")
+        address = client_address(self.peer_address, forwarded_for, factory.trusted_proxies)
+        if address == UNKNOWN:
+            factory.unreadable.warn(self.peer_address, forwarded_for)
         try:
             accepted = factory.handshaker.accept(head)
-        except HandshakeFailed:
-            self._refuse(400, ProtocolViolation.sentence, address)
+        except HandshakeFailed as error:
+            self._refuse(400, ProtocolViolation.sentence, address=address, detail=f"no WebSocket handshake: {error}")
             return
-        if verdict == FORBIDDEN:
-            self.log.info(
-                "refused a page of another origin ({origin}) from {address}",
-                origin=clean(", ".join(head.all("origin"))),
-                address=clean(address),
-            )
-            self._refuse(403, _FOREIGN_ORIGIN, address)
+        if not self._origin_is_good(head, address):
             return
-        if verdict != ALLOWED:
-            self._refuse(verdict, ProtocolViolation.sentence, address)
+        token = token_of(head.target, head.all("cookie"))
+        check = self.begin_check(token, address)
+        if check is None:
+            self.last_words(plain(429, TooManyFailures.sentence, fields=(("Retry-After", "60"),)), TooManyFailures())
             return
         send(self.transport, accepted)
         end = WebSocketEnd(factory.reactor, self.transport, self.peer)
         self.become(end, rest)
-        self.begin(NoVNCViewer(end, token_of(head.target, head.all("cookie")), address))
+        self.begin(NoVNCViewer(end, token, address, slot=self.slot, failures=factory.failures, check=check))
+
+    def _origin_is_good(self, head: RequestHead, address: str) -> bool:
+        """Whether the page that opens the console may do so; if not, the request is answered."""
+        factory = self.factory
+        origins, hosts, protos = head.all("origin"), head.all("host"), head.all("x-forwarded-proto")
+        proto = forwarded_proto(self.peer_address, protos, factory.trusted_proxies)
+        allowed, scheme = factory.allowed_origins, factory.scheme
+        verdict = judge_origin(origins, hosts, scheme=scheme, allowed=allowed, forwarded_proto=proto)
+        if verdict == FORBIDDEN:
+            why, option = explain_refusal(origins, hosts, scheme=scheme, allowed=allowed, forwarded_proto=proto)
+            self._refuse(403, _FOREIGN_ORIGIN, address=address, cause="ForeignOrigin", detail=why, option=option)
+        elif verdict != ALLOWED:
+            self._refuse(verdict, ProtocolViolation.sentence, address=address, detail="it has two Origin fields")
+        return verdict == ALLOWED
 
     def _answer_check(self, head: RequestHead, check: CheckAnswer) -> None:
         close = self._last(head)
@@ -198,18 +204,14 @@ class NoVNCProxyProtocol(FrontProtocol):
             self.await_head()
 
 
-@implementer(IViewer)
-class NoVNCViewer:
+class NoVNCViewer(FrontViewer):
     """A browser's viewer as its session knows it."""
 
     console_type = NOVNC
-
-    def __init__(self, end: IEnd, token: str | None, address: str) -> None:
-        self.end, self.token, self.address = end, token, address
 
     def welcome(self) -> None:
         """Nothing: RFB is the first that it waits for."""
 
     def refusal(self, cause: Refusal) -> Talk[None] | None:
-        """RFB's own way to say why, which every viewer shows; the close frame says the same."""
+        """RFB's own way to give a reason, which every viewer shows; the close frame has the same."""
         return refuse(cause.sentence)

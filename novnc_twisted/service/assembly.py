@@ -14,6 +14,7 @@ from novnc_twisted.messaging import TracedTransport, transport_from_url
 from novnc_twisted.service import descriptors, parts
 from novnc_twisted.service.clock import use_monotonic_clock
 from novnc_twisted.service.configuration import in_memory
+from novnc_twisted.service.connections import Connections
 from novnc_twisted.service.credentials import Upstream
 from novnc_twisted.service.ending import Orderly
 from novnc_twisted.service.flagfile import FlagFile, Unusable
@@ -61,7 +62,12 @@ def assemble(command: str, conf: Any, paths: Sequence[str], warnings: list[str])
     count = worker_count(command, conf)
     limit = descriptors.raise_limit()
     if {"novncproxy", "xvpvncproxy"} & set(_listening(command)):
-        warnings = [*warnings, *descriptors.too_few(limit, conf.console.max_sessions)]
+        api = "consoleapi" in _listening(command)
+        warnings = [
+            *warnings,
+            *descriptors.too_few(limit, conf.console.max_sessions),
+            *descriptors.too_many_connections(limit, conf.console.max_connections, with_api=api),
+        ]
     sockets = Sockets.of_environment(_listening(command))
     alone = build(command, conf, reactor, sockets, warnings)
     if count == 1:
@@ -99,6 +105,7 @@ def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: lis
         sockets,
         SessionLimits(options.max_sessions, options.max_sessions_per_server),
         Failures(options.max_failures_per_minute, reactor.seconds),
+        Connections.of(conf, reactor, listening),
         proxies_tls(conf) if proxies else None,
         api_tls(conf) if "consoleapi" in listening else None,
         Upstream(conf) if proxies else None,

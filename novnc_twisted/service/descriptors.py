@@ -1,4 +1,4 @@
-"""The limit of file descriptors: raised as far as it goes, and named where that is not far enough."""
+"""The limit of file descriptors: raised as far as it goes, and what the connections of a process may use of it."""
 
 import resource
 from collections.abc import Iterator
@@ -13,6 +13,37 @@ MANY = 1000
 """Sessions that should fit where max_sessions names no number."""
 
 
+API_CONNECTIONS = 1000
+"""Connections of the API at a time, where there are descriptors for them."""
+
+MOST = 100_000
+"""Connections of the proxies of one process, however high the limit is: each takes some kilobytes of memory."""
+
+
+def connections_of_api(limit: int, *, with_proxies: bool) -> int:
+    """How many connections the API may have.
+
+    :param limit: descriptors that the process may have.
+    :param with_proxies: whether the proxies are in the same process; the API has a quarter then.
+    """
+    if limit == resource.RLIM_INFINITY:
+        return API_CONNECTIONS
+    return max(1, min(API_CONNECTIONS, (limit - RESERVE) // (4 if with_proxies else 1)))
+
+
+def connections_of_proxies(limit: int, *, with_api: bool) -> int:
+    """How many connections the proxies of a process may have together: each may become a session."""
+    if limit == resource.RLIM_INFINITY:
+        return MOST
+    room = limit - RESERVE - (connections_of_api(limit, with_proxies=True) if with_api else 0)
+    return max(1, min(MOST, room // PER_SESSION))
+
+
+def current_limit() -> int:
+    """Descriptors that this process may have."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 def raise_limit() -> int:
     """Raise the soft limit to the hard one, which children inherit; the limit that holds now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -21,6 +52,16 @@ def raise_limit() -> int:
     except (OSError, ValueError):  # more than the kernel's fs.nr_open
         return soft
     return hard
+
+
+def too_many_connections(limit: int, max_connections: int, *, with_api: bool) -> Iterator[str]:
+    """A line where the option ``max_connections`` names more connections than there are descriptors for."""
+    fits = connections_of_proxies(limit, with_api=with_api)
+    if limit != resource.RLIM_INFINITY and max_connections > fits:
+        yield (
+            f"[console] max_connections = {max_connections} is more than RLIMIT_NOFILE allows: {limit} descriptors "
+            f"are enough for {fits} connections of a process: lower it, or raise LimitNOFILE of the systemd unit"
+        )
 
 
 def too_few(limit: int, max_sessions: int) -> Iterator[str]:

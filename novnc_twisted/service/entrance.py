@@ -2,6 +2,8 @@
 
 Where neither is configured there is no entrance, and the front listens itself.  A plain connection is handed to the
 front as it is: its transport is the socket's own, so that the lean relay can have it.
+
+A connection takes its slot of the front's connection limits here, and hands it over with itself.
 """
 
 from typing import Any, Final
@@ -10,13 +12,14 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
-from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
+from novnc_twisted.access.connection_limits import ConnectionSlot
 from novnc_twisted.access.forwarded import Network, is_trusted
 from novnc_twisted.access.proxy_protocol import BadProxyHeader, ProxyHeader, read_proxy_header
 from novnc_twisted.errors import ProtocolViolation
+from novnc_twisted.frontend.refusals import Cause, RefusalEvent
 from novnc_twisted.relay.ends import StreamEnd
 from novnc_twisted.relay.tls_transport import TLSTransport
 from novnc_twisted.service.front_tls import FrontTLS
@@ -33,9 +36,6 @@ TLS_DEADLINE = 5.0
 PLAIN_DEADLINE = 10.0
 """Seconds from accept for the first byte, where plain is taken, too: as for a head."""
 
-SAY_EVERY = 60.0
-"""Seconds between two lines of the log about who was turned away."""
-
 _SENTENCE = "This port takes TLS only: use https:// or wss://."
 TLS_WANTED: Final = (
     f"HTTP/1.1 400 {_SENTENCE}\r\nContent-Type: text/plain\r\nContent-Length: {len(_SENTENCE) + 1}\r\n"
@@ -47,7 +47,6 @@ class Entrance(ServerFactory):
     """Listens in place of a front."""
 
     noisy = False
-    log = Logger()
 
     def __init__(
         self,
@@ -67,7 +66,6 @@ class Entrance(ServerFactory):
         self.reactor, self.front, self.tls, self.tls_only, self.proxies = reactor, front, tls, tls_only, proxies
         self.over_tls = None if tls is None else TLSMemoryBIOFactory(tls, False, front, reactor)
         self.waiting: set[_Entering] = set()
-        self._said_at: float | None = None
 
     def doStart(self) -> None:
         """See Factory: the front listens, too."""
@@ -80,19 +78,32 @@ class Entrance(ServerFactory):
         super().doStop()
 
     def buildProtocol(self, addr: IAddress | None) -> "_Entering | None":
-        """A connection that has said nothing yet; None where it must not come."""
+        """A connection that has sent nothing yet; None where it must not come."""
         host = getattr(addr, "host", "")
         if self.proxies is not None and not is_trusted(host, self.proxies):
-            self.turned_away(host, "it is none of trusted_proxies, and proxy_protocol is on")
+            self.refused(
+                "NotATrustedProxy",
+                host,
+                "[console] proxy_protocol is on",
+                "[console] trusted_proxies, if this is a proxy",
+            )
             return None
-        return _Entering(self, addr)
+        slot = self.front.connection_limits.admit(host)
+        return None if slot is None else _Entering(self, addr, slot)
 
-    def turned_away(self, host: str, why: str) -> None:
-        """Tell the operator, not too often."""
-        now = self.reactor.seconds()
-        if self._said_at is None or now - self._said_at >= SAY_EVERY:
-            self._said_at = now
-            self.log.warn("turned {host} away: {why} (told at most once in a minute)", host=host, why=why)
+    def refused(self, cause: Cause, address: str, detail: str, option: str = "", status: int | None = None) -> None:
+        """Tell the front's observer that a connection was refused."""
+        self.front.refused(
+            RefusalEvent(
+                front=self.front.name,
+                cause=cause,
+                address=address,
+                detail=detail,
+                option=option,
+                status=status,
+                severe=option != "",
+            )
+        )
 
     def stop(self) -> Deferred[None]:
         """Turn away who stands in the entrance; fires when all are gone."""
@@ -107,8 +118,9 @@ class _Entering(Protocol):
 
     transport: Any  # a socket's own
 
-    def __init__(self, entrance: Entrance, address: IAddress | None) -> None:
+    def __init__(self, entrance: Entrance, address: IAddress | None, slot: ConnectionSlot) -> None:
         self._entrance, self._address = entrance, address
+        self._slot: ConnectionSlot | None = slot  # until the front has it
         self._held = b""
         self._header_due = entrance.proxies is not None
         self._timer: IDelayedCall | None = None
@@ -117,6 +129,8 @@ class _Entering(Protocol):
 
     def connectionMade(self) -> None:
         self._entrance.waiting.add(self)
+        if self._slot is not None:
+            self._slot.silent(self.leave)
         self._began = self._entrance.reactor.seconds()
         self._set_deadline(PROXY_DEADLINE if self._header_due else self._first_byte_due)
 
@@ -133,14 +147,21 @@ class _Entering(Protocol):
             try:
                 header = read_proxy_header(self._held)
             except BadProxyHeader as error:
-                self._entrance.turned_away(self.transport.getPeer().host, f"no PROXY header: {error}")
+                self._entrance.refused(
+                    "BadProxyHeader",
+                    self.transport.getPeer().host,
+                    f"no PROXY header: {error}",
+                    "[console] proxy_protocol, or the proxy's own setting (send-proxy)",
+                )
                 self.leave()
                 return
             if header is None:
                 return
             self._header_due = False
             self._held = self._held[header.length :]
-            self._believe(header)
+            if not self._believe(header):
+                self.leave()
+                return
             self._set_deadline(self._first_byte_due)
         if self._held:
             self._enter()
@@ -148,6 +169,8 @@ class _Entering(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._set_deadline(None)
         self._entrance.waiting.discard(self)
+        if self._slot is not None:
+            self._slot.release()
         if self._end is not None:
             self._end.connectionLost(reason)
         self.gone.callback(None)
@@ -157,12 +180,19 @@ class _Entering(Protocol):
         self._set_deadline(None)
         self.transport.abortConnection()
 
-    def _believe(self, header: ProxyHeader) -> None:
-        """From now on the peer is who the proxy says."""
-        if header.host is not None:
-            kind = IPv6Address if ":" in header.host else IPv4Address
-            address = self._address = kind("TCP", header.host, header.port)
-            self.transport.getPeer = lambda: address
+    def _believe(self, header: ProxyHeader) -> bool:
+        """From now on the peer is the client that the proxy names; False where that client has too many connections."""
+        if header.host is None:
+            return True
+        kind = IPv6Address if ":" in header.host else IPv4Address
+        address = self._address = kind("TCP", header.host, header.port)
+        self.transport.getPeer = lambda: address
+        if self._slot is not None:
+            self._slot.release()  # the proxy's
+        self._slot = self._entrance.front.connection_limits.admit(header.host)
+        if self._slot is not None:
+            self._slot.silent(self.leave)
+        return self._slot is not None
 
     def _enter(self) -> None:
         """Hand over to the front, within TLS or not."""
@@ -171,10 +201,8 @@ class _Entering(Protocol):
         if entrance.tls_only and over_tls is None:
             self._explain()
             return
-        inner: Any = entrance.front.buildProtocol(self._address)
-        if inner is None:
-            self.leave()
-            return
+        slot, self._slot = self._slot, None
+        inner: Any = entrance.front.build(self._address, slot)
         inner.began = self._began
         if over_tls is not None:
             inner = TLSTransport(over_tls, inner)
@@ -189,12 +217,13 @@ class _Entering(Protocol):
         inner.dataReceived(held)
 
     def _explain(self) -> None:
-        """It is plain where only TLS is taken: who speaks HTTP is told so."""
+        """It is plain where only TLS is taken: a client that speaks HTTP gets the reason."""
         self._set_deadline(None)
         if not self._held[:1].isalpha():
             self.leave()
             return
         self._held = b""
+        self._entrance.refused("PlainText", self.transport.getPeer().host, "this port takes TLS only", status=400)
         self._end = StreamEnd(self._entrance.reactor, self.transport, linger=True)
         self._end.write(TLS_WANTED)
         self._end.close(ProtocolViolation())

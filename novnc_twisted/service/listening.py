@@ -3,11 +3,6 @@
 import errno
 import ipaddress
 import socket
-from typing import Any
-
-from twisted.internet.interfaces import IReadDescriptor
-from twisted.internet.protocol import ServerFactory
-from zope.interface import implementer
 
 from novnc_twisted.service.flagfile import Unusable
 
@@ -47,46 +42,6 @@ def open_socket(host: str, port: int, host_option: str, port_option: str) -> soc
         raise Unusable(f"{option}: can't listen on {host} port {port}: {error.strerror}") from None
     listener.setblocking(False)
     return listener
-
-
-@implementer(IReadDescriptor)
-class Acceptor:
-    """Accepts on a socket that other processes may accept on, too: one connection in each turn of the reactor.
-
-    Twisted's port takes up to a hundred at once.  Of 40 connections that wait, the first worker awake then takes all
-    40; one by one two workers take about 20 each, a busy one fewer than an idle one (measured; no dearer).
-    """
-
-    def __init__(self, reactor: Any, listener: socket.socket, factory: ServerFactory) -> None:
-        """Accept from now on; the socket is ours from here."""
-        self._reactor = reactor
-        self._port = reactor.adoptStreamPort(listener.fileno(), listener.family, factory)
-        listener.close()
-        self._port.stopReading()
-        reactor.addReader(self)
-
-    def fileno(self) -> int:
-        """The socket's descriptor."""
-        return int(self._port.fileno())
-
-    def logPrefix(self) -> str:
-        """As the port's."""
-        return str(self._port.logPrefix())
-
-    def doRead(self) -> None:
-        """Accept one."""
-        self._port.numberAccepts = 1
-        self._port.doRead()
-
-    def connectionLost(self, reason: Any) -> None:
-        """The descriptor broke, or the reactor ends."""
-        self._port.connectionLost(reason)
-
-    def stop(self) -> Any:
-        """Accept no more; fires once the socket is closed here."""
-        if self._port.connected:
-            self._reactor.removeReader(self)
-        return self._port.stopListening()
 
 
 def is_loopback(host: str) -> bool:

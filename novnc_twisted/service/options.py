@@ -64,8 +64,8 @@ DEFAULT: list[cfg.Opt] = [
         min=0,
         help="Processes of twistd novncproxy, and of twistd xvpvncproxy, that share its port; 0 is one for each core. "
         "They need redis://. The other commands are one process each (consoleauth may be started several times); "
-        "console refuses more than one. max_sessions, max_sessions_per_server and max_failures_per_minute hold "
-        "for each worker.",
+        "console refuses more than one. max_connections, max_sessions, max_sessions_per_server and "
+        "max_failures_per_minute hold for each worker.",
     ),
     cfg.StrOpt(
         "cert",
@@ -229,6 +229,16 @@ CONSOLE: list[cfg.Opt] = [
         min=0,
         help="Seconds without a message of the viewer after which its session is closed; 0 is off.",
     ),
+    cfg.IntOpt(
+        "max_connections",
+        default=0,
+        min=0,
+        help="Connections of the two proxies of one process at a time, with or without a session. Once half of them "
+        "are in use, one client address (/64 for IPv6) may have a tenth; trusted_proxies and connections with a good "
+        "token do not count for it. Where a place is missing, the connection that has waited longest without a request "
+        "is closed. 0: as many as the limit of file descriptors allows (half of RLIMIT_NOFILE less 100, at most "
+        "100000).",
+    ),
     cfg.IntOpt("max_sessions", default=0, min=0, help="Sessions of one proxy process at a time; 0 is off."),
     cfg.IntOpt(
         "max_sessions_per_server",
@@ -240,7 +250,8 @@ CONSOLE: list[cfg.Opt] = [
         "max_failures_per_minute",
         default=600,
         min=0,
-        help="Failed attempts of one client address (/64 for IPv6) in a minute, then 429; 0 is off.",
+        help="Unknown or expired tokens from one client address (/64 for IPv6) in a minute; beyond it one request at a "
+        "time is still checked, the others get 429; 0 is off.",
     ),
 ]
 

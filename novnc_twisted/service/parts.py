@@ -11,19 +11,21 @@ from urllib.parse import urlsplit
 from twisted.internet.defer import DeferredList, maybeDeferred
 
 from novnc_twisted.access.forwarded import networks
+from novnc_twisted.frontend.accepting import Acceptor
+from novnc_twisted.service.connections import Connections
 from novnc_twisted.service.credentials import Upstream
 from novnc_twisted.service.entrance import Entrance
 from novnc_twisted.service.flagfile import Unusable
 from novnc_twisted.service.front_tls import FrontTLS
-from novnc_twisted.service.listening import Acceptor, is_loopback
+from novnc_twisted.service.listening import is_loopback
 from novnc_twisted.service.sockets import Sockets
 
 if TYPE_CHECKING:
     from novnc_twisted.access import Failures
+    from novnc_twisted.frontend import FrontFactory
     from novnc_twisted.identity import LockoutSettings
     from novnc_twisted.messaging.interfaces import ITransport
     from novnc_twisted.session import SessionLimits, SessionSettings
-    from novnc_twisted.session.front import FrontFactory
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Context:
     sockets: Sockets
     limits: "SessionLimits"
     failures: "Failures"
+    connections: Connections
     proxies_tls: FrontTLS | None = None
     api_tls: FrontTLS | None = None
     upstream: Upstream | None = None
@@ -129,6 +132,8 @@ def consoleapi(context: Context) -> Part:
         transport=context.transport,
         auth=auth,
         trusted_proxies=tuple(conf.console.trusted_proxies),
+        connection_limits=context.connections.api,
+        refused=context.connections.refusals,
     )
     listeners = context.sockets.take(
         "consoleapi", host, conf.osapi_compute_listen_port, "osapi_compute_listen", "osapi_compute_listen_port"
@@ -215,6 +220,7 @@ def _listening(context: Context, listeners: list[socket.socket], factory: Any, b
     undo: list[Callable[[], Any]] = []
 
     async def start() -> None:
+        undo.append(context.connections.refusals.stop)
         undo.extend(Acceptor(context.reactor, listener, factory).stop for listener in listeners)
         front = factory
         if isinstance(factory, Entrance):
@@ -247,6 +253,8 @@ def _front(context: Context) -> dict[str, Any]:
         "keep_token": authority.keep_token,
         "limits": context.limits,
         "failures": context.failures,
+        "connection_limits": context.connections.proxies,
+        "refused": context.connections.refusals,
     }
 
 

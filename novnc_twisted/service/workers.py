@@ -2,7 +2,7 @@
 
 All of them accept on the same sockets, which this process has bound and holds.  With a socket for each worker
 (SO_REUSEPORT) the connections that wait at one that hangs or is dead would be lost, and a second instance on the same
-port would not be noticed; the spread is no better (measured, see :class:`novnc_twisted.service.listening.Acceptor`).
+port would not be noticed; the spread is no better (measured, see :class:`novnc_twisted.frontend.accepting.Acceptor`).
 """
 
 import os

@@ -15,6 +15,9 @@ class IViewer(Interface):
     token: str | None = Attribute("The plain token, or None where none came.")
     address: str = Attribute("The client's address, as the token's owner is told it.")
 
+    def token_checked(cause: Refusal | None) -> None:
+        """The check of the token is over: it is good, or there is a cause not to admit it.  Called once a session."""
+
     def welcome() -> None:
         """The VNC server is ready and logged in: RFB follows."""
 

@@ -209,14 +209,20 @@ class Session:
         self._live(info, upstream)
 
     async def _authorise(self) -> ConnectInfo:
-        token = self._viewer.token
-        if not token:
-            raise TokenMissing
-        if len(token) > MAX_TOKEN:
-            raise InvalidToken("longer than any token")
-        asked = self._house.authorise(token, self._viewer.console_type, self._viewer.address)
-        late = ServiceUnavailable("no answer about the token in time")
-        return await self._in_time(asked, self._settings.token_deadline, late)
+        viewer = self._viewer
+        try:
+            if not viewer.token:
+                raise TokenMissing
+            if len(viewer.token) > MAX_TOKEN:
+                raise InvalidToken("longer than any token")
+            asked = self._house.authorise(viewer.token, viewer.console_type, viewer.address)
+            late = ServiceUnavailable("no answer about the token in time")
+            info = await self._in_time(asked, self._settings.token_deadline, late)
+        except BaseException as error:
+            viewer.token_checked(error if isinstance(error, Refusal) else ServiceUnavailable())
+            raise
+        viewer.token_checked(None)
+        return info
 
     async def _dial(self, info: ConnectInfo) -> Line:
         where = info.socket or f"{info.host}:{info.port}"

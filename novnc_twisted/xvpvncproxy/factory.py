@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from twisted.internet.interfaces import IAddress
-
+from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.access.failures import Failures
-from novnc_twisted.session.front import FrontFactory
+from novnc_twisted.frontend.front import FrontFactory
+from novnc_twisted.frontend.refusals import RefusalObserver
 from novnc_twisted.session.keeper import KeepToken
 from novnc_twisted.session.limits import SessionLimits
 from novnc_twisted.session.session import AskPassword, Authorise
@@ -15,6 +15,9 @@ from novnc_twisted.xvpvncproxy.protocol import XVPVNCProxyProtocol
 
 class XVPVNCProxyFactory(FrontFactory):
     """Protocol factory for the Java viewer (nova-xvpvncproxy): listen with it on any stream endpoint, TLS too."""
+
+    name = "xvpvncproxy"
+    _protocol = XVPVNCProxyProtocol
 
     def __init__(
         self,
@@ -26,6 +29,8 @@ class XVPVNCProxyFactory(FrontFactory):
         keep_token: KeepToken | None = None,
         limits: SessionLimits | None = None,
         failures: Failures | None = None,
+        connection_limits: ConnectionLimits | None = None,
+        refused: RefusalObserver | None = None,
     ) -> None:
         """Make the factory.
 
@@ -36,7 +41,9 @@ class XVPVNCProxyFactory(FrontFactory):
             only where the VNC server wants one and ``ConnectInfo.password`` is None.
         :param keep_token: ``async (token, client_address)``: told that a session lives.
         :param limits: to be shared with another front of this process; default: its own.
-        :param failures: the same for failed attempts.
+        :param failures: the same for failed guesses of a token.
+        :param connection_limits: the same for connections; default: no limit.
+        :param refused: called for each refusal before a session; default: the log.
         """
         super().__init__(
             reactor,
@@ -46,10 +53,6 @@ class XVPVNCProxyFactory(FrontFactory):
             keep_token=keep_token,
             limits=limits,
             failures=failures,
+            connection_limits=connection_limits,
+            refused=refused,
         )
-
-    def buildProtocol(self, addr: IAddress | None) -> XVPVNCProxyProtocol:  # type: ignore[override]  # its factory is a subclass
-        """A protocol for a new connection."""
-        protocol = XVPVNCProxyProtocol()
-        protocol.factory = self
-        return protocol

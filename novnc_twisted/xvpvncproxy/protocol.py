@@ -4,19 +4,17 @@ It sends ``CONNECT /console?token=T HTTP/1.0`` without any header, and accepts a
 with ``HTTP/1.1 200`` and a space; a refusal's status line is what it shows to its user.
 """
 
-from zope.interface import implementer
-
 from novnc_twisted.access.connect_info import XVPVNC
 from novnc_twisted.access.request_head import RequestHead
 from novnc_twisted.access.tokens import token_of
-from novnc_twisted.errors import ClientLeft, ProtocolViolation, Refusal, TooManyFailures
+from novnc_twisted.errors import ClientLeft, ProtocolViolation, Refusal, TokenMissing, TooManyFailures
+from novnc_twisted.frontend.front import FrontProtocol
+from novnc_twisted.frontend.refusals import cause_of
+from novnc_twisted.frontend.viewer import FrontViewer
 from novnc_twisted.http.checks import answer_check
 from novnc_twisted.http.responses import response_head
 from novnc_twisted.relay.ends import VIEWER_STALL, StreamEnd
-from novnc_twisted.relay.interfaces import IEnd
 from novnc_twisted.rfb.talk import Talk
-from novnc_twisted.session.front import FrontProtocol
-from novnc_twisted.session.interfaces import IViewer
 
 METHODS = "CONNECT, GET, HEAD, OPTIONS"
 """HEAD for health checks alone."""
@@ -33,43 +31,52 @@ class XVPVNCProxyProtocol(FrontProtocol):
     """One connection of a Java viewer."""
 
     def head_received(self, head: RequestHead, rest: bytes) -> None:
-        """Begin the session that it asks for."""
-        if not token_of(head.target) and (check := answer_check(head, METHODS)) is not None:
-            response = response_head(check.status, length=len(check.body), fields=check.fields, close=True)
-            self.last_words(response + (check.body if head.method == "GET" else b""), ClientLeft())
-        elif self.factory.failures.too_many(self.peer_address):
-            self.refuse(TooManyFailures())
+        """Begin the session that it asks for, or answer."""
+        token = token_of(head.target)
+        if any(name == "origin" or name.startswith("sec-fetch-") for name, _ in head.fields):
+            # A page in a browser can make its visitor send requests; each would count as a guess of the visitor's.
+            self.refused("Browser", self.peer_address, ProtocolViolation.status, "a web browser sent the request")
+            self.refuse(ProtocolViolation("a web browser"))
+        elif not token and (answer := answer_check(head, METHODS)) is not None:
+            response = response_head(answer.status, length=len(answer.body), fields=answer.fields, close=True)
+            self.last_words(response + (answer.body if head.method == "GET" else b""), ClientLeft())
+        elif head.method in ("GET", "HEAD") and not token:
+            self.refuse(TokenMissing())  # a health check: it leaves no line in the log
         elif head.method not in ("CONNECT", "GET"):
-            self.bad_head(ProtocolViolation(f"the method {head.method[:20]}"))
+            self.bad_head(ProtocolViolation(f"the method is {head.method[:20]}, not CONNECT or GET"))
         else:
-            end = StreamEnd(self.factory.reactor, self.transport, self.peer, linger=True, stall=VIEWER_STALL)
-            self.become(end, rest)
-            self.begin(XVPViewer(end, token_of(head.target), self.peer_address))
+            self._begin(token, rest)
+
+    def _begin(self, token: str | None, rest: bytes) -> None:
+        check = self.begin_check(token, self.peer_address)
+        if check is None:
+            self.refuse(TooManyFailures())
+            return
+        end = StreamEnd(self.factory.reactor, self.transport, self.peer, linger=True, stall=VIEWER_STALL)
+        self.become(end, rest)
+        failures = self.factory.failures
+        self.begin(XVPViewer(end, token, self.peer_address, slot=self.slot, failures=failures, check=check))
 
     def bad_head(self, cause: Refusal) -> None:
-        """Refuse what is no head of a viewer."""
-        self.factory.failures.count(self.peer_address)
+        """Refuse a request that is not a viewer's."""
+        self.refused(cause_of(cause), self.peer_address, cause.status, cause.detail)
         self.refuse(cause)
 
     def refuse(self, cause: Refusal) -> None:
-        """Say why, and close."""
+        """Send the reason, and close."""
         self.last_words(status_line(cause), cause)
 
 
-@implementer(IViewer)
-class XVPViewer:
+class XVPViewer(FrontViewer):
     """A Java viewer as its session knows it."""
 
     console_type = XVPVNC
 
-    def __init__(self, end: IEnd, token: str | None, address: str) -> None:
-        self.end, self.token, self.address = end, token, address
-
     def welcome(self) -> None:
-        """The reply that it waits for; RFB follows."""
+        """Send the reply that it waits for; RFB follows."""
         self.end.write(READY)
 
     def refusal(self, cause: Refusal) -> Talk[None] | None:
-        """A status line in place of the reply."""
+        """Send a status line in place of the reply."""
         self.end.write(status_line(cause))
         return None

@@ -63,24 +63,28 @@ class Origin(SynchronousTestCase):
 
     def test_the_reason(self) -> None:
         """Names what differed, from what, and the option to change."""
-        for origin, more, words, others in (
-            ("http://evil", {}, ("http://evil", "host", "(h:6080)", "[console] allowed_origins (portal)"), ("scheme",)),
+        base, hosts = "[vnc] novncproxy_base_url", "[console] allowed_origins"
+        for origin, more, words, changes in (
+            ("http://evil", {}, ("http://evil", "host is", "(h:6080)", "(portal)"), (hosts,)),
+            ("https://h", {}, ("https://h", "scheme is not http,", base), (base, "trusted_proxies")),
             (
-                "https://h",
-                {},
-                ("https://h", "scheme", "http,", "[vnc] novncproxy_base_url", "trusted_proxies"),
-                ("Host",),
+                "http://h",
+                {"forwarded_proto": "https"},
+                ("scheme is not https,", "X-Forwarded-Proto"),
+                ("reverse proxy",),
             ),
-            ("http://h", {"forwarded_proto": "https"}, ("https", "X-Forwarded-Proto"), ("novncproxy_base_url", "Host")),
-            ("https://evil", {}, ("novncproxy_base_url", "[console] allowed_origins"), ()),
-            ("null", {}, ("null",), ("allowed_origins",)),
-            ("", {}, ("blank",), ()),
+            ("https://evil", {}, ("scheme", "host"), (base, hosts)),
+            ("null", {}, ("'null'",), ()),
+            ("", {}, ("''",), ()),
         ):
-            reason = explain_refusal([origin], ["h:6080"], scheme="http", allowed=["portal"], **more)
+            reason, option = explain_refusal([origin], ["h:6080"], scheme="http", allowed=["portal"], **more)
             for word in words:
                 self.assertIn(word, reason)
-            for word in others:
-                self.assertNotIn(word, reason)
+            for word in ("scheme is", "host is"):
+                self.assertEqual(word in reason, any(word.split()[0] in each for each in words), reason)
+            for word in changes:
+                self.assertIn(word, option)
+            self.assertEqual((hosts in option, base in option), (hosts in changes, base in changes))
 
     def test_nothing_is_remembered(self) -> None:
         """nova bug 2158919: each request's Host was appended to the configured origins."""

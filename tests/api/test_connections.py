@@ -7,9 +7,11 @@ from twisted.logger import FilteringLogObserver, globalLogPublisher, textFileLog
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from novnc_twisted.access.connection_limits import ConnectionLimits
+from novnc_twisted.access.forwarded import networks
 from novnc_twisted.api import NoAuth
 from novnc_twisted.api.channel import CLOSE_TIMEOUT, IDLE_TIMEOUT
-from novnc_twisted.api.site import MAX_CONNECTIONS, MAX_OF_ONE, loggable
+from novnc_twisted.api.site import MAX_CONNECTIONS, loggable
 from tests.api.harness import Connection, FakeHost, instance, running, uuid_of
 from tests.support.logged import Logged
 
@@ -52,25 +54,41 @@ class ConnectionTests(SynchronousTestCase):
         self.assertEqual(self.system.site._channels, set())
 
     def test_many_connections(self) -> None:
-        connections = [Connection(self.system.site, peer=f"10.0.{at >> 8}.{at & 255}") for at in range(MAX_CONNECTIONS)]
-        self.assertIsNone(self.connect().protocol)
-        connections[0].protocol.connectionLost(Failure(ConnectionDone()))
-        self.assertIsNotNone(self.connect().protocol)
-        for connection in connections[1:]:
-            connection.protocol.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual(sum(self.system.site._addresses.values()), 1)
+        """The one that has waited longest without a request is closed for a new one; those with a request stay."""
+        limits = ConnectionLimits(4)
+        self.system = running(self, NoAuth(), connection_limits=limits)
+        connections = [Connection(self.system.site, peer=f"10.0.0.{at}") for at in range(4)]
+        connections[0].send(POST + b"Content-Length: 2\r\n\r\n")  # its head is there
+        connections[1].send(GET)  # answered, and waiting for the next one
+        self.assertIsNotNone(Connection(self.system.site, peer="10.0.1.1").protocol)
+        self.assertEqual([one.transport.disconnected for one in connections], [False, False, True, False])
+        for at in (3, 1):
+            Connection(self.system.site, peer=f"10.0.2.{at}")
+            self.assertTrue(connections[at].transport.disconnected)
+        self.assertFalse(connections[0].transport.disconnected)
+        self.assertEqual(len(limits), 4)
 
     def test_one_client_keeps_nobody_out(self) -> None:
-        """Half of the places are anybody's, the rest nobody's alone; trusted proxies speak for many."""
-        for trusted, places in (((), MAX_CONNECTIONS // 2), (["10.0.0.1"], MAX_CONNECTIONS)):
-            self.system = running(self, NoAuth(), trusted_proxies=trusted)
-            taken = [Connection(self.system.site, peer="10.0.0.1").protocol for _ in range(MAX_CONNECTIONS + 10)]
-            self.assertEqual(len([one for one in taken if one is not None]), places)
+        """Silent connections of one client cost others nothing; trusted proxies speak for many."""
+        for trusted, places in (((), 10), (["10.0.0.1"], 20)):
+            limits = ConnectionLimits(20, trusted=networks(trusted))
+            self.system = running(self, NoAuth(), connection_limits=limits)
+            for _ in range(100):
+                Connection(self.system.site, peer="10.0.0.1")
+            self.assertEqual(len(limits), places)
+        other = Connection(self.system.site, peer="10.0.0.2")
+        other.send(GET)
+        self.assertEqual(len(other.answers()), 1)
+
+    def test_without_limits(self) -> None:
+        """A site that is given none has its own, and reports what it refuses once."""
+        log = Logged(self)
         self.system = running(self, NoAuth())
-        for _ in range(MAX_CONNECTIONS):
-            Connection(self.system.site, peer="10.0.0.1")
-        others = [Connection(self.system.site, peer="10.0.0.2").protocol for _ in range(MAX_OF_ONE + 10)]
-        self.assertEqual(len([one for one in others if one is not None]), MAX_OF_ONE)
+        for at in range(MAX_CONNECTIONS + 10):
+            Connection(self.system.site, peer=f"10.0.{at >> 8}.{at & 255}")
+        self.assertEqual(len(self.system.site.connection_limits), MAX_CONNECTIONS)
+        self.assertEqual(len(log.lines("all 1000 connections are in use")), 10, "each of another address")
+        self.system.site.stopFactory()
 
     def test_the_end_of_listening(self) -> None:
         connection = self.connect()

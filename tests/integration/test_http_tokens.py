@@ -3,6 +3,7 @@
 from typing import Any
 
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
@@ -11,7 +12,7 @@ from novnc_twisted.access import Failures
 from novnc_twisted.consoleauth import ConsoleAuthAPI, ConsoleAuthManager
 from novnc_twisted.messaging.memory import MemoryTransport
 from tests.consoleauth.harness import VM, Host
-from tests.session.harness import HANDSHAKE, FrontCase, Raw, WebSocket, introduce
+from tests.session.harness import HANDSHAKE, FrontCase, Raw, WebSocket, introduce, refused
 
 HERE, THERE = "127.0.0.1", "127.0.0.2"
 
@@ -36,8 +37,8 @@ class TokenCase(FrontCase):
         await manager.start()
         self.addCleanup(manager.stop)
         self.api = ConsoleAuthAPI(self.transport)
-        failures = Failures(limit, reactor.seconds)
-        how = {"keep_token": self.api.keep_token, "failures": failures}
+        self.failures = Failures(limit, reactor.seconds)
+        how = {"keep_token": self.api.keep_token, "failures": self.failures}
         self.xvp(self.api.check_token, **how)
         self.xvp_port, self.xvp_front = self.front_port, self.front
         self.novnc(self.api.check_token, trusted_proxies=trusted, **how)
@@ -146,19 +147,23 @@ class KindTests(TokenCase):
 
 
 class GuessTests(TokenCase):
-    """Failed attempts are counted by address, at both doors together; successes never."""
+    """Guesses of a token are counted by address, at both doors together; what cannot be a guess never is."""
 
-    async def test_one_address(self) -> None:
-        await self.begin(limit=4)
+    async def test_a_good_token_among_guesses(self) -> None:
+        """Whoever shares the address of one who guesses is let in; no token at all is no guess."""
+        await self.begin(limit=3)
         token, other = await self.token("n"), await self.token("x", "xvpvnc")
         said = [
             await self.novnc_says("a"),
             await self.xvp_says("b"),
-            await self.novnc_says(other),
+            await self.novnc_says(""),
             await self.xvp_says(""),
         ]
-        self.assertEqual(said, [4401, 401, 4403, 400])
-        self.assertEqual((await self.novnc_says(token), await self.xvp_says(other)), (429, 429))
+        self.assertEqual(said, [4401, 401, 4401, 400])
+        self.assertFalse(self.failures.too_many(HERE))
+        self.assertEqual(await self.novnc_says(other), 4403)
+        self.assertTrue(self.failures.too_many(HERE))
+        self.assertEqual((await self.novnc_says(token), await self.xvp_says(other)), (0, 0))
         self.assertEqual((await self.novnc_says(token, THERE), await self.xvp_says(other, THERE)), (0, 0))
 
     async def test_successes(self) -> None:
@@ -167,10 +172,21 @@ class GuessTests(TokenCase):
         for _ in range(5):
             self.assertEqual((await self.novnc_says(token), await self.xvp_says(other)), (0, 0))
 
-    async def test_nobody_is_asked_for_who_is_limited(self) -> None:
+    async def test_one_at_a_time_beyond_the_limit(self) -> None:
+        """While one token is being checked the others get 429, and nobody is asked about them."""
         await self.begin(limit=1)
         await self.novnc_says("a")
-        asked = []
-        self.patch(self.transport, "call", lambda *a, **k: asked.append(a))
+        asked: list[Any] = []
+        answer: Deferred[Any] = Deferred()
+
+        def call(*arguments: Any, **_: Any) -> Deferred[Any]:
+            asked.append(arguments)
+            return answer
+
+        self.patch(self.transport, "call", call)
+        held = await self.by_novnc("b")
         self.assertEqual((await self.novnc_says("b"), await self.xvp_says("c")), (429, 429))
-        self.assertEqual(asked, [])
+        self.assertEqual(len(asked), 1)
+        answer.errback(errors.InvalidToken("unknown"))
+        self.assertEqual(await refused(held), errors.InvalidToken.sentence)
+        self.assertEqual((await held.until_closed())[0], 4401)

@@ -1,6 +1,9 @@
 """What is judged before the upgrade, and how heads that are late, long or strange end."""
 
+from twisted.internet.defer import Deferred
+
 from novnc_twisted import errors
+from novnc_twisted.access import ConnectInfo
 from tests.session.harness import HANDSHAKE, TOKEN, FrontCase, introduce, refused
 
 PROPER = (
@@ -18,14 +21,19 @@ def request(*more: tuple[str, str], without: str = "", line: str = "GET /?token=
 
 
 class Upgrade(FrontCase):
-    async def status(self, head: bytes) -> int:
+    async def answer(self, head: bytes) -> int:
+        """The status of the answer, while other sessions go on."""
         client = await self.raw()
         client.write(head)
         answer = await client.until(b"\r\n\r\n")
         client.transport.abortConnection()
         await client.gone
-        await self.all_over()
         return int(answer.split()[1])
+
+    async def status(self, head: bytes) -> int:
+        status = await self.answer(head)
+        await self.all_over()
+        return status
 
     async def test_bad_handshakes_are_400(self) -> None:
         self.novnc()
@@ -137,11 +145,74 @@ class Upgrade(FrontCase):
         self.assertEqual(await self.status(request(("X-Padding", "x" * 15000))), 101)
 
     async def test_too_many_failures_are_429(self) -> None:
-        self.novnc(settings=self.settings(max_failures_per_minute=3))
-        statuses = [await self.status(head) for head in (request(("Origin", "http://evil")), request(without="Host"))]
-        statuses += [await self.status(request()) for _ in range(2)]
-        self.assertEqual(statuses, [403, 400, 101, 429])
-        self.assertEqual(len(self.asked), 1)
+        """Beyond the limit one token of an address is checked at a time, until its answer is there."""
+        answers: list[Deferred[ConnectInfo]] = []
+
+        async def authorise(token: str, *_: str) -> ConnectInfo:
+            if token == "wrong":
+                raise errors.InvalidToken("unknown")
+            answers.append(Deferred())
+            return await answers[-1]
+
+        self.novnc(authorise, settings=self.settings(max_failures_per_minute=2))
+        self.assertEqual([await self.status(request()) for _ in range(2)], [101, 101])
+        held = await self.websocket("/?token=held")
+        other = request(line="GET /?token=other HTTP/1.1")
+        self.assertEqual([await self.answer(other), await self.answer(request())], [429, 429])
+        self.assertEqual(len(answers), 1, "nobody asked for the others")
+        answers[0].callback(await self.authorise(TOKEN, "novnc", "127.0.0.1"))
+        await introduce(held)
+        good = await self.websocket("/?token=good")
+        answers[1].callback(await self.authorise(TOKEN, "novnc", "127.0.0.1"))
+        await introduce(good)
+
+    async def test_a_viewer_that_leaves_ends_its_check(self) -> None:
+        """So does one that is late, and one that stays without reading the answer."""
+        self.novnc(lambda *_: Deferred(), settings=self.settings(max_failures_per_minute=1, token_deadline=0.1))
+        self.front.failures.count("127.0.0.1")
+        held = await self.websocket("/?token=held")
+        held.raw.transport.abortConnection()
+        await self.all_over()
+        late = await self.websocket("/?token=late")
+        await refused(late)
+        self.assertEqual(await self.answer(request()), 101)
+
+    async def test_what_is_no_guess(self) -> None:
+        """Requests that a web page can make its visitor send, and those without a token, never count."""
+        self.novnc(settings=self.settings(max_failures_per_minute=1))
+        for head in (
+            request(("Origin", "http://evil")),
+            request(("Origin", "null")),
+            request(without="Host"),
+            request(without="Sec-WebSocket-Key"),
+            request(("Host", "a"), ("Host", "b")),
+            b"POST /?token=x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
+            b"nonsense\r\n\r\n",
+            b"GET /" + b"x" * 20000,
+            request(line="GET / HTTP/1.1"),
+            request(line="GET /?token= HTTP/1.1"),
+        ):
+            await self.status(head)
+        self.assertEqual((len(self.front.failures), self.asked), (0, []))
+
+    async def test_what_is_a_guess(self) -> None:
+        """A token that is unknown, has expired, is too long to be one, or is for another kind of viewer."""
+
+        async def authorise(token: str, *_: str) -> ConnectInfo:
+            raise errors.ConsoleForbidden("xvpvnc") if token == "other" else errors.InvalidToken("unknown")
+
+        self.novnc(authorise, settings=self.settings(max_failures_per_minute=3))
+        for token in ("wrong", "other", "x" * 300):
+            self.assertFalse(self.front.failures.too_many("127.0.0.1"), token)
+            await self.status(request(line=f"GET /?token={token} HTTP/1.1"))
+        self.assertTrue(self.front.failures.too_many("127.0.0.1"))
+
+    async def test_guesses_count_while_the_viewer_does_not_read(self) -> None:
+        """The count does not wait for the refusal to be read: else a thousand at a time would pass the limit."""
+        self.novnc(settings=self.settings(max_failures_per_minute=2))
+        for _ in range(2):
+            await self.websocket("/?token=wrong")
+        self.assertTrue(self.front.failures.too_many("127.0.0.1"))
 
     async def test_good_connections_are_not_counted(self) -> None:
         self.novnc(settings=self.settings(max_failures_per_minute=1))

@@ -10,8 +10,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.trial.unittest import TestCase
 
-from novnc_twisted.errors import TooManyFailures
-from tests.session.harness import Raw
+from tests.session.harness import HANDSHAKE, Raw
 from tests.support.twistd import Twistd, free_port
 
 SIX = ("novncproxy", "xvpvncproxy", "consoleauth", "consolecompute", "consoleapi", "console")
@@ -121,15 +120,35 @@ class OneProcessTests(TestCase):
         client.write(request)
         return await client.everything()
 
-    async def test_the_fronts_count_failures_together(self) -> None:
-        novnc, xvp = free_port(), free_port()
-        ports = f"\n[vnc]\nnovncproxy_port = {novnc}\nxvpvncproxy_port = {xvp}\n"
-        process = Twistd.start(self, "console", alone() + ports + "[console]\nmax_failures_per_minute = 1\n")
+    async def test_few_descriptors(self) -> None:
+        """With the usual limit one address that only connects takes neither the proxies nor the API from others."""
+        novnc, api = free_port(), free_port()
+        conf = alone(osapi_compute_listen_port=str(api)) + f"\n[vnc]\nnovncproxy_port = {novnc}\n"
+        process = Twistd.start(self, "console", conf, shell="ulimit -n 300")
         await process.ready()
-        self.assertIn(b" 400 ", await self.answer(novnc, b"nonsense\r\n\r\n"))
-        answer = await self.answer(xvp, b"CONNECT /console?token=any HTTP/1.0\r\n\r\n")
-        self.assertEqual(answer.decode(), f"HTTP/1.1 429 {TooManyFailures.sentence}\r\n\r\n")
+        silent: list[socket.socket] = []
+        self.addCleanup(lambda: [one.close() for one in silent])
+        for _ in range(4):
+            silent += [socket.create_connection(("127.0.0.1", novnc)) for _ in range(150)]
+            self.assertIn(b" 200 ", await self.answer(novnc, b"GET /healthz HTTP/1.0\r\n\r\n"))
+            self.assertIn(b" 101 ", await self.upgrade(novnc))
+            self.assertIn(
+                b" 200 OK", await self.answer(api, b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            )
         await process.stop()
+        self.assertNotIn("can't accept", process.output)
+        self.assertNotIn("Traceback", process.output)
+        told = [line for line in process.output.splitlines() if "TooManyConnections" in line]
+        self.assertIn("[console] max_connections", told[0])
+        self.assertLess(len(told), 5)
+
+    async def upgrade(self, port: int) -> bytes:
+        client = await TCP4ClientEndpoint(reactor, "127.0.0.1", port).connect(Factory.forProtocol(Raw))
+        client.write(HANDSHAKE.format(path="/?token=any", more="").encode())
+        head: bytes = await client.until(b"\r\n\r\n")
+        client.transport.abortConnection()
+        await client.gone
+        return head
 
     async def test_debug_tells_of_calls(self) -> None:
         xvp = free_port()

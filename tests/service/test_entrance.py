@@ -8,16 +8,21 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import TestCase
 
+from novnc_twisted.access.connection_limits import ConnectionLimits, ConnectionSlot
 from novnc_twisted.access.forwarded import networks
 from novnc_twisted.access.proxy_protocol import MAX_PAYLOAD
+from novnc_twisted.frontend import RefusalEvent
 from novnc_twisted.service.entrance import PLAIN_DEADLINE, PROXY_DEADLINE, TLS_DEADLINE, Entrance
-from tests.support.logged import Logged
 
 HEADER = b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 6080\r\n"
+LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
+UNSPECIFIED = b"\r\n\r\n\0\r\nQUIT\n\x21\0\0\0"
 
 
 class Heard(Protocol):
     """A front's protocol."""
+
+    slot: ConnectionSlot
 
     def __init__(self) -> None:
         self.data = b""
@@ -26,20 +31,43 @@ class Heard(Protocol):
         self.data += data
 
 
+class Front(Factory):
+    """What an entrance needs of a front."""
+
+    name = "front"
+    protocol = Heard
+
+    def __init__(self, maximum: int) -> None:
+        self.connection_limits = ConnectionLimits(maximum)
+        self.refusals: list[RefusalEvent] = []
+        self.refused = self.refusals.append
+
+    def build(self, address: object, slot: ConnectionSlot) -> Heard:
+        protocol = Heard()
+        protocol.slot = slot
+        return protocol
+
+
 class EntranceTests(TestCase):
-    def enter(self, *, tls: bool = False, proxies: str | None = None, host: str = "10.0.0.1") -> StringTransport:
+    def enter(
+        self, *, tls: bool = False, proxies: str | None = None, host: str = "10.0.0.1", maximum: int = 0
+    ) -> StringTransport:
         self.clock = Clock()
-        self.log = Logged(self)
+        self.front = Front(maximum)
         entrance = Entrance(
             self.clock,
-            Factory.forProtocol(Heard),
+            self.front,
             tls_only=tls,
             proxies=None if proxies is None else networks([proxies]),
         )
         self.entrance = entrance
+        return self.again(host)
+
+    def again(self, host: str = "10.0.0.1") -> StringTransport:
+        """One more connection to the same entrance."""
         address = IPv4Address("TCP", host, 1234)
         transport = StringTransport(peerAddress=address)
-        protocol: Any = entrance.buildProtocol(address)
+        protocol: Any = self.entrance.buildProtocol(address)
         transport.protocol = protocol
         if protocol is not None:
             protocol.makeConnection(transport)
@@ -53,7 +81,7 @@ class EntranceTests(TestCase):
         self.assertTrue(transport.disconnected or transport.disconnecting)
         transport.protocol.connectionLost()
         self.assertEqual(self.entrance.waiting, set())
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual((self.clock.getDelayedCalls(), len(self.front.connection_limits)), ([], 0))
 
     def closes_after(self, transport: Any, seconds: float) -> None:
         self.clock.advance(seconds - 0.01)
@@ -70,6 +98,7 @@ class EntranceTests(TestCase):
         self.assertIsInstance(transport.protocol, Heard)
         self.assertEqual((transport.protocol.data, transport.protocol.began), (b"GET / HTTP/1.1\r\n", 0))
         self.assertEqual((self.entrance.waiting, self.clock.getDelayedCalls()), (set(), []))
+        self.assertEqual(len(self.front.connection_limits), 1, "the slot went with it")
 
     def test_silence(self) -> None:
         self.closes_after(self.enter(), PLAIN_DEADLINE)
@@ -103,15 +132,24 @@ class EntranceTests(TestCase):
 
     def test_a_proxy_that_speaks_for_itself(self) -> None:
         transport: Any = self.enter(proxies="10.0.0.1")
-        self.receive(transport, b"PROXY UNKNOWN\r\nx")
+        self.receive(transport, LOCAL + b"x")
         self.assertEqual((transport.protocol.data, transport.getPeer().host), (b"x", "10.0.0.1"))
+
+    def test_a_client_that_the_proxy_does_not_know(self) -> None:
+        """It is unknown, and never the proxy itself: bind_address would admit all such clients as one."""
+        for header in (b"PROXY UNKNOWN\r\n", b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n", UNSPECIFIED):
+            transport: Any = self.enter(proxies="10.0.0.1")
+            self.receive(transport, header + b"x")
+            self.assertEqual((transport.protocol.data, transport.getPeer().host), (b"x", "unknown"))
 
     def test_garbage(self) -> None:
         for data in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01", b"PROXY x\r\n", b"PROXY " + b"9" * 65536):
             transport = self.enter(proxies="10.0.0.0/8")
             self.receive(transport, data)
             self.lost(transport)
-            self.assertTrue(self.log.lines("no PROXY header"))
+            (event,) = self.front.refusals
+            self.assertEqual((event.cause, event.address, event.severe), ("BadProxyHeader", "10.0.0.1", True))
+            self.assertIn("[console] proxy_protocol", event.option)
 
     def test_bounded(self) -> None:
         """However it comes, no more is held than the longest header, and what one read brings."""
@@ -124,16 +162,40 @@ class EntranceTests(TestCase):
         self.assertEqual(transport.protocol.data, b"x")
 
     def test_not_from_others(self) -> None:
-        """Nobody but those named may say for whom he comes; told once in a minute."""
+        """Only the trusted proxies may say whose connection it is."""
         transport = self.enter(proxies="192.0.2.0/24")
         self.assertIsNone(transport.protocol)
-        self.assertTrue(self.log.lines("turned 10.0.0.1 away: it is none of trusted_proxies"))
-        for _ in range(3):
-            self.entrance.buildProtocol(IPv4Address("TCP", "10.0.0.2", 1))
-        self.assertFalse(self.log.lines("10.0.0.2"))
-        self.clock.advance(60)
-        self.entrance.buildProtocol(IPv4Address("TCP", "10.0.0.2", 1))
-        self.assertTrue(self.log.lines("10.0.0.2"))
+        (event,) = self.front.refusals
+        self.assertEqual((event.cause, event.address), ("NotATrustedProxy", "10.0.0.1"))
+        self.assertIn("[console] trusted_proxies", event.option)
+
+    def test_silent_connections_make_room(self) -> None:
+        """Whoever sends nothing, or no PROXY header, or no byte of TLS, loses the place to the next one."""
+        for how in ({}, {"tls": True}, {"proxies": "10.0.0.0/8"}):
+            first = self.enter(maximum=2, **how)
+            others = [self.again(f"10.0.0.{host}") for host in (2, 3)]
+            self.assertTrue(first.disconnected)
+            self.assertFalse(others[0].disconnected or others[1].disconnected)
+            self.assertEqual(len(self.front.connection_limits), 2)
+
+    def test_a_connection_counts_for_the_client_that_the_proxy_names(self) -> None:
+        """And once: the slot goes on with it to the front."""
+        transport: Any = self.enter(proxies="10.0.0.1", maximum=20)
+        self.receive(transport, HEADER + b"x")
+        self.assertEqual(transport.protocol.slot.network, "192.0.2.7")
+        self.assertEqual(len(self.front.connection_limits), 1)
+        transport.protocol.slot.release()
+        self.assertEqual(len(self.front.connection_limits), 0)
+
+    def test_too_many_connections_of_a_client_behind_a_proxy(self) -> None:
+        self.enter(proxies="10.0.0.1", maximum=4)
+        busy: list[Any] = [self.again() for _ in range(2)]
+        for transport in busy:
+            self.receive(transport, HEADER + b"x")
+            transport.protocol.slot.busy()
+        late: Any = self.again()
+        self.receive(late, HEADER + b"x")
+        self.assertTrue(late.disconnected)
 
     def test_plain_where_tls_is_due(self) -> None:
         """Who speaks HTTP reads why; others read nothing."""
@@ -149,10 +211,10 @@ class EntranceTests(TestCase):
         self.lost(transport)
 
     def test_a_front_that_is_full(self) -> None:
-        transport = self.enter()
-        self.patch(self.entrance.front, "buildProtocol", lambda _: None)
+        transport: Any = self.enter(maximum=1)
         self.receive(transport, b"GET")
-        self.lost(transport)
+        transport.protocol.slot.busy()
+        self.assertIsNone(self.again().protocol)
 
     def test_stop(self) -> None:
         """Who stands in the entrance is turned away."""

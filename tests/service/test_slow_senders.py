@@ -173,7 +173,9 @@ class SlowSenders(SynchronousTestCase):
             self.clock.getThreadPool = None
             front: Any = running(self, NoAuth(), FakeHost("host1", instance("one")), reactor=self.clock).site
         else:
-            front = {"novnc": NoVNCProxyFactory, "xvp": XVPVNCProxyFactory}[port](self.clock, never)
+            front = {"novnc": NoVNCProxyFactory, "xvp": XVPVNCProxyFactory}[port](
+                self.clock, never, refused=lambda event: None
+            )
         if not way:
             return front
         proxies = networks(["10.0.0.1"]) if "proxy" in way else None

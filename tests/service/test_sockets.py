@@ -9,8 +9,8 @@ from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
+from novnc_twisted.frontend import Acceptor
 from novnc_twisted.service.flagfile import Unusable
-from novnc_twisted.service.listening import Acceptor
 from novnc_twisted.service.sockets import Sockets
 from tests.service.harness import ProxyCase
 from tests.service.test_commands import alone

@@ -35,6 +35,7 @@ class Deadlines(SynchronousTestCase):
 
     def gone(self, protocol: Any) -> None:
         protocol.connectionLost(Failure(ConnectionDone()))
+        self.factory.stopFactory()
         self.assertEqual(self.reactor.getDelayedCalls(), [], "no timer is left")
         self.assertEqual((self.factory.sessions, self.factory.connections), (0, set()))
 

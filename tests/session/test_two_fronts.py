@@ -1,7 +1,9 @@
 """Two fronts of one process: they count sessions and failed attempts together."""
 
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 
+from novnc_twisted.access import ConnectInfo
 from novnc_twisted.access.failures import Failures
 from novnc_twisted.errors import InvalidToken, TooManyFailures, TooManySessions
 from novnc_twisted.session import SessionLimits
@@ -24,12 +26,25 @@ class TwoFronts(FrontCase):
         self.assertIn(TooManySessions.sentence.encode(), await self.by_xvp(xvp_port, TOKEN))
 
     async def test_one_count_of_failures(self) -> None:
+        """Beyond the limit one token at a time is checked, at both fronts together."""
         failures = Failures(1, reactor.seconds)
-        self.xvp(failures=failures)
+        answer: Deferred[None] = Deferred()
+
+        async def authorise(token: str, *_: str) -> ConnectInfo:
+            if token == "held":
+                await answer
+            raise InvalidToken("unknown")
+
+        self.xvp(authorise, failures=failures)
         xvp_port = self.front_port
-        self.novnc(failures=failures)
-        viewer = await self.websocket("/?token=wrong")
+        self.novnc(authorise, failures=failures)
+        for token in ("wrong", "held"):
+            viewer = await self.websocket(f"/?token={token}")
+            if token == "wrong":
+                self.assertEqual(await refused(viewer), InvalidToken.sentence)
+                await viewer.until_closed()
+        self.assertIn(TooManyFailures.sentence.encode(), await self.by_xvp(xvp_port, "other"))
+        answer.callback(None)
         self.assertEqual(await refused(viewer), InvalidToken.sentence)
         await viewer.until_closed()
-        await self.all_over()
-        self.assertIn(TooManyFailures.sentence.encode(), await self.by_xvp(xvp_port, TOKEN))
+        self.assertIn(InvalidToken.sentence.encode(), await self.by_xvp(xvp_port, "other"))

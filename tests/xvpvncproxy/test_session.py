@@ -1,5 +1,7 @@
 """Sessions through the XVP front, byte for byte as the Java viewer sees them."""
 
+from twisted.internet.defer import Deferred
+
 from novnc_twisted import errors
 from tests.session.harness import TOKEN, FrontCase, introduce
 
@@ -77,13 +79,60 @@ class XVPSession(FrontCase):
         )
 
     async def test_too_many_failures_are_429(self) -> None:
+        """While one token of the address is being checked."""
+        asked: Deferred[None] = Deferred()
+
+        async def never(*_: str) -> object:
+            asked.callback(None)
+            return await Deferred()
+
+        self.xvp(never, settings=self.settings(max_failures_per_minute=1))
+        self.front.failures.count("127.0.0.1")
+        held = await self.raw()
+        held.write(b"CONNECT /?token=held HTTP/1.0\r\n\r\n")
+        await asked
+        request = b"CONNECT /?token=%s HTTP/1.0\r\n\r\n" % TOKEN.encode()
+        self.assertEqual(await self.refusal(request), self.line(429, errors.TooManyFailures))
+
+    async def test_a_browser_is_refused_and_does_not_count(self) -> None:
+        """A page can make its visitor's browser send these; noVNC's users do not come here."""
         self.xvp(settings=self.settings(max_failures_per_minute=1))
-        await self.refusal(b"CONNECT /?token=wrong HTTP/1.0\r\n\r\n")
-        await self.all_over()
-        self.assertEqual(
-            await self.refusal(b"CONNECT /?token=%s HTTP/1.0\r\n\r\n" % TOKEN.encode()),
-            self.line(429, errors.TooManyFailures),
-        )
+        for method in (b"GET", b"CONNECT", b"POST"):
+            for field in (
+                b"Origin: http://evil",
+                b"origin: null",
+                b"Origin:",
+                b"Sec-Fetch-Site: none",
+                b"SEC-FETCH-X: y",
+            ):
+                for token in (b"wrong", TOKEN.encode()):
+                    request = b"%s /console?token=%s HTTP/1.1\r\nHost: h\r\n%s\r\n\r\n" % (method, token, field)
+                    self.assertEqual(await self.refusal(request), self.line(400, errors.ProtocolViolation), request)
+        self.assertEqual((len(self.front.failures), self.asked, self.server.connections), (0, [], []))
+
+    async def test_what_is_no_guess(self) -> None:
+        self.xvp(settings=self.settings(max_failures_per_minute=1))
+        for request in (
+            b"CONNECT /console HTTP/1.0\r\n\r\n",
+            b"GET /console?token= HTTP/1.0\r\n\r\n",
+            b"POST /console?token=x HTTP/1.0\r\n\r\n",
+            b"nonsense\r\n\r\n",
+            b"CONNECT /" + b"x" * 20000,
+        ):
+            await self.refusal(request)
+            await self.all_over()
+        self.assertEqual(len(self.front.failures), 0)
+
+    async def test_health_checks_leave_no_line(self) -> None:
+        """Load balancers connect, or ask for any path without a token, every second."""
+        self.xvp()
+        before = len(self.events)
+        for request in (b"HEAD / HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"):
+            self.assertEqual(await self.refusal(request), self.line(400, errors.TokenMissing))
+        client = await self.raw()
+        client.transport.abortConnection()
+        await client.gone
+        self.assertEqual([event for event in self.events[before:] if event.get("log_level")], [])
 
     async def test_a_silent_head_is_cut_without_a_word(self) -> None:
         self.xvp(settings=self.settings(head_deadline=0.1))
@@ -98,8 +147,6 @@ class XVPSession(FrontCase):
         self.assertEqual(await viewer.until(b"\r\n\r\n"), self.line(400, errors.SetupTimeout))
 
     async def test_stopping_while_the_token_is_looked_up_is_503(self) -> None:
-        from twisted.internet.defer import Deferred
-
         asked: Deferred[None] = Deferred()
 
         async def never(token: str, console_type: str, address: str) -> object:

@@ -1,47 +1,50 @@
-"""What both fronts share: a bounded head within its deadline, then a session; and a factory that can end them all."""
+"""What both proxies share: a bounded head within its deadline, then a session; and a factory that can end them all."""
 
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IDelayedCall, IHandshakeListener, ISSLTransport
+from twisted.internet.interfaces import IAddress, IDelayedCall, IHandshakeListener, ISSLTransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from novnc_twisted.access.failures import Failures
+from novnc_twisted.access.connection_limits import ConnectionLimits, ConnectionSlot
+from novnc_twisted.access.failures import Check, Failures
+from novnc_twisted.access.forwarded import read_address
 from novnc_twisted.access.request_head import BadHead, HeadBuffer, HeadTooBig, RequestHead, read_request
 from novnc_twisted.errors import (
-    ConsoleForbidden,
-    InvalidToken,
     MessageTooBig,
     ProtocolViolation,
     Refusal,
     SetupTimeout,
     Stopping,
-    TokenMissing,
+    TooManyFailures,
 )
+from novnc_twisted.frontend.refusals import Cause, RefusalEvent, RefusalLog, RefusalObserver
+from novnc_twisted.frontend.viewer import FrontViewer
 from novnc_twisted.relay.ends import StreamEnd
 from novnc_twisted.relay.transports import tune
-from novnc_twisted.session.interfaces import IViewer
 from novnc_twisted.session.keeper import KeepToken
 from novnc_twisted.session.limits import SessionLimits
 from novnc_twisted.session.session import AskPassword, Authorise
 from novnc_twisted.session.sessions import Sessions
 from novnc_twisted.session.settings import SessionSettings
 
-COUNTED = (TokenMissing, InvalidToken, ConsoleForbidden, ProtocolViolation, MessageTooBig)
-"""Ends of a session that count as failed attempts of the client's address."""
-
 
 class FrontFactory(Factory):
-    """Makes the protocols of one front, and knows its sessions.
+    """Makes the protocols of one proxy, and knows its sessions.
 
+    :cvar name: the proxy's name in the log.
     :ivar settings: the sessions' settings.
     :ivar reactor: what drives them.
-    :ivar failures: failed attempts by client address.
+    :ivar failures: failed guesses of a token by client address.
+    :ivar connection_limits: how many connections there may be.
+    :ivar refused: called for each refusal before a session.
     """
 
+    name = "proxy"
     noisy = False
+    _protocol: "type[FrontProtocol]"
 
     def __init__(
         self,
@@ -53,11 +56,16 @@ class FrontFactory(Factory):
         keep_token: KeepToken | None = None,
         limits: SessionLimits | None = None,
         failures: Failures | None = None,
+        connection_limits: ConnectionLimits | None = None,
+        refused: RefusalObserver | None = None,
     ) -> None:
-        """See the fronts' own factories."""
+        """See the proxies' own factories."""
         self.reactor = reactor
         self.settings = settings
         self.failures = Failures(settings.max_failures_per_minute, reactor.seconds) if failures is None else failures
+        self.connection_limits = ConnectionLimits() if connection_limits is None else connection_limits
+        self._log = RefusalLog(reactor) if refused is None else None  # our own
+        self.refused: RefusalObserver = refused or self._log or RefusalLog(reactor)
         self.connections: set[FrontProtocol] = set()
         self._sessions = Sessions(
             reactor,
@@ -74,13 +82,31 @@ class FrontFactory(Factory):
         """How many sessions there are, those being set up and those being closed among them."""
         return len(self._sessions)
 
-    def begin(self, viewer: IViewer, accepted_at: float) -> None:
-        """Begin a session; failed ones are counted for the client's address."""
+    def buildProtocol(  # type: ignore[override]  # its factory is a subclass
+        self, addr: IAddress | None
+    ) -> "FrontProtocol | None":
+        """A protocol for a new connection; None where there are too many."""
+        slot = self.connection_limits.admit(getattr(addr, "host", ""))
+        return None if slot is None else self.build(addr, slot)
+
+    def build(self, addr: IAddress | None, slot: ConnectionSlot) -> "FrontProtocol":
+        """A protocol for a connection that has its slot already."""
+        protocol = self._protocol()
+        protocol.factory = self
+        protocol.slot = slot
+        return protocol
+
+    def stopFactory(self) -> None:
+        """See Factory: nobody listens any more."""
+        if self._log is not None:
+            self._log.stop()
+
+    def begin(self, viewer: FrontViewer, accepted_at: float) -> None:
+        """Begin a session."""
         self._sessions.begin(viewer, accepted_at)
 
-    def _ended(self, viewer: IViewer, cause: Refusal) -> None:
-        if isinstance(cause, COUNTED) and not isinstance(cause, SetupTimeout):
-            self.failures.count(viewer.address)
+    def _ended(self, viewer: Any, cause: Refusal) -> None:
+        viewer.slot.release()
 
     def stop_sessions(self) -> Deferred[None]:
         """End all sessions with Stopping (1001), those being set up too; fires when no connection is left.
@@ -99,6 +125,7 @@ class FrontProtocol(Protocol):
     """A connection that sends an HTTP head, and then is a session, or is answered and closed."""
 
     factory: FrontFactory
+    slot: ConnectionSlot
     transport: Any  # of whatever endpoint it listens on
     accepted_at: float
     began: float | None = None
@@ -108,7 +135,8 @@ class FrontProtocol(Protocol):
         """Wait for the head."""
         tune(self.transport)
         peer = self.transport.getPeer()
-        self.peer_address: str = getattr(peer, "host", "")
+        host: str = getattr(peer, "host", "")
+        self.peer_address = (read_address(host) or host) if ":" in host else host  # IPv4 inside of IPv6 is IPv4
         self.peer = f"{self.peer_address}:{peer.port}" if self.peer_address else "unix socket"
         self.end: StreamEnd | None = None
         self.gone: Deferred[None] = Deferred()
@@ -132,6 +160,7 @@ class FrontProtocol(Protocol):
         self.accepted_at = self.factory.reactor.seconds()  # as far as this request is concerned
         self._buffer = HeadBuffer()
         self.busy = False
+        self.slot.silent(self._make_room)
         self.set_deadline(self.factory.settings.head_deadline, self._head_is_late)
 
     def dataReceived(self, data: bytes) -> None:
@@ -147,6 +176,7 @@ class FrontProtocol(Protocol):
             if raw is None:
                 return
             self.busy = True
+            self.slot.busy()
             self.set_deadline(None)
             head = read_request(raw)
         except HeadTooBig as error:
@@ -159,13 +189,14 @@ class FrontProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Gone: nobody is told but the session, if there is one (load balancers look in every second)."""
         self.factory.connections.discard(self)
+        self.slot.release()
         self.set_deadline(None)
         if self.end is not None:
             self.end.connectionLost(reason)
         self.gone.callback(None)
 
     def left(self) -> None:
-        """The session's end took the socket with it: what remains is its own affair."""
+        """The session's end took the socket with it; the slot is released when the session ends."""
         self.factory.connections.discard(self)
         self.transport = self.end = None
         self.gone.callback(None)
@@ -196,10 +227,45 @@ class FrontProtocol(Protocol):
         self.become(end, b"")
         end.write(data)
         end.close(cause)
+        self.slot.silent(self._make_room)
 
-    def begin(self, viewer: IViewer) -> None:
+    def begin_check(self, token: str | None, address: str) -> Check | None:
+        """Let the token be checked now; None where the client has to wait, of which the observer is told."""
+        if not token:
+            return Check()  # no token is no guess
+        failures = self.factory.failures
+        check = failures.begin_check(address)
+        if check is None:
+            self.refused(
+                "TooManyFailures",
+                address,
+                TooManyFailures.status,
+                f"at least {failures.limit} unknown or expired tokens came from this address in a minute, and one is "
+                "being checked",
+                "[console] max_failures_per_minute, or trusted_proxies where a reverse proxy has this address",
+            )
+        return check
+
+    def refused(self, cause: Cause, address: str, status: int | None, detail: str, option: str = "") -> None:
+        """Tell the observer that a request was refused before it became a session.
+
+        :param option: the option to change, with what to do: somebody who should be let in may have been refused.
+        """
+        front, severe = self.factory.name, option != ""
+        self.factory.refused(
+            RefusalEvent(
+                front=front, cause=cause, address=address, status=status, detail=detail, option=option, severe=severe
+            )
+        )
+
+    def begin(self, viewer: FrontViewer) -> None:
         """Begin a session; ``become`` was called."""
         self.factory.begin(viewer, self.accepted_at)
+
+    def _make_room(self) -> None:
+        """Another connection needs the place of this one, which has no request."""
+        self.set_deadline(None)
+        self.transport.abortConnection()
 
     def _head_is_late(self) -> None:
         if self._buffer.empty:
@@ -219,4 +285,5 @@ class FrontProtocol(Protocol):
 
     def unexpected(self, data: bytes) -> None:
         """Bytes came while the last request is being answered."""
+        self.refused("BadRequest", self.peer_address, None, "bytes came before the last request was answered")
         self.hang_up()

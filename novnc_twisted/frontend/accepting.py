@@ -1,0 +1,127 @@
+"""Accepting connections on a socket that other processes may accept on, too."""
+
+import errno
+import os
+import resource
+import socket
+from typing import Any, Final
+
+from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
+from twisted.internet.protocol import ServerFactory
+from twisted.logger import Logger
+from zope.interface import implementer
+
+PAUSE: Final = 0.5
+"""Seconds without accepting after the process, or the system, ran out of file descriptors or memory."""
+
+SAY_EVERY: Final = 60.0
+"""Seconds between two log lines about it."""
+
+_GONE: Final = (
+    *(errno.EAGAIN, errno.EINTR, errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT),
+    *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EOPNOTSUPP),
+)
+"""There is no connection to accept: another process took it, its client left, or the network failed (accept(2))."""
+
+
+@implementer(IReadDescriptor)
+class Acceptor:
+    """Accepts one connection in each iteration of the reactor.
+
+    Twisted's port takes up to a hundred at once.  Of 40 connections that wait, the first worker awake then takes all
+    40; one by one two workers take about 20 each, a busy one fewer than an idle one (measured; no dearer).
+
+    Where no file descriptor is left, Twisted's port logs several lines for each connection, and is called again at
+    once.  This one logs one line in a minute, pauses, and goes on: the connections wait in the kernel's queue.
+    """
+
+    log = Logger(namespace="novnc_twisted.frontend")
+
+    def __init__(self, reactor: Any, listener: socket.socket, factory: ServerFactory) -> None:
+        """Accept from now on; the socket belongs to the acceptor from here."""
+        self._reactor = reactor
+        self._port = reactor.adoptStreamPort(listener.fileno(), listener.family, factory)
+        listener.close()
+        self._port.stopReading()
+        self._resume: IDelayedCall | None = None
+        self._said_at: float | None = None
+        reactor.addReader(self)
+
+    def fileno(self) -> int:
+        """The socket's descriptor."""
+        return int(self._port.fileno())
+
+    def logPrefix(self) -> str:
+        """As the port's."""
+        return str(self._port.logPrefix())
+
+    def doRead(self) -> None:
+        """Accept one connection."""
+        try:
+            accepted, address = self._port.socket.accept()
+        except OSError as error:
+            if error.errno not in _GONE:
+                self._pause(error)
+            return
+        try:
+            self._begin(accepted, address)
+        except Exception:  # of the factory or the protocol: the port goes on
+            accepted.close()
+            self.log.failure("a connection could not be served")
+
+    def _begin(self, accepted: socket.socket, address: tuple[Any, ...]) -> None:
+        """As Twisted's own port does it: a protocol of the factory, and a transport for it."""
+        port = self._port
+        if len(address) == 4 and address[3]:  # a link-local IPv6 address: with its zone
+            flags = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+            address = (socket.getnameinfo(address, flags)[0], *address[1:])
+        protocol = port.factory.buildProtocol(port._buildAddr(address))
+        if protocol is None:
+            accepted.close()
+            return
+        number, port.sessionno = port.sessionno, port.sessionno + 1
+        protocol.makeConnection(port.transport(accepted, protocol, address, port, number, self._reactor))
+
+    def _pause(self, error: OSError) -> None:
+        self._reactor.removeReader(self)
+        self._resume = self._reactor.callLater(PAUSE, self._go_on)
+        now = self._reactor.seconds()
+        if self._said_at is None or now - self._said_at >= SAY_EVERY:
+            self._said_at = now
+            self.log.error(
+                "can't accept connections on port {port}: {error}{hint}. New connections wait; accepting goes on as "
+                "soon as it can (said at most once a minute)",
+                port=self._port.getHost().port,
+                error=os.strerror(error.errno or 0),
+                hint=_hint(error.errno),
+            )
+
+    def _go_on(self) -> None:
+        self._resume = None
+        self._reactor.addReader(self)
+
+    def connectionLost(self, reason: Any) -> None:
+        """The descriptor broke, or the reactor ends."""
+        self._port.connectionLost(reason)
+
+    def stop(self) -> Any:
+        """Accept no more; fires once the socket is closed here."""
+        if self._resume is not None:
+            self._resume.cancel()
+            self._resume = None
+        elif self._port.connected:
+            self._reactor.removeReader(self)
+        return self._port.stopListening()
+
+
+def _hint(number: int | None) -> str:
+    """What to do about it."""
+    if number == errno.EMFILE:
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return (
+            f" (this process may have {limit}). Raise LimitNOFILE of the systemd unit (RLIMIT_NOFILE), or lower "
+            "[console] max_connections or max_sessions"
+        )
+    if number == errno.ENFILE:
+        return " in the whole system. Raise the kernel's fs.file-max (sysctl)"
+    return ""

@@ -1,0 +1,58 @@
+"""How many connections the listeners of a process take, and who is told of those that are refused."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from novnc_twisted.access.forwarded import networks
+from novnc_twisted.service import descriptors
+
+if TYPE_CHECKING:
+    from novnc_twisted.access.connection_limits import ConnectionLimits
+    from novnc_twisted.frontend import RefusalLog
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """What the listeners of one process share.
+
+    :ivar proxies: the limits of both proxies together.
+    :ivar api: those of the API.
+    :ivar refusals: the log of refusals.
+    """
+
+    proxies: "ConnectionLimits"
+    api: "ConnectionLimits"
+    refusals: "RefusalLog"
+
+    @classmethod
+    def of(cls, conf: Any, reactor: Any, listening: Collection[str]) -> Self:
+        """Make them for a process.
+
+        :param listening: names of the parts that listen.
+        """
+        from novnc_twisted.access.connection_limits import ConnectionLimits
+        from novnc_twisted.frontend import RefusalLog
+        from novnc_twisted.frontend.refusals import limits_observer
+
+        limit, api = descriptors.current_limit(), "consoleapi" in listening
+        most = conf.console.max_connections or descriptors.connections_of_proxies(limit, with_api=api)
+        trusted, refusals = networks(conf.console.trusted_proxies), RefusalLog(reactor)
+        return cls(
+            ConnectionLimits(
+                most,
+                trusted=trusted,
+                observer=limits_observer(
+                    "proxies",
+                    refusals,
+                    "[console] max_connections (by default as many as LimitNOFILE allows); trusted_proxies, where "
+                    "this is a reverse proxy's address",
+                ),
+            ),
+            ConnectionLimits(
+                descriptors.connections_of_api(limit, with_proxies=len(listening) > 1),
+                trusted=trusted,
+                observer=limits_observer("consoleapi", refusals, "LimitNOFILE, or trusted_proxies"),
+            ),
+            refusals,
+        )

@@ -1,0 +1,158 @@
+"""Accepting where the process, or the system, has no file descriptor left: one line, a pause, and on."""
+
+import errno
+import socket
+from typing import Any
+
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.frontend import Acceptor
+from novnc_twisted.frontend.accepting import PAUSE, SAY_EVERY
+from tests.support.logged import Logged
+
+
+class Listener:
+    """A listening socket whose ``accept`` does what it is told."""
+
+    def __init__(self, *outcomes: Any) -> None:
+        self.outcomes = list(outcomes)
+
+    def accept(self) -> Any:
+        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        if isinstance(outcome, int):
+            raise OSError(outcome, "whatever")
+        return outcome
+
+
+class Transport:
+    def __init__(self, accepted: Any, protocol: Any, address: Any, *_: Any) -> None:
+        self.accepted, self.protocol, self.address = accepted, protocol, address
+
+
+class Port:
+    """Twisted's port, as far as it is used."""
+
+    connected, sessionno, transport = True, 0, Transport
+
+    def __init__(self, listener: Listener, factory: Factory) -> None:
+        self.socket, self.factory = listener, factory
+
+    def stopReading(self) -> None: ...
+
+    def stopListening(self) -> None: ...
+
+    def getHost(self) -> Any:
+        return type("Address", (), {"port": 6080})
+
+    def _buildAddr(self, address: Any) -> Any:
+        return address
+
+
+class Reactor(Clock):
+    def __init__(self, listener: Listener) -> None:
+        super().__init__()
+        self.listener = listener
+        self.readers: list[Any] = []
+
+    def adoptStreamPort(self, _number: int, _family: int, factory: Factory) -> Port:
+        return Port(self.listener, factory)
+
+    def addReader(self, reader: Any) -> None:
+        self.readers.append(reader)
+
+    def removeReader(self, reader: Any) -> None:
+        self.readers.remove(reader)
+
+
+class Accepted:
+    """An accepted socket."""
+
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class AcceptorTests(SynchronousTestCase):
+    def accept(self, *outcomes: Any, build: Any = None) -> Acceptor:
+        self.logged = Logged(self)
+        self.reactor = Reactor(Listener(*outcomes))
+        self.made: list[Protocol] = []
+
+        def make(_address: object) -> Protocol:
+            self.made.append(Protocol())
+            return self.made[-1]
+
+        factory = Factory()
+        factory.buildProtocol = build or make  # type: ignore[method-assign]
+        with socket.socket() as listener:
+            return Acceptor(self.reactor, listener, factory)
+
+    def test_no_descriptor_is_left(self) -> None:
+        """One line in a minute, whatever the number of attempts; it is asked again after a pause, and not before."""
+        for number, hint in (
+            (errno.EMFILE, "LimitNOFILE"),
+            (errno.ENFILE, "fs.file-max"),
+            (errno.ENOBUFS, ""),
+            (errno.ENOMEM, ""),
+        ):
+            acceptor = self.accept(number)
+            for _ in range(int(SAY_EVERY / PAUSE)):
+                self.assertEqual(self.reactor.readers, [acceptor])
+                acceptor.doRead()
+                self.assertEqual(self.reactor.readers, [], "it does not spin")
+                self.reactor.advance(PAUSE)
+            (line,) = self.logged.lines("can't accept connections on port 6080")
+            self.assertIn(hint, line)
+            acceptor.doRead()
+            self.assertEqual(len(self.logged.lines("can't accept")), 2)
+            self.assertEqual(self.logged.lines("Traceback"), [])
+            acceptor.stop()
+            self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_it_goes_on(self) -> None:
+        """The connections that waited are served."""
+        acceptor = self.accept(errno.EMFILE, (Accepted(), ("192.0.2.1", 4711)))
+        acceptor.doRead()
+        self.reactor.advance(PAUSE)
+        acceptor.doRead()
+        self.assertEqual(self.made[0].transport.address, ("192.0.2.1", 4711))
+        acceptor.stop()
+        self.assertEqual(self.reactor.readers, [])
+
+    def test_a_client_that_left(self) -> None:
+        """Nothing to say, and no pause; nor where another worker was faster."""
+        for number in (errno.EAGAIN, errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETDOWN):
+            acceptor = self.accept(number)
+            acceptor.doRead()
+            self.assertEqual((self.reactor.readers, self.logged.lines()), ([acceptor], []))
+
+    def test_refused_by_the_factory(self) -> None:
+        accepted = Accepted()
+        self.accept((accepted, ("192.0.2.1", 4711)), build=lambda _: None).doRead()
+        self.assertTrue(accepted.closed)
+
+    def test_a_mistake_of_the_factory(self) -> None:
+        """It is logged, and the port goes on."""
+
+        def mistake(_address: object) -> Protocol:
+            raise ZeroDivisionError
+
+        accepted = Accepted()
+        acceptor = self.accept((accepted, ("192.0.2.1", 4711)), build=mistake)
+        acceptor.doRead()
+        self.assertTrue(accepted.closed)
+        self.assertEqual(self.reactor.readers, [acceptor])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_the_address_of_a_link(self) -> None:
+        """An IPv6 address of a link keeps its zone; others are as the kernel says."""
+        name = socket.if_indextoname(1)
+        for address, host in (
+            (("fe80::1", 4711, 0, 1), f"fe80::1%{name}"),
+            (("2001:db8::1", 4711, 0, 0), "2001:db8::1"),
+        ):
+            self.accept((Accepted(), address)).doRead()
+            self.assertEqual(self.made[0].transport.address[0], host)

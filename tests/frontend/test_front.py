@@ -1,0 +1,195 @@
+"""Connections in front of a session: silent ones make room, live ones stay; and what refusals leave in the log."""
+
+from typing import Any
+
+from novnc_twisted.access.connection_limits import ConnectionLimits
+from novnc_twisted.frontend import RefusalEvent
+from tests.novncproxy.test_upgrade import request
+from tests.session.harness import TOKEN, FrontCase, introduce
+
+
+class SilentConnections(FrontCase):
+    """Whoever only connects keeps nobody out."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.limits = ConnectionLimits(10)
+
+    def xvp_or_novnc(self, name: str) -> None:
+        (self.novnc if name == "novnc" else self.xvp)(connection_limits=self.limits)
+
+    async def live(self, name: str) -> Any:
+        if name == "novnc":
+            viewer: Any = await self.websocket()
+        else:
+            viewer = await self.raw()
+            viewer.write(b"CONNECT /?token=%s HTTP/1.0\r\n\r\n" % TOKEN.encode())
+            self.assertEqual(await viewer.read(19), b"HTTP/1.1 200 OK\r\n\r\n")
+        await introduce(viewer)
+        return await self.server.live.get(), viewer
+
+    async def test_one_address(self) -> None:
+        """Its own oldest silent connection goes for each new one: its good viewers get through, and stay."""
+        for name in ("novnc", "xvp"):
+            self.xvp_or_novnc(name)
+            first = [await self.raw() for _ in range(7)]
+            connection, viewer = await self.live(name)
+            for one in first[:3]:
+                await one.gone
+            silent = [await self.raw() for _ in range(20)]
+            await silent[0].gone
+            viewer.write(b"\4\1\0\0\0\0\0A")
+            self.assertEqual(await connection.inbox.get(), (4, b"\4\1\0\0\0\0\0A"))
+            await self.nothing_left()
+            self.assertEqual(len(self.limits), 0)
+
+    async def test_a_slow_head_is_silent_too(self) -> None:
+        self.xvp_or_novnc("novnc")
+        first = await self.raw()
+        first.write(b"GET / HTTP/1.1\r\nHost: ")
+        for _ in range(6):
+            await self.raw()
+        await first.gone
+
+    async def test_sessions_of_one_address(self) -> None:
+        """As many as there are places: a good token uses up no share of the address."""
+        self.xvp_or_novnc("novnc")
+        viewers = [(await self.live("novnc"))[1] for _ in range(10)]
+        late = await self.raw()
+        self.assertEqual(await late.everything(), b"")
+        viewers[0].raw.transport.abortConnection()
+        await viewers[0].raw.gone
+        await self.server.connections[0].gone
+        await self.live("novnc")
+
+    async def test_refused_ones_make_room(self) -> None:
+        """A connection that was answered and waits for its client to close is not kept for long either."""
+        self.xvp_or_novnc("novnc")
+        refused = [await self.raw() for _ in range(5)]
+        for one in refused:
+            one.transport.loseConnection = lambda: None
+            one.write(b"nonsense\r\n\r\n")
+            await one.until(b"\r\n\r\n")
+        await self.live("novnc")
+
+    async def test_the_count_is_exact(self) -> None:
+        """After pages, refusals, sessions and silent ones nothing is counted any more."""
+        self.xvp_or_novnc("novnc")
+        for head in (
+            b"GET /favicon.ico HTTP/1.1\r\nHost: h\r\n\r\n",
+            b"GET /healthz HTTP/1.0\r\n\r\n",
+            b"nonsense\r\n\r\n",
+            request(("Origin", "http://evil")),
+            request(),
+        ):
+            client = await self.raw()
+            client.write(head)
+            await client.until(b"\r\n\r\n")
+            client.transport.abortConnection()
+            await client.gone
+        _, viewer = await self.live("novnc")
+        viewer.raw.transport.abortConnection()
+        await viewer.raw.gone
+        await self.nothing_left()
+        self.assertEqual(len(self.limits), 0)
+
+
+class Events(FrontCase):
+    """Every refusal before a session is an event with its cause, address and option; health checks are none."""
+
+    def front_with_events(self, kind: Any, **values: Any) -> list[RefusalEvent]:
+        events: list[RefusalEvent] = []
+        kind(refused=events.append, **values)
+        return events
+
+    async def send(self, *heads: bytes) -> None:
+        for head in heads:
+            client = await self.raw()
+            client.write(head)
+            await client.until(b"\r\n\r\n")
+            client.transport.abortConnection()
+            await client.gone
+            await self.all_over()
+
+    async def test_novnc(self) -> None:
+        events = self.front_with_events(self.novnc)
+        await self.send(
+            request(without="Host"),
+            request(without="Sec-WebSocket-Key"),
+            request(("Origin", "http://h"), ("Origin", "http://h")),
+            request(("Origin", "http://evil")),
+            b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 20000,
+            b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n",
+        )
+        self.assertEqual(
+            [(event.cause, event.status) for event in events],
+            [
+                *[("BadRequest", 400)] * 3,
+                ("ForeignOrigin", 403),
+                ("HeadTooBig", 431),
+                ("BadRequest", 400),
+            ],
+        )
+        self.assertEqual({(event.front, event.address) for event in events}, {("novncproxy", "127.0.0.1")})
+        self.assertTrue(all(event.detail for event in events))
+        foreign = events[3]
+        self.assertEqual((foreign.option, foreign.severe), ("[console] allowed_origins", True))
+        self.assertIn("http://evil", foreign.detail)
+
+    async def test_the_client_behind_a_proxy(self) -> None:
+        events = self.front_with_events(self.novnc, trusted_proxies=["127.0.0.1"])
+        await self.send(request(("Origin", "http://evil"), ("X-Forwarded-For", "203.0.113.7:51008")))
+        await self.send(request(("Origin", "http://evil"), ("X-Forwarded-For", "unix:")))
+        self.assertEqual([event.address for event in events], ["203.0.113.7", "unknown"])
+        self.assertIn("'unix:' as X-Forwarded-For", self.log_text().replace("{value}", "unix:"))
+
+    async def test_too_many_failures(self) -> None:
+        events = self.front_with_events(self.novnc, settings=self.settings(max_failures_per_minute=1))
+        self.front.failures.count("127.0.0.1")
+        check = self.front.failures.begin_check("127.0.0.1")
+        await self.send(request())
+        ((event),) = events
+        self.assertEqual((event.cause, event.status, event.address), ("TooManyFailures", 429, "127.0.0.1"))
+        self.assertIn("[console] max_failures_per_minute", event.option)
+        self.assertIn("trusted_proxies", event.option)
+        check.end()
+
+    async def test_xvp(self) -> None:
+        events = self.front_with_events(self.xvp)
+        await self.send(
+            b"nonsense\r\n\r\n",
+            b"POST /?token=x HTTP/1.0\r\n\r\n",
+            b"GET /?token=x HTTP/1.0\r\nOrigin: http://evil\r\n\r\n",
+            b"CONNECT /" + b"x" * 20000,
+        )
+        self.assertEqual([event.cause for event in events], ["BadRequest", "BadRequest", "Browser", "HeadTooBig"])
+        self.assertEqual({(event.front, event.status) for event in events}, {("xvpvncproxy", 400)})
+
+    async def test_late_heads(self) -> None:
+        """One that began is an event; one without a byte is a health check."""
+        for kind, status in ((self.novnc, 408), (self.xvp, 400)):
+            events = self.front_with_events(kind, settings=self.settings(head_deadline=0.05))
+            silent, slow = await self.raw(), await self.raw()
+            slow.write(b"GET / HT")
+            await silent.everything()
+            await slow.everything()
+            self.assertEqual([(event.cause, event.status) for event in events], [("HeadTimeout", status)])
+
+    async def test_health_checks(self) -> None:
+        for kind in (self.novnc, self.xvp):
+            events = self.front_with_events(kind)
+            before = len(self.events)
+            await self.send(
+                b"GET /healthz HTTP/1.0\r\n\r\n",
+                b"HEAD /healthz HTTP/1.0\r\n\r\n",
+                b"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n",
+                b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n",
+                b"GET / HTTP/1.0\r\n\r\n",
+            )
+            for data in (b"", b"\r\n", b"GET / HT", b"\x16\x03\x01"):
+                client = await self.raw()
+                client.write(data)
+                client.transport.abortConnection()
+                await client.gone
+            self.assertEqual(events, [])
+            self.assertEqual([event for event in self.events[before:] if event.get("log_level")], [])
