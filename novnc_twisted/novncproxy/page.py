@@ -2,7 +2,8 @@
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlencode
@@ -16,6 +17,7 @@ _MEANT: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
     (): ("index.html", "vnc_auto.html", "vnc_lite.html", "vnc.html"),
     ("vnc_auto.html",): ("vnc_auto.html", "vnc_lite.html"),  # its name in noVNC since 1.0
 }
+_ENCODINGS: Final = (("br", ".br"), ("gzip", ".gz"))  # the smaller one first
 _UNCHANGING = re.compile(r".*-[0-9A-Za-z_]{8,}\.[a-z0-9]+")  # the build puts a hash of the content into the name
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
@@ -49,6 +51,8 @@ class PageFile:
     :ivar path: its path in the folder, with slashes.
     :ivar tag: its ETag.
     :ivar unchanging: whether its name changes with its content.
+    :ivar encoding: the Content-Encoding of the content, or None.
+    :ivar varies: whether the content depends on the request's Accept-Encoding.
     """
 
     content: BinaryIO
@@ -57,6 +61,8 @@ class PageFile:
     content_type: str
     tag: str
     unchanging: bool
+    encoding: str | None = None
+    varies: bool = False
 
     @property
     def html(self) -> bool:
@@ -79,16 +85,35 @@ class Page:
         """Whether there is such a folder."""
         return self._folder.is_dir()
 
-    def find(self, path: str) -> PageFile | None:
-        """The file of a URL path (percent-encoded, without its query), or None."""
+    def find(self, path: str, accepted: Container[str] = ()) -> PageFile | None:
+        """The file of a URL path (percent-encoded, without its query), or None.
+
+        :param accepted: the content codings that the client takes.
+        """
         steps = _steps(path)
         if steps is None:
             return None
         if steps not in _MEANT:
-            return self._open(steps)
-        return next((found for name in _MEANT[steps] if (found := self._open((name,))) is not None), None)
+            return self._open(steps, accepted)
+        return next((found for name in _MEANT[steps] if (found := self._open((name,), accepted)) is not None), None)
 
-    def _open(self, steps: tuple[str, ...]) -> PageFile | None:
+    def _open(self, steps: tuple[str, ...], accepted: Container[str]) -> PageFile | None:
+        file = self._open_plain(steps)
+        if file is None or self.foreign:  # nobody promises that the compressed files of another folder are current
+            return file
+        for encoding, suffix in _ENCODINGS:
+            compressed = self._open_plain((*steps[:-1], steps[-1] + suffix))
+            if compressed is None:
+                continue
+            file = replace(file, varies=True)
+            if encoding in accepted:
+                file.content.close()
+                tag = f'{compressed.tag[:-1]}-{encoding}"'
+                return replace(file, content=compressed.content, size=compressed.size, tag=tag, encoding=encoding)
+            compressed.content.close()
+        return file
+
+    def _open_plain(self, steps: tuple[str, ...]) -> PageFile | None:
         real = Path(os.path.realpath(self._folder.joinpath(*steps)))
         try:
             if not real.is_relative_to(self._folder) or not real.is_file():
@@ -105,6 +130,20 @@ class Page:
             f'"{found.st_mtime_ns:x}-{found.st_size:x}"',
             not self.foreign and _UNCHANGING.fullmatch(real.name) is not None,
         )
+
+
+def accepted_encodings(fields: Iterable[str]) -> set[str]:
+    """The content codings that the members of Accept-Encoding (in lower case) name (RFC 9110, section 12.5.3).
+
+    A coding with the weight 0 is refused; the others are taken in our own order.  ``*`` counts for nothing: a client
+    that wants a compressed answer names what it can read.
+    """
+    accepted = set()
+    for field in fields:
+        coding, _, parameters = field.partition(";")
+        if not re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", parameters):
+            accepted.add(coding.strip())
+    return accepted
 
 
 def _steps(path: str) -> tuple[str, ...] | None:

@@ -19,7 +19,7 @@ from novnc_twisted.frontend.viewer import FrontViewer
 from novnc_twisted.http.checks import CheckAnswer, answer_check
 from novnc_twisted.http.responses import ALONE, content_security_policy, is_host, plain, response_head
 from novnc_twisted.novncproxy.handshake import HandshakeFailed
-from novnc_twisted.novncproxy.page import NOT_BUILT, PageFile, redirect_of
+from novnc_twisted.novncproxy.page import NOT_BUILT, PageFile, accepted_encodings, redirect_of
 from novnc_twisted.relay.transports import send
 from novnc_twisted.relay.websocket_end import WebSocketEnd
 from novnc_twisted.rfb.offer import refuse
@@ -133,7 +133,7 @@ class NoVNCProxyProtocol(FrontProtocol):
         path, _, query = head.target.partition("?")
         body = head.method == "GET"
         page = self.factory.page
-        file = page.find(path) if page.there else None
+        file = page.find(path, accepted_encodings(head.lists("accept-encoding"))) if page.there else None
         if file is None:
             if path == "/favicon.ico":
                 self._finish(head, 204)
@@ -168,7 +168,9 @@ class NoVNCProxyProtocol(FrontProtocol):
             cache = "no-cache"
         tag = () if file.html else (("ETag", file.tag),)
         alone = ALONE if file.html and secure else ()
-        return (("Content-Security-Policy", policy), ("Cache-Control", cache), *alone, *tag)
+        encoding = (("Content-Encoding", file.encoding),) if file.encoding else ()
+        varies = (("Vary", "Accept-Encoding"),) if file.varies else ()
+        return (("Content-Security-Policy", policy), ("Cache-Control", cache), *alone, *tag, *encoding, *varies)
 
     def _send(self, head: RequestHead, file: PageFile, fields: tuple[tuple[str, str], ...]) -> None:
         close = self._last(head)

@@ -3,9 +3,10 @@
  * the icons, and the licences of what is bundled.
  */
 import { build } from 'esbuild';
-import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const dist = join(here, 'dist');
@@ -58,6 +59,16 @@ await copyFile(join(here, 'src', 'LICENSE.xkb-data.txt'), join(staged, 'LICENSE.
 const des = await readFile(join(novnc, 'core', 'crypto', 'des.js'), 'utf8');
 await writeFile(join(staged, 'LICENSE.noVNC-des.txt'), des.slice(0, des.indexOf('*/')).replace(/^\/?\*+/, ''));
 await copyFile(join(novnc, 'AUTHORS'), join(staged, 'LICENSE.noVNC-AUTHORS.txt'));
+
+/* What is text is compressed once, here: the proxy sends it so to browsers that take it. */
+const SMALLEST = { params: { [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY } };
+for (const folder of [staged, join(staged, 'assets')]) {
+    for (const name of (await readdir(folder)).filter((each) => /\.(html|js|css)$/.test(each))) {
+        const data = await readFile(join(folder, name));
+        await writeFile(join(folder, `${name}.br`), brotliCompressSync(data, SMALLEST));
+        await writeFile(join(folder, `${name}.gz`), gzipSync(data, { level: constants.Z_BEST_COMPRESSION }));
+    }
+}
 
 await rm(dist, { recursive: true, force: true });
 await rename(staged, dist);

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Container
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urljoin, urlsplit
 
@@ -183,6 +184,43 @@ class Serving(FrontCase):
         status, fields, body = await self.get("/assets/style.css", more=f"If-None-Match: {fields['etag']}\r\n")
         self.assertEqual((status, body), (304, b""))
 
+    async def test_compressed_files(self) -> None:
+        """A file that was compressed when the page was built goes out so, to clients that take it."""
+        self.ours()
+        style = self.web / "assets" / "style.css"
+        style.with_name("style.css.br").write_bytes(b"brotli")
+        style.with_name("style.css.gz").write_bytes(b"gzip")
+        tags = set()
+        for accepted, encoding, wanted in (
+            ("gzip, deflate, br, zstd", "br", b"brotli"),
+            ("GZIP", "gzip", b"gzip"),
+            ("br;q=0.5, gzip;q=1.0", "br", b"brotli"),
+            ("br;q=0, gzip ; q=0.0", None, b"a{}"),
+            ("br; Q=0.000, gzip", "gzip", b"gzip"),
+            ("*", None, b"a{}"),
+            ("", None, b"a{}"),
+        ):
+            status, fields, body = await self.get("/assets/style.css", more=f"Accept-Encoding: {accepted}\r\n")
+            self.assertEqual((status, body), (200, wanted), accepted)
+            self.assertEqual(fields.get("content-encoding"), encoding, accepted)
+            self.assertEqual(fields["content-type"], "text/css; charset=utf-8")
+            self.assertEqual(fields["vary"], "accept-encoding")
+            tags.add((encoding, fields["etag"]))
+        self.assertEqual(len(tags), 3, "each form has a tag of its own")
+        tag = next(tag for encoding, tag in tags if encoding == "br")
+        more = f"Accept-Encoding: br\r\nIf-None-Match: {tag}\r\n"
+        status, fields, _ = await self.get("/assets/style.css", more=more)
+        self.assertEqual((status, fields["vary"]), (304, "accept-encoding"))
+        status, fields, body = await self.get("/assets/style.css", "HEAD", "Accept-Encoding: br\r\n")
+        self.assertEqual((fields["content-length"], fields["content-encoding"], body), ("6", "br", b""))
+        self.assertNotIn("vary", (await self.get("/picture.svg", more="Accept-Encoding: br\r\n"))[1])
+
+    async def test_a_foreign_folder_is_served_as_it_is(self) -> None:
+        (self.web / "assets" / "style.css.gz").write_bytes(b"old")
+        self.novnc(web=self.web)
+        _, fields, body = await self.get("/assets/style.css", more="Accept-Encoding: gzip\r\n")
+        self.assertEqual((body, fields.get("content-encoding"), fields.get("vary")), (b"a{}", None, None))
+
     async def test_head(self) -> None:
         self.ours()
         status, fields, body = await self.get("/vnc.html", "HEAD")
@@ -321,8 +359,8 @@ class Serving(FrontCase):
         found: list[PageFile] = []
         original = self.front.page.find
 
-        def find(path: str) -> PageFile | None:
-            file = original(path)
+        def find(path: str, accepted: Container[str] = ()) -> PageFile | None:
+            file = original(path, accepted)
             if file is not None:
                 found.append(file)
             return file

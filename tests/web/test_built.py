@@ -1,18 +1,20 @@
 """What the build leaves: the promised names, nothing inline, nothing from elsewhere, and the licences."""
 
+import gzip
 import re
 from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
 DIST = Path(__file__).parents[2] / "novnc_twisted" / "web" / "dist"
+COMPRESSED = {".br", ".gz"}
 PAGES = ("vnc_auto.html", "vnc_lite.html", "vnc.html")
 
 
 class BuiltTest(TestCase):
     def test_names(self):
         """Three pages; one script and one style sheet, named by their content; icons; licences."""
-        assets = sorted(path.name for path in (DIST / "assets").iterdir())
+        assets = sorted(path.name for path in (DIST / "assets").iterdir() if path.suffix not in COMPRESSED)
         self.assertEqual(len(assets), 2)
         self.assertRegex(assets[0], r"^console-[0-9A-Z]{8}\.js$")
         self.assertRegex(assets[1], r"^style-[0-9A-Z]{8}\.css$")
@@ -22,6 +24,16 @@ class BuiltTest(TestCase):
             self.assertIn(f'href="assets/{assets[1]}"', page)
         self.assertTrue((DIST / "favicon.svg").read_text().startswith("<svg"))
         self.assertEqual((DIST / "favicon.ico").read_bytes()[:4], b"\0\0\1\0")
+
+    def test_compressed(self):
+        """What is text lies there compressed as well, with the same content."""
+        for path in (
+            *(DIST / name for name in PAGES),
+            *(DIST / "assets").glob("*.js"),
+            *(DIST / "assets").glob("*.css"),
+        ):
+            self.assertEqual(gzip.decompress(path.with_name(path.name + ".gz").read_bytes()), path.read_bytes())
+            self.assertLess(path.with_name(path.name + ".br").stat().st_size, path.stat().st_size / 2)
 
     def test_licences(self):
         for name, words in (
