@@ -1,18 +1,19 @@
 """The one owner of token policy (nova's ``consoleauth/manager.py`` of Essex, and today's ``console_auth_token``)."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from novnc_twisted.access import fields
 from novnc_twisted.access.connect_info import CONSOLE_TYPES, ConnectInfo
 from novnc_twisted.access.forwarded import UNKNOWN
 from novnc_twisted.consoleauth.places import PREFIX, Place, Places
-from novnc_twisted.consoleauth.store import LEASE, TokenRecord, TokenStore
+from novnc_twisted.consoleauth.recent import RecentTokens
+from novnc_twisted.consoleauth.store import DROPPED, GRACE, LEASE, TokenRecord, TokenStore
 from novnc_twisted.errors import ConsoleForbidden, InvalidToken, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
 
@@ -34,6 +35,9 @@ _ON_ITS_WAY = 30.0  # at most, from our answer to a live session: its set-up's d
 _PASSWORD_DEADLINE = 1.4  # after a walk of 3.5 s at most, inside the 5 s that a caller waits
 
 
+_log = Logger()
+
+
 class ConsoleAuthManager:
     """Serves the topic ``consoleauth``; any number of them may, over one store.
 
@@ -47,7 +51,7 @@ class ConsoleAuthManager:
     :param max_tokens_per_server: one more drops the oldest; 0: no limit.
     :param max_tokens_per_user: the same for all that one user asked for.
     :param host: the name under which it is listed.
-    :param now: Unix time in seconds: the same on every machine, unlike a reactor's clock.
+    :param now: Unix time in seconds; None: the store's, one clock for every consoleauth.
     """
 
     def __init__(
@@ -62,7 +66,7 @@ class ConsoleAuthManager:
         max_tokens_per_server: int = 64,
         max_tokens_per_user: int = 1024,
         host: str = "localhost",
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] | None = None,
     ) -> None:
         self._transport = transport
         self._tokens = TokenStore(transport.store)
@@ -75,6 +79,9 @@ class ConsoleAuthManager:
         self._max_per_user = max_tokens_per_user
         self._host = host
         self._now = now
+        self._clock = clock
+        self._quiet_until = clock.seconds()
+        self._recent = RecentTokens(clock, min(token_ttl + LEASE + GRACE, DROPPED))
         self._withdraw: Callable[[], Deferred[None]] | None = None
 
     def start(self) -> Deferred[None]:
@@ -143,12 +150,12 @@ class ConsoleAuthManager:
                 raise ConsoleForbidden("the token is in use for another console")
             return {"expires_at": known.expires_at}  # the same call once more: its first answer was lost
         await self._places.refuse_rivals(info.instance_uuid, console_type, compute_host)
-        record = TokenRecord(info, self._now() + self._ttl, address, owner)
+        record = TokenRecord(info, await self._time() + self._ttl, address, owner)
         await self._tokens.put(token_hash, record, self._ttl)
         if self._max:
-            await self._tokens.remove(*await self._tokens.of_instance(info.instance_uuid, self._max))
+            await self._tokens.remove_of_instance(info.instance_uuid, self._max)
         if self._max_per_user and info.user_id:
-            await self._tokens.remove(*await self._tokens.of_user(info.user_id, self._max_per_user))
+            await self._tokens.remove_of_user(info.user_id, self._max_per_user)
         return {"expires_at": record.expires_at}
 
     async def check_token(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:
@@ -164,6 +171,7 @@ class ConsoleAuthManager:
         # Claimed last, so that a server that was not ready costs nobody the token.
         if self._one_time and not await self._tokens.claim_once("used", token_hash, client_address, self._ttl):
             raise InvalidToken("it was used already")
+        self._recent.used(fields.token_hash("token_hash", token_hash), record)
         return replace(
             info,
             host=place.host,
@@ -173,7 +181,7 @@ class ConsoleAuthManager:
             compute_host=place.compute_host,
             expires_at=record.expires_at if self._enforce else None,
             reconnects=not (self._one_time or self._enforce),
-            keep_from=max(0.0, record.expires_at - self._now() - LEASE - _ON_ITS_WAY),
+            keep_from=max(0.0, record.expires_at - await self._time() - LEASE - _ON_ITS_WAY),
         ).to_wire()
 
     async def get_vnc_password(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:
@@ -200,19 +208,23 @@ class ConsoleAuthManager:
     async def keep_token(self, *, token_hash: str, client_address: str) -> dict[str, Any]:
         """A session of this token lives, or was lost just now: it may come back for 60 s from the same address.
 
-        A token that was dropped stays dropped.
+        A token that the store has lost is restored; a token that was dropped stays dropped.
         """
         token_hash = fields.token_hash("token_hash", token_hash)
         address = fields.text("client_address", client_address, 255)
-        if self._one_time or self._enforce or await self._tokens.get(token_hash) is None:
+        if self._one_time or self._enforce:
             return {}
-        await self._tokens.lease(token_hash, address, self._now() + LEASE)
+        record = await self._tokens.get(token_hash) or await self._restored(token_hash, LEASE + GRACE)
+        if record is None:
+            return {}
+        self._recent.used(token_hash, record)
+        await self._tokens.lease(token_hash, address, await self._time() + LEASE)
         return {}
 
     async def show_token(self, *, token_hash: str) -> dict[str, Any]:
         """What a token opens, for administrators (nova's ``os-console-auth-tokens``); InvalidToken once it expired."""
         record = await self._tokens.get(fields.token_hash("token_hash", token_hash))
-        if record is None or record.expires_at <= self._now():
+        if record is None or record.expires_at <= await self._time():
             raise InvalidToken("it is unknown or has expired")
         info = record.connect_info
         return {
@@ -224,8 +236,7 @@ class ConsoleAuthManager:
 
     async def delete_tokens_for_instance(self, *, instance_uuid: str) -> dict[str, Any]:
         """Drop a server's tokens: it is gone from every live host.  Gives how many were ``deleted``."""
-        hashes = await self._tokens.of_instance(fields.uuid("instance_uuid", instance_uuid))
-        return {"deleted": await self._tokens.remove(*hashes)}
+        return {"deleted": await self._tokens.remove_of_instance(fields.uuid("instance_uuid", instance_uuid))}
 
     async def instance_gone(self, *, instance_uuid: str) -> dict[str, Any]:
         """A compute host has lost a server: where every live host says that it has none such, its tokens are dropped.
@@ -252,7 +263,7 @@ class ConsoleAuthManager:
         address = fields.text("client_address", client_address, 255)
         record = await self._tokens.get(token_hash)
         if record is None:
-            raise InvalidToken("it is unknown")
+            record = await self._found_again(token_hash)
         await self._check_time(token_hash, record, address)
         if record.connect_info.console_type != console_type:
             raise ConsoleForbidden(f"it is for a console of type {record.connect_info.console_type}")
@@ -264,8 +275,39 @@ class ConsoleAuthManager:
                 raise ConsoleForbidden("it is bound to another client address")
         return record
 
+    async def _found_again(self, token_hash: str) -> TokenRecord:
+        """The record of a valid token that the store has lost."""
+        known = self._recent.get(token_hash)
+        left = 0.0 if known is None else known.expires_at - await self._time()
+        record = await self._restored(token_hash, left + LEASE) if left > 0 else None
+        if record is None:
+            raise InvalidToken("it is unknown")
+        return record
+
+    async def _restored(self, token_hash: str, ttl: float) -> TokenRecord | None:
+        """Restore a record that the store has lost, if this process knows it and nobody has dropped it.
+
+        Not where the store held more about it, which is lost as well: whether it was used, and from where.
+        """
+        record = self._recent.get(token_hash)
+        if record is None or self._one_time or (self._bind and record.client_address is None):
+            return None
+        if await self._tokens.was_dropped(record):
+            self._recent.forget(token_hash)
+            return None
+        await self._tokens.restore(token_hash, record, ttl)
+        now = self._clock.seconds()
+        if now >= self._quiet_until:
+            self._quiet_until = now + 60
+            _log.warn("the store has lost tokens that are in use; they are restored. Has Redis appendonly yes?")
+        return record
+
+    async def _time(self) -> float:
+        """Unix time in seconds, by one clock for every consoleauth."""
+        return await self._tokens.now() if self._now is None else self._now()
+
     async def _check_time(self, token_hash: str, record: TokenRecord, address: str) -> None:
-        now = self._now()
+        now = await self._time()
         if now < record.expires_at:
             return
         if self._one_time or self._enforce or await self._tokens.leased_until(token_hash, address) <= now:

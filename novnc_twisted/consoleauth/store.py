@@ -11,8 +11,11 @@ from novnc_twisted.messaging.interfaces import IKeyedStore
 LEASE = 60.0
 """Seconds for which a token admits its viewer again after the last sign of its session."""
 
-_GRACE = 300.0
+GRACE = 300.0
 """Seconds for which the record of a live session is kept beyond its lease, where consoleauth or the store was away."""
+
+DROPPED = 3600.0
+"""Seconds for which the store knows that tokens were removed: no consoleauth remembers one for longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,10 @@ class TokenStore:
     def __init__(self, store: IKeyedStore) -> None:
         self._store = store
 
+    async def now(self) -> float:
+        """The store's time, by which records expire: Unix time in seconds."""
+        return await self._store.now()
+
     async def put(self, token_hash: str, record: TokenRecord, ttl: float) -> None:
         """Keep a record; ``ttl`` seconds, and a little longer for a session that begins at the end of them."""
         uuid, user = record.connect_info.instance_uuid, record.connect_info.user_id
@@ -76,28 +83,42 @@ class TokenStore:
         value = await self._store.get(_token(token_hash))
         return None if value is None else TokenRecord.from_wire(value)
 
-    async def remove(self, *token_hashes: str) -> int:
-        """Forget tokens; how many there were."""
+    async def remove_of_instance(self, instance_uuid: str, except_newest: int = 0) -> int:
+        """Forget a server's tokens, but for so many of the newest; how many there were."""
+        keys = await self._store.indexed(_index(instance_uuid), except_newest)
+        return await self._remove(_index(instance_uuid), [key.removeprefix(_token("")) for key in keys])
+
+    async def remove_of_user(self, user: str, except_newest: int = 0) -> int:
+        """Forget the valid tokens that a user asked for, but for so many of the newest; how many there were."""
+        keys = await self._store.indexed(_index_of_user(user), except_newest)
+        return await self._remove(_index_of_user(user), [key.removeprefix(_owned("")) for key in keys])
+
+    async def _remove(self, index: str, token_hashes: list[str]) -> int:
+        """Forget the oldest tokens of an index, and that they were dropped on purpose: one mark for all of them."""
         if not token_hashes:
             return 0
+        newest = await self.get(token_hashes[-1])
+        if newest is not None:
+            await self._store.put(_dropped(index), {"until": newest.expires_at}, DROPPED)
         found = await self._store.remove(*map(_token, token_hashes))
         await self._store.remove(*map(_owned, token_hashes))
         return found
 
-    async def of_instance(self, instance_uuid: str, except_newest: int = 0) -> list[str]:
-        """The hashes of a server's tokens, oldest first, without so many of the newest."""
-        keys = await self._store.indexed(_index(instance_uuid), except_newest)
-        return [key.removeprefix(_token("")) for key in keys]
+    async def was_dropped(self, record: TokenRecord) -> bool:
+        """Whether a token was removed on purpose within the last DROPPED seconds."""
+        info = record.connect_info
+        indexes = [_index(info.instance_uuid), *([_index_of_user(info.user_id)] if info.user_id else [])]
+        marks = [await self._store.get(_dropped(index)) for index in indexes]
+        return any(mark is not None and record.expires_at <= float(mark["until"]) for mark in marks)
 
-    async def of_user(self, user: str, except_newest: int = 0) -> list[str]:
-        """The hashes of the valid tokens that a user asked for, oldest first, without so many of the newest."""
-        keys = await self._store.indexed(_index_of_user(user), except_newest)
-        return [key.removeprefix(_owned("")) for key in keys]
+    async def restore(self, token_hash: str, record: TokenRecord, ttl: float) -> None:
+        """Put back the record of a token that the store has lost, for so many seconds."""
+        await self._store.put(_token(token_hash), record.to_wire(), ttl, _index(record.connect_info.instance_uuid))
 
     async def lease(self, token_hash: str, client_address: str, until: float) -> None:
         """Let this address use the token until then (Unix time), at most LEASE from now."""
         await self._store.put(_lease(token_hash, client_address), {"until": until}, LEASE)
-        await self._store.extend(_token(token_hash), LEASE + _GRACE)
+        await self._store.extend(_token(token_hash), LEASE + GRACE)
 
     async def leased_until(self, token_hash: str, client_address: str) -> float:
         """Until when this address may use the token beyond its time; 0: it may not."""
@@ -111,14 +132,14 @@ class TokenStore:
         """
         key = f"{purpose}:{token_hash}"
         # The mark lives as long as the record can: a used token must not become new again.
-        if await self._store.put_new(key, {"client_address": client_address}, ttl + LEASE + _GRACE):
+        if await self._store.put_new(key, {"client_address": client_address}, ttl + LEASE + GRACE):
             return client_address
         return await self.claimed(purpose, token_hash) or ""
 
     async def claim_once(self, purpose: str, token_hash: str, client_address: str, ttl: float) -> bool:
         """True for exactly one of many callers."""
         key = f"{purpose}:{token_hash}"
-        return await self._store.put_new(key, {"client_address": client_address}, ttl + LEASE + _GRACE)
+        return await self._store.put_new(key, {"client_address": client_address}, ttl + LEASE + GRACE)
 
     async def claimed(self, purpose: str, token_hash: str) -> str | None:
         """The address that claimed it, or None."""
@@ -128,6 +149,10 @@ class TokenStore:
 
 def _token(token_hash: str) -> str:
     return f"token:{token_hash}"
+
+
+def _dropped(index: str) -> str:
+    return f"dropped:{index}"
 
 
 def _owned(token_hash: str) -> str:

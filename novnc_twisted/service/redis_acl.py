@@ -7,6 +7,7 @@ nova.conf, for the service of that role.
 import argparse
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,7 +64,8 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
 
     :param identities: those that are wanted; who has a file in the folder already is one more.
     :param url: of Redis, without user and password.
-    :raises ValueError: the URL can't be used; or a file that exists holds no password of that role.
+    :raises ValueError: the URL can't be used; a file that exists holds no password of that role; or somebody else could
+        have written the folder or a file in it.
     :raises OSError: a file can't be written.
     """
     try:
@@ -72,7 +74,11 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
         raise ValueError(str(error).replace("transport_url", "--url", 1)) from None
     if "@" in urlsplit(url).netloc:
         raise ValueError("--url is without user and password: these are made")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not folder.is_symlink():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check_owner(folder)
+    for path in sorted(folder.glob("*.conf")):
+        _check_owner(path)
     known = dict(_read(path) for path in sorted(folder.glob("*.conf")))
     written = []
     for identity in identities:
@@ -91,6 +97,25 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
     _private(fresh, "".join(line + "\n" for line in lines))
     fresh.replace(users)
     return [users, *written]
+
+
+def _check_owner(path: Path) -> None:
+    """Trust only what nobody but this user and root can have made: a password that another user chose is his.
+
+    :raises ValueError: it is somebody else's, can be written by others, or is a link or no plain file.
+    """
+    found = os.lstat(path)
+    wrong = ""
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+        wrong = "is a symbolic link, or no plain file or folder"
+    elif found.st_uid not in (0, os.geteuid()):
+        wrong = f"belongs to another user (uid {found.st_uid})"
+    elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        wrong = "can be written by its group or by everybody"
+    elif stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+        wrong = "has another name as well (a hard link)"
+    if wrong:
+        raise ValueError(f"{path} {wrong}: its passwords can't be trusted; remove it, or name another folder by --into")
 
 
 def _line_for(identities: Sequence[Identity]) -> str:

@@ -92,9 +92,13 @@ class ConsoleAuthCase(TestCase):
         self.gone: dict[str, Any] = {}
 
     async def serve(self, **policy: Any) -> ConsoleAuthManager:
-        manager = ConsoleAuthManager(self.transport, self.clock, now=self.clock.seconds, **policy)
+        manager = self.manager(now=self.clock.seconds, **policy)
         await manager.start()
         return manager
+
+    def manager(self, **policy: Any) -> ConsoleAuthManager:
+        """One that does not serve yet."""
+        return ConsoleAuthManager(self.transport, self.clock, **policy)
 
     async def host(self, name: str = "one", address: str | None = None) -> Host:
         host = self.hosts[name] = Host(address or f"{name}.example")

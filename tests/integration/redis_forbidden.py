@@ -32,7 +32,6 @@ PUBLISH novnc:q:consoleauth x
 MONITOR
 SLOWLOG GET
 LATENCY LATEST
-INFO
 CONFIG GET *
 CONFIG SET requirepass x
 ACL LIST
@@ -134,6 +133,7 @@ ZADD novnc:a:compute.three@192.0.2.3 99999999999999 me
 
 FOR = {
     "proxy": f"""
+INFO
 RPUSH novnc:q:consoleauth:compute x
 RPUSH novnc:q:compute.one:api x
 RPUSH novnc:q:compute.one:consoleauth x
@@ -149,6 +149,7 @@ ZADD novnc:a:compute.one@192.0.2.1 99999999999999 me
 ZADD novnc:p:novncproxy.control 99999999999999 me
 """,
     "compute.one": f"""
+INFO
 RPUSH novnc:q:consoleauth:proxy x
 BLPOP novnc:r:proxy:{HEX} 0.1
 RPUSH novnc:r:proxy:{HEX} x
@@ -161,6 +162,7 @@ ZADD novnc:a:compute.one@ 99999999999999 me
 ZADD novnc:a:novncproxy.control@ 99999999999999 me
 """,
     "api": f"""
+INFO
 SCRIPT LOAD return(1)
 GET novnc:s:token:{TOKEN}
 SET novnc:s:token:{TOKEN} x

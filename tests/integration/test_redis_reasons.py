@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
@@ -125,6 +126,36 @@ class TroubleTests(RedisTestCase):
             redis.command("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
 
         await self.trouble(redis, "MISCONF", "full disk", mend)
+
+
+class EvictionTests(RedisTestCase):
+    """A Redis that drops data when its memory is full is no place for tokens."""
+
+    async def test_other_policies(self) -> None:
+        for policy in ("allkeys-lru", "volatile-ttl"):
+            self.logged.clear()
+            redis = RedisServer(self, options=(f"maxmemory-policy {policy}",))
+            for role, lines in (("consoleauth", 1), ("", 2), ("proxy", 2), ("api", 2), ("compute", 2)):
+                await self.transport(redis.url, role)
+                self.assertEqual(len(self.logged.lines(f"has maxmemory-policy {policy}: ")), lines, role)
+            redis.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            await self.until(lambda: len(self.logged.lines("is back")) == 5)
+            self.assertEqual(len(self.logged.lines("has maxmemory-policy")), 2)
+
+    async def test_noeviction(self) -> None:
+        redis = RedisServer(self)
+        await self.transport(redis.url, "consoleauth")
+        self.assertEqual(self.logged.lines("Redis at"), [])
+
+    async def test_a_user_who_may_not_ask(self) -> None:
+        """It is asked once, not with each connection: Redis logs each attempt."""
+        redis = RedisServer(self, options=("maxmemory-policy allkeys-lru",))
+        redis.command("ACL", "SETUSER", "poor", "on", ">secret", "~novnc:*", "+@all", "-info")
+        await self.transport(redis.url.replace("://", "://poor:secret@"), "consoleauth")
+        redis.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await self.until(lambda: self.logged.lines("is back"))
+        denied: Any = redis.command("ACL", "LOG")
+        self.assertEqual([entry[entry.index(b"count") + 1] for entry in denied], [1])
 
 
 class FullTests(RedisTestCase):

@@ -1,6 +1,7 @@
 """``novnc-redis-acl``: what it writes, for whom, and what it leaves alone."""
 
 import io
+import os
 import stat
 import sys
 import tomllib
@@ -16,7 +17,7 @@ from novnc_twisted.service.redis_acl import main
 ROLES = ("api", "consoleauth", "proxy", "compute.one@10.0.0.31")
 
 
-class CommandTests(SynchronousTestCase):
+class CommandCase(SynchronousTestCase):
     """The command, run in this process."""
 
     def setUp(self) -> None:
@@ -45,6 +46,10 @@ class CommandTests(SynchronousTestCase):
         """The file of users: each line by its user."""
         lines = (self.folder / "users.acl").read_text().splitlines()
         return {line.split()[1]: line for line in lines}
+
+
+class CommandTests(CommandCase):
+    """What it writes."""
 
     def test_files(self) -> None:
         printed = self.make(*ROLES).splitlines()
@@ -132,3 +137,55 @@ class CommandTests(SynchronousTestCase):
         self.assertIn("notes.conf", self.fails(*into))
         (self.folder / "notes.conf").rename(self.folder / "proxy.conf")
         self.assertIn("proxy.conf", self.fails(*into))
+
+
+class TrustTests(CommandCase):
+    """Files that somebody else may have written are not believed: their passwords would go into users.acl."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.make("api")
+        self.written = {path.name: path.read_bytes() for path in self.folder.iterdir()}
+
+    def refuses(self, why: str) -> None:
+        """Nothing is written, and the line says why."""
+        line = self.fails("--into", str(self.folder), "api", "proxy")
+        self.assertIn(why, line)
+        self.assertIn("--into", line)
+        self.assertEqual((self.folder / "users.acl").read_bytes(), self.written["users.acl"])
+        self.assertFalse((self.folder / "proxy.conf").exists())
+
+    def test_written_by_others(self) -> None:
+        for path, mode in ((self.folder, 0o777), (self.folder, 0o770), (self.folder / "api.conf", 0o660)):
+            before = stat.S_IMODE(path.stat().st_mode)
+            path.chmod(mode)
+            self.refuses(f"{path} can be written by its group or by everybody")
+            path.chmod(before)
+        self.make("proxy")
+
+    def test_links(self) -> None:
+        api, real = self.folder / "api.conf", self.folder.parent / "real.conf"
+        api.rename(real)
+        api.symlink_to(real.absolute())
+        self.refuses("is a symbolic link")
+        api.unlink()
+        api.hardlink_to(real)
+        self.refuses("hard link")
+        api.unlink()
+        os.mkfifo(api)
+        self.refuses("no plain file")
+
+    def test_a_folder_that_is_a_link(self) -> None:
+        real = self.folder.parent / "real"
+        self.folder.rename(real)
+        self.folder.symlink_to(real.absolute())
+        self.refuses("is a symbolic link")
+
+    def test_of_another_user(self) -> None:
+        """Whoever runs it: files of this user are another's then."""
+        if os.geteuid() == 0:
+            os.chown(self.folder / "api.conf", 12345, -1)
+            self.refuses("belongs to another user (uid 12345)")
+            return
+        with mock.patch("os.geteuid", return_value=os.geteuid() + 1):
+            self.refuses("belongs to another user")

@@ -125,9 +125,10 @@ _GRANTS = {
         *_calls("consoleauth", "compute.*"),
         _LOOKS,
         f"~{keys.SERVICES} +sadd +srem +pexpire",
-        " ".join(f"~{keys.stored(f'{kind}:*')}" for kind in ("token", "lease", "used", "bound", "owned"))
+        " ".join(f"~{keys.stored(f'{kind}:*')}" for kind in ("token", "lease", "used", "bound", "owned", "dropped"))
         + f" ~{keys.index('*')} {_STORE}",
         "+script|load",
+        "+info",
     ],
     "proxy": lambda _one: [
         *_calls("proxy", "consoleauth"),

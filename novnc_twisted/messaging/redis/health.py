@@ -33,6 +33,7 @@ class Health:
         self._clock = clock
         self._wall = wall
         self._skewed = False
+        self._policy = "noeviction"
         self._label = label
         self._down: set[str] = set()
         self._told = False
@@ -111,6 +112,16 @@ class Health:
                 LogLevel.warn,
                 f"has another time: this machine's clock is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}; "
                 "tokens expire by Redis' clock; set the clocks by NTP",
+            )
+
+    def eviction(self, policy: str) -> None:
+        """Redis drops data when its memory is full: one warning, since tokens and their marks are lost then."""
+        if policy != self._policy:
+            self._policy = policy
+            self._say(
+                LogLevel.warn,
+                f"has maxmemory-policy {policy}: when its memory is full, it drops tokens, and forgets that a one-time "
+                "token was used; set maxmemory-policy noeviction in redis.conf",
             )
 
     def complain(self, what: str, kind: str = "") -> None:

@@ -13,7 +13,7 @@ from twisted.internet.protocol import Factory
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.redis.endpoint import CONNECT_TIMEOUT
 from novnc_twisted.messaging.redis.health import Health
-from novnc_twisted.messaging.redis.login import log_in
+from novnc_twisted.messaging.redis.login import eviction_policy, log_in
 from novnc_twisted.messaging.redis.protocol import MAX_PENDING, ConnectionGone, RedisError, RedisProtocol
 from novnc_twisted.messaging.redis.pulse import FROZEN, MAX_BACKOFF, PRESENCE, Pulse, milliseconds
 from novnc_twisted.messaging.redis.reasons import OUTAGES, TROUBLES, Frozen, NoLogIn, TooLong, sentence
@@ -39,6 +39,7 @@ class Link:
     :param purpose: what the connection is for, in the log.
     :param scripts: how scripts are run on it; None: none are, and nothing checks it by asking for the time each second,
         since its commands block.  Who blocks has to watch it.
+    :param asks_policy: whether to ask what Redis does when its memory is full, and warn where it drops data.
     :param after: another link to the same Redis.  Attempts are made only while that one is connected, so that a Redis
         that is down is tried by one connection of a process alone.
     :param on_up: called each time that it is connected and logged in.
@@ -55,6 +56,7 @@ class Link:
         purpose: str,
         *,
         scripts: Scripts | None = None,
+        asks_policy: bool = False,
         after: "Link | None" = None,
         on_up: Callable[[], None] = lambda: None,
         max_pending: int = MAX_PENDING,
@@ -66,6 +68,7 @@ class Link:
         self._health = health
         self._purpose = purpose
         self._scripts = scripts
+        self._asks_policy = asks_policy
         self._after = after
         self._followers: set[Link] = set()
         self._on_up = on_up
@@ -289,6 +292,11 @@ class Link:
         if self._scripts is not None:
             await self._scripts.begin(protocol)
             self._health.clock(await self._pulse.begin(protocol))
+            if self._asks_policy:
+                policy = await eviction_policy(protocol)
+                # Redis logs each attempt of a user who may not.
+                self._asks_policy = policy is not None
+                self._health.eviction(policy or "noeviction")
 
     def _up(self, protocol: RedisProtocol) -> None:
         if self._lost_before:

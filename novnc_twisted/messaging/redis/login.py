@@ -1,5 +1,6 @@
 """The first commands on a new connection: log in, and see whether this server can be used."""
 
+import re
 from typing import Any
 
 from novnc_twisted.messaging.redis.protocol import RedisError, RedisProtocol
@@ -44,3 +45,19 @@ def _check(hello: Any, address: RedisURL) -> None:
         if address.sentinels:
             raise NoPrimary(f"{address.service}: the server that Sentinel named is a replica")
         raise RedisError("REPLICA")
+
+
+async def eviction_policy(protocol: RedisProtocol) -> str | None:
+    """What Redis does when its memory is full (``maxmemory-policy``); None where this user may not ask.
+
+    :raises RedisError: Redis refuses for another reason.
+    :raises ConnectionGone: the connection ended.
+    """
+    try:
+        text = str(await protocol.command("INFO", "memory"))
+    except RedisError as error:
+        if error.code != "NOPERM":
+            raise
+        return None
+    found = re.search(r"^maxmemory_policy:([a-z-]{1,32})\s*$", text, re.MULTILINE)
+    return found[1] if found else None

@@ -54,7 +54,14 @@ class RedisTransport:
         # What has no user of its own has all rights, as far as Redis' defaults go.
         scripts = Scripts(reactor, keeps or address.username is None, self._health)
         self._link = Link(
-            reactor, self._endpoint, address, self._health, "commands", scripts=scripts, on_up=self._is_up
+            reactor,
+            self._endpoint,
+            address,
+            self._health,
+            "commands",
+            scripts=scripts,
+            asks_policy=keeps,
+            on_up=self._is_up,
         )
         self._presence = Presence(reactor, self._link, keeps, self._health)
         self._calls = Calls(reactor, self._connect, self._link, self._process, role, self._health)

@@ -1,0 +1,166 @@
+"""A store that has lost its data gets back the tokens that are in use; what was dropped on purpose stays dropped."""
+
+from unittest import mock
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.access import hash_token
+from novnc_twisted.access.connect_info import ConnectInfo
+from novnc_twisted.consoleauth import recent
+from novnc_twisted.consoleauth.recent import RecentTokens
+from novnc_twisted.consoleauth.store import TokenRecord
+from novnc_twisted.errors import InvalidToken
+from tests.consoleauth.harness import TOKEN, VIEWER, VM, ConsoleAuthCase
+from tests.support.logged import Logged
+
+HASH = hash_token(TOKEN)
+
+
+class LostTests(ConsoleAuthCase):
+    """A token that was used, of a store that has forgotten it."""
+
+    async def used(self, **policy: object) -> None:
+        """A token that was used once, and a store that has lost it then."""
+        await self.serve(**policy)
+        (await self.host()).run()
+        await self.token()
+        await self.check()
+        await self.lose()
+
+    async def lose(self) -> None:
+        self.assertEqual(await self.transport.store.remove(f"token:{HASH}"), 1)
+
+    async def test_a_live_session_keeps_its_token(self) -> None:
+        await self.used(token_ttl=100)
+        self.clock.advance(90)
+        logged = Logged(self)
+        await self.api.keep_token(TOKEN, VIEWER)
+        self.assertEqual(len(logged.lines("the store has lost tokens")), 1)
+        self.clock.advance(50)
+        self.assertEqual((await self.check()).host, "one.example")
+        self.clock.advance(10)
+        await self.refused(InvalidToken, self.check())
+
+    async def test_a_session_longer_than_the_tokens_time(self) -> None:
+        await self.serve(token_ttl=100)
+        (await self.host()).run()
+        await self.token()
+        await self.check()
+        for _ in range(100):
+            self.clock.advance(20)
+            await self.api.keep_token(TOKEN, VIEWER)
+        await self.lose()
+        await self.refused(InvalidToken, self.check())
+        await self.api.keep_token(TOKEN, VIEWER)
+        await self.check()
+
+    async def test_a_valid_token_is_good_at_once(self) -> None:
+        await self.used(token_ttl=100)
+        self.clock.advance(99)
+        await self.check(viewer="198.51.100.9")
+        self.clock.advance(1)
+        await self.refused(InvalidToken, self.check())
+
+    async def test_one_line_a_minute(self) -> None:
+        await self.used()
+        logged = Logged(self)
+        for _ in range(3):
+            await self.check()
+            await self.lose()
+        self.assertEqual(len(logged.lines("the store has lost tokens")), 1)
+
+    async def test_a_token_that_nobody_used(self) -> None:
+        await self.serve()
+        (await self.host()).run()
+        await self.token()
+        await self.lose()
+        await self.api.keep_token(TOKEN, VIEWER)
+        await self.refused(InvalidToken, self.check())
+
+    async def test_dropped_tokens_stay_dropped(self) -> None:
+        """By whichever consoleauth: calls go to both in turn."""
+        for _ in range(2):
+            await self.serve()
+        (await self.host()).run()
+        await self.token()
+        for _ in range(4):
+            await self.check()
+        self.assertEqual(await self.api.delete_tokens_for_instance(VM), 1)
+        for _ in range(4):
+            await self.api.keep_token(TOKEN, VIEWER)
+            await self.refused(InvalidToken, self.check())
+        self.clock.advance(1)
+        other = "0b3a1c7e-2f5d-4e0b-9c43-6a1f7d2e8b90"
+        await self.token(other)
+        await self.check(other)
+
+    async def test_surplus_tokens_stay_dropped(self) -> None:
+        for limit in ({"max_tokens_per_server": 1}, {"max_tokens_per_user": 1}):
+            await self.setUp()
+            await self.serve(**limit)
+            (await self.host()).run()
+            await self.token()
+            await self.check()
+            self.clock.advance(1)
+            await self.token("0b3a1c7e-2f5d-4e0b-9c43-6a1f7d2e8b90")
+            await self.api.keep_token(TOKEN, VIEWER)
+            await self.refused(InvalidToken, self.check())
+
+    async def test_one_time(self) -> None:
+        """That it was used is lost with it."""
+        await self.used(one_time=True)
+        await self.transport.store.remove(f"used:{HASH}")
+        await self.api.keep_token(TOKEN, VIEWER)
+        await self.refused(InvalidToken, self.check())
+
+    async def test_bound_to_its_first_user(self) -> None:
+        await self.used(bind_address=True)
+        await self.transport.store.remove(f"bound:{HASH}")
+        await self.refused(InvalidToken, self.check(viewer="198.51.100.9"))
+
+    async def test_bound_to_whoever_asked(self) -> None:
+        await self.serve(bind_address=True)
+        (await self.host()).run()
+        await self.token(client_address=VIEWER)
+        await self.check()
+        await self.lose()
+        await self.check()
+
+
+class ClockTests(ConsoleAuthCase):
+    """Tokens expire by the store's clock, whatever this machine's says."""
+
+    async def test_another_wall_clock(self) -> None:
+        for _ in range(2):
+            manager = self.manager()
+            await manager.start()
+        (await self.host()).run()
+        await self.token()
+        with mock.patch("time.time", return_value=4e9):
+            for _ in range(2):
+                await self.check()
+        self.clock.advance(600)
+        for _ in range(2):
+            await self.refused(InvalidToken, self.check())
+
+
+class RecentTests(SynchronousTestCase):
+    """Its memory is bounded, in number and in time."""
+
+    def test_bounds(self) -> None:
+        clock = Clock()
+        tokens = RecentTokens(clock, 10)
+        record = TokenRecord(ConnectInfo(host="h", port=1), 0.0)
+        self.patch(recent, "MAX_RECENT", 3)
+        for name in "abcabd":
+            tokens.used(name, record)
+        self.assertEqual([tokens.get(name) for name in "abcd"], [record, record, None, record])
+        tokens.forget("a")
+        tokens.forget("a")
+        self.assertIsNone(tokens.get("a"))
+        clock.advance(5)
+        tokens.used("b", record)
+        clock.advance(6)
+        self.assertEqual([tokens.get(name) for name in "bd"], [record, None])
+        self.assertEqual(len(tokens), 1)
