@@ -80,11 +80,13 @@ class Link:
         self._lost_before = False
         self._pulse = Pulse(seconds)
         self._first: Deferred[None] = Deferred()
+        self._stopped = True
         self._running: Deferred[None] | None = None
 
     def start(self) -> Deferred[None]:
         """Begin to connect; fires once the first attempt has succeeded or failed."""
         self._down_since = self._seconds()
+        self._stopped = False
         self._running = Deferred.fromCoroutine(self._run())
         if self._after is not None:
             self._after._followers.add(self)
@@ -92,6 +94,7 @@ class Link:
 
     async def stop(self) -> None:
         """End the connection and do not make it again; what waits for it fails."""
+        self._stopped = True
         running, self._running = self._running, None
         if self._after is not None:
             self._after._followers.discard(self)
@@ -130,7 +133,7 @@ class Link:
         if self._protocol is not None:
             return self._protocol
         left = min(deadline, self._down_since + PRESENCE - self._seconds())
-        if self._running is None or left <= 0:
+        if self._stopped or left <= 0:
             raise ServiceUnavailable("Redis can't be reached")
         waiting: Deferred[RedisProtocol] = Deferred()
         self._waiting.add(waiting)
@@ -199,7 +202,7 @@ class Link:
             except (CancelledError, GeneratorExit):
                 raise
             except Exception as error:
-                if self._running is None:
+                if self._stopped:
                     # Stopped: endpoints have exceptions of their own for a cancelled attempt.
                     return
                 lost = error

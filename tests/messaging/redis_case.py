@@ -1,0 +1,74 @@
+"""A link to a fake Redis on a clock."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.redis.health import Health
+from novnc_twisted.messaging.redis.link import Link
+from novnc_twisted.messaging.redis.running import Scripts
+from novnc_twisted.messaging.redis.scripts import Script
+from novnc_twisted.messaging.redis_url import RedisURL
+from tests.support.fake_redis import EPOCH, FakeRedis
+from tests.support.logged import Logged
+
+
+class LinkCase(SynchronousTestCase):
+    """``link`` is the one for commands, not started yet.
+
+    :ivar may_load: whether its user may load scripts.
+    """
+
+    may_load = False
+    address = RedisURL()
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.redis = FakeRedis(self.clock)
+        self.logged = Logged(self)
+        self.health = Health(self.clock, "redis://there", wall=lambda: EPOCH + self.clock.seconds())
+        self.scripts = Scripts(self.clock, self.may_load, self.health)
+        self.links: list[Link] = []
+        self.addCleanup(self.stop)
+        self.link = self.made("commands", scripts=self.scripts)
+
+    def made(self, purpose: str, **more: Any) -> Link:
+        """Another link to the same Redis."""
+        options: dict[str, Any] = {"seconds": self.clock.seconds, **more}
+        link = Link(self.clock, self.redis, self.address, self.health, purpose, **options)
+        self.links.append(link)
+        return link
+
+    def stop(self) -> None:
+        """Stop every link."""
+        self.health.stop()
+        stopping = [Deferred.fromCoroutine(link.stop()) for link in reversed(self.links)]
+        self.links.clear()
+        self.advance(0.2)
+        for one in stopping:
+            self.successResultOf(one)
+
+    def fresh(self) -> None:
+        """Another Redis, and another link."""
+        self.stop()
+        self.setUp()
+
+    def run_script(self, script: Script, deadline: float = 5.0) -> Deferred[Any]:
+        """Run it, with one key."""
+        return Deferred.fromCoroutine(self.link.run(script, ["key"], deadline=deadline))
+
+    def advance(self, seconds: float, step: float = 0.05) -> None:
+        """Time goes by, in small steps."""
+        for _ in range(round(seconds / step)):
+            self.clock.advance(step)
+
+    def unavailable(self, work: Deferred[Any]) -> str:
+        """The detail with which it has failed."""
+        return str(self.failureResultOf(work, ServiceUnavailable).value.detail)
+
+    def redis_lines(self) -> list[str]:
+        """What the log says about Redis."""
+        return [line.removeprefix("Redis at redis://there ") for line in self.logged.lines("Redis at")]

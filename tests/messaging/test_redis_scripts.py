@@ -1,0 +1,134 @@
+"""Scripts in Redis: who loads them, and who waits for them."""
+
+from novnc_twisted.messaging.redis.scripts import ALL, ANNOUNCE, SERVICES
+from tests.messaging.redis_case import LinkCase
+from tests.support.fake_redis import NOPERM, NOSCRIPT, OK
+
+LOADING = ("SCRIPT", "EVAL")
+
+
+class WaitingTests(LinkCase):
+    """A user who may not load scripts never tries to: Redis keeps each attempt in ``ACL LOG``."""
+
+    def test_waits_until_they_are_there(self) -> None:
+        self.redis.answers["EVALSHA"] = NOSCRIPT
+        self.link.start()
+        running = self.run_script(ANNOUNCE)
+        self.advance(3)
+        self.assertNoResult(running)
+        self.redis.answers["EVALSHA"] = b":1\r\n"
+        self.advance(0.2)
+        self.assertEqual(self.successResultOf(running), 1)
+        self.assertEqual(self.redis.named(*LOADING), [])
+
+    def test_within_its_deadline(self) -> None:
+        self.redis.answers["EVALSHA"] = NOSCRIPT
+        self.link.start()
+        running = self.run_script(SERVICES, deadline=0.5)
+        self.advance(0.6)
+        self.assertIn("no consoleauth has loaded them", self.unavailable(running))
+        self.assertEqual(self.redis.named(*LOADING), [])
+
+    def test_says_so_once(self) -> None:
+        self.redis.answers["EVALSHA"] = NOSCRIPT
+        self.link.start()
+        for _ in range(10):
+            running = self.run_script(ANNOUNCE, deadline=2)
+            self.advance(2.1)
+            self.unavailable(running)
+        self.assertEqual([line[:26] for line in self.redis_lines()], ["has none of the scripts th"])
+        self.redis.answers["EVALSHA"] = b":1\r\n"
+        for _ in range(2):
+            self.successResultOf(self.run_script(ANNOUNCE))
+        self.assertEqual(self.redis_lines()[1:], ["has the scripts"])
+
+    def test_a_short_wait_is_not_worth_a_line(self) -> None:
+        self.redis.answers["EVALSHA"] = NOSCRIPT
+        self.link.start()
+        running = self.run_script(ANNOUNCE)
+        self.advance(0.8)
+        self.redis.answers["EVALSHA"] = b":1\r\n"
+        self.advance(0.2)
+        self.successResultOf(running)
+        self.assertEqual(self.redis_lines(), [])
+
+    def test_forgotten_later(self) -> None:
+        """SCRIPT FLUSH, or another primary."""
+        self.link.start()
+        self.successResultOf(self.run_script(ANNOUNCE))
+        self.redis.answers["EVALSHA"] = NOSCRIPT
+        running = self.run_script(ANNOUNCE)
+        self.redis.die()
+        self.advance(0.2)
+        self.unavailable(running)
+        self.redis.refuses = False
+        self.advance(1)
+        running = self.run_script(ANNOUNCE)
+        self.advance(1)
+        self.assertNoResult(running)
+        self.stop()
+        self.unavailable(running)
+        self.assertEqual(self.redis.named(*LOADING), [])
+
+    def test_a_redis_that_is_loading(self) -> None:
+        """It is not used before it is ready."""
+        self.redis.answers["EVALSHA"] = b"-LOADING Redis is loading the dataset in memory\r\n"
+        self.link.start()
+        self.advance(2)
+        self.assertEqual(
+            self.redis_lines(), ["can't be reached (it is still loading its data from disk); trying again"]
+        )
+        self.redis.answers["EVALSHA"] = NOSCRIPT
+        self.advance(3)
+        self.assertEqual(self.redis_lines()[1:], ["is back"])
+
+
+class LoadingTests(LinkCase):
+    """consoleauth, and who has no role."""
+
+    may_load = True
+
+    def loaded(self) -> list[str]:
+        return [words[2] for words in self.redis.named("SCRIPT")]
+
+    def test_with_each_connection(self) -> None:
+        self.link.start()
+        self.assertEqual(self.loaded(), [script.text for script in ALL])
+        self.redis.connections[0].lose()
+        self.advance(1)
+        self.assertEqual(len(self.loaded()), 2 * len(ALL))
+
+    def test_when_they_were_flushed(self) -> None:
+        self.link.start()
+        answers = [NOSCRIPT, b":1\r\n"]
+        self.redis.answers["EVALSHA"] = lambda _: answers.pop(0)
+        self.assertEqual(self.successResultOf(self.run_script(ANNOUNCE)), 1)
+        self.assertEqual(len(self.loaded()), 2 * len(ALL))
+
+    def test_by_eval_where_script_load_is_denied(self) -> None:
+        """Without arguments, with which a script does nothing."""
+        self.redis.answers["SCRIPT"] = NOPERM
+        self.link.start()
+        self.assertEqual(self.redis.named("EVAL"), [["EVAL", script.text, "0"] for script in ALL])
+        for script in ALL:
+            self.assertTrue(script.text.lstrip().startswith("if #ARGV == 0 then return"))
+
+    def test_denied_both(self) -> None:
+        """It waits like the others then, and tries no more."""
+        self.redis.answers |= {"SCRIPT": NOPERM, "EVAL": NOPERM, "EVALSHA": NOSCRIPT}
+        self.link.start()
+        running = self.run_script(ANNOUNCE)
+        self.advance(2)
+        self.redis.connections[0].lose()
+        self.advance(2)
+        self.unavailable(running)
+        self.assertEqual([words[0] for words in self.redis.named(*LOADING)], ["SCRIPT", "EVAL"])
+
+    def test_a_redis_that_never_keeps_them(self) -> None:
+        """No busy loop."""
+        self.redis.answers |= {"SCRIPT": OK, "EVALSHA": NOSCRIPT}
+        self.link.start()
+        running = self.run_script(ANNOUNCE, deadline=2)
+        self.advance(2.1)
+        self.unavailable(running)
+        self.assertLess(len(self.redis.named("EVALSHA")), 50)
