@@ -226,7 +226,7 @@ class Deployment(TestCase):
             text = (ROOT / "contrib" / "systemd" / f"{unit}.service").read_text()
             self.assertIn("/opt/novnc_twisted/bin/twistd", text)
             self.assertIn("--config-file /etc/nova/nova.conf", text)
-            self.assertIn("User=nova", text)
+            self.assertIn(f"User=novnc-{unit}", text)
 
     def test_each_nova_conf_is_understood(self) -> None:
         found = 0

@@ -1,11 +1,14 @@
-"""The systemd units: one for each command, without rights that it does not need."""
+"""The systemd units: one for each command, with a user of its own, without rights that it does not need.
 
-import configparser
+:mod:`tests.integration.test_systemd_real` starts them under a real systemd.
+"""
+
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+from collections import defaultdict
 from pathlib import Path
 
 from twisted.application.service import IServiceMaker
@@ -15,33 +18,50 @@ from twisted.trial.unittest import TestCase
 from novnc_twisted.service.sockets import ORDER
 
 UNITS = Path(__file__).resolve().parent.parent / "contrib" / "systemd"
+SYSUSERS = UNITS.parent / "sysusers.d" / "novnc_twisted.conf"
 
 HARDENING = {
-    "CapabilityBoundingSet": "",
-    "NoNewPrivileges": "yes",
-    "ProtectSystem": "strict",
-    "ProtectHome": "yes",
-    "PrivateTmp": "yes",
-    "PrivateDevices": "yes",
-    "RestrictSUIDSGID": "yes",
-    "SystemCallFilter": "@system-service",
+    "CapabilityBoundingSet": [""],
+    "NoNewPrivileges": ["yes"],
+    "ProtectSystem": ["strict"],
+    "ProtectHome": ["yes"],
+    "PrivateTmp": ["yes"],
+    "PrivateDevices": ["yes"],
+    "PrivateUsers": ["yes"],
+    "ProcSubset": ["pid"],
+    "MemoryDenyWriteExecute": ["yes"],
+    "LimitCORE": ["0"],
+    "RestrictSUIDSGID": ["yes"],
+    "SystemCallFilter": ["@system-service", "~@privileged @resources"],
 }
+
+EXPOSURE = 1.2
+"""The most that ``systemd-analyze security`` may find; 10 is a service without any protection."""
+
+Unit = dict[str, dict[str, list[str]]]
+"""Sections, and in them the values of each name in their order."""
 
 
 def commands() -> set[str]:
-    """The twistd commands that are ours."""
+    """The twistd commands of this package."""
     return {maker.tapname for maker in getPlugins(IServiceMaker) if maker.module.startswith("novnc_twisted.")}
 
 
-def units() -> dict[str, configparser.ConfigParser]:
-    """Every unit, by the command in its name."""
-    found = {}
-    for path in UNITS.glob("*.service"):
-        unit = configparser.ConfigParser(interpolation=None, strict=True)
-        unit.optionxform = str  # type: ignore[method-assign, assignment]
-        unit.read_string(path.read_text())
-        found[path.stem] = unit
-    return found
+def parsed(path: Path) -> Unit:
+    """A unit file."""
+    unit: Unit = {}
+    for line in path.read_text().splitlines():
+        if line.startswith("["):
+            section = unit.setdefault(line.strip("[]"), defaultdict(list))
+        elif line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            section[name].append(value)
+    return unit
+
+
+def units() -> dict[str, Unit]:
+    """Every service, by the command in its name."""
+    return {path.stem: parsed(path) for path in UNITS.glob("*.service")}
 
 
 class UnitTests(TestCase):
@@ -52,68 +72,96 @@ class UnitTests(TestCase):
         self.assertEqual(set(units()), commands())
 
     def test_starts_its_command(self) -> None:
-        """In the foreground, without a pid file, with nova's configuration."""
+        """In the foreground, without a pid file, with nova's configuration and then its own."""
         for command, unit in units().items():
             self.assertEqual(
                 unit["Service"]["ExecStart"],
-                f"/opt/novnc_twisted/bin/twistd --nodaemon --pidfile= {command} "
-                "--config-file /etc/nova/nova.conf $MORE_OPTIONS",
+                [
+                    f"/opt/novnc_twisted/bin/twistd --nodaemon --pidfile= {command} "
+                    "--config-file ${CREDENTIALS_DIRECTORY}/nova.conf "
+                    f"--config-file ${{CREDENTIALS_DIRECTORY}}/{command}.conf $MORE_OPTIONS"
+                ],
             )
+            self.assertEqual(
+                unit["Service"]["LoadCredential"],
+                ["nova.conf:/etc/nova/nova.conf", f"{command}.conf:/etc/nova/{command}.conf"],
+            )
+            self.assertEqual(unit["Service"]["SetCredential"], [f"{command}.conf:[DEFAULT]"])
 
     def test_life(self) -> None:
-        """After the network, and again after a failure."""
+        """After the network, and again after a failure that another start may mend."""
         for unit in units().values():
-            self.assertIn("network-online.target", unit["Unit"]["After"].split())
-            self.assertEqual(unit["Unit"]["Wants"], "network-online.target")
-            self.assertEqual(unit["Service"]["Restart"], "on-failure")
-            self.assertEqual(unit["Install"]["WantedBy"], "multi-user.target")
+            service = unit["Service"]
+            self.assertIn("network-online.target", unit["Unit"]["After"][0].split())
+            self.assertEqual(unit["Unit"]["Wants"], ["network-online.target"])
+            self.assertEqual(service["Restart"], ["on-failure"])
+            self.assertEqual(service["RestartPreventExitStatus"], ["78"])
+            self.assertEqual(service["WatchdogSec"], ["30"])
+            self.assertEqual(unit["Install"]["WantedBy"], ["multi-user.target"])
 
     def test_says_when_it_is_ready(self) -> None:
-        """By the first process alone, which of several workers is the one that ends them."""
+        """By the first process alone, which ends its workers."""
         for command, unit in units().items():
-            self.assertEqual((unit["Service"]["Type"], unit["Service"]["NotifyAccess"]), ("notify", "main"))
-            mode = "mixed" if command in {"novncproxy", "xvpvncproxy"} else None
-            self.assertEqual(unit["Service"].get("KillMode"), mode)
+            service = unit["Service"]
+            self.assertEqual((service["Type"], service["NotifyAccess"]), (["notify"], ["main"]))
+            mode = ["mixed"] if command in {"novncproxy", "xvpvncproxy"} else []
+            self.assertEqual(service["KillMode"], mode)
 
     def test_reload(self) -> None:
-        """Certificates, by what listens."""
+        """Each can be told to reload, by a command that fails where the service could not."""
         for command, unit in units().items():
-            reload = None if command in {"consoleauth", "consolecompute"} else "/bin/kill -HUP $MAINPID"
-            self.assertEqual(unit["Service"].get("ExecReload"), reload)
+            service = unit["Service"]
+            self.assertEqual(
+                service["ExecReload"],
+                [
+                    f"+/opt/novnc_twisted/bin/novnc-reload /run/novnc-{command} --config-file /etc/nova/nova.conf "
+                    f"--optional-config-file /etc/nova/{command}.conf $MORE_OPTIONS"
+                ],
+            )
+            self.assertEqual(service["RuntimeDirectory"], [f"novnc-{command}"])
+            self.assertEqual(service["RuntimeDirectoryMode"], ["0700"])
+
+    def test_journal(self) -> None:
+        """Each has a name of its own there."""
+        for command, unit in units().items():
+            self.assertEqual(unit["Service"]["SyslogIdentifier"], [command])
 
     def test_sockets(self) -> None:
-        """For each part that listens, at the address that it has by default, under the name by which it asks."""
+        """For each part that listens, at its default address, under the name by which it asks."""
         found = {}
         for path in UNITS.glob("*.socket"):
-            unit = configparser.ConfigParser(interpolation=None, strict=True)
-            unit.read_string(path.read_text())
-            self.assertEqual(unit["Socket"]["FileDescriptorName"], path.stem)
-            found[path.stem] = unit["Socket"]["ListenStream"]
+            (name,) = parsed(path)["Socket"]["FileDescriptorName"]
+            self.assertEqual(name, path.stem)
+            (found[path.stem],) = parsed(path)["Socket"]["ListenStream"]
         self.assertEqual(
             found,
             {"consoleapi": "127.0.0.1:8774", "novncproxy": "0.0.0.0:6080", "xvpvncproxy": "0.0.0.0:6081"},
         )
         self.assertEqual(set(found), set(ORDER))
 
-    def test_hardening(self) -> None:
-        """An unprivileged user; only those that speak with libvirt are in its group."""
+    def test_users(self) -> None:
+        """Each has its own, which sysusers.d makes; only those that speak with libvirt are in its group."""
+        made = set(re.findall(r"(?m)^u (\S+)", SYSUSERS.read_text()))
+        self.assertEqual(made, {f"novnc-{command}" for command in commands()})
         for command, unit in units().items():
             service = unit["Service"]
-            self.assertEqual((service["User"], service["Group"]), ("nova", "nova"))
-            self.assertEqual({name: service[name] for name in HARDENING}, HARDENING)
-            groups = "libvirt" if command in {"consolecompute", "console"} else None
-            self.assertEqual(service.get("SupplementaryGroups"), groups)
+            self.assertEqual((service["User"], service["Group"]), ([f"novnc-{command}"],) * 2)
+            groups = ["libvirt"] if command in {"consolecompute", "console"} else []
+            self.assertEqual(service["SupplementaryGroups"], groups)
+
+    def test_hardening(self) -> None:
+        for unit in units().values():
+            self.assertEqual({name: unit["Service"][name] for name in HARDENING}, HARDENING)
 
     def test_systemd_agrees(self) -> None:
-        """Where systemd is installed, it reads them without a complaint."""
+        """It reads them without a complaint, and finds little that they could do without."""
         program = shutil.which("systemd-analyze")
-        if program is None:
-            return  # the tests above hold everywhere; a machine without systemd has no use for more
+        assert program is not None, "systemd-analyze is missing: apt-get install systemd"
         with tempfile.TemporaryDirectory() as folder:
             copies = []
             for path in (*UNITS.glob("*.service"), *UNITS.glob("*.socket")):
                 copy = Path(folder) / path.name
-                copy.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", path.read_text()))
+                copy.write_text(re.sub(r"(?m)^(Exec\w+=\+?)\S+", r"\1/bin/true", path.read_text()))
                 copies.append(str(copy))
             done = subprocess.run(
                 [program, "verify", "--man=no", "--recursive-errors=no", *copies],
@@ -122,4 +170,13 @@ class UnitTests(TestCase):
                 timeout=60,
                 env=os.environ | {"SYSTEMD_LOG_LEVEL": "warning"},
             )
+            services = [copy for copy in copies if copy.endswith(".service")]
+            most = f"--threshold={EXPOSURE * 10:.0f}"
+            judged = subprocess.run(
+                [program, "security", "--offline=yes", "--no-pager", most, *services],
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(judged.returncode, 0, judged.stdout)

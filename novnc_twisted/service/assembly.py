@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from twisted.application.service import IService
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
@@ -76,7 +76,7 @@ def assemble(command: str, conf: Any, paths: Sequence[str], warnings: list[str])
     from novnc_twisted.service.workers import Supervisor
 
     files = [in_memory(FlagFile.read(path)) for path in paths]
-    return Supervisor(reactor, command, count, files, sockets, warnings)
+    return Supervisor(reactor, command, count, files, sockets, warnings, check=alone.renewals)
 
 
 def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: list[str]) -> "Console":
@@ -145,6 +145,7 @@ class Console(Orderly):
         self._parts = built
         self._starting: list[Deferred[Any]] = []
         self.on_ready: Callable[[], None] = self._say_ready
+        self.on_reloaded: Callable[[str | None], None] = lambda failed: None
 
     def begin(self) -> None:
         """Start the parts; a peer that is down is waited for by the part that needs it."""
@@ -165,27 +166,37 @@ class Console(Orderly):
             self.log.failure("A part of the service could not start; the process ends")
             self._context.reactor.stop()
 
-    def reload(self) -> None:
-        """Read certificates and keys again, for connections that come from now on; bad ones change nothing."""
+    def reload(self) -> Deferred[str | None]:
+        """Read certificates and keys again, for connections that come from now on; a bad one changes nothing."""
+        try:
+            renewals = self.renewals()
+        except Unusable as error:
+            self.log.error("reload failed, what was read before stays in use: {error}", error=error)
+            failed: str | None = str(error)
+        else:
+            failed = None
+            for use in renewals:
+                use()
+            self.log.info(
+                "SIGHUP: {what}", what="certificates were read again" if renewals else "nothing to read again"
+            )
+        self.on_reloaded(failed)
+        return succeed(failed)
+
+    def renewals(self) -> list[Callable[[], None]]:
+        """Read all certificates and keys; each result puts what it has read into use.
+
+        :raises Unusable: with one line about the first that is bad.
+        """
         context = self._context
         upstream = context.upstream if context.upstream is not None and context.upstream.used else None
-        read = [tls for tls in (context.proxies_tls, context.api_tls, upstream) if tls is not None]
-        good = 0
-        for tls in read:
-            try:
-                tls.reload()
-            except Unusable as error:
-                self.log.error("{error}; what was read before stays in use", error=error)
-            else:
-                good += 1
-        if good or not read:
-            self.log.info("SIGHUP: {what}", what="certificates were read again" if good else "nothing to read again")
+        return [tls.renewal() for tls in (context.proxies_tls, context.api_tls, upstream) if tls is not None]
 
     def stopService(self) -> Deferred[None]:
         """End every session, then withdraw from the others."""
-        super().stopService()
+        control = super().stopService()
         notify("STOPPING=1")
-        return Deferred.fromCoroutine(self._stop())
+        return Deferred.fromCoroutine(self._stop()).addCallback(lambda _: control)
 
     async def _stop(self) -> None:
         for starting in self._starting:

@@ -51,6 +51,14 @@ class Options(usage.Options):
             raise usage.UsageError(f"it takes no argument: {arguments[0]}")
 
 
+def chosen_observer(twistd: Any) -> Any:
+    """The observer of the log on standard output; None where twistd's own options send the log elsewhere."""
+    from novnc_twisted.service.journal import log_observer
+
+    elsewhere = twistd is not None and (twistd.get("logfile") not in (None, "", "-") or twistd.get("syslog"))
+    return None if elsewhere else log_observer(sys.stdout)
+
+
 def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
     """The ``Options`` and the ``makeService`` of one command; the machinery is imported when the service is made."""
 
@@ -60,7 +68,9 @@ def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
 
         try:
             conf, warnings = read_configuration(options["config-file"])
-            return assemble(name, conf, options["config-file"], warnings)
+            service: Any = assemble(name, conf, options["config-file"], warnings)
+            service.observer = chosen_observer(options.parent)
+            return service  # type: ignore[no-any-return]
         except Unusable as error:
             raise SystemExit(f"{name}: {error}") from None
 

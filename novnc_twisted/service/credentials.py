@@ -1,5 +1,7 @@
 """The credentials of ``[vnc] vencrypt_*``: read at start, where a mistake is one line, and again when asked to."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +30,14 @@ class Upstream:
 
         :raises Unusable: with one line; then everything stays as it was.
         """
-        self.tls.renew(upstream_tls(self._conf))
+        self.renewal()()
+
+    def renewal(self) -> Callable[[], None]:
+        """Read the files again, and give what puts them into use.
+
+        :raises Unusable: with one line.
+        """
+        return partial(self.tls.renew, upstream_tls(self._conf))
 
     @property
     def used(self) -> bool:

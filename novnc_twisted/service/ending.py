@@ -2,11 +2,17 @@
 
 import contextlib
 import signal
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ReactorNotRunning
-from twisted.logger import Logger
+from twisted.internet.task import LoopingCall
+from twisted.logger import ILogObserver, Logger
+
+from novnc_twisted.service.control import listen_for_reload
+from novnc_twisted.service.notify import notify, watchdog_interval
 
 
 def stop(reactor: Any) -> None:
@@ -27,6 +33,16 @@ class Orderly(Service):
         """Take the reactor, and lines to log at the begin."""
         self._reactor = reactor
         self._warnings = warnings
+        self._control: Any = None
+        self._heartbeat: LoopingCall | None = None
+        self.observer: ILogObserver | None = None
+        self.alive: Callable[[], None] = lambda: notify("WATCHDOG=1")
+
+    def setServiceParent(self, parent: Any) -> None:
+        """See Service; twistd logs with the observer of its application."""
+        super().setServiceParent(parent)
+        if self.observer is not None:
+            parent.setComponent(ILogObserver, self.observer)
 
     def startService(self) -> None:
         """See Service."""
@@ -41,12 +57,32 @@ class Orderly(Service):
         for number in self.ends_by:
             signal.signal(number, lambda *_: self._reactor.callFromThread(stop, self._reactor))
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
+        self._control = listen_for_reload(self._reactor, self.reload)
+        interval = watchdog_interval()
+        if interval is not None:
+            self._heartbeat = LoopingCall(self.beat)
+            self._heartbeat.clock = self._reactor
+            self._heartbeat.start(interval / 4)
         self.begin()
 
     def begin(self) -> None:
         """What it is for."""
         raise NotImplementedError
 
-    def reload(self) -> None:
-        """Read again what can be read again (SIGHUP), and drop nobody for it."""
+    def beat(self) -> None:
+        """Show that the reactor runs; called four times in each interval of systemd's watchdog."""
+        self.alive()
+
+    def stopService(self) -> Any:
+        """See Service."""
+        super().stopService()
+        if self._heartbeat is not None and self._heartbeat.running:
+            self._heartbeat.stop()
+        return maybeDeferred(self._control.stopListening) if self._control is not None else None
+
+    def reload(self) -> Deferred[str | None]:
+        """Read again what can be read again (SIGHUP), and end no session for it.
+
+        :return: fires with the error in one line, and then nothing was changed; None: it was read.
+        """
         raise NotImplementedError

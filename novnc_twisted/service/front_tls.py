@@ -52,7 +52,19 @@ class FrontTLS:
 
         :raises Unusable: with one line; then everything stays as it was.
         """
-        self._context = self._read()
+        self.renewal()()
+
+    def renewal(self) -> Callable[[], None]:
+        """Read the files again, and give what puts them into use.
+
+        :raises Unusable: with one line.
+        """
+        context = self._read()
+
+        def use() -> None:
+            self._context = context
+
+        return use
 
     def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """See IOpenSSLServerConnectionCreator."""

@@ -4,6 +4,16 @@ import os
 import socket
 
 
+def watchdog_interval() -> float | None:
+    """Seconds in which systemd expects a WATCHDOG=1 (sd_watchdog_enabled(3)); None: its watchdog is off."""
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    if not microseconds.isdecimal() or not int(microseconds):
+        return None
+    if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return int(microseconds) / 1e6
+
+
 def notify(state: str) -> None:
     """Send a state, as ``READY=1``, to who started us with NOTIFY_SOCKET; one that is gone is no reason to fail."""
     address = os.environ.get("NOTIFY_SOCKET", "")

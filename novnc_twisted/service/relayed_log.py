@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
@@ -19,6 +19,7 @@ class RelayedLog:
 
         :param to: where the events go.
         """
+        self.on_report: Callable[[Mapping[str, Any]], None] = lambda report: None
         self._number = number
         self._to = to
         self._buffers = {"out": b"", "err": b""}
@@ -55,6 +56,9 @@ class RelayedLog:
             said = json.loads(line)
             if said.get("ready"):
                 return True
+            if "report" in said:
+                self.on_report(said)
+                return False
             level = LogLevel.lookupByName(said["level"])
             self._emit(float(said["time"]), level, said["system"], said["text"], said["fields"])
         except (ValueError, KeyError, TypeError, AttributeError, LookupError):

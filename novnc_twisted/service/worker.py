@@ -74,6 +74,14 @@ class Reports:
             fields={name: value for name, value in event.items() if _plain(name, value)},
         )
 
+    def alive(self) -> None:
+        """The reactor runs."""
+        self._say(report="alive")
+
+    def reloaded(self, failed: str | None) -> None:
+        """A reload has ended: the error in one line, or None."""
+        self._say(report="reloaded", failed=failed)
+
     def ready(self) -> None:
         """All parts run."""
         self._say(ready=True)
@@ -112,6 +120,8 @@ def main(arguments: list[str]) -> None:
         raise SystemExit(f"{command}: {error}") from None
     service.ends_by = (signal.SIGTERM,)
     service.on_ready = reports.ready
+    service.on_reloaded = reports.reloaded
+    service.alive = reports.alive
     Supervised(reactor)
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     service.startService()

@@ -1,7 +1,7 @@
 """One worker as its supervisor sees it."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -18,6 +18,8 @@ class WorkerProcess(ProcessProtocol):
     :ivar began: when it was started (the reactor's seconds).
     :ivar pid: its process.
     :ivar ended: fires once it is gone.
+    :ivar heard: when it last showed that its reactor runs (the reactor's seconds).
+    :ivar reloading: fires with the outcome of a reload that goes on.
     """
 
     def __init__(
@@ -33,9 +35,31 @@ class WorkerProcess(ProcessProtocol):
         self.began = began
         self.pid: int | None = None
         self.ended: Deferred[None] = Deferred()
+        self.heard = began
+        self.reloading: Deferred[str | None] | None = None
         self._log = log
         self._on_ready = on_ready
         self._on_end = on_end
+
+    def reload(self) -> Deferred[str | None]:
+        """Have it read its certificates again; fires with the error in one line, or None."""
+        self._reloaded(None)
+        self.reloading = Deferred()
+        outcome = self.reloading
+        if not self.signal(signal.SIGHUP):
+            self._reloaded(None)
+        return outcome
+
+    def reported(self, report: Mapping[str, Any], now: float) -> None:
+        """Take a report other than a line of the log."""
+        self.heard = now
+        if report["report"] == "reloaded":
+            self._reloaded(report.get("failed"))
+
+    def _reloaded(self, failed: str | None) -> None:
+        reloading, self.reloading = self.reloading, None
+        if reloading is not None:
+            reloading.callback(failed)
 
     def signal(self, number: int) -> bool:
         """Send it a signal; False where it is gone."""
@@ -68,5 +92,6 @@ class WorkerProcess(ProcessProtocol):
             how = f"with exit code {status.exitCode}"
         else:
             how = f"by signal {status.signal} ({signal.strsignal(status.signal)})"
+        self._reloaded(None)  # the next one reads what is there now
         self._on_end(self, how)
         self.ended.callback(None)

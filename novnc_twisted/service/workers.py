@@ -9,14 +9,16 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, gatherResults, succeed
 from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
 from novnc_twisted.service.ending import Orderly
-from novnc_twisted.service.notify import notify
+from novnc_twisted.service.flagfile import Unusable
+from novnc_twisted.service.notify import notify, watchdog_interval
 from novnc_twisted.service.relayed_log import RelayedLog
 from novnc_twisted.service.sockets import FIRST, Sockets
 from novnc_twisted.service.worker_process import WorkerProcess
@@ -31,7 +33,14 @@ LONGEST_PAUSE = 30.0
 """Seconds at most before the next attempt with a worker that dies again and again."""
 
 
-FOR_THE_SUPERVISOR = ("NOTIFY_SOCKET", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+FOR_THE_SUPERVISOR = (
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "LISTEN_PID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "RUNTIME_DIRECTORY",
+)
 """systemd's variables, which a worker has no use for."""
 
 
@@ -41,16 +50,25 @@ class Supervisor(Orderly):
     log = Logger()
 
     def __init__(
-        self, reactor: Any, command: str, count: int, files: list[int], sockets: Sockets, warnings: list[str]
+        self,
+        reactor: Any,
+        command: str,
+        count: int,
+        files: list[int],
+        sockets: Sockets,
+        warnings: list[str],
+        check: Callable[[], object] = list,
     ) -> None:
         """Prepare; workers start with the reactor.
 
         :param files: descriptors of configuration files, for the workers.
         :param sockets: those that were taken are the workers'.
+        :param check: reads what the workers read at a reload; raises Unusable.
         """
         super().__init__(reactor, warnings)
         self._command = command
         self._count = count
+        self._check = check
         self._files = files
         named = [(name, one) for name, some in sockets.taken.items() for one in some]
         self._owners = ",".join(name for name, _ in named)
@@ -67,24 +85,52 @@ class Supervisor(Orderly):
         for number in range(1, self._count + 1):
             self._spawn(number)
 
-    def reload(self) -> None:
-        """Pass it on; to those that do not run yet once they do, for till then it would end them."""
+    def reload(self) -> Deferred[str | None]:
+        """Have all workers reload, if what they will read is good.
+
+        A worker that does not run yet reloads once it does; till then the signal would end it.
+        """
+        try:
+            self._check()
+        except Unusable as error:
+            self.log.error("reload failed, what was read before stays in use: {error}", error=error)
+            return succeed(str(error))
+        outcomes = []
         for number, worker in self._living.items():
             if number not in self._ready:
                 self._reload_when_ready.add(number)
             else:
-                worker.signal(signal.SIGHUP)
+                outcomes.append(worker.reload())
+        return gatherResults(outcomes).addCallback(lambda all_: next((one for one in all_ if one), None))
+
+    def beat(self) -> None:
+        """Show systemd's watchdog that the workers answer; one that does not is killed, and started again."""
+        interval = watchdog_interval()
+        if interval is None:
+            return
+        oldest = self._reactor.seconds() - interval / 2
+        hung = [worker for number, worker in self._living.items() if number in self._ready and worker.heard < oldest]
+        for worker in hung:
+            self.log.error(
+                "worker {number} (pid {pid}) has not answered for {seconds:g} s and is killed",
+                number=worker.number,
+                pid=worker.pid,
+                seconds=interval / 2,
+            )
+            worker.signal(signal.SIGKILL)
+        if not hung:
+            super().beat()
 
     def stopService(self) -> Deferred[None]:
         """End all of them; each ends its sessions."""
-        super().stopService()
+        control = super().stopService()
         notify("STOPPING=1")
         for coming in self._coming.values():
             coming.cancel()
         self._coming.clear()
         for listener in self._listeners:
             listener.close()
-        return Deferred.fromCoroutine(self._stop())
+        return Deferred.fromCoroutine(self._stop()).addCallback(lambda _: control)
 
     async def _stop(self) -> None:
         workers = list(self._living.values())
@@ -111,7 +157,9 @@ class Supervisor(Orderly):
             *(f"/proc/self/fd/{first_file + index}" for index in range(len(self._files))),
         ]
         environment = {name: value for name, value in os.environ.items() if name not in FOR_THE_SUPERVISOR}
-        worker = WorkerProcess(number, self._reactor.seconds(), RelayedLog(number), self._is_ready, self._died)
+        log = RelayedLog(number)
+        worker = WorkerProcess(number, self._reactor.seconds(), log, self._is_ready, self._died)
+        log.on_report = lambda report: worker.reported(report, self._reactor.seconds())
         self._living[number] = worker
         pipes: dict[int, int | str] = {0: "w", 1: "r", 2: "r"}
         descriptors = pipes | {FIRST + index: handle for index, handle in enumerate(handles)}
@@ -122,9 +170,10 @@ class Supervisor(Orderly):
 
     def _is_ready(self, worker: WorkerProcess) -> None:
         self._ready.add(worker.number)
+        worker.heard = self._reactor.seconds()
         if worker.number in self._reload_when_ready:
             self._reload_when_ready.discard(worker.number)
-            worker.signal(signal.SIGHUP)
+            worker.reload()
         self.log.info("worker {number} is ready (pid {pid})", number=worker.number, pid=worker.pid)
         if len(self._ready) == self._count and not self._said_ready and self.running:
             self._said_ready = True

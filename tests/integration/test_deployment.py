@@ -163,8 +163,8 @@ class DeploymentTests(TestCase):
         host.write("/usr/bin/systemctl", SYSTEMCTL, mode=0o755)
         host.run(
             # The machine may be one on which somebody followed the README.
-            "userdel nova 2>/dev/null || true",
-            "rm -rf /etc/nova /var/lib/nova /opt/novnc_twisted /etc/systemd/system/console*.service",
+            *(f"userdel novnc-{name} 2>/dev/null || true" for name in OURS),
+            "rm -rf /etc/nova /opt/novnc_twisted /etc/systemd/system/console*.service /etc/sysusers.d",
             "rm -f /etc/redis/novnc_twisted.conf /etc/default/novnc_twisted",
             f"mkdir -p /opt; ln -s {sys.prefix} {OPT}",
         )
@@ -317,9 +317,9 @@ class DeploymentTests(TestCase):
     async def secrets_are_kept(self, links: list[tuple[str, Host, str]]) -> None:
         """Services have no rights; passwords are readable for them alone; no log holds any, nor a token."""
         for host in (self.controller, self.one, self.two):
-            users = (await in_thread(host.run, "ps -eo user,args | awk '/bin[/]twistd/ {print $1}'")).split()
-            ours = [name for name, unit in self.units.items() if unit.command in OURS and name.startswith(host.name)]
-            self.assertEqual(users, ["nova"] * len(ours))
+            users = (await in_thread(host.run, "ps -eo user:32,args | awk '/bin[/]twistd/ {print $1}'")).split()
+            ours = [unit.command for name, unit in self.units.items() if name.startswith(host.name)]
+            self.assertEqual(sorted(users), sorted(f"novnc-{command}" for command in ours if command in OURS))
             for name in ("/etc/nova/nova.conf", *(["/etc/nova/users"] if host is self.controller else [])):
                 done = await in_thread(host.attempt, f"cat {name}", user="nobody")
                 self.assertIn("Permission denied", done.stderr)

@@ -1,7 +1,8 @@
 """The supervisor's pauses and its log, without a process."""
 
 import os
-from signal import SIGHUP
+from collections.abc import Callable
+from signal import SIGHUP, SIGKILL
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.service.assembly import worker_count
+from novnc_twisted.service.flagfile import Unusable
 from novnc_twisted.service.relayed_log import LONGEST, RelayedLog
 from novnc_twisted.service.sockets import Sockets
 from novnc_twisted.service.workers import LONG, LONGEST_PAUSE, Supervisor
@@ -75,6 +77,90 @@ class ReloadTests(TestCase):
         self.assertEqual(reactor.signals[2:], [(101, SIGHUP)])
         reactor.spawned[2].outReceived(b'{"ready": true}\n')
         self.assertEqual(reactor.signals[3:], [(102, SIGHUP)])
+
+    def test_outcome(self) -> None:
+        """It is the workers' own, and the first error counts."""
+        supervisor, (first, second) = self.two_ready()
+        outcome = supervisor.reload()
+        first.outReceived(b'{"report": "reloaded", "failed": null}\n')
+        self.assertNoResult(outcome)
+        second.outReceived(b'{"report": "reloaded", "failed": "key: unreadable"}\n')
+        self.assertEqual(self.successResultOf(outcome), "key: unreadable")
+
+    def test_a_worker_that_ends_meanwhile(self) -> None:
+        """Its successor reads what is there now."""
+        supervisor, (first, second) = self.two_ready()
+        outcome = supervisor.reload()
+        first.outReceived(b'{"report": "reloaded", "failed": null}\n')
+        second.processEnded(Failure(ProcessTerminated(exitCode=1)))
+        self.assertIsNone(self.successResultOf(outcome))
+
+    def test_what_is_bad_reaches_no_worker(self) -> None:
+        """The supervisor has read it before."""
+
+        def check() -> None:
+            raise Unusable("cert: no certificate (/etc/nova/cert.pem)")
+
+        supervisor, _ = self.two_ready(check)
+        self.assertEqual(self.successResultOf(supervisor.reload()), "cert: no certificate (/etc/nova/cert.pem)")
+        self.assertEqual(self.reactor.signals, [])
+
+    def two_ready(self, check: Callable[[], object] = list) -> tuple[Supervisor, list[Any]]:
+        """A supervisor, and its two workers."""
+        self.reactor = Spawning()
+        supervisor = Supervisor(self.reactor, "novncproxy", 2, [], Sockets(), [], check)
+        supervisor.running = True
+        supervisor.begin()
+        for worker in self.reactor.spawned:
+            worker.outReceived(b'{"ready": true}\n')
+        return supervisor, self.reactor.spawned
+
+
+class WatchdogTests(TestCase):
+    """systemd's watchdog, which the supervisor answers for its workers."""
+
+    def setUp(self) -> None:
+        self.patch(os, "environ", os.environ | {"WATCHDOG_USEC": "8000000"})
+        self.reactor = Spawning()
+        self.supervisor = Supervisor(self.reactor, "novncproxy", 2, [], Sockets(), [])
+        self.supervisor.running = True
+        self.supervisor.begin()
+        self.beats = 0
+        self.supervisor.alive = self.count
+        for worker in self.reactor.spawned:
+            worker.outReceived(b'{"ready": true}\n')
+
+    def count(self) -> None:
+        self.beats += 1
+
+    def wait(self, seconds: int, *answering: int) -> None:
+        """Each second these workers answer, and the supervisor looks."""
+        for _ in range(seconds):
+            self.reactor.advance(1)
+            for number in answering:
+                self.reactor.spawned[number].outReceived(b'{"report": "alive"}\n')
+            self.supervisor.beat()
+
+    def test_all_answer(self) -> None:
+        self.wait(20, 0, 1)
+        self.assertEqual((self.beats, self.reactor.signals), (20, []))
+
+    def test_one_hangs(self) -> None:
+        """It is killed within half of the interval, and the supervisor stays alive with the others."""
+        self.wait(4, 1)
+        self.assertEqual((self.beats, self.reactor.signals), (4, []))
+        self.wait(1, 1)
+        self.assertEqual((self.beats, self.reactor.signals), (4, [(100, SIGKILL)]))
+        self.reactor.spawned[0].processEnded(Failure(ProcessTerminated(signal=SIGKILL)))
+        self.reactor.advance(0)
+        self.assertEqual([worker.number for worker in self.reactor.spawned], [1, 2, 1])
+        self.wait(20, 1)
+        self.assertEqual((self.beats, self.reactor.signals), (24, [(100, SIGKILL)]))
+
+    def test_one_can_not_be_killed(self) -> None:
+        """Then systemd ends them all."""
+        self.wait(20, 1)
+        self.assertEqual(self.beats, 4)
 
 
 class PauseTests(TestCase):

@@ -10,6 +10,7 @@ What is no coroutine blocks: call it in a thread.  Root only.
 
 import configparser
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -281,7 +282,9 @@ class Unit(Twistd):
         """
         unit = configparser.ConfigParser(interpolation=None, strict=False)
         unit.optionxform = str  # type: ignore[method-assign, assignment]
-        unit.read_string(text)
+        # Of a name that stands there several times, a parser of INI files keeps the last value.
+        loaded = " ".join(re.findall(r"(?m)^LoadCredential=(.*)$", text))
+        unit.read_string(re.sub(r"(?m)^LoadCredential=.*$", f"LoadCredential={loaded}", text))
         command = host.enter(*await in_thread(_start_of, host, unit["Service"]))
         self = cls(name)
         program = shutil.which(command[0], path=PATH) or command[0]
@@ -322,8 +325,22 @@ def _start_of(host: Host, service: configparser.SectionProxy) -> list[str]:
         uid, gid = host.run(f"id -u {user}", f"getent group {group} | cut -d: -f3").split()
         command += [f"USER={user}", f"LOGNAME={user}", "setpriv", f"--reuid={uid}", f"--regid={gid}"]
         command += [f"--groups={','.join(groups)}", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+    credentials = _credentials(host, service, user)
     # A word $NAME is any number of words, none where nobody set it.
-    return command + [word for word in shlex.split(service["ExecStart"]) if not word.startswith("$")]
+    words = [word for word in shlex.split(service["ExecStart"]) if not word.startswith("$") or word.startswith("${")]
+    return command + [word.replace("${CREDENTIALS_DIRECTORY}", credentials) for word in words]
+
+
+def _credentials(host: Host, service: configparser.SectionProxy, user: str) -> str:
+    """A folder with copies of the files of LoadCredential, which this user alone can read."""
+    folder = f"/run/credentials/{user}"
+    lines = [f"install -d -m 500 -o {user} {folder}"]
+    defaults = dict(one.split(":", 1) for one in service.get("SetCredential", "").split())
+    for name, path in (one.split(":", 1) for one in service.get("LoadCredential", "").split()):
+        other = f"echo {shlex.quote(defaults[name])}" if name in defaults else "false"
+        lines.append(f"{{ cat {path} 2>/dev/null || {other}; }} | install -m 400 -o {user} /dev/stdin {folder}/{name}")
+    host.run(*lines)
+    return folder
 
 
 class ViewersAt(Viewers):

@@ -1,0 +1,79 @@
+"""The log on standard output: as text with time stamps, or as systemd's journal expects it.
+
+The journal has a time stamp and a priority for each line.  So a line that goes there has no time stamp, and begins with
+its priority as ``<N>`` (sd-daemon(3), ``SyslogLevelPrefix`` in systemd.exec(5)).
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogFilterPredicate,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    PredicateResult,
+    eventAsText,
+    textFileLogObserver,
+)
+from zope.interface import implementer
+
+PRIORITIES = {
+    LogLevel.debug: 7,
+    LogLevel.info: 6,
+    LogLevel.warn: 4,
+    LogLevel.error: 3,
+    LogLevel.critical: 2,
+}
+"""Priorities of syslog(3)."""
+
+
+def connected_to_journal(stream: TextIO, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether this stream goes to the journal: JOURNAL_STREAM names its device and inode (systemd.exec(5))."""
+    environ = os.environ if environ is None else environ
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
+def error_line(text: str, stream: TextIO | None = None) -> str:
+    """An error for standard error, with a priority if that goes to the journal."""
+    prefix = f"<{PRIORITIES[LogLevel.error]}>" if connected_to_journal(stream or sys.stderr) else ""
+    return prefix + text
+
+
+def log_observer(stream: TextIO) -> ILogObserver:
+    """The observer that writes the log to a stream."""
+    to = JournalObserver(stream) if connected_to_journal(stream) else textFileLogObserver(stream)
+    return FilteringLogObserver(to, [WithoutPluginCache()])
+
+
+@implementer(ILogObserver)
+class JournalObserver:
+    """Writes events for the journal; each line of a traceback has its priority."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to this stream."""
+        self._stream = stream
+
+    def __call__(self, event: LogEvent) -> None:
+        """See ILogObserver."""
+        priority = PRIORITIES.get(event.get("log_level"), PRIORITIES[LogLevel.info])
+        text = eventAsText(event, includeTimestamp=False)
+        self._stream.write("".join(f"<{priority}>{line}\n" for line in text.split("\n") if line))
+        self._stream.flush()
+
+
+@implementer(ILogFilterPredicate)
+class WithoutPluginCache:
+    """Drops Twisted's remark that a service may not write dropin.cache: it must not, and it does no harm."""
+
+    def __call__(self, event: LogEvent) -> Any:
+        """See ILogFilterPredicate."""
+        cache = str(event.get("format", "")).startswith("Unable to write to plugin cache")
+        return PredicateResult.no if cache else PredicateResult.maybe

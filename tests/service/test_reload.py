@@ -1,0 +1,111 @@
+"""``novnc-reload`` and the control socket: a reload with an answer."""
+
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.service.control import listen_for_reload
+
+
+class ReloadTests(TestCase):
+    """The command, against a control socket in this process."""
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        # The path of a unix socket has at most 107 bytes.
+        self.folder = Path(os.path.relpath(self.mktemp()))
+        self.folder.mkdir()
+        self.patch(os, "environ", os.environ | {"RUNTIME_DIRECTORY": str(self.folder)})
+        self.conf = self.folder / "nova.conf"
+        self.conf.write_text("[DEFAULT]\n")
+        self.reloads = 0
+        self.outcome: Deferred[str | None] = succeed(None)
+
+    def reload(self) -> Deferred[str | None]:
+        self.reloads += 1
+        return self.outcome
+
+    def listen(self) -> Any:
+        port = listen_for_reload(reactor, self.reload)
+        self.addCleanup(port.stopListening)
+        return port
+
+    async def command(self, *more: str) -> tuple[str, int]:
+        """What it prints, and its exit code."""
+        words = ["-m", "novnc_twisted.service.reload", str(self.folder), "--config-file", str(self.conf), *more]
+        output, errors, code = await getProcessOutputAndValue(
+            sys.executable, words, env=dict(os.environ) | {"PYTHONPATH": ":".join(sys.path)}
+        )
+        self.assertEqual(output, b"")
+        return errors.decode(), code
+
+    async def test_success(self) -> None:
+        self.listen()
+        self.assertEqual(await self.command(), ("", 0))
+        self.assertEqual(self.reloads, 1)
+
+    async def test_failure(self) -> None:
+        """The service's reason, in one line whatever it has in it."""
+        self.outcome = succeed("cert: no certificate (/etc/\x1bnova.pem)")
+        self.listen()
+        self.assertEqual(await self.command(), ("reload failed: cert: no certificate (/etc/ nova.pem)\n", 1))
+
+    async def test_it_waits(self) -> None:
+        """For an outcome that comes later."""
+        self.outcome = Deferred()
+        asked: Deferred[None] = Deferred()
+        reload = self.reload
+
+        def noted() -> Deferred[str | None]:
+            asked.callback(None)
+            return reload()
+
+        self.reload = noted  # type: ignore[method-assign]
+        self.listen()
+        running = Deferred.fromCoroutine(self.command())
+        await asked
+        self.assertNoResult(running)
+        self.outcome.callback(None)
+        self.assertEqual(await running, ("", 0))
+
+    async def test_a_bad_option(self) -> None:
+        """The service is not asked then."""
+        self.listen()
+        self.conf.write_text("[DEFAULT]\nworkers = many\n")
+        errors, code = await self.command()
+        self.assertEqual((errors.count("\n"), code, self.reloads), (1, 1, 0), errors)
+        self.assertIn("workers", errors)
+
+    async def test_optional_file(self) -> None:
+        """It need not exist; where it does, it is checked."""
+        self.listen()
+        more = self.folder / "novncproxy.conf"
+        self.assertEqual(await self.command("--optional-config-file", str(more)), ("", 0))
+        more.write_text("[DEFAULT]\nworkers = many\n")
+        self.assertEqual((await self.command("--optional-config-file", str(more)))[1], 1)
+
+    async def test_nobody_listens(self) -> None:
+        errors, code = await self.command()
+        self.assertEqual((errors.count("\n"), code), (1, 1), errors)
+        self.assertIn("the service does not answer", errors)
+
+    def test_socket(self) -> None:
+        """Only its owner may open it; what a predecessor left is no obstacle."""
+        (self.folder / "control").write_text("")
+        self.listen()
+        mode = (self.folder / "control").stat().st_mode
+        self.assertTrue(stat.S_ISSOCK(mode))
+        self.assertEqual(stat.S_IMODE(mode), 0o600)
+
+    def test_without_a_folder(self) -> None:
+        """Elsewhere than under systemd there is no such socket."""
+        self.patch(os, "environ", {})
+        self.assertIsNone(listen_for_reload(reactor, self.reload))
