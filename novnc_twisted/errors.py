@@ -24,7 +24,7 @@ class Refusal(Exception):
     :cvar api_status: the status of the Compute API, None where the API never answers so.
     :cvar sentence: what people are shown.
     :ivar detail: what the log says besides; never shown to a client and never a secret.  It may come from another
-        process, so it is cleaned here, once, for every log: one line of at most :data:`MAX_DETAIL` characters, with
+        process, so it is cleaned here, once, for every log: one line of at most 500 characters, with
         ``?`` in place of what could forge a line or drive a terminal.
     """
 

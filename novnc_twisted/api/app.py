@@ -2,7 +2,9 @@
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -11,14 +13,16 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from novnc_twisted.api import image, microversion, versions
+from novnc_twisted.api.admission import DEADLINE, Admission
 from novnc_twisted.api.auth import IAuth
 from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
 from novnc_twisted.api.call import Call
 from novnc_twisted.api.consoles import Consoles
-from novnc_twisted.api.faults import UNEXPECTED, Fault, IdentityFault, fault_of, unauthenticated
+from novnc_twisted.api.faults import UNEXPECTED, Fault, IdentityFault, fault_of, overloaded, unauthenticated
 from novnc_twisted.api.flavors import Flavors
 from novnc_twisted.api.identity import Identity
 from novnc_twisted.api.inventory import Inventory
+from novnc_twisted.api.outages import Outages, Work
 from novnc_twisted.api.request import Reply, Request
 from novnc_twisted.api.routing import Router
 from novnc_twisted.api.servers import Servers
@@ -26,6 +30,11 @@ from novnc_twisted.api.services import Services
 from novnc_twisted.errors import Refusal
 from novnc_twisted.identity.tokens import Tokens
 from novnc_twisted.messaging.interfaces import ITransport
+
+OVERLOAD = f"more requests come than can be answered within {DEADLINE:g} s"
+"""Why requests are refused with 429 under load."""
+
+_OVERLOAD = Work("overload")
 
 
 class Application:
@@ -50,6 +59,8 @@ class Application:
         self._auth = auth
         self._tokens = Tokens(transport.store, auth.user, now)
         self._identity = Identity(auth, self._tokens, now)
+        self._outages = Outages(clock)
+        self._admission = Admission(clock)
         self._inventory = inventory = Inventory(clock, compute)
         self.router = Router(
             [
@@ -63,29 +74,41 @@ class Application:
     async def answer(self, request: Request) -> Reply:
         """The answer, whatever happens; with the request's id in its headers."""
         request_id = f"req-{uuid.uuid4()}"
-        more: list[tuple[str, str]] = []
+        subject = _Subject()
         try:
-            reply = await self._answer(request, more)
-        except Fault as fault:
+            reply = await self._answer(request, subject)
+        except (Fault, Refusal) as error:
+            fault = error if isinstance(error, Fault) else fault_of(error)
+            self._explain(request_id, subject.work, fault, error.__cause__ or error)
             reply = _fault(request, fault)
-        except Refusal as refusal:
-            self._log.info("{id} is refused: {refusal}", id=request_id, refusal=refusal)
-            reply = _fault(request, fault_of(refusal))
         except CancelledError:
             # The client left: nobody is there to be told.
             raise
         except Exception:
             self._log.failure("{id} failed", id=request_id)
             reply = _fault(request, Fault(500, UNEXPECTED))
+        else:
+            if subject.work is not None:
+                self._outages.answered(subject.work)
         ids = (("X-OpenStack-Request-Id", request_id), ("X-Compute-Request-Id", request_id))
-        return Reply(reply.status, reply.body, (*reply.headers, *more, *ids))
+        return Reply(reply.status, reply.body, (*reply.headers, *subject.headers, *ids))
 
-    async def _answer(self, request: Request, more: list[tuple[str, str]]) -> Reply:
+    def _explain(self, request_id: str, work: Work | None, fault: Fault, cause: BaseException) -> None:
+        """Log why a request is refused, where the access log's line does not say it."""
+        if fault.code == 503:
+            self._outages.refused(
+                (cause.detail or str(cause)) if isinstance(cause, Refusal) else fault.message, work or Work("log-in")
+            )
+        elif isinstance(cause, Refusal):
+            self._log.info("{id} is refused: {refusal}", id=request_id, refusal=cause)
+
+    async def _answer(self, request: Request, subject: "_Subject") -> Reply:
         self._auth.admit(request)
         first, rest = (request.segments[0], request.segments[1:]) if request.segments else ("", ())
         if first in ("v2", "v2.1"):
-            return await self._compute(request, first, rest, more) if rest else versions.show(request, first)
+            return await self._compute(request, first, rest, subject) if rest else versions.show(request, first)
         if first == "identity":
+            subject.work = Work("log-in") if rest and request.method == "POST" else None
             return await self._identity.handle(request, rest)
         if first == "image":
             if not rest:
@@ -100,17 +123,15 @@ class Application:
             raise unauthenticated(request.base_url)
         return caller
 
-    async def _compute(
-        self, request: Request, version: str, segments: tuple[str, ...], more: list[tuple[str, str]]
-    ) -> Reply:
+    async def _compute(self, request: Request, version: str, segments: tuple[str, ...], subject: "_Subject") -> Reply:
         caller = await self._caller(request)
         legacy = version == "v2"
         wanted = microversion.MINIMUM
         if not legacy:
             # A fault about the version itself carries the default one, as nova's.
-            more.extend(microversion.headers(wanted))
+            subject.headers = list(microversion.headers(wanted))
             wanted = microversion.requested(request)
-            more[:] = microversion.headers(wanted)
+            subject.headers = list(microversion.headers(wanted))
         bookmark = ""
         if segments[0] not in self.router.names and len(segments) > 1:
             project, segments = segments[0], segments[1:]
@@ -123,7 +144,42 @@ class Application:
             bookmark = f"/{quote(project, safe='')}"
         handler, arguments = self.router.match(request.method, segments)
         call = Call(request, caller, wanted, legacy, f"/{version}{bookmark}", bookmark)
-        return await handler(call, *arguments)
+        subject.work = Work(handler.__qualname__, arguments)
+        with self._admitted():
+            return await handler(call, *arguments)
+
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        """Count a request that calls other services.
+
+        :raises Fault: 429, where it could not be answered in time.
+        """
+        wait = self._admission.admit()
+        if wait:
+            self._outages.refused(OVERLOAD, _OVERLOAD, status=429, quiet=10.0)
+            raise overloaded(wait)
+        answered = False
+        try:
+            yield
+            answered = True
+        except (Fault, Refusal) as error:
+            answered = (error.code if isinstance(error, Fault) else error.api_status) != 503
+            raise
+        finally:
+            self._admission.leave(answered=answered)
+        self._outages.answered(_OVERLOAD)
+
+
+@dataclass(slots=True)
+class _Subject:
+    """What is known of a request while it is answered.
+
+    :ivar work: what it needs of other services, once that is known; None: nothing.
+    :ivar headers: of the answer, whatever it is.
+    """
+
+    work: Work | None = None
+    headers: list[tuple[str, str]] = field(default_factory=list)
 
 
 def _fault(request: Request, fault: Fault) -> Reply:

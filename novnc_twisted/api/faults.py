@@ -78,6 +78,11 @@ def too_many_log_ins() -> Fault:
     return Fault(503, "Too many people log in at the same time. Try again in a moment.", (("Retry-After", "5"),))
 
 
+def overloaded(wait: int) -> Fault:
+    """429: so many requests are in work that this one would be answered too late."""
+    return Fault(429, f"Too many requests are in work. Try again in {wait} s.", (("Retry-After", str(wait)),))
+
+
 def policy_refused(rule: str) -> Fault:
     """nova's 403 for a user who lacks a right."""
     return Fault(403, f"Policy doesn't allow {rule} to be performed.")

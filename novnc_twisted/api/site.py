@@ -176,4 +176,6 @@ def loggable(path: bytes) -> str:
             segments[index + 1 :] = ["***"] * (index + 1 < len(segments))
             break
     text = "/".join(segments)[:_MAX_LOGGED]
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "?" for character in text)

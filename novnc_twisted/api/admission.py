@@ -1,0 +1,81 @@
+"""Admission of requests that call other services: what cannot be answered within the deadline is refused at once.
+
+Requests that wait behind too many others are answered after their clients gave up, and the work for them delays the
+rest.  So the number of requests in work is bounded by what the services behind answered lately: with N requests in
+work and R answers a second, a new one is answered after about N / R seconds (Little's law).
+"""
+
+from math import ceil
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+
+DEADLINE: Final = 3.0
+"""Seconds within which an admitted request is expected to be answered: less than the 5 s of a call on the bus, since
+the rate is an estimate."""
+
+ALWAYS_ADMITTED: Final = 32
+"""Requests in work that are always admitted.  Enough to keep all services busy, whose rate is measured meanwhile."""
+
+ASSUMED_RATE: Final = 40.0
+"""Answers a second that are expected until the rate was measured."""
+
+MAX_WAIT: Final = 30
+"""Seconds of the longest Retry-After."""
+
+_BUSY: Final = 8
+"""Requests in work from which on the rate is that of the services, not that of the requests that come."""
+
+_PERIOD: Final = 0.5
+"""Seconds of busy time over which one sample of the rate is taken."""
+
+
+class Admission:
+    """Counts the requests in work and measures how fast they are answered.
+
+    :param clock: gives the time.
+    :ivar in_work: requests that were admitted and are not answered yet.
+    :ivar rate: answers a second while the services were busy, smoothed.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self.in_work = 0
+        self.rate = ASSUMED_RATE
+        self._counted_at = 0.0
+        self._busy_time = 0.0
+        self._answered = 0
+
+    def admit(self) -> int:
+        """Admit a request; :meth:`leave` must follow when it is answered.
+
+        :return: 0, or the seconds after which to try again where the request is not admitted.
+        """
+        self._measure()
+        if self.in_work >= max(ALWAYS_ADMITTED, DEADLINE * self.rate):
+            return min(MAX_WAIT, ceil(self.in_work / max(self.rate, 1.0)))
+        self.in_work += 1
+        return 0
+
+    def leave(self, *, answered: bool) -> None:
+        """End the work for a request.
+
+        :param answered: False where a service did not answer in time, or the client left before.
+        """
+        self._measure()
+        if self.in_work >= _BUSY:
+            self._answered += answered
+        self.in_work -= 1
+
+    def _measure(self) -> None:
+        """Take a sample of the rate where the services were busy for long enough since the last one."""
+        now = self._clock.seconds()
+        if self.in_work >= _BUSY:
+            self._busy_time += now - self._counted_at
+        self._counted_at = now
+        if self._busy_time >= _PERIOD:
+            sample = self._answered / self._busy_time
+            # A long pause weighs as much as the samples that it stands for.
+            weight = 1 - 0.5 ** (self._busy_time / _PERIOD)
+            self.rate += weight * (sample - self.rate)
+            self._busy_time, self._answered = 0.0, 0

@@ -1,0 +1,184 @@
+"""Every 503 says why in the log, once, and once when it is over."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.api import NoAuth
+from novnc_twisted.api.outages import MAX_CAUSES, MAX_QUIET, SETTLED, Outages, Work
+from novnc_twisted.errors import ConsoleUnreachable, ServiceUnavailable
+from tests.api.harness import FakeHost, FakeReactor, System, instance, running, uuid_of
+from tests.api.users import TOKENS, UsersCase, basic, log_in
+from tests.support.logged import Logged
+
+HERE, THERE = Work("show", ("here",)), Work("show", ("there",))
+LIST = Work("list")
+
+
+class OutageTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.outages = Outages(self.clock)
+        self.log = Logged(self)
+
+    def counts(self) -> tuple[int, int]:
+        return len(self.log.lines("are refused with")), len(self.log.lines("are answered again"))
+
+    def test_once(self) -> None:
+        for _ in range(1000):
+            self.outages.refused("consoleauth did not answer within 5 s", HERE)
+            self.clock.advance(0.1)
+        self.assertEqual(self.counts(), (1, 0))
+        (line,) = self.log.lines()
+        self.assertEqual(
+            line,
+            "Requests are refused with 503: consoleauth did not answer within 5 s. Is consoleauth running, with the "
+            "same [DEFAULT] transport_url? Until this is over, further ones are counted only",
+        )
+
+    def test_over(self) -> None:
+        for _ in range(3):
+            self.outages.refused("nobody serves consoleauth", HERE)
+        self.clock.advance(4)
+        self.outages.answered(LIST)
+        self.assertEqual(self.counts(), (1, 0), "another kind of request proves nothing")
+        for _ in range(3):
+            self.outages.answered(THERE)
+        self.assertEqual(self.counts(), (1, 1))
+        self.assertIn("It lasted up to 4 s; refused requests: 3", self.log.lines()[-1])
+
+    def test_one_compute_host(self) -> None:
+        """Answers about the servers of others do not prove that it is back; those about the same server do."""
+        for cause in ("compute.host1 did not answer within 5 s", "compute host host1 is not alive"):
+            self.log.clear()
+            self.outages.refused(cause, HERE)
+            self.outages.answered(THERE)
+            self.assertEqual(self.counts(), (1, 0))
+            self.outages.answered(HERE)
+            self.assertEqual(self.counts(), (1, 1))
+
+    def test_the_same_request_never_comes_again(self) -> None:
+        self.outages.refused("compute.host1 did not answer within 5 s", HERE)
+        self.clock.advance(SETTLED - 1)
+        self.outages.answered(LIST)
+        self.assertEqual(self.counts(), (1, 0))
+        self.clock.advance(1)
+        self.outages.answered(LIST)
+        self.assertEqual(self.counts(), (1, 1))
+
+    def test_one_that_comes_and_goes(self) -> None:
+        for _ in range(3600):
+            self.outages.refused("nobody serves consoleauth", HERE)
+            self.clock.advance(0.5)
+            self.outages.answered(HERE)
+            self.clock.advance(0.5)
+        self.assertEqual(self.counts(), (2, 1))
+        self.clock.advance(MAX_QUIET)
+        self.outages.answered(HERE)
+        self.assertEqual(self.counts(), (2, 2))
+
+    def test_causes_side_by_side(self) -> None:
+        self.outages.refused("nobody serves consoleauth", HERE)
+        self.outages.refused("no compute host is live", LIST)
+        self.outages.answered(LIST)
+        self.assertEqual(self.counts(), (2, 1))
+
+    def test_any_number_of_causes(self) -> None:
+        for number in range(10 * MAX_CAUSES):
+            self.outages.refused(f"compute.host{number} did not answer", HERE)
+        self.log.clear()
+        self.outages.answered(HERE)
+        self.assertEqual(self.counts(), (0, MAX_CAUSES))
+
+
+class TroubledHost(FakeHost):
+    """Refuses in one way or another."""
+
+    trouble: Exception | None = None
+
+    async def get_instance(self, instance_uuid: str) -> Any:
+        if self.trouble is not None:
+            raise self.trouble
+        return await super().get_instance(instance_uuid)
+
+
+class APITests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor = FakeReactor()
+        self.host = TroubledHost("host1", instance("one"))
+        self.system: System = running(self, NoAuth(), self.host, reactor=self.reactor)
+        self.log = Logged(self)
+        self.path = f"/v2.1/servers/{uuid_of('one')}"
+        self.body = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
+
+    def console(self) -> int:
+        path = f"{self.path}/remote-consoles"
+        return self.system.post(path, self.body, OpenStack_API_Version="compute 2.6").status
+
+    def test_consoleauth_is_away(self) -> None:
+        stop = self.system.undo[-1]
+        self.successResultOf(stop())
+        self.assertEqual([self.console() for _ in range(5)], [503] * 5)
+        (line,) = self.log.lines("503:")
+        self.assertIn("nobody serves consoleauth. Is consoleauth running, with the same [DEFAULT] transport_url?", line)
+        self.successResultOf(Deferred.fromCoroutine(self.system.consoleauth.serve(self.system.transport)))
+        self.assertEqual(self.console(), 200)
+        (line,) = self.log.lines("Requests are answered again: nobody serves consoleauth")
+        self.assertIn("refused requests: 5", line)
+
+    def test_no_compute_host(self) -> None:
+        self.successResultOf(self.system.undo[0]())
+        for path in ("/v2.1/servers", "/v2.1/servers/detail", self.path):
+            self.assertEqual(self.system.get(path).status, 503)
+        self.assertIn("Is consolecompute running there", self.log.lines("503:")[0])
+        self.assertLessEqual(len(self.log.lines("503:")), 2)
+
+    def test_a_host_says_why(self) -> None:
+        self.host.trouble = ServiceUnavailable("libvirt at qemu:///system\x1b[2J\r\nforged did not answer")
+        for _ in range(3):
+            self.assertEqual(self.system.get(self.path).status, 503)
+        (line,) = self.log.lines("Requests are refused with 503: libvirt at qemu:///system?[2J??forged did not answer")
+        self.assertTrue(line.isprintable())
+
+    def test_other_refusals_say_why_too(self) -> None:
+        """Also of what nova has words of its own for."""
+        self.host.trouble = ConsoleUnreachable("two servers claim port 5900")
+        self.assertEqual(self.console(), 502)
+        self.assertEqual(len(self.log.lines("is refused: ConsoleUnreachable: two servers claim port 5900")), 1)
+
+    def test_the_transport_is_gone(self) -> None:
+        self.successResultOf(self.system.transport.stop())
+        for path in ("/v2.1/servers", self.path, "/v2.1/os-services"):
+            self.assertEqual(self.system.get(path).status, 503)
+        (line,) = self.log.lines("503:")
+        self.assertIn("the transport is not started. See [DEFAULT] transport_url.", line)
+
+
+class LogInTests(UsersCase):
+    def test_the_store_is_gone(self) -> None:
+        self.system.transport.store.put_new = lambda *_: failing()
+        log = Logged(self)
+        for _ in range(3):
+            self.assertEqual(self.system.post(TOKENS, log_in("alice", "r3d:pass")).status, 503)
+        self.assertEqual(len(log.lines("refused with 503: Redis did not answer. See [DEFAULT] transport_url.")), 1)
+        del self.system.transport.store.put_new
+        self.assertEqual(self.system.post(TOKENS, log_in("alice", "r3d:pass")).status, 201)
+        self.assertEqual(len(log.lines("are answered again: Redis did not answer")), 1)
+
+    def test_too_many_log_ins(self) -> None:
+        class NoThreads:
+            def callInThreadWithCallback(self, *_: Any) -> None:
+                """Never."""
+
+        self.reactor.pool = NoThreads()
+        log = Logged(self)
+        for number in range(110):
+            self.system.send("GET", "/v2.1/servers", Authorization=basic("alice", f"{number}"))
+        self.assertEqual(len(log.lines("503: Too many people log in at the same time")), 1)
+
+
+def failing() -> Deferred[Any]:
+    """What a store without Redis gives."""
+    return fail(ServiceUnavailable("Redis did not answer"))
