@@ -36,6 +36,7 @@ class Viewer(WebSocketServerProtocol):
         self.path = request.path
         self.buffer = b""
         self.step = self.version
+        self.told_size = False
         console.viewers.append(self)
         return "binary" if "binary" in request.protocols else None
 
@@ -86,7 +87,7 @@ class Viewer(WebSocketServerProtocol):
         if not data:
             return None
         name = self.factory.console.name.encode()
-        self.send(struct.pack(">HH", WIDTH, HEIGHT) + FORMAT + struct.pack(">I", len(name)) + name)
+        self.send(struct.pack(">HH", *self.factory.console.size) + FORMAT + struct.pack(">I", len(name)) + name)
         self.step = self.message
         return 1
 
@@ -98,14 +99,36 @@ class Viewer(WebSocketServerProtocol):
             length = 4 + 4 * struct.unpack_from(">H", data, 2)[0]
         elif data[0] == 6 and len(data) >= 8:
             length = 8 + abs(struct.unpack_from(">i", data, 4)[0])
+        elif data[0] == 251 and len(data) >= 8:
+            length = 8 + 16 * data[6]
         if length is None or len(data) < length:
             return None
         self.factory.console.received(self, data[:length])
         if data[0] == 3 and not data[1] and not self.factory.console.silent:
             self.paint()  # the screen is still: incremental requests stay open
+        if data[0] == 251:
+            self.resize(*struct.unpack_from(">HH", data, 2))
         return length
 
+    def resize(self, width, height):
+        """Answer SetDesktopSize: with the new size, or with 1, administratively prohibited."""
+        console = self.factory.console
+        if console.resizable:
+            console.size = width, height
+        self.send_size(1, 0 if console.resizable else 1)
+        self.paint()
+
+    def send_size(self, reason, status):
+        """An update with the one rectangle of ExtendedDesktopSize, which says that SetDesktopSize is understood."""
+        width, height = self.factory.console.size
+        self.send(
+            struct.pack(">BxHHHHHiB3xIHHHHI", 0, 1, reason, status, width, height, -308, 1, 0, 0, 0, width, height, 0)
+        )
+
     def paint(self):
+        if self.factory.console.resizable is not None and not self.told_size:
+            self.told_size = True
+            self.send_size(0, 0)
         pixels = b"".join(
             struct.pack("<I", (x * 255 // WIDTH) << 8 | (y % 256) << 16 | 0x60)
             for y in range(HEIGHT)
@@ -144,6 +167,8 @@ class FakeConsole:
         self.empty_messages: list[Viewer] = []
         self.refusal: Callable[[dict[str, list[str]]], tuple[int, str] | None] = lambda params: None
         self.silent = False
+        self.size = WIDTH, HEIGHT
+        self.resizable: bool | None = None  # whether SetDesktopSize is obeyed; None: it is not even offered
         self.echoes = True  # whether empty messages are answered, as the proxy does
         factory = WebSocketServerFactory(protocols=["binary"], reactor=reactor)
         factory.protocol = Viewer

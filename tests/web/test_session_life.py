@@ -1,5 +1,6 @@
 """The life of a session on the page, in Chromium and in Firefox: judged by what the server heard, and by pictures."""
 
+import math
 import struct
 
 from twisted.internet import reactor
@@ -230,6 +231,51 @@ class Live(PageTest):
             page.page.wait_for_function("() => document.querySelector('canvas').style.cursor.includes('data:image')")
 
         await self.visit(steps)
+
+    async def test_server_that_fits_the_window(self):
+        """``resize=remote``: the server is asked once for each size of the window, in whole pixels."""
+        self.console.resizable = True
+        sizes = []
+
+        def steps(page):
+            page.wait_painted()
+            for width, height in ((900, 700), (1000, 640)):
+                page.page.set_viewport_size({"width": width, "height": height})
+                bar = page.page.evaluate("document.getElementById('bar').getBoundingClientRect().height")
+                sizes.append((width, math.floor(height - bar)))
+                self.assertTrue(self.wait(page, lambda: page.size() == sizes[-1]), page.size())
+            page.type("x")
+            self.wait_keys(page, taps(ord("x")))
+
+        seen = await self.visit(steps, "token=T&resize=remote", size=(800, 600))
+        own = (
+            "Multiple readback operations"  # Chromium's advice to noVNC, which keeps the picture when the size changes
+        )
+        self.assertEqual([line for line in seen.complaints() if own not in line], [])
+        asked = [struct.unpack_from(">HH", message, 2) for message in self.console.messages if message[0] == 251]
+        self.assertEqual(len(asked), len(set(asked)), asked)
+        self.assertEqual([size for size in asked if size in sizes], sizes)
+
+    async def test_choice_of_the_picture(self):
+        """The third choice of the panel asks the server, too; a server that refuses or cannot is scaled."""
+        for self.console.resizable in (False, None):
+
+            def steps(page):
+                page.wait_painted()
+                self.assertEqual([m for m in self.console.messages if m[0] == 251], [])
+                page.page.click("#more")
+                page.page.click("text=Original size")
+                page.page.wait_for_function("() => document.querySelector('canvas').style.width === '320px'")
+                page.page.click("text=Fit the server to the window")
+                page.page.wait_for_function("() => document.querySelector('canvas').clientWidth > 700")
+                if self.console.resizable is not None:
+                    self.assertTrue(self.wait(page, lambda: any(m[0] == 251 for m in self.console.messages)))
+                page.type("x")
+                self.assertEqual(page.size(), (320, 200))
+
+            self.console.messages.clear()
+            await self.visit(steps)
+        self.assertEqual([m for m in self.console.messages if m[0] == 251], [])
 
 
 class LiveInFirefox(Live):

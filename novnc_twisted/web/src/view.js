@@ -30,6 +30,7 @@ export class View {
             $(id).hidden = !document.fullscreenEnabled;
             $(id).addEventListener('click', () => this._toggleFullScreen());
         }
+        wholePixels($('stage'));
         document.addEventListener('fullscreenchange', () => this._fullScreenChanged());
         this._fullScreenChanged(true);
         // where the phone's keyboard lies over the page (iOS), the page ends above it
@@ -106,4 +107,16 @@ export class View {
             this._toolbar.expand();
         }
     }
+}
+
+/* noVNC compares the size of its element with that of the server's screen, which has whole pixels: with a fraction
+   it would ask the server for another size for ever.  So the fraction becomes padding. */
+function wholePixels(element) {
+    const odd = { width: 0, height: 0 };
+    new ResizeObserver(([{ contentRect }]) => {
+        for (const side of ['width', 'height']) {
+            odd[side] = (contentRect[side] + odd[side]) % 1;
+            element.style.setProperty(`--odd-${side}`, `${odd[side]}px`);
+        }
+    }).observe(element);
 }
