@@ -23,8 +23,8 @@ ADVICE: dict[str, str] = {
     "IdleTimeout": "``[console] idle_timeout`` is on. Pings of the browser do not count, keys and mouse do.",
     "SessionExpired": "``[consoleauth] enforce_session_timeout`` is on: sessions end when their token does.",
     "Revoked": "Nothing takes back a live session yet, so this is not seen before a later release.",
-    "TooManySessions": "``[console] max_sessions_per_server`` or ``max_sessions`` is reached; the ``detail`` "
-    "says which.",
+    "TooManySessions": "``[console] max_sessions_per_server`` or ``max_sessions`` is reached, or QEMU's own 32 "
+    "viewers, those of all proxies and workers together; the ``detail`` says which.",
     "TooManyFailures": "``[console] max_failures_per_minute`` is reached. If everybody shares one address, the "
     "proxy sees your reverse proxy: set ``trusted_proxies``.",
     "ProtocolViolation": "Something that is no viewer, such as a port scan, or a viewer with a fault.",

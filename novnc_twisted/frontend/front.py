@@ -24,9 +24,9 @@ from novnc_twisted.frontend.refusals import Cause, RefusalEvent, RefusalLog, Ref
 from novnc_twisted.frontend.viewer import FrontViewer
 from novnc_twisted.relay.ends import StreamEnd
 from novnc_twisted.relay.transports import tune
+from novnc_twisted.session.context import AskPassword, Authorise
 from novnc_twisted.session.keeper import KeepToken
 from novnc_twisted.session.limits import SessionLimits
-from novnc_twisted.session.session import AskPassword, Authorise
 from novnc_twisted.session.sessions import Sessions
 from novnc_twisted.session.settings import SessionSettings
 

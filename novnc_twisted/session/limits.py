@@ -14,6 +14,7 @@ class SessionLimits:
         self._max = max_sessions
         self._max_per_server = max_sessions_per_server
         self._servers: Counter[str] = Counter()
+        self._live: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return self._servers.total()
@@ -23,31 +24,47 @@ class SessionLimits:
 
         :raises TooManySessions: where none is free.
         """
-        server = info.instance_uuid or info.socket or f"{info.host}:{info.port}"
+        server = _server_of(info)
         if self._max and len(self) >= self._max:
             raise TooManySessions(f"max_sessions is {self._max}")
         if self._max_per_server and self._servers[server] >= self._max_per_server:
             raise TooManySessions(f"max_sessions_per_server is {self._max_per_server}")
-        return Seat(self._servers, server)
+        return Seat(self._servers, self._live, server)
+
+    def live_sessions(self, info: ConnectInfo) -> int:
+        """How many sessions with this server are set up."""
+        return self._live[_server_of(info)]
+
+
+def _server_of(info: ConnectInfo) -> str:
+    """What the sessions with one VNC server have in common."""
+    return info.instance_uuid or info.socket or f"{info.host}:{info.port}"
 
 
 class Seat:
-    """One session's place."""
+    """The place of one session."""
 
-    __slots__ = ("_server", "_servers")
+    __slots__ = ("_counts", "_live", "_server")
 
-    def __init__(self, servers: Counter[str], server: str) -> None:
-        self._servers: Counter[str] | None = servers
+    def __init__(self, servers: Counter[str], live: Counter[str], server: str) -> None:
+        self._counts: tuple[Counter[str], ...] = (servers,)
+        self._live = live
         self._server = server
         servers[server] += 1
 
+    def set_up(self) -> None:
+        """The session lives from now on."""
+        if self._counts:
+            self._counts = (*self._counts, self._live)
+            self._live[self._server] += 1
+
     def give_back(self) -> None:
-        """Once; then it does nothing."""
-        servers, self._servers = self._servers, None
-        if servers is not None:
-            servers[self._server] -= 1
-            if not servers[self._server]:
-                del servers[self._server]
+        """Free the place.  Later calls do nothing."""
+        counts, self._counts = self._counts, ()
+        for count in counts:
+            count[self._server] -= 1
+            if not count[self._server]:
+                del count[self._server]
 
     def __enter__(self) -> None:
         """The block has it."""

@@ -37,6 +37,12 @@ class Line:
         self._conversation: Conversation[Any] | None = None  # that hears what comes, until it waits no more
         end.attach(self)
 
+    @property
+    def awaits(self) -> str:
+        """The message of the peer that the handshake waits for, while nothing of it has come; else an empty text."""
+        conversation = self._conversation
+        return "" if conversation is None or conversation.rest else conversation.waiting_for
+
     async def hold(
         self,
         talk: Talk[T],

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -15,7 +14,6 @@ from novnc_twisted.errors import (
     ConsoleUnreachable,
     IdleTimeout,
     InvalidToken,
-    MessageTooBig,
     Refusal,
     Revoked,
     ServiceUnavailable,
@@ -34,37 +32,20 @@ from novnc_twisted.rfb.server_init import ServerInit
 from novnc_twisted.rfb.shield import Shield
 from novnc_twisted.rfb.talk import StartTLS
 from novnc_twisted.session.access_path import pass_gate
+from novnc_twisted.session.context import SessionContext
 from novnc_twisted.session.dial import dial
 from novnc_twisted.session.interfaces import IViewer
-from novnc_twisted.session.keeper import Keeper, KeepToken
-from novnc_twisted.session.limits import Seat, SessionLimits
+from novnc_twisted.session.keeper import Keeper
+from novnc_twisted.session.limits import Seat
 from novnc_twisted.session.line import Line
 from novnc_twisted.session.patience import Patience
 from novnc_twisted.session.record import record
-from novnc_twisted.session.settings import SessionSettings
+from novnc_twisted.session.upstream_loss import loss_before_session
 
 T = TypeVar("T")
 
-Authorise = Callable[[str, str, str], Awaitable[ConnectInfo]]
-"""``async (token, console_type, client_address) -> ConnectInfo``; raises a Refusal."""
-
-AskPassword = Callable[[str, str, str], Awaitable[str | None]]
-"""``async (token, console_type, client_address)`` -> the VNC password, or None."""
-
 STOPPING_PATIENCE = 1.0
 """Seconds for last words while the proxy is being stopped: it promises to be gone in 5."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class House:
-    """What the sessions of a front have in common."""
-
-    reactor: Any
-    authorise: Authorise
-    ask_password: AskPassword | None
-    keep_token: KeepToken | None
-    settings: SessionSettings
-    limits: SessionLimits
 
 
 class Session:
@@ -81,8 +62,8 @@ class Session:
         "_accepted_at",
         "_client",
         "_clock",
+        "_context",
         "_ended",
-        "_house",
         "_introduced",
         "_joined",
         "_keeper",
@@ -90,6 +71,7 @@ class Session:
         "_patience",
         "_seat",
         "_secured_at",
+        "_server",
         "_settings",
         "_timers",
         "_upstream",
@@ -100,7 +82,7 @@ class Session:
     )
 
     def __init__(
-        self, house: House, viewer: IViewer, accepted_at: float, ended: "Callable[[Session, Refusal], None]"
+        self, context: SessionContext, viewer: IViewer, accepted_at: float, ended: "Callable[[Session, Refusal], None]"
     ) -> None:
         """Prepare; :meth:`begin` begins.
 
@@ -110,8 +92,8 @@ class Session:
         self.phase = "token"
         self.cause: Refusal | None = None
         self.info: ConnectInfo | None = None
-        self._house, self._viewer, self._accepted_at = house, viewer, accepted_at
-        self._settings, self._clock = house.settings, house.reactor
+        self._context, self._viewer, self._accepted_at = context, viewer, accepted_at
+        self._settings, self._clock = context.settings, context.reactor
         self._ended = ended
         self._patience: Patience | None = Patience(self._clock)  # until it lives
         self._last_words: Patience | None = None  # once the cause is known
@@ -119,6 +101,7 @@ class Session:
         self._joined: Deferred[Refusal] | None = None  # while it lives
         self._introduced = False  # whether RFB began
         self._upstream: StreamEnd | None = None
+        self._server: Line | None = None  # the handshake with it, until it lives
         self._secured_at = -1  # how much it had sent when TLS began
         self._keeper: Keeper | None = None
         self._timers: tuple[Turn, ...] = ()
@@ -191,7 +174,7 @@ class Session:
     async def _story(self) -> None:
         """All of it up to life, in order.  No byte reaches the VNC server before the token is good."""
         info = self.info = await self._authorise()
-        self._seat = self._house.limits.seat(info)
+        self._seat = self._context.limits.seat(info)
         self.phase = "dial"
         upstream = await self._dial(info)
         if info.internal_access_path:
@@ -215,7 +198,7 @@ class Session:
                 raise TokenMissing
             if len(viewer.token) > MAX_TOKEN:
                 raise InvalidToken("longer than any token")
-            asked = self._house.authorise(viewer.token, viewer.console_type, viewer.address)
+            asked = self._context.authorise(viewer.token, viewer.console_type, viewer.address)
             late = ServiceUnavailable("no answer about the token in time")
             info = await self._in_time(asked, self._settings.token_deadline, late)
         except BaseException as error:
@@ -227,9 +210,10 @@ class Session:
     async def _dial(self, info: ConnectInfo) -> Line:
         where = info.socket or f"{info.host}:{info.port}"
         late = ConsoleUnreachable(f"no connection to {where} in time")
-        dialled = dial(self._house.reactor, info, self._settings)
+        dialled = dial(self._context.reactor, info, self._settings)
         self._upstream = await self._in_time(dialled, self._settings.dial_deadline, late)
-        return Line(self._upstream, self._upstream_lost)
+        self._server = Line(self._upstream, self._upstream_lost)
+        return self._server
 
     async def _login(self, upstream: Line) -> ServerInit:
         late = ConsoleUnreachable("the VNC server did not finish its handshake in time")
@@ -250,10 +234,10 @@ class Session:
     async def _answer(self, what: str) -> str | None:
         """What the login asks for: the password, fetched for the connection that needs it and stored nowhere."""
         assert self.info is not None  # for the type checker: nobody logs in before the token was good
-        if what != "password" or self.info.password is not None or self._house.ask_password is None:
+        if what != "password" or self.info.password is not None or self._context.ask_password is None:
             return self.info.password if what == "password" else None
         viewer = self._viewer
-        asked = self._house.ask_password(viewer.token or "", viewer.console_type, viewer.address)
+        asked = self._context.ask_password(viewer.token or "", viewer.console_type, viewer.address)
         late = ServiceUnavailable("no answer about the VNC password in time")
         return await Patience(self._clock).wait(asked, self._settings.token_deadline, late)
 
@@ -266,10 +250,10 @@ class Session:
         self._viewer.end.write(screen.encode())
 
     def _live(self, info: ConnectInfo, upstream: Line) -> None:
-        if self._house.keep_token is not None and info.reconnects:
+        if self._context.keep_token is not None and info.reconnects:
             self._keeper = Keeper(
                 self._clock,
-                self._house.keep_token,
+                self._context.keep_token,
                 self._viewer.token or "",
                 self._viewer.address,
                 every=self._settings.keep_interval,
@@ -285,11 +269,13 @@ class Session:
             self._viewer.end.heard_at = self._clock.seconds()
             self._watch_idleness()
         assert self._client is not None  # for the type checker: it begins to live now
+        if self._seat is not None:
+            self._seat.set_up()
         self._client.release()
         upstream.release()
         # mypy can't know that the shield is an IFilter: floor 1 knows no relay
         shield: IFilter | None = Shield() if self._settings.shield else None  # type: ignore[assignment]
-        self._client = self._patience = None
+        self._client = self._server = self._patience = None
         self._joined = join(self._viewer.end, upstream.end, shield)
         self._joined.addBoth(self._lived)
 
@@ -303,13 +289,17 @@ class Session:
             self._timers = (*waiting, wheel_of(self._clock).callLater(left, self._watch_idleness))
 
     def _upstream_lost(self, cause: Refusal) -> None:
-        """It is no session yet: the console was not reached."""
-        what = "sent" if isinstance(cause, MessageTooBig) else "closed the connection"
-        detail = f"the VNC server {what} {cause.detail}".rstrip()
-        if self._upstream is not None and self._upstream.bytes_in == self._secured_at:
-            # In TLS 1.3 our handshake is done before the server has looked at our certificate.
-            detail += f" right after the TLS handshake: {self._settings.upstream_tls.suspicion}"
-        self.end(ConsoleUnreachable(detail))
+        """The VNC server left before there was a session."""
+        assert self.info is not None and self._server is not None and self._upstream is not None  # it was dialled
+        # In TLS 1.3 our handshake is done before the server has looked at our certificate.
+        refused_tls = self._upstream.bytes_in == self._secured_at
+        loss = loss_before_session(
+            cause,
+            awaited=self._server.awaits,
+            live_sessions=self._context.limits.live_sessions(self.info),
+            suspicion=self._settings.upstream_tls.suspicion if refused_tls else "",
+        )
+        self.end(loss)
 
     def _in_time(self, what: Awaitable[T], seconds: float, late: Refusal) -> Deferred[T]:
         """Wait for a part of the set-up: for its own deadline, and never beyond the one of all parts together."""

@@ -6,10 +6,11 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from novnc_twisted.errors import Refusal, Stopping
+from novnc_twisted.session.context import AskPassword, Authorise, SessionContext
 from novnc_twisted.session.interfaces import IViewer
 from novnc_twisted.session.keeper import KeepToken
 from novnc_twisted.session.limits import SessionLimits
-from novnc_twisted.session.session import AskPassword, Authorise, House, Session
+from novnc_twisted.session.session import Session
 from novnc_twisted.session.settings import SessionSettings
 
 
@@ -32,7 +33,7 @@ class Sessions:
         :param limits: to be shared with another front; by default its own, from the settings.
         :param ended: told the cause of each session's end, when nothing of it is left.
         """
-        self._house = House(
+        self._context = SessionContext(
             reactor=reactor,
             authorise=authorise,
             ask_password=ask_password,
@@ -54,7 +55,7 @@ class Sessions:
 
         :param accepted_at: when the connection was accepted, in the reactor's seconds.
         """
-        session = Session(self._house, viewer, accepted_at, self._ended_once)
+        session = Session(self._context, viewer, accepted_at, self._ended_once)
         if self._stopping:
             session.end(Stopping())
         self._live.add(session)

@@ -48,6 +48,21 @@ class Limits(SynchronousTestCase):
         with limits.seat(info("a")):
             self.assertEqual(len(limits), 1)
 
+    def test_live_sessions(self) -> None:
+        """Counted once they are set up, for each server; never below 0."""
+        limits = SessionLimits()
+        first, second, other = (limits.seat(info(uuid)) for uuid in ("a", "a", "b"))
+        self.assertEqual(limits.live_sessions(info("a")), 0)
+        for seat in (first, second, other):
+            seat.set_up()
+        self.assertEqual((limits.live_sessions(info("a")), limits.live_sessions(info("b"))), (2, 1))
+        for _ in range(2):
+            first.give_back()
+            self.assertEqual((limits.live_sessions(info("a")), len(limits)), (1, 2))
+        first.set_up()
+        second.give_back()
+        self.assertEqual((limits.live_sessions(info("a")), len(limits)), (0, 1))
+
     def test_a_seat_is_given_back_after_a_failure(self) -> None:
         limits = SessionLimits(1)
         with self.assertRaises(ConsoleUnreachable), limits.seat(info()):

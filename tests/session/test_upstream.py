@@ -42,6 +42,32 @@ class UpstreamPhases(FrontCase):
         self.assertEqual(self.server.open, 0)
         return record
 
+    async def test_a_server_that_takes_no_more_viewers(self) -> None:
+        """QEMU's own limit, with others through the same process: it logs the 33rd in, and hangs up."""
+        self.novnc()
+        await introduce(await self.websocket())
+        self.server.close = "init"
+        viewer = await self.websocket()
+        self.assertEqual(await refused(viewer), errors.TooManySessions.sentence)
+        self.assertEqual((await viewer.until_closed())[0], 4429)
+        self.assertIn("max_sessions_per_server", self.log_text())
+
+    async def test_a_server_that_hangs_up(self) -> None:
+        """Before the log-in is over, or with no other session, it is broken."""
+        await self.closes("init")
+        self.novnc()
+        await introduce(await self.websocket())
+        for phase in ("version", "security", "result"):
+            self.server.close = phase
+            viewer = await self.websocket()
+            self.assertEqual(await refused(viewer), errors.ConsoleUnreachable.sentence, phase)
+            await viewer.until_closed()
+
+    async def closes(self, phase: str) -> None:
+        self.server.close = phase
+        await self.unreachable("login", "closed the connection")
+        self.server.close = None
+
     async def test_nobody_listens(self) -> None:
         self.info = {"port": 1}
         await self.unreachable("dial", "127.0.0.1:1")
