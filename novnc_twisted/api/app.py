@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -91,7 +91,7 @@ class Application:
             if subject.work is not None:
                 self._outages.answered(subject.work)
         ids = (("X-OpenStack-Request-Id", request_id), ("X-Compute-Request-Id", request_id))
-        return Reply(reply.status, reply.body, (*reply.headers, *subject.headers, *ids))
+        return replace(reply, headers=(*reply.headers, *subject.headers, *ids))
 
     def _explain(self, request_id: str, work: Work | None, fault: Fault, cause: BaseException) -> None:
         """Log why a request is refused, where the access log's line does not say it."""
@@ -183,7 +183,8 @@ class _Subject:
 
 
 def _fault(request: Request, fault: Fault) -> Reply:
-    """A fault in the form of whom was asked: who logs in understands Keystone's alone."""
+    """The answer, in the format of the called API: Keystone's for the identity endpoints, nova's for all others."""
+    shown = fault
     if request.segments[:1] == ("identity",):
-        fault = IdentityFault(fault.code, fault.message, fault.headers)
-    return Reply(fault.code, fault.body(), fault.headers)
+        shown = IdentityFault(fault.code, fault.message, fault.headers)
+    return Reply(fault.code, shown.body(), fault.headers, fault if fault.door else None)

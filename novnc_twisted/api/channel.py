@@ -11,9 +11,10 @@ from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
 from novnc_twisted.access.connection_limits import ConnectionSlot
-from novnc_twisted.api.faults import Fault
+from novnc_twisted.api.faults import Door, Fault
 from novnc_twisted.api.request import Reply
 from novnc_twisted.api.web_request import MAX_BODY, APIRequest, encode, fixed_headers, reason
+from novnc_twisted.frontend.refusals import Cause
 
 MAX_HEAD = 16 * 1024
 """Bytes of the request line and header, and of each line of them."""
@@ -35,6 +36,7 @@ CLOSE_TIMEOUT = 5.0
 MAX_DRAINED = 16 * MAX_BODY
 """Bytes of a refused body that are read and dropped, so that the client gets to read why."""
 
+_CAUSES: dict[int, Cause] = {400: "BadRequest", 413: "BodyTooBig", 431: "HeadTooBig"}
 _CONTROL = bytes({*range(0x20), 0x7F} - set(b"\t"))
 
 
@@ -177,7 +179,8 @@ class APIChannel(HTTPChannel):
         self._refused = True
         self._stop_deadline()
         self.setTimeout(None)
-        fault = Fault(status, message)
+        fault = Fault(status, message, door=Door(_CAUSES[status]))
+        self.factory.report(fault, getattr(self.transport.getPeer(), "host", ""))
         reply = Reply(status, fault.body())
         body = encode(reply)
         lines = [b"HTTP/1.1 %d %s" % (status, reason(status)), b"Connection: close"]

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from novnc_twisted.errors import (
     ConsoleTypeUnavailable,
@@ -11,6 +11,9 @@ from novnc_twisted.errors import (
     Refusal,
     TokenMissing,
 )
+
+if TYPE_CHECKING:
+    from novnc_twisted.frontend.refusals import Cause
 
 NAMES = {
     400: "badRequest",
@@ -32,19 +35,36 @@ UNEXPECTED = "Unexpected API Error. The log of the API tells more under this req
 UNAUTHENTICATED = "The request you have made requires authentication."
 
 
+class Door(NamedTuple):
+    """What the log says of a request that is refused before the API looks at what it asks for.
+
+    :ivar cause: a short name, as ``LockedOut``.
+    :ivar option: the option to change, with what to do; empty where there is none.
+    :ivar severe: whether it may keep out somebody who should be let in.
+    """
+
+    cause: "Cause"
+    option: str = ""
+    severe: bool = False
+
+
 class Fault(Exception):
     """An answer that is no success.
 
     :ivar code: the HTTP status.
     :ivar message: what the user is told; never a secret, always sent as JSON.
     :ivar headers: further headers of the answer.
+    :ivar door: for the log, where the request is refused before the API looks at what it asks for.
     """
 
-    def __init__(self, code: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(
+        self, code: int, message: str, headers: tuple[tuple[str, str], ...] = (), door: Door | None = None
+    ) -> None:
         super().__init__(code, message)
         self.code = code
         self.message = message
         self.headers = headers
+        self.door = door
 
     def body(self) -> dict[str, Any]:
         """The body in nova's form: ``{"<name>": {"code": N, "message": "..."}}``."""
@@ -70,7 +90,18 @@ def instance_not_found(server_id: str) -> Fault:
 def locked_out(seconds: float) -> Fault:
     """429: too many failed log-ins, for so long; clients show it, and those that come again by themselves know when."""
     wait = max(1, ceil(seconds))
-    return Fault(429, f"Too many failed log-ins. Try again in {wait} s.", (("Retry-After", str(wait)),))
+    door = Door("LockedOut", "[api] lockout_failures and the options beside it", severe=True)
+    return Fault(429, f"Too many failed log-ins. Try again in {wait} s.", (("Retry-After", str(wait)),), door)
+
+
+def malformed(message: str) -> Fault:
+    """400: what a client of this API does not send."""
+    return Fault(400, message, door=Door("BadRequest"))
+
+
+def not_admitted(message: str) -> Fault:
+    """403: noauth does not answer such a request."""
+    return Fault(403, f"auth_strategy noauth answers {message}", door=Door("NoAuthRefused", "[api] auth_strategy"))
 
 
 def too_many_log_ins() -> Fault:

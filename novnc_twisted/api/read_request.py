@@ -6,7 +6,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address
 
 from novnc_twisted.access.forwarded import Network, client_address, forwarded_prefix, forwarded_proto
-from novnc_twisted.api.faults import Fault
+from novnc_twisted.api.faults import malformed
 from novnc_twisted.api.request import Request, absolute_form, host_of, is_loopback, split_target
 from novnc_twisted.api.web_request import APIRequest
 
@@ -53,14 +53,14 @@ def _host(web_request: APIRequest, hosts: Sequence[str], authority: bytes | None
     if hosts or web_request.clientproto != b"HTTP/1.0":
         named = host_of(hosts[0].strip()) if len(hosts) == 1 else None
         if named is None:
-            raise Fault(400, "Malformed request: Host")
+            raise malformed("Malformed request: Host")
     else:
         named = _own(web_request.host)
     if authority is None:
         return named
     asked = host_of(authority.decode("latin-1"))
     if asked is None:
-        raise Fault(400, "Malformed request URL")
+        raise malformed("Malformed request URL")
     return asked
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from novnc_twisted.api.faults import Fault
+from novnc_twisted.api.faults import Fault, malformed
 
 MAX_DEPTH = 32
 """Levels of nesting of a JSON body; nova's own requests have four."""
@@ -26,11 +26,18 @@ _HOST = re.compile(r"(?:[A-Za-z0-9_.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: an HTTP status, JSON (None for no body; bytes are sent as text) and further headers."""
+    """An answer.
+
+    :ivar status: the HTTP status.
+    :ivar body: JSON; None for no body, and bytes are sent as text.
+    :ivar headers: further headers.
+    :ivar refused: for the log, why the request was refused before the API looked at what it asks for.
+    """
 
     status: int
     body: Any = None
     headers: tuple[tuple[str, str], ...] = ()
+    refused: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +144,9 @@ def split_target(target: bytes) -> tuple[tuple[str, ...], dict[str, list[str]]]:
         text = path.decode("ascii")
         values = parse_qs(query.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
     except ValueError:
-        raise Fault(400, "Malformed request URL") from None
+        raise malformed("Malformed request URL") from None
     if not text.startswith("/"):
-        raise Fault(400, "Malformed request URL")
+        raise malformed("Malformed request URL")
     segments = [unquote(part) for part in text[1:].split("/")]
     if segments[-1] == "":
         segments.pop()

@@ -20,11 +20,11 @@ from novnc_twisted.api.app import Application
 from novnc_twisted.api.auth import IAuth
 from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
 from novnc_twisted.api.channel import IDLE_TIMEOUT, APIChannel
-from novnc_twisted.api.faults import Fault
+from novnc_twisted.api.faults import Door, Fault
 from novnc_twisted.api.read_request import read_request
 from novnc_twisted.api.request import Reply
 from novnc_twisted.api.web_request import APIRequest
-from novnc_twisted.frontend.refusals import RefusalLog, RefusalObserver, limits_observer
+from novnc_twisted.frontend.refusals import RefusalEvent, RefusalLog, RefusalObserver, limits_observer
 from novnc_twisted.frontend.unreadable import UnreadableAddresses
 from novnc_twisted.messaging.interfaces import ITransport
 
@@ -127,14 +127,31 @@ class APISite(HTTPFactory):
         except Fault as fault:
             # Who sends this is no client of ours, or what stands between reads it differently.
             web_request.channel.close_behind()
-            reply = Reply(fault.code, fault.body(), fault.headers)
+            reply = Reply(fault.code, fault.body(), fault.headers, fault)
         else:
             web_request.comes_from = request.client
             if request.client == UNKNOWN:
                 self._unreadable.warn(getattr(web_request.client, "host", ""), request.headers["x-forwarded-for"])
             web_request.probe = probes.is_probe(request)
             reply = probes.answer(request) or await self._application.answer(request)
+        if reply.refused is not None:
+            self.report(reply.refused, web_request.comes_from or getattr(web_request.client, "host", ""))
         web_request.send(reply)
+
+    def report(self, fault: Fault, address: str) -> None:
+        """Report a request that was refused before the API looked at what it asks for."""
+        cause, option, severe = fault.door or Door("BadRequest")
+        self.refused(
+            RefusalEvent(
+                front=self.name,
+                cause=cause,
+                address=address,
+                detail=fault.message,
+                option=option,
+                status=fault.code,
+                severe=severe,
+            )
+        )
 
 
 def make_site(

@@ -24,10 +24,13 @@ _MANY: Final = "other addresses"
 Cause: TypeAlias = Literal[
     "BadProxyHeader",
     "BadRequest",
+    "BodyTooBig",
     "Browser",
     "ForeignOrigin",
     "HeadTimeout",
     "HeadTooBig",
+    "LockedOut",
+    "NoAuthRefused",
     "NotATrustedProxy",
     "PlainText",
     "TooManyConnections",

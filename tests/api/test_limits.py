@@ -2,6 +2,7 @@
 
 import random
 from typing import Any
+from unittest.mock import Mock
 
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
@@ -18,7 +19,8 @@ POST = b"POST /v2.1/servers/x/action HTTP/1.1\r\nHost: localhost\r\n"
 
 class WireTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.system = running(self, NoAuth(), FakeHost("host1", instance("one")))
+        refused = Mock()  # a log would have a timer of its own
+        self.system = running(self, NoAuth(), FakeHost("host1", instance("one")), refused=refused)
         self.clock = self.system.reactor
 
     def connect(self) -> Connection:

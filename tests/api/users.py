@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.api import HTTPBasic
+from novnc_twisted.frontend.refusals import RefusalEvent
 from tests.api.harness import Answer, FakeHost, FakeReactor, System, instance, quick_hash
 
 RED, ROOT = quick_hash("r3d:pass"), quick_hash("toor")
@@ -40,6 +41,7 @@ class UsersCase(SynchronousTestCase):
         self.file = Path(self.mktemp())
         self.file.write_text(f"alice:{RED}:red\nroot:{ROOT}\nboris:{RED.replace('$2b$', '$2y$')}:blue-id\n")
         self.reactor = FakeReactor()
+        self.refusals: list[RefusalEvent] = []
         self.hosts = [
             FakeHost(
                 "host1",
@@ -51,7 +53,8 @@ class UsersCase(SynchronousTestCase):
         self.system = self.build()
 
     def build(self, transport: Any = None) -> System:
-        system = System(HTTPBasic(self.reactor, self.file, admin_users=["root"]), *self.hosts, reactor=self.reactor)
+        auth = HTTPBasic(self.reactor, self.file, admin_users=["root"])
+        system = System(auth, *self.hosts, reactor=self.reactor, refused=self.refusals.append)
         return self.successResultOf(Deferred.fromCoroutine(system.start()))
 
     def refused(self, answer: Answer) -> None:

@@ -1,0 +1,88 @@
+"""Requests that are refused before the API looks at what they ask for: an event for each, and a short log."""
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.api import NoAuth
+from novnc_twisted.frontend.refusals import RefusalEvent
+from tests.api.harness import Connection, FakeHost, System, running
+from tests.api.users import TOKENS, UsersCase, basic, log_in
+from tests.support.logged import Logged
+
+GOOD = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+class NoAuthTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.refusals: list[RefusalEvent] = []
+        self.system: System = running(self, NoAuth(), FakeHost("host1"), refused=self.refusals.append)
+
+    def event(self, data: bytes, **where: Any) -> tuple[str, int | None, str]:
+        """The one event of some bytes: cause, status, address."""
+        self.refusals.clear()
+        connection = Connection(self.system.site, **where)
+        connection.send(data)
+        (event,) = self.refusals
+        statuses = [answer.status for answer in connection.answers()]
+        self.assertEqual((event.front, statuses), ("consoleapi", [event.status]))
+        self.assertTrue(event.detail)
+        return event.cause, event.status, event.address
+
+    def test_noauth(self) -> None:
+        evil = b"\r\nOrigin: http://evil.example"
+        for line in (b"Host: evil.example", b"Host: localhost" + evil, b"Host: localhost\r\nVia: x"):
+            data = b"GET /v2.1/servers HTTP/1.1\r\n" + line + b"\r\n\r\n"
+            self.assertEqual(self.event(data), ("NoAuthRefused", 403, "127.0.0.1"))
+            self.assertEqual(self.refusals[0].option, "[api] auth_strategy")
+
+    def test_malformed(self) -> None:
+        for data, cause, status in (
+            (b"GET /\r\n\r\n", "BadRequest", 400),
+            (b"GET x HTTP/1.1\r\nHost: localhost\r\n\r\n", "BadRequest", 400),
+            (b"GET / HTTP/1.1\r\n\r\n", "BadRequest", 400),
+            (b"GET http://a@b/ HTTP/1.1\r\nHost: localhost\r\n\r\n", "BadRequest", 400),
+            (b"GET /" + b"a" * 20_000, "HeadTooBig", 431),
+            (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000000\r\n\r\n", "BodyTooBig", 413),
+        ):
+            self.assertEqual(self.event(data, peer="192.0.2.7"), (cause, status, "192.0.2.7"), data[:50])
+
+    def test_what_is_asked_wrongly_is_no_event(self) -> None:
+        for method, path, status in (
+            ("GET", "/v2.1/servers/x", 404),
+            ("DELETE", "/v2.1/servers", 405),
+            ("GET", "/v2.1/servers?limit=x", 400),
+            ("POST", "/v2.1/servers/x/action", 400),
+        ):
+            self.assertEqual(self.system.ask(method, path, [] if method == "POST" else None).status, status)
+        self.assertEqual(self.refusals, [])
+
+    def test_hundreds_in_the_log(self) -> None:
+        """One line at once, one a minute with the number of the others, and one when it is over."""
+        log = Logged(self)
+        system = running(self, NoAuth(), FakeHost("host1"))
+        for _ in range(200):
+            Connection(system.site).send(b"GET / HTTP/1.1\r\nHost: localhost\r\nVia: x\r\n\r\n")
+            Connection(system.site).send(b"x\x1b[2J\r\n\r\n")
+        self.assertEqual(len(log.lines("consoleapi: refused")), 2)
+        (line,) = log.lines("NoAuthRefused")
+        self.assertIn("header via", line)
+        self.assertIn("[api] auth_strategy", line)
+        for _ in range(3):
+            system.reactor.advance(60)
+        self.assertEqual(len(log.lines("199 more times")), 2)
+        self.assertEqual(len(log.lines("no longer refuses")), 2)
+        self.assertTrue(all(line.isprintable() for line in log.lines("consoleapi")))
+
+
+class LockoutTests(UsersCase):
+    def test_locked_out(self) -> None:
+        for _ in range(8):
+            self.system.get("/v2.1/servers", Authorization=basic("alice", "wrong"))
+        for _ in range(2):
+            self.system.post(TOKENS, log_in("alice", "wrong"))
+        self.assertEqual({(event.cause, event.status) for event in self.refusals}, {("LockedOut", 429)})
+        self.assertEqual(len(self.refusals), 5)
+        self.assertTrue(self.refusals[0].severe)
+        self.assertIn("[api] lockout_failures", self.refusals[0].option)
+        self.assertNotIn("wrong", str(self.refusals))
