@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from novnc_twisted.access.hosts import host_name, is_ip
+
 _TLS = ("ca", "cert", "key", "server_name")
 _PARAMETERS = {"redis": (), "rediss": _TLS, "redis+unix": ("db",), "redis+sentinel": ("db", "tls", *_TLS)}
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%[0-9A-Za-z._~-]+)?)\]|([^\[\]:@/%]+))(?::([0-9]{1,5}))?\Z")
@@ -95,7 +97,8 @@ def parse_redis_url(url: str) -> RedisURL:
     if scheme == "redis+sentinel":
         return _sentinels(parts, says, query, username, secret)
     # What urlsplit makes of a stray bracket is no host.
-    if not parts.hostname or port == 0 or not _HOST.match(parts.netloc.rpartition("@")[2]):
+    found = _HOST.match(parts.netloc.rpartition("@")[2])
+    if not parts.hostname or port == 0 or found is None or not _is_host(found):
         raise ValueError(f"transport_url is not of the form {says} (no host, or a bad port)")
     return RedisURL(
         host=parts.hostname,
@@ -117,7 +120,11 @@ def _sentinels(
     found = [_HOST.match(one) for one in parts.netloc.rpartition("@")[2].split(",")]
     sentinels = [(one[1] or one[2], int(one[3] or 26379)) for one in found if one]
     service = unquote(parts.path.removeprefix("/"))
-    if len(sentinels) < len(found) or not all(0 < port < 65536 for _, port in sentinels):
+    if (
+        len(sentinels) < len(found)
+        or not all(one and _is_host(one) for one in found)
+        or not all(0 < port < 65536 for _, port in sentinels)
+    ):
         raise ValueError(f"transport_url is not of the form {says} (a bad host or port)")
     if not re.fullmatch(r"[A-Za-z0-9._-]+", service):
         raise ValueError(f"transport_url is not of the form {says} (no name of a service)")
@@ -136,6 +143,17 @@ def _sentinels(
         key=query.get("key"),
         server_name=query.get("server_name"),
     )
+
+
+def _is_host(found: re.Match[str]) -> bool:
+    """Whether what stands in brackets is an IPv6 address, and what stands without them a host name or IPv4 address."""
+    if found[1] is not None:
+        return is_ip(found[1]) and ":" in found[1]
+    try:
+        host_name(found[2])
+    except ValueError:
+        return False
+    return True
 
 
 def _split(url: str) -> tuple[SplitResult | None, int | None]:

@@ -1,6 +1,5 @@
 """A command's service: the transport, the parts on it, and an orderly end."""
 
-import os
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -10,14 +9,17 @@ from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
 from novnc_twisted.access import Failures
-from novnc_twisted.messaging import TracedTransport, transport_from_url
-from novnc_twisted.service import descriptors, parts
+from novnc_twisted.messaging import TopicInUse
+from novnc_twisted.service import descriptors, parts, settings
+from novnc_twisted.service.bus import make_transport
+from novnc_twisted.service.checks import examine
 from novnc_twisted.service.clock import use_monotonic_clock
 from novnc_twisted.service.configuration import in_memory
 from novnc_twisted.service.connections import Connections
 from novnc_twisted.service.credentials import Upstream
-from novnc_twisted.service.ending import Orderly
-from novnc_twisted.service.flagfile import FlagFile, Unusable
+from novnc_twisted.service.ending import Orderly, stop
+from novnc_twisted.service.exits import BAD_CONFIGURATION, START_FAILED, StartFailed, Unusable, exit_with, reason
+from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.front_tls import api_tls, proxies_tls
 from novnc_twisted.service.notify import notify
 from novnc_twisted.service.parts import Context, Part
@@ -33,16 +35,6 @@ COMMANDS = {
     "console": (parts.consoleauth, parts.consolecompute, parts.consoleapi, parts.novncproxy, parts.xvpvncproxy),
 }
 
-ROLES = {
-    "consoleauth": "consoleauth",
-    "consolecompute": "compute",
-    "consoleapi": "api",
-    "novncproxy": "proxy",
-    "xvpvncproxy": "proxy",
-    "console": "",
-}
-"""In which role each command calls the others; ``console`` is all of them."""
-
 STOP_TIMEOUT = 3.4
 """Seconds until a part that does not end is left behind: a session has 3 s for its last words."""
 
@@ -50,16 +42,31 @@ LEAVE_TIMEOUT = 1.0
 """Seconds after that to take leave of the other services: the process is gone within 5 s of SIGTERM."""
 
 
-def assemble(command: str, conf: Any, paths: Sequence[str], warnings: list[str]) -> IService:
+def check(command: str, paths: Sequence[str]) -> int:
+    """Print a line for each error and warning about the configuration; the exit code of ``--check-config``."""
+    from twisted.internet import reactor
+
+    found = examine(command, part_names(command), paths, reactor)
+    for level, lines in (("error", found.errors), ("warning", found.warnings)):
+        for line in lines:
+            print(f"{command}: {level}: {line}")
+    return BAD_CONFIGURATION if found.errors else 0
+
+
+def assemble(command: str, paths: Sequence[str]) -> IService:
     """Build a command's service; sockets are bound here, so that a port in use is known before the log begins.
 
-    :param paths: the files from which the options were read; workers read them as they are now.
+    :param paths: the files of the options; workers read them as they are now.
     :raises Unusable: with one line that names what is wrong.
     """
     from twisted.internet import reactor
 
     use_monotonic_clock(reactor)
-    count = worker_count(command, conf)
+    found = examine(command, part_names(command), paths, reactor)
+    if found.errors:
+        raise Unusable(found.errors[0])
+    conf, warnings = found.conf, found.warnings
+    count = settings.worker_count(command, conf)
     limit = descriptors.raise_limit()
     if {"novncproxy", "xvpvncproxy"} & set(_listening(command)):
         api = "consoleapi" in _listening(command)
@@ -84,17 +91,7 @@ def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: lis
 
     :raises Unusable: with one line that names what is wrong.
     """
-    url = conf.transport_url
-    if url.startswith("memory:") and command != "console":
-        raise Unusable(
-            f"transport_url: memory:// is for twistd console; {command} needs redis://, where the others are"
-        )
-    try:
-        transport = transport_from_url(reactor, url, ROLES[command])
-    except ValueError as error:
-        raise Unusable(str(error)) from None
-    if conf.debug:
-        transport = TracedTransport(transport, reactor)
+    transport = make_transport(command, conf, reactor)
     options = conf.console
     listening = set(_listening(command))
     proxies = bool(listening & {"novncproxy", "xvpvncproxy"})
@@ -113,23 +110,14 @@ def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: lis
     return Console(command, context, [part(context) for part in COMMANDS[command]], warnings)
 
 
+def part_names(command: str) -> tuple[str, ...]:
+    """Names of the command's parts."""
+    return tuple(part.__name__ for part in COMMANDS[command])
+
+
 def _listening(command: str) -> tuple[str, ...]:
     """Names of the command's parts that listen."""
-    return tuple(part.__name__ for part in COMMANDS[command] if part.__name__ in ORDER)
-
-
-def worker_count(command: str, conf: Any) -> int:
-    """How many processes.  Only the proxies, which do the work, have several; ``console`` says so."""
-    if command == "console" and conf.workers != 1:
-        if conf.transport_url.startswith("memory:"):
-            raise Unusable(f"transport_url: memory:// is for one process, not for workers = {conf.workers}")
-        raise Unusable(
-            f"workers: twistd console is one process; for workers = {conf.workers} run twistd novncproxy and "
-            "twistd xvpvncproxy as commands of their own, and the other services as theirs"
-        )
-    if command not in ("novncproxy", "xvpvncproxy"):
-        return 1
-    return int(conf.workers) or len(os.sched_getaffinity(0))
+    return tuple(name for name in part_names(command) if name in ORDER)
 
 
 class Console(Orderly):
@@ -144,8 +132,10 @@ class Console(Orderly):
         self._context = context
         self._parts = built
         self._starting: list[Deferred[Any]] = []
+        self._failed = False
         self.on_ready: Callable[[], None] = self._say_ready
         self.on_reloaded: Callable[[str | None], None] = lambda failed: None
+        self.on_failure: Callable[[Exception], None] = self._say_failure
 
     def begin(self) -> None:
         """Start the parts; a peer that is down is waited for by the part that needs it."""
@@ -153,7 +143,11 @@ class Console(Orderly):
             Deferred.fromCoroutine(self._start(start))
             for start in [self._context.transport.start, *(part.start for part in self._parts)]
         ]
-        DeferredList(self._starting).addCallback(lambda _: self.on_ready() if self.running else None)
+        DeferredList(self._starting).addCallback(self._all_started)
+
+    def _all_started(self, _: object) -> None:
+        if self.running and not self._failed:
+            self.on_ready()
 
     def _say_ready(self) -> None:
         self.log.info("{command} is ready (novnc_twisted {version})", command=self._command, version=__version__)
@@ -162,9 +156,18 @@ class Console(Orderly):
     async def _start(self, start: Any) -> None:
         try:
             await start()
-        except Exception:
-            self.log.failure("A part of the service could not start; the process ends")
-            self._context.reactor.stop()
+        except Exception as error:
+            if self.running and not self._failed:
+                self._failed = True
+                self.on_failure(StartFailed(error) if isinstance(error, TopicInUse) else error)
+                stop(self._context.reactor)
+
+    def _say_failure(self, error: Exception) -> None:
+        """Log why the start failed; the process ends, and not with success."""
+        if self._context.conf.debug:
+            self.log.failure("{command} could not start", command=self._command)
+        self.log.critical("{command} could not start: {reason}", command=self._command, reason=reason(error))
+        exit_with(getattr(error, "exit_code", START_FAILED))
 
     def reload(self) -> Deferred[str | None]:
         """Read certificates and keys again, for connections that come from now on; a bad one changes nothing."""

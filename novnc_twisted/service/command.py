@@ -8,6 +8,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from novnc_twisted._version import __version__
+from novnc_twisted.service.exits import Unusable, refuse
 
 
 class Options(usage.Options):
@@ -18,20 +19,25 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self["config-file"] = []
+        self["check-config"] = False
 
     def getSynopsis(self) -> str:
         """The first line of ``--help``."""
-        return f"Usage: twistd [twistd's options] {self.command} [--config-file FILE ...]"
+        return f"Usage: twistd [twistd's options] {self.command} [--config-file FILE ...] [--check-config]"
 
     def getUsage(self, width: int | None = None) -> str:
         """All of ``--help``: the command line, then every option of the files."""
-        from novnc_twisted.service.options import describe
+        from novnc_twisted.service.option_help import describe
 
         return f"{super().getUsage(width)}\n{describe(width or 100)}"
 
     def opt_config_file(self, path: str) -> None:
         """A file in nova.conf's format; may be repeated, later files win."""
         self["config-file"].append(path)
+
+    def opt_check_config(self) -> None:
+        """Only check the configuration: one line for each error and warning; exit code 78 for errors, else 0."""
+        self["check-config"] = True
 
     def opt_version(self) -> None:
         """Print the version and leave."""
@@ -43,7 +49,12 @@ class Options(usage.Options):
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
-            raise SystemExit(f"{self.command}: {error}") from None
+            refuse(self.command, Unusable(error))
+        if self["check-config"]:
+            # Here, since twistd looks next whether another twistd runs in this folder.
+            from novnc_twisted.service.assembly import check
+
+            raise SystemExit(check(self.command, self["config-file"]))
 
     def parseArgs(self, *arguments: str) -> None:
         """Take no arguments."""
@@ -64,14 +75,12 @@ def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
 
     def make_service(options: Any) -> IService:
         from novnc_twisted.service.assembly import assemble
-        from novnc_twisted.service.configuration import Unusable, read_configuration
 
         try:
-            conf, warnings = read_configuration(options["config-file"])
-            service: Any = assemble(name, conf, options["config-file"], warnings)
+            service: Any = assemble(name, options["config-file"])
             service.observer = chosen_observer(options.parent)
             return service  # type: ignore[no-any-return]
-        except Unusable as error:
-            raise SystemExit(f"{name}: {error}") from None
+        except Exception as error:
+            refuse(name, error)
 
     return type("Options", (Options,), {"command": name, "__doc__": Options.__doc__}), make_service

@@ -1,59 +1,143 @@
 """Reads the options: ``--config-file`` as often as wanted, later files win, without one nothing is read."""
 
-import difflib
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from oslo_config import cfg
+from oslo_config import cfg, types
 
-from novnc_twisted.service.flagfile import FlagFile, Unusable
-from novnc_twisted.service.options import TABLE
+from novnc_twisted.service.exits import Unusable, one_line
+from novnc_twisted.service.flagfile import FlagFile
+from novnc_twisted.service.misplaced import misplaced
+from novnc_twisted.service.options import TABLE, names
 
-__all__ = ["Unusable", "in_memory", "read_configuration"]
+__all__ = ["Configuration", "Unusable", "in_memory", "read_all", "read_configuration"]
 
-_REFERENCE = re.compile(r"(?<![\\$])\$\{?([A-Za-z_][A-Za-z0-9_]*)")
-_PORT = re.compile(r"(?:^[^:]*|\]):[0-9]*$")
+_REFERENCE = re.compile(r"(?<![\\$])\$\{?([A-Za-z_][A-Za-z0-9_.]*)")
+_OPTION = re.compile(r"(?:\[(\w+)\] )?(\w+)(?=:)")
+_LOOKS_COMMENTED = (
+    "the value seems to end with a comment; write the comment on a line of its own, or the value in quotes"
+)
 
 # oslo.config warns of former names through logging, before there is a log; they are understood, so nobody need act.
 logging.getLogger("oslo_config").addHandler(logging.NullHandler())
 logging.getLogger("oslo_config").propagate = False
 
 
-def read_configuration(paths: Sequence[str]) -> tuple[cfg.ConfigOpts, list[str]]:
-    """The options of these files, checked whole, and what to warn of.
+@dataclass
+class Configuration:
+    """The options of some files, and what is wrong with them.
 
-    :raises Unusable: with one line that names the option or file.
+    :ivar conf: the options; one whose value is refused has its default.
+    :ivar files: the files.
+    :ivar errors: one line for each error, without which the command can't start.
+    :ivar warnings: one line for each warning.
+    :ivar refused: the group and name of each option whose value is refused.
+    :ivar referable: the names to which values may refer with ``$``.
     """
-    files = [FlagFile.read(path) for path in paths]
-    conf = cfg.ConfigOpts()
+
+    conf: Any
+    files: list[FlagFile] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    refused: set[tuple[str, str]] = field(default_factory=set)
+    referable: set[str] = field(default_factory=set)
+
+    def is_set(self, group: str, name: str) -> bool:
+        """Whether a file sets this option."""
+        return self._place(group, name) is not None
+
+    def located(self, line: str) -> str:
+        """The line with the file and the line number in front, where it begins with an option that a file sets."""
+        option = self._option_of(line)
+        place = self._place(*option) if option is not None else None
+        return one_line(f"{place[0].path}:{place[1]}: {line}" if place is not None else line)
+
+    def add_error(self, line: str) -> None:
+        """Add an error, unless the value of the option that it names is refused already."""
+        if self._option_of(line) not in self.refused:
+            self.errors.append(self.located(line))
+
+    def refuse(self, group: str, option: cfg.Opt, reason: str) -> None:
+        """Refuse the value of an option; from now on it has its default."""
+        self.errors.append(self.located(f"[{group}] {option.name}: {reason}"))
+        self.refused.add((group, option.name))
+        self.conf.set_override(option.name, option.default, None if group == "DEFAULT" else group)
+
+    def check_value(self, group: str, option: cfg.Opt) -> None:
+        """Refuse the option's value, if it can't be used."""
+        place = self._place(group, option.name)
+        if place is None:
+            return
+        file, _, key = place
+        if key in file.commented:
+            self.refuse(group, option, _LOOKS_COMMENTED)
+            return
+        written = file.sections[key[0]][key[1]][-1]
+        try:
+            value = self.conf[option.dest] if group == "DEFAULT" else self.conf[group][option.dest]
+        except (cfg.Error, ValueError, RecursionError) as error:
+            unknown = [name for name in _REFERENCE.findall(written) if name not in self.referable]
+            self.refuse(group, option, _reason(error, unknown, secret=option.secret))
+            return
+        if value is None and isinstance(option.type, types.Number | types.Boolean):
+            self.refuse(group, option, "a value is missing")
+
+    def _option_of(self, line: str) -> tuple[str, str] | None:
+        found = _OPTION.match(line)
+        return (found[1] or "DEFAULT", found[2]) if found is not None else None
+
+    def _place(self, group: str, name: str) -> tuple[FlagFile, int, tuple[str, str]] | None:
+        """The file, the line, and section and key that set an option: the last file that has one of its names."""
+        options = [option for option in TABLE.get(group, []) if option.name == name]
+        keys = [(group, name), *((str(old.group), str(old.name)) for one in options for old in one.deprecated_opts)]
+        for file in reversed(self.files):
+            for key in keys:
+                if key in file.lines:
+                    return file, file.lines[key], key
+        return None
+
+
+def read_configuration(paths: Sequence[str]) -> tuple[cfg.ConfigOpts, list[str]]:
+    """The options of these files, each of them checked by itself, and what to warn of.
+
+    :raises Unusable: with one line that names the option and the file.
+    """
+    read = read_all(paths)
+    if read.errors:
+        raise Unusable(read.errors[0])
+    return read.conf, read.warnings
+
+
+def read_all(paths: Sequence[str]) -> Configuration:
+    """The options of these files, with all that is wrong with each of them by itself."""
+    read = Configuration(cfg.ConfigOpts(), [FlagFile.read_all(path) for path in paths])
+    read.errors = [fault for file in read.files for fault in file.faults]
+    conf = read.conf
     for group, options in TABLE.items():
         conf.register_opts(options, group=None if group == "DEFAULT" else group)
-    known = {name for _, _, name in _names()}
-    for name in sorted(_referenced(files) - known):
+    known = {name for _, _, name in names()}
+    read.referable = _referenced(read.files) | {option.name for option in TABLE["DEFAULT"]}
+    for name in sorted(read.referable - known):
         conf.register_opt(cfg.StrOpt(name))
-    handles = [in_memory(file) for file in files]
+    handles = [in_memory(file) for file in read.files]
     try:
         arguments = [part for handle in handles for part in ("--config-file", f"/proc/self/fd/{handle}")]
         conf(arguments, project="novnc_twisted", default_config_files=[], default_config_dirs=[])
-        for group, option, _ in _names():
-            _check(conf, files, group, option)
     except cfg.Error as error:
-        raise Unusable(f"--config-file {', '.join(paths)}: {error}") from None
+        read.errors.append(one_line(f"--config-file {', '.join(paths)}: {error}"))
+        return read
     finally:
         for handle in handles:
             os.close(handle)
-    return conf, [*_near_misses(files), *_idle_origins(conf.console.allowed_origins)]
-
-
-def _names() -> Iterator[tuple[str, cfg.Opt, str]]:
-    """Each option under its name and its former ones."""
     for group, options in TABLE.items():
         for option in options:
-            yield group, option, option.name
-            for former in option.deprecated_opts:
-                yield group, option, str(former.name)
+            read.check_value(group, option)
+    read.warnings += misplaced(read.files)
+    return read
 
 
 def in_memory(file: FlagFile) -> int:
@@ -70,47 +154,16 @@ def _referenced(files: list[FlagFile]) -> set[str]:
     return {name for value in values for name in _REFERENCE.findall(value)} & defined
 
 
-def _check(conf: cfg.ConfigOpts, files: list[FlagFile], group: str, option: cfg.Opt) -> None:
-    try:
-        _ = conf[option.dest] if group == "DEFAULT" else conf[group][option.dest]
-    except (cfg.Error, ValueError) as error:
-        reason = str(error).rpartition("is not valid: ")[2]  # oslo.config names the file in its own way
-        raise Unusable(f"{_place(files, option)}[{group}] {option.name}: {reason}") from None
+def _reason(error: Exception, unknown: Sequence[str], *, secret: bool) -> str:
+    """Why a value is refused.
 
-
-def _place(files: list[FlagFile], option: cfg.Opt) -> str:
-    names = {option.name, *(former.name for former in option.deprecated_opts)}
-    for file in reversed(files):
-        if any(names & keys.keys() for keys in file.sections.values()):
-            return f"{file.path}: "
-    return ""
-
-
-def _near_misses(files: list[FlagFile]) -> Iterator[str]:
-    """A typing error in a name would silently leave its default: worth a line.  Other unknown names are nova's."""
-    for file in files:
-        for section, keys in file.sections.items():
-            ours = {
-                name
-                for group, option, _ in _names()
-                for name, where in [(option.name, group)] + [(str(d.name), d.group) for d in option.deprecated_opts]
-                if where == section
-            }
-            for key in keys.keys() - ours:
-                near = difflib.get_close_matches(key, ours, n=1, cutoff=0.88)
-                if near and key not in _NOVAS:
-                    yield f"{file.path}: [{section}] {key} is not known; did you mean {near[0]}?"
-
-
-def _idle_origins(origins: Sequence[str]) -> Iterator[str]:
-    """What no Origin's host can be equal to; nova, too, takes it, and says nothing."""
-    for item in origins:
-        if "/" in item or _PORT.search(item):
-            yield (
-                f"[console] allowed_origins: {item} never matches; an item is a host name or an address alone, "
-                "without scheme, port and path"
-            )
-
-
-_NOVAS = {"novnc_enabled"}
-"""Names of nova that only look like a typing error of ours."""
+    :param unknown: the names to which it refers, and which do not exist.
+    :param secret: nothing of the value may be shown.
+    """
+    bad_reference = isinstance(error, cfg.NoSuchOptError | cfg.NoSuchGroupError | cfg.TemplateSubstitutionError)
+    if isinstance(error, RecursionError) or (bad_reference and not unknown):
+        return "it refers to itself, or to another option that cannot be used"
+    if bad_reference:
+        what = "a name behind a $" if secret else f"${unknown[0]}"
+        return f"{what} is read as another option, which does not exist; write $$ for a $ (in a URL also %24)"
+    return str(error).rpartition("is not valid: ")[2]  # oslo.config names the file in its own way

@@ -5,7 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from novnc_twisted.access.pem import certificates, private_key
 from novnc_twisted.service.flagfile import Unusable
+from novnc_twisted.service.front_tls import read_pem
 
 if TYPE_CHECKING:
     from novnc_twisted.session import UpstreamTLS
@@ -68,6 +70,18 @@ def upstream_tls(conf: Any) -> "UpstreamTLS":
     except ValueError as error:
         raise Unusable(f"[vnc] vencrypt_subtypes: {','.join(subtypes)}: {error}") from None
     return credentials
+
+
+def files(conf: Any) -> list[Callable[[], object]]:
+    """A way to read each file of them by itself; each raises Unusable."""
+    if "vencrypt" not in conf.vnc.auth_schemes:
+        return []
+    parsers = {"ca_certs": certificates, "client_cert": certificates, "client_key": private_key}
+    return [
+        partial(read_pem, f"[vnc] vencrypt_{name}", conf.vnc[f"vencrypt_{name}"], parse)
+        for name, parse in parsers.items()
+        if conf.vnc[f"vencrypt_{name}"]
+    ]
 
 
 def _content(conf: Any, option: str) -> bytes | None:

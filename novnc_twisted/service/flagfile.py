@@ -1,13 +1,20 @@
 """Configuration files as people have them: nova.conf, the mail's bare lines, Essex's flag files."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from oslo_config import iniparser
 
+from novnc_twisted.service.exits import Unusable, one_line
 
-class Unusable(Exception):
-    """What is wrong with the configuration, in one line that names the option or the file."""
+__all__ = ["FlagFile", "Unusable"]
+
+_MAX_FAULTS = 20
+"""Faulty lines that are reported of one file: another kind of file has one in each line."""
+
+_COMMENT = re.compile(r"(?:\s|^)[#;]")
+_KEYWORDS = ("'self'", "'none'")
 
 
 class FlagFile(iniparser.BaseParser):
@@ -15,6 +22,11 @@ class FlagFile(iniparser.BaseParser):
 
     Lines before the first section count as [DEFAULT]; a leading ``--`` is accepted; a bare ``--flag`` is true and a
     bare ``--noflag`` false, as in Essex.
+
+    :ivar sections: the values of each key of each section, in their order.
+    :ivar lines: the line of the last assignment to a key, by section and key.
+    :ivar commented: the section and key of each last assignment that seems to end with a comment.
+    :ivar faults: what is wrong with the file itself, one line for each fault.
     """
 
     def __init__(self, path: str) -> None:
@@ -22,24 +34,51 @@ class FlagFile(iniparser.BaseParser):
         self.path = path
         self.section = "DEFAULT"
         self.sections: dict[str, dict[str, list[str]]] = {"DEFAULT": {}}
+        self.lines: dict[tuple[str, str], int] = {}
+        self.commented: set[tuple[str, str]] = set()
+        self.faults: list[str] = []
+        self._begun = 0  # the line of the assignment that is being read
+        self._has_comment = False
 
     @classmethod
     def read(cls, path: str) -> "FlagFile":
         """Read a file.
 
-        :raises Unusable: where it can't be read or a line in it is none of the above.
+        :raises Unusable: it can't be read, or a line in it is none of the above.
         """
-        self = cls(path)
+        self = cls.read_all(path)
+        if self.faults:
+            raise Unusable(self.faults[0])
+        return self
+
+    @classmethod
+    def read_all(cls, path: str) -> "FlagFile":
+        """Read a file; what is wrong with it is in its ``faults``."""
         try:
             # Some editors begin UTF-8 with a byte order mark, which would be part of the first name.
-            self.parse(Path(path).read_text(encoding="utf-8-sig").splitlines())
+            lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
         except OSError as error:
-            raise Unusable(f"--config-file {path}: {error.strerror}") from None
+            return cls._faulty(path, [one_line(f"--config-file {path}: {error.strerror}")])
         except UnicodeDecodeError:
-            raise Unusable(f"--config-file {path}: it is not UTF-8 text") from None
-        except iniparser.ParseError as error:
-            # The line itself may hold a password, so it is named by its number.
-            raise Unusable(f"--config-file {path}: line {error.lineno}: {error.msg}") from None
+            return cls._faulty(path, [one_line(f"--config-file {path}: it is not UTF-8 text")])
+        faults: list[str] = []
+        while True:
+            self = cls(path)
+            try:
+                self.parse(lines)
+            except iniparser.ParseError as error:
+                # The line itself may hold a password, so it is named by its number.
+                faults.append(one_line(f"--config-file {path}: line {error.lineno}: {error.msg}"))
+                if len(faults) < _MAX_FAULTS:
+                    lines[error.lineno - 1] = ""
+                    continue
+            self.faults = faults
+            return self
+
+    @classmethod
+    def _faulty(cls, path: str, faults: list[str]) -> "FlagFile":
+        self = cls(path)
+        self.faults = faults
         return self
 
     def new_section(self, section: str) -> None:
@@ -50,10 +89,21 @@ class FlagFile(iniparser.BaseParser):
     def assignment(self, key: str, value: list[str]) -> None:
         """A whole assignment."""
         self.sections[self.section].setdefault(key, []).append("\n".join(value))
+        place = (self.section, key)
+        self.lines[place] = self._begun
+        self.commented.discard(place)
+        if self._has_comment or any(_COMMENT.search(line) for line in value[1:]):
+            self.commented.add(place)
 
     def _split_key_value(self, line: str) -> tuple[str, list[str]]:
         """See BaseParser; a name that oslo.config would read as a section, a comment or nothing is a mistake."""
         key, value = super()._split_key_value(line)
+        self._begun = self.lineno
+        written = re.split(r"[:=]", line, maxsplit=1)[-1].strip()
+        if written.lower() in _KEYWORDS:  # of Content-Security-Policy: their quotes belong to them
+            value = [written]
+        quoted = written != value[0] and len(written) > 1
+        self._has_comment = not quoted and _COMMENT.search(value[0]) is not None
         name = key.lstrip("-").strip()
         if not name or name[0] in "-[#;" or not name.isprintable():
             raise self.parse_exc("no name of an option", self.lineno, line)
@@ -79,8 +129,8 @@ class FlagFile(iniparser.BaseParser):
 
 
 def _quoted(value: str) -> str:
-    """As it stands in a file; in quotes where the reader would take spaces, or quotes, of its first line away."""
+    """As it stands in a file; in quotes where its first line has outer spaces or quotes, or looks like a comment."""
     first, *others = value.split("\n")
-    if first != first.strip() or (first[:1] in ("'", '"') and first[:1] == first[-1:]):
+    if first != first.strip() or _COMMENT.search(first) or (first[:1] in ("'", '"') and first[:1] == first[-1:]):
         first = f'"{first}"'
     return "\n  ".join([first, *others])

@@ -1,6 +1,7 @@
 """TLS at our own ports: certificate, key and rules read from files, at start and again when asked to."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,8 +72,8 @@ class FrontTLS:
         return SSL.Connection(self._context, None)
 
     def _read(self) -> SSL.Context:
-        chain = _read(*self._cert, certificates)
-        key = _read(*self._key, private_key)
+        chain = read_pem(*self._cert, certificates)
+        key = read_pem(*self._key, private_key)
         if not belong_together(chain[0], key):
             option, path = self._key
             raise Unusable(f"{option}: the key is not the one of the certificate ({path})")
@@ -102,14 +103,19 @@ class FrontTLS:
 
     def _ask_clients(self, context: SSL.Context, path: str) -> None:
         store = context.get_cert_store()
-        for authority in _read("[console] ssl_client_ca", path, certificates):
+        for authority in read_pem("[console] ssl_client_ca", path, certificates):
             if store is not None:
                 store.add_cert(crypto.X509.from_cryptography(authority))
             context.add_client_ca(authority)
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
 
 
-def _read(option: str, path: str, parse: Callable[[bytes], T]) -> T:
+def read_pem(option: str, path: str, parse: Callable[[bytes], T]) -> T:
+    """What stands in a file.
+
+    :param option: names the file, for the line that people see.
+    :raises Unusable: with one line that names the option and the file.
+    """
     try:
         return parse(Path(path).read_bytes())
     except OSError as error:
@@ -118,21 +124,56 @@ def _read(option: str, path: str, parse: Callable[[bytes], T]) -> T:
         raise Unusable(f"{option}: {error} ({path})") from None
 
 
+def missing_of_proxies(conf: Any) -> list[str]:
+    """One line for each option of the proxies' TLS that needs another one, which is not set."""
+    client_ca = "[console] ssl_client_ca"
+    if conf.cert:
+        needs_tls = f"{client_ca}: it needs ssl_only = true; a client that connects in plain shows no certificate"
+        return [needs_tls] if conf.console.ssl_client_ca and not conf.ssl_only else []
+    options = (("key", conf.key), ("ssl_only", conf.ssl_only), (client_ca, conf.console.ssl_client_ca))
+    lacks = "it needs cert, the proxies' certificate, which is not set"
+    return [f"{option}: {lacks}" for option, value in options if value]
+
+
+def missing_of_api(conf: Any) -> list[str]:
+    """The same for the API."""
+    if conf.api.key and not conf.api.cert:
+        return ["[api] key: it needs [api] cert, the certificate, which is not set"]
+    return []
+
+
+def files_of_proxies(conf: Any) -> list[Callable[[], object]]:
+    """A way to read each file of the proxies' TLS by itself; each raises Unusable."""
+    files = _files("", conf.cert, conf.key)
+    if conf.cert and conf.console.ssl_client_ca:
+        files.append(partial(read_pem, "[console] ssl_client_ca", conf.console.ssl_client_ca, certificates))
+    return files
+
+
+def files_of_api(conf: Any) -> list[Callable[[], object]]:
+    """The same for the API."""
+    return _files("[api] ", conf.api.cert, conf.api.key)
+
+
+def _files(group: str, cert: str | None, key: str | None) -> list[Callable[[], object]]:
+    files: list[Callable[[], object]] = []
+    if cert:
+        files.append(partial(read_pem, f"{group}cert", cert, certificates))
+    if cert and key:
+        files.append(partial(read_pem, f"{group}key", key, private_key))
+    return files
+
+
 def proxies_tls(conf: Any) -> FrontTLS | None:
     """TLS of the two proxies; None where there is no ``cert``.
 
     :raises Unusable: with one line that names the option.
     """
-    console = conf.console
+    for line in missing_of_proxies(conf):
+        raise Unusable(line)
     if not conf.cert:
-        for option, value in (("key", conf.key), ("ssl_only", conf.ssl_only)):
-            if value:
-                raise Unusable(f"{option}: it needs cert, the certificate, which is not set")
-        if console.ssl_client_ca:
-            raise Unusable("[console] ssl_client_ca: it needs cert, the proxies' own certificate, which is not set")
         return None
-    if console.ssl_client_ca and not conf.ssl_only:
-        raise Unusable("[console] ssl_client_ca: it needs ssl_only = true; who comes in plain shows no certificate")
+    console = conf.console
     return FrontTLS(
         "",
         conf.cert,
@@ -148,9 +189,9 @@ def api_tls(conf: Any) -> FrontTLS | None:
 
     :raises Unusable: with one line that names the option.
     """
+    for line in missing_of_api(conf):
+        raise Unusable(line)
     if not conf.api.cert:
-        if conf.api.key:
-            raise Unusable("[api] key: it needs [api] cert, the certificate, which is not set")
         return None
     console = conf.console
     return FrontTLS(

@@ -4,7 +4,7 @@ import errno
 import ipaddress
 import socket
 
-from novnc_twisted.service.flagfile import Unusable
+from novnc_twisted.service.exits import StartFailed, Unusable
 
 _PORTS_FAULT = (errno.EADDRINUSE, errno.EACCES)
 """Errors that another port would not have; with the others it is the address."""
@@ -15,20 +15,21 @@ def open_socket(host: str, port: int, host_option: str, port_option: str) -> soc
 
     :param host_option: names the option of the address, for the line that people see where that is wrong.
     :param port_option: and the port's.
-    :raises Unusable: where the address can't be had.
+    :raises StartFailed: the address can't be had, now.
+    :raises Unusable: it is none.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except socket.gaierror as error:
-        raise Unusable(f"{host_option}: {host}: {error.strerror}") from None
+        raise StartFailed(f"{host_option}: {host}: {error.strerror}") from None
     except ValueError:  # by Python's own look at it: idna, or a null in it
         raise Unusable(f"{host_option}: {host!r} is neither an address nor a host name") from None
     try:
         listener = socket.socket(family, kind, protocol)
     except OSError as error:  # no IPv6 here
-        raise Unusable(f"{host_option}: can't listen on {host}: {error.strerror}") from None
+        raise StartFailed(f"{host_option}: can't listen on {host}: {error.strerror}") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -39,7 +40,7 @@ def open_socket(host: str, port: int, host_option: str, port_option: str) -> soc
     except OSError as error:
         listener.close()
         option = port_option if error.errno in _PORTS_FAULT else host_option
-        raise Unusable(f"{option}: can't listen on {host} port {port}: {error.strerror}") from None
+        raise StartFailed(f"{option}: can't listen on {host} port {port}: {error.strerror}") from None
     listener.setblocking(False)
     return listener
 

@@ -1,40 +1,95 @@
-"""What the items of some lists must be, beyond what oslo.config knows."""
+"""The types of options, beyond what oslo.config knows: a value that can never work is refused when it is read."""
 
+import math
 from collections.abc import Callable
-from pathlib import PurePosixPath
+from typing import Any
 
-from oslo_config import types
-
-from novnc_twisted.access.forwarded import networks
+from oslo_config import cfg, types
+from oslo_config.cfg import DeprecatedOpt
 
 
 class Checked(types.String):
-    """A text that a function finds good; it raises ValueError where not."""
+    """A text that a function accepts; the function raises ValueError for others."""
 
     def __init__(self, check: Callable[[str], object]) -> None:
         super().__init__()
         self._check = check
 
     def __call__(self, value: object) -> str:
-        """The text."""
+        """Return the text.
+
+        :raises ValueError: the check refuses it.
+        """
         text = str(super().__call__(value))
         self._check(text)
         return text
 
 
-def network(text: str) -> None:
-    """An address, or a network as ``10.0.0.0/8``."""
-    networks([text])
+class Items(types.List):
+    """A list of texts separated by commas.
+
+    oslo.config's own list joins an item that is refused with those behind it, so that its error shows another text.
+    """
+
+    def __init__(self, item_type: types.String) -> None:
+        super().__init__(item_type)
+
+    def __call__(self, value: Any) -> list[Any]:
+        """Return the items.
+
+        :raises ValueError: an item is empty, or its type refuses it.
+        """
+        if isinstance(value, str):
+            text = value.strip().removesuffix(",")
+            value = [item.strip() for item in text.split(",")] if text else []
+        if not all(value):
+            raise ValueError("an item is missing between two commas")
+        return [self.item_type(item) for item in value]
 
 
-def absolute_folder(text: str) -> None:
-    """An absolute path that leads nowhere else."""
-    path = PurePosixPath(text)
-    if not path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"{text} is not an absolute folder")
+class Number(types.Float):
+    """A finite number."""
+
+    def __call__(self, value: Any) -> Any:
+        """Return the number.
+
+        :raises ValueError: it is none, infinite, or out of bounds.
+        """
+        number = super().__call__(value)
+        if number is not None and not math.isfinite(number):
+            raise ValueError(f"{value} is not a finite number")
+        return number
 
 
-def policy_source(text: str) -> None:
-    """A source of Content-Security-Policy, which cannot begin another directive or header."""
-    if not text.isascii() or not text.isprintable() or set(text) & set("; ,"):
-        raise ValueError(f"{text} is not a source of Content-Security-Policy")
+class CheckedOpt(cfg.Opt):
+    """An option whose text a function checks."""
+
+    def __init__(self, name: str, check: Callable[[str], object], **more: Any) -> None:
+        super().__init__(name, type=Checked(check), **more)
+
+
+class CheckedListOpt(cfg.ListOpt):
+    """A list option each of whose items a function checks, or is one of the choices."""
+
+    def __init__(
+        self, name: str, check: Callable[[str], object] | None = None, choices: list[str] | None = None, **more: Any
+    ) -> None:
+        item_type = types.String(choices=choices) if check is None else Checked(check)
+        super().__init__(name, item_type=item_type, **more)
+        self.type = Items(item_type)
+
+
+class NumberOpt(cfg.Opt):
+    """An option that is a finite number, not below ``min`` and not above ``max``."""
+
+    def __init__(self, name: str, *, min: float, max: float, **more: Any) -> None:
+        super().__init__(name, type=Number(min=min, max=max), **more)
+
+
+def formerly(*names: str) -> list[DeprecatedOpt]:
+    """Former names, as ``vncserver_listen`` of [DEFAULT], or ``vnc.vncserver_listen`` of [vnc]."""
+    found = []
+    for name in names:
+        group, dot, option = name.rpartition(".")
+        found.append(DeprecatedOpt(option, group=group if dot else "DEFAULT"))
+    return found

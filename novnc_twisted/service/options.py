@@ -4,22 +4,17 @@ The generated sample and the documents are made from it (oslo.config's generator
 """
 
 import socket
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from oslo_config import cfg, types
-from oslo_config.cfg import DeprecatedOpt
+from oslo_config import cfg
 
-from novnc_twisted.service.option_types import Checked, absolute_folder, network, policy_source
+from novnc_twisted.service.option_types import CheckedListOpt, CheckedOpt, NumberOpt, formerly
+from novnc_twisted.service.option_urls import libvirt_uri
+from novnc_twisted.service.option_values import address, network, origin_host, policy_source, service_host
+from novnc_twisted.service.options_vnc import VNC
 
-
-def _formerly(*names: str) -> list[DeprecatedOpt]:
-    """Former names, as ``vncserver_listen`` of [DEFAULT], or ``vnc.vncserver_listen`` of [vnc]."""
-    found = []
-    for name in names:
-        group, dot, option = name.rpartition(".")
-        found.append(DeprecatedOpt(option, group=group if dot else "DEFAULT"))
-    return found
+LONGEST = 10**9
+"""Seconds (31 years) that an option may be at most; Redis and Python cannot compute with much longer times."""
 
 
 def _my_ip() -> str:
@@ -41,27 +36,31 @@ DEFAULT: list[cfg.Opt] = [
         "redis://[user:password@]host[:6379][/db], rediss://... (TLS), redis+unix://[user:password@]/path, or "
         "redis+sentinel://[user:password@]host[:26379][,host...]/service (the primary that Sentinels name).",
     ),
-    cfg.StrOpt(
+    CheckedOpt(
         "host",
+        service_host,
         default=socket.gethostname(),
         sample_default="<name of this machine>",
-        regex=r"^\S+$",
         help="Names this compute host; a proxy on the same host may dial the unix sockets of its VMs.",
     ),
-    cfg.StrOpt(
+    CheckedOpt(
         "my_ip",
+        address,
         default=_my_ip(),
         sample_default="<address of this machine>",
         help="For use as $my_ip in other options.",
     ),
     cfg.StrOpt("state_path", default="/var/lib/nova", help="For use as $state_path in other options."),
-    cfg.StrOpt("osapi_compute_listen", default="127.0.0.1", help="The address on which the Compute API listens."),
-    cfg.PortOpt("osapi_compute_listen_port", default=8774, help="The port on which the Compute API listens."),
+    CheckedOpt(
+        "osapi_compute_listen", address, default="127.0.0.1", help="The address on which the Compute API listens."
+    ),
+    cfg.PortOpt("osapi_compute_listen_port", default=8774, min=1, help="The port on which the Compute API listens."),
     cfg.StrOpt("web", help="A folder to serve instead of the page shipped with the package, such as stock noVNC."),
     cfg.IntOpt(
         "workers",
         default=1,
         min=0,
+        max=1024,
         help="Processes of twistd novncproxy, and of twistd xvpvncproxy, that share its port; 0 is one for each core. "
         "They need redis://. The other commands are one process each (consoleauth may be started several times); "
         "console refuses more than one. max_connections, max_sessions, max_sessions_per_server and "
@@ -77,121 +76,24 @@ DEFAULT: list[cfg.Opt] = [
     cfg.BoolOpt("debug", default=False, help="Log each call between the services: topic, method, time and outcome."),
 ]
 
-VNC: list[cfg.Opt] = [
-    cfg.BoolOpt(
-        "enabled",
-        default=True,
-        deprecated_opts=_formerly("vnc_enabled"),
-        help="Whether consoles of this compute host are given out.",
-    ),
-    cfg.StrOpt(
-        "server_listen",
-        default="127.0.0.1",
-        deprecated_opts=_formerly("vncserver_listen", "vnc.vncserver_listen"),
-        help="Where VMs should listen. A live VM that listens wider is reported once in the log.",
-    ),
-    cfg.StrOpt(
-        "server_proxyclient_address",
-        default="127.0.0.1",
-        deprecated_opts=_formerly("vncserver_proxyclient_address", "vnc.vncserver_proxyclient_address"),
-        help="The address of this compute host that the proxies dial.",
-    ),
-    cfg.StrOpt(
-        "novncproxy_host",
-        default="0.0.0.0",  # noqa: S104
-        deprecated_opts=_formerly("novncproxy_host"),
-        help="The address on which the noVNC proxy listens.",
-    ),
-    cfg.PortOpt(
-        "novncproxy_port",
-        default=6080,
-        deprecated_opts=_formerly("novncproxy_port"),
-        help="The port on which the noVNC proxy listens.",
-    ),
-    cfg.StrOpt(
-        "novncproxy_base_url",
-        default="http://127.0.0.1:6080/vnc_auto.html",
-        deprecated_opts=_formerly("novncproxy_base_url"),
-        help="What users are given: the page of the noVNC proxy, to which the token is added. It must be set "
-        "alike on compute hosts and proxies.",
-    ),
-    cfg.StrOpt(
-        "xvpvncproxy_host",
-        default="0.0.0.0",  # noqa: S104
-        deprecated_opts=_formerly("xvpvncproxy_host"),
-        help="The address on which the XVP proxy listens.",
-    ),
-    cfg.PortOpt(
-        "xvpvncproxy_port",
-        default=6081,
-        deprecated_opts=_formerly("xvpvncproxy_port"),
-        help="The port on which the XVP proxy listens.",
-    ),
-    cfg.StrOpt(
-        "xvpvncproxy_base_url",
-        default="http://127.0.0.1:6081/console",
-        deprecated_opts=_formerly("xvpvncproxy_base_url"),
-        help="What users of the Java viewer are given; it needs a port.",
-    ),
-    cfg.ListOpt(
-        "auth_schemes",
-        default=["none", "vnc"],
-        item_type=types.String(choices=["none", "vnc", "vencrypt"]),
-        help="How the proxies log in to VNC servers, in the order of preference; what is not named is never done. "
-        "vencrypt is TLS: vencrypt,none takes it where a VM has it, while hosts are changed over; vencrypt alone "
-        "refuses VMs without it.",
-    ),
-    cfg.ListOpt(
-        "vencrypt_subtypes",
-        default=["X509None", "X509Vnc"],
-        item_type=types.String(choices=["X509None", "X509Vnc", "TLSNone", "TLSVnc"]),
-        help="Sub-types of vencrypt, in the order of preference; the Vnc ones ask for a password inside of TLS. X509 "
-        "verifies the VNC server's certificate. TLSNone and TLSVnc verify nobody: they keep out who listens, not who "
-        "answers in a server's place.",
-    ),
-    cfg.StrOpt(
-        "vencrypt_ca_certs",
-        help="File (PEM) of the CAs that issue the certificates of VNC servers; without it the system's are trusted.",
-    ),
-    cfg.StrOpt(
-        "vencrypt_client_cert",
-        help="File (PEM) of the certificate that the proxies show to VNC servers (for vnc_tls_x509_verify = 1); "
-        "intermediate certificates may follow it.",
-    ),
-    cfg.StrOpt(
-        "vencrypt_client_key",
-        help="File (PEM) of its key, without a passphrase, where it is not in the same file.",
-    ),
-    cfg.StrOpt(
-        "vencrypt_server_name",
-        help="The DNS name or IP address that the certificate of every VNC server must have. Without it: the address "
-        "that is dialled (server_proxyclient_address), and for a unix socket the compute host's name (host).",
-    ),
-    cfg.ListOpt(
-        "socket_directories",
-        default=["/var/lib/libvirt/qemu", "/run/libvirt/qemu"],
-        item_type=Checked(absolute_folder),
-        help="Absolute folders (those below them included) in which the unix sockets of VMs may stand.",
-    ),
-]
-
 CONSOLE: list[cfg.Opt] = [
-    cfg.ListOpt(
+    CheckedListOpt(
         "allowed_origins",
+        origin_host,
         default=[],
-        deprecated_opts=_formerly("console_allowed_origins"),
+        deprecated_opts=formerly("console_allowed_origins"),
         help="Host names, besides the proxy's own, whose pages may open consoles.",
     ),
-    cfg.ListOpt(
+    CheckedListOpt(
         "frame_ancestors",
+        policy_source,
         default=["'self'"],
-        item_type=Checked(policy_source),
         help="Who may show the console page in a frame (the sources of CSP frame-ancestors).",
     ),
-    cfg.ListOpt(
+    CheckedListOpt(
         "trusted_proxies",
+        network,
         default=[],
-        item_type=Checked(network),
         help="Addresses or networks of reverse proxies, of the API too, whose X-Forwarded-For and -Proto are believed. "
         "The API believes their X-Forwarded-Prefix, too.",
     ),
@@ -223,8 +125,9 @@ CONSOLE: list[cfg.Opt] = [
         default=True,
         help="Check each message of a viewer before the VNC server hears it; one that makes no sense ends the session.",
     ),
-    cfg.FloatOpt(
+    NumberOpt(
         "idle_timeout",
+        max=LONGEST,
         default=0,
         min=0,
         help="Seconds without a message of the viewer after which its session is closed; 0 is off.",
@@ -260,7 +163,8 @@ CONSOLEAUTH: list[cfg.Opt] = [
         "token_ttl",
         default=600,
         min=0,
-        deprecated_opts=_formerly("console_token_ttl"),
+        max=LONGEST,
+        deprecated_opts=formerly("console_token_ttl"),
         help="Seconds for which a token is valid; with 0 none ever is.",
     ),
     cfg.BoolOpt("enforce_session_timeout", default=False, help="Close a session when its token's time is over."),
@@ -279,10 +183,11 @@ CONSOLEAUTH: list[cfg.Opt] = [
 ]
 
 LIBVIRT: list[cfg.Opt] = [
-    cfg.StrOpt(
+    CheckedOpt(
         "connection_uri",
+        libvirt_uri,
         default="qemu:///system",
-        deprecated_opts=_formerly("libvirt_uri"),
+        deprecated_opts=formerly("libvirt_uri"),
         help="The libvirt of this compute host.",
     ),
 ]
@@ -292,7 +197,7 @@ API: list[cfg.Opt] = [
         "auth_strategy",
         default="noauth",
         choices=["noauth", "noauth2", "http_basic", "keystone"],
-        deprecated_opts=_formerly("auth_strategy"),
+        deprecated_opts=formerly("auth_strategy"),
         help="Who may call the API: noauth (everyone who reaches this loopback address is admin), http_basic "
         "(an htpasswd file), or keystone (comes with a later release).",
     ),
@@ -337,9 +242,10 @@ API: list[cfg.Opt] = [
         help="Failed log-ins of one user from all addresses together, after which each log-in as this user takes "
         "longer, 4 s at most, except from where the user logged in within a day; 0 is off.",
     ),
-    cfg.FloatOpt("lockout_time", default=2, min=0.1, help="Seconds of the first lock-out."),
-    cfg.FloatOpt(
+    NumberOpt("lockout_time", max=LONGEST, default=2, min=0.1, help="Seconds of the first lock-out."),
+    NumberOpt(
         "lockout_max_time",
+        max=LONGEST,
         default=900,
         min=1,
         help="Seconds of the longest lock-out; so long after the last one, or its lock-out, failures are forgotten.",
@@ -356,22 +262,15 @@ TABLE: dict[str, list[cfg.Opt]] = {
 }
 
 
+def names() -> Iterator[tuple[str, cfg.Opt, str]]:
+    """Each option with its group, under its name and its former ones."""
+    for group, options in TABLE.items():
+        for option in options:
+            yield group, option, option.name
+            for former in option.deprecated_opts:
+                yield group, option, str(former.name)
+
+
 def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
     """What oslo.config's sample generator asks for (entry point ``oslo.config.opts``)."""
     return list(TABLE.items())
-
-
-def describe(width: int) -> str:
-    """Every option with its default and what it does, for people, in lines of so many characters."""
-    lines = [
-        "Options of the files, in nova.conf's format; what a command does not know it ignores.",
-        "Without --config-file nothing is read and every option has its default.",
-    ]
-    for group, options in TABLE.items():
-        lines += ["", f"[{group}]"]
-        for option in options:
-            default = option.sample_default if option.sample_default is not None else option.default
-            shown = ",".join(default) if isinstance(default, list) else "" if default is None else str(default)
-            lines.append(f"{option.name} = {shown}".rstrip())
-            lines.append(textwrap.fill(option.help or "", width, initial_indent="    ", subsequent_indent="    "))
-    return "\n".join(lines)

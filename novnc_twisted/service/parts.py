@@ -1,17 +1,14 @@
 """One builder for each service: takes what it needs from the options and gives something to start and to stop."""
 
-import importlib.util
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from twisted.internet.defer import DeferredList, maybeDeferred
 
-from novnc_twisted.access.forwarded import networks
 from novnc_twisted.frontend.accepting import Acceptor
+from novnc_twisted.service import settings
 from novnc_twisted.service.connections import Connections
 from novnc_twisted.service.credentials import Upstream
 from novnc_twisted.service.entrance import Entrance
@@ -23,7 +20,6 @@ from novnc_twisted.service.sockets import Sockets
 if TYPE_CHECKING:
     from novnc_twisted.access import Failures
     from novnc_twisted.frontend import FrontFactory
-    from novnc_twisted.identity import LockoutSettings
     from novnc_twisted.messaging.interfaces import ITransport
     from novnc_twisted.session import SessionLimits, SessionSettings
 
@@ -77,20 +73,19 @@ def consoleauth(context: Context) -> Part:
 
 def consolecompute(context: Context) -> Part:
     """nova-compute."""
-    if importlib.util.find_spec("libvirt") is None:
-        raise Unusable("libvirt-python is not installed; install novnc-twisted[libvirt]")
+    settings.need_libvirt()
     from novnc_twisted.compute import ComputeManager
     from novnc_twisted.compute.libvirt_driver import LibvirtDriver
 
     conf = context.conf
     manager = ComputeManager(
         context.transport,
-        LibvirtDriver(context.reactor, conf.libvirt.connection_uri),
+        LibvirtDriver(context.reactor, conf.libvirt.connection_uri or settings.DEFAULT_LIBVIRT),
         host=conf.host,
         server_listen=conf.vnc.server_listen,
         server_proxyclient_address=conf.vnc.server_proxyclient_address,
-        novncproxy_base_url=_base_url(conf, "novncproxy_base_url"),
-        xvpvncproxy_base_url=_base_url(conf, "xvpvncproxy_base_url"),
+        novncproxy_base_url=conf.vnc.novncproxy_base_url,
+        xvpvncproxy_base_url=conf.vnc.xvpvncproxy_base_url,
         vnc_enabled=conf.vnc.enabled,
     )
     return Part(manager.start, manager.stop)
@@ -98,33 +93,12 @@ def consolecompute(context: Context) -> Part:
 
 def consoleapi(context: Context) -> Part:
     """nova-api."""
-    from novnc_twisted.api import HTTPBasic, NoAuth, make_site
+    from novnc_twisted.api import make_site
     from novnc_twisted.compute.rpcapi import ComputeAPI
     from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 
     conf = context.conf
-    strategy, host = conf.api.auth_strategy, conf.osapi_compute_listen
-    auth: Any
-    if strategy == "keystone":
-        raise Unusable(
-            "[api] auth_strategy: keystone is not supported yet; use http_basic, or noauth on a loopback address"
-        )
-    if strategy == "http_basic":
-        if not conf.api.http_basic_auth_user_file:
-            raise Unusable("[api] http_basic_auth_user_file: auth_strategy http_basic needs it")
-        try:
-            auth = HTTPBasic(
-                context.reactor,
-                conf.api.http_basic_auth_user_file,
-                admin_users=conf.api.admin_users,
-                lockout=_lockout(conf.api),
-            )
-        except (ValueError, OSError) as error:
-            raise Unusable(f"[api] http_basic_auth_user_file: {error}") from None
-    elif not is_loopback(host):
-        raise Unusable(f"[api] auth_strategy: noauth is only for a loopback osapi_compute_listen, not for {host}")
-    else:
-        auth = NoAuth()
+    auth, host = settings.authentication(context.reactor, conf), conf.osapi_compute_listen
     site = make_site(
         context.reactor,
         consoleauth=ConsoleAuthAPI(context.transport),
@@ -140,23 +114,11 @@ def consoleapi(context: Context) -> Part:
     )
     for listener in listeners:
         address = listener.getsockname()[0]
-        if strategy != "http_basic" and not is_loopback(address):
+        if conf.api.auth_strategy != "http_basic" and not is_loopback(address):
             raise Unusable(f"[api] auth_strategy: noauth is only for a loopback address; LISTEN_FDS passes {address}")
     if context.api_tls is None:
         return _listening(context, listeners, site)
     return _listening(context, listeners, Entrance(context.reactor, site, tls=context.api_tls, tls_only=True))
-
-
-def _lockout(options: Any) -> "LockoutSettings":
-    from novnc_twisted.identity.lockout import LockoutSettings
-
-    return LockoutSettings(
-        failures=options.lockout_failures,
-        failures_per_address=options.lockout_failures_per_address,
-        failures_per_user=options.lockout_failures_per_user,
-        first=options.lockout_time,
-        longest=options.lockout_max_time,
-    )
 
 
 def novncproxy(context: Context) -> Part:
@@ -164,19 +126,15 @@ def novncproxy(context: Context) -> Part:
     from novnc_twisted.novncproxy import NoVNCProxyFactory
 
     conf = context.conf
-    more: dict[str, Any] = {}
-    if conf.web is not None:
-        if not Path(conf.web).is_dir():
-            raise Unusable(f"web: {conf.web} is not a folder")
-        more["web"] = conf.web
+    folder = settings.web_folder(conf)
     factory = NoVNCProxyFactory(
         context.reactor,
         **_front(context),
-        base_url=_base_url(conf, "novncproxy_base_url"),
+        base_url=conf.vnc.novncproxy_base_url,
         allowed_origins=tuple(conf.console.allowed_origins),
         trusted_proxies=tuple(conf.console.trusted_proxies),
         frame_ancestors=tuple(conf.console.frame_ancestors),
-        **more,
+        **({} if folder is None else {"web": folder}),
     )
     listeners = context.sockets.take(
         "novncproxy",
@@ -207,9 +165,7 @@ def xvpvncproxy(context: Context) -> Part:
 def _entrance(context: Context, front: "FrontFactory") -> "FrontFactory | Entrance":
     """What listens for a proxy: itself, or what stands before it."""
     conf = context.conf
-    proxies = networks(conf.console.trusted_proxies) if conf.console.proxy_protocol else None
-    if proxies == ():
-        raise Unusable("[console] proxy_protocol: trusted_proxies names nobody, so that nobody could connect")
+    proxies = settings.proxy_protocol(conf)
     if context.proxies_tls is None and proxies is None:
         return front
     return Entrance(context.reactor, front, tls=context.proxies_tls, tls_only=conf.ssl_only, proxies=proxies)
@@ -262,11 +218,9 @@ def _settings(context: Context) -> "SessionSettings":
     from novnc_twisted.session import SessionSettings, UpstreamTLS
 
     conf = context.conf
-    if not conf.vnc.auth_schemes:
-        raise Unusable("[vnc] auth_schemes: there is none")
     return SessionSettings(
         host=conf.host,
-        auth_schemes=tuple(conf.vnc.auth_schemes),
+        auth_schemes=settings.auth_schemes(conf),
         vencrypt_subtypes=tuple(conf.vnc.vencrypt_subtypes),
         upstream_tls=UpstreamTLS() if context.upstream is None else context.upstream.tls,
         socket_directories=tuple(conf.vnc.socket_directories),
@@ -276,10 +230,3 @@ def _settings(context: Context) -> "SessionSettings":
         max_sessions_per_server=conf.console.max_sessions_per_server,
         max_failures_per_minute=conf.console.max_failures_per_minute,
     )
-
-
-def _base_url(conf: Any, option: str) -> str:
-    url = str(conf.vnc[option])
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise Unusable(f"[vnc] {option}: {url} is no http:// or https:// URL")
-    return url

@@ -20,7 +20,7 @@ from zope.interface import implementer
 
 from novnc_twisted.service.clock import use_monotonic_clock
 from novnc_twisted.service.ending import stop
-from novnc_twisted.service.flagfile import Unusable
+from novnc_twisted.service.exits import START_FAILED, reason
 
 ORPHAN = 5
 """Seconds that a worker has for an orderly end once its supervisor is gone."""
@@ -86,6 +86,12 @@ class Reports:
         """All parts run."""
         self._say(ready=True)
 
+    def failed(self, error: Exception) -> int:
+        """The worker can't start; the exit code for it."""
+        code = int(getattr(error, "exit_code", START_FAILED))
+        self._say(report="failed", reason=reason(error), code=code)
+        return code
+
     def _say(self, **what: Any) -> None:
         self._to.write(json.dumps(what) + "\n")
         self._to.flush()
@@ -116,8 +122,10 @@ def main(arguments: list[str]) -> None:
         for path in paths:
             os.close(int(Path(path).name))  # it may hold passwords
         service = build(command, conf, reactor, sockets, [])
-    except Unusable as error:
-        raise SystemExit(f"{command}: {error}") from None
+    except Exception as error:
+        raise SystemExit(reports.failed(error)) from None
+    codes: list[int] = []
+    service.on_failure = lambda error: codes.append(reports.failed(error))
     service.ends_by = (signal.SIGTERM,)
     service.on_ready = reports.ready
     service.on_reloaded = reports.reloaded
@@ -126,6 +134,7 @@ def main(arguments: list[str]) -> None:
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     service.startService()
     reactor.run()
+    raise SystemExit(codes[0] if codes else 0)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ class WorkerProcess(ProcessProtocol):
     :ivar pid: its process.
     :ivar ended: fires once it is gone.
     :ivar heard: when it last showed that its reactor runs (the reactor's seconds).
+    :ivar failure: why it could not start, and its exit code; None where it has not said so.
     :ivar reloading: fires with the outcome of a reload that goes on.
     """
 
@@ -37,6 +38,7 @@ class WorkerProcess(ProcessProtocol):
         self.ended: Deferred[None] = Deferred()
         self.heard = began
         self.reloading: Deferred[str | None] | None = None
+        self.failure: tuple[str, int] | None = None
         self._log = log
         self._on_ready = on_ready
         self._on_end = on_end
@@ -53,7 +55,9 @@ class WorkerProcess(ProcessProtocol):
     def reported(self, report: Mapping[str, Any], now: float) -> None:
         """Take a report other than a line of the log."""
         self.heard = now
-        if report["report"] == "reloaded":
+        if report["report"] == "failed":
+            self.failure = str(report["reason"]), int(report["code"])
+        elif report["report"] == "reloaded":
             self._reloaded(report.get("failed"))
 
     def _reloaded(self, failed: str | None) -> None:

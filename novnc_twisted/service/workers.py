@@ -16,8 +16,8 @@ from twisted.internet.defer import Deferred, DeferredList, gatherResults, succee
 from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
-from novnc_twisted.service.ending import Orderly
-from novnc_twisted.service.flagfile import Unusable
+from novnc_twisted.service.ending import Orderly, stop
+from novnc_twisted.service.exits import Unusable, exit_with
 from novnc_twisted.service.notify import notify, watchdog_interval
 from novnc_twisted.service.relayed_log import RelayedLog
 from novnc_twisted.service.sockets import FIRST, Sockets
@@ -78,6 +78,7 @@ class Supervisor(Orderly):
         self._quick_deaths: dict[int, int] = {}
         self._ready: set[int] = set()
         self._said_ready = False
+        self._failed = False
         self._reload_when_ready: set[int] = set()
 
     def begin(self) -> None:
@@ -185,12 +186,25 @@ class Supervisor(Orderly):
             )
             notify("READY=1")
 
+    def _give_up(self, why: str, code: int) -> None:
+        """A worker can't start, and the command has never been ready: it ends, as with one process."""
+        self._failed = True
+        self.log.critical("{command} could not start: {reason}", command=self._command, reason=why)
+        exit_with(code)
+        stop(self._reactor)
+
     def _died(self, worker: WorkerProcess, how: str) -> None:
         number = worker.number
         del self._living[number]
         self._ready.discard(number)
-        if not self.running:
+        if not self.running or self._failed:
             return
+        if worker.failure is not None:
+            why, code = worker.failure
+            if not self._said_ready:
+                self._give_up(why, code)
+                return
+            how = f"before it was ready ({why})"
         lived = self._reactor.seconds() - worker.began
         deaths = self._quick_deaths[number] = 0 if lived >= LONG else self._quick_deaths.get(number, -1) + 1
         pause = min(LONGEST_PAUSE, 2.0 ** (deaths - 1)) if deaths else 0.0

@@ -6,7 +6,16 @@ from unicodedata import category
 from novnc_twisted.access.pem import certificates, private_key
 from novnc_twisted.identity.htpasswd import parse
 from novnc_twisted.service.flagfile import FlagFile, Unusable
-from novnc_twisted.service.option_types import absolute_folder, network, policy_source
+from novnc_twisted.service.option_urls import libvirt_uri, web_url
+from novnc_twisted.service.option_values import (
+    absolute_folder,
+    address,
+    dialled_address,
+    network,
+    origin_host,
+    policy_source,
+    service_host,
+)
 
 from .tools import Target, clean_text_of, holds, same, text_of
 
@@ -56,9 +65,12 @@ def run_htpasswd(data: bytes) -> None:
 
 
 def run_types(data: bytes) -> None:
-    """Items of lists: ValueError, and nothing else."""
+    """Values of options: ValueError, and nothing else."""
     text = text_of(data)
-    for check in (network, absolute_folder, policy_source):
+    for check in (
+        *(network, absolute_folder, policy_source, address, dialled_address, origin_host, service_host),
+        *(web_url, libvirt_uri),
+    ):
         try:
             check(text)
         except ValueError:
@@ -103,7 +115,17 @@ TARGETS = (
         "option-types",
         run_types,
         128,
-        (b"10.0.0.0/8", b"[::1]", b"/run", b"/../", b"'self'", b"https://*.example", b";"),
+        (
+            b"10.0.0.0/8",
+            b"[::1]",
+            b"/run",
+            b"/../",
+            b"'self'",
+            b"https://*.example",
+            b";",
+            b"http://[::1]:80/",
+            b"qemu:///system",
+        ),
     ),
     Target(
         "pem",

@@ -14,7 +14,7 @@ from novnc_twisted.messaging.memory import MemoryTransport
 from novnc_twisted.messaging.redis.acl import Identity, aclfile_line, rules
 from novnc_twisted.messaging.roles import ROLES, check_role, served_to
 from novnc_twisted.service.assembly import COMMANDS
-from novnc_twisted.service.assembly import ROLES as OF_COMMANDS
+from novnc_twisted.service.bus import ROLES as OF_COMMANDS
 
 
 async def nothing() -> None:

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
-from tests.support.twistd import Twistd
+from tests.support.twistd import Twistd, free_port
 
 STEP = """
 import os
@@ -85,7 +85,7 @@ class SteppedClockTests(TestCase):
         await self.reached(process, process.process.pid)
 
     async def test_workers(self) -> None:
-        more = "workers = 2\n[vnc]\nnovncproxy_host = 127.0.0.1\nnovncproxy_port = 0\n"
+        more = f"workers = 2\n[vnc]\nnovncproxy_host = 127.0.0.1\nnovncproxy_port = {free_port()}\n"
         process = self.start("novncproxy", more)
         pids = [await self.pid_of(process, number) for number in (1, 2)]
         await self.reached(process, *pids)

@@ -1,8 +1,10 @@
 """The six commands as people start them: what a mistake looks like, and an orderly end."""
 
+import os
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
@@ -36,10 +38,9 @@ def alone(**more: str) -> str:
 class MistakeTests(TestCase):
     timeout = 60
 
-    async def refused(self, command: str, conf: str | None, *names: str) -> str:
+    async def refused(self, command: str, conf: str | None, *names: str, code: int = 78) -> str:
         process = Twistd.start(self, command, conf)
-        code = await process.ended
-        self.assertNotEqual(code, 0)
+        self.assertEqual(await process.ended, code, process.output)
         self.assertEqual(process.output.count("\n"), 1, process.output)
         for name in names:
             self.assertIn(name, process.output)
@@ -65,14 +66,14 @@ class MistakeTests(TestCase):
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             conf = alone() + f"\n[vnc]\nnovncproxy_port = {taken.getsockname()[1]}\n"
-            await self.refused("console", conf, "novncproxy_port", "in use")
+            await self.refused("console", conf, "novncproxy_port", "in use", code=1)
 
     async def test_an_address_that_is_not_ours(self) -> None:
         """It is named, not the port, with which nothing is wrong."""
         for option in ("novncproxy_host", "xvpvncproxy_host"):
-            for address in ("192.0.2.1", "no..name"):
+            for address, code in (("192.0.2.1", 1), ("no..name", 78)):
                 conf = f"{alone()}\n[vnc]\n{option} = {address}\n"
-                line = await self.refused("console", conf, f"[vnc] {option}: ", address)
+                line = await self.refused("console", conf, f"[vnc] {option}: ", address, code=code)
                 self.assertNotIn("proxy_port", line)
 
     async def test_an_address_of_the_api_that_is_not_ours(self) -> None:
@@ -80,7 +81,9 @@ class MistakeTests(TestCase):
         users.write_text("admin:$2b$04$" + "a" * 53 + "\n")
         more = f"\n[api]\nauth_strategy = http_basic\nhttp_basic_auth_user_file = {users.absolute()}\n"
         conf = alone(osapi_compute_listen="192.0.2.1") + more
-        self.assertNotIn("listen_port", await self.refused("console", conf, "osapi_compute_listen: ", "192.0.2.1"))
+        self.assertNotIn(
+            "listen_port", await self.refused("console", conf, "osapi_compute_listen: ", "192.0.2.1", code=1)
+        )
 
     async def test_a_web_folder_that_is_none(self) -> None:
         await self.refused("console", alone(web="/nowhere/novnc"), "web", "/nowhere/novnc")
@@ -105,11 +108,129 @@ class MistakeTests(TestCase):
         await self.refused("console", alone(cert="/etc/ssl/x.pem"), "cert")
         await self.refused("console", alone(ssl_only="true"), "ssl_only")
 
+    async def test_a_comment_behind_a_value(self) -> None:
+        """It was found when the services met, with tracebacks and exit code 0."""
+        conf = alone() + "\n[vnc]\nserver_proxyclient_address = 127.0.0.1  # mgmt\n"
+        await self.refused("console", conf, ":10: [vnc] server_proxyclient_address: ")
+
+    async def test_a_file_that_is_not_there(self) -> None:
+        process = Twistd.start(self, "consoleauth", arguments=["--config-file", "/nowhere/nova.conf"])
+        self.assertEqual(await process.ended, 78)
+        self.assertEqual(process.output, "consoleauth: --config-file /nowhere/nova.conf: No such file or directory\n")
+
+    async def test_a_wrong_command_line(self) -> None:
+        for arguments, words in (
+            (["--confg-file", "x"], "confg-file"),
+            (["argument"], "argument"),
+            (["--config-file"], "config-file"),
+        ):
+            process = Twistd.start(self, "novncproxy", arguments=arguments)
+            self.assertEqual(await process.ended, 78)
+            self.assertEqual(process.output.count("\n"), 1, process.output)
+            self.assertIn(words, process.output)
+
+    async def test_a_start_stops_at_the_first_mistake(self) -> None:
+        await self.refused("console", alone(web="/nowhere", cert="/nowhere", key="/nowhere"), ": cert: ")
+
     async def test_no_way_to_log_in(self) -> None:
         await self.refused("console", alone() + "\n[vnc]\nauth_schemes =\n", "[vnc] auth_schemes")
 
     async def test_a_base_url_that_is_none(self) -> None:
         await self.refused("console", alone() + "\n[vnc]\nnovncproxy_base_url = controlnode\n", "novncproxy_base_url")
+
+
+class CheckConfigTests(TestCase):
+    """``--check-config``: a line for each error and warning, and nothing is started."""
+
+    timeout = 60
+
+    async def checked(self, command: str, conf: str, **more: Any) -> tuple[int, list[str]]:
+        process = Twistd.start(self, command, conf, arguments=["--check-config"], **more)
+        return await process.ended, process.output.splitlines()
+
+    async def test_each_command(self) -> None:
+        """Of a good file they say nothing."""
+        web = Path(self.mktemp()).absolute()
+        web.mkdir()
+        for name in ("index.html", "x.html"):
+            (web / name).touch()
+        links = "".join(f"{part}_port = 7\n{part}_base_url = http://h:7/x.html\n" for part in SIX[:2])
+        conf = f"transport_url = redis://127.0.0.1:1\nweb = {web}\n[vnc]\n{links}"
+        for command in SIX:
+            self.assertEqual(await self.checked(command, conf), (0, []), command)
+
+    async def test_all_errors_and_warnings(self) -> None:
+        conf = alone(web="/nowhere", cert="/nowhere", token_ttl="5") + "\n[console]\nidle_timeout = nan\n"
+        code, lines = await self.checked("console", conf)
+        self.assertEqual(code, 78)
+        kinds = [line.split(" ")[1] for line in lines]
+        self.assertEqual(kinds, ["error:"] * 3 + ["warning:"] * len(kinds[3:]), lines)
+        self.assertIn("[DEFAULT] token_ttl", " ".join(lines[3:]))
+
+    async def test_warnings_alone(self) -> None:
+        code, lines = await self.checked("console", alone(token_ttl="5"))
+        self.assertEqual(code, 0)
+        self.assertTrue(lines)
+        self.assertEqual({line.split(" ")[1] for line in lines}, {"warning:"}, lines)
+
+    async def test_beside_a_running_service(self) -> None:
+        """Its ports are taken, and its process is named in twistd's pid file."""
+        conf = alone()
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        running = Twistd.start(self, "console", conf, options=["--pidfile=twistd.pid"], path=str(folder))
+        await running.ready()
+        code, lines = await self.checked("console", conf, options=["--pidfile=twistd.pid"], path=str(folder))
+        self.assertEqual((code, [line for line in lines if "warning" not in line]), (0, []))
+        self.assertEqual(await running.stop(), 0)
+
+
+BROKEN = """
+from novnc_twisted.consoleauth import ConsoleAuthManager
+from novnc_twisted.novncproxy import NoVNCProxyFactory
+
+async def start(self):
+    raise {error}
+
+ConsoleAuthManager._start = start
+NoVNCProxyFactory.doStart = lambda self: 1 / 0
+"""
+"""A sitecustomize module: parts that can't start."""
+
+
+class FailedStartTests(TestCase):
+    """A part that can't start once the reactor runs: one line, exit code 1, and no success."""
+
+    timeout = 60
+
+    async def failed(
+        self, command: str, conf: str, error: str = "OSError(28, 'No space left')", debug: bool = False
+    ) -> str:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(BROKEN.format(error=error))
+        process = Twistd.start(self, command, conf, env={**os.environ, "PYTHONPATH": str(folder)})
+        self.assertEqual(await process.ended, 1, process.output)
+        self.assertNotIn("is ready", process.output)
+        lines = [line for line in process.output.splitlines() if "could not start" in line]
+        self.assertEqual(len(lines), 1 + debug, process.output)
+        self.assertEqual("Traceback" in process.output, debug, process.output)
+        return lines[-1]
+
+    async def test_one_process(self) -> None:
+        line = await self.failed("consoleauth", "transport_url = redis://127.0.0.1:1\n")
+        self.assertIn("consoleauth could not start: OSError: [Errno 28] No space left", line)
+
+    async def test_one_of_several_parts(self) -> None:
+        await self.failed("console", alone())
+
+    async def test_debug_shows_where(self) -> None:
+        await self.failed("consoleauth", "transport_url = redis://127.0.0.1:1\ndebug = true\n", debug=True)
+
+    async def test_workers(self) -> None:
+        conf = f"transport_url = redis://127.0.0.1:1\nworkers = 2\n{alone()}\n"
+        line = await self.failed("novncproxy", conf)
+        self.assertIn("novncproxy could not start: ZeroDivisionError: division by zero", line)
 
 
 class OneProcessTests(TestCase):

@@ -8,13 +8,14 @@ from typing import Any
 
 from twisted.internet.error import ProcessTerminated
 from twisted.internet.task import Clock
-from twisted.logger import LogLevel, eventAsText
+from twisted.logger import LogLevel, eventAsText, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from novnc_twisted.service.assembly import worker_count
+from novnc_twisted.service import workers
 from novnc_twisted.service.flagfile import Unusable
 from novnc_twisted.service.relayed_log import LONGEST, RelayedLog
+from novnc_twisted.service.settings import worker_count
 from novnc_twisted.service.sockets import Sockets
 from novnc_twisted.service.workers import LONG, LONGEST_PAUSE, Supervisor
 
@@ -26,7 +27,11 @@ class Spawning(Clock):
         super().__init__()
         self.spawned: list[Any] = []
         self.broken = False
+        self.stopped = 0
         self.signals: list[tuple[int, int]] = []  # which process got which
+
+    def stop(self) -> None:
+        self.stopped += 1
 
     def spawnProcess(self, protocol: Any, *arguments: Any, **more: Any) -> None:
         if self.broken:
@@ -161,6 +166,47 @@ class WatchdogTests(TestCase):
         """Then systemd ends them all."""
         self.wait(20, 1)
         self.assertEqual(self.beats, 4)
+
+
+class FailedStartTests(TestCase):
+    """A worker that says why it can't start."""
+
+    def setUp(self) -> None:
+        self.codes: list[int] = []
+        self.patch(workers, "exit_with", self.codes.append)
+        self.reactor = Spawning()
+        self.supervisor = Supervisor(self.reactor, "novncproxy", 2, [], Sockets(), [])
+        self.supervisor.running = True
+        self.supervisor.begin()
+
+    def fails(self, worker: Any, code: int = 78) -> None:
+        worker.outReceived(f'{{"report": "failed", "reason": "cert: no certificate", "code": {code}}}\n'.encode())
+        worker.processEnded(Failure(ProcessTerminated(exitCode=code)))
+
+    def test_the_first_start(self) -> None:
+        """The command ends with the code of the worker, and says why once."""
+        said: list[str] = []
+        observer = lambda event: said.append(eventAsText(event, includeTimestamp=False, includeSystem=False))  # noqa: E731
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        for worker in list(self.reactor.spawned):
+            self.fails(worker)
+        self.assertEqual((self.codes, self.reactor.stopped), ([78], 1))
+        self.assertEqual(
+            [line for line in said if "cert" in line], ["novncproxy could not start: cert: no certificate"]
+        )
+        self.assertEqual(len(self.reactor.spawned), 2, "none is started again")
+
+    def test_a_later_one(self) -> None:
+        """The others serve on, and it is tried again: the certificate may be mended."""
+        for worker in list(self.reactor.spawned):
+            worker.outReceived(b'{"ready": true}\n')
+        self.reactor.spawned[0].processEnded(Failure(ProcessTerminated(exitCode=1)))
+        self.reactor.advance(0)
+        self.fails(self.reactor.spawned[2])
+        self.assertEqual((self.codes, self.reactor.stopped), ([], 0))
+        self.reactor.advance(1)
+        self.assertEqual(len(self.reactor.spawned), 4)
 
 
 class PauseTests(TestCase):

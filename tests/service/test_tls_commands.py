@@ -120,7 +120,7 @@ class MistakeTests(TestCase):
             (alone() + "\n[console]\nproxy_protocol = true\n", "[console] proxy_protocol:", "trusted_proxies"),
         ):
             process = Twistd.start(self, "console", conf)
-            self.assertNotEqual(await process.ended, 0)
+            self.assertEqual(await process.ended, 78)
             self.assertEqual(process.output.count("\n"), 1, process.output)
             for name in names:
                 self.assertIn(name, process.output)

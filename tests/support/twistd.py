@@ -47,25 +47,27 @@ class Twistd(ProcessProtocol):
         conf: str | None = None,
         *,
         options: Sequence[str] = (),
+        arguments: Sequence[str] = (),
         shell: str = "",
         **spawn: Any,
     ) -> "Twistd":
         """Start a command with this text of a nova.conf; the test's end ends it.
 
         :param options: more of twistd's own.
+        :param arguments: more of the command's.
         :param shell: what a shell does first, which then becomes the command.
         """
         self = cls(command)
-        arguments = [TWISTD, "-n", "--pidfile=", *options, command]
+        line = [TWISTD, "-n", "--pidfile=", *options, command, *arguments]
         if conf is not None:
             path = Path(test.mktemp()).absolute()
             path.write_text(conf)
             path.chmod(0o644)
-            arguments += ["--config-file", str(path)]
+            line += ["--config-file", str(path)]
         if shell:
-            arguments = ["/bin/sh", "-c", f'{shell}; exec "$@"', "sh", *arguments]
+            line = ["/bin/sh", "-c", f'{shell}; exec "$@"', "sh", *line]
         self.process = reactor.spawnProcess(  # type: ignore[attr-defined]
-            self, arguments[0], arguments, env=spawn.pop("env", None), path=spawn.pop("path", "/"), **spawn
+            self, line[0], line, env=spawn.pop("env", None), path=spawn.pop("path", "/"), **spawn
         )
         test.addCleanup(self.stop)
         return self

@@ -88,7 +88,7 @@ class RedisTransport:
         self._presence.start()
         firsts = [self._link.start(), self._calls.start()]
         firsts += [serving.start() for serving in self._served.values() if serving is not None]
-        return gatherResults(firsts).addCallback(lambda _: None)
+        return gatherResults(firsts, consumeErrors=True).addCallback(lambda _: None)
 
     def stop(self) -> Deferred[None]:
         """See ITransport."""

@@ -1,0 +1,29 @@
+"""IP addresses and host names, as configuration files name them."""
+
+import ipaddress
+import re
+
+_NAME = re.compile(
+    r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?"
+)
+_NUMERIC = re.compile(r"(?:0[xX][0-9A-Fa-f]*|[0-9]+)(?:\.(?:0[xX][0-9A-Fa-f]*|[0-9]+))*\.?")
+
+
+def is_ip(text: str) -> bool:
+    """Whether it is an IPv4 or IPv6 address, without brackets."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def host_name(text: str) -> None:
+    """Check a host name in ASCII; what looks like an IPv4 address must be one.
+
+    :raises ValueError: with one sentence.
+    """
+    if not text.isascii():
+        raise ValueError(f"{text}: write the host name in its ASCII form (xn--...)")
+    if not _NAME.fullmatch(text) or (_NUMERIC.fullmatch(text) and not is_ip(text)):
+        raise ValueError(f"{text} is neither an IP address nor a host name")

@@ -1,0 +1,62 @@
+"""What is wrong with a command's configuration: all of it, found before anything is started.
+
+Nothing is changed here, no port is opened and nobody is contacted: ``--check-config`` does no more than this.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from novnc_twisted.service import config_warnings, credentials, front_tls, settings
+from novnc_twisted.service.bus import make_transport
+from novnc_twisted.service.configuration import Configuration, read_all
+from novnc_twisted.service.exits import Unusable
+
+Step = Callable[[], object]
+"""Raises Unusable where something is wrong."""
+
+
+def examine(command: str, part_names: Sequence[str], paths: Sequence[str], reactor: Any) -> Configuration:
+    """Read the files, and all that they name; the result holds the errors and the warnings.
+
+    :param part_names: the parts of the command, as ``novncproxy``.
+    """
+    read = read_all(paths)
+    if any(file.faults for file in read.files):
+        return read  # half of a configuration would show errors that the whole one does not have
+    conf = read.conf
+    _attempt(read, partial(make_transport, command, conf, reactor), partial(settings.worker_count, command, conf))
+    if "consolecompute" in part_names:
+        _attempt(read, settings.need_libvirt)
+    if "consoleapi" in part_names:
+        _attempt(read, partial(settings.authentication, reactor, conf))
+        _tls(read, front_tls.missing_of_api(conf), front_tls.files_of_api(conf), partial(front_tls.api_tls, conf))
+    if {"novncproxy", "xvpvncproxy"} & set(part_names):
+        missing, files = front_tls.missing_of_proxies(conf), front_tls.files_of_proxies(conf)
+        _tls(read, missing, files, partial(front_tls.proxies_tls, conf))
+        _tls(read, (), credentials.files(conf), partial(credentials.upstream_tls, conf))
+        _attempt(read, partial(settings.auth_schemes, conf), partial(settings.proxy_protocol, conf))
+    if "novncproxy" in part_names:
+        _attempt(read, partial(settings.web_folder, conf))
+    read.warnings += map(read.located, config_warnings.warnings(read, part_names))
+    return read
+
+
+def _attempt(read: Configuration, *steps: Step) -> bool:
+    """Take each step; whether all of them succeeded."""
+    good = True
+    for step in steps:
+        try:
+            step()
+        except Unusable as error:
+            read.add_error(str(error))
+            good = False
+    return good
+
+
+def _tls(read: Configuration, missing: Sequence[str], files: Sequence[Step], whole: Step) -> None:
+    """Check the files of one TLS set-up each by itself, and then what they make together."""
+    for line in missing:
+        read.add_error(line)
+    if not missing and _attempt(read, *files):
+        _attempt(read, whole)

@@ -1,0 +1,130 @@
+"""What probably does not work as it is configured, although it can be started: one line for each warning."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from novnc_twisted.access.pem import certificates
+from novnc_twisted.service.configuration import Configuration
+from novnc_twisted.service.listening import is_loopback
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_PROXIES = ("novncproxy", "xvpvncproxy")
+
+
+def warnings(read: Configuration, part_names: Sequence[str]) -> Iterator[str]:
+    """The warnings for a command with these parts; each begins with the option that it is about."""
+    conf = read.conf
+    yield from _links(read, part_names)
+    for option, path, authorities in _certificates(conf, part_names):
+        yield from validity(option, path, authorities=authorities)
+    if "novncproxy" in part_names:
+        yield from _page(conf)
+    if "consoleauth" in part_names and conf.consoleauth.token_ttl == 0:
+        yield "[consoleauth] token_ttl: with 0 no console link is ever valid"
+    if "consolecompute" in part_names and _is_unspecified(conf.vnc.server_proxyclient_address):
+        address = conf.vnc.server_proxyclient_address
+        yield f"[vnc] server_proxyclient_address: proxies on other machines that dial {address} would reach themselves"
+
+
+def _links(read: Configuration, part_names: Sequence[str]) -> Iterator[str]:
+    """Whether the links that users get lead to the proxies."""
+    conf = read.conf
+    alone = conf.transport_url.startswith("memory:")
+    for part in _PROXIES:
+        option = f"{part}_base_url"
+        url = urlsplit(conf.vnc[option])
+        named = f"[vnc] {option}: {conf.vnc[option]}"
+        gives_links = "consolecompute" in part_names and (part == "novncproxy" or read.is_set("vnc", option))
+        if not alone and (gives_links or part in part_names) and is_loopback(url.hostname or ""):
+            yield (
+                f"{named} leads users to their own machine; set it to the address of the {part}, on the compute "
+                "hosts too"
+            )
+        if part in part_names:
+            yield from _front(conf, part, named, url)
+    if "xvpvncproxy" in part_names and urlsplit(conf.vnc.xvpvncproxy_base_url).port is None:
+        yield f"[vnc] xvpvncproxy_base_url: {conf.vnc.xvpvncproxy_base_url} has no port, which the Java viewer needs"
+
+
+def _front(conf: Any, part: str, named: str, url: SplitResult) -> Iterator[str]:
+    """Whether a link fits the proxy of this process; a reverse proxy in front may have another port and scheme."""
+    listens = conf.vnc[f"{part}_port"]
+    port = url.port or _DEFAULT_PORTS[url.scheme.lower()]
+    if url.scheme.lower() == "http" and conf.ssl_only:
+        yield f"{named} is http://, but ssl_only refuses plain connections; write https://"
+    if conf.console.trusted_proxies:
+        return
+    if port != listens:
+        yield (
+            f"{named} leads to port {port}, but {part}_port is {listens}; where a reverse proxy is between them, "
+            "name it in [console] trusted_proxies"
+        )
+    elif url.scheme.lower() == "https" and not conf.cert:
+        yield f"{named} is https://, but cert is not set, so that port {listens} takes plain connections only"
+
+
+def _certificates(conf: Any, part_names: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
+    """Option, path, and whether they are authorities, of each file of certificates that the parts use."""
+    if "consoleapi" in part_names and conf.api.cert:
+        yield "[api] cert", conf.api.cert, False
+    if not set(_PROXIES) & set(part_names):
+        return
+    if conf.cert:
+        yield "cert", conf.cert, False
+        if conf.console.ssl_client_ca:
+            yield "[console] ssl_client_ca", conf.console.ssl_client_ca, True
+    if "vencrypt" in conf.vnc.auth_schemes:
+        if conf.vnc.vencrypt_client_cert:
+            yield "[vnc] vencrypt_client_cert", conf.vnc.vencrypt_client_cert, False
+        if conf.vnc.vencrypt_ca_certs:
+            yield "[vnc] vencrypt_ca_certs", conf.vnc.vencrypt_ca_certs, True
+
+
+def validity(option: str, path: str, *, authorities: bool = False, now: datetime | None = None) -> Iterator[str]:
+    """A line where a certificate of this file is not valid now; nothing where the file can't be read.
+
+    :param authorities: the certificates are of authorities, of which one that is valid is enough.
+    """
+    now = now or datetime.now(UTC)
+    try:
+        chain = certificates(Path(path).read_bytes())
+    except (OSError, ValueError):
+        return
+    found = [one for one in chain if not one.not_valid_before_utc <= now <= one.not_valid_after_utc]
+    if not found or (authorities and len(found) < len(chain)):
+        return
+    bad = found[0]
+    early = now < bad.not_valid_before_utc
+    what = "is not valid before" if early else "expired on"
+    when = bad.not_valid_before_utc if early else bad.not_valid_after_utc
+    yield f"{option}: the certificate of {bad.subject.rfc4514_string()} {what} {when:%Y-%m-%d %H:%M} UTC ({path})"
+
+
+def _page(conf: Any) -> Iterator[str]:
+    """Whether the page of the links is in the folder."""
+    from novnc_twisted.novncproxy.page import SHIPPED, Page
+
+    folder = conf.web or SHIPPED
+    option = f"web: the folder {folder}" if conf.web else f"web: it is not set, and the folder {folder}"
+    page = Page(folder)
+    if not page.there:
+        return  # which is an error already
+    name = urlsplit(conf.vnc.novncproxy_base_url).path.rpartition("/")[2]
+    for path, why in (("/", "no page such as vnc.html or vnc_lite.html"), (f"/{name}", f"no {name}")):
+        found = page.find(path)
+        if found is None:
+            of_links = ", which novncproxy_base_url names" if path != "/" else ""
+            yield f"{option} has {why}{of_links}"
+            return
+        found.content.close()
+
+
+def _is_unspecified(address: str) -> bool:
+    try:
+        return ip_address(address).is_unspecified
+    except ValueError:
+        return False

@@ -1,0 +1,60 @@
+"""How a command ends that cannot start: one line on standard error, and an exit code."""
+
+import atexit
+import os
+import sys
+from typing import Final, NoReturn
+
+BAD_CONFIGURATION: Final = 78
+"""EX_CONFIG of sysexits.h: starting again would not help (see RestartPreventExitStatus in contrib/systemd)."""
+
+START_FAILED: Final = 1
+"""The start failed for a reason outside of the configuration, such as a port in use: it may work later."""
+
+
+class Unusable(Exception):
+    """The configuration cannot be used: one line that names the option or the file.
+
+    :ivar exit_code: the exit code of the command.
+    """
+
+    exit_code = BAD_CONFIGURATION
+
+
+class StartFailed(Unusable):
+    """The command cannot start, although its configuration is usable."""
+
+    exit_code = START_FAILED
+
+
+def one_line(text: object) -> str:
+    """A text without line breaks and other control characters."""
+    words = " ".join(str(text).split())
+    return "".join(character if character.isprintable() else "?" for character in words)
+
+
+def reason(error: BaseException) -> str:
+    """Why a start failed, in one line: our own errors have a sentence, others are named by their type."""
+    if isinstance(error, Unusable):
+        return one_line(error)
+    return one_line(f"{type(error).__name__}: {error}")
+
+
+def refuse(command: str, error: BaseException) -> NoReturn:
+    """End the process before its log begins, with one line on standard error.
+
+    :raises SystemExit: with the exit code.
+    """
+    print(f"{command}: {reason(error)}", file=sys.stderr)
+    raise SystemExit(getattr(error, "exit_code", START_FAILED))
+
+
+def exit_with(code: int) -> None:
+    """End the process with this code once the reactor has stopped: twistd itself would end with 0."""
+    atexit.register(_leave, code)
+
+
+def _leave(code: int) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)

@@ -1,0 +1,161 @@
+"""Names in configuration files that look like one of our options or sections, but are not read.
+
+Such a mistake leaves an option at its default in silence.  Other unknown names are nova's, and are ignored.
+"""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from novnc_twisted.service.flagfile import FlagFile
+from novnc_twisted.service.options import TABLE, names
+
+_NOVAS_OPTIONS: Final = {"novnc_enabled", "xvpvnc_enabled"}
+"""Names of nova that only look like a typing error of one of ours."""
+
+_NOVAS_SECTIONS: Final = frozenset(
+    [
+        "api_database",
+        "barbican",
+        "barbican_service_user",
+        "cache",
+        "cells",
+        "cinder",
+        "compute",
+        "conductor",
+        "consoles",
+        "cors",
+        "cyborg",
+        "database",
+        "devices",
+        "ephemeral_storage_encryption",
+        "filter_scheduler",
+        "glance",
+        "guestfs",
+        "hyperv",
+        "image_cache",
+        "ironic",
+        "key_manager",
+        "keystone",
+        "keystone_authtoken",
+        "libvirt",
+        "manila",
+        "metrics",
+        "mks",
+        "neutron",
+        "notifications",
+        "os_vif_linux_bridge",
+        "os_vif_ovs",
+        "osapi_v21",
+        "oslo_concurrency",
+        "oslo_limit",
+        "oslo_messaging_amqp",
+        "oslo_messaging_kafka",
+        "oslo_messaging_notifications",
+        "oslo_messaging_rabbit",
+        "oslo_middleware",
+        "oslo_policy",
+        "oslo_reports",
+        "pci",
+        "placement",
+        "placement_database",
+        "powervm",
+        "profiler",
+        "quota",
+        "rdp",
+        "remote_debug",
+        "scheduler",
+        "serial_console",
+        "service_user",
+        "spice",
+        "ssl",
+        "trusted_computing",
+        "upgrade_levels",
+        "vault",
+        "vendordata_dynamic_auth",
+        "vif_plug_linux_bridge_privileged",
+        "vif_plug_ovs_privileged",
+        "vmware",
+        "workarounds",
+        "wsgi",
+        "xenserver",
+        "zvm",
+    ]
+)
+"""Sections of nova.conf that are not ours."""
+
+_COMMON_NAMES: Final = frozenset(
+    [
+        "auth_strategy",
+        "cert",
+        "debug",
+        "enabled",
+        "file",
+        "host",
+        "key",
+        "listen",
+        "server_listen",
+        "server_proxyclient_address",
+        "ssl_only",
+        "transport_url",
+        "web",
+        "workers",
+    ]
+)
+"""Names of our options that other programs use in sections of their own."""
+
+
+def misplaced(files: Sequence[FlagFile]) -> Iterator[str]:
+    """One warning for each section or option that is probably misspelt, or stands in the wrong section."""
+    ours = _names_of_sections()
+    for file in files:
+        for section, keys in file.sections.items():
+            if section in ours:
+                for key in keys:
+                    yield from _option(file, section, key, ours)
+            elif section not in _NOVAS_SECTIONS:
+                yield from _section(file, section, keys, ours)
+
+
+def _names_of_sections() -> dict[str, set[str]]:
+    """The names of options that are read in each section, former ones among them."""
+    found: dict[str, set[str]] = {section: set() for section in TABLE}
+    for section, option, _ in names():
+        found[section].add(option.name)
+        for former in option.deprecated_opts:
+            found.setdefault(str(former.group), set()).add(str(former.name))
+    return found
+
+
+def _option(file: FlagFile, section: str, key: str, ours: dict[str, set[str]]) -> Iterator[str]:
+    if key in ours[section] or key in _NOVAS_OPTIONS:
+        return
+    place = f"{file.path}:{file.lines[section, key]}: [{section}] {key}"
+    right = _sections_with(key, ours)
+    if right:
+        yield f"{place} is not read in this section; it belongs in {right}"
+        return
+    folded = key.lower().replace("-", "_")
+    near = [folded] if folded in ours[section] else difflib.get_close_matches(folded, ours[section], n=1, cutoff=0.88)
+    if near:
+        yield f"{place} is not known; did you mean {near[0]}?"
+
+
+def _section(file: FlagFile, section: str, keys: dict[str, list[str]], ours: dict[str, set[str]]) -> Iterator[str]:
+    """One warning for a section that is not read."""
+    folded = {name.lower(): name for name in ours}
+    near = difflib.get_close_matches(section.strip().lower(), folded, n=1, cutoff=0.75)
+    known = [key for key in keys if key not in _COMMON_NAMES and _sections_with(key, ours)]
+    any_known = [key for key in keys if _sections_with(key, ours)]
+    if near and (any_known or len(section) > 4 or section.strip().lower() in folded):
+        yield f"{file.path}: the section [{section}] is not known; did you mean [{folded[near[0]]}]?"
+    elif known:
+        yield (
+            f"{file.path}: the section [{section}] is not known; {known[0]} belongs in {_sections_with(known[0], ours)}"
+        )
+
+
+def _sections_with(key: str, ours: dict[str, set[str]]) -> str:
+    """The sections in which an option of this name is read: by its present name, else by a former one."""
+    present = [section for section, options in TABLE.items() if any(option.name == key for option in options)]
+    return " or ".join(f"[{name}]" for name in present or [name for name, known in ours.items() if key in known])

@@ -1,0 +1,21 @@
+"""The options of the files, as ``--help`` shows them."""
+
+import textwrap
+
+from novnc_twisted.service.options import TABLE
+
+
+def describe(width: int) -> str:
+    """Every option with its default and what it does, for people, in lines of so many characters."""
+    lines = [
+        "Options of the files, in nova.conf's format; what a command does not know it ignores.",
+        "Without --config-file nothing is read and every option has its default.",
+    ]
+    for group, options in TABLE.items():
+        lines += ["", f"[{group}]"]
+        for option in options:
+            default = option.sample_default if option.sample_default is not None else option.default
+            shown = ",".join(default) if isinstance(default, list) else "" if default is None else str(default)
+            lines.append(f"{option.name} = {shown}".rstrip())
+            lines.append(textwrap.fill(option.help or "", width, initial_indent="    ", subsequent_indent="    "))
+    return "\n".join(lines)

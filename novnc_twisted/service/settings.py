@@ -1,0 +1,112 @@
+"""What the parts take, made from the options that belong together; each function raises Unusable for a bad choice."""
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from novnc_twisted.access.forwarded import Network, networks
+from novnc_twisted.service.exits import Unusable
+from novnc_twisted.service.listening import is_loopback
+
+if TYPE_CHECKING:
+    from novnc_twisted.identity.lockout import LockoutSettings
+
+DEFAULT_LIBVIRT = "qemu:///system"
+"""What an empty ``connection_uri`` means, as in nova for KVM."""
+
+
+def need_libvirt() -> None:
+    """Check that libvirt's Python binding is installed.
+
+    :raises Unusable: it is not.
+    """
+    if importlib.util.find_spec("libvirt") is None:
+        raise Unusable("libvirt-python is not installed; install novnc-twisted[libvirt]")
+
+
+def web_folder(conf: Any) -> str | None:
+    """The folder of the option ``web``; None for the page that is shipped.
+
+    :raises Unusable: it is not a folder.
+    """
+    if conf.web and not Path(conf.web).is_dir():
+        raise Unusable(f"web: {conf.web} is not a folder")
+    return conf.web or None
+
+
+def auth_schemes(conf: Any) -> tuple[str, ...]:
+    """The ways to log in to VNC servers, at least one.
+
+    :raises Unusable: there is none.
+    """
+    if not conf.vnc.auth_schemes:
+        raise Unusable("[vnc] auth_schemes: it is empty, so that no VNC server could be used; the default is none,vnc")
+    return tuple(conf.vnc.auth_schemes)
+
+
+def proxy_protocol(conf: Any) -> "tuple[Network, ...] | None":
+    """Who sends PROXY headers; None where ``proxy_protocol`` is off.
+
+    :raises Unusable: nobody could connect.
+    """
+    if not conf.console.proxy_protocol:
+        return None
+    proxies = networks(conf.console.trusted_proxies)
+    if not proxies:
+        raise Unusable("[console] proxy_protocol: trusted_proxies is empty, so that nobody could connect")
+    return proxies
+
+
+def worker_count(command: str, conf: Any) -> int:
+    """How many processes.  Only the proxies, which do the work, have several; ``console`` says so.
+
+    :raises Unusable: the command can't have so many.
+    """
+    if command == "console" and conf.workers != 1:
+        if conf.transport_url.startswith("memory:"):
+            raise Unusable(f"transport_url: memory:// is for one process, not for workers = {conf.workers}")
+        raise Unusable(
+            f"workers: twistd console is one process; for workers = {conf.workers} run twistd novncproxy and "
+            "twistd xvpvncproxy as commands of their own, and the other services as theirs"
+        )
+    if command not in ("novncproxy", "xvpvncproxy"):
+        return 1
+    return int(conf.workers) or len(os.sched_getaffinity(0))
+
+
+def authentication(reactor: Any, conf: Any) -> Any:
+    """The ``auth_strategy``, with its users.
+
+    :raises Unusable: with one line that names the option.
+    """
+    from novnc_twisted.api import HTTPBasic, NoAuth
+
+    strategy, host = conf.api.auth_strategy, conf.osapi_compute_listen
+    if strategy == "keystone":
+        raise Unusable(
+            "[api] auth_strategy: keystone is not supported yet; use http_basic, or noauth on a loopback address"
+        )
+    if strategy != "http_basic":
+        if not is_loopback(host):
+            raise Unusable(f"[api] auth_strategy: noauth is only for a loopback osapi_compute_listen, not for {host}")
+        return NoAuth()
+    path = conf.api.http_basic_auth_user_file
+    if not path:
+        raise Unusable("[api] http_basic_auth_user_file: auth_strategy http_basic needs it")
+    try:
+        return HTTPBasic(reactor, path, admin_users=conf.api.admin_users, lockout=_lockout(conf.api))
+    except (ValueError, OSError) as error:
+        raise Unusable(f"[api] http_basic_auth_user_file: {error}") from None
+
+
+def _lockout(options: Any) -> "LockoutSettings":
+    from novnc_twisted.identity.lockout import LockoutSettings
+
+    return LockoutSettings(
+        failures=options.lockout_failures,
+        failures_per_address=options.lockout_failures_per_address,
+        failures_per_user=options.lockout_failures_per_user,
+        first=options.lockout_time,
+        longest=options.lockout_max_time,
+    )

@@ -1,0 +1,206 @@
+"""All that is wrong with a configuration is found before anything is started."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.service.assembly import part_names
+from novnc_twisted.service.checks import examine
+from novnc_twisted.service.config_warnings import validity
+from tests.support.pki import CA
+
+OURS = CA()
+REDIS = "transport_url = redis://192.0.2.1\n"
+
+
+class CheckCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+
+    def write(self, name: str, data: bytes) -> str:
+        path = self.folder / name
+        path.write_bytes(data)
+        return str(path)
+
+    def examine(self, text: str, command: str = "console") -> Any:
+        path = self.write("nova.conf", text.encode())
+        return examine(command, part_names(command), [path], MemoryReactorClock())
+
+    def pair(self, name: str, **values: Any) -> str:
+        """Lines of a certificate and its key."""
+        ours = OURS.issue("127.0.0.1", **values)
+        return f"cert = {self.write(f'{name}.pem', ours.cert)}\nkey = {self.write(f'{name}.key', ours.key)}\n"
+
+
+class ErrorTests(CheckCase):
+    def errors(self, text: str, command: str = "console") -> list[str]:
+        prefix = f"{self.folder}/nova.conf"
+        return [line.removeprefix(prefix) for line in self.examine(text, command).errors]
+
+    def test_all_of_them(self) -> None:
+        """In each kind of check; none that only follows from another."""
+        found = self.errors(
+            "web = /nowhere/web\ncert = /nowhere/cert\nkey = /nowhere/key\nssl_only = perhaps\n"
+            "[vnc]\nnovncproxy_port = 0\nxvpvncproxy_base_url = x\nauth_schemes = vencrypt\n"
+            "vencrypt_ca_certs = /nowhere/ca\nvencrypt_client_cert = /nowhere/client\n"
+            "[console]\nproxy_protocol = true\nallowed_origins = *\n"
+            "[api]\nauth_strategy = http_basic\nkey = /nowhere/api\n"
+        )
+        self.assertEqual(
+            [re.sub(r"^:\d+: ", "", line).partition(": ")[0] for line in found],
+            [
+                *("[DEFAULT] ssl_only", "[vnc] novncproxy_port", "[vnc] xvpvncproxy_base_url"),
+                *("[console] allowed_origins", "[api] http_basic_auth_user_file", "[api] key", "cert", "key"),
+                *("[vnc] vencrypt_ca_certs", "[vnc] vencrypt_client_cert", "[console] proxy_protocol", "web"),
+            ],
+        )
+
+    def test_mistakes_of_form_in_each_file(self) -> None:
+        first, second = self.write("a", b"nonsense\nhost = a\nmore\n"), self.write("b", b"[vnc\n")
+        found = examine("console", part_names("console"), [first, "/nowhere", second], MemoryReactorClock())
+        self.assertEqual(len(found.errors), 4, found.errors)
+        for line, words in zip(found.errors, ("a: line 1", "a: line 3", "/nowhere: No such", "b: line 1"), strict=True):
+            self.assertIn(words, line)
+
+    def test_a_file_that_is_no_configuration_shows_some_lines(self) -> None:
+        self.assertEqual(len(self.examine("x\n" * 1000).errors), 20)
+
+    def test_an_option_that_is_refused_is_not_judged_further(self) -> None:
+        (line,) = self.errors("transport_url = redis://:$x@h\n", "consoleauth")
+        self.assertIn("$$", line)
+
+    def test_each_command_needs_a_bus(self) -> None:
+        for command in ("consoleauth", "consolecompute", "consoleapi", "novncproxy", "xvpvncproxy"):
+            (line,) = self.errors("", command)
+            self.assertIn("transport_url: memory:// is for twistd console", line)
+            self.assertEqual(self.errors(REDIS, command), [])
+
+    def test_urls_of_redis(self) -> None:
+        for url in (
+            *(
+                "redis://",
+                "redis://h:0",
+                "redis://[::1",
+                "redis://::1:6379",
+                "redis://h/x",
+                "redis://h x/",
+                "redis://h#x",
+            ),
+            *(
+                "redis://h:6379x",
+                "rediss://h?ca=/nowhere",
+                "redis+unix://",
+                "redis+sentinel://h",
+                "rabbit://h",
+                "redis:/h",
+            ),
+            *("", "h:6379", "memory://x", "redis://a..b", "redis://10.0.0.256"),
+        ):
+            found = self.errors(f"transport_url = {url}\n", "consoleauth")
+            self.assertEqual(len(found), 1, (url, found))
+            self.assertIn("transport_url: ", found[0])
+
+    def test_only_what_a_command_needs(self) -> None:
+        text = f"{REDIS}cert = /nowhere/cert\nweb = /nowhere/web\n[api]\ncert = /nowhere/api\n"
+        self.assertEqual(self.errors(text, "consoleauth"), [])
+        self.assertEqual(len(self.errors(text, "consoleapi")), 1)
+        self.assertEqual(len(self.errors(text, "xvpvncproxy")), 1)
+        self.assertEqual(len(self.errors(text, "novncproxy")), 2)
+
+    def test_a_key_of_another_certificate(self) -> None:
+        other = self.write("other.key", OURS.issue("127.0.0.1").key)
+        text = self.pair("a").splitlines()[0] + f"\nkey = {other}\n"
+        self.assertEqual(self.errors(text), [f":2: key: the key is not the one of the certificate ({other})"])
+
+    def test_empty_values_that_mean_nothing_is_set(self) -> None:
+        empty = "web =\ncert =\nkey =\n[console]\nssl_ciphers =\nssl_client_ca =\n[libvirt]\nconnection_uri =\n"
+        self.assertEqual(self.errors(empty), [])
+
+
+class WarningTests(CheckCase):
+    def warned(self, text: str, command: str = "novncproxy") -> list[str]:
+        found = self.examine(REDIS + text, command)
+        self.assertEqual(found.errors, [])
+        return [line.removeprefix(f"{self.folder}/nova.conf") for line in found.warnings]
+
+    def base(self, url: str, more: str = "") -> str:
+        return f"{more}[vnc]\nnovncproxy_base_url = {url}\nxvpvncproxy_base_url = http://h:6081/console\n"
+
+    def test_nothing_to_warn_of(self) -> None:
+        text = self.base("http://controller:6080/vnc_auto.html")
+        for command in ("console", "novncproxy", "xvpvncproxy", "consolecompute", "consoleauth", "consoleapi"):
+            self.assertEqual(self.warned(text, command), [], command)
+
+    def test_links_that_lead_elsewhere(self) -> None:
+        tls = self.pair("a")
+        for text, words in (
+            (self.base("http://h:6090/vnc_auto.html"), "leads to port 6090, but novncproxy_port is 6080"),
+            (self.base("http://h/vnc_auto.html"), "leads to port 80"),
+            (self.base("http://127.0.0.1:6080/vnc_auto.html"), "their own machine"),
+            (self.base("http://[::1]:6080/vnc_auto.html"), "their own machine"),
+            (self.base("http://localhost:6080/vnc_auto.html"), "their own machine"),
+            (self.base("https://h:6080/vnc_auto.html"), "cert is not set"),
+            (self.base("http://h:6080/vnc_auto.html", f"ssl_only = true\n{tls}"), "ssl_only refuses plain"),
+        ):
+            (line,) = self.warned(text)
+            self.assertRegex(line, r"^:\d+: \[vnc\] novncproxy_base_url: ")
+            self.assertIn(words, line)
+
+    def test_a_reverse_proxy_that_is_named(self) -> None:
+        more = "[console]\ntrusted_proxies = 192.0.2.7\n"
+        self.assertEqual(self.warned(self.base("https://h/console/vnc_auto.html") + more), [])
+
+    def test_the_compute_host_gives_the_links(self) -> None:
+        (line,) = self.warned("", "consolecompute")
+        self.assertIn("[vnc] novncproxy_base_url: http://127.0.0.1:6080/vnc_auto.html leads users to their own", line)
+
+    def test_everything_on_one_machine(self) -> None:
+        found = self.examine("[vnc]\nnovncproxy_base_url = http://127.0.0.1:6080/vnc_auto.html\n")
+        self.assertEqual(found.warnings, [])
+
+    def test_the_java_viewer_needs_a_port(self) -> None:
+        found = self.warned("[vnc]\nxvpvncproxy_base_url = http://h/console\n", "xvpvncproxy")
+        self.assertEqual(len([line for line in found if "the Java viewer needs" in line]), 1)
+
+    def test_a_web_folder_without_a_page(self) -> None:
+        good = self.base("http://h:6080/vnc_auto.html")
+        web = self.folder / "web"
+        web.mkdir()
+        (line,) = self.warned(f"web = {web}\n{good}")
+        self.assertIn(f"web: the folder {web} has no page", line)
+        (web / "vnc.html").touch()
+        (line,) = self.warned(f"web = {web}\n{good}")
+        self.assertIn("has no vnc_auto.html, which novncproxy_base_url names", line)
+        (web / "vnc_lite.html").touch()
+        self.assertEqual(self.warned(f"web = {web}\n{good}"), [])
+
+    def test_certificates_out_of_their_time(self) -> None:
+        good = self.base("https://h:6080/vnc_auto.html")
+        for days, words in (((-2, -1), "expired on"), ((1, 2), "is not valid before")):
+            (line,) = self.warned(self.pair("old", days=days) + good)
+            self.assertIn(f"cert: the certificate of CN=test {words}", line)
+            (line,) = self.warned("[api]\n" + self.pair("api", days=days), "consoleapi")
+            self.assertRegex(line, rf"^:\d+: \[api\] cert: .*{words}")
+            client = self.pair("client", days=days).replace("cert =", "vencrypt_client_cert =")
+            vencrypt = "auth_schemes = vencrypt\n" + client.replace("key =", "vencrypt_client_key =")
+            (line,) = self.warned(self.base("http://h:6080/vnc_auto.html") + vencrypt)
+            self.assertRegex(line, rf"^:\d+: \[vnc\] vencrypt_client_cert: .*{words}")
+        self.assertEqual(self.warned(self.pair("good") + good), [])
+
+    def test_of_authorities_one_is_enough(self) -> None:
+        later = datetime.now(UTC) + timedelta(days=11)
+        both = self.write("both.pem", OURS.pem + OURS.issue("x", days=(-1, 20)).cert)
+        self.assertEqual(list(validity("[console] ssl_client_ca", both, authorities=True, now=later)), [])
+        self.assertEqual(len(list(validity("cert", both, now=later))), 1)
+
+    def test_addresses_and_times(self) -> None:
+        text = self.base("http://controller:6080/vnc_auto.html")
+        (line,) = self.warned(text + "[vnc]\nserver_proxyclient_address = 0.0.0.0\n", "consolecompute")
+        self.assertIn("server_proxyclient_address", line)
+        (line,) = self.warned(text + "[consoleauth]\ntoken_ttl = 0\n", "consoleauth")
+        self.assertIn("no console link is ever valid", line)
