@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
 from novnc_twisted.access import Failures
-from novnc_twisted.messaging import TopicInUse
+from novnc_twisted.messaging.interfaces import TopicInUse
 from novnc_twisted.service import descriptors, parts, settings
 from novnc_twisted.service.bus import make_transport
 from novnc_twisted.service.checks import examine

@@ -31,7 +31,9 @@ class EndingTests(SynchronousTestCase):
             return self._answer
 
         context: Any = SimpleNamespace(
-            conf=SimpleNamespace(host="control"), transport=SimpleNamespace(announce=announce)
+            conf=SimpleNamespace(host="control"),
+            transport=SimpleNamespace(announce=announce),
+            connections=SimpleNamespace(refusals=SimpleNamespace(stop=lambda: None)),
         )
         factory: Any = SimpleNamespace(stop_sessions=self._answer)
         part = _listening(context, [], factory, "nova-novncproxy")
