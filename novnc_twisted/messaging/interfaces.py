@@ -99,7 +99,7 @@ class ITransport(Interface):
         :param callers: the roles that each method is for (``novnc_twisted.messaging.roles.ROLES``): to others it
             is unknown.  Who has no role may call everything.  None: every method is for all.
         :param place: an address of its own; ValueError where it has a space or an ``@``.
-        :param exclusive: it has to be the topic's only server.  Fails with :class:`TopicInUse` where another one is
+        :param exclusive: it has to be the topic's only server.  Fails with ``TopicInUse`` where another one is
             alive, once the presence of a server that crashed has had time to expire.  Where the bus is down at first,
             or another server takes the topic later, this one serves nothing while the other is alive, and logs that.
         """

@@ -51,6 +51,17 @@ class ReasonsTests(LogInCase):
         redis = RedisServer(self, sentinel=True, options=("sentinel monitor nova 127.0.0.1 1 1",))
         self.assertIn("redis+sentinel://HOST:PORT/SERVICE", await self.reason(redis.url))
 
+    async def test_sentinels_with_a_password(self) -> None:
+        options = ("sentinel monitor nova 127.0.0.1 1 1", "requirepass hunter2")
+        redis = RedisServer(self, sentinel=True, options=options)
+        line = await self.reason(f"redis+sentinel://:hunter2@127.0.0.1:{redis.port}/nova")
+        self.assertIn("its Sentinels want a password, which is not supported", line)
+
+    async def test_a_redis_in_place_of_a_sentinel(self) -> None:
+        redis = RedisServer(self)
+        line = await self.reason(f"redis+sentinel://127.0.0.1:{redis.port}/nova")
+        self.assertIn("is not a Sentinel", line)
+
     async def test_protected_mode(self) -> None:
         """Redis counts an address as its own host's by its peer alone; so the answer is sent by the test."""
         factory = Factory.forProtocol(Denies)

@@ -20,7 +20,7 @@ from twisted.internet.ssl import (
 )
 from zope.interface import implementer
 
-from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisProtocol
+from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError, RedisProtocol
 from novnc_twisted.messaging.redis.reasons import NoPrimary, Untrusted
 from novnc_twisted.messaging.redis.waiting import within
 from novnc_twisted.messaging.redis_url import RedisURL
@@ -31,6 +31,9 @@ CONNECT_TIMEOUT = 3.0
 
 ASK_TIMEOUT = 1.0
 """Seconds for one Sentinel to answer, before the next one is asked."""
+
+_OF_SENTINELS = {"NOAUTH": "SENTINELAUTH", "UNKNOWN": "NOSENTINEL"}
+"""What errors mean where a Sentinel is asked."""
 
 _END = b"-----END CERTIFICATE-----"
 
@@ -86,6 +89,8 @@ class _SentinelEndpoint:
         sentinel: Any = await self._endpoint(host, port).connect(Factory.forProtocol(RedisProtocol))
         try:
             named = await sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._address.service)
+        except RedisError as error:
+            raise RedisError(_OF_SENTINELS.get(error.code, error.code)) from None
         except ConnectionGone:
             sentinel.transport.abortConnection()
             raise await sentinel.lost from None

@@ -48,6 +48,8 @@ _WORDS = {
     "(redis+sentinel://)",
     "CLUSTERDOWN": "it is a Redis Cluster, which is not supported; set transport_url to one Redis",
     "SENTINEL": "it is a Sentinel; transport_url is redis+sentinel://HOST:PORT/SERVICE for those",
+    "SENTINELAUTH": "its Sentinels want a password, which is not supported",
+    "NOSENTINEL": "a host in transport_url is not a Sentinel; transport_url is redis://HOST:PORT/DB for one Redis",
     "REPLICA": "it is a replica, on which nothing can be written; set transport_url to its primary, or to Sentinels "
     "(redis+sentinel://)",
     "READONLY": "it has become a replica, on which nothing can be written (READONLY)",
