@@ -55,6 +55,14 @@ class SmallVM:
             except ProcessLookupError:
                 return
 
+    def freeze(self) -> None:
+        """Stop QEMU's process, as a host that has no time for it; its VNC server says nothing any more."""
+        os.kill(int((self._folder / "pid").read_text()), signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let QEMU's process go on."""
+        os.kill(int((self._folder / "pid").read_text()), signal.SIGCONT)
+
     def monitor(self, command: str) -> str:
         """What QEMU's human monitor answers to a command."""
         with socket.socket(socket.AF_UNIX) as qmp:

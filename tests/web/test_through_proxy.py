@@ -10,13 +10,27 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.access import ConnectInfo
-from novnc_twisted.errors import InvalidToken
+from novnc_twisted.errors import InstanceNotRunning, InvalidToken
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from tests.support.browser import with_page
 from tests.support.vm import SmallVM
+from tests.support.vnc_server import FakeVNCServer
 
 TYPED = 6
 """The row of the guest's screen where typing begins."""
+
+
+COUNT_QUESTIONS = """
+    window.questions = 0;
+    window.sockets = new Set();
+    const send = WebSocket.prototype.send;
+    WebSocket.prototype.send = function (data) {
+        sockets.add(this);
+        questions += data.byteLength === 0;
+        return send.call(this, data);
+    };
+"""
+"""Counts the empty messages that the page asks the proxy with, and its WebSockets."""
 
 
 class ThroughProxyTest(TestCase):
@@ -25,6 +39,7 @@ class ThroughProxyTest(TestCase):
     async def setUp(self):
         folder = tempfile.TemporaryDirectory()  # not trial's own: a unix socket's path has to be short
         self.addCleanup(folder.cleanup)
+        self.running = True
         self.vm = SmallVM(Path(folder.name))
         await deferToThread(self.vm.start)
         self.addCleanup(self.vm.stop)
@@ -32,6 +47,8 @@ class ThroughProxyTest(TestCase):
         async def authorise(token, console_type, client_address):
             if token != "good":
                 raise InvalidToken
+            if not self.running:
+                raise InstanceNotRunning
             return ConnectInfo(host="127.0.0.1", port=self.vm.port, name="myserver20")
 
         self.factory = NoVNCProxyFactory(reactor, authorise)
@@ -86,15 +103,78 @@ class ThroughProxyTest(TestCase):
             self.assertEqual(seen.result, InvalidToken.sentence)
 
     async def test_vm_ends_and_comes_back(self):
-        """The end of the VM is told; when it is there again, so is its console."""
+        """The end of the VM is told; the page waits for it, and when it is there again, so is its console."""
 
         def steps(page):
             page.wait_painted()
+            self.running = False
             self.vm.stop()
             page.wait_said("The server closed the console.")
+            page.wait_said("This server is not running.")
+            self.assertIn("not running", page.page.inner_text("#state"))
             self.vm.start()
+            self.running = True
             page.wait_painted()
             page.wait_said("Connected")
+            self.wait_text(page, TYPED, ">")
+            page.type("back")
+            self.wait_text(page, TYPED, "> back")
 
         seen = await with_page(self.url("token=good"), steps)
         self.assertEqual(seen.complaints(), [])
+
+    async def test_vm_that_is_frozen(self):
+        """A QEMU that does not answer costs no session: the proxy answers for it, and it goes on where it stopped."""
+
+        def steps(page):
+            page.page.add_init_script(COUNT_QUESTIONS)
+            page.page.reload()
+            page.wait_painted()
+            self.wait_text(page, TYPED, ">")
+            self.vm.freeze()
+            for count in (
+                2,
+                3,
+                4,
+            ):  # the first question comes with the session, the others after keys without an answer
+                page.type("a")
+                page.page.wait_for_function("(count) => questions >= count", arg=count)
+                self.assertTrue(page.page.inner_text("#state").startswith("Connected"))
+            self.vm.thaw()
+            self.wait_text(page, TYPED, "> aaa")
+            self.assertEqual(page.page.evaluate("sockets.size"), 1)
+
+        seen = await with_page(self.url("token=good"), steps)
+        self.assertEqual(seen.complaints(), [])
+        self.assertEqual([url for url in seen.requests if "alive=" in url], [], "the answers to the messages suffice")
+
+
+class IPv6Test(TestCase):
+    timeout = 180
+
+    async def test_ipv6(self):
+        """At an address that is an IPv6 literal no browser complains of the policy, and the console opens."""
+        server = FakeVNCServer(name=b"QEMU (myserver20)")
+        vnc = reactor.listenTCP(0, server, interface="127.0.0.1")
+        self.addCleanup(vnc.stopListening)
+
+        async def authorise(token, console_type, client_address):
+            return ConnectInfo(host="127.0.0.1", port=vnc.getHost().port, name="myserver20")
+
+        factory = NoVNCProxyFactory(reactor, authorise)
+        port = reactor.listenTCP(0, factory, interface="::1")
+        self.addCleanup(maybeDeferred, port.stopListening)
+        self.addCleanup(maybeDeferred, factory.stop_sessions)
+        for browser in ("chromium", "firefox"):
+            url = f"http://[::1]:{port.getHost().port}/vnc_auto.html?token=T"
+
+            def steps(page):
+                page.wait_said("Connected")
+                page.type("x")
+
+            seen = await with_page(url, steps, browser=browser)
+            self.assertEqual(seen.complaints(), [], browser)
+            connection = await server.live.get()
+            while (message := await connection.inbox.get())[0] != 4:
+                pass
+            self.assertEqual(message[1], b"\4\1\0\0\0\0\0x")
