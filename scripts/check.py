@@ -36,6 +36,7 @@ PARTS = {
     "firefox-esr": "firefox-esr",
     "ip": "iproute2",
     "Xtigervnc": "tigervnc-standalone-server",
+    "vncsnapshot": "vncsnapshot",
     "openssl": "openssl",
 }
 """The programs that the tests run, and Debian's packages of them."""
