@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from OpenSSL import SSL
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IAddress, IDelayedCall, IHandshakeListener, ISSLTransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -128,6 +129,7 @@ class FrontProtocol(Protocol):
     slot: ConnectionSlot
     transport: Any  # of whatever endpoint it listens on
     accepted_at: float
+    _tls_is_up = False
     began: float | None = None
     """When the connection was accepted (the reactor's seconds), where something stood before us on it."""
 
@@ -148,10 +150,11 @@ class FrontProtocol(Protocol):
             due = self.began + self.factory.settings.head_deadline - self.factory.reactor.seconds()
             self.set_deadline(max(0.0, due), self._head_is_late)
         if ISSLTransport.providedBy(self.transport):  # the head's time begins when its words can come
-            self.set_deadline(self.factory.settings.tls_deadline, self.hang_up)
+            self.set_deadline(self.factory.settings.tls_deadline, self._tls_is_late)
 
     def handshakeCompleted(self) -> None:
         """TLS is up."""
+        self._tls_is_up = True
         if self.end is None and not self.busy:
             self.set_deadline(self.factory.settings.head_deadline, self._head_is_late)
 
@@ -193,6 +196,8 @@ class FrontProtocol(Protocol):
         self.set_deadline(None)
         if self.end is not None:
             self.end.connectionLost(reason)
+        elif isinstance(reason.value, SSL.Error) and not self._tls_is_up:
+            self.refused("TLSFailed", self.peer_address, None, f"the TLS handshake failed: {_reason_of(reason.value)}")
         self.gone.callback(None)
 
     def left(self) -> None:
@@ -262,6 +267,12 @@ class FrontProtocol(Protocol):
         """Begin a session; ``become`` was called."""
         self.factory.begin(viewer, self.accepted_at)
 
+    def _tls_is_late(self) -> None:
+        if self.began is not None:  # its first byte has come: what stood before us waited for it
+            late = "the TLS handshake did not end in time"
+            self.refused("HeadTimeout", self.peer_address, None, late)
+        self.hang_up()
+
     def _make_room(self) -> None:
         """Another connection needs the place of this one, which has no request."""
         self.set_deadline(None)
@@ -287,3 +298,9 @@ class FrontProtocol(Protocol):
         """Bytes came while the last request is being answered."""
         self.refused("BadRequest", self.peer_address, None, "bytes came before the last request was answered")
         self.hang_up()
+
+
+def _reason_of(error: SSL.Error) -> str:
+    """OpenSSL's reasons in words, as ``peer did not return a certificate``."""
+    queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    return ", ".join(str(reason) for _, _, reason in queue) or type(error).__name__

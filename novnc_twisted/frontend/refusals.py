@@ -33,6 +33,7 @@ Cause: TypeAlias = Literal[
     "NoAuthRefused",
     "NotATrustedProxy",
     "PlainText",
+    "TLSFailed",
     "TooManyConnections",
     "TooManyFailures",
 ]

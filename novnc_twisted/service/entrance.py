@@ -175,6 +175,13 @@ class _Entering(Protocol):
             self._end.connectionLost(reason)
         self.gone.callback(None)
 
+    def _is_late(self) -> None:
+        if self._held:  # else it is a health check
+            self._entrance.refused(
+                "HeadTimeout", self.transport.getPeer().host, "the PROXY header did not come in time, or not whole"
+            )
+        self.leave()
+
     def leave(self) -> None:
         """Turn it away without a word."""
         self._set_deadline(None)
@@ -235,4 +242,4 @@ class _Entering(Protocol):
         self._timer = None
         if seconds is not None:
             reactor = self._entrance.reactor
-            self._timer = reactor.callLater(max(0.0, self._began + seconds - reactor.seconds()), self.leave)
+            self._timer = reactor.callLater(max(0.0, self._began + seconds - reactor.seconds()), self._is_late)

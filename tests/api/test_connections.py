@@ -138,3 +138,19 @@ class LogTests(SynchronousTestCase):
             system.get("/v2.1", X_Forwarded_For="192.0.2.7")
         self.assertTrue(log.lines("192.0.2.7 GET /v2.1 403"))
         self.assertTrue(log.lines("10.0.0.2 GET /v2.1 403"))
+
+    def test_who_came_with_a_port(self) -> None:
+        """What a trusted proxy writes is read, or the client is unknown, with one warning in a minute."""
+        log = Logged(self)
+        system = running(self, NoAuth(), trusted_proxies=["10.0.0.1"])
+        system.peer = "10.0.0.1"
+        system.get("/v2.1", X_Forwarded_For='"[2001:db8::7]:51008"')
+        self.assertTrue(log.lines("2001:db8::7 GET /v2.1 403"))
+        for _ in range(3):
+            system.get("/v2.1", X_Forwarded_For="198.51.100.1, unix:")
+        self.assertEqual(len(log.lines("unknown GET /v2.1 403")), 3)
+        (warning,) = log.lines("'198.51.100.1, unix:' as X-Forwarded-For")
+        self.assertIn("10.0.0.1", warning)
+        system.reactor.advance(60)
+        system.get("/v2.1", X_Forwarded_For="")
+        self.assertEqual(len(log.lines("as X-Forwarded-For")), 2)

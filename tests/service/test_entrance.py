@@ -113,6 +113,16 @@ class EntranceTests(TestCase):
             self.receive(transport, bytes((byte,)))
         self.closes_after(transport, PROXY_DEADLINE - 4)
 
+    def test_what_is_late_is_an_event_if_it_began(self) -> None:
+        """Half of a PROXY header; a connection without a byte is a health check."""
+        self.closes_after(self.enter(proxies="10.0.0.0/8"), PROXY_DEADLINE)
+        self.assertEqual(self.front.refusals, [])
+        transport = self.enter(proxies="10.0.0.0/8")
+        self.receive(transport, HEADER[:20])
+        self.closes_after(transport, PROXY_DEADLINE)
+        ((event),) = self.front.refusals
+        self.assertEqual((event.cause, event.address), ("HeadTimeout", "10.0.0.1"))
+
     def test_silence_behind_a_header(self) -> None:
         """Seconds from accept, not from the header."""
         transport = self.enter(proxies="10.0.0.0/8")

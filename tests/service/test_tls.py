@@ -11,6 +11,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 from twisted.internet.protocol import Factory
 
 from novnc_twisted.access.forwarded import networks
+from novnc_twisted.frontend import RefusalEvent
 from novnc_twisted.relay import StreamEnd
 from novnc_twisted.service.entrance import Entrance
 from novnc_twisted.service.flagfile import Unusable
@@ -216,11 +217,13 @@ class SessionTests(TLSCase):
 
     async def test_who_never_shakes_hands_is_cut(self) -> None:
         """In the handshake, and by bytes that only begin like one."""
-        self.novnc(settings=self.settings(tls_deadline=0.1))
+        events: list[RefusalEvent] = []
+        self.novnc(settings=self.settings(tls_deadline=0.1), refused=events.append)
         for data in (b"\x16", b"\x16\x03\x01\x02\x00\x01", b"\x16" + b"\xff" * 100_000):
             client = await self.client(plain=True)
             client.write(data)
             await client.gone
+        self.assertEqual([event.cause for event in events], ["HeadTimeout", "HeadTimeout", "TLSFailed"])
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_time_runs_from_accept(self) -> None:
@@ -263,13 +266,16 @@ class RuleTests(TLSCase):
 
     async def test_client_certificates(self) -> None:
         self.rules(client_ca=self.write("ca", OURS.pem))
-        self.novnc()
+        events: list[RefusalEvent] = []
+        self.novnc(refused=events.append)
         right = OURS.issue(purpose=CLIENT, common_name="alice")
         self.assertIn(b"200 OK", await self.page(options=client_tls(cert=right)))
         await self.fails()
         await self.fails(options=client_tls(cert=OTHER.issue(purpose=CLIENT)))
         await self.fails(options=client_tls(cert=OURS.issue(purpose=CLIENT, days=(-2, -1))))
         await self.fails(options=client_tls(cert=OURS.issue("localhost")))  # a server's
+        self.assertEqual([(event.cause, event.address) for event in events], [("TLSFailed", "127.0.0.1")] * 4)
+        self.assertIn("peer did not return a certificate", events[0].detail)
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_the_oldest_version(self) -> None:
