@@ -159,7 +159,7 @@ class ConsoleAuthManager:
         return {"expires_at": record.expires_at}
 
     async def check_token(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:
-        """Where the token's console is now, as ``ConnectInfo.to_wire()``.
+        """Where the token's console is now, as ``ConnectInfo.to_wire()``, and the seconds left, ``expires_in``.
 
         :raises Refusal: see ``ConsoleAuthAPI.check_token``.
         """
@@ -172,7 +172,8 @@ class ConsoleAuthManager:
         if self._one_time and not await self._tokens.claim_once("used", token_hash, client_address, self._ttl):
             raise InvalidToken("it was used already")
         self._recent.used(fields.token_hash("token_hash", token_hash), record)
-        return replace(
+        left = record.expires_at - await self._time()
+        found = replace(
             info,
             host=place.host,
             port=place.port,
@@ -181,8 +182,9 @@ class ConsoleAuthManager:
             compute_host=place.compute_host,
             expires_at=record.expires_at if self._enforce else None,
             reconnects=not (self._one_time or self._enforce),
-            keep_from=max(0.0, record.expires_at - await self._time() - LEASE - _ON_ITS_WAY),
-        ).to_wire()
+            keep_from=max(0.0, left - LEASE - _ON_ITS_WAY),
+        )
+        return {**found.to_wire(), "expires_in": max(0.0, left)}
 
     async def get_vnc_password(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:
         """The VNC password of the token's server; asked of its compute host, and kept nowhere.

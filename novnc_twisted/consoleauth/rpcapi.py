@@ -1,5 +1,8 @@
 """The caller's side of nova-consoleauth: takes plain tokens, and puts only their hashes on the bus."""
 
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from novnc_twisted.access.connect_info import ConnectInfo
@@ -18,11 +21,14 @@ class ConsoleAuthAPI:
     Every method fails with :class:`~novnc_twisted.errors.ServiceUnavailable` where no consoleauth answers within
     ``deadline`` seconds.  :meth:`check_token`, :meth:`get_vnc_password` and :meth:`keep_token` are what the fronts'
     factories take as ``authorise``, ``ask_password`` and ``keep_token``.
+
+    :param now: Unix time of this machine, in seconds.
     """
 
-    def __init__(self, transport: ITransport, *, deadline: float = 5.0) -> None:
+    def __init__(self, transport: ITransport, *, deadline: float = 5.0, now: Callable[[], float] = time.time) -> None:
         self._transport = transport
         self._deadline = deadline
+        self._now = now
 
     async def authorize_console(
         self,
@@ -81,9 +87,14 @@ class ConsoleAuthAPI:
         """
         answer = await self._call("check_token", token, console_type=console_type, client_address=client_address)
         try:
-            return ConnectInfo.from_wire(answer)
+            info = ConnectInfo.from_wire(answer)
         except ValueError as error:
             raise ServiceUnavailable(f"consoleauth: {error}") from None
+        left = answer.get("expires_in")
+        if info.expires_at is None or isinstance(left, bool) or not isinstance(left, int | float):
+            return info
+        # By this machine's clock, which may differ from the one by which the token expires.
+        return replace(info, expires_at=self._now() + left)
 
     async def get_vnc_password(self, token: str, console_type: str, client_address: str) -> str | None:
         """The VNC password of the token's server, for the one connection that needs it; None: it has none."""

@@ -63,6 +63,25 @@ def parse(text: str, name: str, admin_users: Collection[str] = ()) -> UserRecord
     return UserRecords(users, warnings)
 
 
+def read(path: Path, admin_users: Collection[str] = ()) -> UserRecords:
+    """Read the users from a file.
+
+    :param admin_users: names of the administrators.
+    :raises ValueError: the file cannot be read, or has a malformed line.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_SIZE + 1)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    if len(content) > _MAX_SIZE:
+        raise ValueError(f"{path} is larger than {_MAX_SIZE} bytes")
+    try:
+        return parse(content.decode("utf-8"), str(path), tuple(dict.fromkeys(admin_users)))
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8") from None
+
+
 def _user(line: str, where: str, admin_users: Collection[str]) -> User:
     """The user of one line; ValueError where it is malformed."""
     user, *rest = line.split(":")
@@ -134,17 +153,7 @@ class UserFile:
         return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
     def _read(self) -> dict[str, User]:
-        try:
-            with self._path.open("rb") as file:
-                content = file.read(_MAX_SIZE + 1)
-        except OSError as error:
-            raise ValueError(f"{self._path}: {error.strerror}") from None
-        if len(content) > _MAX_SIZE:
-            raise ValueError(f"{self._path} is larger than {_MAX_SIZE} bytes")
-        try:
-            users, warnings = parse(content.decode("utf-8"), str(self._path), self._admin_users)
-        except UnicodeDecodeError:
-            raise ValueError(f"{self._path} is not UTF-8") from None
+        users, warnings = read(self._path, self._admin_users)
         for warning in warnings[:MAX_WARNINGS]:
             self._log.warn("{why}", why=warning)
         if len(warnings) > MAX_WARNINGS:

@@ -47,7 +47,7 @@ def check(command: str, paths: Sequence[str]) -> int:
     from twisted.internet import reactor
 
     found = examine(command, part_names(command), paths, reactor)
-    for level, lines in (("error", found.errors), ("warning", found.warnings)):
+    for level, lines in (("error", found.errors), ("warning", found.warnings + found.logged_later)):
         for line in lines:
             print(f"{command}: {level}: {line}")
     return BAD_CONFIGURATION if found.errors else 0

@@ -29,7 +29,7 @@ def examine(command: str, part_names: Sequence[str], paths: Sequence[str], react
     if "consolecompute" in part_names:
         _attempt(read, settings.need_libvirt)
     if "consoleapi" in part_names:
-        _attempt(read, partial(settings.authentication, reactor, conf))
+        _attempt(read, partial(_users, read))
         _tls(read, front_tls.missing_of_api(conf), front_tls.files_of_api(conf), partial(front_tls.api_tls, conf))
     if {"novncproxy", "xvpvncproxy"} & set(part_names):
         missing, files = front_tls.missing_of_proxies(conf), front_tls.files_of_proxies(conf)
@@ -40,6 +40,13 @@ def examine(command: str, part_names: Sequence[str], paths: Sequence[str], react
         _attempt(read, partial(settings.web_folder, conf))
     read.warnings += map(read.located, config_warnings.warnings(read, part_names))
     return read
+
+
+def _users(read: Configuration) -> None:
+    """Read the users of the API."""
+    users = settings.users_of_api(read.conf)
+    if users is not None:
+        read.logged_later += users.warnings
 
 
 def _attempt(read: Configuration, *steps: Step) -> bool:

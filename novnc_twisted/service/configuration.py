@@ -35,6 +35,7 @@ class Configuration:
     :ivar files: the files.
     :ivar errors: one line for each error, without which the command can't start.
     :ivar warnings: one line for each warning.
+    :ivar logged_later: warnings that a part logs by itself when it is built.
     :ivar refused: the group and name of each option whose value is refused.
     :ivar referable: the names to which values may refer with ``$``.
     """
@@ -43,6 +44,7 @@ class Configuration:
     files: list[FlagFile] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    logged_later: list[str] = field(default_factory=list)
     refused: set[tuple[str, str]] = field(default_factory=set)
     referable: set[str] = field(default_factory=set)
 

@@ -10,6 +10,7 @@ from novnc_twisted.service.exits import Unusable
 from novnc_twisted.service.listening import is_loopback
 
 if TYPE_CHECKING:
+    from novnc_twisted.identity.htpasswd import UserRecords
     from novnc_twisted.identity.lockout import LockoutSettings
 
 DEFAULT_LIBVIRT = "qemu:///system"
@@ -75,12 +76,12 @@ def worker_count(command: str, conf: Any) -> int:
     return int(conf.workers) or len(os.sched_getaffinity(0))
 
 
-def authentication(reactor: Any, conf: Any) -> Any:
-    """The ``auth_strategy``, with its users.
+def users_of_api(conf: Any) -> "UserRecords | None":
+    """The users of the API as the file names them; None where ``auth_strategy`` needs no file.
 
     :raises Unusable: with one line that names the option.
     """
-    from novnc_twisted.api import HTTPBasic, NoAuth
+    from novnc_twisted.identity.htpasswd import read
 
     strategy, host = conf.api.auth_strategy, conf.osapi_compute_listen
     if strategy == "keystone":
@@ -90,12 +91,32 @@ def authentication(reactor: Any, conf: Any) -> Any:
     if strategy != "http_basic":
         if not is_loopback(host):
             raise Unusable(f"[api] auth_strategy: noauth is only for a loopback osapi_compute_listen, not for {host}")
-        return NoAuth()
+        return None
     path = conf.api.http_basic_auth_user_file
     if not path:
         raise Unusable("[api] http_basic_auth_user_file: auth_strategy http_basic needs it")
     try:
-        return HTTPBasic(reactor, path, admin_users=conf.api.admin_users, lockout=_lockout(conf.api))
+        return read(Path(path), conf.api.admin_users)
+    except ValueError as error:
+        raise Unusable(f"[api] http_basic_auth_user_file: {error}") from None
+
+
+def authentication(reactor: Any, conf: Any) -> Any:
+    """The ``auth_strategy``, with its users.
+
+    :raises Unusable: with one line that names the option.
+    """
+    from novnc_twisted.api import HTTPBasic, NoAuth
+
+    if users_of_api(conf) is None:
+        return NoAuth()
+    try:
+        return HTTPBasic(
+            reactor,
+            conf.api.http_basic_auth_user_file,
+            admin_users=conf.api.admin_users,
+            lockout=_lockout(conf.api),
+        )
     except (ValueError, OSError) as error:
         raise Unusable(f"[api] http_basic_auth_user_file: {error}") from None
 

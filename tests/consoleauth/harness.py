@@ -87,7 +87,7 @@ class ConsoleAuthCase(TestCase):
         self.transport = MemoryTransport(self.clock)
         await self.transport.start()
         self.addCleanup(self.transport.stop)
-        self.api = ConsoleAuthAPI(self.transport)
+        self.api = ConsoleAuthAPI(self.transport, now=self.clock.seconds)
         self.hosts: dict[str, Host] = {}
         self.gone: dict[str, Any] = {}
 

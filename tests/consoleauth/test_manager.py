@@ -5,6 +5,7 @@ from hashlib import sha256
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
+from novnc_twisted.consoleauth import ConsoleAuthAPI
 from novnc_twisted.errors import ConsoleForbidden, InstanceNotFound, InvalidToken, ServiceUnavailable
 from tests.consoleauth.harness import OTHER_VM, TOKEN, VIEWER, VM, ConsoleAuthCase
 
@@ -139,6 +140,8 @@ class LeaseTests(ConsoleAuthCase):
         expires_at = await self.token()
         info = await self.check()
         self.assertEqual((info.expires_at, info.reconnects), (expires_at, False))
+        skewed = ConsoleAuthAPI(self.transport, now=lambda: 1e9)
+        self.assertEqual((await skewed.check_token(TOKEN, "novnc", VIEWER)).expires_at, 1e9 + 30)
         await self.api.keep_token(TOKEN, VIEWER)
         self.clock.advance(30)
         await self.refused(InvalidToken, self.check())

@@ -117,6 +117,18 @@ class ErrorTests(CheckCase):
         text = self.pair("a").splitlines()[0] + f"\nkey = {other}\n"
         self.assertEqual(self.errors(text), [f":2: key: the key is not the one of the certificate ({other})"])
 
+    def test_the_users_of_the_api(self) -> None:
+        users = self.write("users", b"root:$2b$12$" + b"a" * 53 + b"\n")
+        basic = f"{REDIS}[api]\nauth_strategy = http_basic\nhttp_basic_auth_user_file = "
+        found = self.examine(f"{basic}{users}\n", "consoleapi")
+        self.assertEqual((found.errors, found.warnings, len(found.logged_later)), ([], [], 1))
+        self.write("users", b"root:secret\n")
+        (line,) = self.errors(f"{basic}{users}\n", "consoleapi")
+        self.assertIn(f"[api] http_basic_auth_user_file: {users}, line 1: no bcrypt hash", line)
+        self.assertNotIn("secret", line)
+        (line,) = self.errors(f"{basic}/nowhere\n", "consoleapi")
+        self.assertIn("[api] http_basic_auth_user_file: /nowhere: No such file", line)
+
     def test_empty_values_that_mean_nothing_is_set(self) -> None:
         empty = "web =\ncert =\nkey =\n[console]\nssl_ciphers =\nssl_client_ca =\n[libvirt]\nconnection_uri =\n"
         self.assertEqual(self.errors(empty), [])
