@@ -97,9 +97,10 @@ window.addEventListener('online', () => session.wake());
 window.addEventListener('offline', () => session.connection?.probe());
 document.addEventListener('visibilitychange', () => !document.hidden && session.wake());
 
-/* Ctrl+W closes the tab where the page cannot keep the keys for the server: ask first, while there is a session. */
+/* Ctrl+W closes the tab where the page cannot keep the keys for the server: ask first, while there is a session.
+   Browsers ask only where a person did something on the page, and Chromium complains of those that try before. */
 window.addEventListener('beforeunload', (event) => {
-    if (session.connection?.connected) {
+    if (session.connection?.connected && navigator.userActivation?.hasBeenActive !== false) {
         event.preventDefault();
         event.returnValue = true; // what Chrome before 119 looks at
     }
