@@ -12,20 +12,29 @@ from novnc_twisted.errors import ServiceUnavailable
 MAX_TEXT = 1024
 """Characters of the longest text: paths and addresses are shorter."""
 
+# What no name has: controls (Cc), and surrogates, which UTF-8 cannot encode.  Blanks, joiners and characters that this
+# Python's Unicode tables do not know yet are parts of people's names.
+_UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def text(name: str, value: Any, limit: int = MAX_TEXT) -> str:
-    """A text of 1 to ``limit`` printable characters."""
-    if not isinstance(value, str) or not 0 < len(value) <= limit or not value.isprintable():
-        raise ServiceUnavailable(f"{name} is not a printable text of 1 to {limit} characters")
-    return value
+    """A text of 1 to ``limit`` characters of any language, without controls and lone surrogates."""
+    if usable_text(value, limit) is None:
+        raise ServiceUnavailable(f"{name} is not a text of 1 to {limit} characters without control characters")
+    return str(value)
 
 
 def optional_text(name: str, value: Any, limit: int = MAX_TEXT) -> str | None:
     """A text, or None."""
     return None if value is None else text(name, value, limit)
+
+
+def usable_text(value: Any, limit: int = MAX_TEXT) -> str | None:
+    """The value if :func:`text` accepts it, else None: for what is shown if it is there, and decides nothing."""
+    usable = isinstance(value, str) and 0 < len(value) <= limit and not _UNUSABLE.search(value)
+    return value if usable else None
 
 
 def port(name: str, value: Any) -> int:

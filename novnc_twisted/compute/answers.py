@@ -5,18 +5,25 @@ from typing import Any
 from twisted.logger import Logger
 
 from novnc_twisted.access import fields
+from novnc_twisted.access.display import one_line
 from novnc_twisted.errors import ServiceUnavailable
 
 MAX_NAME = 255
+UNKNOWN = "unknown"
+"""The state of an instance whose host does not answer; no hypervisor gives it."""
+
 _log = Logger()
 _NUMBERS = {"power_state": 99, "vcpus": 999_999, "memory_mb": 999_999_999_999}  # what the id of a flavor has room for
+_MAX_NAMED = 10
 _TEXTS = ("project_id", "project_name", "user_id", "user_name", "created")
 
 
 def instance(host: str, answer: Any) -> dict[str, Any]:
-    """An instance as a host tells of it; its ``host`` is the one that was asked, whatever it says.
+    """An instance as a host describes it; its ``host`` is the one that was asked, whatever the answer says.
 
-    :raises ServiceUnavailable: a field can't be used; the detail names it.
+    An optional text that cannot be used is None, and a number that cannot be used is 0: no server is lost by them.
+
+    :raises ServiceUnavailable: uuid, name or state cannot be used; the detail names the field.
     """
     values = _object(host, answer)
     found: dict[str, Any] = {"uuid": fields.uuid("uuid", values.get("uuid"))}
@@ -24,34 +31,51 @@ def instance(host: str, answer: Any) -> dict[str, Any]:
     found["state"] = fields.text("state", values.get("state"), MAX_NAME)
     for name, most in _NUMBERS.items():
         value = values.get(name)
-        if type(value) is not int or not 0 <= value <= most:
-            raise ServiceUnavailable(f"{name} is not a number")
-        found[name] = value
+        found[name] = value if type(value) is int and 0 <= value <= most else 0
     for name in _TEXTS:
-        value = values.get(name)
-        found[name] = None if value == "" else fields.optional_text(name, value)
+        found[name] = fields.usable_text(values.get(name))
     return {**found, "migrating": values.get("migrating") is True, "host": host}
 
 
 def instances(host: str, answer: Any) -> list[dict[str, Any]]:
-    """A host's whole list; what can't be used of it is left out, and named in the log."""
+    """A host's list; an entry that cannot be used is left out, and a warning names it."""
     told = _object(host, answer).get("instances")
     if not isinstance(told, list):
         raise ServiceUnavailable(f"{host} gave no list")
-    found, wrong = [], ""
+    found, wrong = [], []
     for one in told:
         try:
             found.append(instance(host, one))
         except ServiceUnavailable as error:
-            wrong = error.detail
+            wrong.append(f"{_label(one)}: {error.detail}")
     if wrong:
         _log.warn(
             "compute host {host}: {count} of its servers can't be listed: {wrong}",
             host=host,
-            count=len(told) - len(found),
-            wrong=wrong,
+            count=len(wrong),
+            wrong="; ".join(wrong[:_MAX_NAMED]),
         )
     return found
+
+
+def _label(answer: Any) -> str:
+    """The name and the UUID of an instance that cannot be used, for the log."""
+    if not isinstance(answer, dict):
+        return "an entry that is not an object"
+    return " ".join(one_line(str(answer.get(field))[:1000]) for field in ("name", "uuid"))
+
+
+def page(host: str, answer: Any) -> tuple[list[dict[str, Any]], str]:
+    """A part of a host's list, and where the next one begins; empty: this was the last one."""
+    found = instances(host, answer)
+    last = answer["instances"][-1] if answer.get("more") is True and answer["instances"] else None
+    return found, fields.uuid("uuid", last.get("uuid")) if isinstance(last, dict) else ""
+
+
+def published(host: str, domains: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a host published while it was there, as instances in a state that nobody knows now."""
+    told = [{**domain, "state": UNKNOWN, "power_state": 0} for domain in domains]
+    return instances(host, {"instances": told})
 
 
 def console(host: str, instance_uuid: str, answer: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Forms of ``<graphics>`` are those that libvirt 9 was seen to write; the metadata
 (``nova/virt/libvirt/config.py``, LibvirtConfigGuestMetaNovaInstance).
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,15 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
+from novnc_twisted.access import fields
+
 MAX_XML = 4 * 1024 * 1024
 """Bytes of the longest XML that is read: libvirt's own limit for a text (VIR_NET_MESSAGE_STRING_MAX)."""
 
+_MAX_VCPUS, _MAX_MEMORY_MB = 999_999, 999_999_999_999  # what a flavor's id has room for
+_XML_BLANKS = " \t\r\n"
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.\d+)?Z?", re.ASCII)
 _NOVA = "{http://openstack.org/xmlns/libvirt/nova/"
 
 # libvirt's units of memory: powers of 1024, but for those that end in plain B (formatdomain.html).
@@ -93,10 +100,9 @@ def read_domain(xml: str) -> Domain:
     :raises DomainXMLError: it is no XML of a domain, is too big, or has a document type (entity bombs).
     """
     root = _parse(xml)
-    uuid, name = root.findtext("uuid", "").strip().lower(), root.findtext("name", "").strip()
+    uuid, name = root.findtext("uuid", "").strip().lower(), display_name(root.findtext("name", ""))
     if not uuid or not name:
         raise DomainXMLError("a domain without uuid or name")
-    owner = _owner(root)
     return Domain(
         uuid=uuid,
         name=name,
@@ -104,8 +110,17 @@ def read_domain(xml: str) -> Domain:
         vcpus=_vcpus(root),
         memory_mb=_memory_mb(root),
         vnc=_vnc(root),
-        **owner,
+        created=_created(root),
+        **_owner(root),
     )
+
+
+def display_name(name: str) -> str:
+    """A domain's name as the other services accept it: U+FFFD for each control character, 1024 characters at most.
+
+    libvirt refuses a line feed in a name, but no other control character.
+    """
+    return _CONTROL.sub("\ufffd", name[: fields.MAX_TEXT])
 
 
 def read_vnc_password(xml: str) -> str | None:
@@ -172,7 +187,7 @@ def _vcpus(root: Element) -> int:
     element = root.find("vcpu")
     if element is None:
         return 1  # libvirt's own default
-    return _number(element.get("current")) or _number(element.text) or 1
+    return min(_number(element.get("current")) or _number(element.text) or 1, _MAX_VCPUS)
 
 
 def _memory_mb(root: Element) -> int:
@@ -180,23 +195,40 @@ def _memory_mb(root: Element) -> int:
     if element is None:
         return 0
     unit = _BYTES.get(element.get("unit", "KiB").lower(), 1024)
-    return (_number(element.text) or 0) * unit // 1024**2
+    return min((_number(element.text) or 0) * unit // 1024**2, _MAX_MEMORY_MB)
 
 
 def _owner(root: Element) -> dict[str, Any]:
-    """Nova's project, user and creation time; of any version of its name space."""
-    for instance in _nova(root.find("metadata"), "instance"):
+    """Nova's project and user, of any version of its name space.
+
+    Two entries that name different projects contradict each other: such a domain belongs to no project.
+    """
+    owners = [owner for instance in _instances(root) for owner in _nova(instance, "owner")]
+    found: list[dict[str, Any]] = []
+    for owner in owners:
         owned: dict[str, Any] = {}
-        created = next(_nova(instance, "creationTime"), None)
-        if created is not None and created.text:
-            owned["created"] = created.text.strip().replace(" ", "T") + "Z"
-        for owner in _nova(instance, "owner"):
-            for kind in ("project", "user"):
-                for element in _nova(owner, kind):
-                    owned[f"{kind}_id"] = element.get("uuid") or None
-                    owned[f"{kind}_name"] = (element.text or "").strip() or None
-        return owned
-    return {}
+        for kind in ("project", "user"):
+            element = next(_nova(owner, kind), None)
+            if element is not None:
+                owned[f"{kind}_id"] = fields.usable_text(element.get("uuid"))
+                owned[f"{kind}_name"] = fields.usable_text((element.text or "").strip(_XML_BLANKS))
+        found.append(owned)
+    projects = {(owned.get("project_id"), owned.get("project_name")) for owned in found}
+    return found[0] if len(projects) == 1 else {}
+
+
+def _created(root: Element) -> str | None:
+    """When nova made it, as ISO 8601 in UTC; nova writes ``2026-11-22 10:11:12``."""
+    for instance in _instances(root):
+        element = next(_nova(instance, "creationTime"), None)
+        time = _TIME.fullmatch((element.text or "").strip(_XML_BLANKS)) if element is not None else None
+        if time is not None:
+            return f"{time[1]}T{time[2]}Z"
+    return None
+
+
+def _instances(root: Element) -> Iterator[Element]:
+    return _nova(root.find("metadata"), "instance")
 
 
 def _nova(parent: Element | None, name: str) -> Iterator[Element]:

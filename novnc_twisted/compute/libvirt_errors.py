@@ -1,7 +1,10 @@
 """libvirt's errors, by their codes, as refusals."""
 
+from typing import TypeGuard
+
 import libvirt
 
+from novnc_twisted.access.display import one_line
 from novnc_twisted.compute.domain_xml import DomainXMLError
 from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
 
@@ -17,7 +20,12 @@ def refusal_of(error: Exception, uri: str) -> Exception:
     return ServiceUnavailable(f"libvirt at {uri}: {reason_of(error)}")
 
 
+def is_refused_call(error: Exception) -> "TypeGuard[libvirt.libvirtError]":
+    """Whether libvirt itself refused a call, for another reason than that there is no such domain."""
+    return isinstance(error, libvirt.libvirtError) and error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN
+
+
 def reason_of(error: "libvirt.libvirtError") -> str:
     """What libvirt says, in one bounded line."""
     text = str(error.get_error_message() or error)
-    return "".join(letter if letter.isprintable() else " " for letter in text)[:300]
+    return one_line(text.strip())

@@ -5,6 +5,7 @@ from typing import Final
 from twisted.logger import Logger, LogLevel
 
 from novnc_twisted.access.connect_info import ConnectInfo
+from novnc_twisted.access.display import one_line
 from novnc_twisted.access.tokens import scrub
 from novnc_twisted.errors import ConsoleUnreachable, Refusal, ServiceUnavailable
 
@@ -62,7 +63,4 @@ def record(
 
 def clean(text: str) -> str:
     """Text for a log: one line, bounded, without tokens."""
-    line = text[: 4 * _LONGEST]
-    if not line.isprintable():
-        line = "".join(character if character.isprintable() else "?" for character in line)
-    return scrub(line)[:_LONGEST]
+    return scrub(one_line(text, 4 * _LONGEST))[:_LONGEST]

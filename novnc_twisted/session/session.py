@@ -9,6 +9,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from novnc_twisted.access.connect_info import ConnectInfo
+from novnc_twisted.access.display import one_line
+from novnc_twisted.access.fields import MAX_TEXT
 from novnc_twisted.access.tokens import MAX_TOKEN
 from novnc_twisted.errors import (
     ConsoleUnreachable,
@@ -187,7 +189,7 @@ class Session:
         self.phase = "login"
         screen = await self._login(upstream)
         self.phase = "offer"
-        await self._introduce(screen.renamed(info.name) if info.name else screen)
+        await self._introduce(screen.renamed(one_line(info.name, MAX_TEXT)) if info.name else screen)
         self.phase = "live"
         self._live(info, upstream)
 

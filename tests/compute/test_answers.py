@@ -4,6 +4,7 @@ from typing import Any
 
 from novnc_twisted.errors import ServiceUnavailable
 from tests.compute.harness import A, B, ComputeCase, domain
+from tests.support.logged import Logged
 
 INSTANCE: dict[str, Any] = {
     "uuid": A,
@@ -68,15 +69,29 @@ class LyingHostTests(ComputeCase):
     async def test_instances_that_are_none(self) -> None:
         good = await self.host("one")
         good.add(domain(B, "true"))
-        for name in INSTANCE:
-            if name == "host":
-                continue
+        for name in ("uuid", "name", "state"):
             for wrong in ([], {"a": 1}, "x\n", -1, 1.5, 10**400):
                 bad = {**INSTANCE, name: wrong}
                 self.answers = {"get_instance": bad, "list_instances": {"instances": [bad, INSTANCE]}}
                 listed = await self.api.list_instances()
                 self.assertEqual([one["name"] for one in listed], ["myserver20", "true"], (name, wrong))
                 await self.refused(ServiceUnavailable, self.api.find(A))
+
+    async def test_an_optional_field_never_loses_a_server(self) -> None:
+        for name in ("project_id", "project_name", "user_id", "user_name", "created", "vcpus", "memory_mb"):
+            for wrong in ([], {"a": 1}, "x\n", "\udcff", -1, 1.5, 10**400, True, "x" * 2000):
+                bad = {**INSTANCE, name: wrong}
+                self.answers = {"get_instance": bad, "list_instances": {"instances": [bad]}}
+                usable = {**INSTANCE, name: 0 if name in ("vcpus", "memory_mb") else None}
+                for found in (await self.api.find(A), (await self.api.list_instances())[0]):
+                    self.assertEqual({key: found[key] for key in INSTANCE}, {**usable, "host": "liar"}, (name, wrong))
+
+    async def test_the_warning_names_the_server(self) -> None:
+        self.answers["list_instances"] = {"instances": [{**INSTANCE, "name": "bad\x1b[2Jname"}]}
+        log = Logged(self)
+        await self.api.list_instances()
+        (line,) = log.lines("can't be listed")
+        self.assertIn(f"bad?[2Jname {A}: name is not a text", line)
 
     async def test_lists_that_are_none(self) -> None:
         (await self.host("one")).add(domain(B, "true"))

@@ -1,12 +1,14 @@
 """Domains read from the XML that libvirt 9 writes, and from XML that nobody should write."""
 
 import contextlib
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.compute.domain_xml import MAX_XML, DomainXMLError, Vnc, read_domain, read_vnc_password
+from tests.access.test_fields import LANGUAGES
 
 UUID = "c7a5fdbd-edaf-9455-926a-d65c16db1809"
 
@@ -23,12 +25,24 @@ NOVA = """
 """
 
 
+def owner(content: str) -> str:
+    return (
+        '<metadata><nova:instance xmlns:nova="http://openstack.org/xmlns/libvirt/nova/1.1"><nova:owner>'
+        f"{content}</nova:owner></nova:instance></metadata>"
+    )
+
+
 def domain(
-    devices: str = "", *, metadata: str = "", live: bool = True, size: str = "<memory unit='KiB'>16384</memory>"
+    devices: str = "",
+    *,
+    metadata: str = "",
+    live: bool = True,
+    size: str = "<memory unit='KiB'>16384</memory>",
+    name: str = "myserver20",
 ) -> str:
     number = " id='3'" if live else ""
     return (
-        f"<domain type='qemu'{number}><name>myserver20</name><uuid>{UUID}</uuid>{metadata}{size}"
+        f"<domain type='qemu'{number}><name>{name}</name><uuid>{UUID}</uuid>{metadata}{size}"
         f"<vcpu placement='static'>2</vcpu><devices>{devices}</devices></domain>"
     )
 
@@ -128,6 +142,61 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(
             read_domain(f"<domain><name>n</name><uuid>{UUID}</uuid><vcpu current='3'>8</vcpu></domain>").vcpus, 3
         )
+
+
+class AnyPartTests(SynchronousTestCase):
+    """A part that cannot be used costs that part, and never the domain."""
+
+    def test_names_of_any_language(self) -> None:
+        for name in LANGUAGES:
+            found = read_domain(domain(metadata=owner(f"<nova:project uuid='{name}'>{name}</nova:project>"), name=name))
+            self.assertEqual((found.name, found.project_id, found.project_name), (name, name, name))
+
+    def test_controls_in_a_name_are_shown_as_such(self) -> None:
+        for name in ("tab\tname", "next\x85name", "delete\x7fname"):
+            self.assertEqual(read_domain(domain(name=name)).name, re.sub(r"[\t\x7f\x85]", "\ufffd", name))
+        self.assertEqual(len(read_domain(domain(name="x" * 5000)).name), 1024)
+
+    def test_owners_that_cannot_be_used(self) -> None:
+        for text, expected in [
+            ("<nova:project/>", (None, None)),
+            ("<nova:project uuid=''> </nova:project>", (None, None)),
+            ("<nova:project uuid='a&#9;b'>x&#9;y</nova:project>", (None, None)),
+            (f"<nova:project uuid='red'>{'x' * 2000}</nova:project>", ("red", None)),
+            ("<nova:project uuid='red'>\n  red\n</nova:project>", ("red", "red")),
+            ("<nova:project>red</nova:project><nova:user uuid='a&#127;'>&#133;</nova:user>", (None, "red")),
+            ("<nova:user>alice</nova:user>", (None, None)),
+            ("", (None, None)),
+        ]:
+            found = read_domain(domain(metadata=owner(text)))
+            self.assertEqual((found.project_id, found.project_name), expected, text)
+
+    def test_two_owners_that_contradict_each_other(self) -> None:
+        red, blue = (owner(f"<nova:project uuid='{one}'>{one}</nova:project>") for one in ("red", "blue"))
+        inner = red.removeprefix("<metadata>").removesuffix("</metadata>")
+        other = blue.removeprefix("<metadata>").removesuffix("</metadata>").replace("nova/1.1", "nova/1.0")
+        self.assertIsNone(read_domain(domain(metadata=f"<metadata>{inner}{other}</metadata>")).project_id)
+        self.assertEqual(read_domain(domain(metadata=f"<metadata>{inner}{inner}</metadata>")).project_id, "red")
+
+    def test_times_that_are_none(self) -> None:
+        for text in ("", "yesterday", "2026-11-22", "2026-11-22 10:11:12\n&#9;&#127;", "x" * 5000):
+            metadata = NOVA.replace("2026-11-22 10:11:12", text)
+            self.assertIsNone(read_domain(domain(metadata=metadata)).created, text)
+
+    def test_sizes_beyond_all_bounds(self) -> None:
+        found = read_domain(
+            f"<domain><name>n</name><uuid>{UUID}</uuid><vcpu>{'9' * 18}</vcpu>"
+            f"<memory unit='TiB'>{'9' * 18}</memory></domain>"
+        )
+        self.assertEqual((found.vcpus, found.memory_mb), (999_999, 999_999_999_999))
+
+    def test_graphics_of_any_kind(self) -> None:
+        for graphics in (
+            "<graphics type='vnc' port='5900' listen='検証\u3000\u202e'/>",
+            "<graphics type='vnc' port='5900'><listen type='address' address='a&#9;b'/></graphics>",
+            "<graphics type='vnc' port='5900'><listen/><listen type='x'/></graphics>",
+        ):
+            self.assertEqual(vnc(graphics).port, 5900)
 
 
 class PasswordTests(SynchronousTestCase):

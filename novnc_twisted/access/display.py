@@ -1,0 +1,13 @@
+"""Text of any language, made safe for the place where it is shown: a log line, a title, a table."""
+
+import re
+
+# Controls, lone surrogates, line and paragraph separators, and the characters that reverse or embed text (Unicode
+# bidirectional controls, UAX #9): each of them makes a line look like another one.  Joiners (ZWNJ, ZWJ), direction
+# marks and blanks of any kind are parts of people's names and stay.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """The text on one line, at most ``limit`` characters, with ``?`` for each character that could disguise it."""
+    return _UNSAFE.sub("?", text[:limit])
