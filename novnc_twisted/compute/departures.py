@@ -55,7 +55,7 @@ class Departures:
             self._migrated = {known: at for known, at in self._migrated.items() if now - at < _MIGRATED_FOR}
             self._migrated[uuid] = now
             self._known.discard(uuid)
-        else:
+        elif event.change in (Change.STOPPED, Change.UNDEFINED):
             self._spawn(uuid, self._follow(uuid))
 
     def stop(self) -> None:

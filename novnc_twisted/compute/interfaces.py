@@ -16,6 +16,8 @@ class Change(Enum):
     CONNECTED = "connected"
     """The hypervisor answers (again): changes may have been missed."""
     DEFINED = "defined"
+    DESCRIBED = "described"
+    """Its metadata changed, which may name another project now."""
     STARTED = "started"
     STOPPED = "stopped"
     MIGRATED = "migrated"

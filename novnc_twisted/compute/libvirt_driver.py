@@ -3,7 +3,6 @@
 from __future__ import annotations  # else those of inner functions are worked out at each call
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import libvirt
@@ -11,11 +10,13 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from novnc_twisted.compute.domain_xml import Domain, DomainXMLError, Vnc, read_domain, read_vnc_password
+from novnc_twisted.access.display import one_line
+from novnc_twisted.compute.domain_xml import Domain, DomainXMLError, Vnc, read_vnc_password
 from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver
+from novnc_twisted.compute.libvirt_domains import DomainReader, Unreadable
+from novnc_twisted.compute.libvirt_health import Health
 from novnc_twisted.compute.libvirt_pool import ConnectionPool
 from novnc_twisted.compute.libvirt_watch import Watch
-from novnc_twisted.compute.states import STATES, is_migrating
 
 _log = Logger()
 
@@ -46,11 +47,12 @@ class _Active:
         return [console for console in there if console.uuid != domain.uuid]
 
 
+_FEW = 16
+"""Domains that are looked up one by one; more are taken from one list."""
+
+
 def _address(vnc: Vnc) -> str | int | None:
     return vnc.port if vnc.socket is None else vnc.socket
-
-
-_ALIVE = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED, libvirt.VIR_DOMAIN_PAUSED)
 
 
 @implementer(IDriver)
@@ -69,23 +71,27 @@ class LibvirtDriver:
         self.clock = reactor
         self._reactor = reactor
         self._uri = connection_uri
+        self._health = Health(reactor, connection_uri)
         self._pool = ConnectionPool(
-            reactor, connection_uri, workers=workers, deadline=deadline, opened=self._forget_all
+            reactor, connection_uri, workers=workers, deadline=deadline, opened=self._forget, health=self._health
         )
         self._watch: Watch | None = None
+        self._reader = DomainReader()
         self._known = _Active({})
-        self._unreadable: set[str] = set()
+        self._unreadable: set[Unreadable] = set()
 
     def start(self, listener: Callable[[DomainEvent], None]) -> Deferred[None]:
         """See IDriver; fires at once."""
 
         def heard(event: DomainEvent) -> None:
             if event.change is Change.CONNECTED:
-                self._forget_all()
+                self._forget_consoles()
             listener(event)
 
         self._pool.start()
-        self._watch = Watch(self._reactor, self._uri, heard)
+        self._watch = Watch(
+            self._reactor, self._uri, heard, watched=self._reader.watched, changed=self._changed, health=self._health
+        )
         self._watch.start()
         return succeed(None)
 
@@ -96,47 +102,38 @@ class LibvirtDriver:
         return self._pool.stop()
 
     def list_domains(self) -> Deferred[list[Domain]]:
-        """See IDriver; a domain whose XML can't be read is left out, and logged once."""
+        """See IDriver; a domain whose XML can't be used is listed by name, UUID and state, and logged once."""
 
-        def work(connection: Any) -> tuple[list[Domain], dict[str, str]]:
-            found: list[Domain] = []
-            unreadable: dict[str, str] = {}
-            for handle in connection.listAllDomains(0):
-                try:
-                    found.append(_read(handle))
-                except DomainXMLError as error:
-                    unreadable[handle.UUIDString()] = str(error)
-                except libvirt.libvirtError as error:
-                    if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:  # it went meanwhile
-                        raise
-            return found, unreadable
-
-        def report(result: tuple[list[Domain], dict[str, str]]) -> list[Domain]:
+        def report(result: tuple[list[Domain], list[Unreadable]]) -> list[Domain]:
             found, unreadable = result
-            for uuid in unreadable.keys() - self._unreadable:
-                _log.warn("the XML of domain {uuid} can't be read: {reason}", uuid=uuid, reason=unreadable[uuid])
+            for domain in unreadable:
+                if domain not in self._unreadable:
+                    _log.warn(
+                        "domain {name} ({uuid}): its XML can't be read, so it belongs to no project and has no "
+                        "console: {reason}",
+                        name=one_line(domain.name),
+                        uuid=domain.uuid,
+                        reason=domain.reason,
+                    )
             self._unreadable = set(unreadable)
             return found
 
-        return self._pool.run(work).addCallback(report)
+        return self._pool.run(self._reader.all).addCallback(report)
 
     def get_domain(self, uuid: str) -> Deferred[Domain]:
         """See IDriver."""
-        return self._pool.run(lambda connection: _read(connection.lookupByUUIDString(uuid)))
+        return self._pool.run(lambda connection: self._reader.fresh(connection.lookupByUUIDString(uuid)))
 
     def neighbourhood(self, uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
-        """See IDriver; three calls to libvirt, and two for each domain that started since the last time."""
+        """See IDriver; four calls to libvirt, and two for each domain that started since the last time.
+
+        The domain itself is read afresh, since its project decides who may open it; of the others only the addresses
+        of their consoles are used, which a running VNC server keeps.
+        """
 
         def work(connection: Any) -> tuple[Domain, list[ActiveConsole]]:
-            for _ in range(2):
-                active = self._active(connection)
-                known = active.domains
-                handle = connection.lookupByUUIDString(uuid)
-                number = handle.ID()
-                if number < 0 or number in known:
-                    break  # else it has just been started: once more, among those that run now
-            mine = known.get(number)
-            domain = _as_it_is(handle, mine if mine is not None and mine.uuid == uuid else None)
+            active = self._active(connection)
+            domain = self._reader.fresh(connection.lookupByUUIDString(uuid))
             return domain, active.rivals(domain)
 
         return self._pool.run(work)
@@ -157,47 +154,49 @@ class LibvirtDriver:
         numbers = connection.listDomainsID()
         if known.keys() == set(numbers):
             return active
-        seen = {number: known[number] if number in known else _read_id(connection, number) for number in numbers}
+        seen = {number: known[number] for number in numbers if number in known}
+        seen |= self._read_numbers(connection, [number for number in numbers if number not in known])
         if active is self._known:
             self._known = _Active({number: domain for number, domain in seen.items() if _is_settled(domain)})
         return _Active(seen)
 
-    def _forget_all(self) -> None:
+    def _read_numbers(self, connection: Any, numbers: list[int]) -> _Known:
+        """Active domains by their ids; None where one cannot be read, or is gone meanwhile."""
+        handles: dict[int, Any] = {}
+        if len(numbers) > _FEW:
+            active = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+            handles = {handle.ID(): handle for handle in active}
+        found: _Known = {}
+        for number in numbers:
+            try:
+                handle = handles.get(number) or connection.lookupByID(number)
+                domain = self._reader.recent(handle)
+                found[number] = domain if _is_settled(domain) else self._reader.fresh(handle)
+            except DomainXMLError:
+                found[number] = None
+            except libvirt.libvirtError as error:
+                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                    raise
+                found[number] = None
+        return found
+
+    def _changed(self, uuid: str) -> None:
+        """In libvirt's thread: an event names this domain."""
+        self._reader.changed(uuid)
+        self._known = _Active({number: one for number, one in self._known.domains.items() if one and one.uuid != uuid})
+
+    def _forget_consoles(self) -> None:
         self._known = _Active({})
+
+    def _forget(self) -> None:
+        """In a pool thread: a new connection may lead to another libvirtd than the last one."""
+        self._reader.distrust()
+        self._forget_consoles()
 
     def get_vnc_password(self, uuid: str) -> Deferred[str | None]:
         """See IDriver; the only call that asks libvirt for secrets."""
         secure = libvirt.VIR_DOMAIN_XML_SECURE
         return self._pool.run(lambda connection: read_vnc_password(connection.lookupByUUIDString(uuid).XMLDesc(secure)))
-
-
-def _read(handle: Any) -> Domain:
-    domain = read_domain(handle.XMLDesc(0))
-    state, reason = handle.state()[:2]
-    name, power_state = STATES.get(state, STATES[0])
-    return replace(domain, state=name, power_state=power_state, migrating=is_migrating(state, reason))
-
-
-def _as_it_is(handle: Any, domain: Domain | None) -> Domain:
-    """What is known of an active domain, with its state of this moment."""
-    if domain is not None:
-        state, reason = handle.state()[:2]
-        if state in _ALIVE:
-            name, power_state = STATES[state]
-            return replace(domain, state=name, power_state=power_state, migrating=is_migrating(state, reason))
-    return _read(handle)
-
-
-def _read_id(connection: Any, number: int) -> Domain | None:
-    """An active domain by its XML; None where there is none that can be read."""
-    try:
-        return read_domain(connection.lookupByID(number).XMLDesc(0))
-    except DomainXMLError:
-        return None
-    except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
-            raise
-        return None
 
 
 def _is_settled(domain: Domain | None) -> bool:

@@ -5,6 +5,7 @@ free only one of three hung calls, and closing it then crashed the process (libv
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -13,7 +14,8 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 from twisted.python.failure import Failure
 
-from novnc_twisted.compute.libvirt_errors import refusal_of
+from novnc_twisted.compute.libvirt_errors import is_refused_call, reason_of, refusal_of
+from novnc_twisted.compute.libvirt_health import CALLS, Health
 from novnc_twisted.compute.libvirt_loop import close, open_connection, unusable
 from novnc_twisted.errors import ServiceUnavailable
 
@@ -23,6 +25,17 @@ MAX_WAITING = 256
 """Calls that wait for a thread at most; further ones fail at once."""
 
 _CLOSING = 2.0
+
+
+class _Worker:
+    """A thread and its queue; None in it ends the thread.
+
+    :ivar ending: it was told to end, and takes no further job.
+    """
+
+    def __init__(self) -> None:
+        self.queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self.ending = False
 
 
 class _Job:
@@ -62,6 +75,7 @@ class ConnectionPool:
     :param deadline: seconds until a call fails; the thread of one that hangs is freed by libvirt's keepalive, or when
         libvirtd goes on or goes away.
     :param opened: called in the thread that made a connection, before it is used.
+    :param health: is notified in the reactor of what the calls meet.
     """
 
     def __init__(
@@ -72,6 +86,7 @@ class ConnectionPool:
         workers: int = 4,
         deadline: float = 4.0,
         opened: Callable[[], None] = lambda: None,
+        health: Health | None = None,
     ) -> None:
         self._clock: IReactorTime = reactor
         self._threads: IReactorFromThreads = reactor
@@ -79,8 +94,11 @@ class ConnectionPool:
         self._size = workers
         self._deadline = deadline
         self._opened = opened
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
-        self._workers: set[threading.Thread] = set()
+        self._health = health or Health(reactor, uri)
+        self._workers: set[_Worker] = set()
+        # The worker used last comes first: it has a connection, and others connect only when they are needed.
+        self._idle: list[_Worker] = []
+        self._waiting: deque[_Job] = deque()
         self._jobs: set[_Job] = set()
         self._hung = 0
         self._over: Deferred[None] | None = None
@@ -89,10 +107,11 @@ class ConnectionPool:
         """Make the threads; each connects when it is first needed."""
         self._over = None
         for number in range(self._size):
-            # Daemons: one that hangs in libvirt must not keep the process from ending.
-            worker = threading.Thread(target=self._work, name=f"libvirt-{number}", daemon=True)
+            worker = _Worker()
             self._workers.add(worker)
-            worker.start()
+            self._idle.append(worker)
+            # Daemons: one that hangs in libvirt must not keep the process from ending.
+            threading.Thread(target=self._work, args=(worker,), name=f"libvirt-{number}", daemon=True).start()
 
     def stop(self) -> Deferred[None]:
         """Fail what is pending and close the connections; fires when that is done, or after 2 s where libvirt hangs."""
@@ -106,8 +125,11 @@ class ConnectionPool:
         if not self._workers:
             over.callback(None)
             return over
-        for _ in self._workers:
-            self._queue.put(None)
+        self._idle.clear()
+        self._waiting.clear()
+        for worker in self._workers:
+            worker.ending = True
+            worker.queue.put(None)
         timer = self._clock.callLater(_CLOSING, over.callback, None)
 
         def closed(_result: None) -> None:
@@ -132,7 +154,10 @@ class ConnectionPool:
         # The timer outlives a caller that gives up before: a thread that hangs is counted all the same.
         job.timer = self._clock.callLater(self._deadline, self._late, job)
         self._jobs.add(job)
-        self._queue.put(job)
+        if self._idle:
+            self._idle.pop().queue.put(job)
+        else:
+            self._waiting.append(job)
         return job.result
 
     def _late(self, job: _Job) -> None:
@@ -140,14 +165,21 @@ class ConnectionPool:
         if job.abandon():
             job.hung = True
             self._hung += 1
+        reason = f"a call was not answered within {self._deadline:g} s"
+        self._health.trouble(CALLS, reason)
         if not job.result.called:
-            job.result.errback(ServiceUnavailable(f"libvirt at {self._uri} did not answer within {self._deadline:g} s"))
+            job.result.errback(ServiceUnavailable(f"libvirt at {self._uri}: {reason}"))
 
-    def _done(self, job: _Job, result: Any) -> None:
-        """In the reactor: a thread is through with a job."""
+    def _done(self, worker: _Worker, job: _Job, result: Any) -> None:
+        """In the reactor: a worker is through with a job, and takes the next one."""
         self._forget(job)
         if job.hung:
             self._hung -= 1
+        if not worker.ending:
+            if self._waiting:
+                worker.queue.put(self._waiting.popleft())
+            else:
+                self._idle.append(worker)
         if not job.result.called:
             job.result.callback(result)
 
@@ -156,19 +188,19 @@ class ConnectionPool:
         if job.timer is not None and job.timer.active():
             job.timer.cancel()
 
-    def _work(self) -> None:
+    def _work(self, worker: _Worker) -> None:
         connection = None
-        while (job := self._queue.get()) is not None:
+        while (job := worker.queue.get()) is not None:
             result: Any = None
             if job.begin():
                 try:
                     connection, result = self._attempt(connection, job.work)
                 except BaseException:
                     result = Failure()
-            self._threads.callFromThread(self._done, job, result)
+            self._threads.callFromThread(self._done, worker, job, result)
         if connection is not None:
             close(connection)
-        self._threads.callFromThread(self._ended, threading.current_thread())
+        self._threads.callFromThread(self._ended, worker)
 
     def _attempt(self, connection: Any, work: Callable[[Any], Any]) -> tuple[Any, Any]:
         """The connection to go on with, and what came of the work."""
@@ -180,16 +212,25 @@ class ConnectionPool:
             if connection is None:
                 connection = open_connection(self._uri)
                 self._opened()
-            return connection, work(connection)
+            result = work(connection)
         except Exception as error:
             failure = Failure(refusal_of(error, self._uri))
-            if connection is None or not unusable(connection):
+            if connection is None:
+                reason = reason_of(error) if is_refused_call(error) else type(error).__name__
+                self._threads.callFromThread(self._health.trouble, CALLS, reason)
+                return None, failure
+            if not unusable(connection):
+                if is_refused_call(error):
+                    self._threads.callFromThread(self._health.refused, reason_of(error))
                 return connection, failure
+        else:
+            self._threads.callFromThread(self._health.well, CALLS)
+            return connection, result
         close(connection)
         # It died under the call, as when libvirtd was restarted: what is asked here may be asked twice.
         return (None, failure) if fresh else self._attempt(None, work)
 
-    def _ended(self, worker: threading.Thread) -> None:
+    def _ended(self, worker: _Worker) -> None:
         self._workers.discard(worker)
         if not self._workers and self._over is not None and not self._over.called:
             self._over.callback(None)

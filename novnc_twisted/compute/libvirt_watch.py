@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import libvirt
@@ -10,6 +11,7 @@ from twisted.logger import Logger
 
 from novnc_twisted.compute.interfaces import Change, DomainEvent
 from novnc_twisted.compute.libvirt_errors import reason_of
+from novnc_twisted.compute.libvirt_health import EVENTS, Health
 from novnc_twisted.compute.libvirt_loop import close, open_connection, unusable
 
 _BACK_OFF = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -21,26 +23,39 @@ _SILENCE = 10.0
 _LOOK = 5.0
 """Seconds between looks at a connection whose end nobody told us of."""
 
+_EVENTS = (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE)
+
 _log = Logger()
 
 
 class Watch:
-    """Hears lifecycle events in a thread and tells them in the reactor.
-
-    It says once that libvirt can't be reached, and once that it can again.
+    """Receives libvirt's events in a thread and passes them on in the reactor.
 
     :param reactor: IReactorTime and IReactorFromThreads.
     :param listener: called in the reactor.
+    :param watched: called in a thread: whether every change is reported from now on.
+    :param changed: called in libvirt's thread, before the listener, with the UUID of a domain that changed.
     """
 
-    def __init__(self, reactor: Any, uri: str, listener: Callable[[DomainEvent], None]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        uri: str,
+        listener: Callable[[DomainEvent], None],
+        *,
+        watched: Callable[[bool], None],
+        changed: Callable[[str], None],
+        health: Health,
+    ) -> None:
         self._reactor: IReactorFromThreads = reactor
         self._clock: IReactorTime = reactor
         self._uri = uri
         self._listener = listener
+        self._watched = watched
+        self._changed = changed
+        self._health = health
         self._wake = threading.Event()
         self._stopping = False
-        self._down = False
         self._silence: IDelayedCall | None = None
 
     def start(self) -> None:
@@ -75,9 +90,11 @@ class Watch:
             try:
                 registered = self._register(connection)
                 failures = 0
+                self._watched(len(registered) == len(_EVENTS))
                 self._reactor.callFromThread(self._connected)
                 while not self._wake.wait(_LOOK) and not unusable(connection):
                     pass
+                self._watched(False)
                 self._unregister(connection, registered)
             except libvirt.libvirtError as error:
                 self._reactor.callFromThread(self._unreachable, reason_of(error))
@@ -86,20 +103,29 @@ class Watch:
             finally:
                 close(connection)
 
-    def _register(self, connection: Any) -> int:
+    def _register(self, connection: Any) -> list[int]:
+        """Ask for events; without those of metadata (an old libvirt), lists read every domain each time."""
         try:
             connection.registerCloseCallback(self._closed, None)
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:  # the test driver is never lost
                 raise
-        kind = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
-        return int(connection.domainEventRegisterAny(None, kind, self._happened, None))
+        lifecycle, metadata = _EVENTS
+        registered = [int(connection.domainEventRegisterAny(None, lifecycle, self._happened, None))]
+        try:
+            registered.append(int(connection.domainEventRegisterAny(None, metadata, self._described, None)))
+        except libvirt.libvirtError as error:
+            if unusable(connection):
+                raise
+            _log.info("libvirt reports no changes of metadata: {reason}", reason=reason_of(error))
+        return registered
 
-    def _unregister(self, connection: Any, registered: int) -> None:
+    def _unregister(self, connection: Any, registered: list[int]) -> None:
         """So that libvirt lets go of the connection; on a dead one these calls fail, and there is nothing to undo."""
-        for undo in (lambda: connection.domainEventDeregisterAny(registered), connection.unregisterCloseCallback):
+        undo: list[Callable[[], Any]] = [partial(connection.domainEventDeregisterAny, number) for number in registered]
+        for step in (*undo, connection.unregisterCloseCallback):
             try:
-                undo()
+                step()
             except libvirt.libvirtError as error:
                 _log.debug("leaving libvirt: {reason}", reason=reason_of(error))
 
@@ -108,10 +134,18 @@ class Watch:
         self._wake.set()
 
     def _happened(self, _connection: Any, domain: Any, event: int, detail: int, _opaque: Any) -> None:
-        """In libvirt's thread."""
-        change = change_of(event, detail)
+        """In libvirt's thread: a lifecycle event."""
+        self._notify(change_of(event, detail), domain)
+
+    def _described(self, _connection: Any, domain: Any, _kind: int, _namespace: str | None, _opaque: Any) -> None:
+        """In libvirt's thread: a domain's metadata changed, and with it perhaps its project."""
+        self._notify(Change.DESCRIBED, domain)
+
+    def _notify(self, change: Change | None, domain: Any) -> None:
+        uuid = domain.UUIDString()
+        self._changed(uuid)
         if change is not None and not self._stopping:
-            self._reactor.callFromThread(self._tell, DomainEvent(change, domain.UUIDString()))
+            self._reactor.callFromThread(self._tell, DomainEvent(change, uuid))
 
     def _begin_silence(self) -> None:
         self._end_silence()
@@ -124,16 +158,15 @@ class Watch:
 
     def _unreachable(self, reason: str) -> None:
         self._end_silence()
-        if not self._down and not self._stopping:
-            self._down = True
-            _log.warn("libvirt at {uri} can't be reached ({reason}); trying on", uri=self._uri, reason=reason)
+        if not self._stopping:
+            self._health.trouble(EVENTS, reason)
 
     def _connected(self) -> None:
         self._end_silence()
         if self._stopping:
             return
-        self._down = False
         _log.info("connected to libvirt at {uri}", uri=self._uri)
+        self._health.well(EVENTS)
         self._tell(DomainEvent(Change.CONNECTED))
 
 

@@ -20,6 +20,7 @@ from novnc_twisted.compute.libvirt_watch import change_of
 from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
 from tests.support.libvirtd import WatchedDriver
 
+NOVA = "http://openstack.org/xmlns/libvirt/nova/1.1"
 FIXED = "<graphics type='vnc' port='5917' listen='127.0.0.1' passwd='abc'/>"
 
 
@@ -86,7 +87,7 @@ class DefaultTests(TestCase):
         self.assertEqual(await self.driver.active_consoles(), [])
 
     async def test_neighbourhood(self) -> None:
-        """A live domain's XML is read once for each start, and its state each time."""
+        """The domain itself is read each time; those beside it once for each start."""
         await self.create()
         rival = self.uuid = str(uuid4())
         await self.create(FIXED.replace("5917", "5918"))
@@ -96,9 +97,13 @@ class DefaultTests(TestCase):
         await driver.start(lambda event: None)
         self.addCleanup(driver.stop)
         await driver.seen(Change.CONNECTED)
-        read = []
+        read: list[str] = []
         original = libvirt.virDomain.XMLDesc
-        self.patch(libvirt.virDomain, "XMLDesc", lambda handle, *asked: read.append(1) or original(handle, *asked))
+        self.patch(
+            libvirt.virDomain,
+            "XMLDesc",
+            lambda handle, *asked: read.append(handle.UUIDString()) or original(handle, *asked),
+        )
         for state in ("running", "paused"):
             domain, others = await driver.neighbourhood(self.uuid)
             self.assertEqual(
@@ -108,12 +113,34 @@ class DefaultTests(TestCase):
             if state == "running":
                 self.assertEqual(await driver.get_domain(self.uuid), domain)
                 await deferToThread(self.connection.lookupByUUIDString(self.uuid).suspend)
-        self.assertEqual(len(read), 5)  # of the test driver's own domain, our three, and for get_domain
+        self.assertEqual(read.count(rival), 1)
+        self.assertGreaterEqual(read.count(self.uuid), 3)
         await deferToThread(self.connection.lookupByUUIDString(self.uuid).destroy)
         await self.create(FIXED.replace("5917", "5919"))  # the same one, started anew
         domain, _ = await driver.neighbourhood(self.uuid)
         self.assertEqual(domain.vnc.port, 5919)
         await self.assertFailure(driver.neighbourhood(str(uuid4())), InstanceNotFound)
+
+    async def test_the_owner_of_a_running_domain_changes(self) -> None:
+        """What decides rights is what the XML says now; lists follow with libvirt's event."""
+        await self.create()
+        handle = await deferToThread(self.connection.lookupByUUIDString, self.uuid)
+        for number, project in enumerate(("red", "blue", "red"), 1):
+            metadata = f"<instance><owner><project uuid='{project}'>{project}</project></owner></instance>"
+            await deferToThread(handle.setMetadata, libvirt.VIR_DOMAIN_METADATA_ELEMENT, metadata, "nova", NOVA, 1)
+            for _ in range(3):
+                domain, _others = await self.driver.neighbourhood(self.uuid)
+                self.assertEqual((domain.project_id, domain.project_name), (project, project))
+                self.assertEqual((await self.driver.get_domain(self.uuid)).project_id, project)
+            await self.driver.seen(Change.DESCRIBED, self.uuid, times=number)
+            (listed,) = [one for one in await self.driver.list_domains() if one.uuid == self.uuid]
+            self.assertEqual(listed.project_id, project)
+
+    async def test_names_of_any_language(self) -> None:
+        for name in ("検証\u3000サーバ", "a\u00a0b", "\u0645\u06cc\u200c\u062e", "tab\tname"):
+            self.uuid = str(uuid4())
+            await self.create(name=name)
+            self.assertEqual((await self.driver.get_domain(self.uuid)).name, name.replace("\t", "\ufffd"))
 
     async def test_neighbourhood_of_a_stopped_domain(self) -> None:
         xml = small_domain("stopped", identity=self.uuid, graphics=FIXED, domain_type="test")
@@ -125,6 +152,7 @@ class DefaultTests(TestCase):
     async def test_what_is_known_goes_with_its_connection(self) -> None:
         """Another libvirtd counts its domains anew: the same id may be another start, with another port."""
         await self.create()
+        await self.driver.seen(Change.STARTED, self.uuid)
         await self.driver.neighbourhood(self.uuid)
         number = (await deferToThread(self.connection.lookupByUUIDString, self.uuid)).ID()
         known = self.driver._known.domains

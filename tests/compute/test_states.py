@@ -3,8 +3,9 @@
 import libvirt
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.compute import libvirt_driver
+from novnc_twisted.compute.libvirt_domains import DomainReader
 from novnc_twisted.compute.states import STATES, is_migrating
+from tests.compute.libvirt_handles import Handle
 
 
 class StateTests(SynchronousTestCase):
@@ -26,11 +27,4 @@ class StateTests(SynchronousTestCase):
         self.assertFalse(is_migrating(libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_POSTCOPY))
 
     def test_a_state_that_comes_with_a_later_libvirt(self) -> None:
-        class Handle:
-            def XMLDesc(self, _flags: int) -> str:
-                return "<domain id='1'><name>n</name><uuid>u</uuid></domain>"
-
-            def state(self) -> list[int]:
-                return [99, 0]
-
-        self.assertEqual(libvirt_driver._read(Handle()).state, "nostate")
+        self.assertEqual(DomainReader().fresh(Handle(state=99)).state, "nostate")

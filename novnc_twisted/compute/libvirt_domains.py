@@ -1,0 +1,194 @@
+"""Libvirt's domains, read in pool threads.  Each XML is parsed once, and read again only where it may have changed.
+
+What decides rights or leads to a console is read afresh by :meth:`DomainReader.fresh`.  Lists come from
+:meth:`DomainReader.all`: existence, name and state are read each time, in one call; the rest of a domain's XML only
+where libvirt's events cannot vouch for what was read before.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+import libvirt
+
+from novnc_twisted.compute.domain_xml import Domain, DomainXMLError, display_name, read_domain
+from novnc_twisted.compute.libvirt_errors import reason_of
+from novnc_twisted.compute.libvirt_loop import unusable
+from novnc_twisted.compute.states import STATES, is_migrating
+
+MAX_AGE = 2.0
+"""Seconds after which a list reads a domain again, although no event named it: some changes have no event."""
+
+MAX_AGED = 100
+"""Domains that one list reads again for their age, those read longest ago first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A domain whose XML cannot be used, and why."""
+
+    uuid: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the XML of a domain said.
+
+    :ivar number: libvirt's id, which is new with every start; -1: it was stopped.
+    :ivar digest: SHA-256 of the XML.
+    :ivar changes: the reader's count of changes before the XML was read.
+    :ivar at: monotonic seconds.
+    """
+
+    number: int
+    name: str
+    digest: bytes
+    domain: Domain
+    changes: int
+    at: float
+
+
+class DomainReader:
+    """Reads domains, and remembers what they said; safe to use from several threads.
+
+    :param now: monotonic seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._reads: dict[str, _Read] = {}
+        self._changes = 1
+        self._changed: dict[str, int] = {}
+        self._all_changed = 1
+        self._watched = False
+
+    def watched(self, watched: bool) -> None:
+        """Whether libvirt reports every change from now on; what was read before is read again."""
+        self._watched = watched
+        self.distrust()
+
+    def distrust(self) -> None:
+        """Changes may have been missed: every domain is read again when it is next needed."""
+        with self._lock:
+            self._changes += 1
+            self._all_changed = self._changes
+            self._changed.clear()
+
+    def changed(self, uuid: str) -> None:
+        """An event named this domain: it is read again when it is next needed."""
+        with self._lock:
+            self._changes += 1
+            self._changed[uuid] = self._changes
+
+    def fresh(self, handle: Any) -> Domain:
+        """A domain as its XML and its state are at this moment.
+
+        :raises DomainXMLError: the XML cannot be used.
+        """
+        domain = self._read(handle).domain
+        state, reason = handle.state()[:2]
+        return _with_state(domain, state, reason)
+
+    def recent(self, handle: Any) -> Domain:
+        """What the XML of a domain says; it is read only where it may have changed since the last time.
+
+        :raises DomainXMLError: the XML cannot be used.
+        """
+        known = self._reads.get(handle.UUIDString())
+        return known.domain if known is not None and self._is_valid(known, handle) else self._read(handle).domain
+
+    def all(self, connection: Any) -> tuple[list[Domain], list[Unreadable]]:
+        """All domains, stopped ones too.
+
+        One whose XML cannot be used is listed with its name, UUID and state alone, and named as unreadable.
+        """
+        listed = _states(connection)
+        present = {handle.UUIDString(): (handle, state, reason) for handle, state, reason in listed}
+        aged = self._aged(present)
+        found: list[Domain] = []
+        unreadable: list[Unreadable] = []
+        for uuid, (handle, state, reason) in present.items():
+            known = self._reads.get(uuid)
+            try:
+                if known is None or uuid in aged or not self._is_valid(known, handle):
+                    known = self._read(handle)
+                domain = known.domain
+            except libvirt.libvirtError as error:
+                if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                    continue  # it went meanwhile
+                if unusable(connection):
+                    raise
+                domain = _outline(handle)
+                unreadable.append(Unreadable(uuid, domain.name, reason_of(error)))
+            except Exception as error:
+                domain = _outline(handle)
+                why = str(error) if isinstance(error, DomainXMLError) else type(error).__name__
+                unreadable.append(Unreadable(uuid, domain.name, why))
+            found.append(_with_state(domain, state, reason))
+        return found, unreadable
+
+    def _read(self, handle: Any) -> _Read:
+        changes, uuid, number = self._changes, handle.UUIDString(), handle.ID()
+        xml = handle.XMLDesc(0)
+        digest = sha256(xml.encode("utf-8", "surrogatepass")).digest()
+        known = self._reads.get(uuid)
+        same = known is not None and known.digest == digest
+        domain = known.domain if known is not None and same else read_domain(xml)
+        read = self._reads[uuid] = _Read(number, handle.name(), digest, domain, changes, self._now())
+        return read
+
+    def _is_valid(self, known: _Read, handle: Any) -> bool:
+        return (
+            self._watched
+            and known.number == handle.ID()
+            and known.changes >= self._all_changed
+            and known.changes >= self._changed.get(handle.UUIDString(), 0)
+            and known.name == handle.name()
+        )
+
+    def _aged(self, present: dict[str, Any]) -> set[str]:
+        """Forget the domains that are gone; give those that are due to be read again for their age."""
+        with self._lock:
+            for uuid in self._reads.keys() - present.keys():
+                del self._reads[uuid]
+            for uuid in self._changed.keys() - present.keys():
+                del self._changed[uuid]
+            oldest = self._now() - MAX_AGE
+            aged = sorted((read.at, uuid) for uuid, read in self._reads.items() if read.at <= oldest)
+        return {uuid for _, uuid in aged[:MAX_AGED]}
+
+
+def _states(connection: Any) -> list[tuple[Any, int, int]]:
+    """Each domain with its state and the reason for it: in one call, where libvirt can."""
+    try:
+        stats = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
+        return [(handle, state.get("state.state", 0), state.get("state.reason", 0)) for handle, state in stats]
+    except libvirt.libvirtError:
+        if unusable(connection):
+            raise
+    # An old driver, or more domains than fit into one answer (4096).
+    found = []
+    for handle in connection.listAllDomains(0):
+        try:
+            state, reason = handle.state()[:2]
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise
+        else:
+            found.append((handle, state, reason))
+    return found
+
+
+def _outline(handle: Any) -> Domain:
+    return Domain(uuid=handle.UUIDString(), name=display_name(handle.name()), active=handle.ID() >= 0)
+
+
+def _with_state(domain: Domain, state: int, reason: int) -> Domain:
+    name, power_state = STATES.get(state, STATES[0])
+    return replace(domain, state=name, power_state=power_state, migrating=is_migrating(state, reason))

@@ -1,0 +1,64 @@
+"""Whether libvirt answers: one warning when it stops to answer, and one line when it answers again."""
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+EVENTS, CALLS = "events", "calls"
+"""The two sources of what is known: the connection for events, and the connections for calls."""
+
+HINT = (
+    "If libvirtd runs, it may hang or have reached max_clients (libvirtd.conf), or polkit or unix_sock_rw_perms may "
+    "keep this user from its read-write socket. [libvirt] connection_uri names the socket"
+)
+
+_REPEAT = 600.0
+_MAX_REFUSALS = 100
+
+_log = Logger()
+
+
+class Health:
+    """Logs what the connections to one libvirt meet; used in the reactor's thread alone.
+
+    :param clock: decides when the same refusal is logged again.
+    :param uri: names libvirt in the log.
+    """
+
+    def __init__(self, clock: IReactorTime, uri: str) -> None:
+        self._clock = clock
+        self._uri = uri
+        self._troubled: set[str] = set()
+        self._refusals: dict[str, float] = {}
+
+    def trouble(self, source: str, reason: str) -> None:
+        """This source cannot use libvirt; logged once, until both can."""
+        if not self._troubled:
+            _log.warn(
+                "libvirt at {uri} can't be reached ({reason}); trying on. {hint}",
+                uri=self._uri,
+                reason=reason,
+                hint=HINT,
+            )
+        self._troubled.add(source)
+
+    def well(self, source: str) -> None:
+        """This source can use libvirt."""
+        if source in self._troubled:
+            self._troubled.discard(source)
+            if not self._troubled:
+                _log.info("libvirt at {uri} answers again", uri=self._uri)
+
+    def refused(self, reason: str) -> None:
+        """libvirt answers, but refuses a call; each reason is logged once in ten minutes."""
+        now = self._clock.seconds()
+        if now - self._refusals.get(reason, -_REPEAT) < _REPEAT:
+            return
+        if len(self._refusals) >= _MAX_REFUSALS:
+            self._refusals.clear()
+        self._refusals[reason] = now
+        _log.warn(
+            "libvirt at {uri} refuses a call: {reason}. This user needs its read-write socket and all rights of "
+            "polkit's org.libvirt.unix.manage",
+            uri=self._uri,
+            reason=reason,
+        )

@@ -1,0 +1,119 @@
+"""libvirt that does not answer, or refuses: what the log says of it."""
+
+import threading
+from typing import Any
+
+import libvirt
+from twisted.internet import reactor
+from twisted.internet.task import Clock, deferLater
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from novnc_twisted.compute import libvirt_pool
+from novnc_twisted.compute.libvirt_health import CALLS, EVENTS, Health
+from novnc_twisted.compute.libvirt_pool import ConnectionPool
+from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
+from tests.compute.libvirt_handles import Connection, Error
+from tests.support.logged import Logged
+
+
+class HealthTests(SynchronousTestCase):
+    """Two sources, one story."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.log = Logged(self)
+        self.health = Health(self.clock, "qemu:///system")
+
+    def test_one_warning_and_one_end(self) -> None:
+        for _ in range(3):
+            self.health.trouble(CALLS, "a call was not answered within 4 s")
+            self.health.trouble(EVENTS, "Connection refused")
+        (line,) = self.log.lines()
+        for part in ("qemu:///system", "not answered within 4 s", "max_clients", "connection_uri"):
+            self.assertIn(part, line)
+        self.health.well(EVENTS)
+        self.assertEqual(self.log.lines("again"), [])
+        for _ in range(3):
+            self.health.well(CALLS)
+            self.health.well(EVENTS)
+        self.assertEqual(len(self.log.lines("qemu:///system answers again")), 1)
+        self.health.trouble(EVENTS, "Connection refused")
+        self.assertEqual(len(self.log.lines("can't be reached")), 2)
+
+    def test_refused_calls(self) -> None:
+        for _ in range(3):
+            self.health.refused("access denied")
+            self.health.refused("read only access")
+        self.assertEqual(len(self.log.lines("refuses a call")), 2)
+        self.clock.advance(600)
+        self.health.refused("access denied")
+        self.assertEqual(len(self.log.lines("refuses a call: access denied")), 2)
+
+
+class PoolHealthTests(TestCase):
+    """What the calls meet."""
+
+    def setUp(self) -> None:
+        self.log = Logged(self)
+        self.connection = Connection()
+        self.refused: Exception | None = None
+        self.release = threading.Event()
+        self.patch(libvirt_pool, "open_connection", self.open)
+        self.patch(libvirt_pool, "close", lambda connection: None)
+        self.pool = ConnectionPool(reactor, "qemu:///system", workers=1, deadline=0.05)
+        self.pool.start()
+        self.addCleanup(self.pool.stop)
+        self.addCleanup(self.release.set)
+
+    def open(self, _uri: str) -> Connection:
+        if self.refused is not None:
+            raise self.refused
+        return self.connection
+
+    async def test_accepts_and_never_answers(self) -> None:
+        """As with max_clients: the socket accepts, and libvirtd never reads what was sent."""
+        self.patch(libvirt_pool, "open_connection", lambda uri: self.release.wait(30) and self.connection)
+        for _ in range(3):
+            await self.assertFailure(self.pool.run(lambda c: 1), ServiceUnavailable)
+        self.assertEqual(len(self.log.lines("can't be reached (a call was not answered within 0.05 s)")), 1)
+        self.release.set()
+        await self.works()
+        self.assertEqual(len(self.log.lines("answers again")), 1)
+
+    async def works(self) -> None:
+        """Until a call is answered: the thread that hung comes back in its own time."""
+        answer: Any = None
+        while answer != 1:
+            try:
+                answer = await self.pool.run(lambda c: 1)
+            except ServiceUnavailable:
+                await deferLater(reactor, 0)
+
+    async def test_cannot_be_opened(self) -> None:
+        for code in (libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_AUTH_FAILED, libvirt.VIR_ERR_AUTH_UNAVAILABLE):
+            self.log.clear()
+            self.refused = Error(code)
+            for _ in range(3):
+                await self.assertFailure(self.pool.run(lambda c: 1), ServiceUnavailable)
+            self.assertEqual(len(self.log.lines("can't be reached (refused by the test)")), 1)
+            self.refused = None
+            await self.works()
+            self.assertEqual(len(self.log.lines("answers again")), 1)
+            self.connection.alive = False
+            self.connection = Connection()  # the dead one is replaced at the next call
+
+    async def test_a_call_that_is_refused(self) -> None:
+        def denied(_connection: Connection) -> None:
+            raise Error(libvirt.VIR_ERR_OPERATION_DENIED)
+
+        for _ in range(3):
+            await self.assertFailure(self.pool.run(denied), ServiceUnavailable)
+        self.assertEqual(len(self.log.lines("refuses a call: refused by the test")), 1)
+        self.assertEqual(self.log.lines("can't be reached"), [])
+
+    async def test_no_such_domain_is_an_answer(self) -> None:
+        def unknown(_connection: Connection) -> None:
+            raise Error(libvirt.VIR_ERR_NO_DOMAIN)
+
+        await self.assertFailure(self.pool.run(unknown), InstanceNotFound)
+        self.assertEqual(self.log.lines("libvirt"), [])
