@@ -64,6 +64,15 @@ class IKeyedStore(Interface):
     def indexed(index: str, except_newest: int = 0) -> Deferred[list[str]]:
         """The keys of the live objects of an index, oldest first, without so many of the newest."""
 
+    def join(group: str, member: str, ttl: float) -> Deferred[None]:
+        """Add a text to a group; the group lives for ``ttl`` seconds after the last addition or look."""
+
+    def leave(group: str, member: str) -> Deferred[None]:
+        """Take a text out of a group."""
+
+    def members(group: str, ttl: float) -> Deferred[list[str]]:
+        """The texts of a group, sorted; who looks lets the group live for ``ttl`` seconds more."""
+
 
 class ITransport(Interface):
     """The way to the other services.  Arguments and results are JSON, also where everything is in one process."""

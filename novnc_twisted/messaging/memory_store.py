@@ -41,6 +41,7 @@ class MemoryStore:
         self._started_at = time.time() - clock.seconds()
         self._entries: dict[str, _Entry] = {}
         self._indexes: dict[str, dict[str, None]] = {}
+        self._groups: dict[str, tuple[set[str], float]] = {}
         self._expiries: list[tuple[float, str]] = []
 
     def __len__(self) -> int:
@@ -108,6 +109,35 @@ class MemoryStore:
             return keys[: max(0, len(keys) - except_newest)]
 
         return execute(indexed)
+
+    def join(self, group: str, member: str, ttl: float) -> Deferred[None]:
+        """See IKeyedStore."""
+
+        def join() -> None:
+            members = self._group(check_key(group))
+            members.add(member)
+            self._groups[group] = (members, self._clock.seconds() + ttl)
+
+        return execute(join)
+
+    def leave(self, group: str, member: str) -> Deferred[None]:
+        """See IKeyedStore."""
+        return execute(lambda: self._group(check_key(group)).discard(member))
+
+    def members(self, group: str, ttl: float) -> Deferred[list[str]]:
+        """See IKeyedStore."""
+
+        def members() -> list[str]:
+            found = self._group(check_key(group))
+            if found:
+                self._groups[group] = (found, self._clock.seconds() + ttl)
+            return sorted(found)
+
+        return execute(members)
+
+    def _group(self, group: str) -> set[str]:
+        members, until = self._groups.get(group, (set(), 0.0))
+        return members if until > self._clock.seconds() else set()
 
     def _put(self, key: str, value: Mapping[str, Any], ttl: float, index: str) -> None:
         check_key(key)

@@ -128,12 +128,22 @@ ZREMRANGEBYSCORE novnc:a:compute.two@192.0.2.2 -inf +inf
 PEXPIRE novnc:a:compute.two@192.0.2.2 0
 ZRANGEBYSCORE novnc:a:compute.two@192.0.2.2 -inf +inf
 ZADD novnc:a:compute.three@192.0.2.3 99999999999999 me
+GET novnc:s:domains:two
+SET novnc:s:domains:two x
+DEL novnc:s:domains:two
+PEXPIREAT novnc:s:domains:two 1
+SMEMBERS novnc:g:compute-hosts
+SREM novnc:g:compute-hosts two
+PEXPIRE novnc:g:compute-hosts 0
+DEL novnc:g:compute-hosts
 """
 """What the credential of a proxy or of compute host ``one`` must not do besides."""
 
 FOR = {
     "proxy": f"""
 INFO
+SADD novnc:g:compute-hosts x
+SET novnc:s:domains:one x
 RPUSH novnc:q:consoleauth:compute x
 RPUSH novnc:q:compute.one:api x
 RPUSH novnc:q:compute.one:consoleauth x
@@ -178,6 +188,9 @@ ZADD novnc:p:consoleauth 99999999999999 me
 ZADD novnc:a:compute.two@192.0.2.2 99999999999999 me
 SADD novnc:services x
 SREM novnc:services compute.one@192.0.2.1
+SET novnc:s:domains:two x
+DEL novnc:s:domains:two
+SADD novnc:g:compute-hosts x
 """,
     "consoleauth": f"""
 GET novnc:s:api:identity
@@ -188,6 +201,9 @@ RPUSH novnc:q:compute.one x
 BLPOP novnc:r:proxy:{HEX} 0.1
 ZADD novnc:p:compute.one 99999999999999 me
 ZADD novnc:a:compute.one@192.0.2.1 99999999999999 me
+SET novnc:s:domains:two x
+DEL novnc:s:domains:two
+SADD novnc:g:compute-hosts x
 """,
 }
 """What one of them must not do besides."""

@@ -395,6 +395,20 @@ class TransportContract:
         self.assertEqual(await store.indexed("instance:2"), ["y"])
         self.assertEqual(await store.indexed("none"), [])
 
+    async def test_store_groups(self) -> None:
+        store = self.transport.store
+        self.assertEqual(await store.members("g", 60), [])
+        for member in ("two", "one", "two"):
+            await store.join("g", member, 60)
+        await store.join("other", "three", 60)
+        self.assertEqual(await store.members("g", 60), ["one", "two"])
+        await store.leave("g", "two")
+        await store.leave("g", "never there")
+        self.assertEqual(await store.members("g", 0.2), ["one"])
+        await self.pause(0.25)
+        self.assertEqual(await store.members("g", 60), [])
+        self.assertEqual(await store.members("other", 60), ["three"])
+
     async def test_store_removes_any_number(self) -> None:
         store = self.transport.store
         await store.put("k9999", {}, 60)

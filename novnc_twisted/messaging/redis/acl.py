@@ -109,16 +109,25 @@ _APPEARS = f"%W~{keys.SERVICES} +sadd"
 
 _LOOKS = f"%R~{keys.SERVICES} %R~{keys.announced('*')} +smembers +zrangebyscore"
 
+_SEES_DOMAINS = (
+    f"%R~{keys.stored('domains:*')} +get",
+    f"~{keys.group('compute-hosts')} +smembers +srem +pexpire",
+)
+"""To see which domains the hosts have that are not alive, and to forget hosts without a record."""
+
 _GRANTS = {
     "api": lambda _one: [
         *_calls("api", "consoleauth", "compute.*"),
         _LOOKS,
         f"~{keys.stored('api:*')} +get +set +del +pexpireat",
+        *_SEES_DOMAINS,
     ],
     "compute": lambda one: [
         *_serves(f"compute.{one.host}", one.address, "api", "consoleauth"),
         *_calls("compute", "consoleauth"),
         _APPEARS,
+        f"~{keys.stored(f'domains:{one.host}')} +get +set +del +pexpireat",
+        f"%W~{keys.group('compute-hosts')} +sadd",
     ],
     "consoleauth": lambda _one: [
         *_serves("consoleauth", "", "api", "compute", "proxy"),
@@ -127,6 +136,7 @@ _GRANTS = {
         f"~{keys.SERVICES} +sadd +srem +pexpire",
         " ".join(f"~{keys.stored(f'{kind}:*')}" for kind in ("token", "lease", "used", "bound", "owned", "dropped"))
         + f" ~{keys.index('*')} {_STORE}",
+        *_SEES_DOMAINS,
         "+script|load",
         "+info",
     ],

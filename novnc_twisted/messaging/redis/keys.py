@@ -31,6 +31,11 @@ def stored(key: str) -> str:
     return f"{PREFIX}s:{key}"
 
 
+def group(name: str) -> str:
+    """A group of the keyed store."""
+    return f"{PREFIX}g:{name}"
+
+
 def index(name: str) -> str:
     """An index of the keyed store."""
     return f"{PREFIX}i:{name}"

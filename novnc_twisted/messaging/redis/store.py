@@ -24,10 +24,14 @@ DEADLINE = 5.0
 
 @implementer(IKeyedStore)
 class RedisStore:
-    """An IKeyedStore; its keys expire by Redis' clock, in milliseconds."""
+    """An IKeyedStore; its keys expire by Redis' clock, in milliseconds.
 
-    def __init__(self, link: Link) -> None:
+    :param keeps: whether this user may let groups expire.
+    """
+
+    def __init__(self, link: Link, keeps: bool = True) -> None:
         self._link = link
+        self._keeps = keeps
 
     def put(self, key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[None]:
         """See IKeyedStore."""
@@ -105,6 +109,37 @@ class RedisStore:
             return [str(key) for key in found]
 
         return _begun(indexed())
+
+    def join(self, group: str, member: str, ttl: float) -> Deferred[None]:
+        """See IKeyedStore; a group is a set, of which who may only add to it can hide nothing."""
+
+        async def join() -> None:
+            name = names.group(check_key(group))
+            await self._link.execute("SADD", name, member, deadline=DEADLINE)
+            if self._keeps:
+                await self._link.execute("PEXPIRE", name, _milliseconds(ttl), deadline=DEADLINE)
+
+        return _begun(join())
+
+    def leave(self, group: str, member: str) -> Deferred[None]:
+        """See IKeyedStore."""
+
+        async def leave() -> None:
+            await self._link.execute("SREM", names.group(check_key(group)), member, deadline=DEADLINE)
+
+        return _begun(leave())
+
+    def members(self, group: str, ttl: float) -> Deferred[list[str]]:
+        """See IKeyedStore."""
+
+        async def members() -> list[str]:
+            name = names.group(check_key(group))
+            found = await self._link.execute("SMEMBERS", name, deadline=DEADLINE)
+            if self._keeps:
+                await self._link.execute("PEXPIRE", name, _milliseconds(ttl), deadline=DEADLINE)
+            return sorted(str(member) for member in found)
+
+        return _begun(members())
 
 
 def _begun(work: Coroutine[Any, Any, T]) -> Deferred[T]:

@@ -66,7 +66,7 @@ class RedisTransport:
         self._presence = Presence(reactor, self._link, keeps, self._health)
         self._calls = Calls(reactor, self._connect, self._link, self._process, role, self._health)
         self._served: dict[Announcement, Serving | None] = {}
-        self.store: IKeyedStore = RedisStore(self._link)
+        self.store: IKeyedStore = RedisStore(self._link, keeps=role != "compute")
 
     def _connect(self, purpose: str) -> Link:
         """The link for a queue."""
