@@ -9,13 +9,14 @@ from novnc_twisted.access.connect_info import CONSOLE_TYPES
 from novnc_twisted.access.tokens import MAX_TOKEN
 from novnc_twisted.api import schema
 from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
-from novnc_twisted.api.call import Call
+from novnc_twisted.api.call import Call, Instance
 from novnc_twisted.api.faults import Fault, fault_of
 from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.microversion import Version
 from novnc_twisted.api.request import Reply
 from novnc_twisted.api.routing import Handler, Resource
 from novnc_twisted.errors import Refusal
+from novnc_twisted.identity.users import Caller
 
 _ACTIONS = {
     "os-getVNCConsole": ("novnc", "xvpvnc"),
@@ -101,8 +102,7 @@ class Consoles(Resource):
                 user_id=caller.user,
                 project_id=project,
                 compute_host=console["compute_host"],
-                # An admin may open every server, wherever it is; whoever else, those of the project by which he may.
-                owner=None if caller.admin else caller.project,
+                owner=_owner(caller, instance),
             )
         except Refusal as refusal:
             raise fault_of(refusal, server_id=server_id, console_type=console_type) from refusal
@@ -117,3 +117,14 @@ class Consoles(Resource):
         info = await self._consoleauth.show_token(token)
         keys = ("instance_uuid", "host", "port", "internal_access_path")
         return Reply(200, {"console": {key: info.get(key) for key in keys}})
+
+
+def _owner(caller: Caller, instance: Instance) -> str:
+    """The project for which a link is made: the link ends when the server passes to another one.
+
+    That is the project by which the caller may see the server.  An administrator may see all servers, and makes links
+    for others, so for an administrator it is the project that has the server now.
+    """
+    if not caller.admin and caller.project:
+        return caller.project
+    return instance.get("project_id") or instance.get("project_name") or ""

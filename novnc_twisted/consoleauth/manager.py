@@ -120,8 +120,9 @@ class ConsoleAuthManager:
     ) -> dict[str, Any]:
         """Let a token open a console from now on.
 
-        :param owner: the project (its id or its name) by which the server may be opened, where that is why.  Who ends
-            up at a host where the server is another's, or nobody's, is refused: a host that lied opens no other's door.
+        :param owner: the project that the server belongs to, its id or its name: the one by which the caller may open
+            it.  Empty: the server belongs to no project.  The token is refused as soon as the server's XML says
+            otherwise, on whichever host.  None: whichever project it belongs to.
         :returns: ``expires_at``, Unix time in seconds.
         :raises ConsoleForbidden: the token opens another console already.
         :raises ConsoleUnreachable: another live host than compute_host runs the server, too.
@@ -138,12 +139,12 @@ class ConsoleAuthManager:
             instance_uuid=fields.uuid("instance_uuid", instance_uuid),
             name=fields.text("name", name),
             console_type=console_type,
-            user_id=fields.optional_text("user_id", user_id, 255),
-            project_id=fields.optional_text("project_id", project_id, 255),
+            user_id=fields.optional_text("user_id", user_id),
+            project_id=fields.optional_text("project_id", project_id),
             compute_host=fields.text("compute_host", compute_host, 255),
         )
         address = fields.optional_text("client_address", client_address, 255)
-        owner = fields.optional_text("owner", owner, 255)
+        owner = owner if owner == "" else fields.optional_text("owner", owner)
         known = await self._tokens.get(token_hash)
         if known is not None:
             if replace(known.connect_info, host=info.host, port=info.port, socket=info.socket) != info:
@@ -247,16 +248,23 @@ class ConsoleAuthManager:
         :raises ServiceUnavailable: a host does not answer.
         """
         uuid = fields.uuid("instance_uuid", instance_uuid)
-        if not await self._places.is_gone(uuid):
+        hashes = await self._tokens.of_instance(uuid)
+        records = [await self._tokens.get(token_hash) for token_hash in hashes]
+        hosts = [record.connect_info.compute_host for record in records if record is not None]
+        if not await self._places.is_gone(uuid, hosts):
             return {"gone": False, "deleted": 0}
         return {"gone": True, **await self.delete_tokens_for_instance(instance_uuid=uuid)}
 
     async def _locate(self, record: TokenRecord) -> Place:
-        """Where a token's console is now, if that is still the server for which it was made."""
+        """Where a token's console is now, if the server still belongs to the project for which it was made."""
         info = record.connect_info
         place = await self._places.locate(info.instance_uuid, info.console_type, info.port, info.compute_host)
-        if record.owner is not None and place.owners is not None and record.owner not in place.owners:
-            raise ConsoleForbidden(f"on {place.compute_host} the server belongs to another project")
+        if record.owner is None:
+            return place
+        if place.owners is None:
+            raise ServiceUnavailable(f"{place.compute_host} does not say which project the server belongs to")
+        if record.owner not in (place.owners or ("",)):
+            raise ConsoleForbidden(f"on {place.compute_host} the server belongs to another project than it did")
         return place
 
     async def _admit(self, token_hash: str, console_type: str, client_address: str) -> TokenRecord:

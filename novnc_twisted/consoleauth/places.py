@@ -16,6 +16,7 @@ from novnc_twisted.errors import (
     Refusal,
     ServiceUnavailable,
 )
+from novnc_twisted.messaging.domain_locations import DomainLocations
 from novnc_twisted.messaging.fanout import gather
 from novnc_twisted.messaging.interfaces import ITransport
 
@@ -51,6 +52,7 @@ class Places:
 
     def __init__(self, transport: ITransport, clock: IReactorTime) -> None:
         self._transport = transport
+        self._locations = DomainLocations(transport.store)
         self._clock = clock
         self._said: dict[str, float] = {}
 
@@ -61,10 +63,11 @@ class Places:
         says that it does not.
 
         :raises InstanceNotRunning: nobody runs it, a live host knows it.
-        :raises InstanceNotFound: no live host knows it.
+        :raises InstanceNotFound: no live host knows it, and the token's host is one of them.
         :raises ConsoleTypeUnavailable: it runs without a VNC display.
         :raises ConsoleUnreachable: two hosts run it, or another running server claims the same address.
-        :raises ServiceUnavailable: no host is live, or one that might run it does not answer.
+        :raises ServiceUnavailable: no host is live, one that might run it does not answer, or the host that had it last
+            is not live and no other one runs it.
         """
         live = await self._live()
         if not live:
@@ -87,7 +90,10 @@ class Places:
                 return place
             if any(not isinstance(answer, InstanceNotFound | InstanceNotRunning) for answer in answers.values()):
                 break  # the token's host may run it
-        raise _nobody_runs_it(instance_uuid, answers)
+        refusal = _nobody_runs_it(instance_uuid, answers)
+        if isinstance(refusal, InstanceNotFound):
+            await self._refuse_while_away(instance_uuid, compute_host, live)
+        raise refusal
 
     async def refuse_rivals(self, instance_uuid: str, console_type: str, compute_host: str) -> None:
         """No live host but this one may run a server for which a token is made.
@@ -103,19 +109,35 @@ class Places:
         if running:
             self._refuse_twofold(instance_uuid, [compute_host, *running])
 
-    async def is_gone(self, instance_uuid: str) -> bool:
-        """Whether no live host knows the server.
+    async def is_gone(self, instance_uuid: str, hosts: Iterable[str | None]) -> bool:
+        """Whether no live host knows the server, and each host that may have had it is live.
 
         Silence says nothing: who was called may hinder what others answer, see docs/redis_acl.
 
-        :raises ServiceUnavailable: a host does not answer, and none of the others knows it.
+        :param hosts: the hosts for which tokens of it were made; None: not known.
+        :raises ServiceUnavailable: a host does not answer or is not live, and none of the others knows it.
         """
-        answers = await self._ask("get_instance", await self._live(), _FIRST, {"instance_uuid": instance_uuid})
+        live = await self._live()
+        answers = await self._ask("get_instance", live, _FIRST, {"instance_uuid": instance_uuid})
         if any(not isinstance(answer, Refusal) for answer in answers.values()):
             return False
         if not all(isinstance(answer, InstanceNotFound) for answer in answers.values()):
             raise ServiceUnavailable("a compute host does not say whether it has it")
+        for host in {None, *hosts}:
+            await self._refuse_while_away(instance_uuid, host, live)
         return True
+
+    async def _refuse_while_away(self, instance_uuid: str, compute_host: str | None, live: Mapping[str, str]) -> None:
+        """No live host knows the server; but one that is not live may have it.
+
+        :param compute_host: the host where it was last, as far as the caller knows.
+        :raises ServiceUnavailable: that host is not live, or another one that is not live published that it has it.
+        """
+        if compute_host is not None and compute_host not in live:
+            raise ServiceUnavailable(f"{instance_uuid}: compute host {compute_host}, which had it, is not alive")
+        last = await self._locations.last_host_of(instance_uuid, live)
+        if last is not None:
+            raise ServiceUnavailable(f"{instance_uuid}: compute host {last[0]}, which has it, is not alive")
 
     async def _live(self) -> dict[str, str]:
         """The address of each live host."""

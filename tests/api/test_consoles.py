@@ -58,10 +58,19 @@ class ConsoleTests(SynchronousTestCase):
                     "project_id": None,
                     "compute_host": "host1",
                     "client_address": None,
-                    "owner": None,
+                    "owner": "",
                 }
             },
         )
+
+    def test_the_project_that_a_link_is_made_for(self) -> None:
+        """Also where an administrator asks: the link ends when the server passes to another project."""
+        for project, owner in (("p-1", "p-1"), (None, "red"), ("", "red")):
+            server = instance("myserver20", project_id=project, project_name="red")
+            self.host.instances[uuid_of("myserver20")] = server | {"host": "host1"}
+            self.system.consoleauth.tokens.clear()
+            self.remote(ASK)
+            self.assertEqual([told["owner"] for told in self.system.consoleauth.tokens.values()], [owner])
 
     def test_every_request_has_a_token_of_its_own(self) -> None:
         urls = {self.remote(ASK).body["remote_console"]["url"] for _ in range(3)}

@@ -63,6 +63,32 @@ class LyingHostTests(ConsoleAuthCase):
             self.liar.run(owner="red")
             self.assertEqual((await self.check(token)).compute_host, "liar")
 
+    async def test_the_server_passes_to_another_project(self) -> None:
+        """What its XML says now decides, each time, and for links that an administrator made as well."""
+        for made_for, now in (("red", "blue"), ("name of red", "blue"), ("red", ""), ("", "red")):
+            self.true.run(owner="red" if made_for else "")
+            token = f"{made_for}-{now}"
+            await self.token(token, owner=made_for)
+            for _ in range(2):
+                await self.check(token)
+                self.true.run(owner=now)
+                await self.refused(ConsoleForbidden, self.check(token))
+                await self.refused(ConsoleForbidden, self.api.get_vnc_password(token, "novnc", VIEWER))
+                self.true.run(owner="red" if made_for else "")
+
+    async def test_a_lease_does_not_outlive_the_project(self) -> None:
+        self.true.run(owner="red")
+        await self.token(owner="red")
+        await self.api.keep_token(TOKEN, VIEWER)
+        self.true.run(owner="blue")
+        await self.refused(ConsoleForbidden, self.check())
+
+    async def test_a_host_that_does_not_say_whose_it_is(self) -> None:
+        self.true.run(owner="red")
+        await self.token(owner="red")
+        self.true.run()
+        await self.refused(ServiceUnavailable, self.check())
+
     async def test_owners_that_are_none(self) -> None:
         self.true.run(owner="red")
         await self.token(owner="red")

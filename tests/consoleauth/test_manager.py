@@ -309,7 +309,7 @@ class WireTests(ConsoleAuthCase):
             "instance_uuid": "myserver20",
             "name": "n" * 2000,
             "user_id": ["u"],
-            "project_id": "p" * 256,
+            "project_id": "p" * 1025,
             "compute_host": None,
             "console_type": "spice",
             "client_address": 4,

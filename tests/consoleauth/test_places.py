@@ -8,8 +8,10 @@ from novnc_twisted.errors import (
     ConsoleUnreachable,
     InstanceNotFound,
     InstanceNotRunning,
+    InvalidToken,
     ServiceUnavailable,
 )
+from novnc_twisted.messaging.domain_locations import FIELDS, DomainLocations
 from tests.consoleauth.harness import OTHER_VM, TOKEN, VIEWER, VM, ConsoleAuthCase
 
 
@@ -58,8 +60,45 @@ class PlacesTests(ConsoleAuthCase):
         self.assertEqual((await self.check()).compute_host, "two")
 
     async def test_its_host_is_gone_and_nobody_else_knows_it(self) -> None:
+        """Nobody can say that the server is gone."""
         await self.gone["one"]()
+        refusal = await self.refused(ServiceUnavailable, self.check())
+        self.assertIn("compute host one, which had it, is not alive", refusal.detail)
+        await self.host("one")
         await self.refused(InstanceNotFound, self.check())
+
+    async def test_its_host_is_gone_and_another_one_left_its_definition(self) -> None:
+        await self.gone["one"]()
+        self.two.refusals[VM] = InstanceNotRunning("shutoff")
+        await self.refused(InstanceNotRunning, self.check())
+
+    async def test_it_moved_and_the_new_host_is_gone(self) -> None:
+        """The token's host lives and does not know it; the host that has it now is not there to say so."""
+        published = DomainLocations(self.transport.store)
+        self.one.consoles.clear()
+        await published.publish("two", [{**dict.fromkeys(FIELDS), "uuid": VM}])
+        await self.refused(InstanceNotFound, self.check())  # two is alive, and says that it has it no more
+        await self.gone["two"]()
+        refusal = await self.refused(ServiceUnavailable, self.check())
+        self.assertIn("compute host two, which has it, is not alive", refusal.detail)
+        await self.refused(ServiceUnavailable, self.api.get_vnc_password(TOKEN, "novnc", VIEWER))
+        await published.publish("two", [{**dict.fromkeys(FIELDS), "uuid": OTHER_VM}])
+        await self.refused(InstanceNotFound, self.check())
+        await self.transport.store.put("domains:two", {"domains": "x"}, 60)
+        await self.refused(ServiceUnavailable, self.check())
+
+    async def test_presence_cannot_be_read(self) -> None:
+        async def silent(*_arguments: object) -> object:
+            raise ServiceUnavailable("Redis did not answer")
+
+        self.patch(self.transport, "services", lambda *_: Deferred.fromCoroutine(silent()))
+        await self.refused(ServiceUnavailable, self.check())
+
+    async def test_its_host_stops_while_it_is_asked(self) -> None:
+        self.one.hangs = True
+        check = Deferred.fromCoroutine(self.check())
+        await self.gone["one"]()
+        await self.assertFailure(check, ServiceUnavailable)
 
     async def test_no_host_is_live(self) -> None:
         await self.gone["one"]()
@@ -140,6 +179,44 @@ class PlacesTests(ConsoleAuthCase):
             self.assertIn(field, refusal.detail)
         self.one.consoles[VM] = {**good, "port": 0}
         await self.refused(ServiceUnavailable, self.check())
+
+
+class GoneTests(ConsoleAuthCase):
+    """Tokens are dropped where every host that may have the server lives and says that it does not."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        await self.serve()
+        self.one, self.two = await self.host("one"), await self.host("two")
+        self.one.run()
+        await self.token()
+        self.one.consoles.clear()
+
+    async def instance_gone(self) -> object:
+        return await self.transport.call("consoleauth", "instance_gone", instance_uuid=VM)
+
+    async def test_all_say_so(self) -> None:
+        self.assertEqual(await self.instance_gone(), {"gone": True, "deleted": 1})
+        await self.refused(InvalidToken, self.check())
+
+    async def kept(self) -> None:
+        await self.refused(ServiceUnavailable, self.instance_gone())
+        self.one = await self.host("one")
+        self.one.run()
+        await self.check()
+
+    async def test_the_tokens_host_is_not_alive(self) -> None:
+        await self.gone["one"]()
+        await self.kept()
+
+    async def test_no_host_is_alive(self) -> None:
+        await self.gone["one"]()
+        await self.gone["two"]()
+        await self.kept()
+
+    async def test_a_host_that_is_not_alive_published_it(self) -> None:
+        await DomainLocations(self.transport.store).publish("three", [{**dict.fromkeys(FIELDS), "uuid": VM}])
+        await self.kept()
 
 
 class OneAddressTests(ConsoleAuthCase):
