@@ -61,7 +61,7 @@ class Application:
         self._identity = Identity(auth, self._tokens, now)
         self._outages = Outages(clock)
         self._admission = Admission(clock)
-        self._inventory = inventory = Inventory(clock, compute)
+        self._inventory = inventory = Inventory(compute)
         self.router = Router(
             [
                 Servers(inventory),

@@ -17,8 +17,12 @@ class IComputeAPI(Protocol):
         """A domain, wherever it is; InstanceNotFound, ServiceUnavailable."""
         ...
 
+    async def last_known(self, instance_uuid: str, /) -> Instance | None:
+        """What a host that is not alive published of a domain."""
+        ...
+
     async def list_instances(self) -> Sequence[Instance]:
-        """The domains of all live hosts."""
+        """The domains of all hosts; of those that do not answer, as they published them."""
         ...
 
     async def get_vnc_console(

@@ -2,45 +2,29 @@
 
 import uuid
 
-from twisted.internet.interfaces import IReactorTime
-
 from novnc_twisted.api.backends import IComputeAPI
 from novnc_twisted.api.call import Instance
 from novnc_twisted.api.faults import instance_not_found
 from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
 from novnc_twisted.identity.users import Caller
 
-REMEMBERED = 3600.0
-"""Seconds for which a server is remembered after it was last seen."""
-
-MAX_REMEMBERED = 10_000
-
-_KEPT = ("uuid", "name", "host", "project_id", "project_name")
-
 
 class Inventory:
-    """Asks the compute hosts, and remembers what they told.
+    """Asks the compute hosts, and tells a server that is gone from one whose host does not answer.
 
-    A server of a host that died is no server any more, but whoever asks for it is told that the service is not
-    available, rather than that there never was one.
+    A server whose host is not alive is listed with an unknown state.  Any request for it is answered with "not
+    available", rather than with "there is no such server".
     """
 
-    def __init__(self, clock: IReactorTime, compute: IComputeAPI) -> None:
-        self._clock = clock
+    def __init__(self, compute: IComputeAPI) -> None:
         self._compute = compute
-        self._seen: dict[str, tuple[Instance, float]] = {}
 
     async def list(self, caller: Caller) -> list[Instance]:
         """The caller's servers, by name.
 
-        :raises ServiceUnavailable: where no compute host is alive: an empty list would say that the servers are gone.
+        :raises ServiceUnavailable: no compute host answers.
         """
-        instances = await self._compute.list_instances()
-        if not instances and not await self._compute.hosts():
-            raise ServiceUnavailable("no compute host is alive")
-        for instance in instances:
-            self._remember(instance)
-        return sorted((instance for instance in instances if caller.sees(instance)), key=sort_key)
+        return [instance for instance in await self._compute.list_instances() if caller.sees(instance)]
 
     async def find(self, caller: Caller, server_id: str) -> Instance:
         """One of the caller's servers, by id.
@@ -55,45 +39,13 @@ class Inventory:
         try:
             instance = await self._compute.find(normal)
         except InstanceNotFound:
-            seen = self._recall(normal)
-            if seen is not None and caller.sees(seen):
-                await self._needs_host_of(seen)
-            self._seen.pop(normal, None)
+            known = await self._compute.last_known(normal)
+            if known is not None and caller.sees(known):
+                raise ServiceUnavailable(f"compute host {known['host']}, which has it, is not alive") from None
             raise instance_not_found(server_id) from None
-        self._remember(instance)
         if not caller.sees(instance):
             raise instance_not_found(server_id)
         return instance
-
-    async def explain(self, caller: Caller, name: str) -> None:
-        """Nothing of this name is there: was there something, on a host that does not answer now?
-
-        :raises ServiceUnavailable: there was.
-        """
-        for server_id in [key for key, (instance, _) in self._seen.items() if instance["name"] == name]:
-            seen = self._recall(server_id)
-            if seen is None or not caller.sees(seen):
-                continue
-            await self._needs_host_of(seen)
-            try:
-                await self._compute.find(server_id)
-            except InstanceNotFound:
-                self._seen.pop(server_id, None)
-
-    async def _needs_host_of(self, seen: Instance) -> None:
-        if seen.get("host") not in await self._compute.hosts():
-            raise ServiceUnavailable(f"compute host {seen.get('host')} is not alive")
-
-    def _remember(self, instance: Instance) -> None:
-        self._seen.pop(instance["uuid"], None)
-        while len(self._seen) >= MAX_REMEMBERED:
-            del self._seen[next(iter(self._seen))]
-        kept = {name: instance.get(name) for name in _KEPT}
-        self._seen[instance["uuid"]] = kept, self._clock.seconds() + REMEMBERED
-
-    def _recall(self, server_id: str) -> Instance | None:
-        instance, until = self._seen.get(server_id, ({}, 0.0))
-        return instance if until > self._clock.seconds() else None
 
 
 def sort_key(instance: Instance) -> tuple[str, str]:

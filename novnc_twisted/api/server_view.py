@@ -100,5 +100,5 @@ def _for_admins(instance: Instance, host: str, minor: int) -> dict[str, Any]:
             f"{prefix}user_data": None,
         }
     if minor >= 16:
-        more["host_status"] = "UP"
+        more["host_status"] = "UNKNOWN" if _state(instance)[0] == "UNKNOWN" else "UP"
     return more

@@ -51,9 +51,6 @@ class Servers(Resource):
                 raise Fault(400, f"marker [{marker}] not found")
             instances = [instance for instance in instances if sort_key(instance) > start]
         matching = [instance for instance in instances if _matches(call, instance)]
-        name = call.request.parameter("name")
-        if name and marker is None and not any(instance["name"] == name for instance in matching):
-            await self._inventory.explain(call.caller, name)
         page = matching[:limit]
         body: dict[str, Any] = {"servers": [view(call, instance) for instance in page]}
         if page and len(page) < len(matching):

@@ -14,6 +14,7 @@ from novnc_twisted.compute.departures import Departures
 from novnc_twisted.compute.domain_xml import Domain, Vnc
 from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver
 from novnc_twisted.compute.listening import complaint
+from novnc_twisted.compute.publisher import DomainPublisher
 from novnc_twisted.compute.rpcapi import PREFIX
 from novnc_twisted.errors import (
     ConsoleTypeUnavailable,
@@ -22,7 +23,9 @@ from novnc_twisted.errors import (
     InstanceNotRunning,
     Refusal,
 )
+from novnc_twisted.messaging.domain_locations import DomainLocations
 from novnc_twisted.messaging.interfaces import ITransport
+from novnc_twisted.messaging.wire import MAX_MESSAGE
 
 BINARY = "nova-compute"
 
@@ -37,6 +40,7 @@ SERVED = {
 """What is served, and to which role: a VNC password is nobody's but consoleauth's."""
 
 _MAX_REPORTED = 10_000
+_PAGE = MAX_MESSAGE * 3 // 4
 
 _log = Logger()
 
@@ -74,6 +78,7 @@ class ComputeManager:
         self._base_urls = {NOVNC: novncproxy_base_url, XVPVNC: xvpvncproxy_base_url}
         self._enabled = vnc_enabled
         self._departures = Departures(transport, driver, driver.clock)
+        self._publisher = DomainPublisher(DomainLocations(transport.store), driver, driver.clock, host)
         self._reported: dict[tuple[str, ...], str] = {}
         self._withdraw: Callable[[], Deferred[None]] | None = None
 
@@ -105,15 +110,30 @@ class ComputeManager:
     async def _stop(self) -> None:
         withdraw, self._withdraw = self._withdraw, None
         self._departures.stop()
+        self._publisher.stop()
         if withdraw is not None:
             await withdraw()
         await self._driver.stop()
 
     # --- what is served
 
-    async def list_instances(self) -> dict[str, Any]:
-        """All domains of this host, as ``instances``."""
-        return {"instances": [self._instance(domain) for domain in await self._driver.list_domains()]}
+    async def list_instances(self, *, after: str = "") -> dict[str, Any]:
+        """The domains of this host in the order of their UUIDs, as ``instances``; ``more``: there are others.
+
+        :param after: the last UUID of the page before; a page is as long as one answer may be.
+        """
+        domains = sorted(await self._driver.list_domains(), key=lambda domain: domain.uuid)
+        page: list[dict[str, Any]] = []
+        room = _PAGE
+        for domain in domains:
+            if domain.uuid <= after:
+                continue
+            instance = self._instance(domain)
+            room -= _size(instance)
+            if room < 0 and page:
+                return {"instances": page, "more": True}
+            page.append(instance)
+        return {"instances": page, "more": False}
 
     async def get_instance(self, *, instance_uuid: str) -> dict[str, Any]:
         """One domain.
@@ -263,6 +283,7 @@ class ComputeManager:
     def _changed(self, event: DomainEvent) -> None:
         """The driver tells of a change."""
         self._departures.changed(event)
+        self._publisher.changed(event)
         if event.change in (Change.STOPPED, Change.MIGRATED, Change.UNDEFINED):
             for key in [key for key in self._reported if event.uuid in key]:
                 del self._reported[key]
@@ -304,6 +325,12 @@ class ComputeManager:
             self._reported.clear()
         self._reported[about] = line
         _log.warn("{line}", line=line)
+
+
+def _size(instance: dict[str, Any]) -> int:
+    """About how many bytes of JSON it takes; a character beyond ASCII takes six, or twelve."""
+    texts = [value for value in instance.values() if isinstance(value, str)]
+    return 300 + sum(len(text) if text.isascii() else 12 * len(text) for text in texts)
 
 
 def _same(one: Vnc, other: Vnc) -> bool:

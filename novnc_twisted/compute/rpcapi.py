@@ -9,11 +9,15 @@ from twisted.logger import Logger
 from novnc_twisted.access.fields import is_uuid
 from novnc_twisted.compute import answers as answered
 from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
+from novnc_twisted.messaging.domain_locations import DomainLocations
 from novnc_twisted.messaging.fanout import gather
 from novnc_twisted.messaging.interfaces import ITransport
 
 PREFIX = "compute."
 """A compute host serves the topic ``compute.<host>``."""
+
+LIST_DEADLINE = 2.0
+"""Seconds in which a host has to give a page of its list; after them, what it published stands for it."""
 
 T = TypeVar("T")
 
@@ -29,6 +33,7 @@ class ComputeAPI:
     def __init__(self, transport: ITransport, *, deadline: float = 5.0) -> None:
         self._transport = transport
         self._deadline = deadline
+        self._locations = DomainLocations(transport.store)
 
     async def hosts(self) -> list[str]:
         """The names of the live compute hosts, sorted."""
@@ -36,26 +41,67 @@ class ComputeAPI:
         return sorted({service.topic.removeprefix(PREFIX) for service in services})
 
     async def list_instances(self) -> list[dict[str, Any]]:
-        """The servers of the live hosts, each once: where it is active, if it is; sorted by name and UUID.
+        """All servers, each once: where it is active, if it is; sorted by name and UUID.
 
-        A host that does not answer is left out, and named in the log.
+        Where another host answers, those of a host that is not alive, or does not answer within
+        :data:`LIST_DEADLINE`, are listed as that host published them, with the state "unknown".  A host that published
+        nothing is left out, and named in the log.
 
-        :raises ServiceUnavailable: hosts are live, and none of them answers.
+        :raises ServiceUnavailable: no host answers.
         """
         hosts = await self.hosts()
-        answers = await gather(self._call(host, answered.instances, "list_instances") for host in hosts)
-        if answers and all(isinstance(answer, Refusal) for answer in answers):
-            raise ServiceUnavailable(f"no compute host answers: {answers[0]}")
+        lists, silent = await self._lists(hosts, LIST_DEADLINE)
+        if silent and not lists:
+            # A slow answer is better than none.
+            lists, silent = await self._lists(hosts, self._deadline - LIST_DEADLINE)
+        if not lists:
+            raise ServiceUnavailable(f"no compute host answers: {next(iter(silent.values()), 'none is alive')}")
+        published = await self._published(set(hosts) - silent.keys())
+        for host, refusal in silent.items():
+            if host not in published:
+                _log.warn("compute host {host} did not list its servers: {reason}", host=host, reason=str(refusal))
+        lists += [answered.published(host, domains) for host, domains in published.items()]
         found: dict[str, dict[str, Any]] = {}
-        for host, answer in zip(hosts, answers, strict=True):
-            if isinstance(answer, Refusal):
-                _log.warn("compute host {host} did not list its servers: {reason}", host=host, reason=str(answer))
-                continue
-            for instance in answer:
-                known = found.get(instance["uuid"])
-                if known is None or (_is_active(instance) and not _is_active(known)):
-                    found[instance["uuid"]] = instance
+        for instance in (instance for listed in lists for instance in listed):
+            known = found.get(instance["uuid"])
+            if known is None or (_is_active(instance) and not _is_active(known)):
+                found[instance["uuid"]] = instance
         return sorted(found.values(), key=lambda instance: (instance["name"], instance["uuid"]))
+
+    async def last_known(self, instance_uuid: str) -> dict[str, Any] | None:
+        """What is published of a server by a host that is not alive; None: no such host had it.
+
+        :raises ServiceUnavailable: the store does not answer.
+        """
+        found = await self._locations.last_host_of(instance_uuid, await self.hosts())
+        if found is None:
+            return None
+        return next(iter(answered.published(found[0], [found[1]])), None)
+
+    async def _lists(self, hosts: list[str], deadline: float) -> tuple[list[list[dict[str, Any]]], dict[str, Refusal]]:
+        """The lists of these hosts, and the refusals of those that gave none."""
+        answers = await gather(Deferred.fromCoroutine(self._list(host, deadline)) for host in hosts)
+        silent = {host: answer for host, answer in zip(hosts, answers, strict=True) if isinstance(answer, Refusal)}
+        return [answer for answer in answers if not isinstance(answer, Refusal)], silent
+
+    async def _list(self, host: str, deadline: float) -> list[dict[str, Any]]:
+        """The whole list of a host, page by page."""
+        found, after = await self._call(host, answered.page, "list_instances", deadline=deadline)
+        while after:
+            more, last = await self._call(host, answered.page, "list_instances", deadline=deadline, after=after)
+            found += more
+            after = last if last > after else ""
+        return found
+
+    async def _published(self, answering: set[str]) -> dict[str, list[dict[str, Any]]]:
+        """What the other hosts published; a store that does not answer costs nobody the list."""
+        try:
+            return await self._locations.away(answering)
+        except ServiceUnavailable as refusal:
+            _log.warn(
+                "servers of compute hosts that do not answer are missing in the list: {reason}", reason=str(refusal)
+            )
+            return {}
 
     async def find(self, instance_uuid: str) -> dict[str, Any]:
         """The server, from the host where it is active, else from one that knows it.
@@ -108,10 +154,12 @@ class ComputeAPI:
             project_id=project_id,
         )
 
-    def _call(self, host: str, read: Callable[[str, Any], T], method: str, **arguments: Any) -> "Deferred[T]":
-        called = self._transport.call(f"{PREFIX}{host}", method, deadline=self._deadline, **arguments)
+    def _call(
+        self, host: str, read: Callable[[str, Any], T], method: str, deadline: float | None = None, **arguments: Any
+    ) -> "Deferred[T]":
+        called = self._transport.call(f"{PREFIX}{host}", method, deadline=deadline or self._deadline, **arguments)
         return called.addCallback(lambda answer: read(host, answer))
 
 
 def _is_active(instance: dict[str, Any]) -> bool:
-    return instance.get("state") not in (None, "shutoff", "nostate") and not instance.get("migrating")
+    return instance.get("state") not in (None, "shutoff", "nostate", answered.UNKNOWN) and not instance.get("migrating")

@@ -248,10 +248,7 @@ class ConsoleAuthManager:
         :raises ServiceUnavailable: a host does not answer.
         """
         uuid = fields.uuid("instance_uuid", instance_uuid)
-        hashes = await self._tokens.of_instance(uuid)
-        records = [await self._tokens.get(token_hash) for token_hash in hashes]
-        hosts = [record.connect_info.compute_host for record in records if record is not None]
-        if not await self._places.is_gone(uuid, hosts):
+        if not await self._places.is_gone(uuid, await self._tokens.hosts_of_instance(uuid)):
             return {"gone": False, "deleted": 0}
         return {"gone": True, **await self.delete_tokens_for_instance(instance_uuid=uuid)}
 

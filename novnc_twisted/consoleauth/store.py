@@ -83,6 +83,12 @@ class TokenStore:
         value = await self._store.get(_token(token_hash))
         return None if value is None else TokenRecord.from_wire(value)
 
+    async def hosts_of_instance(self, instance_uuid: str) -> set[str | None]:
+        """The compute hosts for which a server's tokens were made."""
+        keys = await self._store.indexed(_index(instance_uuid))
+        records = [await self.get(key.removeprefix(_token(""))) for key in keys]
+        return {record.connect_info.compute_host for record in records if record is not None}
+
     async def remove_of_instance(self, instance_uuid: str, except_newest: int = 0) -> int:
         """Forget a server's tokens, but for so many of the newest; how many there were."""
         keys = await self._store.indexed(_index(instance_uuid), except_newest)

@@ -16,6 +16,7 @@ from novnc_twisted.api import make_site
 from novnc_twisted.compute.rpcapi import ComputeAPI
 from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 from novnc_twisted.errors import ConsoleTypeUnavailable, InstanceNotFound, InstanceNotRunning, InvalidToken
+from novnc_twisted.messaging.domain_locations import DomainLocations
 from novnc_twisted.messaging.memory import MemoryTransport
 from tests.support.handed_out import secret
 
@@ -245,3 +246,9 @@ class System:
 def running(test: Any, auth: Any, *hosts: FakeHost, **more: Any) -> System:
     """A system that has started; for tests without a reactor."""
     return test.successResultOf(Deferred.fromCoroutine(System(auth, *hosts, **more).start()))
+
+
+def publish(test: Any, system: System, host: str, *instances: dict[str, Any]) -> None:
+    """Publish what a compute host has, as it does itself."""
+    locations = DomainLocations(system.transport.store)
+    test.successResultOf(Deferred.fromCoroutine(locations.publish(host, instances)))

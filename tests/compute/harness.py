@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.base import DelayedCall
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
@@ -12,6 +13,7 @@ from zope.interface import implementer
 from novnc_twisted.compute import ComputeAPI, ComputeManager
 from novnc_twisted.compute.domain_xml import Domain, Vnc
 from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver
+from novnc_twisted.compute.publisher import DomainPublisher
 from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.memory import MemoryTransport
 
@@ -119,6 +121,11 @@ class ComputeCase(TestCase):
 
     async def call(self, method: str, on: str = "one", /, **arguments: Any) -> Any:
         return await self.transport.call(f"compute.{on}", method, **arguments)
+
+    def waiting(self) -> list[DelayedCall]:
+        """What waits on the clock, apart from the publications of each host."""
+        calls = self.clock.getDelayedCalls()
+        return [call for call in calls if not isinstance(getattr(call.func, "__self__", None), DomainPublisher)]
 
     async def refused(self, kind: type[Refusal], work: Any) -> Refusal:
         """The refusal that the work ends with."""

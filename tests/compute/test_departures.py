@@ -14,6 +14,7 @@ class DepartureTests(ComputeCase):
     async def setUp(self) -> None:
         await super().setUp()
         self.dropped: list[str] = []
+        self.made_for = ["one"]
         self.driver = await self.host()
         self.driver.add(domain())
         self.driver.tell(Change.CONNECTED)
@@ -21,7 +22,7 @@ class DepartureTests(ComputeCase):
 
     async def consoleauth(self) -> Any:
         async def instance_gone(instance_uuid: str) -> dict[str, Any]:
-            gone = await Places(self.transport, self.clock).is_gone(instance_uuid)
+            gone = await Places(self.transport, self.clock).is_gone(instance_uuid, self.made_for)
             if gone:
                 self.dropped.append(instance_uuid)
             return {"gone": gone, "deleted": int(gone)}
@@ -116,14 +117,14 @@ class DepartureTests(ComputeCase):
         self.assertEqual(self.dropped, [])
         self.clock.advance(4)
         self.assertEqual(self.dropped, [A])
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.waiting(), [])
 
     async def test_consoleauth_stays_away(self) -> None:
         await self.stop_consoleauth()
         self.end(Change.UNDEFINED)
         for pause in BACK_OFF:
             self.clock.advance(pause)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.waiting(), [])
         self.assertEqual(self.dropped, [])
 
     async def test_it_is_back_meanwhile(self) -> None:
@@ -132,7 +133,7 @@ class DepartureTests(ComputeCase):
         self.driver.add(domain())
         await self.consoleauth()
         self.clock.advance(1)
-        self.assertEqual((self.dropped, self.clock.getDelayedCalls()), ([], []))
+        self.assertEqual((self.dropped, self.waiting()), ([], []))
 
     async def test_another_host_does_not_say(self) -> None:
         two = await self.host("two")
@@ -148,7 +149,7 @@ class DepartureTests(ComputeCase):
         self.end(Change.UNDEFINED)
         for pause in BACK_OFF:
             self.clock.advance(pause)
-        self.assertEqual((self.dropped, self.clock.getDelayedCalls()), ([], []))
+        self.assertEqual((self.dropped, self.waiting()), ([], []))
 
     async def test_a_second_event_while_the_first_is_followed(self) -> None:
         await self.stop_consoleauth()
@@ -162,10 +163,10 @@ class DepartureTests(ComputeCase):
         await self.stop_consoleauth()
         self.end(Change.UNDEFINED)
         await self.managers["one"].stop()
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.waiting(), [])
 
     async def test_a_thousand_at_once(self) -> None:
         await self.stop_consoleauth()
         for number in range(1100):
             self.driver.tell(Change.UNDEFINED, f"{number:08}-2222-3333-4444-555555555555")
-        self.assertEqual(len(self.clock.getDelayedCalls()), 1000)
+        self.assertEqual(len(self.waiting()), 1000)

@@ -198,7 +198,7 @@ class InstanceTests(ComputeCase):
             "host": "one",
         }
         self.assertEqual(await self.call("get_instance", instance_uuid=A), expected)
-        self.assertEqual(await self.call("list_instances"), {"instances": [expected]})
+        self.assertEqual(await self.call("list_instances"), {"instances": [expected], "more": False})
         await self.refused(InstanceNotFound, self.call("get_instance", instance_uuid=B))
 
     async def test_claims(self) -> None:

@@ -67,8 +67,13 @@ class ApiTests(ComputeCase):
         await self.refused(ServiceUnavailable, self.api.find(A))
 
     async def test_nobody_is_live(self) -> None:
-        self.assertEqual(await self.api.list_instances(), [])
+        """An empty list would say that there are no servers."""
+        await self.refused(ServiceUnavailable, self.api.list_instances())
         await self.refused(ServiceUnavailable, self.api.find(A))
+
+    async def test_a_host_without_servers(self) -> None:
+        await self.host("one")
+        self.assertEqual(await self.api.list_instances(), [])
 
     async def test_unknown(self) -> None:
         await self.host("one")
