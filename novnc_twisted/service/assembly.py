@@ -19,7 +19,6 @@ from novnc_twisted.service.connections import Connections
 from novnc_twisted.service.credentials import Upstream
 from novnc_twisted.service.ending import Orderly, stop
 from novnc_twisted.service.exits import BAD_CONFIGURATION, START_FAILED, StartFailed, Unusable, exit_with, reason
-from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.front_tls import api_tls, proxies_tls
 from novnc_twisted.service.notify import notify
 from novnc_twisted.service.parts import Context, Part
@@ -56,7 +55,7 @@ def check(command: str, paths: Sequence[str]) -> int:
 def assemble(command: str, paths: Sequence[str]) -> IService:
     """Build a command's service; sockets are bound here, so that a port in use is known before the log begins.
 
-    :param paths: the files of the options; workers read them as they are now.
+    :param paths: the files of the options; workers are given what was read.
     :raises Unusable: with one line that names what is wrong.
     """
     from twisted.internet import reactor
@@ -82,7 +81,7 @@ def assemble(command: str, paths: Sequence[str]) -> IService:
     # What was built has shown that every option is good; the workers build it again, for themselves.
     from novnc_twisted.service.workers import Supervisor
 
-    files = [in_memory(FlagFile.read(path)) for path in paths]
+    files = [in_memory(file) for file in found.files]
     return Supervisor(reactor, command, count, files, sockets, warnings, check=alone.renewals)
 
 

@@ -38,7 +38,8 @@ def examine(command: str, part_names: Sequence[str], paths: Sequence[str], react
         _attempt(read, partial(settings.auth_schemes, conf), partial(settings.proxy_protocol, conf))
     if "novncproxy" in part_names:
         _attempt(read, partial(settings.web_folder, conf))
-    read.warnings += map(read.located, config_warnings.warnings(read, part_names))
+    for line in config_warnings.warnings(read, part_names):
+        read.add_warning(line)
     return read
 
 

@@ -1,6 +1,7 @@
 """What probably does not work as it is configured, although it can be started: one line for each warning."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from novnc_twisted.access.pem import certificates
+from novnc_twisted.messaging.redis_url import parse_redis_url
 from novnc_twisted.service.configuration import Configuration
 from novnc_twisted.service.listening import is_loopback
 
@@ -19,6 +21,7 @@ def warnings(read: Configuration, part_names: Sequence[str]) -> Iterator[str]:
     """The warnings for a command with these parts; each begins with the option that it is about."""
     conf = read.conf
     yield from _links(read, part_names)
+    yield from _unused(read, part_names)
     for option, path, authorities in _certificates(conf, part_names):
         yield from validity(option, path, authorities=authorities)
     if "novncproxy" in part_names:
@@ -28,6 +31,19 @@ def warnings(read: Configuration, part_names: Sequence[str]) -> Iterator[str]:
     if "consolecompute" in part_names and _is_unspecified(conf.vnc.server_proxyclient_address):
         address = conf.vnc.server_proxyclient_address
         yield f"[vnc] server_proxyclient_address: proxies on other machines that dial {address} would reach themselves"
+
+
+def _unused(read: Configuration, part_names: Sequence[str]) -> Iterator[str]:
+    """Options that are set, but that another option leaves without effect."""
+    conf = read.conf
+    if "consoleapi" in part_names and conf.api.auth_strategy.startswith("noauth"):
+        for name in ("http_basic_auth_user_file", "admin_users"):
+            if conf.api[name]:
+                yield f"[api] {name}: it is not used, since auth_strategy is {conf.api.auth_strategy}, not http_basic"
+    if set(_PROXIES) & set(part_names) and "vencrypt" not in conf.vnc.auth_schemes:
+        for name in ("vencrypt_ca_certs", "vencrypt_client_cert", "vencrypt_client_key", "vencrypt_server_name"):
+            if conf.vnc[name]:
+                yield f"[vnc] {name}: it is not used, since auth_schemes does not name vencrypt"
 
 
 def _links(read: Configuration, part_names: Sequence[str]) -> Iterator[str]:
@@ -69,6 +85,12 @@ def _front(conf: Any, part: str, named: str, url: SplitResult) -> Iterator[str]:
 
 def _certificates(conf: Any, part_names: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     """Option, path, and whether they are authorities, of each file of certificates that the parts use."""
+    with suppress(ValueError):  # another URL, or a bad one, which is an error already
+        redis = parse_redis_url(conf.transport_url)
+        if redis.cert:
+            yield "transport_url", redis.cert, False
+        if redis.ca:
+            yield "transport_url", redis.ca, True
     if "consoleapi" in part_names and conf.api.cert:
         yield "[api] cert", conf.api.cert, False
     if not set(_PROXIES) & set(part_names):

@@ -63,6 +63,11 @@ class Configuration:
         if self._option_of(line) not in self.refused:
             self.errors.append(self.located(line))
 
+    def add_warning(self, line: str) -> None:
+        """Add a warning, unless the value of the option that it names is refused."""
+        if self._option_of(line) not in self.refused:
+            self.warnings.append(self.located(line))
+
     def refuse(self, group: str, option: cfg.Opt, reason: str) -> None:
         """Refuse the value of an option; from now on it has its default."""
         self.errors.append(self.located(f"[{group}] {option.name}: {reason}"))

@@ -204,6 +204,35 @@ class WarningTests(CheckCase):
             self.assertRegex(line, rf"^:\d+: \[vnc\] vencrypt_client_cert: .*{words}")
         self.assertEqual(self.warned(self.pair("good") + good), [])
 
+    def test_certificates_of_redis(self) -> None:
+        old = OURS.issue("x", days=(-2, -1))
+        cert, key, ca = self.write("c", old.cert), self.write("k", old.key), self.write("ca", old.cert)
+        url = f"transport_url = rediss://192.0.2.1?cert={cert}&key={key}&ca={ca}\n"
+        found = self.examine(url, "consoleauth")
+        self.assertEqual(found.errors, [])
+        for line, path in zip(found.warnings, (cert, ca), strict=True):
+            self.assertRegex(line, rf":1: transport_url: the certificate of CN=test expired on .* \({path}\)$")
+
+    def test_options_without_effect(self) -> None:
+        """Whoever sets them believes that they are safe."""
+        for section, name, command in (
+            ("api", "http_basic_auth_user_file", "consoleapi"),
+            ("api", "admin_users", "consoleapi"),
+            ("vnc", "vencrypt_ca_certs", "xvpvncproxy"),
+            ("vnc", "vencrypt_client_cert", "xvpvncproxy"),
+        ):
+            text = self.base("http://controller:6080/vnc_auto.html") + f"[{section}]\n{name} = /etc/x\n"
+            (line,) = self.warned(text, command)
+            self.assertRegex(line, rf"^:\d+: \[{section}\] {name}: it is not used")
+
+    def test_beside_errors(self) -> None:
+        """Both are reported, and no warning about the default that stands in for a refused value."""
+        text = self.base("x") + "[consoleauth]\ntoken_ttl = 0\nbind_address = 7\n"
+        found = self.examine(f"transport_url = redis://h:x\n{text}", "consoleauth")
+        self.assertEqual((len(found.errors), len(found.warnings)), (3, 1), found)
+        found = self.examine(REDIS + text.replace("bind_address = 7\n", ""))
+        self.assertEqual([line for line in found.warnings if "novncproxy_base_url" in line], [])
+
     def test_of_authorities_one_is_enough(self) -> None:
         later = datetime.now(UTC) + timedelta(days=11)
         both = self.write("both.pem", OURS.pem + OURS.issue("x", days=(-1, 20)).cert)
