@@ -4,7 +4,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-from novnc_twisted.service.descriptors import too_few
+from novnc_twisted.service.descriptors import (
+    RESERVE,
+    connections_of_api,
+    connections_of_proxies,
+    too_few,
+    too_many_connections,
+)
 from tests.service.test_commands import alone
 from tests.support.twistd import Twistd
 
@@ -30,3 +36,27 @@ class LimitTests(TestCase):
         """Two for each session, and a reserve; many sessions where no number is named."""
         self.assertEqual([*too_few(1100, 500), *too_few(2100, 0), *too_few(-1, 10**6)], [])
         self.assertEqual(len([*too_few(1099, 500), *too_few(2099, 0)]), 2)
+
+    def test_connections(self) -> None:
+        """Two descriptors for each of the proxies' connections, one for the API's, which has a quarter beside them."""
+        for limit, single, beside, api_alone, api_beside in (
+            (1024, 462, 346, 924, 231),
+            (524288, 100_000, 100_000, 1000, 1000),
+            (-1, 100_000, 100_000, 1000, 1000),
+            (64, 1, 1, 1, 1),
+        ):
+            self.assertEqual(connections_of_proxies(limit, with_api=False), single)
+            self.assertEqual(connections_of_proxies(limit, with_api=True), beside)
+            self.assertEqual(connections_of_api(limit, with_proxies=False), api_alone)
+            self.assertEqual(connections_of_api(limit, with_proxies=True), api_beside)
+            if limit > 64:
+                self.assertLessEqual(2 * beside + api_beside + RESERVE, limit if limit > 0 else 10**9)
+
+    def test_more_connections_than_descriptors(self) -> None:
+        """The option is obeyed, and a line names it and the limit."""
+        self.assertEqual(
+            [*too_many_connections(1024, 462, with_api=False), *too_many_connections(-1, 10**6, with_api=True)], []
+        )
+        (line,) = too_many_connections(1024, 463, with_api=False)
+        for word in ("[console] max_connections = 463", "1024", "462", "LimitNOFILE"):
+            self.assertIn(word, line)
