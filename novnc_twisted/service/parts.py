@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import DeferredList, maybeDeferred
 
 from novnc_twisted.frontend.accepting import Acceptor
+from novnc_twisted.messaging.interfaces import TopicInUse
 from novnc_twisted.service import settings
 from novnc_twisted.service.connections import Connections
 from novnc_twisted.service.credentials import Upstream
 from novnc_twisted.service.entrance import Entrance
+from novnc_twisted.service.exits import StartFailed
 from novnc_twisted.service.flagfile import Unusable
 from novnc_twisted.service.front_tls import FrontTLS
 from novnc_twisted.service.listening import is_loopback
@@ -88,7 +90,14 @@ def consolecompute(context: Context) -> Part:
         xvpvncproxy_base_url=conf.vnc.xvpvncproxy_base_url,
         vnc_enabled=conf.vnc.enabled,
     )
-    return Part(manager.start, manager.stop)
+
+    async def start() -> None:
+        try:
+            await manager.start()
+        except TopicInUse as error:
+            raise StartFailed(f"[DEFAULT] host: {error}") from None
+
+    return Part(start, manager.stop)
 
 
 def consoleapi(context: Context) -> Part:

@@ -1,6 +1,7 @@
 """A topic of which there can be one server only: two compute hosts of one name."""
 
 import json
+import signal
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -9,6 +10,7 @@ from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import TopicInUse
 from tests.integration.redis_case import RedisTestCase
 from tests.support.redis_server import RedisServer
+from tests.support.twistd import Twistd
 
 TOPIC = "compute.one"
 
@@ -127,3 +129,37 @@ class ExclusiveTests(RedisTestCase):
             await self.serve(await self.transport(redis.url))
         self.assertEqual(len(await caller.services("t")), 2)
         self.assertEqual(self.logged.lines("has another"), [])
+
+
+class CommandTests(RedisTestCase):
+    """``twistd consolecompute``, twice."""
+
+    def start(self, redis: RedisServer) -> Twistd:
+        conf = f"[DEFAULT]\ntransport_url = {redis.url}\nhost = one\n[libvirt]\nconnection_uri = test:///default\n"
+        return Twistd.start(self, "consolecompute", conf)
+
+    async def test_a_live_one(self) -> None:
+        redis = RedisServer(self)
+        caller = await self.transport(redis.url)
+        first = self.start(redis)
+        await first.ready()
+        second = self.start(redis)
+        pids = first.process.pid, second.process.pid
+        self.assertEqual(await second.ended, 1, second.output)
+        self.assertNotIn("is ready", second.output)
+        [line] = [line for line in second.output.splitlines() if "could not start" in line]
+        for pid in pids:
+            self.assertIn(f"process {pid}", line)
+        self.assertIn("consolecompute could not start: [DEFAULT] host: ", line)
+        self.assertNotIn("Traceback", second.output)
+        self.assertEqual([one.topic for one in await caller.services()], [TOPIC])
+        await caller.call(TOPIC, "list_instances")
+
+    async def test_one_that_crashed(self) -> None:
+        redis = RedisServer(self)
+        first = self.start(redis)
+        await first.ready()
+        await first.stop(signal.SIGKILL)
+        second = self.start(redis)
+        await second.ready()
+        self.assertEqual(await second.stop(), 0)

@@ -47,7 +47,7 @@ class LinkCase(SynchronousTestCase):
         self.health.stop()
         stopping = [Deferred.fromCoroutine(link.stop()) for link in reversed(self.links)]
         self.links.clear()
-        self.advance(0.2)
+        self.advance(0.3)
         for one in stopping:
             self.successResultOf(one)
 

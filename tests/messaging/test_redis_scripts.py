@@ -46,11 +46,27 @@ class WaitingTests(LinkCase):
         self.redis.answers["EVALSHA"] = NOSCRIPT
         self.link.start()
         running = self.run_script(ANNOUNCE)
-        self.advance(0.8)
+        self.advance(0.7)
         self.redis.answers["EVALSHA"] = b":1\r\n"
-        self.advance(0.2)
+        self.advance(0.25)
         self.successResultOf(running)
         self.assertEqual(self.redis_lines(), [])
+
+    def test_others_may_have_waited_too(self) -> None:
+        """For a moment after the scripts came, it does not mean much that somebody is not there."""
+        self.link.start()
+        self.run_script(ANNOUNCE)
+        self.assertEqual(self.link.doubtful, 0)
+        self.redis.answers["EVALSHA"] = NOSCRIPT
+        running = self.run_script(ANNOUNCE)
+        self.assertTrue(self.link.waits_for_scripts)
+        self.redis.answers["EVALSHA"] = b":1\r\n"
+        self.advance(0.3)
+        self.successResultOf(running)
+        self.assertFalse(self.link.waits_for_scripts)
+        self.assertGreater(self.link.doubtful, 0.4)
+        self.advance(0.6)
+        self.assertEqual(self.link.doubtful, 0)
 
     def test_forgotten_later(self) -> None:
         """SCRIPT FLUSH, or another primary."""

@@ -17,7 +17,7 @@ from novnc_twisted.messaging.redis.login import eviction_policy, log_in
 from novnc_twisted.messaging.redis.protocol import MAX_PENDING, ConnectionGone, RedisError, RedisProtocol
 from novnc_twisted.messaging.redis.pulse import FROZEN, MAX_BACKOFF, PRESENCE, Pulse, milliseconds
 from novnc_twisted.messaging.redis.reasons import OUTAGES, TROUBLES, Frozen, NoLogIn, TooLong, sentence
-from novnc_twisted.messaging.redis.running import Scripts
+from novnc_twisted.messaging.redis.running import FRESH, Scripts
 from novnc_twisted.messaging.redis.scripts import Script
 from novnc_twisted.messaging.redis.waiting import Late, ended, sleep, within
 from novnc_twisted.messaging.redis_url import RedisURL
@@ -79,6 +79,8 @@ class Link:
         self._down_since = seconds()
         self._lost_before = False
         self._pulse = Pulse(seconds)
+        if scripts is not None:
+            scripts.on_found = lambda: self._pulse.doubt(FRESH)
         self._first: Deferred[None] = Deferred()
         self._stopped = True
         self._running: Deferred[None] | None = None
@@ -109,6 +111,11 @@ class Link:
     def doubtful(self) -> float:
         """Seconds for which missing signs of life mean nothing: their owners may still be on their way back."""
         return self._pulse.doubtful
+
+    @property
+    def waits_for_scripts(self) -> bool:
+        """Whether Redis had none of our scripts when one was last run."""
+        return self._scripts is not None and self._scripts.missing
 
     @property
     def local_address(self) -> str:
@@ -172,7 +179,7 @@ class Link:
         try:
             return await within(send(protocol), deadline - (sent - begun), self._reactor)
         except Late:
-            if self._scripts is not None and self._scripts.missing:
+            if self.waits_for_scripts:
                 raise ServiceUnavailable("Redis has none of our scripts: no consoleauth has loaded them") from None
             raise ServiceUnavailable(f"Redis did not answer within {deadline:g} s") from None
         except ConnectionGone:

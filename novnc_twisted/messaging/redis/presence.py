@@ -14,6 +14,7 @@ from novnc_twisted.messaging.redis.claims import Claim, conflict, origin
 from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.pulse import BEAT, FROZEN, PRESENCE
+from novnc_twisted.messaging.redis.running import RETRY
 from novnc_twisted.messaging.redis.scripts import ANNOUNCE, SERVICES, WITHDRAW
 from novnc_twisted.messaging.redis.waiting import Late, ended, sleep, within
 from novnc_twisted.messaging.wire import check_topic, decode
@@ -144,7 +145,8 @@ class Presence:
 
     async def _run(self) -> None:
         while True:
-            await sleep(BEAT, self._reactor)
+            # Services that start together find one another as soon as Redis has the scripts.
+            await sleep(RETRY if self._link.waits_for_scripts else BEAT, self._reactor)
             if self._announced:
                 await gatherResults([Deferred.fromCoroutine(self._renew(one)) for one in list(self._announced)])
 

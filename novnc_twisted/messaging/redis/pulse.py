@@ -53,9 +53,9 @@ class Pulse:
         """Seconds for which missing signs of life mean nothing: their owners may still be on their way back."""
         return max(0.0, self._doubt_until - self._seconds())
 
-    def doubt(self) -> None:
-        """Believe for one period that those who are not there may come back."""
-        self._doubt_until = self._seconds() + DOUBT
+    def doubt(self, seconds: float = DOUBT) -> None:
+        """Believe for so many seconds that those who are not there may come back."""
+        self._doubt_until = max(self._doubt_until, self._seconds() + seconds)
 
     def took(self, seconds: float) -> None:
         """So long it took to answer something."""

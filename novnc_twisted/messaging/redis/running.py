@@ -1,5 +1,6 @@
 """Running our scripts in Redis, and getting them there."""
 
+from collections.abc import Callable
 from typing import Any
 
 from novnc_twisted.messaging.redis.health import Health
@@ -8,8 +9,11 @@ from novnc_twisted.messaging.redis.reasons import OUTAGES
 from novnc_twisted.messaging.redis.scripts import ALL, Script
 from novnc_twisted.messaging.redis.waiting import sleep
 
-RETRY = 0.1
+RETRY = 0.2
 """Seconds between two attempts to run a script that Redis does not have yet."""
+
+FRESH = 3 * RETRY
+"""Seconds after the scripts were loaded for which services that waited for them may still be on their way."""
 
 PATIENCE = 1.0
 """Seconds for which scripts may be missing before the log says so: services that start together need some time."""
@@ -31,7 +35,10 @@ class Scripts:
         self._may_load = may_load
         self._health = health
         self._missing_since: float | None = None
+        self._fresh = False
         self._reported = False
+        self.on_found: Callable[[], None] = lambda: None
+        """Called when scripts that were missing are there."""
 
     @property
     def missing(self) -> bool:
@@ -46,14 +53,14 @@ class Scripts:
         """
         if not self._reported:
             self._missing_since = None
-        if self._may_load:
-            await self._load(protocol)
-            return
         try:
             await protocol.command("EVALSHA", ALL[0].sha, 0)
         except RedisError as error:
             if error.code in OUTAGES:
                 raise
+            self._fresh = error.code == "NOSCRIPT"
+        if self._may_load:
+            await self._load(protocol)
 
     async def run(self, protocol: RedisProtocol, script: Script, *words: str | int) -> Any:
         """Run a script as soon as Redis has it; the caller sets the deadline.
@@ -103,6 +110,9 @@ class Scripts:
             )
 
     def _found(self) -> None:
+        if self._fresh or self.missing:
+            self._fresh = False
+            self.on_found()
         self._missing_since = None
         if self._reported:
             self._reported = False
