@@ -21,7 +21,9 @@ from twisted.trial.unittest import TestCase
 
 from novnc_twisted import errors
 from novnc_twisted.access import ConnectInfo
+from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.access.failures import Failures
+from novnc_twisted.frontend import RefusalEvent
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.relay import ends
 from novnc_twisted.service.entrance import Entrance
@@ -93,7 +95,11 @@ class ManySessions(TestCase):
         )
         self.limits = SessionLimits(10 * AT_A_TIME, 0)
         self.failures = Failures(1 << 30, reactor.seconds, REMEMBERED)
+        self.connections = ConnectionLimits(10 * AT_A_TIME)
+        self.refusals: Counter[str] = Counter()
         more: dict[str, Any] = {
+            "connection_limits": self.connections,
+            "refused": self.refused,
             "settings": settings,
             "limits": self.limits,
             "failures": self.failures,
@@ -226,7 +232,7 @@ class ManySessions(TestCase):
         ledgers = [await self.round(range(at * size, (at + 1) * size)) for at in range(ROUNDS)]
         self.assertEqual(self.wrong[:5], [])
         self.assertEqual([ledger.left_since(before) for ledger in ledgers], [{}] * ROUNDS)
-        self.assertEqual(len(self.limits), 0)
+        self.assertEqual((len(self.limits), len(self.connections)), (0, 0))
         self.assertEqual(self.records.total(), self.begun, "each session left one record")
         self.assertLessEqual(len(self.failures), REMEMBERED)
         for engine in "lean", "transports":
@@ -234,6 +240,9 @@ class ManySessions(TestCase):
         self.plateau(ledgers[ROUNDS // 2 - 1], ledgers[-1])
         lived, begun = self.engines.total(), self.begun
         print(f"({begun} sessions begun, {lived} lived, {len(self.records)} kinds of ends)", end=" ")
+
+    def refused(self, event: RefusalEvent) -> None:
+        self.refusals[event.cause] += 1
 
     def plateau(self, half: Ledger, end: Ledger) -> None:
         """The second half needed no more than the first: a leak of one small object a session would be seen."""
