@@ -116,6 +116,21 @@ class BusyServer(PageTest):
         self.assertEqual(self.console.keys(), taps(*b"aaaa"))
         self.assertNotIn(bytes([3, 0, 0, 0, 0, 0, 0, 1, 0, 1]), self.console.messages)  # the server was not asked
 
+    async def test_paused_server(self):
+        """A server that is paused takes keys and shows nothing: the page says so until the next change."""
+
+        def steps(page):
+            page.wait_painted()
+            page.page.mouse.move(300, 300)
+            page.type("a")
+            page.wait_said("Connected, but keys change nothing")
+            self.wait_keys(page, taps(ord("a")))
+            blockingCallFromThread(reactor, self.console.viewers[0].paint)
+            page.page.wait_for_function("() => document.getElementById('state').textContent === 'Connected'")
+
+        seen = await self.visit(steps)
+        self.assertEqual(seen.complaints(), [])
+
 
 class Waiting(PageTest):
     async def test_server_that_is_off(self):

@@ -4,7 +4,8 @@
  * noVNC hides the close frame, so the page opens the WebSocket and reads code and sentence from its close event.
  */
 import { InputGate } from './gate.js';
-import { ANSWER, Health } from './health.js';
+import { Health } from './health.js';
+import { reachable } from './reachable.js';
 import RFB from './rfb.js';
 
 /* A refusal comes twice, first as RFB failure and then as close frame; this long the second is waited for, in ms. */
@@ -17,7 +18,7 @@ const ONE_PIXEL = new Uint8Array([3, 0, 0, 0, 0, 0, 0, 1, 0, 1]);
 const EMPTY = new Uint8Array(0); // a proxy of ours answers it with another one
 
 /**
- * Events: `connect`; `stalled` and `answers` when the console stops answering and does again; `name`, `clipboard`,
+ * Events: `connect`; `health` when one of `stalled` and `unmoved` has changed; `name`, `clipboard`,
  * `clipping` (with `detail`); and exactly one `end`, whose detail is `{code, reason, opened, connected}`.
  */
 export class Connection extends EventTarget {
@@ -73,7 +74,17 @@ export class Connection extends EventTarget {
 
     /** Whether there is a session, and it answers. */
     get live() {
-        return this.connected && !this._health.stalled;
+        return this.connected && !this.stalled;
+    }
+
+    /** Whether the console does not answer. */
+    get stalled() {
+        return Boolean(this._health?.stalled);
+    }
+
+    /** Whether keys change nothing on the screen. */
+    get unmoved() {
+        return Boolean(this._health?.unmoved);
     }
 
     /** The person asked for the end: nobody is waited for. */
@@ -107,9 +118,9 @@ export class Connection extends EventTarget {
     }
 
     _sendChecked(data) {
-        const { input, pass } = this._gate.judge(data);
-        if (input) {
-            this._look((health, now) => health.sent(now));
+        const { input, key, pass } = this._gate.judge(data);
+        if (input && pass) {
+            this._look((health, now) => health.sent(now, key));
         }
         if (pass) {
             this._send(data);
@@ -134,11 +145,11 @@ export class Connection extends EventTarget {
         if (!this.connected) {
             return null;
         }
-        const before = this._health.stalled;
+        const { stalled, unmoved } = this;
         const result = step(this._health, performance.now());
-        if (this._health.stalled !== before) {
-            this._gate.open = before;
-            this._emit(before ? 'answers' : 'stalled');
+        if (this.stalled !== stalled || this.unmoved !== unmoved) {
+            this._gate.open = !this.stalled;
+            this._emit('health');
         }
         return result;
     }
@@ -171,21 +182,6 @@ export class Connection extends EventTarget {
 
     _emit(type, detail) {
         this.dispatchEvent(new CustomEvent(type, { detail }));
-    }
-}
-
-/* Whether the proxy answers a request for a small file of the page; no cache may answer for it. */
-async function reachable() {
-    const file = new URL('favicon.svg', location.href);
-    file.search = `alive=${Date.now()}`;
-    const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(), ANSWER);
-    try {
-        return (await fetch(file, { method: 'HEAD', cache: 'no-store', signal: abort.signal })).ok;
-    } catch {
-        return false;
-    } finally {
-        clearTimeout(timer);
     }
 }
 

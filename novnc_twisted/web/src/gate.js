@@ -20,7 +20,7 @@ export class InputGate {
      * Judge one message of noVNC.
      *
      * @param {Uint8Array} message
-     * @returns {{input: boolean, pass: boolean}} whether it is input, and whether it may be sent
+     * @returns {{input: boolean, key: boolean, pass: boolean}} whether it is input, a key, and whether it may be sent
      */
     judge(message) {
         switch (message[0]) {
@@ -31,9 +31,9 @@ export class InputGate {
             case POINTER:
                 return this._pointer((message[1] & 0x7f) | (message.length > 6 ? message[6] << 7 : 0));
             case CUT_TEXT:
-                return { input: true, pass: this.open };
+                return { input: true, key: false, pass: this.open };
             default:
-                return { input: false, pass: true };
+                return { input: false, key: false, pass: true };
         }
     }
 
@@ -44,7 +44,7 @@ export class InputGate {
         } else if (pass) {
             this._down.delete(id);
         }
-        return { input: true, pass };
+        return { input: true, key: true, pass };
     }
 
     _pointer(buttons) {
@@ -52,6 +52,6 @@ export class InputGate {
         if (pass) {
             this._buttons = buttons;
         }
-        return { input: true, pass };
+        return { input: true, key: false, pass };
     }
 }

@@ -13,12 +13,15 @@ export const AFTER_SILENCE = 15000; // the same, without input
 export const ANSWER = 4000; // ms that an answer may take
 export const AGAIN = 3000; // ms between two questions once there was no answer
 export const LOST = 10000; // ms that the proxy may answer a request, but not the session, until the session is given up
+export const UNMOVED = 8000; // ms after a key without any change of the screen
 const LATE = 3000; // ms between two ticks, beyond which the page itself was asleep or too busy to hear
 
 export class Health {
     constructor(now) {
         this.stalled = false;
         this.lost = false; // the session does not answer, a new one would get through
+        this.unmoved = false; // keys change nothing on the screen: the server may be paused, which VNC does not tell
+        this._typed = null; // when the first key since the last change was sent
         this._echoes = false; // whether the proxy answers empty messages
         this._heard = now;
         this._input = null; // when the first input since then was sent
@@ -32,14 +35,21 @@ export class Health {
     /** A message came on the session. `empty`: it was the answer to an empty one. */
     heard(now, empty = false) {
         this._echoes ||= empty;
+        if (!empty) {
+            this.unmoved = false;
+            this._typed = null;
+        }
         if (!this._offline) {
             this._rest(now);
         }
     }
 
     /** A key, a movement of the mouse, or text was sent. */
-    sent(now) {
+    sent(now, key = false) {
         this._input ??= now;
+        if (key) {
+            this._typed ??= now;
+        }
     }
 
     /** The request for a file was answered, or failed. */
@@ -76,6 +86,7 @@ export class Health {
     tick(now) {
         const late = now - this._ticked > LATE;
         this._ticked = now;
+        this.unmoved = this._typed !== null && now - this._typed >= UNMOVED;
         if (this.stalled) {
             this.lost = this._reachable !== null && now - this._reachable >= LOST;
             return this._nudged || now - this._asked >= AGAIN ? this._ask(now) : null;

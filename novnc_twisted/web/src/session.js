@@ -43,8 +43,7 @@ export class Session extends EventTarget {
         const attempt = new Connection($('stage'), socketURL(location.href), this._view);
         this.connection = attempt;
         attempt.addEventListener('connect', () => this._connected());
-        attempt.addEventListener('stalled', () => this._stalled());
-        attempt.addEventListener('answers', () => this._answers());
+        attempt.addEventListener('health', () => this._healthChanged());
         attempt.addEventListener('end', ({ detail }) => this.connection === attempt && this._ended(detail));
         attempt.addEventListener('name', ({ detail }) => {
             this._status.name = clean(detail, 120) || text.console;
@@ -87,7 +86,7 @@ export class Session extends EventTarget {
     _set(state) {
         this._status.set(state, {
             connecting: this._past.before ? text.reconnecting : text.connecting,
-            connected: this._view.viewOnly ? text.viewOnlyState : text.connected,
+            connected: this._view.viewOnly ? text.viewOnlyState : this.connection?.unmoved ? text.unmoved : text.connected,
             waiting: this._past.previous === 4409 ? text.notRunning : text.waiting,
         }[state] ?? text[state]);
         this._emit('state');
@@ -103,15 +102,15 @@ export class Session extends EventTarget {
         this._emit('connect', { focus });
     }
 
-    /* The session may still be good, so the screen stays, and keeps the focus. */
-    _stalled() {
-        this._card.show({ ...lost.stalled, hint: '', retry: 'reconnect' });
-        this._set('stalled');
-    }
-
-    _answers() {
-        this._card.hide();
-        this._set('connected');
+    /* A session that does not answer may still be good, so the screen stays, and keeps the focus. */
+    _healthChanged() {
+        if (this.connection.stalled) {
+            this._card.show({ ...lost.stalled, hint: '', retry: 'reconnect' });
+            this._set('stalled');
+        } else {
+            this._card.hide();
+            this._set('connected');
+        }
     }
 
     _ended(end) {

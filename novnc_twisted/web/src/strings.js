@@ -6,6 +6,7 @@ export const text = {
     console: 'Console',
     connecting: 'Connecting…',
     connected: 'Connected',
+    unmoved: 'Connected, but keys change nothing: the server may be paused or busy',
     viewOnlyState: 'Connected, view only',
     reconnecting: 'Reconnecting…',
     waiting: 'Waiting to reconnect',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AFTER_INPUT, AFTER_SILENCE, AGAIN, ANSWER, Health, LOST } from '../src/health.js';
+import { AFTER_INPUT, AFTER_SILENCE, AGAIN, ANSWER, Health, LOST, UNMOVED } from '../src/health.js';
 
 const TICK = 500;
 
@@ -179,4 +179,21 @@ test('a browser that errs about its network loses nothing', () => {
     line.health.network(false);
     line.run(60000);
     assert.equal(line.health.stalled, false);
+});
+
+test('a screen that no key changes is told from one that does', () => {
+    const line = new Line();
+    line.health.sent(line.now); // the mouse over an idle screen
+    line.run(2 * UNMOVED);
+    assert.equal(line.health.unmoved, false);
+    line.health.sent(line.now, true);
+    line.run(UNMOVED - TICK);
+    assert.equal(line.health.unmoved, false);
+    line.run(2 * TICK);
+    assert.equal(line.health.unmoved, true);
+    assert.equal(line.health.stalled, false);
+    line.run(60000);
+    assert.equal(line.health.unmoved, true);
+    line.health.heard(line.now);
+    assert.equal(line.health.unmoved, false);
 });

@@ -1,0 +1,19 @@
+/*
+ * Whether a new connection to the proxy would get through.
+ */
+import { ANSWER } from './health.js';
+
+/** Ask the proxy for a small file of the page; no cache may answer for it. */
+export async function reachable() {
+    const file = new URL('favicon.svg', location.href);
+    file.search = `alive=${Date.now()}`;
+    const abort = new AbortController();
+    const timer = setTimeout(() => abort.abort(), ANSWER);
+    try {
+        return (await fetch(file, { method: 'HEAD', cache: 'no-store', signal: abort.signal })).ok;
+    } catch {
+        return false;
+    } finally {
+        clearTimeout(timer);
+    }
+}
