@@ -1,13 +1,16 @@
 """consoleauth with several workers over a real Redis: the policy's promises hold across processes and restarts."""
 
+import time
 from typing import Any
+from unittest import mock
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.consoleauth import ConsoleAuthAPI, ConsoleAuthManager
-from novnc_twisted.errors import InvalidToken, Refusal
+from novnc_twisted.errors import InvalidToken, Refusal, ServiceUnavailable
 from novnc_twisted.messaging import transport_from_url
 from tests.consoleauth.harness import OTHER_VM, TOKEN, VIEWER, VM, Host
 from tests.support.redis_server import RedisServer
@@ -50,7 +53,7 @@ class RedisTests(TestCase):
     async def serve(self, workers: int = 2, **policy: Any) -> list[ConsoleAuthManager]:
         managers = []
         for _ in range(workers):
-            manager = ConsoleAuthManager(await self.transport(), reactor, now=lambda: self.time, **policy)
+            manager = ConsoleAuthManager(await self.transport(), reactor, **({"now": lambda: self.time} | policy))
             await manager.start()
             self.addCleanup(manager.stop)
             managers.append(manager)
@@ -97,6 +100,35 @@ class RedisTests(TestCase):
             await self.refused(InvalidToken, self.api.show_token(TOKEN))
             self.assertEqual(self.redis.command("KEYS", "*token:*"), [])
             await manager.stop()
+
+    async def test_a_redis_that_lost_everything(self) -> None:
+        """Killed, without a file: the link of a live session is good again as soon as Redis is."""
+        await self.serve()
+        await self.token()
+        await self.token("unused")
+        for _ in range(4):
+            await self.check()
+        self.redis.kill()
+        self.redis.start()
+        while True:
+            try:
+                await self.api.keep_token(TOKEN, VIEWER)
+                self.assertEqual((await self.check()).host, "one.example")
+                break
+            except ServiceUnavailable:
+                await deferLater(reactor, 0.05)
+        await self.refused(InvalidToken, self.check("unused"))
+
+    async def test_clocks_that_differ(self) -> None:
+        """The one that makes a token is 700 s ahead of the one that checks it, and tokens live for 600 s."""
+        (ahead,) = await self.serve(1, now=None)
+        with mock.patch("time.time", return_value=time.time() + 700):
+            await self.token()
+        await ahead.stop()
+        await self.serve(1, now=None)
+        await self.check()
+        with mock.patch("time.time", return_value=time.time() - 700):
+            await self.check()
 
     async def test_one_of_many_at_once(self) -> None:
         await self.serve(one_time=True)
