@@ -134,6 +134,8 @@ class ExclusiveTests(RedisTestCase):
 class CommandTests(RedisTestCase):
     """``twistd consolecompute``, twice."""
 
+    timeout = 120
+
     def start(self, redis: RedisServer) -> Twistd:
         conf = f"[DEFAULT]\ntransport_url = {redis.url}\nhost = one\n[libvirt]\nconnection_uri = test:///default\n"
         return Twistd.start(self, "consolecompute", conf)

@@ -126,6 +126,10 @@ class LoadingTests(LinkCase):
         self.redis.answers["SCRIPT"] = NOPERM
         self.link.start()
         self.assertEqual(self.redis.named("EVAL"), [["EVAL", script.text, "0"] for script in ALL])
+        self.redis.connections[0].lose()
+        self.advance(1)
+        self.assertEqual(len(self.redis.named("EVAL")), 2 * len(ALL))
+        self.assertEqual(len(self.redis.named("SCRIPT")), 1)
         for script in ALL:
             self.assertTrue(script.text.lstrip().startswith("if #ARGV == 0 then return"))
 

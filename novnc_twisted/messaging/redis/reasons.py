@@ -54,6 +54,7 @@ _WORDS = {
     "(redis+sentinel://)",
     "READONLY": "it has become a replica, on which nothing can be written (READONLY)",
     "OLD": "it is older than Redis 7.0; install Redis 7.0 or later, or Valkey",
+    "UNKNOWN": "it does not know a command that the services need; is one renamed or removed in redis.conf?",
     "DENIED": "it is in protected mode and takes connections from its own host only; set bind and requirepass, or an "
     "aclfile, in redis.conf",
     "LOADING": "it is still loading its data from disk",

@@ -15,6 +15,12 @@ RETRY = 0.2
 FRESH = 3 * RETRY
 """Seconds after the scripts were loaded for which services that waited for them may still be on their way."""
 
+_WAYS: list[tuple[tuple[str, ...], tuple[int, ...]]] = [(("SCRIPT", "LOAD"), ()), (("EVAL",), (0,))]
+"""Words before and after a script's text that load it; without arguments a script does nothing.
+
+A way that the user may not go is not tried again: Redis keeps each attempt in ``ACL LOG``.
+"""
+
 PATIENCE = 1.0
 """Seconds for which scripts may be missing before the log says so: services that start together need some time."""
 
@@ -32,7 +38,7 @@ class Scripts:
 
     def __init__(self, reactor: Any, may_load: bool, health: Health) -> None:
         self._reactor = reactor
-        self._may_load = may_load
+        self._ways = [*_WAYS] if may_load else []
         self._health = health
         self._missing_since: float | None = None
         self._fresh = False
@@ -59,8 +65,7 @@ class Scripts:
             if error.code in OUTAGES:
                 raise
             self._fresh = error.code == "NOSCRIPT"
-        if self._may_load:
-            await self._load(protocol)
+        await self._load(protocol)
 
     async def run(self, protocol: RedisProtocol, script: Script, *words: str | int) -> Any:
         """Run a script as soon as Redis has it; the caller sets the deadline.
@@ -79,24 +84,24 @@ class Scripts:
                 self._found()
                 return reply
             self._not_found()
-            loaded = self._may_load and not loaded
+            loaded = bool(self._ways) and not loaded
             if loaded:
                 await self._load(protocol)
             else:
                 await sleep(RETRY, self._reactor)
 
     async def _load(self, protocol: RedisProtocol) -> None:
-        # Without arguments a script does nothing, so that EVAL loads it where SCRIPT LOAD is not allowed.
-        for before, after in (("SCRIPT", "LOAD"), ()), (("EVAL",), (0,)):
+        while self._ways:
+            before, after = self._ways[0]
             try:
                 for script in ALL:
                     await protocol.command(*before, script.text, *after)
             except RedisError as error:
                 if error.code != "NOPERM":
                     raise
+                del self._ways[0]
             else:
                 return
-        self._may_load = False
 
     def _not_found(self) -> None:
         now = self._reactor.seconds()
