@@ -99,9 +99,10 @@ def malformed(message: str) -> Fault:
     return Fault(400, message, door=Door("BadRequest"))
 
 
-def not_admitted(message: str) -> Fault:
+def not_admitted(cause: "Cause", answered: str) -> Fault:
     """403: noauth does not answer such a request."""
-    return Fault(403, f"auth_strategy noauth answers {message}", door=Door("NoAuthRefused", "[api] auth_strategy"))
+    message = f"auth_strategy noauth answers {answered}. Set up http_basic."
+    return Fault(403, message, door=Door(cause, "[api] auth_strategy"))
 
 
 def too_many_log_ins() -> Fault:

@@ -44,7 +44,7 @@ class NoAuth:
         _refuse_proxies(request)
         named = len(request.headers.get("host", [])) == 1 and is_loopback(request.host)
         if not named or not request.local or (request.client and not is_loopback(request.client)):
-            raise not_admitted("only on localhost. Use localhost, or set up http_basic.")
+            raise not_admitted("NotLocal", "only clients of this machine that ask localhost")
         _refuse_pages(request)
 
     async def caller(self, request: Request, read_token: TokenReader) -> Caller:
@@ -67,10 +67,10 @@ def _refuse_proxies(request: Request) -> None:
     """
     for name in request.headers:
         if _FORWARDING.fullmatch(name.replace("_", "-")):
-            raise not_admitted(f"no proxy (header {name[:60]}). Set up http_basic.")
+            raise not_admitted("ReverseProxy", f"no proxy (header {name[:60]})")
     # nginx' proxy_pass without further settings adds no header, but speaks HTTP/1.0; today's clients speak 1.1.
     if request.protocol != "HTTP/1.1":
-        raise not_admitted("HTTP/1.1 only: a proxy speaks 1.0. Set up http_basic.")
+        raise not_admitted("ReverseProxy", "HTTP/1.1 only: a proxy speaks 1.0")
 
 
 def _refuse_pages(request: Request) -> None:
@@ -81,7 +81,7 @@ def _refuse_pages(request: Request) -> None:
     sites = {site.strip().lower() for site in request.headers.get("sec-fetch-site", [])}
     origins = {_origin(origin.strip()) for origin in request.headers.get("origin", [])}
     if not sites <= {"none", "same-origin"} or not origins <= {_origin(f"{request.scheme}://{request.host}")} - {None}:
-        raise not_admitted("no web pages of other sites. Set up http_basic.")
+        raise not_admitted("ForeignPage", "no web pages of other sites")
 
 
 def _origin(text: str) -> tuple[str, str, int] | None:

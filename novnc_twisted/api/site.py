@@ -146,7 +146,7 @@ class APISite(HTTPFactory):
                 front=self.name,
                 cause=cause,
                 address=address,
-                detail=fault.message,
+                detail=fault.message.removesuffix("."),
                 option=option,
                 status=fault.code,
                 severe=severe,

@@ -30,10 +30,13 @@ class NoAuthTests(SynchronousTestCase):
         return event.cause, event.status, event.address
 
     def test_noauth(self) -> None:
-        evil = b"\r\nOrigin: http://evil.example"
-        for line in (b"Host: evil.example", b"Host: localhost" + evil, b"Host: localhost\r\nVia: x"):
+        for line, cause in (
+            (b"Host: evil.example", "NotLocal"),
+            (b"Host: localhost\r\nOrigin: http://evil.example", "ForeignPage"),
+            (b"Host: localhost\r\nVia: x", "ReverseProxy"),
+        ):
             data = b"GET /v2.1/servers HTTP/1.1\r\n" + line + b"\r\n\r\n"
-            self.assertEqual(self.event(data), ("NoAuthRefused", 403, "127.0.0.1"))
+            self.assertEqual(self.event(data), (cause, 403, "127.0.0.1"))
             self.assertEqual(self.refusals[0].option, "[api] auth_strategy")
 
     def test_malformed(self) -> None:
@@ -65,7 +68,7 @@ class NoAuthTests(SynchronousTestCase):
             Connection(system.site).send(b"GET / HTTP/1.1\r\nHost: localhost\r\nVia: x\r\n\r\n")
             Connection(system.site).send(b"x\x1b[2J\r\n\r\n")
         self.assertEqual(len(log.lines("consoleapi: refused")), 2)
-        (line,) = log.lines("NoAuthRefused")
+        (line,) = log.lines("ReverseProxy")
         self.assertIn("header via", line)
         self.assertIn("[api] auth_strategy", line)
         for _ in range(3):
