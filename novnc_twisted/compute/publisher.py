@@ -12,11 +12,17 @@ from novnc_twisted.compute.interfaces import DomainEvent, IDriver
 from novnc_twisted.errors import Refusal
 from novnc_twisted.messaging.domain_locations import FIELDS, DomainLocations
 
-SOON = 0.2
+SOON = 0.1
 """Seconds from an event to the publication: several domains often change at the same time."""
 
-APART = 5.0
+APART = 1.0
 """Seconds between two publications, at least."""
+
+REST = 20
+"""How many times as long as a publication took the next one waits at least: thousands of domains take a while."""
+
+RETRY = 5.0
+"""Seconds until the next attempt, where libvirt or the store does not answer."""
 
 RENEWAL = 60.0
 """Seconds between renewals: a store that lost its data gets the record again within this time."""
@@ -36,7 +42,7 @@ class DomainPublisher:
         self._clock = clock
         self._host = host
         self._published: list[tuple[Any, ...]] | None = None
-        self._published_at = -APART
+        self._next = 0.0
         self._timer: IDelayedCall | None = None
         self._work: Deferred[None] | None = None
         self._due = False
@@ -46,7 +52,7 @@ class DomainPublisher:
     def changed(self, event: DomainEvent) -> None:
         """Publish soon: a domain came, went, or was changed."""
         self._due = True
-        self._schedule(max(SOON, self._published_at + APART - self._clock.seconds()))
+        self._schedule(max(SOON, self._next - self._clock.seconds()))
 
     def stop(self) -> None:
         """Publish no more; the record stays, since the domains do."""
@@ -76,7 +82,10 @@ class DomainPublisher:
 
     def _over(self, _result: None) -> None:
         self._work = None
-        self._schedule(APART if self._due else RENEWAL)
+        if self._failing:
+            self._schedule(RETRY)
+        else:
+            self._schedule(max(APART, self._next - self._clock.seconds()) if self._due else RENEWAL)
 
     async def _run(self) -> None:
         try:
@@ -99,13 +108,15 @@ class DomainPublisher:
 
     async def _publish(self) -> None:
         self._due = False
+        began = self._clock.seconds()
         domains = [_record(domain) for domain in await self._driver.list_domains()]
         domains.sort(key=lambda domain: str(domain["uuid"]))
         rows = [tuple(domain.values()) for domain in domains]
         if rows == self._published:
             return
         left_out = await self._locations.publish(self._host, domains)
-        self._published, self._published_at = rows, self._clock.seconds()
+        self._published, now = rows, self._clock.seconds()
+        self._next = now + max(APART, REST * (now - began))
         if left_out:
             _log.warn("{count} domains of this host are too many to be published", count=left_out)
 
