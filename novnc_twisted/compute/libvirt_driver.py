@@ -17,6 +17,7 @@ from novnc_twisted.compute.libvirt_domains import DomainReader, Unreadable
 from novnc_twisted.compute.libvirt_health import Health
 from novnc_twisted.compute.libvirt_pool import ConnectionPool
 from novnc_twisted.compute.libvirt_watch import Watch
+from novnc_twisted.compute.shared_call import SharedCall
 
 _log = Logger()
 
@@ -79,6 +80,7 @@ class LibvirtDriver:
         self._reader = DomainReader()
         self._known = _Active({})
         self._unreadable: set[Unreadable] = set()
+        self._list = SharedCall(self._begin_list)
 
     def start(self, listener: Callable[[DomainEvent], None]) -> Deferred[None]:
         """See IDriver; fires at once."""
@@ -103,7 +105,9 @@ class LibvirtDriver:
 
     def list_domains(self) -> Deferred[list[Domain]]:
         """See IDriver; a domain whose XML can't be used is listed by name, UUID and state, and logged once."""
+        return self._list()
 
+    def _begin_list(self) -> Deferred[list[Domain]]:
         def report(result: tuple[list[Domain], list[Unreadable]]) -> list[Domain]:
             found, unreadable = result
             for domain in unreadable:

@@ -64,6 +64,13 @@ class PoolTests(TestCase):
         await pool.stop()
         self.assertTrue(all(connection.closed_in is connection.thread for connection in self.connections))
 
+    async def test_no_more_connections_than_needed(self) -> None:
+        """libvirtd counts its clients, and opening one may be dear."""
+        pool = self.pool(workers=4)
+        for number in range(20):
+            self.assertEqual(await pool.run(lambda c, n=number: n), number)
+        self.assertEqual(len(self.connections), 1)
+
     async def test_deadline_and_recovery(self) -> None:
         pool = self.pool(workers=1, deadline=0.05)
         refusal = await self.assertFailure(pool.run(self.hang), ServiceUnavailable)

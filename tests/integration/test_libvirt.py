@@ -14,6 +14,7 @@ from novnc_twisted.compute import ComputeAPI, ComputeManager, libvirt_watch
 from novnc_twisted.compute.interfaces import Change
 from novnc_twisted.consoleauth import ConsoleAuthAPI, ConsoleAuthManager
 from novnc_twisted.errors import (
+    ConsoleForbidden,
     ConsoleTypeUnavailable,
     InstanceNotFound,
     InstanceNotRunning,
@@ -34,6 +35,7 @@ from tests.support.libvirtd import (
 )
 from tests.support.logged import Logged
 
+NOVA = "http://openstack.org/xmlns/libvirt/nova/1.1"
 VIEWER = "192.0.2.7"
 
 
@@ -80,11 +82,12 @@ class LibvirtCase(TestCase):
         await manager.start()
         return driver
 
-    async def token(self, console_type: str = "novnc") -> str:
+    async def token(self, console_type: str = "novnc", owner: str | None = None) -> str:
         """A token for our VM, as the API makes one."""
         console = await self.compute.get_vnc_console(self.uuid, console_type)
         await self.consoleauth.authorize_console(
             console["token"],
+            owner=owner,
             **{key: console[key] for key in console if key not in ("token", "access_url")},
         )
         return secret(str(console["token"]))
@@ -123,6 +126,24 @@ class OneHostTests(LibvirtCase):
         (instance,) = await self.compute.list_instances()
         self.assertEqual((instance["uuid"], instance["state"], instance["host"]), (self.uuid, "running", "one"))
         self.assertEqual((instance["vcpus"], instance["memory_mb"]), (1, 16))
+
+    async def test_its_owner_changes_while_it_runs(self) -> None:
+        """As with ``virsh metadata --live``; and names of any language all the way through."""
+        await in_thread(self.libvirtd.create, small_domain("検証\u3000サーバ", identity=self.uuid))
+        tokens = []
+        for number, project in enumerate(("red", "青\u00a0い", "red"), 1):
+            owner = f"<instance><owner><project uuid='{project}'>{project}</project></owner></instance>"
+            arguments = ("--uri", NOVA, "--key", "nova", "--set", owner, "--live")
+            await in_thread(self.libvirtd.virsh, "metadata", self.uuid, *arguments)
+            tokens.append((project, await self.token(owner=project)))
+            for made_for, token in tokens:
+                for _ in range(2):
+                    if made_for == project:
+                        self.assertEqual((await self.check(token)).name, "検証\u3000サーバ")
+                    else:
+                        await self.refused(ConsoleForbidden, self.check(token))
+            await self.driver.seen(Change.DESCRIBED, self.uuid, times=number)
+            self.assertEqual([one["project_name"] for one in await self.compute.list_instances()], [project])
 
     async def test_unix_socket(self) -> None:
         await self.create(graphics=VNC_ON_UNIX_SOCKET)
@@ -274,6 +295,20 @@ class OneHostTests(LibvirtCase):
                 return await self.check(token)
             except ServiceUnavailable:
                 await deferLater(reactor, 0.1, lambda: None)
+
+
+class FullTests(LibvirtCase):
+    """libvirtd has as many clients as it takes: it accepts further connections and leaves them waiting."""
+
+    async def test_max_clients(self) -> None:
+        libvirtd = await private_libvirtd(self, libvirtd_conf="max_clients = 1\nmax_anonymous_clients = 1\n")
+        driver = await self.host(libvirtd, deadline=1.0)
+        await driver.seen(Change.CONNECTED)
+        for _ in range(3):
+            await self.refused(ServiceUnavailable, self.compute.find(self.uuid))
+        (line,) = self.logged.lines("can't be reached")
+        for part in ("a call was not answered within 1 s", "max_clients"):
+            self.assertIn(part, line)
 
 
 class DownTests(LibvirtCase):

@@ -44,15 +44,18 @@ async def in_thread(function: Callable[P, T], *arguments: P.args, **more: P.kwar
     return await deferToThread(function, *arguments, **more)
 
 
-async def private_libvirtd(test: TestCase, qemu_conf: str = "") -> PrivateLibvirtd:
+async def private_libvirtd(test: TestCase, qemu_conf: str = "", libvirtd_conf: str = "") -> PrivateLibvirtd:
     """A libvirtd that runs; the test's end ends it and its VMs.
 
     :param qemu_conf: further lines of its qemu.conf.
+    :param libvirtd_conf: further lines of its libvirtd.conf.
     """
     libvirtd = PrivateLibvirtd(cache=_CAPABILITIES)
     test.addCleanup(deferToThread, libvirtd.close)
     with (libvirtd.root / "c" / "libvirt" / "qemu.conf").open("a") as conf:
         conf.write(qemu_conf)
+    with (libvirtd.root / "libvirtd.conf").open("a") as conf:
+        conf.write(libvirtd_conf)
     await in_thread(libvirtd.start)
     return libvirtd
 

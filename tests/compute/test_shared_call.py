@@ -1,0 +1,64 @@
+"""A costly call for many callers."""
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.compute.shared_call import SharedCall
+from novnc_twisted.errors import ServiceUnavailable
+
+
+class SharedCallTests(SynchronousTestCase):
+    """One under way, and one that follows."""
+
+    def setUp(self) -> None:
+        self.calls: list[Deferred[Any]] = []
+        self.shared: SharedCall[Any] = SharedCall(self.begin)
+
+    def begin(self) -> Deferred[Any]:
+        self.calls.append(Deferred())
+        return self.calls[-1]
+
+    def test_who_comes_later_gets_a_later_result(self) -> None:
+        first = self.shared()
+        later = [self.shared() for _ in range(5)]
+        self.assertEqual(len(self.calls), 1)
+        self.calls[0].callback("old")
+        self.assertEqual(self.successResultOf(first), "old")
+        self.assertEqual(len(self.calls), 2)
+        for wanted in later:
+            self.assertNoResult(wanted)
+        self.calls[1].callback("new")
+        self.assertEqual([self.successResultOf(wanted) for wanted in later], ["new"] * 5)
+        again = self.shared()
+        self.assertEqual(len(self.calls), 3)
+        self.calls[2].callback("newest")
+        self.assertEqual(self.successResultOf(again), "newest")
+
+    def test_a_failure_is_for_all_of_them(self) -> None:
+        first, second, third = self.shared(), self.shared(), self.shared()
+        self.calls[0].errback(ServiceUnavailable("libvirt is down"))
+        self.failureResultOf(first, ServiceUnavailable)
+        self.calls[1].errback(ServiceUnavailable("libvirt is down"))
+        self.failureResultOf(second, ServiceUnavailable)
+        self.failureResultOf(third, ServiceUnavailable)
+
+    def test_one_that_gives_up_takes_nothing_from_the_others(self) -> None:
+        first, second = self.shared(), self.shared()
+        first.cancel()
+        second.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.failureResultOf(second, CancelledError)
+        third = self.shared()
+        self.calls[0].callback("old")
+        self.calls[1].callback("new")
+        self.assertEqual(self.successResultOf(third), "new")
+
+    def test_nobody_waits_any_more(self) -> None:
+        self.shared().addErrback(lambda failure: failure.trap(CancelledError))
+        self.shared().addErrback(lambda failure: failure.trap(CancelledError)).cancel()
+        self.calls[0].callback("old")
+        self.assertEqual(len(self.calls), 1)
+        self.assertNoResult(self.shared())
+        self.assertEqual(len(self.calls), 2)
