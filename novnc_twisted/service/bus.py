@@ -33,6 +33,8 @@ def make_transport(command: str, conf: Any, reactor: Any) -> "ITransport":
         transport: ITransport = transport_from_url(reactor, url, ROLES[command])
     except ValueError as error:
         text = str(error)
+        if text.startswith("transport_url "):
+            text = f"transport_url: it {text.removeprefix('transport_url ')}"
         raise Unusable(text if text.startswith("transport_url:") else f"transport_url: {text}") from None
     if not conf.debug:
         return transport

@@ -22,6 +22,13 @@ _LOOKS_COMMENTED = (
     "the value seems to end with a comment; write the comment on a line of its own, or the value in quotes"
 )
 
+_NEEDED = {
+    "invalid literal for int() with base 10: ": "a whole number",
+    "could not convert string to float: ": "a number",
+    "Unexpected boolean value ": "true or false",
+}
+"""What Python and oslo.config say of a value, and what is needed instead."""
+
 # oslo.config warns of former names through logging, before there is a log; they are understood, so nobody need act.
 logging.getLogger("oslo_config").addHandler(logging.NullHandler())
 logging.getLogger("oslo_config").propagate = False
@@ -173,4 +180,8 @@ def _reason(error: Exception, unknown: Sequence[str], *, secret: bool) -> str:
     if bad_reference:
         what = "a name behind a $" if secret else f"${unknown[0]}"
         return f"{what} is read as another option, which does not exist; write $$ for a $ (in a URL also %24)"
-    return str(error).rpartition("is not valid: ")[2]  # oslo.config names the file in its own way
+    text = str(error).rpartition("is not valid: ")[2]  # oslo.config names the file in its own way
+    for begin, needed in _NEEDED.items():
+        if text.startswith(begin):
+            return f"{needed} is needed, not {text.removeprefix(begin)}"
+    return text

@@ -66,7 +66,7 @@ def worker_count(command: str, conf: Any) -> int:
     """
     if command == "console" and conf.workers != 1:
         if conf.transport_url.startswith("memory:"):
-            raise Unusable(f"transport_url: memory:// is for one process, not for workers = {conf.workers}")
+            raise Unusable(f"workers: transport_url memory:// is for one process, not for workers = {conf.workers}")
         raise Unusable(
             f"workers: twistd console is one process; for workers = {conf.workers} run twistd novncproxy and "
             "twistd xvpvncproxy as commands of their own, and the other services as theirs"
@@ -90,7 +90,10 @@ def users_of_api(conf: Any) -> "UserRecords | None":
         )
     if strategy != "http_basic":
         if not is_loopback(host):
-            raise Unusable(f"[api] auth_strategy: noauth is only for a loopback osapi_compute_listen, not for {host}")
+            raise Unusable(
+                f"osapi_compute_listen: {host} is not a loopback address, and without log-ins ([api] auth_strategy = "
+                f"{strategy}) the API listens on loopback alone; set auth_strategy = http_basic"
+            )
         return None
     path = conf.api.http_basic_auth_user_file
     if not path:
