@@ -56,9 +56,9 @@ export class Connection extends EventTarget {
 
     /** Apply the view: `{scale, resize, viewOnly, clip, drag}`. */
     show({ scale, resize = false, viewOnly, clip = false, drag = false }) {
+        this.rfb.dragViewport = drag; // first: clipping may call this method again, with a newer view
         this.rfb.clipViewport = clip;
         this.rfb.scaleViewport = scale;
-        this.rfb.dragViewport = drag;
         if (this.rfb.viewOnly !== viewOnly) {
             this.rfb.viewOnly = viewOnly;
         }
