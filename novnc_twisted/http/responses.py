@@ -59,6 +59,6 @@ def content_security_policy(host: str | None, frame_ancestors: tuple[str, ...], 
     if foreign:
         return f"{connect}; {frames}; base-uri 'none'; object-src 'none'"
     return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
         f"{connect}; {frames}; base-uri 'none'; form-action 'none'"
     )

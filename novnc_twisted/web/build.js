@@ -23,7 +23,7 @@ const { version } = JSON.parse(await readFile(join(novnc, 'package.json'), 'utf8
 
 const { metafile } = await build({
     absWorkingDir: here,
-    entryPoints: { console: 'src/main.js', style: 'src/style.css' },
+    entryPoints: { console: 'src/main.js', timer: 'src/timer.worker.js', style: 'src/style.css' },
     outdir: join(staged, 'assets'),
     entryNames: '[name]-[hash]',
     bundle: true,
@@ -37,10 +37,10 @@ const { metafile } = await build({
 });
 
 const outputs = Object.keys(metafile.outputs).map((path) => basename(path));
-const script = outputs.find((name) => name.endsWith('.js'));
-const style = outputs.find((name) => name.endsWith('.css'));
+const asset = (name) => `assets/${outputs.find((output) => output.startsWith(`${name}-`))}`;
 const template = await readFile(join(here, 'src', 'page.html'), 'utf8');
-const page = template.replace('{{script}}', `assets/${script}`).replace('{{style}}', `assets/${style}`);
+const page = template.replace('{{script}}', asset('console')).replace('{{timer}}', asset('timer'))
+    .replace('{{style}}', asset('style'));
 
 await Promise.all(PAGES.map((name) => writeFile(join(staged, name), page)));
 for (const icon of ['favicon.svg', 'favicon.ico']) {
@@ -65,6 +65,9 @@ const SMALLEST = { params: { [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_
 for (const folder of [staged, join(staged, 'assets')]) {
     for (const name of (await readdir(folder)).filter((each) => /\.(html|js|css)$/.test(each))) {
         const data = await readFile(join(folder, name));
+        if (data.length < 1024) {
+            continue; // nothing is gained
+        }
         await writeFile(join(folder, `${name}.br`), brotliCompressSync(data, SMALLEST));
         await writeFile(join(folder, `${name}.gz`), gzipSync(data, { level: constants.Z_BEST_COMPRESSION }));
     }
@@ -72,4 +75,4 @@ for (const folder of [staged, join(staged, 'assets')]) {
 
 await rm(dist, { recursive: true, force: true });
 await rename(staged, dist);
-console.log(`dist/: ${PAGES.join(', ')}, ${script}, ${style}`);
+console.log(`dist/: ${PAGES.join(', ')}, ${asset('console')}, ${asset('style')}`);

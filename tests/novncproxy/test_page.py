@@ -146,6 +146,7 @@ class Serving(FrontCase):
         for part in (
             "default-src 'none'",
             "script-src 'self'",
+            "worker-src 'self'",
             "style-src 'self'",
             "img-src 'self' data: blob:",
             "connect-src 'self' ws://h:6080 wss://h:6080",

@@ -19,8 +19,8 @@ from twisted.web.static import File
 DIST = Path(__file__).parents[2] / "novnc_twisted" / "web" / "dist"
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 
 WIDTH, HEIGHT = 320, 200
@@ -125,6 +125,14 @@ class Viewer(WebSocketServerProtocol):
             struct.pack(">BxHHHHHiB3xIHHHHI", 0, 1, reason, status, width, height, -308, 1, 0, 0, 0, width, height, 0)
         )
 
+    def leds(self, *, caps_lock=False):
+        """Tell the viewer which lights the guest's keyboard shows (QEMU's LED state pseudo-encoding)."""
+        self.send(struct.pack(">BxHHHHHiB", 0, 1, 0, 0, 1, 1, -261, 4 if caps_lock else 0))
+
+    def extended_clipboard(self):
+        """Tell the viewer that any text may be put on the clipboard: text, and all five actions."""
+        self.send(struct.pack(">B3xiII", 3, -8, 0x1F000001, 1 << 20))
+
     def paint(self):
         if self.factory.console.resizable is not None and not self.told_size:
             self.told_size = True
@@ -191,6 +199,14 @@ class FakeConsole:
     def keys(self) -> list[tuple[int, bool]]:
         """KeyEvents so far: keysym, down."""
         return [(struct.unpack_from(">I", m, 4)[0], bool(m[1])) for m in self.messages if m[0] == 4]
+
+    def pointers(self) -> list[tuple[int, int, int]]:
+        """PointerEvents so far: buttons, x, y."""
+        return [struct.unpack_from(">BHH", m, 1) for m in self.messages if m[0] == 5]
+
+    def cut_texts(self) -> list[bytes]:
+        """What was put on the clipboard so far, of the plain kind."""
+        return [m[8:] for m in self.messages if m[0] == 6 and not m[4] & 0x80]
 
     async def stop(self) -> None:
         await maybeDeferred(self.port.stopListening)

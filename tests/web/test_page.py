@@ -244,6 +244,7 @@ class Tools(PageTest):
         def steps(page):
             page.wait_painted()
             page.page.click("#cad")
+            page.page.click("#cad")
             page.page.click("#keys")
             page.page.click("#consoles >> text=/^F2$/")
             page.page.click("#keys")

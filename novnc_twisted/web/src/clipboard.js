@@ -1,18 +1,23 @@
 /*
  * The clipboard panel: text for the server, to its clipboard or typed for it, and text from the server.
  */
-import { label, $ } from './page.js';
+import { obstacle, wellFormed } from './cliptext.js';
 import { NAMES, spell } from './layouts.js';
+import { label, $ } from './page.js';
 import { say, text } from './strings.js';
-import { Typist } from './typist.js';
 
 const LONGEST = 1 << 20; // characters kept of what a server puts on its clipboard
 
 export class Clipboard {
-    /** @param {{sendKey: Function, paste: (words: string) => boolean}} screen */
-    constructor(screen) {
+    /**
+     * @param {{paste: (words: string) => boolean, extendedClipboard: boolean}} screen
+     * @param {Typist} typist   @param {Modifiers} modifiers   @param {Chips} chips
+     */
+    constructor(screen, typist, modifiers, chips) {
         this._screen = screen;
-        this._typist = new Typist(screen.sendKey);
+        this._typist = typist;
+        this._modifiers = modifiers;
+        this._chips = chips;
         this._typing = false;
         for (const [id, name] of NAMES) {
             $('layout').append(new Option(name, id));
@@ -21,18 +26,12 @@ export class Clipboard {
         $('send').addEventListener('click', () => this._send());
         $('type').addEventListener('click', () => this._type());
         $('copy').addEventListener('click', () => this._copy());
-        $('outgoing').addEventListener('input', () => this._count());
+        $('outgoing').addEventListener('input', () => this._judge());
         $('layout').addEventListener('change', () => {
             remember(this.layout);
-            this._count();
+            this._judge();
         });
         this.enable(false);
-    }
-
-    _chooseLayout(id) {
-        const known = NAMES.some(([each]) => each === id);
-        $('layout').value = known ? id : 'us';
-        $('typing').textContent = known ? '' : say.unknownLayout(id);
     }
 
     get layout() {
@@ -58,39 +57,81 @@ export class Clipboard {
         }
     }
 
-    /** The panel was opened: its news are seen. */
-    seen() {
+    /** The panel was opened. */
+    opened() {
         $('news').hidden = true;
         label($('clipboard'), text.clipboard);
+        this._chips.hide('stopped');
     }
 
-    _count() {
-        const unknown = spell($('outgoing').value, this.layout).filter(({ known }) => !known).length;
-        $('typing').textContent = unknown ? say.unknownCharacters(unknown) : '';
+    _chooseLayout(id) {
+        const known = NAMES.some(([each]) => each === id);
+        $('layout').value = known ? id : 'us';
+        $('typing').textContent = known ? '' : say.unknownLayout(id);
+    }
+
+    /* Say before anything is sent what would not arrive. */
+    _judge() {
+        const words = $('outgoing').value;
+        const unknown = spell(words, this.layout).filter(({ known }) => !known).length;
+        const no = words ? obstacle(words, this._screen.extendedClipboard) : null;
+        $('typing').textContent = [unknown && say.unknownCharacters(unknown), no && say.cannotSend(no)]
+            .filter(Boolean).join(' ');
     }
 
     _send() {
-        if (this._screen.paste($('outgoing').value)) {
+        const words = wellFormed($('outgoing').value);
+        const no = obstacle(words, this._screen.extendedClipboard);
+        if (no) {
+            $('typing').textContent = say.cannotSend(no);
+        } else if (this._screen.paste(words)) {
             $('typing').textContent = text.sent;
         }
     }
 
     async _type() {
         if (this._typing) {
-            this._typist.stop();
+            this._stop();
+            return;
+        }
+        const words = $('outgoing').value;
+        if (!words) {
+            $('typing').textContent = say.cannotSend({ why: 'empty' });
             return;
         }
         this._typing = true;
+        this._stopped = false; // on purpose
+        this._modifiers.release(); // a held Ctrl would make commands of the letters
         $('type').textContent = text.stop;
-        const all = await this._typist.type($('outgoing').value, this.layout, (done, count) => {
-            if (done % 10 === 0 || done === count) {
-                $('typing').textContent = say.typing(done, count);
+        const progress = { done: 0, count: 0 };
+        const all = await this._typist.type(words, this.layout, (done, count) => {
+            Object.assign(progress, { done, count });
+            if (done % 10 === 1 || done === count) {
+                this._progress(done, count);
             }
         });
         this._typing = false;
+        this._ended(all, progress);
+    }
+
+    _progress(done, count) {
+        $('typing').textContent = say.typing(done, count);
+        this._chips.show('typing', say.typingShort(done, count), text.stopTyping, () => this._stop());
+    }
+
+    _stop() {
+        this._stopped = true;
+        this._typist.stop();
+    }
+
+    _ended(all, { done, count }) {
+        this._chips.hide('typing');
         $('type').textContent = text.type;
         $('type').disabled = !this._on;
-        $('typing').textContent = all ? text.typed : text.stopped;
+        $('typing').textContent = all ? text.typed : say.stopped(done, count);
+        if (!all && !this._stopped && $('panel-clipboard').hidden) {
+            this._chips.show('stopped', say.stoppedShort(done, count), text.dismiss, () => this._chips.hide('stopped'));
+        }
     }
 
     async _copy() {

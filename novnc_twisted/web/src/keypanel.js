@@ -1,38 +1,35 @@
 /*
  * The panel of keys: modifiers that stay down, and combinations.
  */
-import { COMBINATIONS, CONSOLES, CTRL_ALT_DEL, HOLD, SYSRQS, strokes } from './keys.js';
-import { $, button, label } from './page.js';
+import { confirmed } from './confirm.js';
+import { COMBINATIONS, CONSOLES, CTRL_ALT_DEL, DESTRUCTIVE, HOLD, SYSRQS, strokes } from './keys.js';
+import { $, button } from './page.js';
+import { text } from './strings.js';
 
 export class KeyPanel {
-    /** @param {{sendKey: Function, focus: () => void}} screen   @param {() => void} close  the panel */
-    constructor(screen, close) {
+    /**
+     * @param {{sendKey: Function}} screen   @param {Modifiers} modifiers
+     * @param {() => void} done  called after a combination was sent
+     */
+    constructor(screen, modifiers, done) {
         this._screen = screen;
-        this._close = close;
-        this._held = new Map();
-        for (const { name, key } of HOLD) {
-            const toggle = button(name, () => this._hold(toggle, key));
-            toggle.setAttribute('aria-pressed', 'false');
-            $('hold').append(toggle);
-        }
+        this._modifiers = modifiers;
+        this._done = done;
+        $('hold').append(...HOLD.map(({ name }) => modifiers.button(name)));
         this._fill('press', COMBINATIONS);
         this._fill('consoles', CONSOLES);
         this._fill('sysrq', SYSRQS);
-        $('cad').addEventListener('click', () => this._press(CTRL_ALT_DEL));
-    }
-
-    /** Let go of what is held down. */
-    release() {
-        this._held.forEach((key, toggle) => {
-            toggle.setAttribute('aria-pressed', 'false');
-            this._screen.sendKey(...key, false); // where nobody is connected any more, nothing is down either
-        });
-        this._held.clear();
+        for (const { name, note, keys } of DESTRUCTIVE) {
+            const key = keyButton(name, note);
+            confirmed(key, name, () => this._press(keys));
+            $('destructive').append(key);
+        }
+        confirmed($('cad'), text.cad, () => this._press(CTRL_ALT_DEL));
     }
 
     enable(on) {
         if (!on) {
-            this.release();
+            this._modifiers.release();
         }
         $('panel-keys').querySelectorAll('button').forEach((each) => {
             each.disabled = !on;
@@ -41,29 +38,26 @@ export class KeyPanel {
     }
 
     _fill(group, combinations) {
-        for (const { name, means, keys } of combinations) {
-            const key = button(name, () => this._press(keys));
-            if (means) {
-                label(key, `${name}: ${means}`);
-            }
+        for (const { name, note, keys } of combinations) {
+            const key = keyButton(name, note);
+            key.addEventListener('click', () => this._press(keys));
             $(group).append(key);
         }
     }
 
     _press(keys) {
         strokes(keys).forEach((event) => this._screen.sendKey(...event));
-        this._close();
-        this._screen.focus();
+        this._done();
     }
+}
 
-    _hold(toggle, key) {
-        const down = !this._held.has(toggle);
-        if (down) {
-            this._held.set(toggle, key);
-        } else {
-            this._held.delete(toggle);
-        }
-        toggle.setAttribute('aria-pressed', String(down));
-        this._screen.sendKey(...key, down);
+/* A button with a name, and small beside it the keys where the name does not say them. */
+function keyButton(name, note) {
+    const key = button(name, () => {});
+    if (note) {
+        const small = document.createElement('small');
+        small.textContent = note;
+        key.append(small);
     }
+    return key;
 }

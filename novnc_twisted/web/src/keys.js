@@ -33,8 +33,6 @@ export const HOLD = [
 ];
 
 export const COMBINATIONS = [
-    { name: 'Ctrl+Alt+Del', keys: CTRL_ALT_DEL },
-    { name: 'Ctrl+Alt+Bksp', keys: [CTRL, ALT, BACKSPACE] },
     { name: 'Alt+Tab', keys: [ALT, TAB] },
     { name: 'Alt+F4', keys: [ALT, f(4)] },
     { name: 'Ctrl+Esc', keys: [CTRL, ESCAPE] },
@@ -49,10 +47,39 @@ export const COMBINATIONS = [
 
 export const CONSOLES = Array.from({ length: 12 }, (_, i) => ({ name: `F${i + 1}`, keys: [CTRL, ALT, f(i + 1)] }));
 
-/** Linux's Magic SysRq letters, in the order of the known mnemonic, and help. */
-export const SYSRQS = [...'reisubh'].map((c) => ({
-    name: c.toUpperCase(), means: sysrq[c], keys: [ALT, SYSRQ, letter(c)],
-}));
+/* What Linux does at Alt+SysRq and a letter. */
+const magic = (c) => ({ name: sysrq[c], keys: [ALT, SYSRQ, letter(c)], note: `SysRq ${c.toUpperCase()}` });
+
+/** Magic SysRq combinations that do no harm. */
+export const SYSRQS = [...'rsh'].map(magic);
+
+/** Combinations that end programs or restart the server: they are sent at a second click only. */
+export const DESTRUCTIVE = [
+    { name: 'Ctrl+Alt+Del', keys: CTRL_ALT_DEL },
+    { name: 'End the X session', keys: [CTRL, ALT, BACKSPACE], note: 'Ctrl+Alt+Bksp' },
+    ...[...'eiub'].map(magic),
+];
+
+/** Keys that a phone's keyboard lacks, as `{name, label, key}`; modifiers come as `{name}` of HOLD. */
+export const ROW = [
+    { name: 'Esc', key: ESCAPE },
+    { name: 'Tab', key: TAB },
+    { name: 'Ctrl' },
+    { name: 'Alt' },
+    { name: '←', label: 'Left', key: [KeyTable.XK_Left, 'ArrowLeft'] },
+    { name: '↑', label: 'Up', key: [KeyTable.XK_Up, 'ArrowUp'] },
+    { name: '↓', label: 'Down', key: [KeyTable.XK_Down, 'ArrowDown'] },
+    { name: '→', label: 'Right', key: [KeyTable.XK_Right, 'ArrowRight'] },
+    { name: 'Home', key: [KeyTable.XK_Home, 'Home'] },
+    { name: 'End', key: [KeyTable.XK_End, 'End'] },
+    { name: 'PgUp', label: 'Page up', key: [KeyTable.XK_Page_Up, 'PageUp'] },
+    { name: 'PgDn', label: 'Page down', key: [KeyTable.XK_Page_Down, 'PageDown'] },
+    { name: 'Ins', label: 'Insert', key: [KeyTable.XK_Insert, 'Insert'] },
+    { name: 'Del', label: 'Delete', key: DELETE },
+    { name: 'Shift' },
+    { name: 'Super' },
+    ...Array.from({ length: 12 }, (_, i) => ({ name: `F${i + 1}`, key: f(i + 1) })),
+];
 
 /** What to send for keys pressed in order and let go in the reverse order: `[keysym, code, down]`. */
 export function strokes(keys) {

@@ -89,18 +89,27 @@ export function spell(text, layout = 'us') {
         throw new RangeError(`unknown keyboard layout ${layout}`);
     }
     if (!layouts.has(layout)) {
-        layouts.set(layout, direct(DATA[layout]));
+        layouts.set(layout, { keys: direct(DATA[layout]), spelt: new Map() });
     }
-    const keys = layouts.get(layout);
-    const spelt = [];
+    const { keys, spelt } = layouts.get(layout);
+    const all = [];
     for (const character of text.normalize('NFC').replace(/\r\n?/g, '\n')) {
-        const ways = [keys.get(character), ...composed(character, keys)].filter(Boolean);
-        if (ways.length) {
-            const { chords } = ways.reduce((best, way) => (way.cost < best.cost ? way : best));
-            spelt.push({ chords, known: true });
-        } else if (!/[\u0000-\u001f\u007f-\u009f]/.test(character)) {
-            spelt.push({ chords: [[[keysym(character), null]]], known: false });
+        if (!spelt.has(character)) {
+            spelt.set(character, spellOne(character, keys));
         }
+        all.push(spelt.get(character));
     }
-    return spelt;
+    return all.filter(Boolean);
+}
+
+function spellOne(character, keys) {
+    const ways = [keys.get(character), ...composed(character, keys)].filter(Boolean);
+    if (ways.length) {
+        const { chords } = ways.reduce((best, way) => (way.cost < best.cost ? way : best));
+        return { chords, known: true };
+    }
+    if (/[\u0000-\u001f\u007f-\u009f]/.test(character)) {
+        return null;
+    }
+    return { chords: [[[keysym(character), null]]], known: false };
 }

@@ -2,30 +2,43 @@
  * The console page: connects by itself, keeps connected, and says why when it can't.
  */
 import { initLogging } from '../node_modules/@novnc/novnc/core/util/logging.js';
+import { Chips } from './chips.js';
 import { Clipboard } from './clipboard.js';
 import { KeyPanel } from './keypanel.js';
+import { KeyRow } from './keyrow.js';
 import { viewOptions } from './location.js';
+import { Modifiers } from './modifiers.js';
+import { hasExtendedClipboard, releaseOnBlur, sendKey } from './novnc.js';
 import { $, fillIn } from './page.js';
 import { Session } from './session.js';
 import { Status } from './status.js';
 import { text } from './strings.js';
+import { waiter } from './timer.js';
 import { Toolbar } from './toolbar.js';
 import { TouchKeyboard } from './touch.js';
+import { Typist } from './typist.js';
 import { touch, View } from './view.js';
+import { Zoom } from './zoom.js';
 
 const options = viewOptions(location.href);
 initLogging(options.logging); // a refusal is no error of the page: it is told on the card
 
 const screen = {
-    get live() {
-        return Boolean(session.connection?.live) && !session.connection.rfb.viewOnly;
+    get controlled() {
+        return Boolean(session.connection?.connected) && !session.connection.rfb.viewOnly;
     },
-    sendKey(keysym, code, down) {
-        if (!screen.live) {
+    get live() {
+        return screen.controlled && session.connection.live;
+    },
+    sendKey(keysym, code, down, capsLock = null) {
+        if (!(down ? screen.live : screen.controlled)) { // what is down goes up while the console does not answer
             return false;
         }
-        session.connection.rfb.sendKey(keysym, code, down);
+        sendKey(session.connection.rfb, keysym, code, down, capsLock);
         return true;
+    },
+    get extendedClipboard() {
+        return Boolean(session.connection?.connected) && hasExtendedClipboard(session.connection.rfb);
     },
     paste(words) {
         if (!screen.live) {
@@ -47,19 +60,40 @@ fillIn();
 const toolbar = new Toolbar(() => screen.focus());
 const view = new View(options, (changed) => {
     if (changed.viewOnly) {
-        keyPanel.release();
+        modifiers.release();
+    }
+    if (!changed.scale) {
+        zoom.reset();
     }
     session.connection?.show(changed);
     session.refresh();
 }, toolbar);
 const session = new Session(new Status(), view);
-const keyPanel = new KeyPanel(screen, () => toolbar.closePanels());
-const clipboard = new Clipboard(screen);
-const touchKeyboard = new TouchKeyboard($('field'), screen.sendKey, () => clipboard.layout);
-toolbar.onopen = (id) => id === 'clipboard' && clipboard.seen();
+const chips = new Chips(() => screen.focus());
+const zoom = new Zoom($('stage'), view, chips);
+const typist = new Typist(screen.sendKey, waiter($('script').dataset.timer));
+const modifiers = new Modifiers(screen, chips);
+const keyPanel = new KeyPanel(screen, modifiers, keySent);
+const keyRow = new KeyRow(typist, modifiers);
+const clipboard = new Clipboard(screen, typist, modifiers, chips);
+const touchKeyboard = new TouchKeyboard($('field'), typist, () => clipboard.layout);
+toolbar.onopen = (id) => id === 'clipboard' && clipboard.opened();
+
+/* On a phone, several keys are pressed in a row; with a keyboard, one goes on at it. */
+function keySent() {
+    if (!touch) {
+        toolbar.closePanels();
+        screen.focus();
+    }
+}
 
 session.addEventListener('state', () => {
     keyPanel.enable(screen.live);
+    keyRow.enable(screen.controlled);
+    if (!session.connection?.connected) {
+        zoom.reset();
+        view.ended();
+    }
     clipboard.enable(screen.live);
     $('connect').textContent = session.busy ? text.disconnect : text.reconnect;
 });
@@ -69,6 +103,7 @@ session.addEventListener('connect', ({ detail }) => {
     canvas.setAttribute('aria-label', text.screen);
     canvas.setAttribute('aria-description', text.screenHelp);
     canvas.tabIndex = 0;
+    releaseOnBlur(session.connection.rfb, canvas);
     session.connection.rfb.focusOnClick = !touchKeyboard.wanted;
     if (detail.focus) {
         screen.focus();
@@ -85,6 +120,7 @@ $('touch').addEventListener('click', () => {
         touchKeyboard.show();
     }
     $('touch').setAttribute('aria-pressed', String(touchKeyboard.wanted));
+    $('keyrow').classList.toggle('wanted', touchKeyboard.wanted);
     if (session.connection) {
         session.connection.rfb.focusOnClick = !touchKeyboard.wanted; // a tap on the screen keeps the keyboard
     }

@@ -117,7 +117,7 @@ export class Session extends EventTarget {
         clearTimeout(this._proven);
         const past = this._past;
         const why = describe(end, past);
-        const focus = unfocused() && past.previous !== why.code; // who has gone elsewhere is not called back
+        const repeated = past.previous === why.code;
         past.restarted ||= why.code === 1001 || (why.code === 1006 && !end.opened);
         past.previous = why.code;
         if (!why.keep) {
@@ -127,20 +127,20 @@ export class Session extends EventTarget {
         }
         const wait = why.auto && this._backoff.next(why.auto, why.code);
         this._card.show(why, { waiting: Boolean(wait) });
-        if (focus) {
-            this._card.focus();
-        }
         if (wait) {
             this._set('waiting');
             this._countDown(Date.now() + wait, why.auto.poll);
-            return;
+        } else {
+            this._gaveUp = Boolean(why.auto);
+            if (this._gaveUp) {
+                this._card.gaveUp();
+            }
+            this._backoff.reset();
+            this._set(end.connected || end.code === 1000 ? 'disconnected' : 'refused');
         }
-        this._gaveUp = Boolean(why.auto);
-        if (this._gaveUp) {
-            this._card.gaveUp();
+        if (!repeated && unfocused()) { // a person who has gone elsewhere is not called back
+            this._card.focus();
         }
-        this._backoff.reset();
-        this._set(end.connected || end.code === 1000 ? 'disconnected' : 'refused');
     }
 
     _countDown(at, silently) {
@@ -179,8 +179,9 @@ export class Session extends EventTarget {
     }
 }
 
-/* Nobody is in the middle of anything elsewhere on the page. */
+/* Whether the focus is on the stage, or on nothing that can be used: a button that was hidden or disabled keeps it. */
 function unfocused() {
     const active = document.activeElement;
-    return !active || active === document.body || $('stage').contains(active);
+    const usable = active && active !== document.body && active.getClientRects().length && !active.disabled;
+    return !usable || $('stage').contains(active);
 }

@@ -20,6 +20,8 @@ export const text = {
     screenHelp: 'All keys go to the server. Press and release Ctrl, Alt and Shift together to reach the tools.',
     cad: 'Ctrl+Alt+Del',
     cadLabel: 'Send Ctrl+Alt+Del',
+    keyRow: 'More keys',
+    chips: 'Going on now',
     keys: 'Send keys',
     clipboard: 'Clipboard',
     clipboardNew: 'Clipboard: new text from the server',
@@ -35,7 +37,8 @@ export const text = {
     keysHold: 'Hold down',
     keysPress: 'Press',
     keysConsoles: 'Text consoles, Ctrl+Alt with',
-    keysSysRq: 'Magic SysRq, Alt+SysRq with',
+    keysSysRq: 'Magic SysRq',
+    keysDestructive: 'End programs or restart the server: press twice',
     keysHint: 'Keys that your own system would keep for itself.',
 
     toServer: 'Text for the server',
@@ -52,7 +55,9 @@ export const text = {
     copyFailed: 'Press Ctrl+C to copy.',
     sent: 'Sent. It arrives if the server shares its clipboard.',
     typed: 'Typed.',
-    stopped: 'Stopped.',
+    stopTyping: 'Stop typing',
+    dismiss: 'Dismiss',
+    zoomEnd: 'Show the whole picture',
 
     picture: 'Picture',
     pictureFit: 'Scale to window',
@@ -76,7 +81,21 @@ export const text = {
 export const say = {
     title: (name, state) => [state, name ? `${name} - ${text.console}` : text.console].filter(Boolean).join(' - '),
     countdown: (seconds) => `Trying again in ${seconds} s`,
+    confirm: (name) => `${name}? Press again`,
+    confirmHint: (name) => `${name}: press again within 3 seconds`,
+    held: (name) => `${name} held`,
+    release: (name) => `Release ${name}`,
+    zoom: (factor) => `Zoom ${Math.round(factor * 100)} %`,
     typing: (done, all) => `Typing… ${done} of ${all}`,
+    typingShort: (done, all) => `Typing ${done}/${all}`,
+    stopped: (done, all) => `Stopped after ${done} of ${all} characters.`,
+    stoppedShort: (done, all) => `Typing stopped at ${done}/${all}`,
+    cannotSend: ({ why, bytes, count }) => ({
+        empty: 'There is no text. Write or paste it above.',
+        long: `This is too long for the server’s clipboard: ${(bytes ?? 0).toLocaleString('en')} bytes of 1,048,576 at most. Send it in parts.`,
+        foreign: `This server’s clipboard takes Western European characters only, and ${
+            count === 1 ? 'one character is' : `${count} characters are`} not among them. Type the text as keystrokes instead.`,
+    })[why],
     unknownLayout: (id) => `The keyboard layout “${id}” is not known here. Choose one from the list; until then it is English (US).`,
     unknownCharacters: (count) =>
         count === 1 ? 'One character is not on this layout.' : `${count} characters are not on this layout.`,

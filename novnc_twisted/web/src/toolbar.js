@@ -43,12 +43,14 @@ export class Toolbar {
     collapse() {
         this.closePanels();
         this._bar.hidden = true;
+        $('float').append($('chips')); // what goes on must be seen without the bar, too
         $('show').hidden = false;
         this._leave();
     }
 
     expand(focus = false) {
         this._bar.hidden = false;
+        this._tools.before($('chips'));
         $('show').hidden = true;
         if (focus) {
             this._shown().find((element) => element.tabIndex === 0)?.focus();

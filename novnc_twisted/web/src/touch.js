@@ -4,25 +4,29 @@
  * Phones tell no key codes for what their keyboards write, so the field is filled, and what was added to or
  * taken from its end is what was typed.
  */
-import { BACKSPACE, ENTER, ESCAPE, TAB, strokes } from './keys.js';
+import { BACKSPACE, ENTER, ROW } from './keys.js';
 import { spell } from './layouts.js';
 
-const NAMED = { Enter: ENTER, Backspace: BACKSPACE, Tab: TAB, Escape: ESCAPE };
+/* Keys that write nothing, by the name that a browser gives them, which for these is also their code. */
+const NAMED = Object.fromEntries([ENTER, BACKSPACE, ...ROW.map(({ key }) => key).filter(Boolean)].map(
+    (key) => [key[1], key]));
 const PADDING = ' '.repeat(100); // something to take away from
 
 /** What changed between two values of the field: `{backspaces, added}`.  Pure. */
 export function difference(before, after) {
+    const [old, fresh] = [[...before], [...after]]; // characters: one Backspace takes away a whole one
     let same = 0;
-    while (same < before.length && same < after.length && before[same] === after[same]) {
+    while (same < old.length && same < fresh.length && old[same] === fresh[same]) {
         same += 1;
     }
-    return { backspaces: before.length - same, added: after.slice(same) };
+    return { backspaces: old.length - same, added: fresh.slice(same).join('') };
 }
 
 export class TouchKeyboard {
-    constructor(field, send, layout) {
+    /** @param {Typist} typist   @param {() => string} layout  of the server's keyboard */
+    constructor(field, typist, layout) {
         this._field = field;
-        this._send = send;
+        this._typist = typist;
         this._layout = layout;
         this.wanted = false;
         this._empty();
@@ -47,15 +51,11 @@ export class TouchKeyboard {
         this._field.setSelectionRange(PADDING.length, PADDING.length);
     }
 
-    _press(keys) {
-        strokes(keys).forEach((event) => this._send(...event));
-    }
-
     _keydown(event) {
         const key = NAMED[event.key];
         if (key && !event.isComposing) {
             event.preventDefault();
-            this._press([key]);
+            this._typist.press([[key]]);
         }
     }
 
@@ -63,9 +63,9 @@ export class TouchKeyboard {
         const { backspaces, added } = difference(this._before, this._field.value);
         this._before = this._field.value;
         for (let i = 0; i < backspaces; i++) {
-            this._press([BACKSPACE]);
+            this._typist.press([[BACKSPACE]]);
         }
-        spell(added, this._layout()).forEach(({ chords }) => chords.forEach((keys) => this._press(keys)));
+        spell(added, this._layout()).forEach(({ chords }) => this._typist.press(chords));
         const used = this._before.length;
         if (!event.isComposing && (used < PADDING.length / 2 || used > 4 * PADDING.length)) {
             this._empty();

@@ -1,5 +1,5 @@
 /*
- * Types a text into the server, key by key, no faster than it can take it.
+ * Sends keys no faster than the server takes them: a text that is typed, and what a phone's keyboard writes.
  */
 import { strokes } from './keys.js';
 import { spell } from './layouts.js';
@@ -8,37 +8,64 @@ import { spell } from './layouts.js';
 const EVENT = 12; // ms for each key event
 const LINE = 120; // ms more after Enter: shells and boot loaders read line by line
 
+const CAPS_LOCK = false; // a text is spelt for a keyboard without it
+
 export class Typist {
     /**
-     * @param {(keysym: number, code: string|null, down: boolean) => boolean} send  false: nobody takes keys now
+     * @param {(keysym: number, code: string|null, down: boolean, capsLock: boolean) => boolean} send
+     *   false: nobody takes keys now
+     * @param {(ms: number) => Promise<void>} wait
      */
     constructor(send, wait = (ms) => new Promise((done) => setTimeout(done, ms))) {
         this._send = send;
         this._wait = wait;
-        this._run = 0;
+        this._queue = []; // of {chords, sent, ended}
+        this._busy = false;
     }
 
-    /** Resolves to whether all was typed; `progress(done, all)` is called along the way. */
-    async type(text, layout, progress = () => {}) {
-        const run = ++this._run;
-        const characters = spell(text, layout);
-        for (let i = 0; i < characters.length; i++) {
-            const events = characters[i].chords.flatMap(strokes);
-            // the events of one character go in one turn: no key is left down by a stop between them
-            if (!events.map((event) => this._send(...event)).every(Boolean)) {
-                return false;
-            }
-            progress(i + 1, characters.length);
-            const pause = characters[i].chords[0][0][1] === 'Enter' ? LINE : 0;
-            await this._wait(events.length * EVENT + pause);
-            if (run !== this._run) {
-                return false;
-            }
-        }
-        return true;
+    /** Press chords one after another, behind what is being typed. */
+    press(chords) {
+        this._add({ chords });
     }
 
+    /** Type a text.  Resolves to whether all was typed; `progress(done, all)` is called along the way. */
+    type(text, layout, progress = () => {}) {
+        return new Promise((ended) => {
+            const characters = spell(text, layout);
+            const items = characters.map(({ chords }, i) => ({ chords, sent: () => progress(i + 1, characters.length) }));
+            this._add(...items, { chords: [], ended });
+        });
+    }
+
+    /** Forget what is not yet sent. */
     stop() {
-        this._run += 1;
+        const dropped = this._queue.splice(0);
+        dropped.forEach(({ ended }) => ended?.(false));
+    }
+
+    async _add(...items) {
+        this._queue.push(...items);
+        if (this._busy) {
+            return;
+        }
+        this._busy = true;
+        while (this._queue.length) {
+            await this._next();
+        }
+        this._busy = false;
+    }
+
+    async _next() {
+        const { chords, sent, ended } = this._queue.shift();
+        const events = chords.flatMap(strokes);
+        // the events of one character go in one turn: no key is left down by a stop between them
+        if (!events.map((event) => this._send(...event, CAPS_LOCK)).every(Boolean)) {
+            this.stop();
+            return;
+        }
+        sent?.();
+        ended?.(true);
+        const pause = chords[0]?.[0][1] === 'Enter' ? LINE : 0;
+        await this._wait(events.length * EVENT + pause);
     }
 }

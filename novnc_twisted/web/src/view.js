@@ -62,6 +62,18 @@ export class View {
         this._set({ drag: on });
     }
 
+    /** The connection has ended: the next one says for itself whether its picture is larger than the stage. */
+    ended() {
+        $('drag-row').hidden = true;
+        this.drag = false;
+        this._render();
+    }
+
+    /** Scale the picture to the window. */
+    fit() {
+        this._set({ picture: 'scale' });
+    }
+
     _set(change) {
         Object.assign(this, change);
         this._render();

@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import XtScancode from '../node_modules/@novnc/novnc/core/input/xtscancodes.js';
-import { COMBINATIONS, CONSOLES, CTRL_ALT_DEL, HOLD, strokes, SYSRQS } from '../src/keys.js';
+import { COMBINATIONS, CONSOLES, CTRL_ALT_DEL, DESTRUCTIVE, ENTER, HOLD, ROW, strokes, SYSRQS } from '../src/keys.js';
+import { LIMIT, obstacle, wellFormed } from '../src/cliptext.js';
 import { NAMES, spell } from '../src/layouts.js';
 import { difference } from '../src/touch.js';
 import { Typist } from '../src/typist.js';
+import { scaled } from '../src/zoom.js';
 
-const all = [...COMBINATIONS, ...CONSOLES, ...SYSRQS];
+const all = [...COMBINATIONS, ...CONSOLES, ...SYSRQS, ...DESTRUCTIVE];
 
 test('every key has a keysym and a code that QEMU’s scan codes know', () => {
-    for (const [keysym, code] of [...all.flatMap(({ keys }) => keys), ...HOLD.map(({ key }) => key)]) {
+    for (const [keysym, code] of [...all.flatMap(({ keys }) => keys), ...HOLD.map(({ key }) => key),
+        ...ROW.filter(({ key }) => key).map(({ key }) => key)]) {
         assert.ok(Number.isInteger(keysym) && keysym > 0, code);
         assert.ok(XtScancode[code], code);
     }
@@ -95,8 +98,50 @@ test('typing stops when it is told to, and when nobody takes the keys', async ()
     assert.equal(await new Typist(() => false, async () => {}).type('abc'), false);
 });
 
+test('keys pressed meanwhile come behind the text, and are forgotten with it', async () => {
+    const sent = [];
+    const typist = new Typist((...event) => event[2] && sent.push(event[1]) || true, async () => {});
+    const typed = typist.type('ab');
+    typist.press([[ENTER]]);
+    await typed;
+    await new Promise(setImmediate);
+    assert.deepEqual(sent, ['KeyA', 'KeyB', 'Enter']);
+    const stopped = new Typist((...event) => event[2] && sent.push(event[1]) || true, async () => stopped.stop());
+    const stop = stopped.type('cd');
+    stopped.press([[ENTER]]);
+    assert.equal(await stop, false);
+    assert.deepEqual(sent.slice(3), ['KeyC']);
+});
+
+test('every key of a text asks for Caps Lock to be off', async () => {
+    const sent = [];
+    await new Typist((...event) => sent.push(event[3]) > 0, async () => {}).type('aB\n');
+    assert.ok(sent.length > 0 && sent.every((capsLock) => capsLock === false));
+});
+
+test('a clipboard text is judged by what the server takes', () => {
+    assert.equal(obstacle('é\n', false), null);
+    assert.deepEqual(obstacle('', true), { why: 'empty' });
+    assert.deepEqual(obstacle('a€漢😀', false), { why: 'foreign', count: 3 });
+    assert.equal(obstacle('a€漢😀', true), null);
+    assert.equal(obstacle('x'.repeat(LIMIT), false), null);
+    assert.deepEqual(obstacle('x'.repeat(LIMIT + 1), false), { why: 'long', bytes: LIMIT + 1 });
+    assert.equal(obstacle('é'.repeat(LIMIT / 2 - 3), true), null);
+    assert.equal(obstacle('é'.repeat(LIMIT / 2 - 2), true).why, 'long'); // 5 bytes go with it
+    assert.equal(obstacle('\n'.repeat(LIMIT / 2), true).why, 'long'); // each becomes CR LF
+    assert.equal(wellFormed('a\ud800b😀'), 'a\ufffdb😀');
+});
+
+test('two fingers enlarge within limits, and shrink no further than the whole picture', () => {
+    assert.equal(scaled(1, 100, 200), 2);
+    assert.equal(scaled(2, 100, 40), 1);
+    assert.equal(scaled(4, 10, 1000), 8);
+    assert.equal(scaled(1, 0, 5), 5);
+});
+
 test('what a phone’s keyboard changed in the field becomes backspaces and text', () => {
     assert.deepEqual(difference('    ', '    a'), { backspaces: 0, added: 'a' });
     assert.deepEqual(difference('    teh', '    the '), { backspaces: 2, added: 'he ' });
     assert.deepEqual(difference('    ', '   '), { backspaces: 1, added: '' });
+    assert.deepEqual(difference('  😀', '  😃'), { backspaces: 1, added: '😃' });
 });

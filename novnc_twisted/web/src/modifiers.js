@@ -1,0 +1,41 @@
+/*
+ * Modifiers that stay down until they are let go: one state for the key panel, the key row and the chips in the bar.
+ */
+import { HOLD } from './keys.js';
+import { button } from './page.js';
+import { say } from './strings.js';
+
+export class Modifiers {
+    /** @param {{sendKey: Function}} screen   @param {Chips} chips */
+    constructor(screen, chips) {
+        this._screen = screen;
+        this._chips = chips;
+        this._buttons = new Map(HOLD.map(({ name }) => [name, []]));
+        this._held = new Set(); // names
+    }
+
+    /** A button that presses a modifier, and at the next click releases it. */
+    button(name) {
+        const toggle = button(name, () => this._set(name, !this._held.has(name)));
+        toggle.setAttribute('aria-pressed', String(this._held.has(name)));
+        this._buttons.get(name).push(toggle);
+        return toggle;
+    }
+
+    /** Release all. */
+    release() {
+        [...this._held].forEach((name) => this._set(name, false));
+    }
+
+    _set(name, down) {
+        this._screen.sendKey(...HOLD.find((each) => each.name === name).key, down);
+        if (down) {
+            this._held.add(name);
+            this._chips.show(name, say.held(name), say.release(name), () => this._set(name, false));
+        } else {
+            this._held.delete(name);
+            this._chips.hide(name);
+        }
+        this._buttons.get(name).forEach((toggle) => toggle.setAttribute('aria-pressed', String(down)));
+    }
+}

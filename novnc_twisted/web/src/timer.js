@@ -1,0 +1,44 @@
+/*
+ * Waiting that goes on at full pace while the page is in the background.
+ *
+ * Browsers let a hidden page's own timers run once a second, but not those of its workers.  The worker is a file of
+ * the page's own, as its Content-Security-Policy demands.
+ */
+
+const plain = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/**
+ * A function that waits for some ms.  The worker begins at the first wait.  Where there can be no worker, the page's
+ * own timers have to do.
+ */
+export function waiter(url) {
+    let worker; // null: there can be none
+    let last = 0;
+    const waiting = new Map(); // number -> function
+    const giveUp = () => {
+        worker = null;
+        waiting.forEach((done) => done());
+        waiting.clear();
+    };
+    const begin = () => {
+        try {
+            worker = new Worker(url);
+            worker.addEventListener('message', ({ data }) => {
+                waiting.get(data)?.();
+                waiting.delete(data);
+            });
+            worker.addEventListener('error', giveUp);
+        } catch {
+            giveUp();
+        }
+    };
+    return (ms) => {
+        if (worker === undefined) {
+            begin();
+        }
+        return worker === null ? plain(ms) : new Promise((done) => {
+            waiting.set(last += 1, done);
+            worker.postMessage([last, ms]);
+        });
+    };
+}

@@ -1,0 +1,97 @@
+/*
+ * Two fingers enlarge the picture and move it.
+ *
+ * noVNC recognises the gestures, and would turn a pinch into Ctrl and the mouse's wheel.  The picture is enlarged by
+ * making the element that noVNC fits it to larger than the stage, so noVNC's coordinates stay right.
+ */
+import { say, text } from './strings.js';
+
+const LARGEST = 8;
+const SMALLEST = 1.03; // less is the whole picture
+
+/** The new factor while two fingers move apart from `before` to `now` (px).  Pure. */
+export function scaled(factor, before, now) {
+    const wanted = Math.min(LARGEST, factor * now / Math.max(before, 1));
+    return wanted < SMALLEST ? 1 : wanted;
+}
+
+export class Zoom {
+    /** @param {View} view   @param {Chips} chips */
+    constructor(stage, view, chips) {
+        this._stage = stage;
+        this._view = view;
+        this._chips = chips;
+        this.factor = 1;
+        this._moving = null; // the gesture that is the page's own, with what it began at
+        for (const type of ['gesturestart', 'gesturemove', 'gestureend']) {
+            stage.addEventListener(type, (event) => this._gesture(event), true); // before noVNC sees it
+        }
+    }
+
+    /** Show the whole picture again. */
+    reset() {
+        this._set(1);
+    }
+
+    _gesture(event) {
+        const { type, clientX, clientY, magnitudeX, magnitudeY } = event.detail;
+        if (event.type === 'gesturestart' && this._wants(type)) {
+            this._moving = { type, x: clientX, y: clientY, size: Math.hypot(magnitudeX, magnitudeY) };
+            if (type === 'pinch') {
+                this._moving.factor = this._begin();
+            }
+        }
+        if (!this._moving) {
+            return;
+        }
+        event.stopPropagation();
+        if (event.type === 'gestureend') {
+            this._moving = null;
+        } else if (event.type === 'gesturemove') {
+            this._move(event.detail);
+        }
+    }
+
+    /* The server is not asked for a larger screen where its size follows the window: there a pinch is noVNC's. */
+    _wants(type) {
+        return !this._view.resize && (type === 'pinch' || (this.factor > 1 && type === 'twodrag'));
+    }
+
+    /* The factor that a pinch begins with.  From the original size it goes on at the same size. */
+    _begin() {
+        if (!this._view.scale) {
+            this._view.fit();
+            const canvas = this._stage.querySelector('canvas');
+            this._set(Math.max(1, canvas.width / canvas.getBoundingClientRect().width));
+        }
+        return this.factor;
+    }
+
+    _move({ clientX, clientY, magnitudeX, magnitudeY }) {
+        const { type, x, y, size, factor } = this._moving;
+        if (type === 'pinch') {
+            this._set(scaled(factor, size, Math.hypot(magnitudeX, magnitudeY)), clientX, clientY);
+        } else { // magnitudes: how far the fingers are from where they began
+            this._stage.scrollBy(x - clientX - magnitudeX, y - clientY - magnitudeY);
+            Object.assign(this._moving, { x: clientX + magnitudeX, y: clientY + magnitudeY });
+        }
+    }
+
+    /* Enlarge, and leave the point at these coordinates of the window where it is. */
+    _set(factor, clientX, clientY) {
+        const stage = this._stage;
+        const { left, top } = stage.getBoundingClientRect();
+        const [dx, dy] = [clientX - left || 0, clientY - top || 0];
+        const grown = factor / this.factor;
+        const [scrollX, scrollY] = [(stage.scrollLeft + dx) * grown - dx, (stage.scrollTop + dy) * grown - dy];
+        this.factor = factor;
+        stage.classList.toggle('zoomed', factor > 1);
+        stage.style.setProperty('--zoom', factor);
+        stage.scrollTo(scrollX, scrollY);
+        if (factor > 1) {
+            this._chips.show('zoom', say.zoom(factor), text.zoomEnd, () => this.reset());
+        } else {
+            this._chips.hide('zoom');
+        }
+    }
+}
