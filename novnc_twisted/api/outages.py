@@ -19,8 +19,12 @@ MAX_QUIET: Final = 600.0
 # A cause that concerns one compute host alone: answers about servers of other hosts do not prove that it is over.
 _ONE_HOST = re.compile(r"(?<!no )compute(?:\.| host )")
 
+# Causes are told apart by what is wrong, not by the server that was asked for.
+_SERVER = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
+
 _HINTS = (
     (re.compile("log in"), "Further consoleapi processes share the work."),
+    (re.compile("libvirt"), "See [libvirt] connection_uri of that host, and the log of its consolecompute."),
     (re.compile("Redis|transport"), "See [DEFAULT] transport_url."),
     (re.compile("consoleauth"), "Is consoleauth running, with the same [DEFAULT] transport_url?"),
     (re.compile("compute"), "Is consolecompute running there, with the same [DEFAULT] transport_url?"),
@@ -76,6 +80,7 @@ class Outages:
 
         :param quiet: seconds that the cause must be absent, at least, until it counts as over.
         """
+        cause = _SERVER.sub("a server", cause)
         now = self._clock.seconds()
         known = self._causes.pop(cause, None) or _Cause(work, _ONE_HOST.search(cause) is not None)
         while len(self._causes) >= MAX_CAUSES:

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from novnc_twisted.access.fields import is_uuid
 from novnc_twisted.compute import answers as answered
@@ -158,7 +159,15 @@ class ComputeAPI:
         self, host: str, read: Callable[[str, Any], T], method: str, deadline: float | None = None, **arguments: Any
     ) -> "Deferred[T]":
         called = self._transport.call(f"{PREFIX}{host}", method, deadline=deadline or self._deadline, **arguments)
-        return called.addCallback(lambda answer: read(host, answer))
+        return called.addErrback(_with_host, host).addCallback(lambda answer: read(host, answer))
+
+
+def _with_host(failure: Failure, host: str) -> Failure:
+    """Name the host in a ServiceUnavailable: what it reports of its libvirt does not."""
+    error = failure.value
+    if isinstance(error, ServiceUnavailable) and host not in error.detail:
+        return Failure(ServiceUnavailable(f"compute host {host}: {error.detail}"))
+    return failure
 
 
 def _is_active(instance: dict[str, Any]) -> bool:

@@ -118,13 +118,14 @@ def authentication(reactor: Any, conf: Any) -> Any:
             reactor,
             conf.api.http_basic_auth_user_file,
             admin_users=conf.api.admin_users,
-            lockout=_lockout(conf.api),
+            lockout=lockout_settings(conf.api),
         )
     except (ValueError, OSError) as error:
         raise Unusable(f"[api] http_basic_auth_user_file: {error}") from None
 
 
-def _lockout(options: Any) -> "LockoutSettings":
+def lockout_settings(options: Any) -> "LockoutSettings":
+    """When failed log-ins at the API lock out, by the options of ``[api]``."""
     from novnc_twisted.identity.lockout import LockoutSettings
 
     return LockoutSettings(

@@ -238,10 +238,10 @@ class SettingsTests(UsersCase):
     def test_of_the_options(self) -> None:
         """The table's defaults are the class's."""
         from novnc_twisted.service.options import API
-        from novnc_twisted.service.parts import _lockout
+        from novnc_twisted.service.settings import lockout_settings
 
         class Options:
             def __init__(self) -> None:
                 self.__dict__.update({option.name: option.default for option in API})
 
-        self.assertEqual(_lockout(Options()), LockoutSettings())
+        self.assertEqual(lockout_settings(Options()), LockoutSettings())

@@ -85,6 +85,13 @@ class OutageTests(SynchronousTestCase):
         self.outages.answered(LIST)
         self.assertEqual(self.counts(), (2, 1))
 
+    def test_the_servers_make_no_causes_of_their_own(self) -> None:
+        for number in range(100):
+            server = uuid_of(f"vm{number}")
+            self.outages.refused(f"{server}: compute host host1, which has it, is not alive", Work("show", (server,)))
+        self.assertEqual(self.counts(), (1, 0))
+        self.assertIn("503: a server: compute host host1, which has it, is not alive.", self.log.lines()[0])
+
     def test_any_number_of_causes(self) -> None:
         for number in range(10 * MAX_CAUSES):
             self.outages.refused(f"compute.host{number} did not answer", HERE)
@@ -139,8 +146,9 @@ class APITests(SynchronousTestCase):
         self.host.trouble = ServiceUnavailable("libvirt at qemu:///system\x1b[2J\r\nforged did not answer")
         for _ in range(3):
             self.assertEqual(self.system.get(self.path).status, 503)
-        (line,) = self.log.lines("Requests are refused with 503: libvirt at qemu:///system?[2J??forged did not answer")
+        (line,) = self.log.lines("503: compute host host1: libvirt at qemu:///system?[2J??forged did not answer")
         self.assertTrue(line.isprintable())
+        self.assertIn("See [libvirt] connection_uri of that host", line)
 
     def test_other_refusals_say_why_too(self) -> None:
         """Also of what nova has words of its own for."""
