@@ -12,11 +12,12 @@ from twisted.internet.threads import deferToThread
 
 from novnc_twisted.access import hash_token
 from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.interfaces import TopicInUse
 from novnc_twisted.messaging.redis.scripts import ALL, INDEXED
 from novnc_twisted.messaging.redis.sealing import Opener, Sealer
 from tests.compute.harness import A, B
 from tests.integration.redis_forbidden import ASKED, BAD_COUNTS, BY_SCRIPT, FOR, FOR_NEITHER, FOR_NOBODY, HEX, TOKEN
-from tests.integration.redis_roles import VIEWER, RolesCase
+from tests.integration.redis_roles import ADDRESSES, VIEWER, RolesCase
 from tests.support.redis_server import Client
 
 
@@ -145,6 +146,17 @@ class RefusedTests(RolesCase):
         thief = await self.login("compute.two")
         await thief.serve("compute.two", {}, binary="nova-compute", host="two", place="192.0.2.1")
         self.assertEqual([one.place for one in await self.api.services("compute.two")], ["192.0.2.2"])
+
+    async def test_a_second_host_of_one_name(self) -> None:
+        """It has the same credential; nothing that it does to find out who else is there is denied."""
+        twin = await self.login("compute.one")
+        with self.assertRaises(TopicInUse) as caught:
+            await twin.serve(
+                "compute.one", {}, binary="nova-compute", host="one", place=ADDRESSES["one"], exclusive=True
+            )
+        self.assertEqual(str(caught.exception).count("127.0.0.1, process "), 2)
+        self.assertEqual(self.admin("ACL", "LOG"), [])
+        self.assertEqual((await self.compute.find(A))["host"], "one")
 
     async def test_signs_of_life_for_ever(self) -> None:
         """They do not outlive the credential: beyond a few seconds none is believed."""
