@@ -134,6 +134,11 @@ class ServingTests(LinkCase):
         self.assertEqual(found, [["", ":compute", ":consoleauth"], [":api"], [":proxy"]])
         self.assertEqual(self.purposes, ["calls to t by role api", "calls to t by role proxy", "calls to t"])
 
+    def test_all_roles(self) -> None:
+        self.lists({"one": ("api", "compute", "consoleauth", "proxy")})
+        self.assertEqual(len(self.purposes), 5)
+        self.assertEqual(self.purposes[-1], "calls to t")
+
     def test_one_for_all_where_roles_do_not_matter(self) -> None:
         self.assertEqual(len(self.lists(None)), 1)
         self.assertEqual(self.purposes, ["calls to t"])

@@ -68,7 +68,8 @@ class Serving:
         self._queue_of = {key: queue for queue in self._queues for key in queue.keys}
 
     def _queue(self, connect: Callable[[str], Link], roles: Collection[str]) -> Queue:
-        purpose = f"calls to {self._topic}" + (f" by role {next(iter(roles))}" if len(roles) == 1 else "")
+        role = next(iter(roles)) if len(roles) == 1 else ""
+        purpose = f"calls to {self._topic}" + (f" by role {role}" if role else "")
         return Queue(
             self._reactor,
             connect(purpose),
