@@ -104,7 +104,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def _console(libvirtd: PrivateLibvirtd, ports: Ports) -> Iterator[Console]:
-    console = Console(libvirtd.root, ports, libvirtd.uri)
+    console = Console(libvirtd.root, ports, libvirtd.uri, libvirtd.user)
     try:
         console.start()  # it gets ready while the VM starts
         yield console

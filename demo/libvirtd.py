@@ -5,6 +5,7 @@ uses inside one that goes when it is closed.  Several of them are several comput
 library only, and blocking: whoever has a reactor calls it in a thread.
 """
 
+import contextlib
 import os
 import pwd
 import random
@@ -20,7 +21,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from xml.sax.saxutils import escape, quoteattr
 
 VNC_ON_LOOPBACK = "<graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/>"
@@ -29,6 +30,12 @@ VNC_ON_LOOPBACK = "<graphics type='vnc' port='-1' autoport='yes' listen='127.0.0
 VNC_ON_UNIX_SOCKET = "<graphics type='vnc'><listen type='socket'/></graphics>"
 """VNC on a unix socket in a folder that libvirt chooses (the live XML tells which)."""
 
+
+_LIBVIRTDS_OWN = ("r", "c", "k", "d", "s")
+"""Folders in which libvirtd and its VMs write; as root nothing is written there once they are theirs."""
+
+_MOST = 1 << 22
+"""Bytes of a file of libvirt's cache."""
 
 _PROGRAMS = (b"qemu", b"kvm", b"libvirtd", b"virtlogd")
 
@@ -92,7 +99,9 @@ class PrivateLibvirtd:
         is made where it is missing.
     :param user: who runs it where we are root; else it is us.
     :param progress: is told, in a few words, what is being done.
-    :ivar root: the folder that holds everything; put images for the VMs there with :meth:`put`.
+    :ivar root: the folder that holds everything; put images for the VMs there with :meth:`put`.  It belongs to the user
+        that started this, also where that is root: what root writes is in folders that nobody else can change.
+    :ivar user: the ids of the user and the group that run libvirtd where this is root; else None.
     :ivar socket: the path of its read-write socket.
     :ivar uri: its connection URI.
     """
@@ -106,30 +115,33 @@ class PrivateLibvirtd:
     ) -> None:
         self._cache = Path(cache) if cache is not None else None
         self._progress = progress or (lambda _text: None)
-        self._uid: int | None = None
-        self._gid: int | None = None
-        self._groups: tuple[int, ...] | None = None
+        self.user: tuple[int, int] | None = None
+        self._run_as: dict[str, Any] = {}
         if os.geteuid() == 0:
             account = pwd.getpwnam(user)
-            self._uid, self._gid, self._groups = account.pw_uid, account.pw_gid, ()
+            self.user = account.pw_uid, account.pw_gid
+            self._run_as = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": ()}
+        self._handed_over = False
         self._process: subprocess.Popen[bytes] | None = None
         # Short on purpose: QEMU's monitor socket below it must fit into 107 bytes.
         self.root = Path(tempfile.mkdtemp(prefix="nt", dir="/tmp"))
-        for folder in ("r", "c", "k", "d", "s", "i"):
+        for folder in (*_LIBVIRTDS_OWN, "i"):
             (self.root / folder).mkdir(mode=0o700)
+        if self.user is not None:  # others may pass, and see nothing
+            self.root.chmod(0o711)
+            (self.root / "i").chmod(0o711)
         self.socket = self.root / "s" / "libvirt-sock"
         self.uri = f"qemu+unix:///session?socket={self.socket}"
         self._environment = {
             "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
             "LC_ALL": "C.UTF-8",
-            "HOME": str(self.root),
+            "HOME": str(self.root / "d"),
             "XDG_RUNTIME_DIR": str(self.root / "r"),
             "XDG_CONFIG_HOME": str(self.root / "c"),
             "XDG_CACHE_HOME": str(self.root / "k"),
             "XDG_DATA_HOME": str(self.root / "d"),
         }
         self._write_configuration()
-        self._own(self.root)
 
     def __enter__(self) -> Self:
         try:
@@ -163,7 +175,11 @@ class PrivateLibvirtd:
         if program is None:
             raise LibvirtdFailed("libvirtd is not installed (apt-get install libvirt-daemon-driver-qemu)")
         self._progress("starting libvirtd")
-        self._fetch_cache()
+        if not self._handed_over:
+            self._fetch_cache()
+            for folder in _LIBVIRTDS_OWN:
+                self._give(self.root / folder)
+            self._handed_over = True
         with (self.root / "stderr").open("ab") as errors:
             self._process = subprocess.Popen(
                 [program, "--config", str(self.root / "libvirtd.conf"), "--pid-file", str(self.root / "r" / "pid")],
@@ -173,9 +189,7 @@ class PrivateLibvirtd:
                 cwd=self.root,
                 env=self._environment,
                 start_new_session=True,  # Ctrl-C in a terminal is for the demo, which then closes us in order
-                user=self._uid,
-                group=self._gid,
-                extra_groups=self._groups,
+                **self._run_as,
             )
         give_up = time.monotonic() + timeout
         while not self._answers():
@@ -248,9 +262,7 @@ class PrivateLibvirtd:
                 timeout=timeout,
                 env=self._environment,
                 cwd="/",
-                user=self._uid,
-                group=self._gid,
-                extra_groups=self._groups,
+                **self._run_as,
             )
         except FileNotFoundError:
             raise LibvirtdFailed("virsh is not installed (apt-get install libvirt-clients)") from None
@@ -297,15 +309,13 @@ class PrivateLibvirtd:
         """Put a file (a disk image) where the VMs may read it."""
         path = self.root / "i" / name
         path.write_bytes(content)
-        self._own(path)
+        self._give(path)
         return path
 
     def log(self, lines: int = 5) -> str:
         """The end of what libvirtd said, in one line."""
-        texts: list[str] = []
-        for path in (self.root / "stderr", self.root / "log"):
-            if path.exists():
-                texts += path.read_text(errors="replace").splitlines()[-lines:]
+        path = self.root / "stderr"
+        texts = path.read_text(errors="replace").splitlines()[-lines:] if path.exists() else []
         return " | ".join(texts) or "it said nothing"
 
     # --- inside
@@ -314,8 +324,9 @@ class PrivateLibvirtd:
         (self.root / "libvirtd.conf").write_text(
             f'unix_sock_dir = "{self.root / "s"}"\n'
             f'host_uuid = "{uuid.uuid4()}"\n'  # two on one machine must not look like one host to each other
-            f'log_outputs = "3:file:{self.root / "log"}"\n'
+            'log_outputs = "3:stderr"\n'
         )
+        (self.root / "libvirtd.conf").chmod(0o644)
         folder = self.root / "c" / "libvirt"
         folder.mkdir()
         # Without stdio_handler each VM wants a virtlogd, one more process to end.
@@ -326,13 +337,14 @@ class PrivateLibvirtd:
             f"remote_display_port_min = {first}\nremote_display_port_max = {first + 99}\n"
         )
 
-    def _own(self, path: Path) -> None:
-        if self._uid is None or self._gid is None:
+    def _give(self, path: Path) -> None:
+        """Make it the property of libvirtd's user: what is inside first, while that user can't change it yet."""
+        if self.user is None:
             return
-        os.chown(path, self._uid, self._gid, follow_symlinks=False)
         if path.is_dir() and not path.is_symlink():
             for item in path.iterdir():
-                self._own(item)
+                self._give(item)
+        os.chown(path, *self.user, follow_symlinks=False)
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
@@ -365,30 +377,58 @@ class PrivateLibvirtd:
 
     def _fetch_cache(self) -> None:
         target = self.root / "k" / "libvirt" / "qemu" / "cache" / "capabilities"
-        if self._cache is None or not self._cache.is_dir() or target.exists():
+        if self._cache is None or not self._cache.is_dir():
             return
         target.mkdir(parents=True)
-        _copy_xml(self._cache, target)
-        self._own(self.root / "k")
+        with contextlib.suppress(OSError):
+            _copy_xml(_open_folder(self._cache), target)
 
     def _keep_cache(self) -> None:
-        source = self.root / "k" / "libvirt" / "qemu" / "cache" / "capabilities"
-        if self._cache is None or not source.is_dir():
+        if self._cache is None:
             return
-        self._cache.mkdir(parents=True, exist_ok=True)
-        _copy_xml(source, self._cache)
+        with contextlib.suppress(OSError):  # it is not there yet
+            source = _open_folder(self.root / "k", "libvirt", "qemu", "cache", "capabilities")
+            self._cache.mkdir(parents=True, exist_ok=True)
+            _copy_xml(source, self._cache)
 
 
-def _copy_xml(source: Path, target: Path) -> None:
-    """Copy the plain files; the source belongs to another user, so no link of it is followed."""
-    for item in source.glob("*.xml"):
-        if stat.S_ISREG(item.lstat().st_mode):
-            descriptor = os.open(item, os.O_RDONLY | os.O_NOFOLLOW)
-            with os.fdopen(descriptor, "rb") as content:
+def _open_folder(path: Path, *below: str) -> int:
+    """A descriptor of a folder below another one, whose owner may be another user: no link is followed.
+
+    :raises OSError: one of them is not there, or not a folder.
+    """
+    kind = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    folder = os.open(path, kind)
+    for name in below:
+        try:
+            inner = os.open(name, kind, dir_fd=folder)
+        finally:
+            os.close(folder)
+        folder = inner
+    return folder
+
+
+def _copy_xml(source: int, target: Path) -> None:
+    """Copy the plain files of a folder, given as a descriptor, which is closed.
+
+    The folder may belong to another user: no link is followed, also no hard link to somebody else's file.
+    """
+    try:
+        owner = os.fstat(source).st_uid
+        for name in os.listdir(source):
+            if not name.endswith(".xml"):
+                continue
+            item = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=source)
+            with os.fdopen(item, "rb") as content:
+                found = os.fstat(content.fileno())
+                if not stat.S_ISREG(found.st_mode) or found.st_uid != owner:
+                    continue
                 # Whole or not at all: another one may be reading it.
                 with tempfile.NamedTemporaryFile(dir=target, delete=False) as copy:
-                    shutil.copyfileobj(content, copy)
-                Path(copy.name).replace(target / item.name)
+                    copy.write(content.read(_MOST))
+                Path(copy.name).replace(target / name)
+    finally:
+        os.close(source)
 
 
 def _end(pid: int, timeout: float = 5.0) -> None:

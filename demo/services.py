@@ -10,8 +10,10 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from demo.guardian import die_with_parent
+from demo.unprivileged import start_twistd
 
 LOOPBACK = "127.0.0.1"
 
@@ -111,28 +113,36 @@ class Console:
     """``twistd console``, from :meth:`start` to :meth:`stop`.
 
     :param folder: where its nova.conf and its log are written.
+    :param user: the ids of the user and the group that run it where this is root; None: the user that started this.
     """
 
-    def __init__(self, folder: Path, ports: Ports, connection_uri: str) -> None:
+    def __init__(self, folder: Path, ports: Ports, connection_uri: str, user: tuple[int, int] | None = None) -> None:
         self.ports = ports
         self.log = folder / "console.log"
         self._config = folder / "nova.conf"
         self._config.write_text(nova_conf(ports, connection_uri))
+        self._config.chmod(0o644)
+        self._user = user
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it; :meth:`wait_for` tells when it serves."""
+        arguments = ["-n", "--pidfile=", "console", "--config-file", str(self._config)]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [program("twistd"), "-n", "--pidfile=", "console", "--config-file", str(self._config)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self._folder,  # not the checkout: twistd looks for plugins where it stands
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
+            common: dict[str, Any] = {
+                "stdin": subprocess.DEVNULL,
+                "stdout": log,
+                "stderr": log,
+                "cwd": self._folder,  # not the checkout: twistd looks for plugins where it stands
+                "start_new_session": True,
+            }
+            if self._user is None:
+                words = [program("twistd"), *arguments]
+                self._process = subprocess.Popen(words, preexec_fn=die_with_parent, **common)
+            else:
+                uid, gid = self._user
+                self._process = start_twistd(arguments, uid=uid, gid=gid, folder=self._folder, **common)
 
     def wait_for(self, server: str, timeout: float = 30.0) -> None:
         """Return when the API lists the server and the proxy serves its page.

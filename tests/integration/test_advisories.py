@@ -104,7 +104,7 @@ class PasswordTests(LibvirtCase):
         token = await self.token()
         before = await self.check(token)
         await self.wants_its_password(before)
-        where = (two.uri, f"unix://{self.one.root}/m")
+        where = (two.uri, f"unix://{self.one.root}/s/m")
         await in_thread(self.one.virsh, "migrate", "--live", "--p2p", "myserver20", *where)
         after = await self.check(token)
         self.assertEqual((before.compute_host, after.compute_host), ("one", "two"))

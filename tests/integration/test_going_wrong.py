@@ -264,7 +264,7 @@ class ServersTests(GoingWrongCase):
         viewer: Any = await (await cloud.viewers.open(links[0])).ready()
         await viewer.type("m")
         move = ("migrate", "--live", "--p2p", "wanderer", cloud.two.libvirtd.uri)
-        await cloud.one.virsh(*move, f"unix://{cloud.one.libvirtd.root}/m")
+        await cloud.one.virsh(*move, f"unix://{cloud.one.libvirtd.root}/s/m")
         self.assertEqual((await viewer.closed())[0], 4504)
         for url in links:
             again = await (await cloud.viewers.open(url)).ready()

@@ -367,7 +367,7 @@ class TwoHostsTests(LibvirtCase):
         await in_thread(self.one.create, self.xml)
         token = await self.token()
         await in_thread(
-            self.one.virsh, "migrate", "--live", "--p2p", "myserver20", self.two.uri, f"unix://{self.one.root}/m"
+            self.one.virsh, "migrate", "--live", "--p2p", "myserver20", self.two.uri, f"unix://{self.one.root}/s/m"
         )
         await self.driver_one.seen(Change.MIGRATED, self.uuid)
         info = await self.check(token)
