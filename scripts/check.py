@@ -38,6 +38,8 @@ PARTS = {
     "Xtigervnc": "tigervnc-standalone-server",
     "vncsnapshot": "vncsnapshot",
     "openssl": "openssl",
+    "systemd-analyze": "systemd",
+    "curl": "curl",
 }
 """The programs that the tests run, and Debian's packages of them."""
 
@@ -48,7 +50,14 @@ FILES = {
 }
 """The files that the tests read, and Debian's packages of them."""
 
-LONG = ("test_going_wrong", "test_redis_services", "test_libvirt", "test_redis_recovery", "test_demo")
+LONG = (
+    "test_going_wrong",
+    "test_redis_services",
+    "test_libvirt",
+    "test_redis_recovery",
+    "test_systemd_real",
+    "test_demo",
+)
 """Modules of tests/integration that take a minute or so."""
 
 NOT_QUICK = (

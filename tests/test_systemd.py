@@ -15,6 +15,7 @@ from twisted.application.service import IServiceMaker
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import TestCase
 
+from novnc_twisted.service.exits import BAD_CONFIGURATION
 from novnc_twisted.service.sockets import ORDER
 
 UNITS = Path(__file__).resolve().parent.parent / "contrib" / "systemd"
@@ -95,7 +96,7 @@ class UnitTests(TestCase):
             self.assertIn("network-online.target", unit["Unit"]["After"][0].split())
             self.assertEqual(unit["Unit"]["Wants"], ["network-online.target"])
             self.assertEqual(service["Restart"], ["on-failure"])
-            self.assertEqual(service["RestartPreventExitStatus"], ["78"])
+            self.assertEqual(service["RestartPreventExitStatus"], [str(BAD_CONFIGURATION)])
             self.assertEqual(service["WatchdogSec"], ["30"])
             self.assertEqual(unit["Install"]["WantedBy"], ["multi-user.target"])
 

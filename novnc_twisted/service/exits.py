@@ -45,7 +45,9 @@ def refuse(command: str, error: BaseException) -> NoReturn:
 
     :raises SystemExit: with the exit code.
     """
-    print(f"{command}: {reason(error)}", file=sys.stderr)
+    from novnc_twisted.service.journal import error_line  # here: --help needs no logging of Twisted
+
+    print(error_line(f"{command}: {reason(error)}"), file=sys.stderr)
     raise SystemExit(getattr(error, "exit_code", START_FAILED))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from novnc_twisted.service.control import NAME
+from novnc_twisted.service.exits import Unusable, one_line
 from novnc_twisted.service.journal import error_line
 
 LIMIT = 30.0
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def check(files: Sequence[str]) -> None:
     """Read configuration files; a mistake ends the command."""
-    from novnc_twisted.service.configuration import Unusable, read_configuration
+    from novnc_twisted.service.configuration import read_configuration
 
     try:
         read_configuration(files)
@@ -61,8 +62,7 @@ def ask(path: Path) -> str:
 
 def fail(reason: str) -> NoReturn:
     """End with one line."""
-    clean = "".join(char if char.isprintable() else " " for char in reason)
-    print(error_line(f"reload failed: {clean}"), file=sys.stderr)
+    print(error_line(f"reload failed: {one_line(reason)}"), file=sys.stderr)
     sys.exit(1)
 
 

@@ -56,7 +56,7 @@ class ReloadTests(TestCase):
         """The service's reason, in one line whatever it has in it."""
         self.outcome = succeed("cert: no certificate (/etc/\x1bnova.pem)")
         self.listen()
-        self.assertEqual(await self.command(), ("reload failed: cert: no certificate (/etc/ nova.pem)\n", 1))
+        self.assertEqual(await self.command(), ("reload failed: cert: no certificate (/etc/?nova.pem)\n", 1))
 
     async def test_it_waits(self) -> None:
         """For an outcome that comes later."""

@@ -17,10 +17,13 @@ mount --bind "$base" root/opt/python
 mount -t overlay -o "lowerdir=$venv/lib,upperdir=$stage/venv-written,workdir=$stage/venv-work" venv $opt/lib
 ln -s "/opt/python/bin/${lib#lib/}" $opt/bin/python
 printf 'home = /opt/python/bin\ninclude-system-site-packages = false\n' > $opt/pyvenv.cfg
-for name in twistd novnc-redis-acl novnc-reload; do
-    { echo '#!/opt/novnc_twisted/bin/python'; tail -n +2 "$venv/bin/$name"; } > $opt/bin/$name
-    chmod 755 $opt/bin/$name
-done
+script() { # script NAME MODULE FUNCTION: what pip makes of an entry point
+    printf '#!/opt/novnc_twisted/bin/python\nimport sys\nfrom %s import %s\nsys.exit(%s())\n' "$2" "$3" "$3" > "$opt/bin/$1"
+    chmod 755 "$opt/bin/$1"
+}
+script twistd twisted.scripts.twistd run
+script novnc-reload novnc_twisted.service.reload main
+script novnc-redis-acl novnc_twisted.service.redis_acl main
 packages=$opt/$lib/site-packages
 rm -f $packages/*novnc*.pth $packages/twisted/plugins/dropin.cache
 tar -C "$checkout" -c --exclude node_modules --exclude __pycache__ novnc_twisted twisted/plugins | tar -C $packages -x
@@ -45,7 +48,7 @@ for unit in systemd-firstboot systemd-sysusers systemd-update-utmp systemd-rando
     ln -s /dev/null root/etc/systemd/system/$unit.service
 done
 for unit in dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount \
-    sys-fs-fuse-connections.mount proc-sys-fs-binfmt_misc.automount dbus.socket; do
+    sys-fs-fuse-connections.mount proc-sys-fs-binfmt_misc.automount dbus.socket systemd-journald-audit.socket; do
     ln -s /dev/null root/etc/systemd/system/$unit
 done
 printf '[Unit]\nRequires=basic.target\nAfter=basic.target\nAllowIsolate=yes\n' > root/etc/systemd/system/machine.target

@@ -1,0 +1,346 @@
+"""The units of contrib/systemd under a real systemd, on one machine that has all services and Redis with roles.
+
+The machine (:mod:`tests.support.machine`) is booted once for all tests; each leaves all services running.
+"""
+
+import atexit
+import functools
+import re
+import shlex
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.api.harness import quick_hash
+from tests.support.machine import CHECKOUT, Machine, MachineFailed, missing
+from tests.support.pki import CA, Credential
+from tests.test_systemd import EXPOSURE
+
+SERVICES = ("consoleauth", "consolecompute", "consoleapi", "novncproxy", "xvpvncproxy")
+PROXIES = ("novncproxy", "xvpvncproxy")
+AUTHORITY = CA()
+
+NOVA_CONF = """[DEFAULT]
+cert = /etc/nova/tls/proxy.pem
+key = /etc/nova/tls/proxy.key
+
+[vnc]
+novncproxy_base_url = https://127.0.0.1:6080/vnc_auto.html
+
+[api]
+cert = /etc/nova/tls/api.pem
+key = /etc/nova/tls/api.key
+auth_strategy = http_basic
+http_basic_auth_user_file = /etc/nova/users
+"""
+
+ROLES = {
+    "consoleauth": "consoleauth",
+    "consolecompute": "compute.machine",
+    "consoleapi": "api",
+    "novncproxy": "proxy",
+    "xvpvncproxy": "proxy",
+}
+"""The role in Redis of each service; each gets the file of its own role alone, as docs/redis_acl.rst says."""
+
+REDIS = """[Service]
+Type=notify
+ExecStart=/usr/bin/redis-server --bind 127.0.0.1 --save "" --aclfile /etc/redis/users.acl --supervised systemd
+"""
+
+LIBVIRTD = "[Service]\nType=notify\nExecStart=/usr/sbin/libvirtd\nEnvironment=LIBVIRTD_ARGS=\n"
+QEMU_CONF = 'stdio_handler = "file"\nsecurity_driver = "none"\n'
+"""No virtlogd and no AppArmor are here."""
+
+LIBVIRTD_CONF = (
+    'unix_sock_group = "libvirt"\nunix_sock_rw_perms = "0770"\nauth_unix_ro = "none"\nauth_unix_rw = "none"\n'
+)
+
+CERTIFICATE = "import ssl, sys; print(ssl.get_server_certificate(('127.0.0.1', int(sys.argv[1]))), end='')"
+"""Prints the certificate of a port."""
+
+PAGE = "curl --silent --show-error --insecure --fail --max-time 60 https://127.0.0.1:6080/vnc_auto.html"
+
+
+@functools.cache
+def machine() -> Machine | MachineFailed:
+    """The machine, with all services started; or why there is none.  One for all tests, as it takes some seconds."""
+    try:
+        booted = Machine()
+    except MachineFailed as error:
+        return error
+    atexit.register(booted.close)
+    try:
+        deploy(booted)
+    except MachineFailed as error:
+        return MachineFailed(f"{error}\n{booted.run('journalctl --no-pager --lines=50')}")
+    return booted
+
+
+def deploy(host: Machine) -> None:
+    """Do what the README and docs/redis_acl.rst say, and start all services."""
+    checkout = shlex.quote(str(CHECKOUT))
+    redis = "novnc-redis-acl --url redis://127.0.0.1:6379/0 --into /etc/redis-users"
+    host.run(
+        f"install -D -m 644 {checkout}/contrib/sysusers.d/novnc_twisted.conf /etc/sysusers.d/novnc_twisted.conf",
+        "systemd-sysusers",
+        "groupadd --system --force libvirt",
+        "id libvirt-qemu >/dev/null 2>&1 || useradd --system --user-group libvirt-qemu",
+        f"cp {checkout}/contrib/systemd/*.service {checkout}/contrib/systemd/*.socket /etc/systemd/system/",
+        "rm -rf /etc/nova; install -d -m 755 /etc/nova /etc/nova/tls /etc/redis",
+        f"{redis} api consoleauth proxy compute.machine@127.0.0.1",
+        "install -m 600 /etc/redis-users/users.acl /etc/redis/users.acl",
+        *(f"install -m 600 /etc/redis-users/{role}.conf /etc/nova/{name}.conf" for name, role in ROLES.items()),
+        "sed -i 's/^\\[DEFAULT\\]$/[DEFAULT]\\nworkers = 2/' /etc/nova/novncproxy.conf",
+    )
+    host.write("/etc/nova/nova.conf", NOVA_CONF, mode="600")
+    host.write("/etc/nova/users", f"admin:{quick_hash('a password')}\n", mode="640", owner="root:novnc-consoleapi")
+    for name, group in (("proxy", "novnc-proxy"), ("api", "novnc-consoleapi")):
+        put_credential(host, AUTHORITY.issue("127.0.0.1"), name, group)
+    host.write("/etc/systemd/system/redis-server.service", REDIS)
+    host.write("/etc/systemd/system/libvirtd.service", LIBVIRTD)
+    host.write("/etc/libvirt/libvirtd.conf", LIBVIRTD_CONF)
+    host.write("/etc/libvirt/qemu.conf", QEMU_CONF)
+    host.run(
+        "systemctl daemon-reload", "systemctl start redis-server libvirtd", f"systemctl start {' '.join(SERVICES)}"
+    )
+
+
+def put_credential(host: Machine, credential: Credential, name: str, group: str) -> None:
+    """Install a certificate and its key."""
+    for suffix, data in (("pem", credential.cert), ("key", credential.key)):
+        host.write(f"/etc/nova/tls/{name}.{suffix}", data.decode(), mode="640", owner=f"root:{group}")
+
+
+class SystemdCase(SynchronousTestCase):
+    """A test on the machine."""
+
+    def setUp(self) -> None:
+        needs = missing()
+        if needs is not None:
+            self.fail(needs)
+        booted = machine()
+        if isinstance(booted, MachineFailed):
+            self.fail(str(booted))
+        self.machine = booted
+
+    def drop_in(self, unit: str, text: str) -> None:
+        """Change a unit until the end of the test; it is restarted before and after."""
+        folder = f"/etc/systemd/system/{unit}.service.d"
+        self.machine.write(f"{folder}/test.conf", f"[Service]\n{text}\n")
+        again = ("systemctl daemon-reload", f"systemctl restart {unit}")
+        self.machine.run(*again)
+        self.addCleanup(self.machine.run, f"rm -r {folder}", *again)
+
+    def pid(self, unit: str) -> int:
+        """The unit's main process, as the machine numbers it; 0: it does not run."""
+        return int(self.machine.show(unit, "MainPID"))
+
+    def active(self, unit: str) -> bool:
+        return self.machine.show(unit, "ActiveState") == "active"
+
+    def said(self, unit: str, text: str, since: int = 0) -> list[dict[str, str]]:
+        """The lines of a unit's journal that hold a text, but for so many first lines."""
+        return [one for one in self.machine.journal(f"{unit}.service")[since:] if text in one["MESSAGE"]]
+
+    def lines(self, unit: str) -> int:
+        """How many lines a unit has in the journal."""
+        return len(self.machine.journal(f"{unit}.service"))
+
+
+class LifeTests(SystemdCase):
+    """Starts, mistakes, and services that hang."""
+
+    def test_all_start(self) -> None:
+        """Each as its own user, and they work together: libvirt, Redis, the page and the API answer."""
+        for unit in SERVICES:
+            self.assertTrue(self.active(unit), unit)
+            user = self.machine.run(f"ps -o user:32= -p {self.pid(unit)}").strip()
+            self.assertEqual(user, f"novnc-{unit}")
+        self.machine.until(lambda: bool(self.said("consolecompute", "connected to libvirt at qemu:///system")))
+        self.assertIn("<html", self.machine.run(PAGE))
+        status = (
+            "curl --silent --insecure --output /dev/null --write-out '%{http_code}' https://127.0.0.1:8774/v2.1/servers"
+        )
+        self.assertEqual(self.machine.run(status), "401")
+
+    def test_a_mistake_in_the_configuration(self) -> None:
+        """One line, exit code 78, and systemd does not try again."""
+        path = "/etc/nova/xvpvncproxy.conf"
+        good = self.machine.run(f"cat {path}")
+        self.addCleanup(self.machine.run, "systemctl reset-failed xvpvncproxy", "systemctl restart xvpvncproxy")
+        self.addCleanup(self.machine.write, path, good, mode="600")
+        before = self.lines("xvpvncproxy")
+        self.machine.write(path, f"{good}\n[console]\nmax_sessions = many\n", mode="600")
+        self.assertNotEqual(self.machine.attempt("systemctl restart xvpvncproxy").returncode, 0)
+        properties = ("ActiveState", "Result", "ExecMainStatus", "NRestarts")
+        found = [self.machine.show("xvpvncproxy", name) for name in properties]
+        self.assertEqual(found, ["failed", "exit-code", "78", "0"])
+        (line,) = self.said("xvpvncproxy", "max_sessions", before)
+        self.assertEqual((line["PRIORITY"], line["SYSLOG_IDENTIFIER"]), ("3", "xvpvncproxy"))
+
+    def test_a_service_that_hangs(self) -> None:
+        """It is started again; one that does not hang is left alone."""
+        self.drop_in("consoleauth", "WatchdogSec=5")
+        self.drop_in("consoleapi", "WatchdogSec=5")
+        hung, other = self.pid("consoleauth"), self.pid("consoleapi")
+        self.machine.run(f"kill -STOP {hung}")
+        self.machine.until(lambda: self.pid("consoleauth") not in (0, hung) and self.active("consoleauth"))
+        self.assertGreaterEqual(int(self.machine.show("consoleauth", "NRestarts")), 1)
+        self.assertEqual(self.pid("consoleapi"), other)
+
+    def test_a_worker_that_hangs(self) -> None:
+        """It alone is started again, with the sessions that it had; the others go on."""
+        self.drop_in("novncproxy", "WatchdogSec=6")
+        before = self.lines("novncproxy")
+        first = self.pid("novncproxy")
+        worker, other = self.machine.run(f"cat /proc/{first}/task/{first}/children").split()
+        self.machine.run(f"kill -STOP {worker}")
+        self.machine.until(lambda: bool(self.said("novncproxy", "has not answered", before)))
+        (line,) = self.said("novncproxy", f"(pid {worker}) has not answered", before)
+        self.assertEqual(line["PRIORITY"], "3")
+        self.machine.until(lambda: bool(self.said("novncproxy", "is ready (pid", before)))
+        self.assertEqual((self.pid("novncproxy"), self.machine.show("novncproxy", "NRestarts")), (first, "0"))
+        self.assertIn(other, self.machine.run(f"cat /proc/{first}/task/{first}/children").split())
+
+    def test_sockets(self) -> None:
+        """With a socket unit, a request that comes while the service is down waits, and is answered."""
+        self.machine.run("systemctl stop novncproxy")
+        self.addCleanup(self.machine.run, "systemctl stop novncproxy.socket", "systemctl restart novncproxy")
+        self.machine.run("systemctl start novncproxy.socket")
+        self.assertFalse(self.active("novncproxy"))
+        self.assertIn("<html", self.machine.run(PAGE))
+        self.machine.until(lambda: self.active("novncproxy"))  # one of its workers may answer before all are ready
+
+
+class ReloadTests(SystemdCase):
+    """``systemctl reload``."""
+
+    def certificate(self, port: int) -> str:
+        """The certificate of a port, now."""
+        return self.machine.run(f"python -c {shlex.quote(CERTIFICATE)} {port}")
+
+    def reload(self, unit: str) -> int:
+        """The command's exit code."""
+        return self.machine.attempt(f"systemctl reload {unit}").returncode
+
+    def test_every_service(self) -> None:
+        """Those without a certificate have nothing to read, and succeed."""
+        pids = [self.pid(unit) for unit in SERVICES]
+        self.machine.run(f"systemctl reload {' '.join(SERVICES)}")
+        self.assertEqual([self.pid(unit) for unit in SERVICES], pids)
+
+    def test_certificates(self) -> None:
+        """A good one is in use when the command ends; a bad one fails it, and changes nothing."""
+        for unit, port, name, group in (
+            ("novncproxy", 6080, "proxy", "novnc-proxy"),
+            ("xvpvncproxy", 6081, "proxy", "novnc-proxy"),
+            ("consoleapi", 8774, "api", "novnc-consoleapi"),
+        ):
+            pid = self.pid(unit)
+            good = AUTHORITY.issue("127.0.0.1")
+            self.assertNotEqual(self.certificate(port), good.cert.decode())
+            put_credential(self.machine, good, name, group)
+            self.assertEqual(self.reload(unit), 0)
+            # Each connection goes to any of the workers.
+            self.assertEqual({self.certificate(port) for _ in range(6)}, {good.cert.decode()})
+
+            before = self.lines(unit)
+            self.machine.write(f"/etc/nova/tls/{name}.pem", "no certificate", mode="640", owner=f"root:{group}")
+            self.assertNotEqual(self.reload(unit), 0)
+            self.assertEqual(self.certificate(port), good.cert.decode())
+            self.assertEqual((self.pid(unit), self.active(unit)), (pid, True))
+            errors = [line for line in self.machine.journal(f"{unit}.service")[before:] if line["PRIORITY"] == "3"]
+            self.assertIn(f"/etc/nova/tls/{name}.pem", errors[0]["MESSAGE"])
+            put_credential(self.machine, good, name, group)
+
+    def test_an_option(self) -> None:
+        """The files are checked before; the service is not asked then."""
+        self.addCleanup(self.machine.write, "/etc/nova/nova.conf", NOVA_CONF, mode="600")
+        self.machine.write("/etc/nova/nova.conf", f"{NOVA_CONF}lockout_failures = many\n", mode="600")
+        before = self.lines("consoleapi")
+        self.assertNotEqual(self.reload("consoleapi"), 0)
+        self.assertTrue(self.active("consoleapi"))
+        (line,) = self.machine.journal("consoleapi.service")[before:]
+        self.assertIn("lockout_failures", line["MESSAGE"])
+        self.assertEqual((line["PRIORITY"], line["SYSLOG_IDENTIFIER"]), ("3", "consoleapi"))
+
+
+class JournalTests(SystemdCase):
+    """What stands in the journal, of the services and of their workers."""
+
+    def test_lines(self) -> None:
+        """A priority, the service's name, no second time stamp, and nothing about Twisted's cache."""
+        for unit in SERVICES:
+            entries = self.machine.journal(f"{unit}.service")
+            self.assertTrue([one for one in entries if f"{unit} is ready" in one["MESSAGE"] and one["PRIORITY"] == "6"])
+            self.assertEqual({one["SYSLOG_IDENTIFIER"] for one in entries}, {unit})
+            for one in entries:
+                self.assertNotRegex(one["MESSAGE"], r"^<\d>|\d\d:\d\d:\d\d|plugin cache|Traceback")
+        workers = [one for one in self.said("novncproxy", "[worker ") if one["PRIORITY"] == "6"]
+        self.assertEqual({re.findall(r"\[worker (\d)", one["MESSAGE"])[0] for one in workers}, {"1", "2"})
+
+    def test_a_warning(self) -> None:
+        """Of a service and of a worker: Redis is gone, and comes back."""
+        before = {unit: self.lines(unit) for unit in SERVICES}
+        self.machine.run("systemctl stop redis-server")
+        self.addCleanup(self.machine.run, "systemctl start redis-server")
+        for unit in ("consoleauth", "novncproxy"):
+            self.machine.until(lambda unit=unit: bool(self.said(unit, "Redis", before[unit])))  # type: ignore[misc]
+            line = self.said(unit, "Redis", before[unit])[0]
+            self.assertEqual(line["PRIORITY"], "4", line["MESSAGE"])
+
+
+class ProtectionTests(SystemdCase):
+    """A service that is broken into gets nowhere on its machine."""
+
+    def test_exposure(self) -> None:
+        """As ``systemd-analyze security`` judges the running units."""
+        for unit in SERVICES:
+            judged = self.machine.attempt(f"systemd-analyze security --threshold={EXPOSURE * 10:.0f} {unit}")
+            self.assertEqual(judged.returncode, 0, judged.stdout)
+
+    def test_no_service_reads_what_is_anothers(self) -> None:
+        """Files, credentials, control sockets, processes: each user tries all, and is only let in to its own."""
+        pids = {unit: self.pid(unit) for unit in SERVICES}
+        for thief in SERVICES:
+            allowed, forbidden = self.places(thief, pids)
+            for command in allowed:
+                done = self.attempt_as(thief, command)
+                self.assertEqual(done, "", f"{thief} may: {command}")
+            for command in forbidden:
+                self.assertRegex(self.attempt_as(thief, command), "Permission denied|not permitted", command)
+
+    def places(self, thief: str, pids: dict[str, int]) -> tuple[list[str], list[str]]:
+        """What a service may read, and what it may not, each as a command that prints nothing."""
+        own = [f"cat /run/credentials/{thief}.service/nova.conf > /dev/null", f"kill -0 {pids[thief]}"]
+        others = [
+            *(f"cat /etc/nova/{name}.conf > /dev/null" for name in ("nova", *SERVICES)),
+            "ls /etc/redis-users > /dev/null",
+            "cat /etc/redis/users.acl > /dev/null",
+        ]
+        (own if thief == "consoleapi" else others).append("cat /etc/nova/users /etc/nova/tls/api.key > /dev/null")
+        (own if thief in PROXIES else others).append("cat /etc/nova/tls/proxy.key > /dev/null")
+        for unit, pid in pids.items():
+            if unit == thief:
+                continue
+            others += [
+                f"ls /run/credentials/{unit}.service > /dev/null",
+                f"cat /run/credentials/{unit}.service/{unit}.conf > /dev/null",
+                f"ls /run/novnc-{unit} > /dev/null",
+                f"novnc-reload /run/novnc-{unit}",
+                f"kill -0 {pid}",
+                *(f"cat /proc/{pid}/{name} > /dev/null" for name in ("environ", "maps", "mem")),
+                *(f"ls /proc/{pid}/{name}/ > /dev/null" for name in ("fd", "root", "cwd")),
+            ]
+        return own, others
+
+    def attempt_as(self, unit: str, command: str) -> str:
+        """What a command writes to standard error, as the user of a unit, with the unit's groups."""
+        groups = self.machine.show(unit, "SupplementaryGroups")
+        more = (
+            f" --groups=$(id -G novnc-{unit} | tr ' ' ','),$(getent group {groups} | cut -d: -f3)"
+            if groups
+            else " --init-groups"
+        )
+        become = f"setpriv --reuid=novnc-{unit} --regid=novnc-{unit}{more}"
+        return self.machine.attempt(f"{become} bash -c {shlex.quote(command)}").stderr.strip()
