@@ -45,6 +45,17 @@ class ViewerPhases(FrontCase):
             viewer.write(b"\4\1\0\0\0\0\0A")
             self.assertEqual(await connection.inbox.get(), (4, b"\4\1\0\0\0\0\0A"))
 
+    async def test_names_of_any_language_are_the_title(self) -> None:
+        """Blanks and joiners stay; what could disguise a title is replaced."""
+        self.novnc()
+        for name, title in (
+            ("検証\u3000サーバ", "検証\u3000サーバ"),
+            ("\u0645\u06cc\u200c\u062e a\u00a0b", "\u0645\u06cc\u200c\u062e a\u00a0b"),
+            ("a\u202eb\nc\udcffd", "a?b?c?d"),
+        ):
+            self.info = {"name": name}
+            self.assertEqual(await introduce(await self.websocket()), (64, 48, title))
+
     async def test_other_versions(self) -> None:
         for version in (b"RFB 003.004\n", b"RFB 003.006\n", b"RFB 004.000\n", b"GET / HTTP/1"):
             viewer = await self.offered()
