@@ -89,9 +89,14 @@ class DomainReader:
     def fresh(self, handle: Any) -> Domain:
         """A domain as its XML and its state are at this moment.
 
-        :raises DomainXMLError: the XML cannot be used.
+        :raises DomainXMLError: the XML cannot be used; the text names the domain.
         """
-        domain = self._read(handle).domain
+        try:
+            domain = self._read(handle).domain
+        except libvirt.libvirtError:
+            raise
+        except Exception as error:
+            raise DomainXMLError(f"{handle.UUIDString()}: {_why(error)}") from None
         state, reason = handle.state()[:2]
         return _with_state(domain, state, reason)
 
@@ -128,8 +133,7 @@ class DomainReader:
                 unreadable.append(Unreadable(uuid, domain.name, reason_of(error)))
             except Exception as error:
                 domain = _outline(handle)
-                why = str(error) if isinstance(error, DomainXMLError) else type(error).__name__
-                unreadable.append(Unreadable(uuid, domain.name, why))
+                unreadable.append(Unreadable(uuid, domain.name, _why(error)))
             found.append(_with_state(domain, state, reason))
         return found, unreadable
 
@@ -162,6 +166,11 @@ class DomainReader:
             oldest = self._now() - MAX_AGE
             aged = sorted((read.at, uuid) for uuid, read in self._reads.items() if read.at <= oldest)
         return {uuid for _, uuid in aged[:MAX_AGED]}
+
+
+def _why(error: Exception) -> str:
+    """Why XML cannot be used, without showing anything of it."""
+    return str(error) if isinstance(error, DomainXMLError) else type(error).__name__
 
 
 def _states(connection: Any) -> list[tuple[Any, int, int]]:

@@ -11,10 +11,11 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from novnc_twisted.access.display import one_line
-from novnc_twisted.compute.domain_xml import Domain, DomainXMLError, Vnc, read_vnc_password
+from novnc_twisted.compute.domain_xml import Domain, Vnc, read_vnc_password
 from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver
 from novnc_twisted.compute.libvirt_domains import DomainReader, Unreadable
 from novnc_twisted.compute.libvirt_health import Health
+from novnc_twisted.compute.libvirt_loop import unusable
 from novnc_twisted.compute.libvirt_pool import ConnectionPool
 from novnc_twisted.compute.libvirt_watch import Watch
 from novnc_twisted.compute.shared_call import SharedCall
@@ -176,10 +177,9 @@ class LibvirtDriver:
                 handle = handles.get(number) or connection.lookupByID(number)
                 domain = self._reader.recent(handle)
                 found[number] = domain if _is_settled(domain) else self._reader.fresh(handle)
-            except DomainXMLError:
-                found[number] = None
-            except libvirt.libvirtError as error:
-                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            except Exception:
+                # It is gone meanwhile, or cannot be read, which lists report: the consoles of others do not need it.
+                if unusable(connection):
                     raise
                 found[number] = None
         return found

@@ -3,7 +3,7 @@
 import libvirt
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.compute.domain_xml import MAX_XML
+from novnc_twisted.compute.domain_xml import MAX_XML, DomainXMLError
 from novnc_twisted.compute.libvirt_domains import MAX_AGE, MAX_AGED, DomainReader
 from tests.compute.libvirt_handles import Connection, Error, Handle
 
@@ -141,6 +141,19 @@ class BrokenTests(ReaderCase):
             self.assertIn(reason, unreadable[0].reason)
         broken.body, broken.error = "", None
         self.assertEqual(self.reader.all(self.connection)[1], [])
+
+    def test_asked_for_by_itself(self) -> None:
+        for body, error in (("<broken", None), ("", UnicodeDecodeError("utf-8", b"x", 0, 1, "secret"))):
+            self.handles[1].body, self.handles[1].error = body, error
+            refusal = self.assertRaises(DomainXMLError, self.reader.fresh, self.handles[1])
+            self.assertIn(uuid_of(1), str(refusal))
+            self.assertNotIn("secret", str(refusal))
+
+    def test_xml_of_any_depth(self) -> None:
+        depth = 400_000
+        self.handles[1].body = "<a>" * depth + "</a>" * depth
+        found, unreadable = self.reader.all(self.connection)
+        self.assertEqual(([domain.name for domain in found], unreadable), (["vm-0", "vm-1", "vm-2"], []))
 
     def test_it_went_while_it_was_read(self) -> None:
         self.handles[1].error = Error(libvirt.VIR_ERR_NO_DOMAIN)

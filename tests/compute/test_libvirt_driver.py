@@ -18,6 +18,7 @@ from novnc_twisted.compute.libvirt_errors import refusal_of
 from novnc_twisted.compute.libvirt_loop import ensure_event_loop
 from novnc_twisted.compute.libvirt_watch import change_of
 from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
+from tests.compute.libvirt_handles import Error
 from tests.support.libvirtd import WatchedDriver
 
 NOVA = "http://openstack.org/xmlns/libvirt/nova/1.1"
@@ -141,6 +142,26 @@ class DefaultTests(TestCase):
             self.uuid = str(uuid4())
             await self.create(name=name)
             self.assertEqual((await self.driver.get_domain(self.uuid)).name, name.replace("\t", "\ufffd"))
+
+    async def test_a_broken_domain_hides_no_other(self) -> None:
+        await self.create()
+        broken, self.uuid = self.uuid, str(uuid4())
+        await self.create(FIXED.replace("5917", "5918"))
+        original = libvirt.virDomain.XMLDesc
+
+        def break_one(handle: "libvirt.virDomain", flags: int = 0) -> str:
+            if handle.UUIDString() == broken:
+                raise Error(libvirt.VIR_ERR_INTERNAL_ERROR)
+            return str(original(handle, flags))
+
+        self.patch(libvirt.virDomain, "XMLDesc", break_one)
+        driver = WatchedDriver("test:///default")
+        await driver.start(lambda event: None)
+        self.addCleanup(driver.stop)
+        domain, others = await driver.neighbourhood(self.uuid)
+        self.assertEqual((domain.uuid, others), (self.uuid, []))
+        self.assertEqual([one.uuid for one in await driver.active_consoles()], [self.uuid])
+        self.assertEqual({one.uuid for one in await driver.list_domains()} & {broken, self.uuid}, {broken, self.uuid})
 
     async def test_neighbourhood_of_a_stopped_domain(self) -> None:
         xml = small_domain("stopped", identity=self.uuid, graphics=FIXED, domain_type="test")
