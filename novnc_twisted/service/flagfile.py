@@ -70,7 +70,7 @@ class FlagFile(iniparser.BaseParser):
                 # The line itself may hold a password, so it is named by its number.
                 faults.append(one_line(f"--config-file {path}: line {error.lineno}: {error.msg}"))
                 if len(faults) < _MAX_FAULTS:
-                    lines[error.lineno - 1] = ""
+                    _remove(lines, error.lineno - 1)
                     continue
             self.faults = faults
             return self
@@ -126,6 +126,14 @@ class FlagFile(iniparser.BaseParser):
             for key, values in keys.items():
                 lines += [f"{key} = {_quoted(value)}" for value in values]
         return "\n".join(lines) + "\n"
+
+
+def _remove(lines: list[str], number: int) -> None:
+    """Empty a line, and those that continue it: they are no mistakes of their own."""
+    lines[number] = ""
+    while number + 1 < len(lines) and lines[number + 1].startswith((" ", "\t")):
+        number += 1
+        lines[number] = ""
 
 
 def _quoted(value: str) -> str:

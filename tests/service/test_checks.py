@@ -61,10 +61,10 @@ class ErrorTests(CheckCase):
         )
 
     def test_mistakes_of_form_in_each_file(self) -> None:
-        first, second = self.write("a", b"nonsense\nhost = a\nmore\n"), self.write("b", b"[vnc\n")
+        first, second = self.write("a", b"nonsense\n  of two lines\nhost = a\nmore\n"), self.write("b", b"[vnc\n")
         found = examine("console", part_names("console"), [first, "/nowhere", second], MemoryReactorClock())
         self.assertEqual(len(found.errors), 4, found.errors)
-        for line, words in zip(found.errors, ("a: line 1", "a: line 3", "/nowhere: No such", "b: line 1"), strict=True):
+        for line, words in zip(found.errors, ("a: line 1", "a: line 4", "/nowhere: No such", "b: line 1"), strict=True):
             self.assertIn(words, line)
 
     def test_a_file_that_is_no_configuration_shows_some_lines(self) -> None:
