@@ -179,7 +179,7 @@ MUTANTS: tuple[tuple[str, str, str, str, str], ...] = (
     (
         "redis-url",
         "novnc_twisted.messaging.redis_url",
-        'or not _HOST.match(parts.netloc.rpartition("@")[2])',
+        "or found is None or not _is_host(found)",
         "",
         "test_redis_url_a_bracket_in_a_host",
     ),
@@ -194,7 +194,7 @@ MUTANTS: tuple[tuple[str, str, str, str, str], ...] = (
     ("htpasswd", "novnc_twisted.identity.htpasswd", "(not project or", "(", "test_htpasswd_an_empty_project"),
     (
         "option-types",
-        "novnc_twisted.service.option_types",
+        "novnc_twisted.service.option_values",
         'or ".." in path.parts',
         "",
         "test_option_types_leads_elsewhere",
