@@ -24,8 +24,9 @@ class ConnectionLimits:
     Up to half of the maximum everyone may connect.  Beyond it, a network (an IPv4 address, an IPv6 /64) has a share of
     one tenth of the maximum; trusted proxies and unix sockets speak for many clients and have no share.  Where a place
     is missing, the connection that has been silent for the longest time is closed: of the same network where its share
-    is used up, else of all.  A connection that has sent its request is never closed for another one.  One whose client
-    has a good token does not count for its network: an office behind one address may have as many consoles as it likes.
+    is used up, else of all.  Where none is silent, it is the one that has taken longest to read its answer.  All others
+    stay.  One whose client has a good token does not count for its network: an office behind one address may have as
+    many consoles as it likes.
 
     :ivar maximum: connections at a time; 0 is off.
     """
@@ -43,7 +44,7 @@ class ConnectionLimits:
         self._observer = observer
         self._taken = 0
         self._networks: dict[str, _Network] = {}
-        self._silent: OrderedDict[ConnectionSlot, None] = OrderedDict()  # the longest silent first
+        self._waiting = _Waiting()
 
     def __len__(self) -> int:
         return self._taken
@@ -66,19 +67,17 @@ class ConnectionLimits:
         limited = address != "" and not is_trusted(address, self._trusted)
         if limited and network is not None and network.taken >= max(1, self.maximum // SHARE):
             why = f"{network.taken} of {self.maximum} connections come from this network, and half of all are in use"
-            return self._close_oldest(network.silent, network, address, why)
+            return self._close_oldest(network.waiting, address, why)
         if self._taken >= self.maximum:
-            return self._close_oldest(self._silent, None, address, f"all {self.maximum} connections are in use")
+            return self._close_oldest(self._waiting, address, f"all {self.maximum} connections are in use")
         return True
 
-    def _close_oldest(
-        self, silent: "OrderedDict[ConnectionSlot, None]", network: "_Network | None", address: str, why: str
-    ) -> bool:
-        slot = next(iter(silent), None)
+    def _close_oldest(self, waiting: "_Waiting", address: str, why: str) -> bool:
+        slot = waiting.oldest()
         if slot is None:
-            self._observer(address, f"{why}, and none of them waits for its request")
+            self._observer(address, f"{why}, and none of them waits for its client")
             return False
-        self._observer(slot.network, f"{why}; the connection without a request that waited longest was closed")
+        self._observer(slot.network, f"{why}; the one that has waited longest for its client was closed")
         close = slot.close
         slot.release()
         if close is not None:
@@ -91,21 +90,46 @@ class ConnectionLimits:
             self._networks.pop(network.key, None)
 
 
+class _Waiting:
+    """Connections that wait for their clients, those that have waited longest first.
+
+    :ivar silent: until a request comes.
+    :ivar reading: until the answer is read.
+    """
+
+    __slots__ = ("reading", "silent")
+
+    def __init__(self) -> None:
+        self.silent: OrderedDict[ConnectionSlot, None] = OrderedDict()
+        self.reading: OrderedDict[ConnectionSlot, None] = OrderedDict()
+
+    def oldest(self) -> "ConnectionSlot | None":
+        """The one to be closed first."""
+        return next(iter(self.silent), None) or next(iter(self.reading), None)
+
+    def add(self, slot: "ConnectionSlot", reading: bool) -> None:
+        (self.reading if reading else self.silent)[slot] = None
+
+    def remove(self, slot: "ConnectionSlot") -> None:
+        self.silent.pop(slot, None)
+        self.reading.pop(slot, None)
+
+
 class _Network:
     """The connections of one network."""
 
-    __slots__ = ("key", "silent", "taken")
+    __slots__ = ("key", "taken", "waiting")
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.taken = 0
-        self.silent: OrderedDict[ConnectionSlot, None] = OrderedDict()
+        self.waiting = _Waiting()
 
 
 class ConnectionSlot:
     """The place of one connection, until it is released.
 
-    :ivar close: closes the connection, while it is silent.
+    :ivar close: closes the connection, while it waits for its client.
     """
 
     __slots__ = ("_limits", "_network", "close")
@@ -122,16 +146,25 @@ class ConnectionSlot:
 
     def silent(self, close: Callable[[], None]) -> None:
         """The connection waits for its client's request: it may be closed from now on, by ``close``."""
+        self._wait(close, reading=False)
+
+    def reading(self, close: Callable[[], None]) -> None:
+        """The connection waits until its client has read the answer: likewise, where no other is silent."""
+        self._wait(close, reading=True)
+
+    def _wait(self, close: Callable[[], None], *, reading: bool) -> None:
         if self._limits is not None and self._network is not None:
             self.busy()
             self.close = close
-            self._network.silent[self] = self._limits._silent[self] = None
+            self._network.waiting.add(self, reading)
+            self._limits._waiting.add(self, reading)
 
     def busy(self) -> None:
         """A request came: the connection stays."""
         if self.close is not None and self._limits is not None and self._network is not None:
             self.close = None
-            del self._network.silent[self], self._limits._silent[self]
+            self._network.waiting.remove(self)
+            self._limits._waiting.remove(self)
 
     def authorised(self) -> None:
         """The client has a good token: its connection uses up nothing of its network's share any more."""

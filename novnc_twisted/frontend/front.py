@@ -163,7 +163,7 @@ class FrontProtocol(Protocol):
         self.accepted_at = self.factory.reactor.seconds()  # as far as this request is concerned
         self._buffer = HeadBuffer()
         self.busy = False
-        self.slot.silent(self._make_room)
+        self.slot.silent(self.make_room)
         self.set_deadline(self.factory.settings.head_deadline, self._head_is_late)
 
     def dataReceived(self, data: bytes) -> None:
@@ -232,7 +232,7 @@ class FrontProtocol(Protocol):
         self.become(end, b"")
         end.write(data)
         end.close(cause)
-        self.slot.silent(self._make_room)
+        self.slot.reading(self.make_room)
 
     def begin_check(self, token: str | None, address: str) -> Check | None:
         """Let the token be checked now; None where the client has to wait, of which the observer is told."""
@@ -273,8 +273,8 @@ class FrontProtocol(Protocol):
             self.refused("HeadTimeout", self.peer_address, None, late)
         self.hang_up()
 
-    def _make_room(self) -> None:
-        """Another connection needs the place of this one, which has no request."""
+    def make_room(self) -> None:
+        """Another connection needs the place of this one, which waits for its client."""
         self.set_deadline(None)
         self.transport.abortConnection()
 

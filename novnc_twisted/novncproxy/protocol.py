@@ -182,6 +182,7 @@ class NoVNCProxyProtocol(FrontProtocol):
             self._answered(close)
             return
         self.set_deadline(RESPONSE_DEADLINE, self.hang_up)
+        self.slot.reading(self.make_room)
         sent: Deferred[bytes] = FileSender().beginFileTransfer(file.content, self.transport)
 
         def over(result: bytes | Failure) -> None:

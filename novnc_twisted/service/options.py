@@ -138,9 +138,9 @@ CONSOLE: list[cfg.Opt] = [
         min=0,
         help="Connections of the two proxies of one process at a time, with or without a session. Once half of them "
         "are in use, one client address (/64 for IPv6) may have a tenth; trusted_proxies and connections with a good "
-        "token do not count for it. Where a place is missing, the connection that has waited longest without a request "
-        "is closed. 0: as many as the limit of file descriptors allows (half of RLIMIT_NOFILE less 100, at most "
-        "100000).",
+        "token do not count for it. Where a place is missing, the connection that has waited longest for a request, "
+        "else for its answer to be read, is closed. 0: as many as the limit of file descriptors allows (half of "
+        "RLIMIT_NOFILE less 100, at most 100000).",
     ),
     cfg.IntOpt("max_sessions", default=0, min=0, help="Sessions of one proxy process at a time; 0 is off."),
     cfg.IntOpt(

@@ -70,6 +70,27 @@ class LimitTests(SynchronousTestCase):
         self.assertIsNone(here.connect("198.51.100.1"))
         self.assertEqual(len(here.open), 4)
 
+    def test_slow_readers(self) -> None:
+        """They go where none is silent, the slowest first; of their network where its share is used up."""
+        here = Connections(10)
+        slots = [here.connect(f"192.0.2.{host}", silent=False) for host in range(10)]
+        for at in (5, 3):
+            slot, one = slots[at], here.open[at]
+            assert slot is not None
+            slot.reading(lambda one=one: here.open.remove(one))
+        slot, one = slots[7], here.open[7]
+        assert slot is not None
+        slot.silent(lambda: here.open.remove(one))
+        for gone in (7, 5, 3):
+            self.assertIsNotNone(here.connect("198.51.100.1", silent=False))
+            self.assertNotIn(f"192.0.2.{gone}", [address for address, _ in here.open])
+            self.assertEqual(len(here.open), 10)
+            (last,) = [one for one in here.open if one[0] == "198.51.100.1"]
+            here.open.remove(last)
+            last[1].release()
+            here.connect(f"203.0.113.{gone}", silent=False)
+        self.assertIsNone(here.connect("198.51.100.1"))
+
     def test_silent_again(self) -> None:
         """Between two requests of one connection: it is the youngest of the silent ones then."""
         here = Connections(10)
@@ -139,7 +160,7 @@ class LimitTests(SynchronousTestCase):
         self.assertIn("all 1 connections", why)
 
     @untimed
-    @given(st.integers(1, 12), st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.integers(0, 30))))
+    @given(st.integers(1, 12), st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(0, 30))))
     def test_any_order(self, maximum: int, steps: list[tuple[int, int, int]]) -> None:
         """Never more than the maximum; what is closed was silent; and the count ends at 0."""
         here = Connections(maximum)
@@ -154,6 +175,8 @@ class LimitTests(SynchronousTestCase):
                     one[1].busy()
                 elif what == 2:
                     one[1].silent(lambda one=one: here.open.remove(one))
+                elif what == 3:
+                    one[1].reading(lambda one=one: here.open.remove(one))
                 else:
                     here.open.remove(one)
                     one[1].release()

@@ -1,11 +1,16 @@
 """Connections in front of a session: silent ones make room, live ones stay; and what refusals leave in the log."""
 
+from pathlib import Path
 from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import Factory
 
 from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.frontend import RefusalEvent
 from tests.novncproxy.test_upgrade import request
-from tests.session.harness import TOKEN, FrontCase, introduce
+from tests.session.harness import TOKEN, FrontCase, Raw, introduce
 
 
 class SilentConnections(FrontCase):
@@ -71,6 +76,25 @@ class SilentConnections(FrontCase):
             one.write(b"nonsense\r\n\r\n")
             await one.until(b"\r\n\r\n")
         await self.live("novnc")
+
+    async def test_slow_readers_of_the_page_make_room(self) -> None:
+        """Those that ask for a file and do not read it, from as many addresses as there are places."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / "big.js").write_bytes(bytes(32 << 20))
+        self.novnc(connection_limits=self.limits, web=folder)
+        for host in range(2, 12):
+            factory = Factory.forProtocol(Raw)
+            factory.noisy = False
+            endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.front_port, bindAddress=(f"127.0.0.{host}", 0))
+            slow: Any = await endpoint.connect(factory)
+            slow.write(b"GET /big.js HTTP/1.1\r\nHost: h\r\n\r\n")
+            await slow.read(1)
+            slow.transport.pauseProducing()
+            self.addCleanup(slow.transport.abortConnection)
+        self.assertEqual(len(self.limits), 10)
+        await self.live("novnc")
+        self.assertEqual(len(self.limits), 10)
 
     async def test_the_count_is_exact(self) -> None:
         """After pages, refusals, sessions and silent ones nothing is counted any more."""
