@@ -38,6 +38,8 @@ class Connecting(PageTest):
 
         def steps(page):
             page.wait_painted()
+            for x, y in ((0, 0), (10, 20), (319, 199)):
+                self.assertEqual(page.pixel(x, y), (0x60, x * 255 // 320, y))
             self.assertEqual(page.page.evaluate("document.activeElement.tagName"), "CANVAS")
             page.type("abc")
             for key in ("Tab", "Escape", "F5", "Enter"):
@@ -111,6 +113,24 @@ class Refused(PageTest):
         seen = await with_page("about:blank", steps, browser=self.browser)
         self.assertEqual(seen.complaints(), [])
 
+    async def test_service_comes_back(self):
+        """While the service is away the page tries again by itself, and says when."""
+        self.refuse(ServiceUnavailable)
+
+        def steps(page):
+            page.wait_said(ServiceUnavailable.sentence)
+            self.assertIn("Trying again in", page.page.locator("#countdown").inner_text())
+            self.console.refusal = lambda params: None
+            page.wait_painted()
+
+        await self.visit(steps)
+
+
+class RefusedInFirefox(Refused):
+    browser = "firefox"
+
+
+class RefusedInChromium(PageTest):
     async def test_try_again(self):
         """A refusal that may pass is asked again by the button alone."""
         self.refuse(TooManySessions)
@@ -122,18 +142,6 @@ class Refused(PageTest):
             page.page.click("#again")
             page.wait_painted()
             self.assertFalse(page.page.locator("#card").is_visible())
-
-        await self.visit(steps)
-
-    async def test_service_comes_back(self):
-        """While the service is away the page tries again by itself, and says when."""
-        self.refuse(ServiceUnavailable)
-
-        def steps(page):
-            page.wait_said(ServiceUnavailable.sentence)
-            self.assertIn("Trying again in", page.page.locator("#countdown").inner_text())
-            self.console.refusal = lambda params: None
-            page.wait_painted()
 
         await self.visit(steps)
 
@@ -154,10 +162,6 @@ class Refused(PageTest):
         self.console.refusal = lambda params: (4409, "<b>Off</b> <script>alert(1)</script>")
         seen = await self.visit(lambda page: page.wait_said("<b>Off</b> <script>"))
         self.assertEqual(seen.complaints(), [])
-
-
-class RefusedInFirefox(Refused):
-    browser = "firefox"
 
 
 class Reconnecting(PageTest):
@@ -195,6 +199,12 @@ class Reconnecting(PageTest):
 
         await self.visit(steps)
 
+
+class ReconnectingInFirefox(Reconnecting):
+    browser = "firefox"
+
+
+class ReconnectingInChromium(PageTest):
     async def test_link_for_one_session(self):
         """Where a token does not admit again, the page says that it can't reconnect, and why."""
 
@@ -218,10 +228,6 @@ class Reconnecting(PageTest):
 
         seen = await self.visit(steps)
         self.assertEqual(seen.complaints(), [])
-
-
-class ReconnectingInFirefox(Reconnecting):
-    browser = "firefox"
 
 
 class Tools(PageTest):

@@ -16,7 +16,7 @@ BRIGHT = "() => getComputedStyle(document.querySelector('canvas')).opacity == 1"
 CONNECTED = "() => document.getElementById('state').textContent.startsWith('Connected')"
 
 
-class DeadNetwork(PageTest):
+class BehindRelay(PageTest):
     def setUp(self):
         super().setUp()
         self.relay = FreezingRelay(reactor, self.console.port.getHost().port)
@@ -31,6 +31,8 @@ class DeadNetwork(PageTest):
     def thaw(self):
         blockingCallFromThread(reactor, self.relay.thaw)
 
+
+class DeadNetwork(BehindRelay):
     async def test_frozen_and_back(self):
         """Nothing is typed blindly: what was pressed during the outage never arrives, what comes after it does."""
 
@@ -60,21 +62,6 @@ class DeadNetwork(PageTest):
         self.assertEqual(len(self.console.viewers), 1)
         self.assertNotIn(5, {message[0] for message in self.console.messages if message[1]})  # no mouse button
 
-    async def test_only_the_session_is_dead(self):
-        """A session whose own connection is dead is given up for a new one, since the service is there."""
-
-        def steps(page):
-            page.wait_painted()
-            self.freeze(only_present=True)
-            page.type("b")
-            page.wait_said("No answer")
-            page.page.wait_for_function(CONNECTED)
-            page.type("x")
-            self.wait_keys(page, taps(ord("x")))
-
-        await with_page(self.url(), steps, browser=self.browser)
-        self.assertEqual(len(self.console.viewers), 2)
-
     async def test_browser_offline(self):
         def steps(page):
             page.wait_painted()
@@ -91,6 +78,24 @@ class DeadNetwork(PageTest):
 
 class DeadNetworkInFirefox(DeadNetwork):
     browser = "firefox"
+
+
+class DeadSession(BehindRelay):
+    async def test_only_the_session_is_dead(self):
+        """A session whose own connection is dead is given up for a new one, since the service is there."""
+
+        def steps(page):
+            page.wait_painted()
+            self.freeze(only_present=True)
+            page.type("b")
+            page.page.evaluate("window.dispatchEvent(new Event('online'))")  # a reason to ask at once
+            page.wait_said("No answer")
+            page.page.wait_for_function(CONNECTED)
+            page.type("x")
+            self.wait_keys(page, taps(ord("x")))
+
+        await with_page(self.url(), steps, browser=self.browser)
+        self.assertEqual(len(self.console.viewers), 2)
 
 
 class BusyServer(PageTest):
@@ -151,6 +156,23 @@ class Waiting(PageTest):
         seen = await self.visit(steps)
         self.assertEqual(seen.complaints(), [])
 
+    async def test_address_without_a_token(self):
+        self.refuse(InvalidToken)
+
+        def steps(page):
+            page.wait_said("This address names no console.")
+            self.assertEqual(page.page.inner_text("#card-title"), "No console link")
+
+        for query in ("", "path=websockify"):
+            seen = await self.visit(steps, query)
+            self.assertEqual(seen.complaints(), [])
+
+
+class WaitingInFirefox(Waiting):
+    browser = "firefox"
+
+
+class EndOfWaiting(PageTest):
     async def test_link_ends_while_waiting(self):
         self.refuse(InstanceNotRunning)
 
@@ -185,21 +207,6 @@ class Waiting(PageTest):
             self.assertIn("restarted", page.page.inner_text("#card"))
 
         await self.visit(steps)
-
-    async def test_address_without_a_token(self):
-        self.refuse(InvalidToken)
-
-        def steps(page):
-            page.wait_said("This address names no console.")
-            self.assertEqual(page.page.inner_text("#card-title"), "No console link")
-
-        for query in ("", "path=websockify"):
-            seen = await self.visit(steps, query)
-            self.assertEqual(seen.complaints(), [])
-
-
-class WaitingInFirefox(Waiting):
-    browser = "firefox"
 
 
 class Live(PageTest):

@@ -12,7 +12,7 @@ export const AFTER_INPUT = 4000; // ms without an answer to a key or the mouse, 
 export const AFTER_SILENCE = 15000; // the same, without input
 export const ANSWER = 4000; // ms that an answer may take
 export const AGAIN = 3000; // ms between two questions once there was no answer
-export const LOST = 10000; // ms that the proxy may answer a request, but not the session, until the session is given up
+export const LOST = 6000; // ms that the proxy may answer a request, but not the session, until the session is given up
 export const UNMOVED = 8000; // ms after a key without any change of the screen
 const LATE = 3000; // ms between two ticks, beyond which the page itself was asleep or too busy to hear
 
