@@ -14,10 +14,10 @@ DEADLINE: Final = 3.0
 """Seconds within which an admitted request is expected to be answered: less than the 5 s of a call on the bus, since
 the rate is an estimate."""
 
-ALWAYS_ADMITTED: Final = 32
+ALWAYS_ADMITTED: Final = 64
 """Requests in work that are always admitted.  Enough to keep all services busy, whose rate is measured meanwhile."""
 
-ASSUMED_RATE: Final = 40.0
+ASSUMED_RATE: Final = 30.0
 """Answers a second that are expected until the rate was measured."""
 
 MAX_WAIT: Final = 30
@@ -28,6 +28,9 @@ _BUSY: Final = 8
 
 _PERIOD: Final = 0.5
 """Seconds of busy time over which one sample of the rate is taken."""
+
+_WEIGHT: Final = 0.25
+"""How much one sample counts: the rate follows a change within some seconds."""
 
 
 class Admission:
@@ -74,8 +77,6 @@ class Admission:
             self._busy_time += now - self._counted_at
         self._counted_at = now
         if self._busy_time >= _PERIOD:
-            sample = self._answered / self._busy_time
-            # A long pause weighs as much as the samples that it stands for.
-            weight = 1 - 0.5 ** (self._busy_time / _PERIOD)
-            self.rate += weight * (sample - self.rate)
+            # A pause, as on a machine that has other work, must not count for more than one sample.
+            self.rate += _WEIGHT * (self._answered / self._busy_time - self.rate)
             self._busy_time, self._answered = 0.0, 0

@@ -29,7 +29,7 @@ BINARIES = [
 class CloudCase(TestCase):
     """A cloud with a VM on each compute host."""
 
-    timeout = 120
+    timeout = 300
 
     async def start(self, **more: Any) -> Cloud:
         """``myserver20`` of project red on compute1, ``myserver21`` of project blue on compute2."""
