@@ -1,5 +1,7 @@
 """Real ``twistd`` commands as child processes: started with a configuration, awaited by their log, ended by pid."""
 
+import os
+import random
 import signal
 import socket
 import sys
@@ -14,6 +16,9 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.trial.unittest import TestCase
 
 from tests.support.handed_out import output
+
+DELAY = float(os.environ.get("TEST_SERVICE_DELAY") or 0)
+"""Seconds by which each service starts late, at most, by chance: nothing may depend on who is there first."""
 
 TWISTD = str(Path(sys.executable).with_name("twistd"))
 
@@ -64,6 +69,8 @@ class Twistd(ProcessProtocol):
             path.write_text(conf)
             path.chmod(0o644)
             line += ["--config-file", str(path)]
+        if DELAY and not shell:
+            shell = f"sleep {random.uniform(0, DELAY):.2f}"
         if shell:
             line = ["/bin/sh", "-c", f'{shell}; exec "$@"', "sh", *line]
         self.process = reactor.spawnProcess(  # type: ignore[attr-defined]
