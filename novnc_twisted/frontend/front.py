@@ -263,8 +263,17 @@ class FrontProtocol(Protocol):
             )
         )
 
-    def begin(self, viewer: FrontViewer) -> None:
+    def begin(self, kind: type[FrontViewer], end: StreamEnd, token: str | None, address: str, check: Check) -> None:
         """Begin a session; ``become`` was called."""
+        viewer = kind(
+            end,
+            token,
+            address,
+            slot=self.slot,
+            make_room=self.make_room,
+            failures=self.factory.failures,
+            check=check,
+        )
         self.factory.begin(viewer, self.accepted_at)
 
     def _tls_is_late(self) -> None:

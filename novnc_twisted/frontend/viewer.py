@@ -1,5 +1,6 @@
 """The viewer of a session, as its proxy knows it: what both proxies have in common."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from zope.interface import implementer
@@ -33,18 +34,31 @@ class FrontViewer:
         address: str,
         *,
         slot: "ConnectionSlot",
+        make_room: Callable[[], None],
         failures: "Failures",
         check: "Check",
     ) -> None:
+        """Take what its connection knows.
+
+        :param make_room: closes the connection, where another one needs its slot.
+        :param check: that of the token.
+        """
         self.end, self.token, self.address = end, token, address
         self.slot = slot
+        self._make_room: Callable[[], None] | None = make_room
         self._failures, self._check = failures, check
 
     def token_checked(self, cause: Refusal | None) -> None:
-        """Count a guess, and let the next token from this address be checked."""
+        """Count a guess, and let the next token from this address be checked.
+
+        A client that is refused may leave its reason unread for some seconds: until then it gives way to others.
+        """
+        make_room, self._make_room = self._make_room, None  # a live session shall not keep its protocol in memory
         if cause is None:
             self.slot.authorised()
-        elif isinstance(cause, GUESSES):
+        elif make_room is not None:
+            self.slot.reading(make_room)
+        if isinstance(cause, GUESSES):
             self._failures.count(self.address)
         self._check.end()
 

@@ -105,7 +105,7 @@ class NoVNCProxyProtocol(FrontProtocol):
         send(self.transport, accepted)
         end = WebSocketEnd(factory.reactor, self.transport, self.peer)
         self.become(end, rest)
-        self.begin(NoVNCViewer(end, token, address, slot=self.slot, failures=factory.failures, check=check))
+        self.begin(NoVNCViewer, end, token, address, check)
 
     def _origin_is_good(self, head: RequestHead, address: str) -> bool:
         """Whether the page that opens the console may do so; if not, the request is answered."""

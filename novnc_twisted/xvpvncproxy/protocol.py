@@ -54,8 +54,7 @@ class XVPVNCProxyProtocol(FrontProtocol):
             return
         end = StreamEnd(self.factory.reactor, self.transport, self.peer, linger=True, stall=VIEWER_STALL)
         self.become(end, rest)
-        failures = self.factory.failures
-        self.begin(XVPViewer(end, token, self.peer_address, slot=self.slot, failures=failures, check=check))
+        self.begin(XVPViewer, end, token, self.peer_address, check)
 
     def bad_head(self, cause: Refusal) -> None:
         """Refuse a request that is not a viewer's."""

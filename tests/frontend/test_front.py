@@ -77,6 +77,31 @@ class SilentConnections(FrontCase):
             await one.until(b"\r\n\r\n")
         await self.live("novnc")
 
+    async def test_refused_sessions_make_room(self) -> None:
+        """Those with a wrong token that do not read the reason, from as many addresses as there are places."""
+        self.xvp_or_novnc("novnc")
+        for host in range(2, 12):
+            client = await self.raw_from(f"127.0.0.{host}")
+            client.write(request())
+            await client.until(b"RFB 003.008\n")  # and now our version is awaited
+        self.assertEqual(len(self.limits), 10)
+        await self.live("novnc")
+        await self.nothing_left()
+        self.assertEqual(len(self.limits), 0)
+
+    async def raw_from(self, address: str) -> Any:
+        factory = Factory.forProtocol(Raw)
+        factory.noisy = False
+        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.front_port, bindAddress=(address, 0))
+        client: Any = await endpoint.connect(factory)
+
+        async def leave() -> None:
+            client.transport.abortConnection()
+            await client.gone
+
+        self.addCleanup(leave)
+        return client
+
     async def test_slow_readers_of_the_page_make_room(self) -> None:
         """Those that ask for a file and do not read it, from as many addresses as there are places."""
         folder = Path(self.mktemp())
@@ -84,14 +109,10 @@ class SilentConnections(FrontCase):
         (folder / "big.js").write_bytes(bytes(32 << 20))
         self.novnc(connection_limits=self.limits, web=folder)
         for host in range(2, 12):
-            factory = Factory.forProtocol(Raw)
-            factory.noisy = False
-            endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.front_port, bindAddress=(f"127.0.0.{host}", 0))
-            slow: Any = await endpoint.connect(factory)
+            slow = await self.raw_from(f"127.0.0.{host}")
             slow.write(b"GET /big.js HTTP/1.1\r\nHost: h\r\n\r\n")
             await slow.read(1)
             slow.transport.pauseProducing()
-            self.addCleanup(slow.transport.abortConnection)
         self.assertEqual(len(self.limits), 10)
         await self.live("novnc")
         self.assertEqual(len(self.limits), 10)
