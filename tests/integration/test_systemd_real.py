@@ -163,6 +163,16 @@ class LifeTests(SystemdCase):
         )
         self.assertEqual(self.machine.run(status), "401")
 
+    def test_all_in_one(self) -> None:
+        """``console`` takes the place of the others; it has no file of its own here, which need not exist."""
+        self.addCleanup(self.machine.run, f"systemctl start {' '.join(SERVICES)}")
+        self.machine.run("systemctl start console")
+        self.assertEqual([unit for unit in SERVICES if self.active(unit)], [])
+        user = self.machine.run(f"ps -o user:32= -p {self.pid('console')}").strip()
+        self.assertEqual(user, "novnc-console")
+        self.assertIn("<html", self.machine.run(PAGE))
+        self.machine.run("systemctl reload console")
+
     def test_a_mistake_in_the_configuration(self) -> None:
         """One line, exit code 78, and systemd does not try again."""
         path = "/etc/nova/xvpvncproxy.conf"
