@@ -33,6 +33,9 @@ LONGEST_PAUSE = 30.0
 """Seconds at most before the next attempt with a worker that dies again and again."""
 
 
+LONGEST_START = 60.0
+"""Seconds in which a worker that was started must show that its reactor runs."""
+
 FOR_THE_SUPERVISOR = (
     "NOTIFY_SOCKET",
     "WATCHDOG_PID",
@@ -109,14 +112,18 @@ class Supervisor(Orderly):
         interval = watchdog_interval()
         if interval is None:
             return
-        oldest = self._reactor.seconds() - interval / 2
-        hung = [worker for number, worker in self._living.items() if number in self._ready and worker.heard < oldest]
-        for worker in hung:
+        now = self._reactor.seconds()
+        hung = []
+        for number, worker in self._living.items():
+            silent = now - worker.heard
+            if silent > (interval / 2 if number in self._ready else max(interval, LONGEST_START)):
+                hung.append((worker, silent))
+        for worker, silent in hung:
             self.log.error(
                 "worker {number} (pid {pid}) has not answered for {seconds:g} s and is killed",
                 number=worker.number,
                 pid=worker.pid,
-                seconds=interval / 2,
+                seconds=silent,
             )
             worker.signal(signal.SIGKILL)
         if not hung:

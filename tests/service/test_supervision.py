@@ -17,7 +17,7 @@ from novnc_twisted.service.flagfile import Unusable
 from novnc_twisted.service.relayed_log import LONGEST, RelayedLog
 from novnc_twisted.service.settings import worker_count
 from novnc_twisted.service.sockets import Sockets
-from novnc_twisted.service.workers import LONG, LONGEST_PAUSE, Supervisor
+from novnc_twisted.service.workers import LONG, LONGEST_PAUSE, LONGEST_START, Supervisor
 
 
 class Spawning(Clock):
@@ -161,6 +161,16 @@ class WatchdogTests(TestCase):
         self.assertEqual([worker.number for worker in self.reactor.spawned], [1, 2, 1])
         self.wait(20, 1)
         self.assertEqual((self.beats, self.reactor.signals), (24, [(100, SIGKILL)]))
+
+    def test_one_hangs_in_its_start(self) -> None:
+        """It has longer, since it has to be read from a disk; one that waits for Redis, say, shows that it runs."""
+        for worker in self.reactor.spawned:
+            worker.processEnded(Failure(ProcessTerminated(exitCode=1)))
+        self.reactor.advance(0)
+        self.wait(int(LONGEST_START), 2)
+        self.assertEqual(self.reactor.signals, [])
+        self.wait(1, 2)
+        self.assertEqual(self.reactor.signals, [(103, SIGKILL)])
 
     def test_one_can_not_be_killed(self) -> None:
         """Then systemd ends them all."""
