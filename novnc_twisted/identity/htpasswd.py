@@ -77,7 +77,7 @@ def read(path: Path, admin_users: Collection[str] = ()) -> UserRecords:
     if len(content) > _MAX_SIZE:
         raise ValueError(f"{path} is larger than {_MAX_SIZE} bytes")
     try:
-        return parse(content.decode("utf-8"), str(path), tuple(dict.fromkeys(admin_users)))
+        return parse(content.decode("utf-8-sig"), str(path), tuple(dict.fromkeys(admin_users)))
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not UTF-8") from None
 

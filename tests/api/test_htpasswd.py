@@ -17,6 +17,11 @@ class AgainTests(UsersCase):
         self.refused(self.system.get("/v2.1/servers", Authorization=basic("alice", "r3d:pass")))
         self.assertEqual(self.names(Authorization=basic("carol", "r3d:pass")), ["red-vm"])
 
+    def test_a_byte_order_mark(self) -> None:
+        """Editors on Windows write one; it is no part of the first name."""
+        self.file.write_bytes(b"\xef\xbb\xbf" + f"alice:{RED}:red\n".encode())
+        self.assertEqual(self.names(Authorization=basic("alice", "r3d:pass")), ["red-vm"])
+
     def test_an_unusable_file_changes_nothing(self) -> None:
         self.file.write_text("carol:plain\n")
         self.assertEqual(self.names(Authorization=basic("alice", "r3d:pass")), ["red-vm"])
