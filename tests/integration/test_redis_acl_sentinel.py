@@ -60,3 +60,5 @@ class SentinelTests(RedisTestCase):
                 self.assertEqual(type(error).__name__, "ServiceUnavailable")
                 await self.pause(0.1)
         self.assertEqual(replica.command("ROLE", login=ADMIN)[0], b"master")  # type: ignore[index]
+        # The replica had none of the scripts; nobody has tried what he may not.
+        self.assertEqual(replica.command("ACL", "LOG", login=ADMIN), [])

@@ -14,6 +14,8 @@ from twisted.internet.error import (
     TimeoutError,
 )
 
+from novnc_twisted.messaging.redis.waiting import Late
+
 OUTAGES = ("READONLY", "MASTERDOWN", "LOADING")
 """Codes after which the connection is made again: the server is not the one that it was, or not ready yet."""
 
@@ -142,6 +144,8 @@ _LOSSES: tuple[tuple[type[BaseException], str], ...] = (
     (ConnectionRefusedError, "connection refused"),
     (DNSLookupError, "its host's name is not found"),
     (TimeoutError, "no answer to the connection"),
+    (Late, "no answer to the connection, or to the question for its host's address"),
+    (ValueError, "its host's name is not valid"),
     (ConnectError, "no way to its host or socket"),
     (ConnectionClosed, "it closed the connection"),
 )
