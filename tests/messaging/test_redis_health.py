@@ -1,0 +1,111 @@
+"""What the log says about Redis: once, once when it is over, and never a flood."""
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.messaging.redis.health import MAX_LOSSES, QUIET, Health
+from novnc_twisted.messaging.redis.protocol import RedisError
+from novnc_twisted.messaging.redis.reasons import NoLogIn, code_of, loss, refusal, sentence
+from tests.support.logged import Logged
+
+LOST = ConnectionDone()
+FULL = RedisError("MAXCLIENTS")
+
+
+class HealthTests(SynchronousTestCase):
+    """Several connections of one process."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.logged = Logged(self)
+        self.health = Health(self.clock, "redis://there", wall=lambda: 0.0)
+
+    def lines(self) -> list[str]:
+        return [line.removeprefix("Redis at redis://there ") for line in self.logged.lines("Redis at")]
+
+    def test_one_outage_of_all(self) -> None:
+        for connection in "abc":
+            self.health.down(connection, LOST)
+        for _ in range(10):
+            self.health.down("a", LOST)
+        for connection in "abc":
+            self.assertEqual(len(self.lines()), 1)
+            self.health.up(connection)
+        self.assertEqual(self.lines(), ["can't be reached (it closed the connection); trying again", "is back"])
+
+    def test_another_reason_in_the_same_outage(self) -> None:
+        """Each reason that does not pass by itself is named, once."""
+        for reason in (LOST, FULL, FULL, RedisError("WRONGPASS"), FULL, LOST):
+            self.health.down("a", reason)
+        self.assertEqual(len(self.lines()), 3)
+        self.health.up("a")
+        self.assertEqual(self.lines()[3:], ["is back"])
+
+    def test_one_that_comes_and_goes(self) -> None:
+        for reason in (LOST, FULL):
+            self.setUp()
+            for _ in range(100):
+                self.health.down("a", reason)
+                self.health.up("a")
+            self.assertEqual(len(self.lines()), 2 * MAX_LOSSES)
+            self.clock.advance(QUIET + 1)
+            self.health.down("a", reason)
+            self.health.up("a")
+            self.assertEqual(len(self.lines()), 2 * MAX_LOSSES + 2)
+
+    def test_troubles_that_come_and_go(self) -> None:
+        for _ in range(100):
+            self.health.trouble("OOM")
+            self.health.no_trouble()
+        self.assertEqual(len(self.lines()), 2)
+
+    def test_complaints(self) -> None:
+        """One a minute for each kind, with the number of those that were left out."""
+        for _ in range(10):
+            self.health.complain("x")
+            self.health.complain("y", "another kind")
+        self.assertEqual(len(self.lines()), 2)
+        self.clock.advance(QUIET)
+        self.health.complain("x")
+        self.assertTrue(self.lines()[2].endswith("x (and 18 more such lines)"), self.lines())
+
+    def test_stopped(self) -> None:
+        self.health.stop()
+        self.health.down("a", LOST)
+        self.health.down("a", FULL)
+        self.health.up("a")
+        self.health.trouble("OOM")
+        self.health.complain("x")
+        self.health.clock(700)
+        self.assertEqual(self.lines(), [])
+
+
+class ReasonTests(SynchronousTestCase):
+    """From what Redis says to a sentence of ours; nothing of its text is shown."""
+
+    def test_codes(self) -> None:
+        for text, code in (
+            ("NOPERM User x has no permissions to run the 'get' command", "NOPERM"),
+            ("ERR max number of clients + cluster connections reached", "MAXCLIENTS"),
+            ("ERR The user executing the script can't run this command", "NOPERM"),
+            ("ERR unknown command 'HELLO', with args beginning with: ", "UNKNOWN"),
+            ("DENIED Redis is running in protected mode", "DENIED"),
+            ("DENIED Valkey is running in protected mode", "DENIED"),
+            ("secret", "ERR"),
+            ("Secret X", "ERR"),
+            ("", "ERR"),
+            ("A" * 100, "A" * 32),
+            ("\u0410 x", "ERR"),
+        ):
+            self.assertEqual(code_of(text), code, text)
+
+    def test_sentences(self) -> None:
+        self.assertEqual(sentence("SOMETHING"), "it refuses us (SOMETHING)")
+        self.assertIsNone(refusal(LOST))
+        self.assertIsNone(refusal(RedisError("LOADING")))
+        self.assertIn("loading", loss(RedisError("LOADING")))
+        for what in ("silent", "closed", "garbled"):
+            for tls in (True, False):
+                self.assertTrue(loss(NoLogIn(what, tls=tls)))
+        self.assertEqual(loss(KeyError("secret")), "KeyError")
