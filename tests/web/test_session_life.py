@@ -299,6 +299,23 @@ class Live(PageTest):
             await self.visit(steps)
         self.assertEqual([m for m in self.console.messages if m[0] == 251], [])
 
+    async def test_long_name_on_a_phone(self):
+        """The end of a long name shows, since it tells servers apart; the name is whole for who copies it."""
+        self.console.name = "production-database-eu-west-1-replica-07"
+
+        def steps(page):
+            page.wait_painted()
+            for width in (1280, 390):
+                page.page.set_viewport_size({"width": width, "height": 844})
+                self.assertEqual(page.page.inner_text("#name"), self.console.name)
+                name, end = (page.page.locator(where).bounding_box() for where in ("#name", "#name span:last-child"))
+                self.assertLessEqual(end["x"] + end["width"], name["x"] + name["width"] + 2, width)
+                self.assertEqual(page.page.locator("#name").evaluate("(e) => getComputedStyle(e).textOverflow"), "clip")
+                cut = page.page.locator("#name span").first.evaluate("(e) => e.scrollWidth > e.clientWidth")
+                self.assertEqual(cut, width == 390)
+
+        await self.visit(steps)
+
 
 class LiveInFirefox(Live):
     browser = "firefox"

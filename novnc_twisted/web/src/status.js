@@ -38,11 +38,16 @@ export class Status {
     set name(name) {
         this._name = name;
         const [head, tail] = cut(name);
-        $('name').replaceChildren(...[head, tail].filter(Boolean).map((part) => {
+        const parts = [head, tail].filter(Boolean).map((part) => {
             const span = document.createElement('span');
             span.textContent = part;
             return span;
-        }));
+        });
+        $('name').replaceChildren(...parts);
+        if (parts.length > 1) { // the style sheet leaves this much for the second
+            const size = parseFloat(getComputedStyle($('name')).fontSize);
+            $('name').style.setProperty('--tail', `${parts[1].getBoundingClientRect().width / size || TAIL / 2}em`);
+        }
         $('name').title = name;
         this._title();
     }
