@@ -79,7 +79,8 @@ class ReasonsTests(LogInCase):
         self.assertRegex(line, r"can't be reached \((its host's name is not found|no answer to the connection, or)")
 
     async def test_no_such_socket(self) -> None:
-        self.assertIn("no way to its host or socket", await self.reason("redis+unix:///nowhere/redis.sock"))
+        line = await self.reason("redis+unix:///nowhere/redis.sock")
+        self.assertIn("can't be reached (no way to its host or socket: No such file or directory)", line)
 
 
 class Denies(Protocol):

@@ -5,6 +5,8 @@ what is logged is a sentence from here.  The texts are those of Redis 7 (``src/s
 ``src/networking.c``, ``src/db.c``); Valkey has the same ones with its own name in them.
 """
 
+import os
+
 from OpenSSL import SSL
 from twisted.internet.error import (
     ConnectError,
@@ -133,12 +135,12 @@ def loss(reason: BaseException) -> str:
         return str(reason)
     if getattr(reason, "code", "") in _PASSING:
         return sentence(reason.code)  # type: ignore[attr-defined]
-    for kind, words in _LOSSES:
-        if isinstance(reason, kind):
-            return words
-    return type(reason).__name__
+    words = next((words for kind, words in _LOSSES if isinstance(reason, kind)), type(reason).__name__)
+    number = getattr(reason, "osError", None)
+    return f"{words}: {os.strerror(number)}" if isinstance(number, int) and words == _NO_WAY else words
 
 
+_NO_WAY = "no way to its host or socket"
 _LOSSES: tuple[tuple[type[BaseException], str], ...] = (
     (Frozen, "it no longer answers"),
     (ConnectionRefusedError, "connection refused"),
@@ -146,7 +148,7 @@ _LOSSES: tuple[tuple[type[BaseException], str], ...] = (
     (TimeoutError, "no answer to the connection"),
     (Late, "no answer to the connection, or to the question for its host's address"),
     (ValueError, "its host's name is not valid"),
-    (ConnectError, "no way to its host or socket"),
+    (ConnectError, _NO_WAY),
     (ConnectionClosed, "it closed the connection"),
 )
 
