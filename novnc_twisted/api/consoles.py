@@ -119,12 +119,12 @@ class Consoles(Resource):
         return Reply(200, {"console": {key: info.get(key) for key in keys}})
 
 
-def _owner(caller: Caller, instance: Instance) -> str:
-    """The project for which a link is made: the link ends when the server passes to another one.
+def _owner(caller: Caller, instance: Instance) -> str | None:
+    """The project for which a link is made, which ends when the server passes to another one; None: to any.
 
     That is the project by which the caller may see the server.  An administrator may see all servers, and makes links
-    for others, so for an administrator it is the project that has the server now.
+    for others, so for an administrator it is the project that has the server now, if any has.
     """
     if not caller.admin and caller.project:
         return caller.project
-    return instance.get("project_id") or instance.get("project_name") or ""
+    return instance.get("project_id") or instance.get("project_name") or None

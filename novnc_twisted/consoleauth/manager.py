@@ -121,8 +121,8 @@ class ConsoleAuthManager:
         """Let a token open a console from now on.
 
         :param owner: the project that the server belongs to, its id or its name: the one by which the caller may open
-            it.  Empty: the server belongs to no project.  The token is refused as soon as the server's XML says
-            otherwise, on whichever host.  None: whichever project it belongs to.
+            it.  The token is refused as soon as the server's XML names another project, or none, on whichever host.
+            None: whichever project it belongs to.
         :returns: ``expires_at``, Unix time in seconds.
         :raises ConsoleForbidden: the token opens another console already.
         :raises ConsoleUnreachable: another live host than compute_host runs the server, too.
@@ -144,7 +144,7 @@ class ConsoleAuthManager:
             compute_host=fields.text("compute_host", compute_host, 255),
         )
         address = fields.optional_text("client_address", client_address, 255)
-        owner = owner if owner == "" else fields.optional_text("owner", owner)
+        owner = fields.optional_text("owner", owner)
         known = await self._tokens.get(token_hash)
         if known is not None:
             if replace(known.connect_info, host=info.host, port=info.port, socket=info.socket) != info:
@@ -260,7 +260,7 @@ class ConsoleAuthManager:
             return place
         if place.owners is None:
             raise ServiceUnavailable(f"{place.compute_host} does not say which project the server belongs to")
-        if record.owner not in (place.owners or ("",)):
+        if record.owner not in place.owners:
             raise ConsoleForbidden(f"on {place.compute_host} the server belongs to another project than it did")
         return place
 

@@ -50,8 +50,8 @@ class ConsoleAuthAPI:
         """Let the token open this console; gives the Unix time at which it expires.
 
         :param client_address: who asked for it: with ``bind_address`` nobody else may use it.
-        :param owner: the project that the server belongs to, its id or its name; empty: to none.  Once the server
-            belongs to another one, the token opens nothing.  None: it opens the server of any project.
+        :param owner: the project that the server belongs to, its id or its name.  Once the server belongs to another
+            one, or to none, the token opens nothing.  None: it opens the server whichever project it belongs to.
         :raises ConsoleUnreachable: another live host than ``compute_host`` runs the server, too.
         """
         answer = await self._call(

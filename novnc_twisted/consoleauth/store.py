@@ -25,7 +25,7 @@ class TokenRecord:
     :ivar connect_info: where the console was when the token was made.
     :ivar expires_at: Unix time in seconds; valid before it.
     :ivar client_address: who asked for it, or None.
-    :ivar owner: the project that the server must belong to, its id or its name; empty: to none; None: to any.
+    :ivar owner: the project that the server must belong to, its id or its name; None: to any.
     """
 
     connect_info: ConnectInfo

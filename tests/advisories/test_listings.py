@@ -27,7 +27,7 @@ class RunningHost(FakeHost):
 
     async def serve(self, transport: Any) -> Any:
         async def validate_console_port(instance_uuid: str, console_type: str, port: int | None) -> dict[str, Any]:
-            return {"host": "192.0.2.7", "port": 5901, "socket": None, "name": "blue"}
+            return {"host": "192.0.2.7", "port": 5901, "socket": None, "name": "blue", "owners": ["blue"]}
 
         async def get_vnc_password(instance_uuid: str) -> dict[str, Any]:
             return {"password": VNC_PASSWORD}

@@ -58,15 +58,16 @@ class ConsoleTests(SynchronousTestCase):
                     "project_id": None,
                     "compute_host": "host1",
                     "client_address": None,
-                    "owner": "",
+                    "owner": None,
                 }
             },
         )
 
     def test_the_project_that_a_link_is_made_for(self) -> None:
         """Also where an administrator asks: the link ends when the server passes to another project."""
-        for project, owner in (("p-1", "p-1"), (None, "red"), ("", "red")):
-            server = instance("myserver20", project_id=project, project_name="red")
+        for project, owner in (("p-1", "p-1"), (None, "red"), ("", "red"), ("none", None)):
+            ids = {"project_id": project, "project_name": "red"} if project != "none" else {}
+            server = instance("myserver20", **ids)
             self.host.instances[uuid_of("myserver20")] = server | {"host": "host1"}
             self.system.consoleauth.tokens.clear()
             self.remote(ASK)

@@ -276,7 +276,7 @@ class ServersTests(GoingWrongCase):
         # Stopped here, undefined here, defined and started there.
         links = await self.links(self.red)
         await cloud.one.virsh("destroy", "myserver20")
-        await in_thread(cloud.two.libvirtd.define, cloud.two.xml("myserver20", identity=self.red))
+        await in_thread(cloud.two.libvirtd.define, cloud.two.xml("myserver20", "red", identity=self.red))
         await cloud.one.virsh("undefine", "myserver20")
         await self.refused(links, InstanceNotRunning)
         await in_thread(cloud.two.libvirtd.start_vm, "myserver20")
@@ -290,7 +290,7 @@ class ServersTests(GoingWrongCase):
         cloud = await self.start(hosts=3)
         third = cloud.hosts["compute3"]
         links = await self.links(self.red)
-        await together(*(host.create("myserver20", identity=self.red) for host in (cloud.two, third)))
+        await together(*(host.create("myserver20", project="red", identity=self.red) for host in (cloud.two, third)))
         await self.work(links, "myserver20")
         await cloud.one.virsh("destroy", "myserver20")
         await self.refused(links, ConsoleUnreachable)
