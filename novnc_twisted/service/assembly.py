@@ -37,7 +37,7 @@ COMMANDS = {
 STOP_TIMEOUT = 3.4
 """Seconds until a part that does not end is left behind: a session has 3 s for its last words."""
 
-LEAVE_TIMEOUT = 1.0
+LEAVE_TIMEOUT = 0.6
 """Seconds after that to take leave of the other services: the process is gone within 5 s of SIGTERM."""
 
 

@@ -258,7 +258,7 @@ class StoppingTests(CloudCase):
             stream, raw = await cloud.viewers.waiting(await cloud.console(mute, kind))
             await silent.accepted.get()
             speechless = await cloud.viewers.raw("127.0.0.1", cloud.ports["novnc" if kind == "novnc" else "xvp"])
-            stopped = Deferred.fromCoroutine(cloud.processes.pop(name).stop(signal.SIGTERM, timeout=5))
+            stopped = Deferred.fromCoroutine(cloud.processes.pop(name).stop())
             if kind == "novnc":
                 self.assertEqual(await live.closed(), (1001, Stopping.sentence))
                 self.assertEqual(await refused(stream), Stopping.sentence)
@@ -281,7 +281,7 @@ class StoppingTests(CloudCase):
         waiting = [cloud.ask_console(self.red), cloud.viewers.refusal(self.unknown())]
         under_way = Deferred.fromCoroutine(together(*waiting)).addErrback(lambda _: None)
         services = [cloud.processes.pop(name) for name in cloud.names]
-        codes = await together(*(service.stop(signal.SIGTERM, timeout=5) for service in services))
+        codes = await together(*(service.stop() for service in services))
         self.assertEqual(dict(zip(cloud.names, codes, strict=True)), dict.fromkeys(cloud.names, 0))
         self.assertEqual(await live[0].closed(), (1001, Stopping.sentence))
         await live[1].closed()

@@ -287,7 +287,7 @@ class OrderlyEndTests(TestCase):
     async def ends(self, sign: int) -> None:
         process = Twistd.start(self, "console", alone())
         await process.ready()
-        self.assertEqual(await process.stop(sign, timeout=5), 0, process.output)
+        self.assertEqual(await process.stop(sign), 0, process.output)
         self.assertNotIn("Traceback", process.output)
 
     async def test_sigterm(self) -> None:

@@ -51,7 +51,7 @@ class ActivationTests(ProxyCase):
         base = "http://127.0.0.1:%d"
         self.assertEqual((await viewers.refusal(base % xvp.getsockname()[1] + "/console?token=t"))[0], 401)
         self.assertEqual((await viewers.refusal(base % novnc.getsockname()[1] + "/vnc_auto.html?token=t"))[0], 4401)
-        self.assertEqual(await process.stop(timeout=5), 0)
+        self.assertEqual(await process.stop(), 0)
 
     async def test_one_for_several_workers(self) -> None:
         """Without a name it is the command's; its workers share it, and its own port stays free."""

@@ -170,7 +170,7 @@ class ReloadTests(ProxyCase):
             pass
         self.assertNotIn("started again", self.proxy.output)
         self.assertNotIn("Traceback", self.proxy.output)
-        self.assertEqual(await self.proxy.stop(timeout=5), 0)
+        self.assertEqual(await self.proxy.stop(), 0)
 
     async def test_without_tls(self) -> None:
         """It ends nobody."""
@@ -178,7 +178,7 @@ class ReloadTests(ProxyCase):
         self.proxy = await self.started(workers=1)
         self.proxy.process.signalProcess(signal.SIGHUP)
         await self.proxy.seen("SIGHUP: nothing to read again")
-        self.assertEqual(await self.proxy.stop(timeout=5), 0)
+        self.assertEqual(await self.proxy.stop(), 0)
 
 
 class ConsoleTests(TestCase):

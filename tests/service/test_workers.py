@@ -100,7 +100,7 @@ class WorkersTests(ProxyCase):
             viewers.append(await self.session())
             os.kill(stopped, signal.SIGCONT)
         gone = [self.watched(pid).gone for pid in self.pids.values()]
-        ended = Deferred.fromCoroutine(self.proxy.stop(timeout=5))
+        ended = Deferred.fromCoroutine(self.proxy.stop())
         for pid in self.pids.values():
             os.kill(pid, signal.SIGTERM)  # as systemd may, or a terminal; they are told twice then
         for viewer in viewers:
@@ -145,7 +145,7 @@ class WorkersTests(ProxyCase):
             env=os.environ | {"NOTIFY_SOCKET": address},
         )
         await told.ready
-        self.assertEqual(await self.proxy.stop(timeout=5), 0)
+        self.assertEqual(await self.proxy.stop(), 0)
         text = log.read_text()
         self.assertRegex(text, r"(?m)^20\S+ \[worker 1 ")
         self.assertRegex(text, r"(?m)^20\S+ \[worker 2 ")
@@ -181,7 +181,7 @@ class ConsoleTests(TestCase):
         environment = os.environ | {"NOTIFY_SOCKET": str(folder / "notify")}
         process = Twistd.start(self, "console", alone(), env=environment)
         await told.ready
-        self.assertEqual(await process.stop(timeout=5), 0)
+        self.assertEqual(await process.stop(), 0)
         self.assertEqual(told.states, ["READY=1", "STOPPING=1"])
 
     async def test_memory(self) -> None:

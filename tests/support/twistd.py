@@ -108,7 +108,7 @@ class Twistd(ProcessProtocol):
         """Fires when all of the command's parts run."""
         return self.seen(f"{self.command} is ready")
 
-    async def stop(self, sign: int = signal.SIGTERM, timeout: float = 10) -> int:
+    async def stop(self, sign: int = signal.SIGTERM, timeout: float = 60) -> int:
         """End it and await its end; its exit code."""
         if self.exit_code is None:
             self.process.signalProcess(sign)
