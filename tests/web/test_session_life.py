@@ -97,6 +97,24 @@ class DeadSession(BehindRelay):
         await with_page(self.url(), steps, browser=self.browser)
         self.assertEqual(len(self.console.viewers), 2)
 
+    async def test_tries_that_hang(self):
+        """While packets vanish a try hangs; it is given up for a later one, so that the page is back soon."""
+
+        def steps(page):
+            page.wait_painted()
+            self.freeze()
+            page.type("a")
+            page.wait_said("No answer")
+            known = len(self.relay.connections)
+            page.page.click("#again")
+            self.assertTrue(self.wait(page, lambda: len(self.relay.connections) > known))
+            self.relay.frozen = False  # what hangs goes on hanging
+            page.page.wait_for_function(CONNECTED)
+            page.type("x")
+            self.wait_keys(page, taps(ord("x")))
+
+        await with_page(self.url(), steps, browser=self.browser)
+
 
 class BusyServer(PageTest):
     async def test_a_server_that_says_nothing_is_no_dead_network(self):

@@ -10,6 +10,9 @@ import RFB from './rfb.js';
 
 /* A refusal comes twice, first as RFB failure and then as close frame; this long the second is waited for, in ms. */
 const CLOSE_FRAME = 2000;
+/* The proxy takes a WebSocket at once; this long, in ms, it is waited for. In a network that drops packets a later try
+   gets through before this one. */
+const OPEN = 10000;
 /* The proxy gives itself 30 s to set a session up; this long, in ms, it is waited for. */
 const SET_UP = 35000;
 const TICK = 500; // ms between two looks at the connection's health
@@ -32,9 +35,11 @@ export class Connection extends EventTarget {
         const socket = new WebSocket(url, ['binary']);
         this._close = socket.close.bind(socket);
         this._send = socket.send.bind(socket);
-        this._deadline = setTimeout(() => this._giveUp(), SET_UP);
+        this._deadline = setTimeout(() => this._giveUp(), OPEN);
         socket.addEventListener('open', () => {
             this._end.opened = true;
+            clearTimeout(this._deadline);
+            this._deadline = setTimeout(() => this._giveUp(), SET_UP);
         });
         socket.addEventListener('message', (event) => this._received(event)); // before noVNC's own
         socket.addEventListener('close', (event) => this._finish(event.code, event.reason));
