@@ -36,6 +36,8 @@ def examine(command: str, part_names: Sequence[str], paths: Sequence[str], react
         _tls(read, missing, files, partial(front_tls.proxies_tls, conf))
         _tls(read, (), credentials.files(conf), partial(credentials.upstream_tls, conf))
         _attempt(read, partial(settings.auth_schemes, conf), partial(settings.proxy_protocol, conf))
+    for line in settings.shared_ports(conf, part_names):
+        read.add_error(line)
     if "novncproxy" in part_names:
         _attempt(read, partial(settings.web_folder, conf))
     for line in config_warnings.warnings(read, part_names):

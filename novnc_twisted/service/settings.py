@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ from novnc_twisted.service.listening import is_loopback
 if TYPE_CHECKING:
     from novnc_twisted.identity.htpasswd import UserRecords
     from novnc_twisted.identity.lockout import LockoutSettings
+
+_EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104
+"""Addresses on which a part listens on all others, too."""
 
 DEFAULT_LIBVIRT = "qemu:///system"
 """What an empty ``connection_uri`` means, as in nova for KVM."""
@@ -57,6 +61,21 @@ def proxy_protocol(conf: Any) -> "tuple[Network, ...] | None":
     if not proxies:
         raise Unusable("[console] proxy_protocol: trusted_proxies is empty, so that nobody could connect")
     return proxies
+
+
+def shared_ports(conf: Any, part_names: Collection[str]) -> Iterator[str]:
+    """One line for each port on which two parts of one process would listen."""
+    listening = {
+        "consoleapi": ("osapi_compute_listen_port", conf.osapi_compute_listen, conf.osapi_compute_listen_port),
+        "novncproxy": ("[vnc] novncproxy_port", conf.vnc.novncproxy_host, conf.vnc.novncproxy_port),
+        "xvpvncproxy": ("[vnc] xvpvncproxy_port", conf.vnc.xvpvncproxy_host, conf.vnc.xvpvncproxy_port),
+    }
+    seen: list[tuple[str, str, int]] = []
+    for option, host, port in (listening[name] for name in listening if name in part_names):
+        for other, its_host, its_port in seen:
+            if port == its_port and (host == its_host or {host, its_host} & _EVERYWHERE):
+                yield f"{option}: {port} is the port of {other}, too"
+        seen.append((option, host, port))
 
 
 def worker_count(command: str, conf: Any) -> int:

@@ -129,6 +129,17 @@ class ErrorTests(CheckCase):
         (line,) = self.errors(f"{basic}/nowhere\n", "consoleapi")
         self.assertIn("[api] http_basic_auth_user_file: /nowhere: No such file", line)
 
+    def test_two_parts_on_one_port(self) -> None:
+        same = "[vnc]\nnovncproxy_port = 7000\nxvpvncproxy_port = 7000\n"
+        self.assertEqual(
+            self.errors(same), [":3: [vnc] xvpvncproxy_port: 7000 is the port of [vnc] novncproxy_port, too"]
+        )
+        (line,) = self.errors("[vnc]\nnovncproxy_port = 8774\n")
+        self.assertIn("8774 is the port of osapi_compute_listen_port, too", line)
+        apart = "novncproxy_host = 127.0.0.1\nxvpvncproxy_host = 127.0.0.2\n"
+        self.assertEqual(self.errors(same + apart), [])
+        self.assertEqual(self.errors(REDIS + same, "novncproxy"), [])
+
     def test_empty_values_that_mean_nothing_is_set(self) -> None:
         empty = "web =\ncert =\nkey =\n[console]\nssl_ciphers =\nssl_client_ca =\n[libvirt]\nconnection_uri =\n"
         self.assertEqual(self.errors(empty), [])
