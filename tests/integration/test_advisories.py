@@ -110,7 +110,7 @@ class PasswordTests(LibvirtCase):
         self.assertEqual((before.compute_host, after.compute_host), ("one", "two"))
         await self.wants_its_password(after)
         self.assertEqual(await self.consoleauth.get_vnc_password(token, "novnc", VIEWER), PASSWORD)
-        state = str(two.root / "saved")
+        state = str(two.root / "d" / "saved")
         await in_thread(two.virsh, "save", "myserver20", state)
         await in_thread(two.virsh, "restore", state)
         token = await self.token()
