@@ -7,6 +7,7 @@ __getattr__, __dir__ = lazy(
     {
         "BadHead": "request_head",
         "ConnectInfo": "connect_info",
+        "ConnectionLimits": "connection_limits",
         "Failures": "failures",
         "HeadBuffer": "request_head",
         "HeadTooBig": "request_head",
