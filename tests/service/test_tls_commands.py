@@ -247,9 +247,9 @@ class ConsoleTests(TestCase):
         )
         await process.ready()
         header = b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 6081\r\n"
-        request = b"GET /console HTTP/1.0\r\n\r\n"
+        request = b"GET /console?token=any HTTP/1.0\r\n\r\n"
         for port, begin, expected in (
-            (xvp, header, b"HTTP/1.1 400 "),
+            (xvp, header, b"HTTP/1.1 401 "),
             (novnc, header, b"HTTP/1.1 404 "),
             (xvp, b"", b""),
             (novnc, b"", b""),
