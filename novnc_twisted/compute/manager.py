@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from novnc_twisted.access import fields
 from novnc_twisted.access.access_url import access_url
 from novnc_twisted.access.connect_info import NOVNC, XVPVNC
+from novnc_twisted.access.display import one_line
 from novnc_twisted.compute.departures import Departures
 from novnc_twisted.compute.domain_xml import Domain, Vnc
 from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver
@@ -40,6 +41,7 @@ SERVED = {
 """What is served, and to which role: a VNC password is nobody's but consoleauth's."""
 
 _MAX_REPORTED = 10_000
+_MAX_LINE = 1000
 _PAGE = MAX_MESSAGE * 3 // 4
 
 _log = Logger()
@@ -186,7 +188,8 @@ class ComputeManager:
             raise ConsoleTypeUnavailable("not a console type of ours")
         vnc = self._console(domain, others)
         if port is not None and vnc.port is not None and port != vnc.port:
-            _log.info("the console of {name} moved from port {old} to {new}", name=domain.name, old=port, new=vnc.port)
+            name = one_line(domain.name)
+            _log.info("the console of {name} moved from port {old} to {new}", name=name, old=port, new=vnc.port)
         return {
             "host": self._address,
             "port": vnc.port or 0,
@@ -319,6 +322,7 @@ class ComputeManager:
 
     def _report(self, about: tuple[str, ...], line: str) -> None:
         """Say it once for these domains, until one of them stops or something else is wrong."""
+        line = one_line(line, _MAX_LINE)
         if self._reported.get(about) == line:
             return
         if len(self._reported) >= _MAX_REPORTED:

@@ -238,6 +238,14 @@ class ReportTests(ComputeCase):
         self.assertIn("<listen type='address' address='10.0.0.5'/>", self.said[0])
         self.assertIn("wider than server_listen 127.0.0.1", self.said[1])
 
+    async def test_one_line_whatever_the_xml_holds(self) -> None:
+        driver = await self.host(server_proxyclient_address="10.0.0.5")
+        driver.add(domain(A, "名\u3000前\u2028x", vnc=Vnc(port=5901, listens=("fe80::1%a\n2026 forged line",))))
+        driver.tell(Change.STARTED, A)
+        (line,) = self.said
+        self.assertIn("名\u3000前?x", line)
+        self.assertIn("fe80::1%a?2026 forged line", line)
+
     async def test_again_after_it_was_stopped(self) -> None:
         driver = await self.host(server_proxyclient_address="10.0.0.5")
         driver.add(domain())
