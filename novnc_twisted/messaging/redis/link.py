@@ -6,20 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.redis.endpoint import CONNECT_TIMEOUT
 from novnc_twisted.messaging.redis.health import Health
-from novnc_twisted.messaging.redis.login import eviction_policy, log_in
+from novnc_twisted.messaging.redis.login import eviction_policy, in_time, log_in
 from novnc_twisted.messaging.redis.protocol import MAX_PENDING, ConnectionGone, RedisError, RedisProtocol
 from novnc_twisted.messaging.redis.pulse import FROZEN, MAX_BACKOFF, PRESENCE, Pulse, milliseconds
-from novnc_twisted.messaging.redis.reasons import OUTAGES, TROUBLES, Frozen, NoLogIn, TooLong, sentence
+from novnc_twisted.messaging.redis.reasons import OUTAGES, TROUBLES, Frozen, TooLong, sentence
 from novnc_twisted.messaging.redis.running import FRESH, Scripts
 from novnc_twisted.messaging.redis.scripts import Script
-from novnc_twisted.messaging.redis.waiting import Late, ended, sleep, within
+from novnc_twisted.messaging.redis.waiting import Late, ended, peek, sleep, within
 from novnc_twisted.messaging.redis_url import RedisURL
 
 FIRST_BACKOFF = 0.05
@@ -92,7 +91,7 @@ class Link:
         self._running = Deferred.fromCoroutine(self._run())
         if self._after is not None:
             self._after._followers.add(self)
-        return Deferred.fromCoroutine(_peek(self._first))
+        return Deferred.fromCoroutine(peek(self._first))
 
     async def stop(self) -> None:
         """End the connection and do not make it again; what waits for it fails."""
@@ -228,7 +227,7 @@ class Link:
         other = self._after
         if other is None:
             return True
-        await _peek(other._first)
+        await peek(other._first)
         if other._protocol is None:
             self._tried()
             waiting: Deferred[RedisProtocol] = Deferred()
@@ -250,11 +249,11 @@ class Link:
         protocol: Any = await within(self._endpoint.connect(_FACTORY), 2 * CONNECT_TIMEOUT, self._reactor)
         protocol.max_pending = self._max_pending
         try:
-            await self._log_in(protocol)
+            await in_time(self._begin(protocol), protocol, self._address, self._reactor)
             self._up(protocol)
             watching: Deferred[BaseException | None] = Deferred.fromCoroutine(self._watch(protocol))
             try:
-                reason = await _peek(protocol.lost)
+                reason = await peek(protocol.lost)
             finally:
                 self._protocol = None
                 self._down_since = self._seconds()
@@ -267,7 +266,7 @@ class Link:
         finally:
             if not protocol.lost.called:
                 protocol.transport.abortConnection()
-                await _peek(protocol.lost)
+                await peek(protocol.lost)
 
     async def _watch(self, protocol: RedisProtocol) -> BaseException | None:
         """Watch a connection that answers; why it was given up."""
@@ -282,20 +281,6 @@ class Link:
         """End the connection: another one to the same Redis has found that it no longer answers."""
         if self._protocol is not None:
             self._protocol.transport.abortConnection()
-
-    async def _log_in(self, protocol: RedisProtocol) -> None:
-        """Log in within CONNECT_TIMEOUT; what hinders it is raised in the form that :mod:`.reasons` has words for."""
-        try:
-            await within(Deferred.fromCoroutine(self._begin(protocol)), CONNECT_TIMEOUT, self._reactor)
-        except Late:
-            raise NoLogIn("silent", tls=self._address.tls and not protocol.answered) from None
-        except ConnectionGone:
-            reason: BaseException = await _peek(protocol.lost)
-            if protocol.garbled:
-                reason = NoLogIn("garbled", tls=self._address.tls)
-            elif not protocol.answered and isinstance(reason, ConnectionClosed):
-                reason = NoLogIn("closed", tls=self._address.tls)
-            raise reason from None
 
     async def _begin(self, protocol: RedisProtocol) -> None:
         await log_in(protocol, self._address)
@@ -318,16 +303,3 @@ class Link:
         for waiting in list(self._waiting):
             if not waiting.called:
                 waiting.callback(protocol)
-
-
-async def _peek(fired: Deferred[Any]) -> Any:
-    """The result of a Deferred, for any number who ask."""
-    seen: Deferred[Any] = Deferred()
-
-    def see(result: Any) -> Any:
-        if not seen.called:
-            seen.callback(result)
-        return result
-
-    fired.addCallback(see)
-    return await seen

@@ -1,10 +1,16 @@
 """The first commands on a new connection: log in, and see whether this server can be used."""
 
 import re
+from collections.abc import Coroutine
 from typing import Any
 
-from novnc_twisted.messaging.redis.protocol import RedisError, RedisProtocol
-from novnc_twisted.messaging.redis.reasons import NoPrimary
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionClosed
+
+from novnc_twisted.messaging.redis.endpoint import CONNECT_TIMEOUT
+from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError, RedisProtocol
+from novnc_twisted.messaging.redis.reasons import NoLogIn, NoPrimary
+from novnc_twisted.messaging.redis.waiting import Late, peek, within
 from novnc_twisted.messaging.redis_url import RedisURL
 
 MIN_VERSION = 7
@@ -29,6 +35,24 @@ async def log_in(protocol: RedisProtocol, address: RedisURL) -> None:
     except RedisError as error:
         raise RedisError("OLD") if error.code == "UNKNOWN" else error from None
     _check(found, address)
+
+
+async def in_time(begin: Coroutine[Any, Any, None], protocol: RedisProtocol, address: RedisURL, reactor: Any) -> None:
+    """Run the first commands of a connection within CONNECT_TIMEOUT.
+
+    What hinders them is raised in the form that :mod:`.reasons` has words for.
+    """
+    try:
+        await within(Deferred.fromCoroutine(begin), CONNECT_TIMEOUT, reactor)
+    except Late:
+        raise NoLogIn("silent", tls=address.tls and not protocol.answered) from None
+    except ConnectionGone:
+        reason = await peek(protocol.lost)
+        if protocol.garbled:
+            reason = NoLogIn("garbled", tls=address.tls)
+        elif not protocol.answered and isinstance(reason, ConnectionClosed):
+            reason = NoLogIn("closed", tls=address.tls)
+        raise reason from None
 
 
 def _check(hello: Any, address: RedisURL) -> None:

@@ -52,3 +52,16 @@ def sleep(seconds: float, clock: IReactorTime) -> Deferred[None]:
     pause: Deferred[None] = Deferred(lambda _: timer.cancel())
     timer = clock.callLater(seconds, pause.callback, None)
     return pause
+
+
+async def peek(fired: Deferred[T]) -> T:
+    """The result of a Deferred, for any number of callers who ask."""
+    seen: Deferred[T] = Deferred()
+
+    def see(result: T) -> T:
+        if not seen.called:
+            seen.callback(result)
+        return result
+
+    fired.addCallback(see)
+    return await seen
