@@ -154,7 +154,10 @@ class CheckConfigTests(TestCase):
         web.mkdir()
         for name in ("index.html", "x.html"):
             (web / name).touch()
-        links = "".join(f"{part}_port = 7\n{part}_base_url = http://h:7/x.html\n" for part in SIX[:2])
+        links = "".join(
+            f"{part}_port = {port}\n{part}_base_url = http://h:{port}/x.html\n"
+            for part, port in zip(SIX, (7, 8), strict=False)
+        )
         conf = f"transport_url = redis://127.0.0.1:1\nweb = {web}\n[vnc]\n{links}"
         for command in SIX:
             self.assertEqual(await self.checked(command, conf), (0, []), command)
