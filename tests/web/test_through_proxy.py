@@ -93,6 +93,29 @@ class ThroughProxyTest(TestCase):
         self.assertEqual(seen.complaints(), [])
         self.assertEqual(seen.hosts(), {"127.0.0.1"})
 
+    async def test_caps_lock_and_dead_keys(self):
+        """QEMU tells whether the guest's Caps Lock is on; and an accent is a key of its own, that the guest gets."""
+
+        def steps(page):
+            page.wait_painted()
+            self.wait_text(page, TYPED, ">")
+            page.press("CapsLock")  # Playwright's keyboard has no lock, so it is the guest's alone that is on
+            page.page.click("#clipboard")
+            page.page.select_option("#layout", "us")
+            page.page.fill("#outgoing", "aBc1!Pass\n")
+            page.page.click("#type")
+            page.wait_said("Typed.")
+            self.wait_text(page, TYPED, "> aBc1!Pass")
+            page.page.select_option("#layout", "es")
+            page.page.fill("#outgoing", "Dónde está\n")
+            page.page.click("#type")
+            page.wait_said("Typed.")
+            # the guest has a US keyboard: what is the dead key in Spain writes an apostrophe
+            self.wait_text(page, TYPED + 1, "> D'onde est'a")
+
+        seen = await with_page(self.url("token=good"), steps)
+        self.assertEqual(seen.complaints(), [])
+
     async def test_refused(self):
         def steps(page):
             return page.wait_said("This console link is not valid or has expired.")
