@@ -314,11 +314,11 @@ class ProtectionTests(SystemdCase):
         pids = {unit: self.pid(unit) for unit in SERVICES}
         for thief in SERVICES:
             allowed, forbidden = self.places(thief, pids)
-            for command in allowed:
-                done = self.attempt_as(thief, command)
-                self.assertEqual(done, "", f"{thief} may: {command}")
-            for command in forbidden:
-                self.assertRegex(self.attempt_as(thief, command), "Permission denied|not permitted", command)
+            answers = self.attempt_as(thief, [*allowed, *forbidden])
+            for command, answer in zip(allowed, answers[: len(allowed)], strict=True):
+                self.assertEqual(answer, "", f"{thief} may: {command}")
+            for command, answer in zip(forbidden, answers[len(allowed) :], strict=True):
+                self.assertRegex(answer, "Permission denied|not permitted", f"{thief} may not: {command}")
 
     def places(self, thief: str, pids: dict[str, int]) -> tuple[list[str], list[str]]:
         """What a service may read, and what it may not, each as a command that prints nothing."""
@@ -344,13 +344,13 @@ class ProtectionTests(SystemdCase):
             ]
         return own, others
 
-    def attempt_as(self, unit: str, command: str) -> str:
-        """What a command writes to standard error, as the user of a unit, with the unit's groups."""
-        groups = self.machine.show(unit, "SupplementaryGroups")
-        more = (
-            f" --groups=$(id -G novnc-{unit} | tr ' ' ','),$(getent group {groups} | cut -d: -f3)"
-            if groups
-            else " --init-groups"
-        )
-        become = f"setpriv --reuid=novnc-{unit} --regid=novnc-{unit}{more}"
-        return self.machine.attempt(f"{become} bash -c {shlex.quote(command)}").stderr.strip()
+    def attempt_as(self, unit: str, commands: list[str]) -> list[str]:
+        """What each command writes to standard error, as the user of a unit, with the unit's groups."""
+        user = f"novnc-{unit}"
+        groups = f"$(id -G {user} | tr ' ' ',')"
+        for group in self.machine.show(unit, "SupplementaryGroups").split():
+            groups += f",$(getent group {group} | cut -d: -f3)"
+        script = "".join(f"( {command} ) 2>&1\nprintf '\\0'\n" for command in commands)
+        become = f"setpriv --reuid={user} --regid={user} --groups={groups}"
+        answers = self.machine.run(f"{become} bash -c {shlex.quote(script)}").split("\0")
+        return [answer.strip() for answer in answers[:-1]]
