@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from novnc_twisted.service.control import NAME
 from novnc_twisted.service.exits import Unusable, one_line
-from novnc_twisted.service.journal import error_line
+from novnc_twisted.service.journal import connected_to_journal, error_line
 
 LIMIT = 30.0
 """Seconds that the service may take for its answer."""
@@ -33,8 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         answer = ask(Path(asked.folder) / NAME)
     except OSError as error:
         fail(f"the service does not answer on {asked.folder}/{NAME}: {error.strerror or error}")
-    if answer != "ok":
-        fail(answer.removeprefix("failed: ") or "the service ended before it answered")
+    if answer == "ok":
+        return
+    if answer and connected_to_journal(sys.stderr):
+        sys.exit(1)  # the service has logged the reason there
+    fail(answer.removeprefix("failed: ") or "the service ended before it answered")
 
 
 def check(files: Sequence[str]) -> None:

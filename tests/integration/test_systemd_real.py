@@ -260,6 +260,7 @@ class ReloadTests(SystemdCase):
             self.assertEqual(self.certificate(port), good.cert.decode())
             self.assertEqual((self.pid(unit), self.active(unit)), (pid, True))
             errors = [line for line in self.machine.journal(f"{unit}.service")[before:] if line["PRIORITY"] == "3"]
+            self.assertEqual(len(errors), 1, errors)
             self.assertIn(f"/etc/nova/tls/{name}.pem", errors[0]["MESSAGE"])
             put_credential(self.machine, good, name, group)
 
