@@ -418,6 +418,27 @@ class Phone(InputTest):
         seen = await with_page(self.console.url(), steps, **PHONE | {"size": (300, 500)})
         self.assertEqual(seen.complaints(), [])
 
+    async def test_drag_to_move_ends_with_the_session(self):
+        """A screen that fits after the phone was turned meanwhile is not dragged: the finger is the mouse."""
+
+        def steps(page):
+            page.wait_painted()
+            page.page.tap("#more")
+            page.page.tap("#original")
+            page.page.wait_for_selector("#drag-row", state="visible")
+            page.page.tap("#connect")
+            page.wait_said("The console was closed.")
+            page.page.set_viewport_size({"width": 500, "height": 400})
+            page.page.tap("#again")
+            page.wait_painted()
+            page.wait_said("Connected")
+            box = page.page.locator("#stage canvas").bounding_box()
+            y = box["y"] + box["height"] / 2
+            self.swipe(page, (300, y, 180, y))
+            self.wait_heard(page, lambda: any(mask for mask, _, _ in self.console.pointers()), "no drag")
+
+        await with_page(self.console.url(), steps, **PHONE | {"size": (300, 500)})
+
     async def test_pinch(self):
         """Two fingers enlarge and move the picture, and the server hears nothing of it; clicks hit what is shown."""
 
