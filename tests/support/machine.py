@@ -81,11 +81,11 @@ class Machine:
         )
         assert self._process.stdout is not None and self._process.stderr is not None
         line = self._process.stdout.readline()
+        stage.rmdir()  # what is mounted there lives on without its name
         if not line.strip().isdigit():
             self.close()
             raise MachineFailed(f"a machine with systemd can't be made here: {self._process.stderr.read().strip()}")
         self.pid = int(line)
-        stage.rmdir()  # what is mounted there lives on without its name
         self.until(lambda: self.attempt("systemctl is-active --quiet machine.target").returncode == 0)
 
     def close(self) -> None:
