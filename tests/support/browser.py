@@ -11,6 +11,7 @@ Chromium is started for each visit.  Firefox takes seconds to start, so one serv
 context of its own.
 """
 
+import atexit
 import base64
 import os
 import shutil
@@ -20,14 +21,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThread, deferToThreadPool
-from twisted.python.threadpool import ThreadPool
+from twisted.internet.threads import deferToThread
+from twisted.python.failure import Failure
 
 PATIENCE = 20.0
 """Seconds after which a step that waits for the page gives up: an upper bound, not a pace."""
@@ -186,16 +189,29 @@ class SharedFirefox:
     """The Firefox of this process, and the one thread that may use it (as Playwright's blocking interface demands)."""
 
     def __init__(self) -> None:
-        self._thread: ThreadPool | None = None
+        self._jobs: SimpleQueue[tuple[Callable[[], Any], Callable[[Any], None]]] = SimpleQueue()
+        self._thread: Thread | None = None
         self._browser: Browser | None = None
 
     def run(self, function: Callable[[], Any]) -> "Deferred[Any]":
         """Call it in the thread."""
         if self._thread is None:
-            self._thread = ThreadPool(1, 1, "firefox")
+            # Neither the reactor's threads nor its shutdown: trial's workers shut it down after every test.
+            self._thread = Thread(target=self._work, name="firefox", daemon=True)
             self._thread.start()
-            reactor.addSystemEventTrigger("before", "shutdown", self._stop)
-        return deferToThreadPool(reactor, self._thread, function)
+            atexit.register(self._stop)
+        result: Deferred[Any] = Deferred()
+        self._jobs.put((function, lambda outcome: reactor.callFromThread(result.callback, outcome)))
+        return result
+
+    def _work(self) -> None:
+        while True:
+            function, done = self._jobs.get()
+            try:
+                outcome = function()
+            except BaseException:
+                outcome = Failure()
+            done(outcome)
 
     @contextmanager
     def context(self, options: dict[str, Any]) -> Iterator[BrowserContext]:
@@ -224,10 +240,10 @@ class SharedFirefox:
             self._browser.close()
             self._playwright.stop()
 
-    def _stop(self) -> "Deferred[Any]":
-        assert self._thread is not None
-        closed = self.run(self._close)
-        return closed.addBoth(lambda _: self._thread.stop())
+    def _stop(self) -> None:
+        closed = Event()
+        self._jobs.put((self._close, lambda _: closed.set()))
+        closed.wait(PATIENCE)
 
 
 _firefox = SharedFirefox()
