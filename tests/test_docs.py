@@ -21,7 +21,7 @@ from twisted.trial.unittest import TestCase
 from novnc_twisted.errors import TABLE, InstanceNotRunning, InvalidToken
 from novnc_twisted.frontend.refusals import Cause
 from novnc_twisted.messaging import transport_from_url
-from novnc_twisted.rfb import Conversation, ServerInit, login, offer, refuse
+from novnc_twisted.rfb import HandshakeDriver, ServerInit, login, offer, refuse
 from novnc_twisted.service.configuration import read_configuration
 from novnc_twisted.service.options import TABLE as OPTIONS
 from novnc_twisted.session import SessionSettings
@@ -265,29 +265,29 @@ class Bytes(TestCase):
                 said[-1] = (said[-1][0], said[-1][1] + data)
         return said
 
-    def play(self, talk: Conversation[Any], said: list[tuple[str, bytes]], peer: str) -> None:
-        talk.start()
+    def play(self, handshake: HandshakeDriver[Any], said: list[tuple[str, bytes]], peer: str) -> None:
+        handshake.start()
         for who, data in said:
             if who == peer:
-                talk.receive(data)
+                handshake.receive(data)
             else:
-                self.assertEqual(talk.to_send(), data)
-        self.assertIsNone(talk.error)
-        self.assertTrue(talk.done)
+                self.assertEqual(handshake.to_send(), data)
+        self.assertIsNone(handshake.error)
+        self.assertTrue(handshake.done)
 
     def test_both_handshakes(self) -> None:
-        upstream = Conversation(login())
+        upstream = HandshakeDriver(login())
         self.play(upstream, self.upstream, "S")
         assert upstream.result is not None
         self.assertEqual((upstream.result.width, upstream.result.height), (720, 400))
         self.assertEqual(upstream.result.pixel_format, self.PIXEL_FORMAT)
         self.assertEqual(upstream.result.name, b"QEMU (myserver20)")
         *handshake, (_, init) = self.client
-        self.play(Conversation(offer()), handshake, "C")
+        self.play(HandshakeDriver(offer()), handshake, "C")
         self.assertEqual(init, ServerInit(720, 400, self.PIXEL_FORMAT, b"myserver20").encode())
 
     def test_a_refusal(self) -> None:
-        self.play(Conversation(refuse(InstanceNotRunning.sentence)), self.refusal, "C")
+        self.play(HandshakeDriver(refuse(InstanceNotRunning.sentence)), self.refusal, "C")
 
 
 class Output(ProcessProtocol):

@@ -7,7 +7,7 @@ import socket
 import sys
 from pathlib import Path
 
-from novnc_twisted.rfb import Conversation, ServerInit, login
+from novnc_twisted.rfb import HandshakeDriver, ServerInit, login
 
 
 def look(host: str, port: int, password: str | None = None, timeout: float = 10.0) -> ServerInit:
@@ -18,21 +18,21 @@ def look(host: str, port: int, password: str | None = None, timeout: float = 10.
     :raises OSError: if it can't be reached.
     """
     with socket.create_connection((host, port), timeout) as connection:
-        conversation = Conversation(login())
-        conversation.start()
-        while not conversation.done:
-            if conversation.asks:  # the server wants the password
-                conversation.answer(password)
-            connection.sendall(conversation.to_send())
-            if not conversation.done and not conversation.asks:
+        driver = HandshakeDriver(login())
+        driver.start()
+        while not driver.done:
+            if driver.asks:  # the server wants the password
+                driver.answer(password)
+            connection.sendall(driver.to_send())
+            if not driver.done and not driver.asks:
                 data = connection.recv(4096)
                 if not data:
-                    raise ConnectionResetError(f"the server left; {conversation.waiting_for} was awaited")
-                conversation.receive(data)
-        if conversation.error:
-            raise conversation.error
-        assert conversation.result  # for the type checker: done, and no error
-        return conversation.result
+                    raise ConnectionResetError(f"the server left; {driver.waiting_for} was awaited")
+                driver.receive(data)
+        if driver.error:
+            raise driver.error
+        assert driver.result  # for the type checker: done, and no error
+        return driver.result
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class IDriver(Interface):
     def get_domain(uuid: str) -> Deferred[Domain]:
         """One domain; fails with InstanceNotFound where there is none such."""
 
-    def neighbourhood(uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
+    def domain_with_conflicts(uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
         """One domain, and the consoles of other active ones at its address, at one look; fails as ``get_domain``."""
 
     def active_consoles() -> Deferred[list[ActiveConsole]]:

@@ -129,7 +129,7 @@ class LibvirtDriver:
         """See IDriver."""
         return self._pool.run(lambda connection: self._reader.fresh(connection.lookupByUUIDString(uuid)))
 
-    def neighbourhood(self, uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
+    def domain_with_conflicts(self, uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
         """See IDriver; four calls to libvirt, and two for each domain that started since the last time.
 
         The domain itself is read afresh, since its project decides who may open it; of the others only the addresses

@@ -11,12 +11,12 @@ from novnc_twisted.access import fields
 from novnc_twisted.access.access_url import access_url
 from novnc_twisted.access.connect_info import NOVNC, XVPVNC
 from novnc_twisted.access.display import one_line
-from novnc_twisted.compute.departures import Departures
 from novnc_twisted.compute.domain_xml import Domain, Vnc
 from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver
 from novnc_twisted.compute.listening import complaint
 from novnc_twisted.compute.publisher import DomainPublisher
 from novnc_twisted.compute.rpcapi import PREFIX
+from novnc_twisted.compute.vanished_domains import VanishedDomains
 from novnc_twisted.errors import (
     ConsoleTypeUnavailable,
     ConsoleUnreachable,
@@ -79,7 +79,7 @@ class ComputeManager:
         self._listen = server_listen
         self._base_urls = {NOVNC: novncproxy_base_url, XVPVNC: xvpvncproxy_base_url}
         self._enabled = vnc_enabled
-        self._departures = Departures(transport, driver, driver.clock)
+        self._vanished = VanishedDomains(transport, driver, driver.clock)
         self._publisher = DomainPublisher(DomainLocations(transport.store), driver, driver.clock, host)
         self._reported: dict[tuple[str, ...], str] = {}
         self._withdraw: Callable[[], Deferred[None]] | None = None
@@ -111,7 +111,7 @@ class ComputeManager:
 
     async def _stop(self) -> None:
         withdraw, self._withdraw = self._withdraw, None
-        self._departures.stop()
+        self._vanished.stop()
         self._publisher.stop()
         if withdraw is not None:
             await withdraw()
@@ -253,12 +253,12 @@ class ComputeManager:
 
     async def _meet(self, instance_uuid: str) -> tuple[Domain, list[ActiveConsole]]:
         """A domain, and the consoles of the others that run."""
-        domain, others = await self._driver.neighbourhood(self._uuid(instance_uuid))
+        domain, others = await self._driver.domain_with_conflicts(self._uuid(instance_uuid))
         self._seen(domain)
         return domain, others
 
     def _seen(self, domain: Domain) -> None:
-        self._departures.seen(domain.uuid)
+        self._vanished.seen(domain.uuid)
         self._notice(domain)
 
     def _uuid(self, instance_uuid: str) -> str:
@@ -285,7 +285,7 @@ class ComputeManager:
 
     def _changed(self, event: DomainEvent) -> None:
         """The driver tells of a change."""
-        self._departures.changed(event)
+        self._vanished.changed(event)
         self._publisher.changed(event)
         if event.change in (Change.STOPPED, Change.MIGRATED, Change.UNDEFINED):
             for key in [key for key in self._reported if event.uuid in key]:

@@ -8,7 +8,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from novnc_twisted.access.fields import is_uuid
-from novnc_twisted.compute import answers as answered
+from novnc_twisted.compute import replies
 from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.domain_locations import DomainLocations
 from novnc_twisted.messaging.fanout import gather
@@ -61,7 +61,7 @@ class ComputeAPI:
         for host, refusal in silent.items():
             if host not in published:
                 _log.warn("compute host {host} did not list its servers: {reason}", host=host, reason=str(refusal))
-        lists += [answered.published(host, domains) for host, domains in published.items()]
+        lists += [replies.published(host, domains) for host, domains in published.items()]
         found: dict[str, dict[str, Any]] = {}
         for instance in (instance for listed in lists for instance in listed):
             known = found.get(instance["uuid"])
@@ -77,7 +77,7 @@ class ComputeAPI:
         found = await self._locations.last_host_of(instance_uuid, await self.hosts())
         if found is None:
             return None
-        return next(iter(answered.published(found[0], [found[1]])), None)
+        return next(iter(replies.published(found[0], [found[1]])), None)
 
     async def _lists(self, hosts: list[str], deadline: float) -> tuple[list[list[dict[str, Any]]], dict[str, Refusal]]:
         """The lists of these hosts, and the refusals of those that gave none."""
@@ -87,9 +87,9 @@ class ComputeAPI:
 
     async def _list(self, host: str, deadline: float) -> list[dict[str, Any]]:
         """The whole list of a host, page by page."""
-        found, after = await self._call(host, answered.page, "list_instances", deadline=deadline)
+        found, after = await self._call(host, replies.page, "list_instances", deadline=deadline)
         while after:
-            more, last = await self._call(host, answered.page, "list_instances", deadline=deadline, after=after)
+            more, last = await self._call(host, replies.page, "list_instances", deadline=deadline, after=after)
             found += more
             after = last if last > after else ""
         return found
@@ -117,7 +117,7 @@ class ComputeAPI:
             raise ServiceUnavailable("no compute host is live")
 
         def one_instance(host: str, answer: Any) -> dict[str, Any]:
-            instance = answered.instance(host, answer)
+            instance = replies.instance(host, answer)
             if instance["uuid"] != instance_uuid.lower():
                 raise ServiceUnavailable(f"{host} told of another instance")
             return instance
@@ -147,7 +147,7 @@ class ComputeAPI:
         instance = await self.find(instance_uuid)
         return await self._call(
             instance["host"],
-            lambda host, answer: answered.console(host, instance["uuid"], answer),
+            lambda host, answer: replies.console(host, instance["uuid"], answer),
             "get_vnc_console",
             instance_uuid=instance_uuid,
             console_type=console_type,
@@ -171,4 +171,4 @@ def _with_host(failure: Failure, host: str) -> Failure:
 
 
 def _is_active(instance: dict[str, Any]) -> bool:
-    return instance.get("state") not in (None, "shutoff", "nostate", answered.UNKNOWN) and not instance.get("migrating")
+    return instance.get("state") not in (None, "shutoff", "nostate", replies.UNKNOWN) and not instance.get("migrating")

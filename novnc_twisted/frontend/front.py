@@ -23,13 +23,13 @@ from novnc_twisted.errors import (
 )
 from novnc_twisted.frontend.refusals import Cause, RefusalEvent, RefusalLog, RefusalObserver
 from novnc_twisted.frontend.viewer import FrontViewer
-from novnc_twisted.relay.ends import StreamEnd
+from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.relay.transports import tune
 from novnc_twisted.session.context import AskPassword, Authorise
-from novnc_twisted.session.keeper import KeepToken
 from novnc_twisted.session.limits import SessionLimits
 from novnc_twisted.session.sessions import Sessions
 from novnc_twisted.session.settings import SessionSettings
+from novnc_twisted.session.token_lease import KeepToken
 
 
 class FrontFactory(Factory):
@@ -226,7 +226,7 @@ class FrontProtocol(Protocol):
         if rest:
             end.dataReceived(rest)
 
-    def last_words(self, data: bytes, cause: Refusal) -> None:
+    def send_final_response(self, data: bytes, cause: Refusal) -> None:
         """Answer and close; the peer has a bounded time to read it."""
         end = StreamEnd(self.factory.reactor, self.transport, self.peer, linger=True)
         self.become(end, b"")
@@ -289,7 +289,7 @@ class FrontProtocol(Protocol):
 
     def _head_is_late(self) -> None:
         if self._buffer.empty:
-            self.last_words(b"", Stopping())
+            self.send_final_response(b"", Stopping())
         else:
             self.bad_head(SetupTimeout("the head did not come in time"))
 

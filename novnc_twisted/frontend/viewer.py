@@ -7,7 +7,7 @@ from zope.interface import implementer
 
 from novnc_twisted.errors import ConsoleForbidden, InvalidToken, Refusal
 from novnc_twisted.relay.interfaces import IEnd
-from novnc_twisted.rfb.talk import Talk
+from novnc_twisted.rfb.handshake import Handshake
 from novnc_twisted.session.interfaces import IViewer
 
 if TYPE_CHECKING:
@@ -66,6 +66,6 @@ class FrontViewer:
         """See IViewer."""
         raise NotImplementedError
 
-    def refusal(self, cause: Refusal) -> Talk[None] | None:
+    def refusal(self, cause: Refusal) -> Handshake[None] | None:
         """See IViewer."""
         raise NotImplementedError

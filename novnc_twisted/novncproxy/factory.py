@@ -15,9 +15,9 @@ from novnc_twisted.novncproxy.handshake import Handshaker
 from novnc_twisted.novncproxy.page import SHIPPED, Page
 from novnc_twisted.novncproxy.protocol import NoVNCProxyProtocol
 from novnc_twisted.session.context import AskPassword, Authorise
-from novnc_twisted.session.keeper import KeepToken
 from novnc_twisted.session.limits import SessionLimits
 from novnc_twisted.session.settings import SessionSettings
+from novnc_twisted.session.token_lease import KeepToken
 
 
 class NoVNCProxyFactory(FrontFactory):

@@ -22,8 +22,8 @@ from novnc_twisted.novncproxy.handshake import HandshakeFailed
 from novnc_twisted.novncproxy.page import NOT_BUILT, PageFile, accepted_encodings, redirect_of
 from novnc_twisted.relay.transports import send
 from novnc_twisted.relay.websocket_end import WebSocketEnd
+from novnc_twisted.rfb.handshake import Handshake
 from novnc_twisted.rfb.offer import refuse
-from novnc_twisted.rfb.talk import Talk
 
 if TYPE_CHECKING:
     from novnc_twisted.novncproxy.factory import NoVNCProxyFactory
@@ -60,7 +60,9 @@ class NoVNCProxyProtocol(FrontProtocol):
         elif (check := answer_check(head, METHODS)) is not None:
             self._answer_check(head, check)
         elif head.method not in ("GET", "HEAD"):
-            self.last_words(plain(405, "Only GET and HEAD are served.", fields=(("Allow", METHODS),)), ClientLeft())
+            self.send_final_response(
+                plain(405, "Only GET and HEAD are served.", fields=(("Allow", METHODS),)), ClientLeft()
+            )
         else:
             self._serve(head)
 
@@ -80,7 +82,7 @@ class NoVNCProxyProtocol(FrontProtocol):
         option: str = "",
     ) -> None:
         self.refused(cause, address or self.peer_address, status, detail or sentence, option)
-        self.last_words(plain(status, sentence), ProtocolViolation())
+        self.send_final_response(plain(status, sentence), ProtocolViolation())
 
     # The WebSocket
 
@@ -100,7 +102,9 @@ class NoVNCProxyProtocol(FrontProtocol):
         token = token_of(head.target, head.all("cookie"))
         check = self.begin_check(token, address)
         if check is None:
-            self.last_words(plain(429, TooManyFailures.sentence, fields=(("Retry-After", "60"),)), TooManyFailures())
+            self.send_final_response(
+                plain(429, TooManyFailures.sentence, fields=(("Retry-After", "60"),)), TooManyFailures()
+            )
             return
         send(self.transport, accepted)
         end = WebSocketEnd(factory.reactor, self.transport, self.peer)
@@ -138,9 +142,9 @@ class NoVNCProxyProtocol(FrontProtocol):
             if path == "/favicon.ico":
                 self._finish(head, 204)
             elif not page.there:
-                self.last_words(plain(503, NOT_BUILT, body=body), ClientLeft())
+                self.send_final_response(plain(503, NOT_BUILT, body=body), ClientLeft())
             else:
-                self.last_words(plain(404, "There is no such page.", body=body), ClientLeft())
+                self.send_final_response(plain(404, "There is no such page.", body=body), ClientLeft())
             return
         location = redirect_of(file, query) if page.foreign else None
         if location is not None:
@@ -202,7 +206,7 @@ class NoVNCProxyProtocol(FrontProtocol):
 
     def _answered(self, close: bool) -> None:
         if close:
-            self.last_words(b"", ClientLeft())
+            self.send_final_response(b"", ClientLeft())
         else:
             self.await_head()
 
@@ -215,6 +219,6 @@ class NoVNCViewer(FrontViewer):
     def welcome(self) -> None:
         """Nothing: RFB is the first that it waits for."""
 
-    def refusal(self, cause: Refusal) -> Talk[None] | None:
+    def refusal(self, cause: Refusal) -> Handshake[None] | None:
         """RFB's own way to give a reason, which every viewer shows; the close frame has the same."""
         return refuse(cause.sentence)

@@ -9,7 +9,7 @@ __getattr__, __dir__ = lazy(
         "IEnd": "interfaces",
         "IFilter": "interfaces",
         "IReceiver": "interfaces",
-        "StreamEnd": "ends",
+        "StreamEnd": "stream_end",
         "WebSocketEnd": "websocket_end",
         "join": "join",
     },

@@ -6,24 +6,24 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from novnc_twisted.errors import Refusal
-from novnc_twisted.relay.ends import StreamEnd
+from novnc_twisted.relay.detached.relay import detached_join
 from novnc_twisted.relay.interfaces import IEnd, IFilter, IReceiver
-from novnc_twisted.relay.lean.pair import lean_join
+from novnc_twisted.relay.stream_end import StreamEnd
 
 
-def join(client: IEnd, upstream: IEnd, filter: IFilter | None = None, *, lean: bool = True) -> Deferred[Refusal]:
+def join(client: IEnd, upstream: IEnd, filter: IFilter | None = None, *, detached: bool = True) -> Deferred[Refusal]:
     """Let the bytes of each end flow to the other until one of them is lost.
 
     Back-pressure goes both ways: an end whose buffer is full stops the reading of the other, so that what is held is
     bounded by two buffers whatever a peer does.  The ends are left open: closing them is the caller's.
 
     :param filter: a policy between the two; without one, or where it has no such method, the bytes are not looked at.
-    :param lean: let the sockets leave their transports where both can.
+    :param detached: let the sockets leave their transports where both can.
     :return: fires with the cause (the Refusal of the end that was lost, or that the filter raised).  Cancelling it
         stops the flow.
     """
-    if lean and isinstance(client, StreamEnd) and isinstance(upstream, StreamEnd):
-        joined = lean_join(client, upstream, filter)
+    if detached and isinstance(client, StreamEnd) and isinstance(upstream, StreamEnd):
+        joined = detached_join(client, upstream, filter)
         if joined is not None:
             return joined
     return _Relay(client, upstream, filter).start()

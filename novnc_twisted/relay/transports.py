@@ -15,7 +15,7 @@ _KEEP_ALIVE = tuple(
 
 
 class _Connected(Connection):
-    """The transport of a socket that is connected already: dialled by us, or come back from a lean relay."""
+    """The transport of a socket that is connected already: dialled by us, or come back from a detached relay."""
 
     connected = 1
     logstr = "relay"

@@ -7,7 +7,6 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from novnc_twisted.errors import ClientLeft, Refusal
-from novnc_twisted.relay.ends import VIEWER_STALL, StreamEnd
 from novnc_twisted.relay.frames import (
     EMPTY,
     NO_CODE,
@@ -18,8 +17,9 @@ from novnc_twisted.relay.frames import (
     close_frame,
     control_frame,
 )
+from novnc_twisted.relay.stream_end import VIEWER_STALL, StreamEnd
+from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
 from novnc_twisted.relay.transports import send
-from novnc_twisted.relay.wheel import Turn, wheel_of
 
 PING_EVERY = 30.0
 """Seconds between pings: under the 60 s after which nginx and load balancers cut a silent connection."""
@@ -48,7 +48,7 @@ class WebSocketEnd(StreamEnd):
         self._asked = False  # whether a ping went out at the last turn
         self._missed = 0
         self._pong: bytes | None = None  # the answer that waits for room
-        self._ping: Turn | None = wheel_of(clock).callLater(PING_EVERY, self._tick)
+        self._ping: Timer | None = timer_wheel_of(clock).callLater(PING_EVERY, self._tick)
 
     def write(self, data: bytes) -> None:
         """Send a message."""
@@ -143,7 +143,7 @@ class WebSocketEnd(StreamEnd):
         self._asked = not self._full
         if self._asked:
             self._transport.write(control_frame(PING))
-        self._ping = wheel_of(self.clock).callLater(PING_EVERY, self._tick)
+        self._ping = timer_wheel_of(self.clock).callLater(PING_EVERY, self._tick)
 
     def _stop_pings(self) -> None:
         if self._ping is not None:

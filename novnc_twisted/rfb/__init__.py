@@ -1,7 +1,7 @@
 """RFB, the grammar of VNC, without I/O: usable from any transport, or none (RFC 6143, rfbproto).
 
 :func:`login` is the client's side of the handshake, :func:`offer` and :func:`refuse` are the server's;
-:class:`Conversation` drives them. :class:`Shield` checks what a viewer says afterwards.
+:class:`HandshakeDriver` drives them. :class:`Shield` checks what a viewer says afterwards.
 """
 
 from typing import TYPE_CHECKING
@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from .client_messages import ClientMessage as ClientMessage
     from .constants import SecurityResult as SecurityResult
     from .constants import SecurityType as SecurityType
+    from .handshake import Ask as Ask
+    from .handshake import Flooded as Flooded
+    from .handshake import Handshake as Handshake
+    from .handshake import HandshakeDriver as HandshakeDriver
+    from .handshake import Injected as Injected
+    from .handshake import Need as Need
+    from .handshake import StartTLS as StartTLS
+    from .handshake import Write as Write
     from .login import login as login
     from .offer import ClientInit as ClientInit
     from .offer import offer as offer
@@ -21,34 +29,26 @@ if TYPE_CHECKING:
     from .security.vnc import response as response
     from .server_init import ServerInit as ServerInit
     from .shield import Shield as Shield
-    from .talk import Ask as Ask
-    from .talk import Conversation as Conversation
-    from .talk import Flooded as Flooded
-    from .talk import Injected as Injected
-    from .talk import Need as Need
-    from .talk import StartTLS as StartTLS
-    from .talk import Talk as Talk
-    from .talk import Write as Write
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
-        "Ask": "talk",
+        "Ask": "handshake",
         "ClientInit": "offer",
         "ClientMessage": "client_messages",
-        "Conversation": "talk",
-        "Flooded": "talk",
-        "Injected": "talk",
-        "Need": "talk",
+        "HandshakeDriver": "handshake",
+        "Flooded": "handshake",
+        "Injected": "handshake",
+        "Need": "handshake",
         "SCHEMES": "security",
         "SUBTYPES": "security.vencrypt",
         "SecurityResult": "constants",
         "SecurityType": "constants",
         "ServerInit": "server_init",
         "Shield": "shield",
-        "StartTLS": "talk",
-        "Talk": "talk",
-        "Write": "talk",
+        "StartTLS": "handshake",
+        "Handshake": "handshake",
+        "Write": "handshake",
         "login": "login",
         "offer": "offer",
         "refuse": "offer",

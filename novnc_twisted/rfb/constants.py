@@ -10,7 +10,7 @@ VERSION_3_7 = b"RFB 003.007\n"
 VERSION_3_8 = b"RFB 003.008\n"
 
 LIMIT = 64 * 1024
-"""Bytes that a conversation holds at most while it waits, beside the chunk that just came."""
+"""Bytes that a handshake driver holds at most while it waits, beside the chunk that just came."""
 
 MAX_REASON = 1024
 """Bytes of a peer's reason that are read; its length field may promise 4 GiB (nova bug 2155052)."""

@@ -18,10 +18,10 @@ from .constants import (
     SecurityType,
     security_type_name,
 )
+from .handshake import Flooded, Handshake, Need, Write
 from .security import Authenticators, authenticators
 from .security.vencrypt import DEFAULT_SUBTYPES
 from .server_init import HEAD_LENGTH, ServerInit, decode_head
-from .talk import Flooded, Need, Talk, Write
 from .text import printable
 
 _U32 = struct.Struct(">I")
@@ -33,7 +33,7 @@ def login(
     shared: bool = True,
     *,
     vencrypt_subtypes: Sequence[str] = DEFAULT_SUBTYPES,
-) -> Talk[ServerInit]:
+) -> Handshake[ServerInit]:
     """Log in to a VNC server and read what it says of its screen.
 
     Asks for a ``password`` where, and only where, the server wants one; stops for TLS where both want VeNCrypt.
@@ -43,13 +43,13 @@ def login(
     :param shared: leave other clients connected; False makes QEMU disconnect them.
     :param vencrypt_subtypes: some of X509None, X509Vnc, TLSNone and TLSVnc, likewise.
     :raises ValueError: at once, for a scheme or sub-type that is unknown.
-    :raises ConsoleUnreachable: (in the talk) if it is no RFB server, refuses us, offers nothing that we may take, or
-        breaks the protocol; its own reason is in the detail.
+    :raises ConsoleUnreachable: (in the handshake) if the server does not speak RFB, refuses the connection, offers no
+        security type that is allowed here, or breaks the protocol; the server's reason is in the detail.
     """
     return _login(authenticators(schemes, vencrypt_subtypes), shared)
 
 
-def _login(schemes: Authenticators, shared: bool) -> Talk[ServerInit]:
+def _login(schemes: Authenticators, shared: bool) -> Handshake[ServerInit]:
     try:
         version = yield from _protocol_version()
         yield from (_security_3_3(schemes) if version == VERSION_3_3 else _security(schemes, version))
@@ -59,7 +59,7 @@ def _login(schemes: Authenticators, shared: bool) -> Talk[ServerInit]:
         raise ConsoleUnreachable(f"the VNC server broke the protocol: {flood}") from None
 
 
-def _protocol_version() -> Talk[bytes]:
+def _protocol_version() -> Handshake[bytes]:
     """Section 7.1.1: what the server speaks, in the version that we answer with.
 
     3.3 to 3.6 are 3.3 (UltraVNC says 3.4 and 3.6); 3.889 is Apple's, 3.9 and 4.x are Intel's and RealVNC's, 5.x is
@@ -84,7 +84,7 @@ def _protocol_version() -> Talk[bytes]:
     return version
 
 
-def _security(schemes: Authenticators, version: bytes) -> Talk[None]:
+def _security(schemes: Authenticators, version: bytes) -> Handshake[None]:
     """Section 7.1.2 and 7.1.3: the server lists security types, we choose."""
     count = (yield Need(1, "the security types"))[0]
     if count == 0:
@@ -100,7 +100,7 @@ def _security(schemes: Authenticators, version: bytes) -> Talk[None]:
         yield from _security_result(reason_follows=version == VERSION_3_8)
 
 
-def _security_3_3(schemes: Authenticators) -> Talk[None]:
+def _security_3_3(schemes: Authenticators) -> Handshake[None]:
     """Section 7.1.2 of version 3.3 (appendix A.1): the server decides, and None has no SecurityResult."""
     (number,) = _U32.unpack((yield Need(4, "the security type")))
     if number == SecurityType.INVALID:
@@ -122,7 +122,7 @@ def _none_common(schemes: Iterable[str], offered: Sequence[int]) -> ConsoleUnrea
     )
 
 
-def _security_result(*, reason_follows: bool) -> Talk[None]:
+def _security_result(*, reason_follows: bool) -> Handshake[None]:
     """Section 7.1.3.  Before 3.8 a failure has no reason."""
     (result,) = _U32.unpack((yield Need(4, "SecurityResult")))
     if result == SecurityResult.OK:
@@ -135,14 +135,14 @@ def _security_result(*, reason_follows: bool) -> Talk[None]:
     raise ConsoleUnreachable(what)
 
 
-def _refused(what: str) -> Talk[None]:
+def _refused(what: str) -> Handshake[None]:
     """Read the reason and fail with it.  Not more of it than fits into a log, whatever length it claims."""
     (length,) = _U32.unpack((yield Need(4, f"the reason ({what})")))
     reason = yield Need(min(length, MAX_REASON), f"the reason ({what})")
     raise ConsoleUnreachable(f"{what}: {printable(reason)}")
 
 
-def _server_init() -> Talk[ServerInit]:
+def _server_init() -> Handshake[ServerInit]:
     """Section 7.3.2."""
     head = yield Need(HEAD_LENGTH, "ServerInit")
     width, height, pixel_format, name_length = decode_head(head)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from novnc_twisted.errors import ProtocolViolation
 
 from .constants import VERSION_3_3, VERSION_3_7, VERSION_3_8, VERSION_LENGTH, SecurityResult, SecurityType
-from .talk import Need, Talk, Write
+from .handshake import Handshake, Need, Write
 from .text import printable
 
 _U32 = struct.Struct(">I")
@@ -30,7 +30,7 @@ class ClientInit:
     version: bytes = VERSION_3_8
 
 
-def offer() -> Talk[ClientInit]:
+def offer() -> Handshake[ClientInit]:
     """Offer RFB 3.8 and None, up to ClientInit; ServerInit, which comes next, is the caller's.
 
     :raises ProtocolViolation: if the viewer answers with a version other than 3.3, 3.5, 3.7 and 3.8, or chooses a
@@ -48,7 +48,7 @@ def offer() -> Talk[ClientInit]:
     return ClientInit(shared != b"\0", version)
 
 
-def _security(version: bytes) -> Talk[None]:
+def _security(version: bytes) -> Handshake[None]:
     """Section 7.1.2 and 7.1.3.  Version 3.7 has no SecurityResult for None, and no reason in one (appendix A.2)."""
     yield Write(bytes([1, SecurityType.NONE]))
     choice = (yield Need(1, "the security type"))[0]
@@ -60,7 +60,7 @@ def _security(version: bytes) -> Talk[None]:
         yield Write(_U32.pack(SecurityResult.OK))
 
 
-def refuse(sentence: str) -> Talk[None]:
+def refuse(sentence: str) -> Handshake[None]:
     """Tell a viewer why it gets no console, so that it can show it: no security types, and the sentence.
 
     A viewer that answers no version at all is told as well.
@@ -69,7 +69,7 @@ def refuse(sentence: str) -> Talk[None]:
     yield from _failure(version, sentence)
 
 
-def _client_version() -> Talk[bytes]:
+def _client_version() -> Handshake[bytes]:
     """Section 7.1.1; what does not begin as a version is given back as soon as that is seen."""
     yield Write(VERSION_3_8)
     version: bytes = yield Need(4, "ProtocolVersion")
@@ -78,7 +78,7 @@ def _client_version() -> Talk[bytes]:
     return version
 
 
-def _failure(version: bytes, sentence: str) -> Talk[None]:
+def _failure(version: bytes, sentence: str) -> Handshake[None]:
     """The refusal of section 7.1.2: for 3.3 the security type 0 in four bytes, later a list of no types."""
     yield Write((_U32.pack(0) if version in _COUNTS_AS_3_3 else b"\0") + _reason(sentence))
 

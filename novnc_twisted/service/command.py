@@ -52,7 +52,7 @@ class Options(usage.Options):
             refuse(self.command, Unusable(error))
         if self["check-config"]:
             # Here, since twistd looks next whether another twistd runs in this folder.
-            from novnc_twisted.service.assembly import check
+            from novnc_twisted.service.make_service import check
 
             raise SystemExit(check(self.command, self["config-file"]))
 
@@ -74,7 +74,7 @@ def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
     """The ``Options`` and the ``makeService`` of one command; the machinery is imported when the service is made."""
 
     def make_service(options: Any) -> IService:
-        from novnc_twisted.service.assembly import assemble
+        from novnc_twisted.service.make_service import assemble
 
         try:
             service: Any = assemble(name, options["config-file"])

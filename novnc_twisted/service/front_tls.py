@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
 from novnc_twisted.access.pem import belong_together, certificates, private_key
-from novnc_twisted.relay.losses import tls_error
+from novnc_twisted.relay.loss_reasons import tls_error
 from novnc_twisted.service.flagfile import Unusable
 
 MINIMA = {"tlsv1_1": SSL.TLS1_1_VERSION, "tlsv1_2": SSL.TLS1_2_VERSION, "tlsv1_3": SSL.TLS1_3_VERSION}

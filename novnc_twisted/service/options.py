@@ -72,7 +72,11 @@ DEFAULT: list[cfg.Opt] = [
         "https:// and wss:// beside plain connections. SIGHUP has it, key and ssl_client_ca read again.",
     ),
     cfg.StrOpt("key", help="File (PEM) of its key, without a passphrase, where it is not in the same file."),
-    cfg.BoolOpt("ssl_only", default=False, help="Turn plain connections to the two proxies away."),
+    cfg.BoolOpt(
+        "ssl_only",
+        default=False,
+        help="Refuse plain connections to the two proxies.",
+    ),
     cfg.BoolOpt("debug", default=False, help="Log each call between the services: topic, method, time and outcome."),
 ]
 

@@ -19,8 +19,8 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText, global
 from zope.interface import implementer
 
 from novnc_twisted.service.clock import use_monotonic_clock
-from novnc_twisted.service.ending import stop
 from novnc_twisted.service.exits import START_FAILED, reason
+from novnc_twisted.service.lifecycle import stop
 
 ORPHAN = 5
 """Seconds that a worker has for an orderly end once its supervisor is gone."""
@@ -112,8 +112,8 @@ def main(arguments: list[str]) -> None:
     use_monotonic_clock(reactor)
     reports = Reports(io.TextIOWrapper(io.FileIO(os.dup(1), "w"), encoding="utf-8", errors="replace"))
     globalLogBeginner.beginLoggingTo([reports])
-    from novnc_twisted.service.assembly import build
     from novnc_twisted.service.configuration import read_configuration
+    from novnc_twisted.service.make_service import build
     from novnc_twisted.service.sockets import Sockets
 
     try:

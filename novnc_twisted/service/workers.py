@@ -16,8 +16,8 @@ from twisted.internet.defer import Deferred, DeferredList, gatherResults, succee
 from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
-from novnc_twisted.service.ending import Orderly, stop
 from novnc_twisted.service.exits import Unusable, exit_with
+from novnc_twisted.service.lifecycle import Orderly, stop
 from novnc_twisted.service.notify import notify, watchdog_interval
 from novnc_twisted.service.relayed_log import RelayedLog
 from novnc_twisted.service.sockets import FIRST, Sockets

@@ -4,12 +4,12 @@ import re
 
 from novnc_twisted.access.request_head import BadHead, HeadBuffer, read_status
 from novnc_twisted.errors import ConsoleUnreachable
-from novnc_twisted.session.line import Line
+from novnc_twisted.session.handshake_channel import HandshakeChannel
 
 _PATH = re.compile(r"[!-~]{1,1024}")
 
 
-async def pass_gate(line: Line, path: str) -> None:
+async def pass_gate(line: HandshakeChannel, path: str) -> None:
     """Ask for the console behind this path; bytes that come with the answer stay on the line.
 
     nova's old xvp proxy looked for "200" anywhere in the reply, and inverted: here only a real 200 counts.

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from novnc_twisted.access.connect_info import ConnectInfo
-from novnc_twisted.session.keeper import KeepToken
 from novnc_twisted.session.limits import SessionLimits
 from novnc_twisted.session.settings import SessionSettings
+from novnc_twisted.session.token_lease import KeepToken
 
 Authorise = Callable[[str, str, str], Awaitable[ConnectInfo]]
 """``async (token, console_type, client_address) -> ConnectInfo``; raises a Refusal."""

@@ -16,9 +16,9 @@ from twisted.internet.protocol import Factory
 
 from novnc_twisted.access.connect_info import ConnectInfo
 from novnc_twisted.errors import ConsoleClosed, ConsoleUnreachable
-from novnc_twisted.relay.dialled import EndProtocol
-from novnc_twisted.relay.ends import StreamEnd
+from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.relay.transports import connected
+from novnc_twisted.relay.upstream_protocol import EndProtocol
 from novnc_twisted.session.connect import connect
 from novnc_twisted.session.settings import SessionSettings
 

@@ -4,7 +4,7 @@ from zope.interface import Attribute, Interface
 
 from novnc_twisted.errors import Refusal
 from novnc_twisted.relay.interfaces import IEnd
-from novnc_twisted.rfb.talk import Talk
+from novnc_twisted.rfb.handshake import Handshake
 
 
 class IViewer(Interface):
@@ -21,5 +21,5 @@ class IViewer(Interface):
     def welcome() -> None:
         """The VNC server is ready and logged in: RFB follows."""
 
-    def refusal(cause: Refusal) -> Talk[None] | None:
-        """Show why there is no console, before RFB began: write it, or give the talk that tells it."""
+    def refusal(cause: Refusal) -> Handshake[None] | None:
+        """Show why there is no console, before RFB began: write it, or give the handshake that tells it."""

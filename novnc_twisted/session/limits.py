@@ -19,7 +19,7 @@ class SessionLimits:
     def __len__(self) -> int:
         return self._servers.total()
 
-    def seat(self, info: ConnectInfo) -> "Seat":
+    def take_slot(self, info: ConnectInfo) -> "SessionSlot":
         """A place for one session, for a ``with`` block or until it is given back.
 
         :raises TooManySessions: where none is free.
@@ -29,7 +29,7 @@ class SessionLimits:
             raise TooManySessions(f"max_sessions is {self._max}")
         if self._max_per_server and self._servers[server] >= self._max_per_server:
             raise TooManySessions(f"max_sessions_per_server is {self._max_per_server}")
-        return Seat(self._servers, self._live, server)
+        return SessionSlot(self._servers, self._live, server)
 
     def live_sessions(self, info: ConnectInfo) -> int:
         """How many sessions with this server are set up."""
@@ -41,7 +41,7 @@ def _server_of(info: ConnectInfo) -> str:
     return info.instance_uuid or info.socket or f"{info.host}:{info.port}"
 
 
-class Seat:
+class SessionSlot:
     """The place of one session."""
 
     __slots__ = ("_counts", "_live", "_server")

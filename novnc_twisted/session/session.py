@@ -24,24 +24,24 @@ from novnc_twisted.errors import (
     Stopping,
     TokenMissing,
 )
-from novnc_twisted.relay.ends import StreamEnd
 from novnc_twisted.relay.interfaces import IFilter
 from novnc_twisted.relay.join import join
-from novnc_twisted.relay.wheel import Turn, wheel_of
+from novnc_twisted.relay.stream_end import StreamEnd
+from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
+from novnc_twisted.rfb.handshake import StartTLS
 from novnc_twisted.rfb.login import login
 from novnc_twisted.rfb.offer import offer
 from novnc_twisted.rfb.server_init import ServerInit
 from novnc_twisted.rfb.shield import Shield
-from novnc_twisted.rfb.talk import StartTLS
 from novnc_twisted.session.access_path import pass_gate
 from novnc_twisted.session.context import SessionContext
+from novnc_twisted.session.deadline import Deadline
 from novnc_twisted.session.dial import dial
+from novnc_twisted.session.handshake_channel import HandshakeChannel
 from novnc_twisted.session.interfaces import IViewer
-from novnc_twisted.session.keeper import Keeper
-from novnc_twisted.session.limits import Seat
-from novnc_twisted.session.line import Line
-from novnc_twisted.session.patience import Patience
+from novnc_twisted.session.limits import SessionSlot
 from novnc_twisted.session.record import record
+from novnc_twisted.session.token_lease import TokenLease
 from novnc_twisted.session.upstream_loss import loss_before_session
 
 T = TypeVar("T")
@@ -65,16 +65,16 @@ class Session:
         "_client",
         "_clock",
         "_context",
+        "_deadline",
         "_ended",
         "_introduced",
         "_joined",
-        "_keeper",
-        "_last_words",
-        "_patience",
-        "_seat",
+        "_lease",
+        "_refusal_deadline",
         "_secured_at",
         "_server",
         "_settings",
+        "_slot",
         "_timers",
         "_upstream",
         "_viewer",
@@ -97,17 +97,17 @@ class Session:
         self._context, self._viewer, self._accepted_at = context, viewer, accepted_at
         self._settings, self._clock = context.settings, context.reactor
         self._ended = ended
-        self._patience: Patience | None = Patience(self._clock)  # until it lives
-        self._last_words: Patience | None = None  # once the cause is known
-        self._seat: Seat | None = None
+        self._deadline: Deadline | None = Deadline(self._clock)  # until it lives
+        self._refusal_deadline: Deadline | None = None  # once the cause is known
+        self._slot: SessionSlot | None = None
         self._joined: Deferred[Refusal] | None = None  # while it lives
         self._introduced = False  # whether RFB began
         self._upstream: StreamEnd | None = None
-        self._server: Line | None = None  # the handshake with it, until it lives
+        self._server: HandshakeChannel | None = None  # the handshake with it, until it lives
         self._secured_at = -1  # how much it had sent when TLS began
-        self._keeper: Keeper | None = None
-        self._timers: tuple[Turn, ...] = ()
-        self._client: Line | None = Line(viewer.end, self.end)  # until it lives
+        self._lease: TokenLease | None = None
+        self._timers: tuple[Timer, ...] = ()
+        self._client: HandshakeChannel | None = HandshakeChannel(viewer.end, self.end)  # until it lives
 
     def end(self, cause: Refusal) -> None:
         """End it, in whatever phase it is: the first cause stays, what is under way is cancelled, both ends close."""
@@ -115,10 +115,10 @@ class Session:
             self.cause = cause
             if self._joined is not None:
                 self._joined.cancel()
-            elif self._patience is not None:
-                self._patience.end(cause)
-        elif self._last_words is not None:  # a viewer that left, or a proxy that stops, need no last words
-            self._last_words.end(cause)
+            elif self._deadline is not None:
+                self._deadline.end(cause)
+        elif self._refusal_deadline is not None:  # a viewer that left, or a proxy that stops, need no last words
+            self._refusal_deadline.end(cause)
 
     def viewer(self) -> IViewer:
         """Whose it is."""
@@ -154,8 +154,8 @@ class Session:
     async def _end(self, cause: Refusal) -> None:
         """Close everything, leave a record, tell whoever waits for it; never raises."""
         cause = self.cause = self.cause or cause
-        if self._seat is not None:
-            self._seat.give_back()
+        if self._slot is not None:
+            self._slot.give_back()
         try:
             await self._close(cause)
             record(
@@ -176,7 +176,7 @@ class Session:
     async def _story(self) -> None:
         """All of it up to life, in order.  No byte reaches the VNC server before the token is good."""
         info = self.info = await self._authorise()
-        self._seat = self._context.limits.seat(info)
+        self._slot = self._context.limits.take_slot(info)
         self.phase = "dial"
         upstream = await self._dial(info)
         if info.internal_access_path:
@@ -209,19 +209,19 @@ class Session:
         viewer.token_checked(None)
         return info
 
-    async def _dial(self, info: ConnectInfo) -> Line:
+    async def _dial(self, info: ConnectInfo) -> HandshakeChannel:
         where = info.socket or f"{info.host}:{info.port}"
         late = ConsoleUnreachable(f"no connection to {where} in time")
         dialled = dial(self._context.reactor, info, self._settings)
         self._upstream = await self._in_time(dialled, self._settings.dial_deadline, late)
-        self._server = Line(self._upstream, self._upstream_lost)
+        self._server = HandshakeChannel(self._upstream, self._upstream_lost)
         return self._server
 
-    async def _login(self, upstream: Line) -> ServerInit:
+    async def _login(self, upstream: HandshakeChannel) -> ServerInit:
         late = ConsoleUnreachable("the VNC server did not finish its handshake in time")
-        talk = login(self._settings.auth_schemes, vencrypt_subtypes=self._settings.vencrypt_subtypes)
+        handshake = login(self._settings.auth_schemes, vencrypt_subtypes=self._settings.vencrypt_subtypes)
         return await self._in_time(
-            upstream.hold(talk, self._answer, self._start_tls), self._settings.rfb_deadline, late
+            upstream.run(handshake, self._answer, self._start_tls), self._settings.rfb_deadline, late
         )
 
     async def _start_tls(self, step: StartTLS) -> None:
@@ -230,7 +230,7 @@ class Session:
         tls, deadline = self._settings.upstream_tls, self._settings.tls_deadline
         name = tls.name_of(self.info) if step.verified else None
         late = ConsoleUnreachable("the VNC server did not finish the TLS handshake in time")
-        await Patience(self._clock).wait(tls.start(self._upstream, name), deadline, late)
+        await Deadline(self._clock).wait(tls.start(self._upstream, name), deadline, late)
         self._secured_at = self._upstream.bytes_in
 
     async def _answer(self, what: str) -> str | None:
@@ -241,19 +241,19 @@ class Session:
         viewer = self._viewer
         asked = self._context.ask_password(viewer.token or "", viewer.console_type, viewer.address)
         late = ServiceUnavailable("no answer about the VNC password in time")
-        return await Patience(self._clock).wait(asked, self._settings.token_deadline, late)
+        return await Deadline(self._clock).wait(asked, self._settings.token_deadline, late)
 
     async def _introduce(self, screen: ServerInit) -> None:
         self._introduced = True
         self._viewer.welcome()
         late = SetupTimeout("the viewer did not finish its RFB handshake in time")
         assert self._client is not None  # for the type checker: it does not live yet
-        await self._in_time(self._client.hold(offer()), self._settings.rfb_deadline, late)
+        await self._in_time(self._client.run(offer()), self._settings.rfb_deadline, late)
         self._viewer.end.write(screen.encode())
 
-    def _live(self, info: ConnectInfo, upstream: Line) -> None:
+    def _live(self, info: ConnectInfo, upstream: HandshakeChannel) -> None:
         if self._context.keep_token is not None and info.reconnects:
-            self._keeper = Keeper(
+            self._lease = TokenLease(
                 self._clock,
                 self._context.keep_token,
                 self._viewer.token or "",
@@ -265,19 +265,19 @@ class Session:
         if info.expires_at is not None:
             # Unix time, which the reactor's clock is not: a monotonic clock starts anywhere.
             left = max(0.0, info.expires_at - time.time())
-            self._timers = (wheel_of(self._clock).callLater(left, self.end, SessionExpired()),)
+            self._timers = (timer_wheel_of(self._clock).callLater(left, self.end, SessionExpired()),)
         if self._settings.idle_timeout:
             # The viewer may have sent all of its handshake long ago, while the set-up waited for somebody else.
             self._viewer.end.heard_at = self._clock.seconds()
             self._watch_idleness()
         assert self._client is not None  # for the type checker: it begins to live now
-        if self._seat is not None:
-            self._seat.set_up()
+        if self._slot is not None:
+            self._slot.set_up()
         self._client.release()
         upstream.release()
         # mypy can't know that the shield is an IFilter: floor 1 knows no relay
         shield: IFilter | None = Shield() if self._settings.shield else None  # type: ignore[assignment]
-        self._client = self._server = self._patience = None
+        self._client = self._server = self._deadline = None
         self._joined = join(self._viewer.end, upstream.end, shield)
         self._joined.addBoth(self._lived)
 
@@ -288,7 +288,7 @@ class Session:
             self.end(IdleTimeout())
         else:
             waiting = tuple(timer for timer in self._timers if timer.active())
-            self._timers = (*waiting, wheel_of(self._clock).callLater(left, self._watch_idleness))
+            self._timers = (*waiting, timer_wheel_of(self._clock).callLater(left, self._watch_idleness))
 
     def _upstream_lost(self, cause: Refusal) -> None:
         """The VNC server left before there was a session."""
@@ -305,9 +305,9 @@ class Session:
 
     def _in_time(self, what: Awaitable[T], seconds: float, late: Refusal) -> Deferred[T]:
         """Wait for a part of the set-up: for its own deadline, and never beyond the one of all parts together."""
-        assert self._patience is not None  # for the type checker: it does not live yet
+        assert self._deadline is not None  # for the type checker: it does not live yet
         left = self._accepted_at + self._settings.setup_deadline - self._clock.seconds()
-        return self._patience.wait(what, min(seconds, left), late)
+        return self._deadline.wait(what, min(seconds, left), late)
 
     async def _close(self, cause: Refusal) -> None:
         """Close both ends and wait until nothing is left; each part of it is bounded by a timer."""
@@ -317,12 +317,12 @@ class Session:
         if self._upstream is not None:
             self._upstream.close(cause)
             parts.append(self._upstream.closed())
-        if self._keeper is not None:
+        if self._lease is not None:
             if isinstance(cause, (Revoked, SessionExpired)):
-                self._keeper.stop()
+                self._lease.stop()
             else:
                 patience = STOPPING_PATIENCE if isinstance(cause, Stopping) else self._settings.token_deadline
-                parts.append(Deferred.fromCoroutine(self._keeper.last(patience)))
+                parts.append(Deferred.fromCoroutine(self._lease.last(patience)))
         if not self._introduced and self._client is not None and not self._client.gone:
             await self._show(cause, self._client)
         self._viewer.end.close(cause)
@@ -330,15 +330,15 @@ class Session:
         if waiting := [part for part in parts if not part.called]:
             await gatherResults(waiting)
 
-    async def _show(self, cause: Refusal, client: Line) -> None:
+    async def _show(self, cause: Refusal, client: HandshakeChannel) -> None:
         """Tell the viewer why, before RFB began, in its front's manner."""
-        talk = self._viewer.refusal(cause)
-        if talk is None:
+        handshake = self._viewer.refusal(cause)
+        if handshake is None:
             return
         seconds = STOPPING_PATIENCE if isinstance(cause, Stopping) else self._settings.refusal_deadline
         late = SetupTimeout("the viewer did not take the reason")
-        self._last_words = Patience(self._clock)
+        self._refusal_deadline = Deadline(self._clock)
         try:
-            await self._last_words.wait(client.hold(talk), seconds, late)
+            await self._refusal_deadline.wait(client.run(handshake), seconds, late)
         except Refusal:  # it left, is silent or makes no sense: the close frame says the same
             return

@@ -8,10 +8,10 @@ from twisted.internet.defer import Deferred
 from novnc_twisted.errors import Refusal, Stopping
 from novnc_twisted.session.context import AskPassword, Authorise, SessionContext
 from novnc_twisted.session.interfaces import IViewer
-from novnc_twisted.session.keeper import KeepToken
 from novnc_twisted.session.limits import SessionLimits
 from novnc_twisted.session.session import Session
 from novnc_twisted.session.settings import SessionSettings
+from novnc_twisted.session.token_lease import KeepToken
 
 
 class Sessions:

@@ -15,8 +15,8 @@ from zope.interface import implementer
 from novnc_twisted.access.connect_info import ConnectInfo
 from novnc_twisted.access.pem import belong_together, certificates, private_key
 from novnc_twisted.errors import ConsoleUnreachable
-from novnc_twisted.relay.ends import StreamEnd
-from novnc_twisted.relay.losses import tls_error
+from novnc_twisted.relay.loss_reasons import tls_error
+from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.rfb.security.vencrypt import SUBTYPES
 from novnc_twisted.tls import Named, identity
 

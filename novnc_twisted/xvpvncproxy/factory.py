@@ -7,9 +7,9 @@ from novnc_twisted.access.failures import Failures
 from novnc_twisted.frontend.front import FrontFactory
 from novnc_twisted.frontend.refusals import RefusalObserver
 from novnc_twisted.session.context import AskPassword, Authorise
-from novnc_twisted.session.keeper import KeepToken
 from novnc_twisted.session.limits import SessionLimits
 from novnc_twisted.session.settings import SessionSettings
+from novnc_twisted.session.token_lease import KeepToken
 from novnc_twisted.xvpvncproxy.protocol import XVPVNCProxyProtocol
 
 

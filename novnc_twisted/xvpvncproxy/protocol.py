@@ -13,8 +13,8 @@ from novnc_twisted.frontend.refusals import cause_of
 from novnc_twisted.frontend.viewer import FrontViewer
 from novnc_twisted.http.checks import answer_check
 from novnc_twisted.http.responses import response_head
-from novnc_twisted.relay.ends import VIEWER_STALL, StreamEnd
-from novnc_twisted.rfb.talk import Talk
+from novnc_twisted.relay.stream_end import VIEWER_STALL, StreamEnd
+from novnc_twisted.rfb.handshake import Handshake
 
 METHODS = "CONNECT, GET, HEAD, OPTIONS"
 """HEAD for health checks alone."""
@@ -39,7 +39,7 @@ class XVPVNCProxyProtocol(FrontProtocol):
             self.refuse(ProtocolViolation("a web browser"))
         elif not token and (answer := answer_check(head, METHODS)) is not None:
             response = response_head(answer.status, length=len(answer.body), fields=answer.fields, close=True)
-            self.last_words(response + (answer.body if head.method == "GET" else b""), ClientLeft())
+            self.send_final_response(response + (answer.body if head.method == "GET" else b""), ClientLeft())
         elif head.method in ("GET", "HEAD") and not token:
             self.refuse(TokenMissing())  # a health check: it leaves no line in the log
         elif head.method not in ("CONNECT", "GET"):
@@ -63,7 +63,7 @@ class XVPVNCProxyProtocol(FrontProtocol):
 
     def refuse(self, cause: Refusal) -> None:
         """Send the reason, and close."""
-        self.last_words(status_line(cause), cause)
+        self.send_final_response(status_line(cause), cause)
 
 
 class XVPViewer(FrontViewer):
@@ -75,7 +75,7 @@ class XVPViewer(FrontViewer):
         """Send the reply that it waits for; RFB follows."""
         self.end.write(READY)
 
-    def refusal(self, cause: Refusal) -> Talk[None] | None:
+    def refusal(self, cause: Refusal) -> Handshake[None] | None:
         """Send a status line in place of the reply."""
         self.end.write(status_line(cause))
         return None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ConsoleClosed, ConsoleUnreachable
-from novnc_twisted.rfb import Conversation, login
+from novnc_twisted.rfb import HandshakeDriver, login
 from tests.session.harness import TOKEN, FrontCase, WebSocket, introduce
 from tests.support.vnc_server import PIXEL_FORMAT
 
@@ -72,12 +72,12 @@ class BeforeServerInit(SynchronousTestCase):
 
     START = b"RFB 003.008\n\1\1\0\0\0\0"
 
-    def told(self, *pieces: bytes) -> Conversation:
-        talk = Conversation(login())
-        talk.start()
+    def told(self, *pieces: bytes) -> HandshakeDriver:
+        handshake = HandshakeDriver(login())
+        handshake.start()
         for piece in pieces:
-            talk.receive(piece)
-        return talk
+            handshake.receive(piece)
+        return handshake
 
     @contextlib.contextmanager
     def little_memory(self) -> Iterator[None]:
@@ -99,19 +99,19 @@ class BeforeServerInit(SynchronousTestCase):
         }
         for what, pieces in promises.items():
             with self.little_memory():
-                talk = self.told(*pieces)
+                handshake = self.told(*pieces)
                 for _ in range(64):  # whatever follows: it ends soon
-                    if not talk.done:
-                        talk.receive(b"A" * 1024)
-            self.assertIsInstance(talk.error, ConsoleUnreachable, what)
-            self.assertRegex(str(talk.error), "refuses us: A+$|authentication failed: A+$|claims a name of", what)
+                    if not handshake.done:
+                        handshake.receive(b"A" * 1024)
+            self.assertIsInstance(handshake.error, ConsoleUnreachable, what)
+            self.assertRegex(str(handshake.error), "refuses us: A+$|authentication failed: A+$|claims a name of", what)
 
     def test_screens_of_every_size(self) -> None:
         """CVE-2014-6052, CVE-2014-8240: width times height is not worked out, let alone allocated."""
         for width, height in ((0, 0), (HUGE, HUGE), (0, HUGE), (1, HUGE)):
             with self.little_memory():
-                talk = self.told(self.START, struct.pack(">HH16sI", width, height, PIXEL_FORMAT, 1) + b"n")
-            if talk.error is None:
-                self.assertEqual((talk.result.width, talk.result.height), (width, height))
+                handshake = self.told(self.START, struct.pack(">HH16sI", width, height, PIXEL_FORMAT, 1) + b"n")
+            if handshake.error is None:
+                self.assertEqual((handshake.result.width, handshake.result.height), (width, height))
             else:
-                self.assertIsInstance(talk.error, ConsoleUnreachable)
+                self.assertIsInstance(handshake.error, ConsoleUnreachable)

@@ -75,7 +75,7 @@ class FakeDriver:
             return fail(InstanceNotFound(""))
         return self._give("get_domain", self.domains.get(uuid))
 
-    def neighbourhood(self, uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
+    def domain_with_conflicts(self, uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
         others = [console for console in self._consoles() if console.uuid != uuid]
         return self.get_domain(uuid).addCallback(lambda domain: (domain, others))
 

@@ -106,7 +106,7 @@ class DefaultTests(TestCase):
             lambda handle, *asked: read.append(handle.UUIDString()) or original(handle, *asked),
         )
         for state in ("running", "paused"):
-            domain, others = await driver.neighbourhood(self.uuid)
+            domain, others = await driver.domain_with_conflicts(self.uuid)
             self.assertEqual(
                 (domain.uuid, domain.vnc.port, domain.active, domain.state), (self.uuid, 5918, True, state)
             )
@@ -118,9 +118,9 @@ class DefaultTests(TestCase):
         self.assertGreaterEqual(read.count(self.uuid), 3)
         await deferToThread(self.connection.lookupByUUIDString(self.uuid).destroy)
         await self.create(FIXED.replace("5917", "5919"))  # the same one, started anew
-        domain, _ = await driver.neighbourhood(self.uuid)
+        domain, _ = await driver.domain_with_conflicts(self.uuid)
         self.assertEqual(domain.vnc.port, 5919)
-        await self.assertFailure(driver.neighbourhood(str(uuid4())), InstanceNotFound)
+        await self.assertFailure(driver.domain_with_conflicts(str(uuid4())), InstanceNotFound)
 
     async def test_the_owner_of_a_running_domain_changes(self) -> None:
         """What decides rights is what the XML says now; lists follow with libvirt's event."""
@@ -130,7 +130,7 @@ class DefaultTests(TestCase):
             metadata = f"<instance><owner><project uuid='{project}'>{project}</project></owner></instance>"
             await deferToThread(handle.setMetadata, libvirt.VIR_DOMAIN_METADATA_ELEMENT, metadata, "nova", NOVA, 1)
             for _ in range(3):
-                domain, _others = await self.driver.neighbourhood(self.uuid)
+                domain, _others = await self.driver.domain_with_conflicts(self.uuid)
                 self.assertEqual((domain.project_id, domain.project_name), (project, project))
                 self.assertEqual((await self.driver.get_domain(self.uuid)).project_id, project)
             await self.driver.seen(Change.DESCRIBED, self.uuid, times=number)
@@ -158,7 +158,7 @@ class DefaultTests(TestCase):
         driver = WatchedDriver("test:///default")
         await driver.start(lambda event: None)
         self.addCleanup(driver.stop)
-        domain, others = await driver.neighbourhood(self.uuid)
+        domain, others = await driver.domain_with_conflicts(self.uuid)
         self.assertEqual((domain.uuid, others), (self.uuid, []))
         self.assertEqual([one.uuid for one in await driver.active_consoles()], [self.uuid])
         self.assertEqual({one.uuid for one in await driver.list_domains()} & {broken, self.uuid}, {broken, self.uuid})
@@ -167,19 +167,19 @@ class DefaultTests(TestCase):
         xml = small_domain("stopped", identity=self.uuid, graphics=FIXED, domain_type="test")
         handle = await deferToThread(self.connection.defineXML, xml.replace("<video><model type='vga'/></video>", ""))
         self.addCleanup(deferToThread, handle.undefine)
-        domain, others = await self.driver.neighbourhood(self.uuid)
+        domain, others = await self.driver.domain_with_conflicts(self.uuid)
         self.assertEqual((domain.uuid, domain.active, domain.state, others), (self.uuid, False, "shutoff", []))
 
     async def test_what_is_known_goes_with_its_connection(self) -> None:
         """Another libvirtd counts its domains anew: the same id may be another start, with another port."""
         await self.create()
         await self.driver.seen(Change.STARTED, self.uuid)
-        await self.driver.neighbourhood(self.uuid)
+        await self.driver.domain_with_conflicts(self.uuid)
         number = (await deferToThread(self.connection.lookupByUUIDString, self.uuid)).ID()
         known = self.driver._known.domains
         known[number] = replace(known[number], name="of the last one")
         self.patch(libvirt_pool, "unusable", lambda connection: True)
-        domain, _ = await self.driver.neighbourhood(self.uuid)
+        domain, _ = await self.driver.domain_with_conflicts(self.uuid)
         self.assertEqual(domain.name, f"vm-{self.uuid[:8]}")
 
     async def test_events(self) -> None:

@@ -110,7 +110,7 @@ class Wire:
         self.system = System(auth, self.host, refused=lambda event: None)  # a log would have a timer of its own
         Deferred.fromCoroutine(self.system.start())
 
-    def talk(self, chunks: list[bytes]) -> list[int]:
+    def handshake(self, chunks: list[bytes]) -> list[int]:
         """The status of each answer."""
         failures: list[LogEvent] = []
 
@@ -152,11 +152,11 @@ def run_site(data: bytes) -> None:
     if not _WIRES:
         _WIRES.extend((Wire(NoAuth()), Wire(Basic())))
     wire = _WIRES[data[0] & 1]
-    wanted = wire.talk([data[1:]])
+    wanted = wire.handshake([data[1:]])
     holds(len(wanted) <= 1, "answers what was pipelined", wanted)
     for chunks in cuttings(data[1:]):
         # Who waits for the answer may go on: in one chunk that is a pipeline, of which only the first is answered.
-        same(wire.talk([chunk for chunk in chunks if chunk])[:1], wanted, "the first answer")
+        same(wire.handshake([chunk for chunk in chunks if chunk])[:1], wanted, "the first answer")
 
 
 _GET = b"GET /v2.1/servers HTTP/1.1\r\nHost: localhost\r\n"

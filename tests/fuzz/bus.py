@@ -10,7 +10,7 @@ from nacl.public import PrivateKey, SealedBox
 
 from novnc_twisted.access import fields
 from novnc_twisted.access.connect_info import ConnectInfo
-from novnc_twisted.compute import answers
+from novnc_twisted.compute import replies
 from novnc_twisted.errors import MAX_DETAIL, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.redis.messages import Request, read_reply, read_request, write_reply
 from novnc_twisted.messaging.redis.sealing import Opener
@@ -142,7 +142,7 @@ def run_host(data: bytes) -> None:
     good, value = decoded(data)
     if not good:
         return
-    for read in (answers.instance, answers.instances, partial(_console, UUID)):
+    for read in (replies.instance, replies.instances, partial(_console, UUID)):
         try:
             told = read("host1", value)
         except ServiceUnavailable as refusal:
@@ -156,7 +156,7 @@ def run_host(data: bytes) -> None:
 
 
 def _console(instance_uuid: str, host: str, answer: Any) -> dict[str, Any]:
-    found = answers.console(host, instance_uuid, answer)
+    found = replies.console(host, instance_uuid, answer)
     same(found["instance_uuid"], instance_uuid, "whose console it is")
     return found
 

@@ -21,7 +21,7 @@ from novnc_twisted.errors import ConsoleUnreachable, MessageTooBig, Refusal
 from novnc_twisted.novncproxy.handshake import SUBPROTOCOL, HandshakeFailed, Handshaker
 from novnc_twisted.relay.interfaces import IEnd, IReceiver
 from novnc_twisted.session.access_path import pass_gate
-from novnc_twisted.session.line import HOLD_LIMIT, Line
+from novnc_twisted.session.handshake_channel import HOLD_LIMIT, HandshakeChannel
 
 from .tools import Target, broken, cuttings, fits_a_log, holds, same
 
@@ -169,7 +169,7 @@ PATHS = ("/console?uuid=1", "/a b", "", "/é", "/x\r\nHost: y", "/" + "a" * 1023
 def pass_it(path: str, chunks: list[bytes]) -> tuple[str, bytes, bytes]:
     """How it ended ("", "open" or a refusal's detail), what was sent, what is left for RFB."""
     end, lost, ended = MemoryEnd(), list[Refusal](), list[object]()
-    line = Line(end, lost.append)
+    line = HandshakeChannel(end, lost.append)
     Deferred.fromCoroutine(pass_gate(line, path)).addBoth(ended.append)
     for chunk in chunks:
         line.data_received(chunk)

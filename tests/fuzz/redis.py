@@ -14,7 +14,7 @@ from .tools import Target, cuttings, fits_a_log, holds, same, text_of
 GONE = Failure(ConnectionDone())
 
 
-def talk(chunks: list[bytes]) -> list[Any]:
+def handshake(chunks: list[bytes]) -> list[Any]:
     """What comes of each command: its reply, or the kind of its failure."""
     transport, protocol, ended = StringTransport(), RedisProtocol(), list[Any]()
     protocol.factory = _Factory()
@@ -53,9 +53,9 @@ class _Factory:
 
 def run(data: bytes) -> None:
     """Any bytes: each command ends, in the same way however they are cut; and an announcement is one, or none."""
-    wanted = talk([data] if data else [])
+    wanted = handshake([data] if data else [])
     for chunks in cuttings(data):
-        same(talk([chunk for chunk in chunks if chunk]), wanted, "what came of the commands")
+        same(handshake([chunk for chunk in chunks if chunk]), wanted, "what came of the commands")
     name, _, rest = text_of(data).partition("\n")
     member, _, score = rest.partition("\n")
     service = _service(name, member, score)

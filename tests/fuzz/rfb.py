@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from novnc_twisted.errors import TABLE, ConsoleUnreachable, ProtocolViolation, Refusal
 from novnc_twisted.rfb.constants import LIMIT, MAX_NAME, MAX_REASON, MAX_SIDE
+from novnc_twisted.rfb.handshake import Handshake, HandshakeDriver
 from novnc_twisted.rfb.login import login
 from novnc_twisted.rfb.offer import offer, refuse
 from novnc_twisted.rfb.security.vnc import response
-from novnc_twisted.rfb.talk import Conversation, Talk
 
 from .tools import Target, cuttings, fits_a_log, holds, same
 
@@ -35,7 +35,7 @@ _UNASKED = re.compile("[0-9]+ bytes came unasked")  # how many hangs on the chun
 
 
 class Held(NamedTuple):
-    """What came of a conversation, in a form that can be compared."""
+    """What came of a handshake, in a form that can be compared."""
 
     done: bool
     result: Any
@@ -55,58 +55,65 @@ class Seen:
         """Bytes that the peer had sent when TLS was to be started."""
 
 
-def hold(
-    talk: Talk[Any], chunks: Iterable[bytes], *, password: str | None = None, limit: int = LIMIT, tls: bool = True
+def run(
+    handshake: Handshake[Any],
+    chunks: Iterable[bytes],
+    *,
+    password: str | None = None,
+    limit: int = LIMIT,
+    tls: bool = True,
 ) -> tuple[Held, Seen]:
-    """Hold a conversation over these chunks; answers come at once, and so does TLS unless ``tls`` is False."""
+    """Hold a handshake over these chunks; answers come at once, and so does TLS unless ``tls`` is False."""
     seen = Seen()
-    conversation = Conversation(talk, limit)
-    conversation.start()
-    sent, came = conversation.to_send(), 0
+    driver = HandshakeDriver(handshake, limit)
+    driver.start()
+    sent, came = driver.to_send(), 0
     for chunk in chunks:
-        conversation.receive(chunk)
+        driver.receive(chunk)
         came += len(chunk)
-        while conversation.asks is not None or (tls and conversation.starts_tls is not None):
-            if conversation.asks is not None:
-                same(conversation.asks.what, "password", "what is asked")
+        while driver.asks is not None or (tls and driver.starts_tls is not None):
+            if driver.asks is not None:
+                same(driver.asks.what, "password", "what is asked")
                 seen.asked += 1
-                conversation.answer(password)
+                driver.answer(password)
             else:
                 seen.tls_at = came
-                conversation.tls_started()
-        sent += conversation.to_send()
-        holds(len(conversation.rest) <= limit + len(chunk), "holds too much", len(conversation.rest))
-    error = conversation.error
-    holds(conversation.error is None or conversation.done, "failed and goes on")
-    holds(conversation.error is None or conversation.result is None, "failed and has a result")
+                driver.tls_started()
+        sent += driver.to_send()
+        holds(len(driver.rest) <= limit + len(chunk), "holds too much", len(driver.rest))
+    error = driver.error
+    holds(driver.error is None or driver.done, "failed and goes on")
+    holds(driver.error is None or driver.result is None, "failed and has a result")
     held = Held(
-        conversation.done,
-        conversation.result,
+        driver.done,
+        driver.result,
         None if error is None else type(error),
         "" if error is None else _UNASKED.sub("many bytes came unasked", error.detail),
-        conversation.rest,
-        conversation.waiting_for,
+        driver.rest,
+        driver.waiting_for,
         sent,
     )
     return held, seen
 
 
-def at_any_cutting(make: Callable[[], Talk[Any]], wire: bytes, password: str | None, limit: int) -> tuple[Held, Seen]:
+def at_any_cutting(
+    make: Callable[[], Handshake[Any]], wire: bytes, password: str | None, limit: int
+) -> tuple[Held, Seen]:
     """The same comes out however the bytes are cut, but that nothing may come with the last byte before TLS."""
     pieces = [wire[at : at + 1] for at in range(min(len(wire), ALONE))]
-    slowly, seen = hold(make(), [*pieces, wire[ALONE:]], password=password, limit=limit)
+    slowly, seen = run(make(), [*pieces, wire[ALONE:]], password=password, limit=limit)
     if len(wire) > ALONE and "in clear" in slowly.detail:
         return slowly, seen  # TLS began in the last piece
     if seen.asked and limit < LIMIT:
         return slowly, seen  # what comes while nobody asks for it is held, up to the limit: here the chunks matter
     for chunks in cuttings(wire, seen.tls_at):
-        held, _ = hold(make(), chunks, password=password, limit=limit)
+        held, _ = run(make(), chunks, password=password, limit=limit)
         same(held, slowly, "the outcome")
     if seen.tls_at is None:
-        same(hold(make(), [wire], password=password, limit=limit)[0], slowly, "the outcome at once")
+        same(run(make(), [wire], password=password, limit=limit)[0], slowly, "the outcome at once")
     elif seen.tls_at < len(wire):
         for chunks in ([wire], [wire[: seen.tls_at], wire[seen.tls_at :]]):
-            held, _ = hold(make(), chunks, password=password, limit=limit, tls=False)
+            held, _ = run(make(), chunks, password=password, limit=limit, tls=False)
             holds(held.error is not None and "in clear" in held.detail, "plaintext before TLS was taken", held)
             holds(slowly.sent.startswith(held.sent), "says something after plaintext before TLS", held)
     return slowly, seen

@@ -36,14 +36,14 @@ MUTANTS: tuple[tuple[str, str, str, str, str], ...] = (
     ),
     (
         "rfb-login",
-        f"{RFB}.talk",
+        f"{RFB}.handshake",
         "if self._need is None and len(self._received) > self._limit",
         "if False",
         "test_rfb_login_a_flood",
     ),
     (
         "rfb-vencrypt",
-        f"{RFB}.talk",
+        f"{RFB}.handshake",
         "case StartTLS() if self._received:",
         "case StartTLS() if False:",
         "test_rfb_vencrypt_injected",
@@ -163,7 +163,7 @@ MUTANTS: tuple[tuple[str, str, str, str, str], ...] = (
     ),
     (
         "host-answer",
-        "novnc_twisted.compute.answers",
+        "novnc_twisted.compute.replies",
         'is True, "host": host}',
         'is True, "host": values.get("host")}',
         "test_host_answer_another_s_host",

@@ -6,7 +6,7 @@ from typing import Any
 from twisted.internet.defer import DeferredSemaphore, gatherResults
 
 from novnc_twisted import errors
-from novnc_twisted.relay import ends
+from novnc_twisted.relay import stream_end
 from novnc_twisted.session import UpstreamTLS
 from tests.hostile.clients import Dialect
 from tests.hostile.peer import Peer, ScriptedServer, meet, turn
@@ -34,7 +34,7 @@ class HostileCase(FrontCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(ends, "CLOSE_GRACE", 0.3)
+        self.patch(stream_end, "CLOSE_GRACE", 0.3)
         self.scripted = ScriptedServer((), tls=served(NAMED))
         self.port = self.listen(self.scripted)
         self._fronts: dict[Any, tuple[Any, int]] = {}

@@ -42,7 +42,7 @@ class Plan:
 
     :ivar answer: what the token's owner says: ``good``, ``unknown``, ``never``, or the name of a refusal.
     :ivar where: ``tcp``, ``unix``, or ``nowhere``: nobody listens there.
-    :ivar lean: whether the sockets may leave their transports.
+    :ivar detached: whether the sockets may leave their transports.
     :ivar tls: whether the viewer comes by TLS.
     :ivar patient: whether nobody helps the proxy: only its own deadlines end what stalls.
     """
@@ -53,7 +53,7 @@ class Plan:
     server: Script
     answer: str
     where: str
-    lean: bool
+    detached: bool
     tls: bool
     patient: bool
 
@@ -73,7 +73,7 @@ def plan(seed: int, number: int) -> Plan:
         server=server,
         answer=chance.choices(("good", "unknown", "never", chance.choice(REFUSALS).__name__), (90, 5, 1, 4))[0],
         where=chance.choices(("tcp", "unix", "nowhere"), (60, 36, 4))[0],
-        lean=chance.random() < 0.6,
+        detached=chance.random() < 0.6,
         tls=tls,
         patient=not endless and chance.random() < 0.01,
     )

@@ -6,8 +6,8 @@ from typing import Any
 from twisted.internet import reactor, ssl
 from twisted.internet.defer import Deferred
 
-from novnc_twisted.relay import StreamEnd, ends, wheel
-from novnc_twisted.service.entrance import Entrance
+from novnc_twisted.frontend.listener import Listener
+from novnc_twisted.relay import StreamEnd, stream_end, timer_wheel
 from tests.hostile.case import HostileCase
 from tests.hostile.clients import FRONTS, MESSAGES, Dialect, introduced
 from tests.hostile.peer import Peer, meet, turn
@@ -23,8 +23,8 @@ class PressureCase(HostileCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(ends, "CLOSE_GRACE", 0.1)
-        self.patch(wheel, "RESOLUTION", 0.05)
+        self.patch(stream_end, "CLOSE_GRACE", 0.1)
+        self.patch(timer_wheel, "RESOLUTION", 0.05)
         for module in "novnc_twisted.relay.websocket_end", "novnc_twisted.xvpvncproxy.protocol":
             self.patch(sys.modules[module], "VIEWER_STALL", 0.2)
         self.patch(sys.modules["novnc_twisted.session.dial"], "STALL", 0.2)
@@ -126,7 +126,7 @@ class PressureInTLS(PressureCase):
             port = reactor.listenSSL(0, factory, loaded.options(), interface="127.0.0.1")
             self.addCleanup(port.stopListening)
             return port.getHost().port  # type: ignore[no-any-return]
-        entrance = Entrance(reactor, factory, tls=served(NAMED), tls_only=True)
+        entrance = Listener(reactor, factory, tls=served(NAMED), tls_only=True)
         self.addCleanup(entrance.stop)
         return super().listen(entrance)
 

@@ -24,9 +24,9 @@ from novnc_twisted.access import ConnectInfo
 from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.access.failures import Failures
 from novnc_twisted.frontend import RefusalEvent
+from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.novncproxy import NoVNCProxyFactory
-from novnc_twisted.relay import ends
-from novnc_twisted.service.entrance import Entrance
+from novnc_twisted.relay import stream_end
 from novnc_twisted.session import SessionLimits, SessionSettings, UpstreamTLS
 from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
 from tests.hostile.crowd import MARK, Plan, plan
@@ -68,7 +68,7 @@ class ManySessions(TestCase):
         self.begun = 0
         self.records: Counter[str] = Counter()
         self.wrong: list[str] = []
-        self.patch(ends, "CLOSE_GRACE", 0.2)
+        self.patch(stream_end, "CLOSE_GRACE", 0.2)
         self.engines: Counter[str] = Counter()
         self.choose_engines()
         self.fronts(UpstreamTLS(ca_certs=ca.pem))
@@ -120,7 +120,7 @@ class ManySessions(TestCase):
             self.patch(front, "begin", counted)
             name = "novnc" if kind is NoVNCProxyFactory else "xvp"
             self.ports[name, False] = self.listen(front)
-            entrance = Entrance(reactor, front, tls=served(self.credential), tls_only=True)
+            entrance = Listener(reactor, front, tls=served(self.credential), tls_only=True)
             self.ports[name, True] = self.listen(entrance)
             self.addCleanup(entrance.stop)
 
@@ -137,17 +137,17 @@ class ManySessions(TestCase):
 
     def choose_engines(self) -> None:
         """Which relay a session has is the plan's choice, where its sockets leave one."""
-        original = join_module.lean_join
+        original = join_module.detached_join
 
-        def lean_join(client: Any, *more: Any) -> Any:
+        def detached_join(client: Any, *more: Any) -> Any:
             token = self.by_peer.get(client.peer)  # none where a front was quicker than who dialled it
-            wanted = token is None or self.plans[token][0].lean
+            wanted = token is None or self.plans[token][0].detached
             joined = original(client, *more) if wanted else None
-            self.engines["transports" if joined is None else "lean"] += 1
+            self.engines["transports" if joined is None else "detached"] += 1
             return joined
 
         self.by_peer: dict[str, str] = {}
-        self.patch(join_module, "lean_join", lean_join)
+        self.patch(join_module, "lean_join", detached_join)
 
     # What the proxies ask
 
@@ -235,7 +235,7 @@ class ManySessions(TestCase):
         self.assertEqual((len(self.limits), len(self.connections)), (0, 0))
         self.assertEqual(self.records.total(), self.begun, "each session left one record")
         self.assertLessEqual(len(self.failures), REMEMBERED)
-        for engine in "lean", "transports":
+        for engine in "detached", "transports":
             self.assertGreater(self.engines[engine], SESSIONS // 50)
         self.plateau(ledgers[ROUNDS // 2 - 1], ledgers[-1])
         lived, begun = self.engines.total(), self.begun

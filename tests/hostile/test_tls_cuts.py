@@ -6,7 +6,7 @@ What is in clear is cut after each byte.  Of what is OpenSSL's to read one byte 
 
 from typing import Any
 
-from novnc_twisted.service.entrance import Entrance
+from novnc_twisted.frontend.listener import Listener
 from tests.hostile.case import HostileCase, takes_the_refusal
 from tests.hostile.clients import FRONTS, introduced
 from tests.hostile.middle import Middle
@@ -67,7 +67,7 @@ class AtOurPort(HostileCase):
 
     def listen(self, factory: Any) -> int:
         if hasattr(factory, "failures"):
-            factory = self.entrance = Entrance(reactor, factory, tls=served(NAMED), tls_only=True, proxies=self.proxies)
+            factory = self.entrance = Listener(reactor, factory, tls=served(NAMED), tls_only=True, proxies=self.proxies)
             self.addCleanup(factory.stop)
         return super().listen(factory)
 

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
 
-from novnc_twisted.messaging.redis.pulse import FROZEN
+from novnc_twisted.messaging.redis.heartbeat import FROZEN
 from tests.integration.redis_case import RedisTestCase
 from tests.support.redis_server import RedisServer
 

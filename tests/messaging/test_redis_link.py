@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from novnc_twisted.messaging.redis.pulse import MAX_BACKOFF
+from novnc_twisted.messaging.redis.heartbeat import MAX_BACKOFF
 from novnc_twisted.messaging.redis.scripts import ANNOUNCE, SERVICES
 from novnc_twisted.messaging.redis_url import RedisURL
 from tests.messaging.redis_case import LinkCase

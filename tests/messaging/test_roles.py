@@ -13,8 +13,8 @@ from novnc_twisted.messaging import TracedTransport, transport_from_url
 from novnc_twisted.messaging.memory import MemoryTransport
 from novnc_twisted.messaging.redis.acl import Identity, aclfile_line, rules
 from novnc_twisted.messaging.roles import ROLES, check_role, served_to
-from novnc_twisted.service.assembly import COMMANDS
 from novnc_twisted.service.bus import ROLES as OF_COMMANDS
+from novnc_twisted.service.make_service import COMMANDS
 
 
 async def nothing() -> None:

@@ -11,7 +11,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
 from novnc_twisted.errors import Stopping
-from novnc_twisted.relay.lean.half import Half
+from novnc_twisted.relay.detached.side import StreamSide
 from tests.session.harness import Raw, bound_kernel_buffers
 
 
@@ -35,7 +35,7 @@ class Owner(Protocol):
 def buffered(end: Any) -> int:
     """Bytes that wait for the peer in our memory."""
     transport = end._transport
-    if isinstance(transport, Half):
+    if isinstance(transport, StreamSide):
         return transport.waiting
     return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
 

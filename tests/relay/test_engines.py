@@ -13,9 +13,9 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.errors import ClientLeft, ConsoleClosed, ProtocolViolation, Refusal, Stopping, TextRefused
-from novnc_twisted.relay import StreamEnd, WebSocketEnd, ends, join, websocket_end
+from novnc_twisted.relay import StreamEnd, WebSocketEnd, join, stream_end, websocket_end
+from novnc_twisted.relay.detached.side import StreamSide
 from novnc_twisted.relay.frames import PING, PONG, close_frame
-from novnc_twisted.relay.lean.half import Half
 from tests.relay.pairs import Pairs, buffered, reset
 from tests.session.harness import Raw, WebSocket, frame
 
@@ -29,7 +29,7 @@ class Engines(Pairs):
     """The tests; run on each."""
 
     BOUND = 5 * 65536  # what was read at once comes on top of the transport's limit of 64 KiB
-    lean: bool
+    detached: bool
 
     async def ends(self, filter: Any = None, kind: Any = WebSocketEnd) -> None:
         self.client, self.viewer = await self.pair(kind)
@@ -37,9 +37,9 @@ class Engines(Pairs):
         self.filter = filter
 
     def join(self) -> Deferred[Refusal]:
-        cause = join(self.client, self.upstream, self.filter, lean=self.lean)
+        cause = join(self.client, self.upstream, self.filter, detached=self.detached)
         for end in (self.client, self.upstream):
-            self.assertEqual(isinstance(end._transport, Half), self.lean)
+            self.assertEqual(isinstance(end._transport, StreamSide), self.detached)
         return cause
 
     async def joined(self, filter: Any = None, kind: Any = WebSocketEnd) -> Deferred[Refusal]:
@@ -48,7 +48,7 @@ class Engines(Pairs):
 
     async def close(self, cause: Refusal) -> None:
         """Hang both up; a viewer that answers no close frame is not waited for."""
-        with mock.patch.object(ends, "CLOSE_GRACE", 0.1):
+        with mock.patch.object(stream_end, "CLOSE_GRACE", 0.1):
             self.upstream.close(cause)
             self.client.close(cause)
         await self.upstream.closed()
@@ -170,7 +170,7 @@ class Engines(Pairs):
         self.assertIsInstance(await cause, ConsoleClosed)
 
     async def test_what_came_before_the_server_reset_reaches_a_slow_viewer(self) -> None:
-        if not self.lean:
+        if not self.detached:
             return  # a transport that can't write is closed at once
         await self.ends()
         self.viewer.transport.pauseProducing()
@@ -216,7 +216,7 @@ class Engines(Pairs):
                 if phase == "before":
                     reset(peer)
                     await peer.gone
-                    cause = join(self.client, self.upstream, lean=self.lean)
+                    cause = join(self.client, self.upstream, detached=self.detached)
                 else:
                     cause = self.join()
                     if phase == "idle":
@@ -231,7 +231,7 @@ class Engines(Pairs):
                 self.assertTrue(end._gone)
 
     async def test_a_dead_viewer_is_noticed_while_the_server_hangs(self) -> None:
-        if not self.lean:
+        if not self.detached:
             return  # a paused transport learns it when it is resumed, or when its server counts as lost
         await self.ends()
         self.server.transport.pauseProducing()
@@ -308,7 +308,7 @@ class Engines(Pairs):
                 await stopped
             cause.cancel()
             self.failureResultOf(cause, CancelledError)
-            self.assertFalse(isinstance(self.client._transport, Half))
+            self.assertFalse(isinstance(self.client._transport, StreamSide))
             self.viewer.transport.resumeProducing()
             await self.close(Stopping())
 
@@ -447,7 +447,7 @@ class Engines(Pairs):
         await self.close(Stopping())
         await self.ends(Policy())
         self.client.dataReceived(frame(2, b"held!"))
-        cause = join(self.client, self.upstream, self.filter, lean=self.lean)
+        cause = join(self.client, self.upstream, self.filter, detached=self.detached)
         self.assertEqual((await cause).detail, "forbidden")
 
     # The other front
@@ -463,16 +463,16 @@ class Engines(Pairs):
 
 
 class OnTransports(Engines, TestCase):
-    lean = False
+    detached = False
 
 
-class Lean(Engines, TestCase):
-    lean = True
+class Detached(Engines, TestCase):
+    detached = True
 
 
 class OnUnixTransports(Engines, TestCase):
-    lean, unix = False, True
+    detached, unix = False, True
 
 
 class LeanOnUnixSockets(Engines, TestCase):
-    lean, unix = True, True
+    detached, unix = True, True

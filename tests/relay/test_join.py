@@ -8,9 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from novnc_twisted.errors import ConsoleClosed, ProtocolViolation, Stopping
 from novnc_twisted.relay import StreamEnd, WebSocketEnd, join
-from novnc_twisted.relay.dialled import EndProtocol
+from novnc_twisted.relay.upstream_protocol import EndProtocol
 from tests.relay.pairs import Pairs
-from tests.relay.test_ends import GONE, Transport
+from tests.relay.test_stream_end import GONE, Transport
 from tests.session.harness import Raw, frame
 
 

@@ -1,4 +1,4 @@
-"""Many short sessions of every kind through the lean engine, and nothing is left of them."""
+"""Many short sessions of every kind through the detached engine, and nothing is left of them."""
 
 import gc
 import random
@@ -14,9 +14,9 @@ from twisted.trial.unittest import TestCase
 
 from novnc_twisted.errors import ConsoleClosed, Stopping
 from novnc_twisted.relay import StreamEnd, WebSocketEnd, join
-from novnc_twisted.relay.lean.engine import _engines
-from novnc_twisted.relay.lean.half import Half
-from novnc_twisted.relay.wheel import wheel_of
+from novnc_twisted.relay.detached.engine import _engines
+from novnc_twisted.relay.detached.side import StreamSide
+from novnc_twisted.relay.timer_wheel import timer_wheel_of
 from tests.relay.pairs import Owner
 from tests.session.harness import Raw, frame
 
@@ -34,7 +34,7 @@ def connect(protocol: Any, sock: socket.socket) -> Any:
 
 class Soak(TestCase):
     timeout = 120
-    lean = 0
+    detached = 0
 
     def pair(self, kind: Any, **how: Any) -> tuple[Any, Raw]:
         near, far = socket.socketpair()
@@ -51,7 +51,7 @@ class Soak(TestCase):
             if chance.random() < 0.1:
                 peer.transport.pauseProducing()
         cause = join(client, upstream)
-        self.lean += isinstance(client._transport, Half)
+        self.detached += isinstance(client._transport, StreamSide)
         cause.addErrback(lambda why: why.trap(CancelledError))
         typed = chance.randbytes(chance.randrange(3000))
         viewer.write(frame(2, typed, mask=chance.randbytes(4)) if framed else typed)
@@ -91,9 +91,9 @@ class Soak(TestCase):
                 for at in range(1, SESSIONS)
             ]
         )
-        self.assertEqual(self.lean, SESSIONS)
+        self.assertEqual(self.detached, SESSIONS)
         engine = _engines[reactor]
         self.assertEqual((len(engine), engine.held, len(engine._again)), (0, 0, 0))
-        self.assertEqual(len(wheel_of(reactor)), 0)
+        self.assertEqual(len(timer_wheel_of(reactor)), 0)
         self.assertEqual(len(list(Path("/proc/self/fd").iterdir())), descriptors)
         self.assertEqual((len(reactor.getReaders()), len(reactor.getDelayedCalls())), (readers, timers))

@@ -1,11 +1,11 @@
-"""Drive a talk by bytes, in whatever chunks."""
+"""Drive a handshake by bytes, in whatever chunks."""
 
 from itertools import pairwise
 
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from novnc_twisted.rfb import Conversation
+from novnc_twisted.rfb import HandshakeDriver
 
 
 def chunks_of(data, cuts):
@@ -20,28 +20,28 @@ untimed = settings(deadline=None)
 cuttings = st.lists(st.integers(0, 1 << 16), max_size=12)
 
 
-def converse(talk, data, cuts=(), password=None, **limits):
-    """What comes of it: the conversation at its end, and all that it wrote."""
-    conversation = Conversation(talk, **limits)
-    conversation.start()
-    sent = conversation.to_send()
+def converse(handshake, data, cuts=(), password=None, **limits):
+    """What comes of it: the handshake at its end, and all that it wrote."""
+    driver = HandshakeDriver(handshake, **limits)
+    driver.start()
+    sent = driver.to_send()
     for chunk in chunks_of(data, cuts):
-        conversation.receive(chunk)
-        if conversation.asks is not None:
-            conversation.answer(password)
-        sent += conversation.to_send()
-    return conversation, sent
+        driver.receive(chunk)
+        if driver.asks is not None:
+            driver.answer(password)
+        sent += driver.to_send()
+    return driver, sent
 
 
-def outcome(talk, data, cuts=(), password=None):
+def outcome(handshake, data, cuts=(), password=None):
     """The same as values that can be compared."""
-    conversation, sent = converse(talk, data, cuts, password)
-    error = conversation.error
+    driver, sent = converse(handshake, data, cuts, password)
+    error = driver.error
     return (
-        conversation.done,
-        conversation.result,
+        driver.done,
+        driver.result,
         error and (type(error), error.detail),
-        conversation.rest,
-        conversation.waiting_for,
+        driver.rest,
+        driver.waiting_for,
         sent,
     )

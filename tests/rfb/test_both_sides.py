@@ -3,7 +3,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ConsoleUnreachable, InstanceNotRunning
-from novnc_twisted.rfb import Conversation, login, offer, refuse
+from novnc_twisted.rfb import HandshakeDriver, login, offer, refuse
 
 
 def talk_to_each_other(client, server):
@@ -23,14 +23,14 @@ class BothSidesTests(SynchronousTestCase):
     def test_offer(self):
         """Up to ServerInit, which is the session's to send."""
         for shared in (True, False):
-            client, server = Conversation(login(shared=shared)), Conversation(offer())
+            client, server = HandshakeDriver(login(shared=shared)), HandshakeDriver(offer())
             talk_to_each_other(client, server)
             self.assertEqual(shared, server.result.shared)
             self.assertEqual((False, "ServerInit"), (client.done, client.waiting_for))
 
     def test_refuse(self):
         """The sentence arrives as the server's reason."""
-        client, server = Conversation(login()), Conversation(refuse(InstanceNotRunning.sentence))
+        client, server = HandshakeDriver(login()), HandshakeDriver(refuse(InstanceNotRunning.sentence))
         talk_to_each_other(client, server)
         self.assertIsInstance(client.error, ConsoleUnreachable)
         self.assertEqual(f"the VNC server refuses us: {InstanceNotRunning.sentence}", client.error.detail)
@@ -38,7 +38,7 @@ class BothSidesTests(SynchronousTestCase):
 
     def test_a_type_that_was_not_offered(self):
         """A client that takes nothing but VNC authentication hangs up by itself."""
-        client, server = Conversation(login(("vnc",))), Conversation(offer())
+        client, server = HandshakeDriver(login(("vnc",))), HandshakeDriver(offer())
         talk_to_each_other(client, server)
         self.assertIn("no common security type", client.error.detail)
         self.assertFalse(server.done)

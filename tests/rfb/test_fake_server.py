@@ -11,36 +11,36 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.errors import ConsoleUnreachable
-from novnc_twisted.rfb import Conversation, ServerInit, login
+from novnc_twisted.rfb import HandshakeDriver, ServerInit, login
 from tests.support.vnc_server import FakeVNCServer, update
 
 
 class Login(Protocol):
-    """The smallest owner of a conversation."""
+    """The smallest owner of a handshake."""
 
     def __init__(self, password=None):
-        self.conversation = Conversation(login())
+        self.driver = HandshakeDriver(login())
         self.password = password
         self.finished = Deferred()
         self.lost = Deferred()
         self.after = b""
 
     def connectionMade(self):
-        self.conversation.start()
+        self.driver.start()
 
     def dataReceived(self, data):
-        if self.conversation.done:
+        if self.driver.done:
             self.after += data
             return
-        self.conversation.receive(data)
-        if self.conversation.asks is not None:
-            self.conversation.answer(self.password)
-        self.transport.write(self.conversation.to_send())
-        if self.conversation.done:
-            self.finished.callback(self.conversation)
+        self.driver.receive(data)
+        if self.driver.asks is not None:
+            self.driver.answer(self.password)
+        self.transport.write(self.driver.to_send())
+        if self.driver.done:
+            self.finished.callback(self.driver)
 
     def connectionLost(self, reason):
-        self.lost.callback(self.conversation.waiting_for)
+        self.lost.callback(self.driver.waiting_for)
 
 
 class FakeServerTests(TestCase):
@@ -57,11 +57,9 @@ class FakeServerTests(TestCase):
         """A session, and what it records of it."""
         server = FakeVNCServer(password="secret", name=b"vm", size=(640, 480))
         client = await self._connect(server, "secret")
-        conversation = await client.finished
-        self.assertIsNone(conversation.error)
-        self.assertEqual(
-            (640, 480, b"vm"), (conversation.result.width, conversation.result.height, conversation.result.name)
-        )
+        driver = await client.finished
+        self.assertIsNone(driver.error)
+        self.assertEqual((640, 480, b"vm"), (driver.result.width, driver.result.height, driver.result.name))
         connection = await server.live.get()
         self.assertTrue(connection.shared)
         client.transport.write(b"\3\0" + b"\0\1\0\2\0\3\0\4")
@@ -77,8 +75,8 @@ class FakeServerTests(TestCase):
         port = reactor.listenUNIX(path, server)
         self.addCleanup(port.stopListening)
         client = await connectProtocol(UNIXClientEndpoint(reactor, path), Login())
-        conversation = await client.finished
-        self.assertIsInstance(conversation.result, ServerInit)
+        driver = await client.finished
+        self.assertIsInstance(driver.result, ServerInit)
         client.transport.loseConnection()
         await client.lost
         await server.connections[0].gone
@@ -101,7 +99,7 @@ class FakeServerTests(TestCase):
         self.assertEqual(0, server.open)
 
     async def test_close_at_each_phase(self):
-        """The server goes away at each phase: the conversation tells what it waited for."""
+        """The server goes away at each phase: the handshake tells what it waited for."""
         waited = {}
         for phase in ("version", "security", "challenge", "result", "init"):
             client = await self._connect(FakeVNCServer(password="p", close=phase), "p")
@@ -121,16 +119,16 @@ class FakeServerTests(TestCase):
         """Nonsense at each phase never gives a screen."""
         for phase in ("version", "security", "result", "init"):
             client = await self._connect(FakeVNCServer(garbage=phase))
-            conversation = await client.finished
-            self.assertIsInstance(conversation.error, ConsoleUnreachable, phase)
+            driver = await client.finished
+            self.assertIsInstance(driver.error, ConsoleUnreachable, phase)
 
     async def test_old_servers(self):
         """3.3 and 3.7, with and without a password."""
         for version in (b"RFB 003.003\n", b"RFB 003.007\n"):
             for password in (None, "secret"):
                 server = FakeVNCServer(version=version, password=password)
-                conversation = await (await self._connect(server, password)).finished
-                self.assertEqual((None, b"fake"), (conversation.error, conversation.result.name))
+                driver = await (await self._connect(server, password)).finished
+                self.assertEqual((None, b"fake"), (driver.error, driver.result.name))
                 self.assertEqual(version, server.connections[0].client_version)
 
     async def test_stall_at_each_phase(self):
@@ -139,7 +137,7 @@ class FakeServerTests(TestCase):
             server = FakeVNCServer(password="p", stall=phase)
             client = await self._connect(server, "p")
             connection = await server.accepted.get()
-            self.assertFalse(client.conversation.done)
+            self.assertFalse(client.driver.done)
             client.transport.abortConnection()
             await connection.gone
             self.assertEqual(0, server.open)
@@ -153,23 +151,23 @@ class FakeServerTests(TestCase):
             ({"result": 2}, "too many failed attempts: Authentication failed"),
             ({"version": b"SSH-2.0-OpenSSH_9\r\n"}, "not an RFB server: it began with 'SSH-'"),
         ):
-            conversation = await (await self._connect(FakeVNCServer(**knobs))).finished
-            self.assertEqual(detail, conversation.error.detail)
+            driver = await (await self._connect(FakeVNCServer(**knobs))).finished
+            self.assertEqual(detail, driver.error.detail)
 
     async def test_wrong_password(self):
         """The server's reason is in the detail, without its NUL."""
         client = await self._connect(FakeVNCServer(password="right"), "wrong")
-        conversation = await client.finished
-        self.assertEqual("authentication failed: Authentication failed", conversation.error.detail)
+        driver = await client.finished
+        self.assertEqual("authentication failed: Authentication failed", driver.error.detail)
 
     async def test_endless_reason(self):
-        """A reason of 4 GiB ends the talk after a little of it, in both phases (nova bug 2155052)."""
+        """A reason of 4 GiB ends the handshake after a little of it, in both phases (nova bug 2155052)."""
         for phase in ("security", "result"):
             client = await self._connect(FakeVNCServer(refuse_at=phase, endless_reason=True))
-            conversation = await client.finished
-            self.assertIsInstance(conversation.error, ConsoleUnreachable)
-            self.assertIn("AAAA", conversation.error.detail)
-            self.assertLess(len(conversation.error.detail), 1100)
-            self.assertEqual(b"", conversation.rest)
+            driver = await client.finished
+            self.assertIsInstance(driver.error, ConsoleUnreachable)
+            self.assertIn("AAAA", driver.error.detail)
+            self.assertLess(len(driver.error.detail), 1100)
+            self.assertEqual(b"", driver.rest)
             client.transport.abortConnection()
             await client.lost

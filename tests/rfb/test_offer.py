@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ProtocolViolation
-from novnc_twisted.rfb import ClientInit, Conversation, offer, refuse
+from novnc_twisted.rfb import ClientInit, HandshakeDriver, offer, refuse
 from novnc_twisted.rfb.constants import LIMIT
 
 from .drive import converse, cuttings, outcome, untimed
@@ -24,69 +24,67 @@ class OfferTests(SynchronousTestCase):
     def test_a_good_viewer(self):
         """Offered exactly 3.8 and None; what it said after ClientInit is the rest."""
         for flag, shared in ((b"\1", True), (b"\0", False), (b"\xff", True)):
-            conversation, sent = converse(offer(), V38 + b"\1" + flag + b"\2\0")
-            self.assertIsNone(conversation.error)
-            self.assertEqual(ClientInit(shared=shared, version=V38), conversation.result)
-            self.assertEqual((V38 + b"\1\1" + b"\0\0\0\0", b"\2\0"), (sent, conversation.rest))
+            driver, sent = converse(offer(), V38 + b"\1" + flag + b"\2\0")
+            self.assertIsNone(driver.error)
+            self.assertEqual(ClientInit(shared=shared, version=V38), driver.result)
+            self.assertEqual((V38 + b"\1\1" + b"\0\0\0\0", b"\2\0"), (sent, driver.rest))
 
     def test_nothing_ahead_of_its_time(self):
         """Each message only after the one that it answers: no result before a choice (CVE-2022-36436)."""
-        conversation = Conversation(offer())
+        driver = HandshakeDriver(offer())
         for received, sent, waiting_for in (
             (b"", V38, "ProtocolVersion"),
             (V38[:11], b"", "ProtocolVersion"),
             (V38[11:], b"\1\1", "the security type"),
             (b"\1", b"\0\0\0\0", "ClientInit"),
         ):
-            conversation.start()
-            conversation.receive(received)
-            self.assertEqual((sent, waiting_for), (conversation.to_send(), conversation.waiting_for))
-            self.assertFalse(conversation.done)
-        conversation.receive(b"\1")
-        self.assertEqual((True, b""), (conversation.done, conversation.to_send()))
+            driver.start()
+            driver.receive(received)
+            self.assertEqual((sent, waiting_for), (driver.to_send(), driver.waiting_for))
+            self.assertFalse(driver.done)
+        driver.receive(b"\1")
+        self.assertEqual((True, b""), (driver.done, driver.to_send()))
 
     def test_a_type_that_was_not_offered(self):
         """SecurityResult 1 and a reason (CVE-2006-2369); nothing that comes with it is looked at."""
         for choice in (0, 2, 16, 19, 255):
-            conversation, sent = converse(offer(), V38 + bytes([choice]) + b"\1\1\1\1")
+            driver, sent = converse(offer(), V38 + bytes([choice]) + b"\1\1\1\1")
             self.assertEqual(V38 + b"\1\1" + b"\0\0\0\1" + REASON, sent)
-            self.assertIsInstance(conversation.error, ProtocolViolation)
-            self.assertIsNone(conversation.result)
-            self.assertEqual(
-                f"the viewer chose security type {choice}, which was not offered", conversation.error.detail
-            )
+            self.assertIsInstance(driver.error, ProtocolViolation)
+            self.assertIsNone(driver.result)
+            self.assertEqual(f"the viewer chose security type {choice}, which was not offered", driver.error.detail)
 
     def test_lower_versions(self):
         """Served in their own form: 3.3 has no list of types, and neither 3.3 nor 3.7 a SecurityResult for None."""
         for version, choice, offered in ((V33, b"", b"\0\0\0\1"), (V35, b"", b"\0\0\0\1"), (V37, b"\1", b"\1\1")):
             for flag in (b"\0", b"\1"):
-                conversation, sent = converse(offer(), version + choice + flag + b"\2\0")
-                self.assertIsNone(conversation.error)
-                self.assertEqual(ClientInit(shared=flag == b"\1", version=version), conversation.result)
-                self.assertEqual((V38 + offered, b"\2\0"), (sent, conversation.rest))
+                driver, sent = converse(offer(), version + choice + flag + b"\2\0")
+                self.assertIsNone(driver.error)
+                self.assertEqual(ClientInit(shared=flag == b"\1", version=version), driver.result)
+                self.assertEqual((V38 + offered, b"\2\0"), (sent, driver.rest))
 
     def test_a_type_that_was_not_offered_in_3_7(self):
         """SecurityResult 1; a reason in it is read from 3.8 on."""
-        conversation, sent = converse(offer(), V37 + b"\2\1")
+        driver, sent = converse(offer(), V37 + b"\2\1")
         self.assertEqual(V38 + b"\1\1" + b"\0\0\0\1", sent)
-        self.assertIsInstance(conversation.error, ProtocolViolation)
+        self.assertIsInstance(driver.error, ProtocolViolation)
 
     def test_other_versions(self):
         """Refused in 3.8's form, what is no version too; the detail fits into a line of the log."""
         for version in OTHER_VERSIONS:
-            conversation, sent = converse(offer(), version)
+            driver, sent = converse(offer(), version)
             self.assertEqual(V38 + b"\0" + REASON, sent, version)
-            self.assertIsInstance(conversation.error, ProtocolViolation)
-            self.assertTrue(conversation.error.detail.isprintable())
+            self.assertIsInstance(driver.error, ProtocolViolation)
+            self.assertTrue(driver.error.detail.isprintable())
 
     def test_hasty_viewer(self):
         """One that pipelines what comes after ClientInit is held to the limit."""
-        conversation, _ = converse(offer(), V38 + b"\1\1")
+        driver, _ = converse(offer(), V38 + b"\1\1")
         for _ in range(LIMIT // 1000 + 1):
-            self.assertIsNone(conversation.error)
-            conversation.receive(b"x" * 1000)
-        self.assertIsInstance(conversation.error, ProtocolViolation)
-        self.assertEqual(b"", conversation.rest)
+            self.assertIsNone(driver.error)
+            driver.receive(b"x" * 1000)
+        self.assertIsInstance(driver.error, ProtocolViolation)
+        self.assertEqual(b"", driver.rest)
 
 
 class RefuseTests(SynchronousTestCase):
@@ -95,15 +93,15 @@ class RefuseTests(SynchronousTestCase):
         sentence = "Größe"
         reason = b"\0\0\0\7" + sentence.encode()
         for version, form in ((V33, b"\0\0\0\0"), (V35, b"\0\0\0\0"), (V37, b"\0"), (V38, b"\0")):
-            conversation, sent = converse(refuse(sentence), version)
-            self.assertEqual((V38 + form + reason, True, None), (sent, conversation.done, conversation.error))
+            driver, sent = converse(refuse(sentence), version)
+            self.assertEqual((V38 + form + reason, True, None), (sent, driver.done, driver.error))
         for version in OTHER_VERSIONS:
             self.assertEqual(V38 + b"\0" + reason, converse(refuse(sentence), version)[1])
 
     def test_waits_for_the_version(self):
         """A viewer must know its own version to read the reason."""
-        conversation, sent = converse(refuse("no"), V33[:11])
-        self.assertEqual((V38, False), (sent, conversation.done))
+        driver, sent = converse(refuse("no"), V33[:11])
+        self.assertEqual((V38, False), (sent, driver.done))
 
 
 class FuzzTests(SynchronousTestCase):
@@ -112,10 +110,10 @@ class FuzzTests(SynchronousTestCase):
     def test_anything(self, data, cuts):
         """Arbitrary bytes after each beginning: an end that is declared, or waiting; in any chunks."""
         for beginning in (b"", b"RFB ", V38, V38 + b"\1"):
-            for talk in (offer, lambda: refuse("no")):
-                conversation, sent = converse(talk(), beginning + data, cuts)
-                if conversation.error is not None:
-                    self.assertIs(ProtocolViolation, type(conversation.error))
+            for handshake in (offer, lambda: refuse("no")):
+                driver, sent = converse(handshake(), beginning + data, cuts)
+                if driver.error is not None:
+                    self.assertIs(ProtocolViolation, type(driver.error))
                 self.assertTrue(sent.startswith(V38))
                 self.assertLess(len(sent), 200)
-                self.assertEqual(outcome(talk(), beginning + data), outcome(talk(), beginning + data, cuts))
+                self.assertEqual(outcome(handshake(), beginning + data), outcome(handshake(), beginning + data, cuts))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ConsoleUnreachable
-from novnc_twisted.rfb import SCHEMES, SUBTYPES, Conversation, ServerInit, StartTLS, Write, login, response
+from novnc_twisted.rfb import SCHEMES, SUBTYPES, HandshakeDriver, ServerInit, StartTLS, Write, login, response
 
 from .drive import chunks_of, cuttings, untimed
 
@@ -33,48 +33,48 @@ def plain(*numbers, version=V38, offered=(19,), ack=b"\1"):
 
 
 def converse(before, inside=b"", cuts=(), password=None, schemes=("vencrypt",), **more):
-    """The conversation with a server that says these bytes in clear, and those inside of TLS; what it heard of each."""
-    conversation = Conversation(login(schemes, **more))
-    conversation.start()
-    heard, step = [conversation.to_send(), b""], None
+    """The handshake with a server that says these bytes in clear, and those inside of TLS; what it heard of each."""
+    driver = HandshakeDriver(login(schemes, **more))
+    driver.start()
+    heard, step = [driver.to_send(), b""], None
     for secured, data in enumerate((before, inside)):
         for chunk in chunks_of(data, cuts):
-            conversation.receive(chunk)
-            if conversation.asks is not None:
-                conversation.answer(password)
-            heard[secured] += conversation.to_send()
-        if conversation.starts_tls is not None:
-            step = conversation.starts_tls
-            conversation.tls_started()
-            heard[1] += conversation.to_send()
-    return conversation, heard, step
+            driver.receive(chunk)
+            if driver.asks is not None:
+                driver.answer(password)
+            heard[secured] += driver.to_send()
+        if driver.starts_tls is not None:
+            step = driver.starts_tls
+            driver.tls_started()
+            heard[1] += driver.to_send()
+    return driver, heard, step
 
 
 class VeNCryptTests(SynchronousTestCase):
     def failure(self, *said, **more):
-        conversation, _, _ = converse(*said, **more)
-        self.assertIs(ConsoleUnreachable, type(conversation.error), conversation.waiting_for)
-        self.assertTrue(conversation.error.detail.isprintable())
-        return conversation.error.detail
+        driver, _, _ = converse(*said, **more)
+        self.assertIs(ConsoleUnreachable, type(driver.error), driver.waiting_for)
+        self.assertTrue(driver.error.detail.isprintable())
+        return driver.error.detail
 
     @untimed
     @given(cuttings, st.sampled_from([V37, V38]))
     def test_without_a_password(self, cuts, version):
         """SecurityResult is read always, of 3.7 as well; in any chunks."""
-        conversation, heard, step = converse(plain(NONE, version=version), OK + INIT, cuts)
+        driver, heard, step = converse(plain(NONE, version=version), OK + INIT, cuts)
         self.assertEqual([version + b"\x13" + b"\0\2" + struct.pack(">I", NONE), b"\1"], heard)
         self.assertEqual(StartTLS(verified=True), step)
-        self.assertEqual((None, ServerInit), (conversation.error, type(conversation.result)))
+        self.assertEqual((None, ServerInit), (driver.error, type(driver.result)))
 
     @untimed
     @given(cuttings)
     def test_with_a_password(self, cuts):
         """It is asked for inside of TLS."""
-        conversation, heard, step = converse(plain(VNC), CHALLENGE + OK + INIT, cuts, "secret")
+        driver, heard, step = converse(plain(VNC), CHALLENGE + OK + INIT, cuts, "secret")
         self.assertEqual(
             [V38 + b"\x13" + b"\0\2" + struct.pack(">I", VNC), response("secret", CHALLENGE) + b"\1"], heard
         )
-        self.assertEqual((None, b"vm"), (conversation.error, conversation.result.name))
+        self.assertEqual((None, b"vm"), (driver.error, driver.result.name))
         self.assertEqual(StartTLS(verified=True), step)
 
     def test_refused_inside(self):
@@ -115,11 +115,11 @@ class VeNCryptTests(SynchronousTestCase):
 
     def test_unknown_ones_are_skipped(self):
         """Types and sub-types that nobody has heard of; 256 (Plain) is among them, it needs no TLS."""
-        conversation, _, _ = converse(
+        driver, _, _ = converse(
             plain(0, 1, 256, 259, 262, 263, 264, 267, 0xFFFFFFFF, NONE, offered=(0, 16, 30, 113, 129, 255, 19)),
             OK + INIT,
         )
-        self.assertIsNotNone(conversation.result)
+        self.assertIsNotNone(driver.result)
         self.assertIsNotNone(converse(plain(*range(6, 261)), OK + INIT)[0].result)
 
     def test_no_downgrade(self):
@@ -129,8 +129,8 @@ class VeNCryptTests(SynchronousTestCase):
         self.assertIn("offers 1 (NONE)", self.failure(V33 + b"\0\0\0\1"))
         self.assertIn("offers 19 (VENCRYPT)", self.failure(V33 + b"\0\0\0\x13"))
         for said in (plain(257, 258), plain(NONE, ack=b"\0"), V38 + types(19, 1) + b"\0\1"):
-            conversation, heard, step = converse(said, OK + INIT, schemes=("vencrypt", "none"))
-            self.assertIsNotNone(conversation.error)
+            driver, heard, step = converse(said, OK + INIT, schemes=("vencrypt", "none"))
+            self.assertIsNotNone(driver.error)
             self.assertEqual((None, b""), (step, heard[1]))
             self.assertEqual(V38 + b"\x13", heard[0][:13])
 
@@ -151,9 +151,9 @@ class VeNCryptTests(SynchronousTestCase):
             _, heard, _ = converse(before + version)
             self.assertEqual(b"\0\2", heard[0][-2:])
         for version in (b"\0\0", b"\0\1"):
-            conversation, heard, _ = converse(before + version)
+            driver, heard, _ = converse(before + version)
             self.assertEqual(b"\0\0", heard[0][-2:])
-            self.assertIn(f"speaks VeNCrypt 0.{version[1]}", conversation.error.detail)
+            self.assertIn(f"speaks VeNCrypt 0.{version[1]}", driver.error.detail)
         self.assertIn("speaks VeNCrypt 1.0 and refuses 0.2", self.failure(before + b"\1\0\1"))
 
     def test_refused_subtype(self):
@@ -169,14 +169,14 @@ class VeNCryptTests(SynchronousTestCase):
     def test_injected_plaintext(self, injected, cuts):
         """Bytes in clear before TLS are refused, however they are cut (CVE-2011-0411 and its kind)."""
         for said in (plain(NONE) + injected, plain(VNC) + injected):
-            conversation = Conversation(login(("vencrypt",)))
-            conversation.start()
+            driver = HandshakeDriver(login(("vencrypt",)))
+            driver.start()
             for chunk in chunks_of(said, cuts):
-                conversation.receive(chunk)
-            self.assertIn("in clear where TLS begins", conversation.error.detail)
-            self.assertEqual((None, b""), (conversation.starts_tls, conversation.rest))
-            conversation.tls_started()
-            self.assertIsNone(conversation.result)
+                driver.receive(chunk)
+            self.assertIn("in clear where TLS begins", driver.error.detail)
+            self.assertEqual((None, b""), (driver.starts_tls, driver.rest))
+            driver.tls_started()
+            self.assertIsNone(driver.result)
 
     def test_injected_at_once(self):
         """A whole answer in one piece is no answer."""
@@ -185,34 +185,34 @@ class VeNCryptTests(SynchronousTestCase):
     def test_nothing_is_said_before_tls(self):
         """The password is not asked for, and ClientInit not sent, before TLS is up."""
         for number in (NONE, VNC):
-            conversation = Conversation(login(("vencrypt",)))
-            conversation.start()
-            conversation.receive(plain(number))
-            conversation.to_send()
-            self.assertEqual((StartTLS(), None, False), (conversation.starts_tls, conversation.asks, conversation.done))
-            self.assertEqual("", conversation.waiting_for)
+            driver = HandshakeDriver(login(("vencrypt",)))
+            driver.start()
+            driver.receive(plain(number))
+            driver.to_send()
+            self.assertEqual((StartTLS(), None, False), (driver.starts_tls, driver.asks, driver.done))
+            self.assertEqual("", driver.waiting_for)
 
     def test_mistakes_of_the_owner(self):
         """TLS that nobody asked for; an answer in its place."""
-        conversation = Conversation(login(("vencrypt",)))
-        conversation.start()
-        self.assertRaises(RuntimeError, conversation.tls_started)
-        conversation.receive(plain(NONE))
-        self.assertRaises(RuntimeError, conversation.answer, None)
+        driver = HandshakeDriver(login(("vencrypt",)))
+        driver.start()
+        self.assertRaises(RuntimeError, driver.tls_started)
+        driver.receive(plain(NONE))
+        self.assertRaises(RuntimeError, driver.answer, None)
 
     def test_at_the_end_of_any_talk(self):
-        """StartTLS is a step like others: for a talk of one's own too."""
+        """StartTLS is a step like others: for a handshake of one's own too."""
 
-        def talk():
+        def handshake():
             yield StartTLS(verified=False)
             yield Write(b"hello")
             return 5
 
-        conversation = Conversation(talk())
-        conversation.start()
-        self.assertEqual(StartTLS(verified=False), conversation.starts_tls)
-        conversation.tls_started()
-        self.assertEqual((b"hello", 5, None), (conversation.to_send(), conversation.result, conversation.starts_tls))
+        driver = HandshakeDriver(handshake())
+        driver.start()
+        self.assertEqual(StartTLS(verified=False), driver.starts_tls)
+        driver.tls_started()
+        self.assertEqual((b"hello", 5, None), (driver.to_send(), driver.result, driver.starts_tls))
 
     def test_unknown_names_are_our_mistake(self):
         """And show before anything is said."""
@@ -231,8 +231,8 @@ class VeNCryptTests(SynchronousTestCase):
         """Any bytes, in any phase: a declared end, or waiting; nothing held beyond the bound."""
         for beginning in (V38 + types(19), V38 + types(19) + b"\0\2\0", plain(NONE), plain(VNC)):
             said = beginning if beginning[-1:] == b"\1" else beginning + before
-            conversation, _, _ = converse(said, inside, cuts, "secret")
-            self.assertEqual(conversation.done, conversation.error is not None or conversation.result is not None)
-            if conversation.error is not None:
-                self.assertIs(ConsoleUnreachable, type(conversation.error))
-                self.assertTrue(conversation.error.detail.isprintable())
+            driver, _, _ = converse(said, inside, cuts, "secret")
+            self.assertEqual(driver.done, driver.error is not None or driver.result is not None)
+            if driver.error is not None:
+                self.assertIs(ConsoleUnreachable, type(driver.error))
+                self.assertTrue(driver.error.detail.isprintable())

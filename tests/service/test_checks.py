@@ -8,9 +8,9 @@ from typing import Any
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.service.assembly import part_names
 from novnc_twisted.service.checks import examine
 from novnc_twisted.service.config_warnings import validity
+from novnc_twisted.service.make_service import part_names
 from tests.support.pki import CA
 
 OURS = CA()

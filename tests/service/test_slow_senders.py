@@ -19,12 +19,12 @@ from novnc_twisted.access import ConnectInfo
 from novnc_twisted.access.forwarded import networks
 from novnc_twisted.api import NoAuth
 from novnc_twisted.api.channel import CLOSE_TIMEOUT, IDLE_TIMEOUT
+from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.novncproxy import NoVNCProxyFactory
-from novnc_twisted.service.entrance import Entrance
 from novnc_twisted.service.front_tls import FrontTLS
 from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
 from tests.api.harness import FakeHost, instance, running
-from tests.relay.test_ends import Transport
+from tests.relay.test_stream_end import Transport
 from tests.support.pki import CA
 
 SERVER = CA().issue("localhost")
@@ -180,7 +180,7 @@ class SlowSenders(SynchronousTestCase):
             return front
         proxies = networks(["10.0.0.1"]) if "proxy" in way else None
         tls = self.tls if "tls" in way else None
-        return Entrance(self.clock, front, tls=tls, tls_only=port == "api", proxies=proxies)
+        return Listener(self.clock, front, tls=tls, tls_only=port == "api", proxies=proxies)
 
     def begin(self, row: Slow, line: Line) -> list[bytes]:
         """Up to where it becomes slow; what drips then."""

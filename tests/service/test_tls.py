@@ -12,8 +12,8 @@ from twisted.internet.protocol import Factory
 
 from novnc_twisted.access.forwarded import networks
 from novnc_twisted.frontend import RefusalEvent
+from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.relay import StreamEnd
-from novnc_twisted.service.entrance import Entrance
 from novnc_twisted.service.flagfile import Unusable
 from novnc_twisted.service.front_tls import FrontTLS
 from tests.session.harness import HANDSHAKE, TOKEN, FrontCase, Raw, WebSocket, introduce
@@ -93,7 +93,7 @@ class TLSCase(FrontCase):
     def listen(self, factory: Any) -> int:
         if factory is self.server:
             return super().listen(factory)
-        self.entrance = Entrance(reactor, factory, tls=self.tls, **self.how)
+        self.entrance = Listener(reactor, factory, tls=self.tls, **self.how)
         self.addCleanup(self.entrance.stop)
         return super().listen(self.entrance)
 
@@ -146,7 +146,7 @@ class SessionTests(TLSCase):
         self.assertIn(b"200 OK", await self.page())
 
     async def test_a_session_by_wss(self) -> None:
-        """Both ways, by a foreign client; no byte of it by the lean engine, which knows no TLS."""
+        """Both ways, by a foreign client; no byte of it by the detached engine, which knows no TLS."""
         self.novnc(base_url="https://localhost/vnc_auto.html")
         client = await self.autobahn()
         self.assertEqual(await introduce(client), (64, 48, "myserver20"))
@@ -199,7 +199,7 @@ class SessionTests(TLSCase):
         self.assertTrue((await refused.everything()).startswith(b"HTTP/1.1 401 "))
 
     async def test_plain_and_tls_on_one_port(self) -> None:
-        """And the plain one still goes by the lean engine."""
+        """And the plain one still goes by the detached engine."""
         self.novnc()
         self.assertIn(b"200 OK", await self.page(plain=True))
         self.assertIn(b"200 OK", await self.page())

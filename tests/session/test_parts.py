@@ -18,12 +18,12 @@ from novnc_twisted.errors import (
     TooManySessions,
 )
 from novnc_twisted.relay import StreamEnd
-from novnc_twisted.rfb.talk import Ask, Need, StartTLS, Talk, Write
+from novnc_twisted.rfb.handshake import Ask, Handshake, Need, StartTLS, Write
 from novnc_twisted.session import SessionLimits, SessionSettings
-from novnc_twisted.session.keeper import Keeper
-from novnc_twisted.session.line import HOLD_LIMIT, Line
+from novnc_twisted.session.handshake_channel import HOLD_LIMIT, HandshakeChannel
 from novnc_twisted.session.record import clean, record
-from tests.relay.test_ends import GONE, Transport
+from novnc_twisted.session.token_lease import TokenLease
+from tests.relay.test_stream_end import GONE, Transport
 
 
 def info(uuid: str = "", port: int = 5900) -> ConnectInfo:
@@ -33,28 +33,33 @@ def info(uuid: str = "", port: int = 5900) -> ConnectInfo:
 class Limits(SynchronousTestCase):
     def test_all_together(self) -> None:
         limits = SessionLimits(2)
-        with limits.seat(info("a")), limits.seat(info("b")):
+        with limits.take_slot(info("a")), limits.take_slot(info("b")):
             self.assertEqual(len(limits), 2)
-            with self.assertRaises(TooManySessions), limits.seat(info("c")):
+            with self.assertRaises(TooManySessions), limits.take_slot(info("c")):
                 self.fail("no seat was free")
         self.assertEqual(len(limits), 0)
 
     def test_each_server(self) -> None:
         limits = SessionLimits(0, 1)
-        with limits.seat(info("a")), limits.seat(info("b")), limits.seat(info("", 1)), limits.seat(info("", 2)):
+        with (
+            limits.take_slot(info("a")),
+            limits.take_slot(info("b")),
+            limits.take_slot(info("", 1)),
+            limits.take_slot(info("", 2)),
+        ):
             for again in (info("a"), info("", 1)):
-                with self.assertRaises(TooManySessions), limits.seat(again):
+                with self.assertRaises(TooManySessions), limits.take_slot(again):
                     self.fail("no seat was free")
-        with limits.seat(info("a")):
+        with limits.take_slot(info("a")):
             self.assertEqual(len(limits), 1)
 
     def test_live_sessions(self) -> None:
         """Counted once they are set up, for each server; never below 0."""
         limits = SessionLimits()
-        first, second, other = (limits.seat(info(uuid)) for uuid in ("a", "a", "b"))
+        first, second, other = (limits.take_slot(info(uuid)) for uuid in ("a", "a", "b"))
         self.assertEqual(limits.live_sessions(info("a")), 0)
-        for seat in (first, second, other):
-            seat.set_up()
+        for take_slot in (first, second, other):
+            take_slot.set_up()
         self.assertEqual((limits.live_sessions(info("a")), limits.live_sessions(info("b"))), (2, 1))
         for _ in range(2):
             first.give_back()
@@ -65,7 +70,7 @@ class Limits(SynchronousTestCase):
 
     def test_a_seat_is_given_back_after_a_failure(self) -> None:
         limits = SessionLimits(1)
-        with self.assertRaises(ConsoleUnreachable), limits.seat(info()):
+        with self.assertRaises(ConsoleUnreachable), limits.take_slot(info()):
             raise ConsoleUnreachable
         self.assertEqual(len(limits), 0)
 
@@ -88,21 +93,21 @@ class Keeping(SynchronousTestCase):
     def tearDown(self) -> None:
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def make(self, after: float = 0) -> Keeper:
+    def make(self, after: float = 0) -> TokenLease:
         async def keep(token: str, address: str) -> None:
             self.assertEqual((token, address), ("t", "a"))
             self.calls.append(Deferred())
             await self.calls[-1]
 
-        return Keeper(self.clock, keep, "t", "a", every=20, deadline=5, after=after)
+        return TokenLease(self.clock, keep, "t", "a", every=20, deadline=5, after=after)
 
     def test_not_before_it_is_due(self) -> None:
-        keeper = self.make(after=510)
+        lease = self.make(after=510)
         self.clock.advance(509)
         self.assertEqual(self.calls, [])
         self.clock.advance(1)
         self.assertEqual(len(self.calls), 1)
-        last = Deferred.fromCoroutine(keeper.last(1))
+        last = Deferred.fromCoroutine(lease.last(1))
         self.assertEqual(len(self.calls), 2)
         self.clock.advance(1)
         self.successResultOf(last)
@@ -112,33 +117,33 @@ class Keeping(SynchronousTestCase):
         self.assertEqual(self.calls, [])
 
     def test_at_once_and_regularly(self) -> None:
-        keeper = self.make()
+        lease = self.make()
         for count in (1, 2, 3):
             self.assertEqual(len(self.calls), count)
             self.calls[-1].callback(None)
             self.clock.advance(20)
-        keeper.stop()
+        lease.stop()
         self.assertTrue(self.calls[-1].called, "the pending one is cancelled")
 
     def test_no_answer_is_no_reason_to_stop(self) -> None:
-        keeper = self.make()
+        lease = self.make()
         self.clock.advance(5)
         self.clock.advance(20)
         self.assertEqual(len(self.calls), 2)
-        keeper.stop()
+        lease.stop()
 
     def test_the_last_one(self) -> None:
-        keeper = self.make()
+        lease = self.make()
         self.calls[0].callback(None)
-        last = Deferred.fromCoroutine(keeper.last(1))
+        last = Deferred.fromCoroutine(lease.last(1))
         self.assertEqual(len(self.calls), 2)
         self.assertNoResult(last)
         self.clock.advance(1)
         self.successResultOf(last)
 
     def test_the_last_one_while_one_is_pending(self) -> None:
-        keeper = self.make()
-        last = Deferred.fromCoroutine(keeper.last(1))
+        lease = self.make()
+        last = Deferred.fromCoroutine(lease.last(1))
         self.assertEqual(len(self.calls), 2)
         self.calls[1].callback(None)
         self.successResultOf(last)
@@ -191,14 +196,14 @@ class Lines(SynchronousTestCase):
         self.clock, self.transport = Clock(), Transport()
         self.end = StreamEnd(self.clock, self.transport)
         self.lost: list[Refusal] = []
-        self.line = Line(self.end, self.lost.append)
+        self.line = HandshakeChannel(self.end, self.lost.append)
 
-    def talk(self) -> Talk[bytes]:
+    def handshake(self) -> Handshake[bytes]:
         yield Write(b"hello")
         return (yield Need(4, "answer"))
 
     def test_a_talk(self) -> None:
-        held = Deferred.fromCoroutine(self.line.hold(self.talk()))
+        held = Deferred.fromCoroutine(self.line.run(self.handshake()))
         self.assertEqual(self.transport.take(), b"hello")
         self.end.dataReceived(b"ab")
         self.assertNoResult(held)
@@ -208,20 +213,20 @@ class Lines(SynchronousTestCase):
 
     def test_what_came_before(self) -> None:
         self.end.dataReceived(b"abcdef")
-        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(self.line.hold(self.talk()))), b"abcd")
+        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(self.line.run(self.handshake()))), b"abcd")
 
     def test_a_talk_that_fails_has_written_why(self) -> None:
-        def failing() -> Talk[None]:
+        def failing() -> Handshake[None]:
             yield Write(b"no")
             raise ProtocolViolation("bad")
 
-        self.failureResultOf(Deferred.fromCoroutine(self.line.hold(failing())), ProtocolViolation)
+        self.failureResultOf(Deferred.fromCoroutine(self.line.run(failing())), ProtocolViolation)
         self.assertEqual(self.transport.take(), b"no")
 
     def test_tls(self) -> None:
-        """Started where the talk stops for it; what came in clear by then, while something was asked, fails it."""
+        """Started where the handshake stops for it; what came in clear by then, while something was asked, fails it."""
 
-        def talk() -> Talk[bytes]:
+        def handshake() -> Handshake[bytes]:
             password = yield Ask("password")
             yield StartTLS()
             return password + (yield Need(2))
@@ -233,7 +238,7 @@ class Lines(SynchronousTestCase):
         for injected in (b"", b"xx"):
             steps: list[StartTLS] = []
             asked, up = Deferred[Any](), Deferred[Any]()
-            held = Deferred.fromCoroutine(self.line.hold(talk(), lambda _, asked=asked: asked, start_tls))
+            held = Deferred.fromCoroutine(self.line.run(handshake(), lambda _, asked=asked: asked, start_tls))
             if injected:
                 self.end.dataReceived(injected)
             asked.callback(b"p")
@@ -270,5 +275,5 @@ class Lines(SynchronousTestCase):
         self.end.dataReceived(b"ab")
         self.line.release()
         self.end.dataReceived(b"c")
-        again = Line(self.end, self.lost.append)
+        again = HandshakeChannel(self.end, self.lost.append)
         self.assertEqual(self.successResultOf(again.some()), b"abc")

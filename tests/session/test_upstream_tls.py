@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from novnc_twisted import errors
 from novnc_twisted.access import ConnectInfo
-from novnc_twisted.relay.ends import StreamEnd
+from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.session import UpstreamTLS
 from novnc_twisted.session.upstream_tls import anonymous_context
 from tests.session.harness import FrontCase, introduce, refused
@@ -185,7 +185,7 @@ class Right(UpstreamCase):
             await port.stopListening()
 
     async def test_back_pressure(self) -> None:
-        """A VNC server that stops to read: nothing more is taken from its viewer; and the lean relay keeps off."""
+        """A VNC server that stops to read: nothing more is taken from its viewer; and the detached relay keeps off."""
         paused: Deferred[StreamEnd] = Deferred()
         pause = StreamEnd.pause_reading
 

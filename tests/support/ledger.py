@@ -10,12 +10,12 @@ from typing import Any
 from twisted.internet import reactor
 
 import novnc_twisted
-from novnc_twisted.relay.lean import Engine
-from novnc_twisted.relay.wheel import wheel_of
+from novnc_twisted.relay.detached import Engine
+from novnc_twisted.relay.timer_wheel import timer_wheel_of
 
 _OURS = str(Path(novnc_twisted.__file__).parent)
 
-LASTING = ("Engine", "Wheel")
+LASTING = ("Engine", "TimerWheel")
 """Classes of ours whose objects stay with the process."""
 
 
@@ -27,7 +27,7 @@ class Ledger:
     timers: int
     readers: int
     writers: int
-    watched: int  # sockets in the lean engine's epoll
+    watched: int  # sockets in the detached engine's epoll
     held: int  # bytes in it
     turns: int  # of the wheel
     objects: "Counter[str]"
@@ -47,7 +47,7 @@ class Ledger:
             writers=len(reactor.getWriters()),
             watched=sum(map(len, engines)),
             held=sum(engine.held for engine in engines),
-            turns=len(wheel_of(reactor)),
+            turns=len(timer_wheel_of(reactor)),
             objects=Counter(name for each in known if (name := _name_of(each))),
             everything=len(known),
             resident=int(Path("/proc/self/statm").read_text().split()[1]) * 4096,

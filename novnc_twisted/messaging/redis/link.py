@@ -12,9 +12,9 @@ from twisted.internet.protocol import Factory
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.redis.endpoint import CONNECT_TIMEOUT
 from novnc_twisted.messaging.redis.health import Health
+from novnc_twisted.messaging.redis.heartbeat import FROZEN, MAX_BACKOFF, PRESENCE, Heartbeat, milliseconds
 from novnc_twisted.messaging.redis.login import eviction_policy, in_time, log_in
 from novnc_twisted.messaging.redis.protocol import MAX_PENDING, ConnectionGone, RedisError, RedisProtocol
-from novnc_twisted.messaging.redis.pulse import FROZEN, MAX_BACKOFF, PRESENCE, Pulse, milliseconds
 from novnc_twisted.messaging.redis.reasons import OUTAGES, TROUBLES, Frozen, TooLong, sentence
 from novnc_twisted.messaging.redis.running import FRESH, Scripts
 from novnc_twisted.messaging.redis.scripts import Script
@@ -77,7 +77,7 @@ class Link:
         self._waiting: set[Deferred[RedisProtocol]] = set()
         self._down_since = seconds()
         self._lost_before = False
-        self._pulse = Pulse(seconds)
+        self._pulse = Heartbeat(seconds)
         if scripts is not None:
             scripts.on_found = lambda: self._pulse.doubt(FRESH)
         self._first: Deferred[None] = Deferred()

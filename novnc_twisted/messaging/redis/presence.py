@@ -12,8 +12,8 @@ from novnc_twisted.messaging.interfaces import Service, TopicInUse
 from novnc_twisted.messaging.redis import keys
 from novnc_twisted.messaging.redis.claims import Claim, conflict, origin
 from novnc_twisted.messaging.redis.health import Health
+from novnc_twisted.messaging.redis.heartbeat import BEAT, FROZEN, PRESENCE
 from novnc_twisted.messaging.redis.link import Link
-from novnc_twisted.messaging.redis.pulse import BEAT, FROZEN, PRESENCE
 from novnc_twisted.messaging.redis.running import RETRY
 from novnc_twisted.messaging.redis.scripts import ANNOUNCE, SERVICES, WITHDRAW
 from novnc_twisted.messaging.redis.waiting import Late, ended, sleep, within

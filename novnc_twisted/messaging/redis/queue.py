@@ -7,9 +7,9 @@ from twisted.internet.defer import Deferred
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.redis.health import Health
+from novnc_twisted.messaging.redis.heartbeat import FROZEN
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError
-from novnc_twisted.messaging.redis.pulse import FROZEN
 from novnc_twisted.messaging.redis.reasons import TROUBLES, sentence
 from novnc_twisted.messaging.redis.waiting import Late, ended, sleep, within
 

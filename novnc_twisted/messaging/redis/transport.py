@@ -16,9 +16,9 @@ from novnc_twisted.messaging.interfaces import IKeyedStore, ITransport, Method, 
 from novnc_twisted.messaging.redis.calls import Calls
 from novnc_twisted.messaging.redis.endpoint import endpoint_of
 from novnc_twisted.messaging.redis.health import Health
+from novnc_twisted.messaging.redis.heartbeat import FROZEN
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.presence import Announcement, Presence
-from novnc_twisted.messaging.redis.pulse import FROZEN
 from novnc_twisted.messaging.redis.queue import MAX_PENDING
 from novnc_twisted.messaging.redis.running import Scripts
 from novnc_twisted.messaging.redis.serving import LAST_WORDS, Serving

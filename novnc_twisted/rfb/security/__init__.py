@@ -9,13 +9,13 @@ from functools import partial
 from typing import TypeAlias
 
 from novnc_twisted.rfb.constants import SecurityType
+from novnc_twisted.rfb.handshake import Handshake
 from novnc_twisted.rfb.security.none import no_authentication
 from novnc_twisted.rfb.security.vencrypt import check_subtypes, vencrypt
 from novnc_twisted.rfb.security.vnc import vnc_authentication
-from novnc_twisted.rfb.talk import Talk
 
-Authenticators: TypeAlias = dict[str, tuple[SecurityType, Callable[[], Talk[None]]]]
-"""Name of the scheme -> its number, and the talk between the choice of the type and SecurityResult."""
+Authenticators: TypeAlias = dict[str, tuple[SecurityType, Callable[[], Handshake[None]]]]
+"""Name of the scheme -> its number, and the handshake between the choice of the type and SecurityResult."""
 
 SCHEMES: Authenticators = {
     "none": (SecurityType.NONE, no_authentication),

@@ -1,8 +1,8 @@
 """Security type None (RFC 6143, section 7.2.1)."""
 
-from novnc_twisted.rfb.talk import Talk
+from novnc_twisted.rfb.handshake import Handshake
 
 
-def no_authentication() -> Talk[None]:
+def no_authentication() -> Handshake[None]:
     """Nothing is said between the choice of the type and SecurityResult."""
     yield from ()

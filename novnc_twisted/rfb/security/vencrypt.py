@@ -9,19 +9,19 @@ from collections.abc import Callable, Sequence
 
 from novnc_twisted.errors import ConsoleUnreachable
 from novnc_twisted.rfb.constants import VeNCryptSubtype, vencrypt_subtype_name
+from novnc_twisted.rfb.handshake import Handshake, Need, StartTLS, Write
 from novnc_twisted.rfb.security.none import no_authentication
 from novnc_twisted.rfb.security.vnc import vnc_authentication
-from novnc_twisted.rfb.talk import Need, StartTLS, Talk, Write
 
 VERSION = (0, 2)
 
-SUBTYPES: dict[str, tuple[VeNCryptSubtype, bool, Callable[[], Talk[None]]]] = {
+SUBTYPES: dict[str, tuple[VeNCryptSubtype, bool, Callable[[], Handshake[None]]]] = {
     "X509None": (VeNCryptSubtype.X509_NONE, True, no_authentication),
     "X509Vnc": (VeNCryptSubtype.X509_VNC, True, vnc_authentication),
     "TLSNone": (VeNCryptSubtype.TLS_NONE, False, no_authentication),
     "TLSVnc": (VeNCryptSubtype.TLS_VNC, False, vnc_authentication),
 }
-"""Name of the sub-type -> its number, whether the server shows a certificate, and the talk inside of TLS."""
+"""Name of the sub-type -> its number, whether the server shows a certificate, and the handshake inside of TLS."""
 
 DEFAULT_SUBTYPES = ("X509None", "X509Vnc")
 """Those that verify the server."""
@@ -38,7 +38,7 @@ def check_subtypes(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def vencrypt(subtypes: Sequence[str] = DEFAULT_SUBTYPES) -> Talk[None]:
+def vencrypt(subtypes: Sequence[str] = DEFAULT_SUBTYPES) -> Handshake[None]:
     """Agree on a sub-type, have TLS started, and authenticate inside of it.
 
     :raises ConsoleUnreachable: if the server refuses, has another version, or no sub-type in common.
@@ -62,7 +62,7 @@ def vencrypt(subtypes: Sequence[str] = DEFAULT_SUBTYPES) -> Talk[None]:
     yield from authenticate()
 
 
-def _version() -> Talk[None]:
+def _version() -> Handshake[None]:
     """The server names the highest version that it has, we ours; 0.1, which numbers sub-types differently, is none."""
     major, minor = yield Need(2, "the VeNCrypt version")
     if (major, minor) < VERSION:

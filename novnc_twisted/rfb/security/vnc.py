@@ -6,13 +6,13 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from novnc_twisted.errors import ConsoleUnreachable
-from novnc_twisted.rfb.talk import Ask, Need, Talk, Write
+from novnc_twisted.rfb.handshake import Ask, Handshake, Need, Write
 
 CHALLENGE_LENGTH = 16
 KEY_LENGTH = 8
 
 
-def vnc_authentication() -> Talk[None]:
+def vnc_authentication() -> Handshake[None]:
     """Answer the challenge with the password, which is asked for only now.
 
     :raises ConsoleUnreachable: if there is no password.  An empty one is none: it would open a VM whose protection was

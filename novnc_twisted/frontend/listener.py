@@ -1,7 +1,7 @@
 """What stands before a front on its port: the PROXY protocol, then TLS or plain, told apart by the first byte.
 
 Where neither is configured there is no entrance, and the front listens itself.  A plain connection is handed to the
-front as it is: its transport is the socket's own, so that the lean relay can have it.
+front as it is: its transport is the socket's own, so that the detached relay can take it.
 
 A connection takes its slot of the front's connection limits here, and hands it over with itself.
 """
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.interfaces import IAddress, IDelayedCall, IOpenSSLServerConnectionCreator
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -20,9 +20,8 @@ from novnc_twisted.access.forwarded import Network, is_trusted
 from novnc_twisted.access.proxy_protocol import BadProxyHeader, ProxyHeader, read_proxy_header
 from novnc_twisted.errors import ProtocolViolation
 from novnc_twisted.frontend.refusals import Cause, RefusalEvent
-from novnc_twisted.relay.ends import StreamEnd
+from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.relay.tls_transport import TLSTransport
-from novnc_twisted.service.front_tls import FrontTLS
 
 CLIENT_HELLO: Final = 0x16
 """The first byte of TLS (the record type ``handshake``); that of an HTTP method is a letter."""
@@ -43,7 +42,7 @@ TLS_WANTED: Final = (
 ).encode()
 
 
-class Entrance(ServerFactory):
+class Listener(ServerFactory):
     """Listens in place of a front."""
 
     noisy = False
@@ -53,7 +52,7 @@ class Entrance(ServerFactory):
         reactor: Any,
         front: Any,
         *,
-        tls: FrontTLS | None = None,
+        tls: IOpenSSLServerConnectionCreator | None = None,
         tls_only: bool = False,
         proxies: tuple[Network, ...] | None = None,
     ) -> None:
@@ -106,7 +105,7 @@ class Entrance(ServerFactory):
         )
 
     def stop(self) -> Deferred[None]:
-        """Turn away who stands in the entrance; fires when all are gone."""
+        """Close the connections that no front has yet; fires when all are gone."""
         gone = [one.gone for one in self.waiting]
         for one in list(self.waiting):
             one.leave()
@@ -118,8 +117,8 @@ class _Entering(Protocol):
 
     transport: Any  # a socket's own
 
-    def __init__(self, entrance: Entrance, address: IAddress | None, slot: ConnectionSlot) -> None:
-        self._entrance, self._address = entrance, address
+    def __init__(self, entrance: Listener, address: IAddress | None, slot: ConnectionSlot) -> None:
+        self._listener, self._address = entrance, address
         self._slot: ConnectionSlot | None = slot  # until the front has it
         self._held = b""
         self._header_due = entrance.proxies is not None
@@ -128,16 +127,16 @@ class _Entering(Protocol):
         self.gone: Deferred[None] = Deferred()
 
     def connectionMade(self) -> None:
-        self._entrance.waiting.add(self)
+        self._listener.waiting.add(self)
         if self._slot is not None:
             self._slot.silent(self.leave)
-        self._began = self._entrance.reactor.seconds()
+        self._began = self._listener.reactor.seconds()
         self._set_deadline(PROXY_DEADLINE if self._header_due else self._first_byte_due)
 
     @property
     def _first_byte_due(self) -> float:
         """Seconds from accept."""
-        return TLS_DEADLINE if self._entrance.tls_only else PLAIN_DEADLINE
+        return TLS_DEADLINE if self._listener.tls_only else PLAIN_DEADLINE
 
     def dataReceived(self, data: bytes) -> None:
         if self._end is not None:
@@ -147,7 +146,7 @@ class _Entering(Protocol):
             try:
                 header = read_proxy_header(self._held)
             except BadProxyHeader as error:
-                self._entrance.refused(
+                self._listener.refused(
                     "BadProxyHeader",
                     self.transport.getPeer().host,
                     f"no PROXY header: {error}",
@@ -168,7 +167,7 @@ class _Entering(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._set_deadline(None)
-        self._entrance.waiting.discard(self)
+        self._listener.waiting.discard(self)
         if self._slot is not None:
             self._slot.release()
         if self._end is not None:
@@ -177,7 +176,7 @@ class _Entering(Protocol):
 
     def _is_late(self) -> None:
         if self._held:  # else it is a health check
-            self._entrance.refused(
+            self._listener.refused(
                 "HeadTimeout", self.transport.getPeer().host, "the PROXY header did not come in time, or not whole"
             )
         self.leave()
@@ -196,14 +195,14 @@ class _Entering(Protocol):
         self.transport.getPeer = lambda: address
         if self._slot is not None:
             self._slot.release()  # the proxy's
-        self._slot = self._entrance.front.connection_limits.admit(header.host)
+        self._slot = self._listener.front.connection_limits.admit(header.host)
         if self._slot is not None:
             self._slot.silent(self.leave)
         return self._slot is not None
 
     def _enter(self) -> None:
         """Hand over to the front, within TLS or not."""
-        entrance = self._entrance
+        entrance = self._listener
         over_tls = entrance.over_tls if self._held[0] == CLIENT_HELLO else None
         if entrance.tls_only and over_tls is None:
             self._explain()
@@ -230,8 +229,8 @@ class _Entering(Protocol):
             self.leave()
             return
         self._held = b""
-        self._entrance.refused("PlainText", self.transport.getPeer().host, "this port takes TLS only", status=400)
-        self._end = StreamEnd(self._entrance.reactor, self.transport, linger=True)
+        self._listener.refused("PlainText", self.transport.getPeer().host, "this port takes TLS only", status=400)
+        self._end = StreamEnd(self._listener.reactor, self.transport, linger=True)
         self._end.write(TLS_WANTED)
         self._end.close(ProtocolViolation())
 
@@ -241,5 +240,5 @@ class _Entering(Protocol):
             self._timer.cancel()
         self._timer = None
         if seconds is not None:
-            reactor = self._entrance.reactor
+            reactor = self._listener.reactor
             self._timer = reactor.callLater(max(0.0, self._began + seconds - reactor.seconds()), self._is_late)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from novnc_twisted.compute.departures import BACK_OFF
 from novnc_twisted.compute.interfaces import Change
+from novnc_twisted.compute.vanished_domains import BACK_OFF
 from novnc_twisted.consoleauth.places import Places
 from tests.compute.harness import A, B, ComputeCase, FakeDriver, domain
 

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Final
 
 from novnc_twisted.errors import Refusal
+from novnc_twisted.relay.detached.side import HELD, PIECE, QUICK, StreamSide
 from novnc_twisted.relay.frames import binary_header
-from novnc_twisted.relay.lean.half import HELD, PIECE, QUICK, Half
 
 if TYPE_CHECKING:
     from novnc_twisted.relay.websocket_end import WebSocketEnd
@@ -13,7 +13,7 @@ FRAMED: Final = 1 << 16
 """Bytes read at a time at most: a flood of small frames shall not keep the others for long."""
 
 
-class FramedHalf(Half):
+class WebSocketSide(StreamSide):
     """A WebSocket: what it reads is taken out of its frames, what it sends is put into one."""
 
     __slots__ = ()
@@ -21,8 +21,8 @@ class FramedHalf(Half):
     end: "WebSocketEnd"
 
     def pump(self) -> None:
-        """See :class:`Half`."""
-        engine, end, other, pair, look = self._engine, self.end, self.other, self._pair, self._look
+        """See :class:`StreamSide`."""
+        engine, end, other, pair, look = self._engine, self.end, self.other, self._relay, self._look
         frames = end.frames
         for _ in range(engine.turns):
             if other._rest or not pair.live:
@@ -64,7 +64,7 @@ class FramedHalf(Half):
             engine.go_on(self)
 
     def send(self, data: bytes | memoryview) -> None:
-        """See :class:`Half`."""
+        """See :class:`StreamSide`."""
         size = len(data)
         self.end.bytes_out += size
         header = binary_header(size)

@@ -21,13 +21,13 @@ AT_ONCE: Final = 8
 _HAIR: Final = 0.001  # by so much a clock may be read too low when its call comes
 
 
-class Turn:
+class Timer:
     """What waits; the part of IDelayedCall that is used here."""
 
     __slots__ = ("_arguments", "_function", "_second", "_wheel")
 
     def __init__(
-        self, wheel: "Wheel", second: int, function: Callable[..., object], arguments: tuple[Any, ...]
+        self, wheel: "TimerWheel", second: int, function: Callable[..., object], arguments: tuple[Any, ...]
     ) -> None:
         self._wheel, self._second = wheel, second
         self._function: Callable[..., object] | None = function
@@ -50,34 +50,34 @@ class Turn:
             function(*self._arguments)
 
 
-class Wheel:
+class TimerWheel:
     """All that waits on one clock."""
 
     log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = ref(clock)
-        self._seconds: dict[int, set[Turn]] = {}
+        self._seconds: dict[int, set[Timer]] = {}
         self._call: IDelayedCall | None = None
         self._at = 0  # the second of the call
 
     def __len__(self) -> int:
         return sum(map(len, self._seconds.values()))
 
-    def callLater(self, delay: float, function: Callable[..., object], *arguments: Any) -> Turn:
+    def callLater(self, delay: float, function: Callable[..., object], *arguments: Any) -> Timer:
         """Call a function in so many seconds, or up to one second later."""
         clock = self._clock()
         if clock is None:
             raise RuntimeError("the clock of this wheel is gone")
         now = clock.seconds()
         second = math.ceil((now + delay) / RESOLUTION - _HAIR)
-        turn = Turn(self, second, function, arguments)
+        turn = Timer(self, second, function, arguments)
         self._seconds.setdefault(second, set()).add(turn)
         if self._call is None or second < self._at:
             self._set(second, clock, now)
         return turn
 
-    def forget(self, turn: Turn, second: int) -> None:
+    def forget(self, turn: Timer, second: int) -> None:
         """It was cancelled.  (Where that leaves nothing, the reactor is left in peace.)"""
         turns = self._seconds.get(second)
         if turns is None:  # it is being run
@@ -121,12 +121,12 @@ class Wheel:
             self._unset()
 
 
-_wheels: "WeakKeyDictionary[IReactorTime, Wheel]" = WeakKeyDictionary()
+_wheels: "WeakKeyDictionary[IReactorTime, TimerWheel]" = WeakKeyDictionary()
 
 
-def wheel_of(clock: IReactorTime) -> Wheel:
+def timer_wheel_of(clock: IReactorTime) -> TimerWheel:
     """The wheel of a reactor, or of a test's clock: always the same."""
     wheel = _wheels.get(clock)
     if wheel is None:
-        wheel = _wheels[clock] = Wheel(clock)
+        wheel = _wheels[clock] = TimerWheel(clock)
     return wheel

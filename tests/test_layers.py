@@ -14,7 +14,7 @@ import novnc_twisted
 PACKAGE = Path(novnc_twisted.__file__).parent
 PLUGIN = PACKAGE.parent / "twisted" / "plugins" / "novnc_twisted_plugin.py"
 
-FLOORS = {
+LAYERS = {
     "_lazy": 0,
     "_version": 0,
     "errors": 1,
@@ -119,23 +119,23 @@ OURS = [(room, one) for room, one in ALL if one.top == "novnc_twisted"]
 OTHERS = [(room, one) for room, one in ALL if one.top not in sys.stdlib_module_names | {"novnc_twisted"}]
 
 
-class FloorTests(TestCase):
+class LayerTests(TestCase):
     """What design.md says about who may import whom."""
 
     def test_every_room_has_a_floor(self) -> None:
         """A new room is put on a floor here, or the others would not hold for it."""
-        self.assertEqual({room_of(path) for path in sources()} - set(FLOORS), set())
+        self.assertEqual({room_of(path) for path in sources()} - set(LAYERS), set())
 
     def test_imports_go_down(self) -> None:
         """Down, or within the room; ``errors`` and ``tls`` serve their own floor too."""
         wrong = []
         for room, one in OURS:
             parts = one.name.split(".")
-            target = parts[1] if len(parts) > 1 and parts[1] in FLOORS else "_version"
+            target = parts[1] if len(parts) > 1 and parts[1] in LAYERS else "_version"
             fine = (
                 target == room
-                or FLOORS[target] < FLOORS[room]
-                or (target in ("errors", "tls") and FLOORS[room] == FLOORS[target])
+                or LAYERS[target] < LAYERS[room]
+                or (target in ("errors", "tls") and LAYERS[room] == LAYERS[target])
             )
             if not fine:
                 wrong.append(f"{one.where} {room} imports {one.name}")
@@ -222,7 +222,7 @@ def brought_by(names: list[str]) -> dict[str, list[str]]:
 
 
 def module_name(path: Path) -> str:
-    """``novnc_twisted.rfb.talk`` for its file."""
+    """``novnc_twisted.rfb.handshake`` for its file."""
     return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 

@@ -21,8 +21,8 @@ from novnc_twisted.errors import (
     Stopping,
 )
 from novnc_twisted.relay import IEnd, StreamEnd, WebSocketEnd
-from novnc_twisted.relay.ends import CLOSE_GRACE, HOLD_LIMIT, VIEWER_STALL
 from novnc_twisted.relay.frames import close_frame, control_frame
+from novnc_twisted.relay.stream_end import CLOSE_GRACE, HOLD_LIMIT, VIEWER_STALL
 from novnc_twisted.relay.websocket_end import MISSED_PINGS, PING_EVERY
 from tests.session.harness import frame
 

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.relay.wheel import AT_ONCE, Wheel, wheel_of
+from novnc_twisted.relay.timer_wheel import AT_ONCE, TimerWheel, timer_wheel_of
 
 
 class Turning(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.wheel = Wheel(self.clock)
+        self.wheel = TimerWheel(self.clock)
         self.called: list[object] = []
 
     @given(delays=st.lists(st.floats(0, 50), max_size=20), start=st.floats(0, 1e9), steps=st.floats(0.05, 7))
@@ -22,7 +22,7 @@ class Turning(SynchronousTestCase):
     def test_never_early_and_at_most_a_second_late(self, delays: list[float], start: float, steps: float) -> None:
         clock = Clock()
         clock.advance(start)
-        wheel = Wheel(clock)
+        wheel = TimerWheel(clock)
         waiting = {at: start + delay for at, delay in enumerate(delays)}
         for at, delay in enumerate(delays):
             wheel.callLater(delay, waiting.pop, at)
@@ -95,7 +95,7 @@ class Turning(SynchronousTestCase):
 
     def test_a_clock_has_one_wheel_and_is_not_kept_by_it(self) -> None:
         clock = Clock()
-        self.assertIs(wheel_of(clock), wheel_of(clock))
+        self.assertIs(timer_wheel_of(clock), timer_wheel_of(clock))
         gone = ref(clock)
         del clock
         gc.collect()

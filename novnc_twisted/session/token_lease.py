@@ -7,14 +7,14 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.relay.wheel import Turn, wheel_of
-from novnc_twisted.session.patience import Patience
+from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
+from novnc_twisted.session.deadline import Deadline
 
 KeepToken = Callable[[str, str], Awaitable[None]]
 """``async (token, client_address)``."""
 
 
-class Keeper:
+class TokenLease:
     """Tells the token's owner that the session lives: at its start, regularly, and once when it was lost.
 
     Nothing of that is due while the token's own time lasts, with a minute to come back: most sessions end before.
@@ -25,7 +25,7 @@ class Keeper:
 
     __slots__ = (
         *("_address", "_clock", "_deadline", "_every", "_failed"),
-        *("_keep_token", "_patience", "_stopped", "_timer", "_token", "_told"),
+        *("_keep_token", "_call_deadline", "_stopped", "_timer", "_token", "_told"),
     )
 
     def __init__(
@@ -42,13 +42,13 @@ class Keeper:
         """Begin: the first call is made ``after`` so many seconds."""
         self._clock, self._keep_token, self._token, self._address = clock, keep_token, token, address
         self._every, self._deadline = every, deadline
-        self._timer: Turn | None = None
-        self._patience: Patience | None = None  # while a call is under way
+        self._timer: Timer | None = None
+        self._call_deadline: Deadline | None = None  # while a call is under way
         self._failed = False
         self._stopped = False
         self._told = False
         if after > 0:
-            self._timer = wheel_of(clock).callLater(after, self._tick)
+            self._timer = timer_wheel_of(clock).callLater(after, self._tick)
         else:
             self._tick()
 
@@ -57,8 +57,8 @@ class Keeper:
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._patience is not None:
-            self._patience.end(ServiceUnavailable("the session ended"))
+        if self._call_deadline is not None:
+            self._call_deadline.end(ServiceUnavailable("the session ended"))
 
     async def last(self, deadline: float) -> None:
         """Stop, and tell once more that the session lived until now."""
@@ -75,12 +75,12 @@ class Keeper:
     async def _tell_and_go_on(self) -> None:
         await self._tell(self._deadline)
         if not self._stopped:
-            self._timer = wheel_of(self._clock).callLater(self._every, self._tick)
+            self._timer = timer_wheel_of(self._clock).callLater(self._every, self._tick)
 
     async def _tell(self, deadline: float) -> None:
         late = ServiceUnavailable(f"no answer in {deadline:g} s")
         stopped = self._stopped
-        patience = self._patience = Patience(self._clock)
+        patience = self._call_deadline = Deadline(self._clock)
         try:
             await patience.wait(self._keep_token(self._token, self._address), deadline, late)
         except Exception as error:
@@ -88,5 +88,5 @@ class Keeper:
                 self._failed = True
                 self.log.warn("a live session's token could not be kept: {error}", error=str(error)[:200])
         finally:
-            if self._patience is patience:
-                self._patience = None
+            if self._call_deadline is patience:
+                self._call_deadline = None

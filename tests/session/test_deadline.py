@@ -7,20 +7,20 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ClientLeft, ServiceUnavailable, Stopping
-from novnc_twisted.session.patience import Patience
+from novnc_twisted.session.deadline import Deadline
 
 
 class Waiting(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.patience = Patience(self.clock)
+        self.deadline = Deadline(self.clock)
         self.late = ServiceUnavailable("late")
 
     def tearDown(self) -> None:
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def wait(self, what: Any, seconds: float | None = 5) -> Deferred[Any]:
-        return self.patience.wait(what, seconds, self.late)
+        return self.deadline.wait(what, seconds, self.late)
 
     def test_the_result(self) -> None:
         async def seven() -> int:
@@ -61,13 +61,13 @@ class Waiting(SynchronousTestCase):
         """The end of the outer one ends what the inner one waits for, and its timer."""
         cancelled = []
         what: Deferred[int] = Deferred(cancelled.append)
-        inner = Patience(self.clock)
+        inner = Deadline(self.clock)
 
         async def within() -> int:
             return await inner.wait(what, 5, self.late)
 
         waiting = self.wait(within())
-        self.patience.end(ClientLeft())
+        self.deadline.end(ClientLeft())
         self.failureResultOf(waiting, ClientLeft)
         self.assertEqual(cancelled, [what])
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -80,13 +80,13 @@ class Waiting(SynchronousTestCase):
     def test_the_end_while_waiting(self) -> None:
         what: Deferred[int] = Deferred()
         waiting = self.wait(what)
-        self.patience.end(ClientLeft())
+        self.deadline.end(ClientLeft())
         self.failureResultOf(waiting, ClientLeft)
         self.failureResultOf(self.wait(Deferred()), ClientLeft)
 
     def test_the_first_cause_stays(self) -> None:
-        self.patience.end(ClientLeft())
-        self.patience.end(Stopping())
+        self.deadline.end(ClientLeft())
+        self.deadline.end(Stopping())
         self.failureResultOf(self.wait(Deferred()), ClientLeft)
 
     def test_what_comes_after_the_end_does_not_begin(self) -> None:
@@ -95,13 +95,13 @@ class Waiting(SynchronousTestCase):
         async def never() -> None:
             begun.append(1)
 
-        self.patience.end(Stopping())
+        self.deadline.end(Stopping())
         self.failureResultOf(self.wait(never()), Stopping)
         self.assertEqual(begun, [])
 
     def test_what_ends_everything_as_it_begins(self) -> None:
         async def ending() -> None:
-            self.patience.end(Stopping())
+            self.deadline.end(Stopping())
             await Deferred()
 
         self.failureResultOf(self.wait(ending()), Stopping)

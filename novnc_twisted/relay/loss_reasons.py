@@ -5,7 +5,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 
-def how_lost(reason: Failure) -> str:
+def loss_reason(reason: Failure) -> str:
     """Why a connection was lost, for the log: never more than the kind of the error says."""
     if isinstance(error := reason.value, SSL.Error):
         return tls_error(error)

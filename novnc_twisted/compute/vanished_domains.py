@@ -22,7 +22,7 @@ _MAX_PENDING = 1000
 _log = Logger()
 
 
-class Departures:
+class VanishedDomains:
     """Hears what happens to domains, and has consoleauth drop the tokens of those that are gone for good.
 
     :param clock: times the attempts, and how long a migration is remembered.

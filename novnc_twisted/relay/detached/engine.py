@@ -1,7 +1,8 @@
 """The engine: one edge-triggered epoll for the sockets of all sessions, and one buffer that all of them read into.
 
-An edge is told once.  So whoever stops reading before the socket is empty has to remember it: ``Half._readable``.  Who
-stopped because the other side was full goes on when it has room, who had his turns goes on in the next.
+epoll reports each edge once.  A side that stops reading before its socket is empty therefore remembers that it is
+readable (``StreamSide._readable``).  A side that stopped because its peer's buffer was full resumes when the buffer
+drains.  A side that used up its share resumes in the next round.
 """
 
 import select
@@ -15,19 +16,19 @@ from zope.interface import implementer
 from novnc_twisted.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
-    from novnc_twisted.relay.lean.half import Half
+    from novnc_twisted.relay.detached.side import StreamSide
 
 BUFFER: Final = 1 << 18
 """Bytes read at a time at most: what a loopback or a fast network has ready."""
 
 TURNS: Final = 4
-"""Full buffers that one side may have in a row before the others have their turn; one where others are ready too."""
+"""Full buffers that one side may read in a row while no other is ready; one while others are ready too."""
 
 EVENTS: Final = 128
-"""Descriptors that are looked at in one round."""
+"""Maximum number of descriptors handled in one round."""
 
 SLICE: Final = 0.01
-"""Seconds after which no further round begins before the reactor has its turn."""
+"""Seconds after which control returns to the reactor before the next round."""
 
 IN: Final = getattr(select, "EPOLLIN", 0)
 OUT: Final = getattr(select, "EPOLLOUT", 0)
@@ -48,7 +49,7 @@ def engine_of(reactor: Any) -> "Engine | None":
 
 @implementer(IReadDescriptor)
 class Engine:
-    """All lean relays of one reactor.
+    """All detached relays of one reactor.
 
     :ivar buffer: what is read into, by everyone.
     :ivar now: the reactor's seconds at the present round.
@@ -68,49 +69,49 @@ class Engine:
         self._seconds = reactor.seconds
         self._epoll = select.epoll()
         self._poll = self._epoll.poll
-        self._halves: dict[int, Half] = {}
+        self._sides: dict[int, StreamSide] = {}
         self._removed: set[int] = set()  # in the present round
-        self._again: dict[Half, None] = {}
+        self._again: dict[StreamSide, None] = {}
 
     def __len__(self) -> int:
-        return len(self._halves)
+        return len(self._sides)
 
-    def add(self, half: "Half") -> None:
+    def add(self, side: "StreamSide") -> None:
         """Watch a socket; what it has ready already is told as well."""
-        if not self._halves:
+        if not self._sides:
             self._reactor.addReader(self)
-        self._halves[half.descriptor] = half
-        self._epoll.register(half.descriptor, _WATCH)
+        self._sides[side.descriptor] = side
+        self._epoll.register(side.descriptor, _WATCH)
 
-    def remove(self, half: "Half") -> None:
+    def remove(self, side: "StreamSide") -> None:
         """Watch it no longer."""
-        del self._halves[half.descriptor]
-        self._removed.add(half.descriptor)
-        self._again.pop(half, None)
-        self._epoll.unregister(half.descriptor)
-        if not self._halves:
+        del self._sides[side.descriptor]
+        self._removed.add(side.descriptor)
+        self._again.pop(side, None)
+        self._epoll.unregister(side.descriptor)
+        if not self._sides:
             self._reactor.removeReader(self)
 
-    def go_on(self, half: "Half") -> None:
+    def go_on(self, side: "StreamSide") -> None:
         """It has more to read, once the others had their turn."""
         if not self._again:
             self._reactor.callLater(0, self._second_turn)
-        self._again[half] = None
+        self._again[side] = None
 
     def _second_turn(self) -> None:
         self.now = self._seconds()
         again, self._again = self._again, {}
         self.turns = TURNS if len(again) == 1 else 1
-        for half in again:
+        for side in again:
             try:
-                half.pump()
+                side.pump()
             except Exception:
-                self._mistake(half)
+                self._mistake(side)
 
-    def _mistake(self, half: "Half") -> None:
+    def _mistake(self, side: "StreamSide") -> None:
         """Ours, in one session: it ends, and not the relay of all (the reactor lets go of a reader that raises)."""
         self.log.failure("a session failed by a mistake of ours")
-        half.end_lost(ServiceUnavailable("a mistake in the relay, logged before this"))
+        side.end_lost(ServiceUnavailable("a mistake in the relay, logged before this"))
 
     # IReadDescriptor
 
@@ -128,7 +129,7 @@ class Engine:
         They are looked at until none is: a peer on this machine has often answered before the reactor would ask again,
         and the way through the reactor costs as much as the message.
         """
-        halves, removed = self._halves, self._removed
+        sides, removed = self._sides, self._removed
         ready = self._poll(0, EVENTS)
         self.now = self._seconds()
         self.turns = TURNS if len(ready) == 1 else 1
@@ -137,12 +138,12 @@ class Engine:
             if removed:
                 removed.clear()
             for descriptor, events in ready:
-                half = halves.get(descriptor)  # an earlier one may have ended it, and its number be another's by now
-                if half is not None and descriptor not in removed:
+                side = sides.get(descriptor)  # an earlier one may have ended it, and its number be another's by now
+                if side is not None and descriptor not in removed:
                     try:
-                        half.ready(events)
+                        side.ready(events)
                     except Exception:
-                        self._mistake(half)
+                        self._mistake(side)
             if self._again or self.now > until:
                 return
             ready = self._poll(0, EVENTS)

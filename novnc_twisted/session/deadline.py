@@ -12,7 +12,7 @@ from novnc_twisted.errors import Refusal
 T = TypeVar("T")
 
 
-class Patience:
+class Deadline:
     """One wait at a time.
 
     :ivar over: why waiting is over, once it is.

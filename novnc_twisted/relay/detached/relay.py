@@ -1,28 +1,30 @@
-"""A session in the lean relay: two halves that begin and end together."""
+"""A session in the detached relay: two halves that begin and end together."""
 
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 
 from novnc_twisted.errors import Refusal
+from novnc_twisted.relay.detached.engine import Engine, engine_of
+from novnc_twisted.relay.detached.side import Look, StreamSide
+from novnc_twisted.relay.detached.websocket_side import WebSocketSide
 from novnc_twisted.relay.interfaces import IFilter
-from novnc_twisted.relay.lean.engine import Engine, engine_of
-from novnc_twisted.relay.lean.framed import FramedHalf
-from novnc_twisted.relay.lean.half import Half, Look
 
 if TYPE_CHECKING:
-    from novnc_twisted.relay.ends import StreamEnd
+    from novnc_twisted.relay.stream_end import StreamEnd
 
 
-def lean_join(client: "StreamEnd", upstream: "StreamEnd", filter: IFilter | None = None) -> Deferred[Refusal] | None:
+def detached_join(
+    client: "StreamEnd", upstream: "StreamEnd", filter: IFilter | None = None
+) -> Deferred[Refusal] | None:
     """Join two ends as :func:`novnc_twisted.relay.join.join` does, or None where one can't leave its transport."""
     if not (client.can_leave() and upstream.can_leave()):
         return None
     engine = engine_of(client.clock)
-    return None if engine is None else Pair(engine, client, upstream, filter).start()
+    return None if engine is None else DetachedRelay(engine, client, upstream, filter).start()
 
 
-class Pair:
+class DetachedRelay:
     """A session's two halves.
 
     :ivar live: whether it goes on.
@@ -34,22 +36,22 @@ class Pair:
         self.live = True
         self._engine = engine
         self._cause: Deferred[Refusal] = Deferred(self._cancelled)
-        self.client = self._half(client, getattr(filter, "from_client", None))
-        self.upstream = self._half(upstream, getattr(filter, "from_upstream", None))
+        self.client = self._side(client, getattr(filter, "from_client", None))
+        self.upstream = self._side(upstream, getattr(filter, "from_upstream", None))
         self.client.other, self.upstream.other = self.upstream, self.client
 
-    def _half(self, end: "StreamEnd", look: Look) -> Half:
-        kind = Half if end.frames is None else FramedHalf
+    def _side(self, end: "StreamEnd", look: Look) -> StreamSide:
+        kind = StreamSide if end.frames is None else WebSocketSide
         return kind(self._engine, self, end, look)
 
     def start(self) -> Deferred[Refusal]:
         """Watch both; what the ends held goes first."""
-        halves = self.upstream, self.client
-        for half in halves:
-            self._engine.add(half)
-        for half in halves:
+        sides = self.upstream, self.client
+        for side in sides:
+            self._engine.add(side)
+        for side in sides:
             if self.live:
-                half.end.attach(half)  # type: ignore[arg-type]  # it is one, without the price of saying so
+                side.end.attach(side)  # type: ignore[arg-type]  # it is one, without the price of saying so
         return self._cause
 
     def over(self, cause: Refusal) -> None:

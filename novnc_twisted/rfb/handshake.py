@@ -1,17 +1,17 @@
-"""Wire grammar as a sequence: a *talk* is a generator that yields what it needs and never sees a socket or a clock.
+"""A handshake as a sequence: a generator that yields what it needs and never sees a socket, a clock or a reactor.
 
-A talk reads like the RFC beside it::
+It reads like the RFC beside it::
 
-    def greet() -> Talk[bytes]:
+    def greet() -> Handshake[bytes]:
         yield Write(b"RFB 003.008\\n")
         version = yield Need(12, "ProtocolVersion")
         return version
 
-:class:`Conversation` drives one, for any transport or none.
+:class:`HandshakeDriver` drives one, for any transport or none.
 
-TLS inside of RFB (VeNCrypt) is a step as well: at :class:`StartTLS` the conversation stops, the owner of the transport
-starts TLS and says so.  What came in clear and was not consumed by then is refused, never read as if TLS had protected
-it.
+TLS inside RFB (VeNCrypt) is a step as well: at :class:`StartTLS` the driver stops, and the owner of the transport
+starts TLS and calls :meth:`HandshakeDriver.tls_started`.  Bytes that arrived in clear and were not consumed by then
+fail the handshake; they are never read as if TLS had protected them.
 """
 
 from collections.abc import Callable, Generator
@@ -27,10 +27,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """So many bytes of the peer, exactly; they are sent into the talk.
+    """Wait for exactly ``count`` bytes from the peer; they are sent into the generator.
 
     :ivar count: bytes.
-    :ivar what: the message they belong to, by the RFC's name: for the log, where the peer goes or stays silent.
+    :ivar what: the message they belong to, by the RFC's name; logged if the peer leaves or stays silent.
     """
 
     count: int
@@ -46,7 +46,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Something that only the talk's owner knows; the answer is sent into the talk.
+    """Ask the owner of the handshake; the answer is sent into the generator.
 
     :ivar what: ``password``: the VNC password as text, or None where there is none.
     """
@@ -56,47 +56,46 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class StartTLS:
-    """From here on everything goes through TLS, in which we are the client; nothing is sent into the talk.
+    """Start TLS, as its client.  Nothing is sent into the generator.
 
-    :ivar verified: the server has a certificate, which has to be verified; False: it has none, and nobody knows who
-        it is.
+    :ivar verified: whether the server has a certificate, which must be verified; False: anonymous TLS.
     """
 
     verified: bool = True
 
 
 Step: TypeAlias = Need | Write | Ask | StartTLS
-Talk: TypeAlias = Generator[Step, Any, T]
+Handshake: TypeAlias = Generator[Step, Any, T]
 """A generator of steps that returns a ``T`` or raises a :class:`novnc_twisted.errors.Refusal`."""
 
 
 class Flooded(Exception):
-    """Thrown into a talk whose peer sent, or announced, more than is held; says how much."""
+    """Thrown into a handshake whose peer sent, or announced, more bytes than the limit; its text names the number."""
 
 
 class Injected(Flooded):
-    """Thrown into a talk whose peer, or somebody between, sent bytes in clear where TLS begins; says how many."""
+    """Thrown into a handshake if bytes arrived in clear where TLS begins; its text names their number."""
 
 
-class Conversation(Generic[T]):
-    """Drives a talk by bytes, without I/O.  How the bytes are cut into chunks makes no difference.
+class HandshakeDriver(Generic[T]):
+    """Drives a handshake by bytes, without I/O.  How the bytes are cut into chunks makes no difference.
 
     Call :meth:`start`, then :meth:`receive` for what comes; after each call send :meth:`to_send` and look at
     :attr:`asks` and :attr:`done`.  No call raises for anything that a peer does: what it did stands in :attr:`error`.
 
-    :ivar done: the talk has ended, well or not.
+    :ivar done: the handshake has ended, well or not.
     :ivar result: what it returned; None until then, and where it failed.
     :ivar error: the refusal it ended with, or None.
     :ivar asks: what is asked for and not yet answered, or None.
     :ivar starts_tls: TLS is to be started now, and :meth:`tls_started` to be called when it is up; or None.
     """
 
-    def __init__(self, talk: Talk[T], limit: int = LIMIT) -> None:
-        """Take a fresh talk.
+    def __init__(self, handshake: Handshake[T], limit: int = LIMIT) -> None:
+        """Take a fresh handshake.
 
-        :param limit: bytes that are held at most while the talk waits, beside the last chunk.
+        :param limit: bytes that are held at most while the handshake waits, beside the last chunk.
         """
-        self._talk = talk
+        self._handshake = handshake
         self._limit = limit
         self._started = False
         self._received = bytearray()
@@ -112,30 +111,30 @@ class Conversation(Generic[T]):
         """Run up to the first thing that is waited for; a second call does nothing."""
         if not self._started and not self.done:
             self._started = True
-            self._run(self._talk.send, None)
+            self._run(self._handshake.send, None)
 
     def receive(self, data: bytes) -> None:
-        """Bytes of the peer.
+        """Take bytes of the peer.
 
-        They are held while nobody asks for them, up to the limit; beyond it the talk fails.  After a failure they are
-        dropped; after a good end they are added to :attr:`rest`, up to the limit as well.
+        Bytes that the handshake does not wait for are held, up to the limit; beyond it the handshake fails.  After a
+        failure bytes are dropped; after a good end they are added to :attr:`rest`, up to the limit as well.
         """
         if self.error is not None:
             return
         self._received += data
         if self._need is not None and len(self._received) >= self._need.count:
-            self._run(self._talk.send, self._take(self._need.count))
+            self._run(self._handshake.send, self._take(self._need.count))
         elif self.starts_tls is not None and data:
-            self._run(self._talk.throw, self._injected())
+            self._run(self._handshake.throw, self._injected())
         if self._need is None and len(self._received) > self._limit:
             flood = Flooded(f"{len(self._received)} bytes came unasked")
             if self._started and not self.done:
-                self._run(self._talk.throw, flood)
+                self._run(self._handshake.throw, flood)
             else:
                 self._failed(flood)
 
     def answer(self, value: Any) -> None:
-        """Answer what :attr:`asks`; does nothing where the talk ended meanwhile.
+        """Answer what :attr:`asks`; does nothing where the handshake ended meanwhile.
 
         :raises RuntimeError: if nothing was asked.
         """
@@ -143,10 +142,10 @@ class Conversation(Generic[T]):
             return
         if self.asks is None:
             raise RuntimeError("nothing was asked")
-        self._run(self._talk.send, value)
+        self._run(self._handshake.send, value)
 
     def tls_started(self) -> None:
-        """TLS is up, and what comes now came through it; does nothing where the talk ended meanwhile.
+        """TLS is up, and what comes now came through it; does nothing where the handshake ended meanwhile.
 
         :raises RuntimeError: if it was not to be started.
         """
@@ -154,7 +153,7 @@ class Conversation(Generic[T]):
             return
         if self.starts_tls is None:
             raise RuntimeError("TLS was not to be started")
-        self._run(self._talk.send, None)
+        self._run(self._handshake.send, None)
 
     def to_send(self) -> bytes:
         """The bytes for the peer since the last call."""
@@ -164,7 +163,7 @@ class Conversation(Generic[T]):
 
     @property
     def rest(self) -> bytes:
-        """Received and not consumed: after the end of the talk, the first bytes of what follows it."""
+        """Received and not consumed: after the end of the handshake, the first bytes of what follows it."""
         return bytes(self._received)
 
     @property
@@ -183,7 +182,7 @@ class Conversation(Generic[T]):
         return data
 
     def _run(self, resume: Callable[[Any], Step], value: Any) -> None:
-        """Resume the talk with a value, or an error, and go on until it waits or ends."""
+        """Resume the handshake with a value, or an error, and go on until it waits or ends."""
         self._need = self.asks = self.starts_tls = None
         try:
             self._follow(resume(value))
@@ -200,11 +199,11 @@ class Conversation(Generic[T]):
             match step:
                 case Write(data):
                     self._written += data
-                    step = self._talk.send(None)
+                    step = self._handshake.send(None)
                 case Need(count) if count > self._limit:
-                    step = self._talk.throw(Flooded(f"{count} bytes announced"))
+                    step = self._handshake.throw(Flooded(f"{count} bytes announced"))
                 case Need(count) if len(self._received) >= count:
-                    step = self._talk.send(self._take(count))
+                    step = self._handshake.send(self._take(count))
                 case Need():
                     self._need = step
                     return
@@ -212,7 +211,7 @@ class Conversation(Generic[T]):
                     self.asks = step
                     return
                 case StartTLS() if self._received:
-                    step = self._talk.throw(self._injected())
+                    step = self._handshake.throw(self._injected())
                 case StartTLS():
                     self.starts_tls = step
                     return
@@ -224,4 +223,4 @@ class Conversation(Generic[T]):
         self.done, self.result = True, None
         self.error = failure if isinstance(failure, Refusal) else ProtocolViolation(str(failure))
         self._received.clear()
-        self._talk.close()
+        self._handshake.close()

@@ -7,8 +7,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.service.assembly import LEAVE_TIMEOUT, STOP_TIMEOUT, Console
-from novnc_twisted.service.parts import Part, _listening
+from novnc_twisted.service.builders import Component, _listening
+from novnc_twisted.service.make_service import LEAVE_TIMEOUT, STOP_TIMEOUT, Console
 from tests.support.logged import Logged
 
 
@@ -24,7 +24,7 @@ class EndingTests(SynchronousTestCase):
         """Wait for somebody who does not answer."""
         await self._answer()
 
-    def front(self) -> Part:
+    def front(self) -> Component:
         """A proxy whose sessions do not end, on a bus where nobody hears that it leaves."""
 
         async def announce(_topic: str, **_more: Any) -> Any:
@@ -51,7 +51,7 @@ class EndingTests(SynchronousTestCase):
     def console(self, *stops: Any, leave: Any) -> Console:
         """A service of such parts."""
         context: Any = SimpleNamespace(reactor=self.clock, transport=SimpleNamespace(stop=leave))
-        return Console("console", context, [Part(self.end, stop) for stop in stops], [])
+        return Console("console", context, [Component(self.end, stop) for stop in stops], [])
 
     def test_everybody_hangs(self) -> None:
         stopped = self.console(self.hang, self.front().stop, self.end, leave=self.hang).stopService()

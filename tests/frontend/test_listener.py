@@ -12,7 +12,7 @@ from novnc_twisted.access.connection_limits import ConnectionLimits, ConnectionS
 from novnc_twisted.access.forwarded import networks
 from novnc_twisted.access.proxy_protocol import MAX_PAYLOAD
 from novnc_twisted.frontend import RefusalEvent
-from novnc_twisted.service.entrance import PLAIN_DEADLINE, PROXY_DEADLINE, TLS_DEADLINE, Entrance
+from novnc_twisted.frontend.listener import PLAIN_DEADLINE, PROXY_DEADLINE, TLS_DEADLINE, Listener
 
 HEADER = b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 6080\r\n"
 LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
@@ -54,7 +54,7 @@ class EntranceTests(TestCase):
     ) -> StringTransport:
         self.clock = Clock()
         self.front = Front(maximum)
-        entrance = Entrance(
+        entrance = Listener(
             self.clock,
             self.front,
             tls_only=tls,

@@ -7,7 +7,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from novnc_twisted.relay.ends import StreamEnd
+from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.relay.transports import tune
 
 

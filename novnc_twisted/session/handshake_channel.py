@@ -1,4 +1,4 @@
-"""An end of a session while it is being set up: talks are held over it."""
+"""One end of a session during its set-up: runs handshakes over it."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -8,98 +8,98 @@ from zope.interface import implementer
 
 from novnc_twisted.errors import MessageTooBig, Refusal
 from novnc_twisted.relay.interfaces import IEnd, IReceiver
-from novnc_twisted.rfb.talk import Conversation, StartTLS, Talk
+from novnc_twisted.rfb.handshake import Handshake, HandshakeDriver, StartTLS
 
 T = TypeVar("T")
 
 HOLD_LIMIT = 65536
-"""Bytes that a peer may send ahead of its turn."""
+"""Bytes that a peer may send before they are asked for."""
 
 
 @implementer(IReceiver)
-class Line:
-    """Holds what comes until a talk asks for it.
+class HandshakeChannel:
+    """Runs handshakes over one end, and holds bytes that no handshake has asked for yet.
 
-    The transport is never paused meanwhile: a paused one does not notice that its peer leaves.  So what is held is
-    capped instead.
+    The transport is never paused, because a paused transport does not notice that its peer leaves.  The amount held is
+    limited instead.
     """
 
     def __init__(self, end: IEnd, lost: Callable[[Refusal], None]) -> None:
-        """Listen to an end.
+        """Become the receiver of an end.
 
-        :param lost: called with the cause when the end is lost, or sends too much ahead of its turn.
+        :param lost: called with the cause when the end is lost, or when it sends too much too early.
         """
         self.end = end
         self.gone = False
         self._lost = lost
         self._held = bytearray()
         self._more: Deferred[bytes] | None = None
-        self._conversation: Conversation[Any] | None = None  # that hears what comes, until it waits no more
+        self._driver: HandshakeDriver[Any] | None = None  # while it waits for bytes
         end.attach(self)
 
     @property
     def awaits(self) -> str:
-        """The message of the peer that the handshake waits for, while nothing of it has come; else an empty text."""
-        conversation = self._conversation
-        return "" if conversation is None or conversation.rest else conversation.waiting_for
+        """The message that the handshake waits for, if no byte of it has arrived; else an empty string."""
+        driver = self._driver
+        return "" if driver is None or driver.rest else driver.waiting_for
 
-    async def hold(
+    async def run(
         self,
-        talk: Talk[T],
+        handshake: Handshake[T],
         answer: Callable[[str], Awaitable[Any]] | None = None,
         start_tls: Callable[[StartTLS], Awaitable[None]] | None = None,
     ) -> T:
-        """Hold a talk to its end.
+        """Run a handshake to its end.
 
-        :param answer: gives what the talk asks for.
-        :param start_tls: starts TLS on the end where the talk stops for it, and returns when it is up.
-        :raises Refusal: the talk's.
+        :param answer: returns what the handshake asks for (:class:`~novnc_twisted.rfb.Ask`).
+        :param start_tls: starts TLS on the end, and returns when it is established.
+        :raises Refusal: raised by the handshake.
         """
-        conversation = Conversation(talk)
-        conversation.start()
+        driver = HandshakeDriver(handshake)
+        driver.start()
         while True:
-            await self._converse(conversation)
-            if conversation.done:
+            await self._drive(driver)
+            if driver.done:
                 break
-            if conversation.asks is not None and answer is not None:
-                conversation.answer(await answer(conversation.asks.what))
-            elif conversation.starts_tls is not None and start_tls is not None:
+            if driver.asks is not None and answer is not None:
+                driver.answer(await answer(driver.asks.what))
+            elif driver.starts_tls is not None and start_tls is not None:
                 injected, self._held = bytes(self._held), bytearray()
                 if injected:
-                    conversation.receive(injected)  # it came in clear: the talk fails
+                    driver.receive(injected)  # it came in clear: the handshake fails
                 else:
-                    await start_tls(conversation.starts_tls)
-                    conversation.tls_started()
-        self.put_back(conversation.rest)
-        if conversation.error is not None:
-            raise conversation.error
-        return conversation.result  # type: ignore[return-value]  # a T, as there was no error
+                    await start_tls(driver.starts_tls)
+                    driver.tls_started()
+        self.put_back(driver.rest)
+        if driver.error is not None:
+            raise driver.error
+        return driver.result  # type: ignore[return-value]  # a T, as there was no error
 
-    def _converse(self, conversation: Conversation[Any]) -> Deferred[bytes]:
-        """Let the peer and the talk go on until the talk ends, or waits for something else than bytes.
+    def _drive(self, driver: HandshakeDriver[Any]) -> Deferred[bytes]:
+        """Let the peer and the handshake go on until the handshake ends, or waits for something else than bytes.
 
         The coroutine is woken once it is so, and not for each message: there are eight of them in a set-up.
         """
-        self._say(conversation)
+        self._say(driver)
         over: Deferred[bytes] = Deferred(self._forget)
-        if conversation.waits:
-            self._more, self._conversation = over, conversation
+        if driver.waits:
+            self._more, self._driver = over, driver
             if self._held:
                 data, self._held = bytes(self._held), bytearray()
-                self._hear(conversation, data)
+                self._hear(driver, data)
         else:
             over.callback(b"")
         return over
 
-    def _hear(self, conversation: Conversation[Any], data: bytes) -> None:
-        conversation.receive(data)
-        self._say(conversation)
-        if not conversation.waits:
-            self._conversation = None
+    def _hear(self, driver: HandshakeDriver[Any], data: bytes) -> None:
+        driver.receive(data)
+        self._say(driver)
+        if not driver.waits:
+            self._driver = None
             self._give(b"")
 
-    def _say(self, conversation: Conversation[Any]) -> None:
-        data = conversation.to_send()
+    def _say(self, driver: HandshakeDriver[Any]) -> None:
+        data = driver.to_send()
         if data:
             self.end.write(data)
 
@@ -125,9 +125,9 @@ class Line:
     # IReceiver
 
     def data_received(self, data: bytes) -> None:
-        """For the talk that waits, else held."""
-        if self._conversation is not None:
-            self._hear(self._conversation, data)
+        """For the handshake that waits, else held."""
+        if self._driver is not None:
+            self._hear(self._driver, data)
         elif self._more is not None:
             self._give(data)
         elif len(self._held) + len(data) > HOLD_LIMIT:
@@ -142,7 +142,7 @@ class Line:
             self._lost(cause)
 
     def pause_writing(self) -> None:
-        """Nothing feeds the end but talks, and what they write is small."""
+        """Does nothing: handshakes alone write to this end, and they write little."""
 
     def resume_writing(self) -> None:
         """See pause_writing."""
@@ -153,4 +153,4 @@ class Line:
             more.callback(data)
 
     def _forget(self, _: Deferred[bytes]) -> None:
-        self._more = self._conversation = None
+        self._more = self._driver = None

@@ -26,11 +26,11 @@ STALL = 0.5
 MAX_BACKOFF = 3.0
 """Seconds between two attempts to connect, at most."""
 
-DOUBT = MAX_BACKOFF + BEAT
+GRACE_PERIOD = MAX_BACKOFF + BEAT
 """Seconds after an outage for which others may still be on their way back."""
 
 
-class Pulse:
+class Heartbeat:
     """What the answers to TIME say.
 
     The estimate is made from the local monotonic clock and the quickest of the last answers, so that neither a step
@@ -53,7 +53,7 @@ class Pulse:
         """Seconds for which missing signs of life mean nothing: their owners may still be on their way back."""
         return max(0.0, self._doubt_until - self._seconds())
 
-    def doubt(self, seconds: float = DOUBT) -> None:
+    def doubt(self, seconds: float = GRACE_PERIOD) -> None:
         """Believe for so many seconds that those who are not there may come back."""
         self._doubt_until = max(self._doubt_until, self._seconds() + seconds)
 

@@ -10,28 +10,34 @@ from twisted.logger import Logger
 from novnc_twisted._version import __version__
 from novnc_twisted.access import Failures
 from novnc_twisted.messaging.interfaces import TopicInUse
-from novnc_twisted.service import descriptors, parts, settings
+from novnc_twisted.service import builders, descriptors, settings
+from novnc_twisted.service.builders import Component, Context
 from novnc_twisted.service.bus import make_transport
 from novnc_twisted.service.checks import examine
 from novnc_twisted.service.clock import use_monotonic_clock
 from novnc_twisted.service.configuration import in_memory
 from novnc_twisted.service.connections import Connections
 from novnc_twisted.service.credentials import Upstream
-from novnc_twisted.service.ending import Orderly, stop
 from novnc_twisted.service.exits import BAD_CONFIGURATION, START_FAILED, StartFailed, Unusable, exit_with, reason
 from novnc_twisted.service.front_tls import api_tls, proxies_tls
+from novnc_twisted.service.lifecycle import Orderly, stop
 from novnc_twisted.service.notify import notify
-from novnc_twisted.service.parts import Context, Part
 from novnc_twisted.service.sockets import ORDER, Sockets
 from novnc_twisted.session import SessionLimits
 
 COMMANDS = {
-    "consoleauth": (parts.consoleauth,),
-    "consolecompute": (parts.consolecompute,),
-    "consoleapi": (parts.consoleapi,),
-    "novncproxy": (parts.novncproxy,),
-    "xvpvncproxy": (parts.xvpvncproxy,),
-    "console": (parts.consoleauth, parts.consolecompute, parts.consoleapi, parts.novncproxy, parts.xvpvncproxy),
+    "consoleauth": (builders.consoleauth,),
+    "consolecompute": (builders.consolecompute,),
+    "consoleapi": (builders.consoleapi,),
+    "novncproxy": (builders.novncproxy,),
+    "xvpvncproxy": (builders.xvpvncproxy,),
+    "console": (
+        builders.consoleauth,
+        builders.consolecompute,
+        builders.consoleapi,
+        builders.novncproxy,
+        builders.xvpvncproxy,
+    ),
 }
 
 STOP_TIMEOUT = 3.4
@@ -124,7 +130,7 @@ class Console(Orderly):
 
     log = Logger()
 
-    def __init__(self, command: str, context: Context, built: list[Part], warnings: list[str]) -> None:
+    def __init__(self, command: str, context: Context, built: list[Component], warnings: list[str]) -> None:
         """Take what was built."""
         super().__init__(context.reactor, warnings)
         self._command = command

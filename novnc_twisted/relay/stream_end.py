@@ -20,9 +20,9 @@ from zope.interface import implementer
 from novnc_twisted.errors import ClientLeft, MessageTooBig, Refusal
 from novnc_twisted.relay.frames import FrameDecoder
 from novnc_twisted.relay.interfaces import IEnd, IReceiver
-from novnc_twisted.relay.losses import how_lost
+from novnc_twisted.relay.loss_reasons import loss_reason
+from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
 from novnc_twisted.relay.transports import give_back, hang_up, is_plain, send, take, waits_for_its_producer
-from novnc_twisted.relay.wheel import Turn, wheel_of
 
 CLOSE_GRACE = 2.0
 """Seconds that a peer has to read what was written, once we hang up; then the connection is aborted."""
@@ -112,11 +112,11 @@ class StreamEnd:
         self._ended = False  # whether its peer can send no more
         self._gone = False
         self._abort: IDelayedCall | None = None
-        self._stalled: Turn | None = None
+        self._stalled: Timer | None = None
         self._waiting: tuple[Deferred[None], ...] = ()
         self._starting: Deferred[None] | None = None  # TLS
         self.left: Callable[[], None] | None = None
-        self._keeper: Any = None  # who has the socket while the end is in a lean relay
+        self._keeper: Any = None  # who has the socket while the end is in a detached relay
         transport.registerProducer(self, True)
 
     # IEnd
@@ -213,7 +213,7 @@ class StreamEnd:
     def _starting_cancelled(self, _: Deferred[None]) -> None:
         self._starting = None
 
-    # For the lean relay, which has the socket meanwhile
+    # For the detached relay, which has the socket meanwhile
 
     def can_leave(self) -> bool:
         """Whether the transport is a plain socket of Twisted's, with nothing in the way."""
@@ -247,7 +247,7 @@ class StreamEnd:
         """The peer takes at least something of what waits for it."""
         if self._stalled is not None:
             self._stalled.cancel()
-            self._stalled = wheel_of(self.clock).callLater(self._stall, self._has_stalled)
+            self._stalled = timer_wheel_of(self.clock).callLater(self._stall, self._has_stalled)
 
     # What the protocol of the transport hands over
 
@@ -265,10 +265,10 @@ class StreamEnd:
             self._abort.cancel()
         starting, self._starting = self._starting, None
         if starting is not None:
-            self._over = self._lost(how_lost(reason))
+            self._over = self._lost(loss_reason(reason))
             starting.errback(reason)
         elif not self._closing:
-            self._end(self._lost(how_lost(reason)))
+            self._end(self._lost(loss_reason(reason)))
         waiting, self._waiting = self._waiting, ()
         for each in waiting:
             each.callback(None)
@@ -279,7 +279,7 @@ class StreamEnd:
         """The transport's buffer is full."""
         self._full = True
         if self._stall and self._stalled is None:
-            self._stalled = wheel_of(self.clock).callLater(self._stall, self._has_stalled)
+            self._stalled = timer_wheel_of(self.clock).callLater(self._stall, self._has_stalled)
         if self._receiver is not None:
             self._receiver.pause_writing()
 

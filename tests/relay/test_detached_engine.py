@@ -1,4 +1,4 @@
-"""The engine of the lean relay by itself: whose turn it is."""
+"""The engine of the detached relay by itself: whose turn it is."""
 
 import itertools
 import os
@@ -8,7 +8,7 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.errors import Refusal, ServiceUnavailable
-from novnc_twisted.relay.lean.engine import SLICE, Engine
+from novnc_twisted.relay.detached.engine import SLICE, Engine
 
 
 class Restless:
@@ -39,7 +39,7 @@ class Restless:
         self.ends.append(cause)
 
     def close(self) -> None:
-        if self.descriptor in self.engine._halves:
+        if self.descriptor in self.engine._sides:
             self.engine.remove(self)  # type: ignore[arg-type]
         os.close(self.descriptor)
 
@@ -49,53 +49,53 @@ class EngineTests(TestCase):
         self.engine = Engine(reactor)
         self.addCleanup(self.engine._epoll.close)
 
-    def half(self, *how: Any) -> Restless:
+    def side(self, *how: Any) -> Restless:
         made = Restless(self.engine, *how)
         self.addCleanup(made.close)
         return made
 
     def test_an_answer_that_is_there_needs_no_turn_of_the_reactor(self) -> None:
-        half = self.half(5)
+        side = self.side(5)
         self.engine.doRead()
-        self.assertEqual(half.told, 5)
+        self.assertEqual(side.told, 5)
 
     def test_peers_that_never_rest_leave_the_reactor_its_turn(self) -> None:
         """Each round takes a while; after the first that begins when the time is over there is no other."""
-        halves = [self.half(), self.half()]
+        sides = [self.side(), self.side()]
         seconds = itertools.count(100.0, SLICE / 4)
         self.engine._seconds = lambda: next(seconds)
         self.engine.doRead()
-        self.assertEqual([half.told for half in halves], [6, 6])
+        self.assertEqual([side.told for side in sides], [6, 6])
 
     async def test_who_has_more_to_read_waits_for_the_others(self) -> None:
-        half = self.half(10**6, lambda half: half.engine.go_on(half))
+        side = self.side(10**6, lambda side: side.engine.go_on(side))
         self.engine.doRead()
-        self.assertEqual(half.told, 1)
-        self.assertEqual(list(self.engine._again), [half])
+        self.assertEqual(side.told, 1)
+        self.assertEqual(list(self.engine._again), [side])
         self.engine._second_turn()
-        self.assertEqual((half.told, self.engine._again), (2, {}))
+        self.assertEqual((side.told, self.engine._again), (2, {}))
         for call in reactor.getDelayedCalls():  # type: ignore[attr-defined]
             if call.func == self.engine._second_turn:
                 call.cancel()
 
     def test_one_that_went_meanwhile_is_told_nothing(self) -> None:
         """Both are ready in one round; the first ends the other."""
-        halves: list[Restless] = []
+        sides: list[Restless] = []
 
-        def end_other(half: Restless) -> None:
-            other = halves[1 - halves.index(half)]
-            if other.descriptor in self.engine._halves:
+        def end_other(side: Restless) -> None:
+            other = sides[1 - sides.index(side)]
+            if other.descriptor in self.engine._sides:
                 self.engine.remove(other)  # type: ignore[arg-type]
 
-        halves += [self.half(1, end_other), self.half(1, end_other)]
+        sides += [self.side(1, end_other), self.side(1, end_other)]
         self.engine.doRead()
-        self.assertEqual(sorted(half.told for half in halves), [0, 1])
+        self.assertEqual(sorted(side.told for side in sides), [0, 1])
 
     def test_a_mistake_of_ours_ends_one_session(self) -> None:
-        def mistake(half: Restless) -> None:
+        def mistake(side: Restless) -> None:
             raise KeyError("ours")
 
-        wrong, right = self.half(1, mistake), self.half(3)
+        wrong, right = self.side(1, mistake), self.side(3)
         self.engine.doRead()
         self.assertEqual(right.told, 3)
         self.assertEqual([type(cause) for cause in wrong.ends], [ServiceUnavailable])

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import DeferredList, maybeDeferred
 
 from novnc_twisted.frontend.accepting import Acceptor
+from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.messaging.interfaces import TopicInUse
 from novnc_twisted.service import settings
 from novnc_twisted.service.connections import Connections
 from novnc_twisted.service.credentials import Upstream
-from novnc_twisted.service.entrance import Entrance
 from novnc_twisted.service.exits import StartFailed
 from novnc_twisted.service.flagfile import Unusable
 from novnc_twisted.service.front_tls import FrontTLS
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Component:
     """A running piece of the system."""
 
     start: Callable[[], Awaitable[Any]]
@@ -54,7 +54,7 @@ class Context:
     upstream: Upstream | None = None
 
 
-def consoleauth(context: Context) -> Part:
+def consoleauth(context: Context) -> Component:
     """nova-consoleauth."""
     from novnc_twisted.consoleauth import ConsoleAuthManager
 
@@ -70,10 +70,10 @@ def consoleauth(context: Context) -> Part:
         max_tokens_per_user=options.max_tokens_per_user,
         host=context.conf.host,
     )
-    return Part(manager.start, manager.stop)
+    return Component(manager.start, manager.stop)
 
 
-def consolecompute(context: Context) -> Part:
+def consolecompute(context: Context) -> Component:
     """nova-compute."""
     settings.need_libvirt()
     from novnc_twisted.compute import ComputeManager
@@ -97,10 +97,10 @@ def consolecompute(context: Context) -> Part:
         except TopicInUse as error:
             raise StartFailed(f"[DEFAULT] host: {error}") from None
 
-    return Part(start, manager.stop)
+    return Component(start, manager.stop)
 
 
-def consoleapi(context: Context) -> Part:
+def consoleapi(context: Context) -> Component:
     """nova-api."""
     from novnc_twisted.api import make_site
     from novnc_twisted.compute.rpcapi import ComputeAPI
@@ -127,10 +127,10 @@ def consoleapi(context: Context) -> Part:
             raise Unusable(f"[api] auth_strategy: noauth is only for a loopback address; LISTEN_FDS passes {address}")
     if context.api_tls is None:
         return _listening(context, listeners, site)
-    return _listening(context, listeners, Entrance(context.reactor, site, tls=context.api_tls, tls_only=True))
+    return _listening(context, listeners, Listener(context.reactor, site, tls=context.api_tls, tls_only=True))
 
 
-def novncproxy(context: Context) -> Part:
+def novncproxy(context: Context) -> Component:
     """nova-novncproxy."""
     from novnc_twisted.novncproxy import NoVNCProxyFactory
 
@@ -155,7 +155,7 @@ def novncproxy(context: Context) -> Part:
     return _listening(context, listeners, _entrance(context, factory), "nova-novncproxy")
 
 
-def xvpvncproxy(context: Context) -> Part:
+def xvpvncproxy(context: Context) -> Component:
     """nova-xvpvncproxy."""
     from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
 
@@ -171,16 +171,16 @@ def xvpvncproxy(context: Context) -> Part:
     return _listening(context, listeners, _entrance(context, factory), "nova-xvpvncproxy")
 
 
-def _entrance(context: Context, front: "FrontFactory") -> "FrontFactory | Entrance":
+def _entrance(context: Context, front: "FrontFactory") -> "FrontFactory | Listener":
     """What listens for a proxy: itself, or what stands before it."""
     conf = context.conf
     proxies = settings.proxy_protocol(conf)
     if context.proxies_tls is None and proxies is None:
         return front
-    return Entrance(context.reactor, front, tls=context.proxies_tls, tls_only=conf.ssl_only, proxies=proxies)
+    return Listener(context.reactor, front, tls=context.proxies_tls, tls_only=conf.ssl_only, proxies=proxies)
 
 
-def _listening(context: Context, listeners: list[socket.socket], factory: Any, binary: str | None = None) -> Part:
+def _listening(context: Context, listeners: list[socket.socket], factory: Any, binary: str | None = None) -> Component:
     """Accept on the sockets; with a binary's name, be seen among the services too."""
     undo: list[Callable[[], Any]] = []
 
@@ -188,7 +188,7 @@ def _listening(context: Context, listeners: list[socket.socket], factory: Any, b
         undo.append(context.connections.refusals.stop)
         undo.extend(Acceptor(context.reactor, listener, factory).stop for listener in listeners)
         front = factory
-        if isinstance(factory, Entrance):
+        if isinstance(factory, Listener):
             front = factory.front
             undo.append(factory.stop)
         undo.append(getattr(front, "stop_sessions", lambda: None))
@@ -203,7 +203,7 @@ def _listening(context: Context, listeners: list[socket.socket], factory: Any, b
             if not done:
                 result.raiseException()
 
-    return Part(start, stop)
+    return Component(start, stop)
 
 
 def _front(context: Context) -> dict[str, Any]:

@@ -1,15 +1,15 @@
-"""One side of a session in the lean relay: its socket, and what could not be sent on it yet."""
+"""One side of a session in the detached relay: its socket, and what could not be sent on it yet."""
 
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from novnc_twisted.errors import Refusal
-from novnc_twisted.relay.lean.engine import BUFFER, DEAD, ENDING, IN, OUT, Engine
+from novnc_twisted.relay.detached.engine import BUFFER, DEAD, ENDING, IN, OUT, Engine
 
 if TYPE_CHECKING:
-    from novnc_twisted.relay.ends import StreamEnd
-    from novnc_twisted.relay.lean.pair import Pair
+    from novnc_twisted.relay.detached.relay import DetachedRelay
+    from novnc_twisted.relay.stream_end import StreamEnd
 
 PIECE: Final = 1 << 14
 """Bytes read at a time at most for a reader that may be slow: what it does not take is held."""
@@ -30,7 +30,7 @@ _TOLD = IN | ENDING
 _NOTHING: Final = memoryview(b"")
 
 
-class Half:
+class StreamSide:
     """A plain stream: what it reads goes on from the engine's buffer as it is.
 
     :ivar end: whose socket it is meanwhile.
@@ -42,8 +42,8 @@ class Half:
         "_ending",
         "_engine",
         "_look",
-        "_pair",
         "_readable",
+        "_relay",
         "_rest",
         "_since",
         "descriptor",
@@ -53,12 +53,12 @@ class Half:
     )
 
     end: "StreamEnd"
-    other: "Half"
+    other: "StreamSide"
 
-    def __init__(self, engine: Engine, pair: "Pair", end: "StreamEnd", look: Look = None) -> None:
+    def __init__(self, engine: Engine, pair: "DetachedRelay", end: "StreamEnd", look: Look = None) -> None:
         self._look = look
         self._engine = engine
-        self._pair = pair
+        self._relay = pair
         self._readable = False  # whether there may be something to read of which no edge will tell
         self._ending = False  # whether its peer sends no more: then only the end of what it sent tells the end
         self._calm = 0  # bytes that it took without being slow
@@ -78,7 +78,7 @@ class Half:
             self._readable = True
             if events & ENDING:
                 self._ending = True
-                if events & DEAD and self.other._rest and self._pair.live and self is self._pair.client:
+                if events & DEAD and self.other._rest and self._relay.live and self is self._relay.client:
                     # It can be sent nothing any more, and what it sent last would wait for a server that hangs.
                     self.end.fail("connection reset")
                     return
@@ -86,7 +86,7 @@ class Half:
 
     def pump(self) -> None:
         """Read what there is and send it on, as long as the other side takes it."""
-        engine, end, other, pair, look = self._engine, self.end, self.other, self._pair, self._look
+        engine, end, other, pair, look = self._engine, self.end, self.other, self._relay, self._look
         for _ in range(engine.turns):
             if other._rest or not pair.live:
                 return
@@ -123,7 +123,7 @@ class Half:
             try:
                 data = self._look(data)
             except Refusal as cause:
-                self._pair.over(cause)
+                self._relay.over(cause)
                 return
         if data:
             self.other.send(data)
@@ -157,7 +157,7 @@ class Half:
 
     def release(self) -> None:
         """Its end is being closed: the session's sockets go back first."""
-        self._pair.stop()
+        self._relay.stop()
 
     def stop(self) -> None:
         """Give the socket back to a transport."""
@@ -198,7 +198,7 @@ class Half:
         except OSError as error:
             sent = len(self._rest)
             self._broken(error)
-            if not self._pair.live:
+            if not self._relay.live:
                 return
         self._rest = self._rest[sent:]
         engine.held -= sent
@@ -218,7 +218,7 @@ class Half:
         For the viewer that is the end.  What the VNC server said before it went is still to reach a slow viewer: there
         the end of what it said is the end.
         """
-        if self is self._pair.client:
+        if self is self._relay.client:
             self.end.fail(error.strerror or "")
         else:
             self._readable = self._ending = True
@@ -228,7 +228,7 @@ class Half:
 
     def end_lost(self, cause: Refusal) -> None:
         """The end is over: so is the session."""
-        self._pair.over(cause)
+        self._relay.over(cause)
 
     def data_received(self, data: bytes) -> None:
         """Bytes that the end held."""
