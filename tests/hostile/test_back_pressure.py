@@ -106,7 +106,7 @@ class PressureOnTransports(Pressure):
 
     def setUp(self) -> None:
         super().setUp()
-        self.patch(sys.modules["novnc_twisted.relay.join"], "lean_join", lambda *_: None)
+        self.patch(sys.modules["novnc_twisted.relay.join"], "detached_join", lambda *_: None)
 
 
 class PressureInTLS(PressureCase):

@@ -147,7 +147,7 @@ class ManySessions(TestCase):
             return joined
 
         self.by_peer: dict[str, str] = {}
-        self.patch(join_module, "lean_join", detached_join)
+        self.patch(join_module, "detached_join", detached_join)
 
     # What the proxies ask
 
