@@ -12,7 +12,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.api import HTTPBasic, NoAuth
-from tests.api.harness import FakeHost, System, instance, quick_hash, uuid_of
+from tests.api.harness import FakeHost, System, instance, publish, quick_hash, uuid_of
 
 BIN = Path(sys.executable).parent
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -214,6 +214,7 @@ class NoAuthTests(Clients):
         nova, openstack = self.none("nova"), self.none("openstack")
         (listed,) = await self.run_all(nova, "nova list")
         self.assertEqual(len(self.rows(listed)), 5)
+        publish(self, self.system, "host1", *self.system.hosts[0].instances.values())
         first, second = self.system.undo[:2]
         await first()
         died = await gatherResults(
@@ -223,7 +224,10 @@ class NoAuthTests(Clients):
             ]
         )
         (others,) = await self.run_all(nova, "nova list")
-        self.assertEqual([row[1] for row in self.rows(others)[1:]], ["other"])
+        states = {row[1]: row[2] for row in self.rows(others)[1:]}
+        self.assertEqual(
+            states, {"myserver2": "UNKNOWN", "myserver20": "UNKNOWN", "novga": "UNKNOWN", "other": "ACTIVE"}
+        )
         await second()
         died += await gatherResults(
             [
