@@ -7,8 +7,8 @@ async def test_screen(self):
     seen = await with_page(url, steps)
     self.assertEqual(seen.complaints(), [])
 
-Chromium is started for each visit.  Firefox takes seconds to start, so one serves all visits of the process, each in a
-context of its own.
+One browser of each kind serves all visits of the process, each in a context of its own, because a start takes seconds.
+A visit with flags, or during another visit, gets a Chromium of its own.
 """
 
 import atexit
@@ -26,7 +26,7 @@ from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
@@ -185,23 +185,36 @@ def chromium_context(flags: tuple[str, ...], program: str | None, options: dict[
             context.close()
 
 
-class SharedFirefox:
-    """The Firefox of this process, and the one thread that may use it (as Playwright's blocking interface demands)."""
+class SharedBrowser:
+    """A browser of this process, and the one thread that may use it (as Playwright's blocking interface demands).
 
-    def __init__(self) -> None:
+    :ivar busy: whether a visit is under way.
+    """
+
+    def __init__(self, name: str, launch: Callable[[Playwright], Browser]) -> None:
+        self.busy = False
+        self._name = name
+        self._launch = launch
         self._jobs: SimpleQueue[tuple[Callable[[], Any], Callable[[Any], None]]] = SimpleQueue()
         self._thread: Thread | None = None
+        self._playwright: Playwright | None = None
         self._browser: Browser | None = None
 
     def run(self, function: Callable[[], Any]) -> "Deferred[Any]":
         """Call it in the thread."""
         if self._thread is None:
             # Neither the reactor's threads nor its shutdown: trial's workers shut it down after every test.
-            self._thread = Thread(target=self._work, name="firefox", daemon=True)
+            self._thread = Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()
             atexit.register(self._stop)
         result: Deferred[Any] = Deferred()
-        self._jobs.put((function, lambda outcome: reactor.callFromThread(result.callback, outcome)))
+        self.busy = True
+
+        def done(outcome: Any) -> None:
+            self.busy = False
+            result.callback(outcome)
+
+        self._jobs.put((function, lambda outcome: reactor.callFromThread(done, outcome)))
         return result
 
     def _work(self) -> None:
@@ -217,27 +230,18 @@ class SharedFirefox:
     def context(self, options: dict[str, Any]) -> Iterator[BrowserContext]:
         """A fresh context.  Call it in the thread."""
         if self._browser is None or not self._browser.is_connected():
-            self._launch()
-        assert self._browser is not None
+            self._playwright = self._playwright or sync_playwright().start()
+            self._browser = self._launch(self._playwright)
         context = self._browser.new_context(**options)
         try:
             yield context
         finally:
             context.close()
 
-    def _launch(self) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            start = Path(folder) / "firefox"
-            start.write_text(f'#!/bin/sh\nexec {sys.executable} {BIDI} {firefox()} "$@"\n')
-            start.chmod(0o755)
-            self._playwright = sync_playwright().start()
-            self._browser = self._playwright.firefox.launch(
-                channel="moz-firefox", executable_path=str(start), headless=True, firefox_user_prefs=PREFERENCES
-            )
-
     def _close(self) -> None:
         if self._browser is not None:
             self._browser.close()
+        if self._playwright is not None:
             self._playwright.stop()
 
     def _stop(self) -> None:
@@ -246,14 +250,33 @@ class SharedFirefox:
         closed.wait(PATIENCE)
 
 
-_firefox = SharedFirefox()
+def launch_chromium(playwright: Playwright) -> Browser:
+    """Start Chromium."""
+    return playwright.chromium.launch(executable_path=chromium(), headless=True, args=FLAGS)
+
+
+def launch_firefox(playwright: Playwright) -> Browser:
+    """Start Firefox, with what it does not know of WebDriver BiDi answered in its place."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = Path(folder) / "firefox"
+        start.write_text(f'#!/bin/sh\nexec {sys.executable} {BIDI} {firefox()} "$@"\n')
+        start.chmod(0o755)
+        return playwright.firefox.launch(
+            channel="moz-firefox", executable_path=str(start), headless=True, firefox_user_prefs=PREFERENCES
+        )
+
+
+SHARED = {
+    "chromium": SharedBrowser("chromium", launch_chromium),
+    "firefox": SharedBrowser("firefox", launch_firefox),
+}
 
 
 def visit(
     url: str,
     steps: Callable[[ConsolePage], Any],
     *,
-    browser: str = "chromium",
+    shared: SharedBrowser | None = None,
     size: tuple[int, int] = (1280, 800),
     flags: tuple[str, ...] = (),
     program: str | None = None,
@@ -261,7 +284,7 @@ def visit(
 ) -> Seen:
     """Open a page, run the steps, and close it again.  Blocks.
 
-    :param browser: chromium or firefox.
+    :param shared: the browser to use, whose thread this is called in; None: a fresh Chromium.
     :param size: of the window, in CSS pixels.
     :param flags: further flags for Chromium.
     :param program: what starts Chromium; None: the machine's own.
@@ -269,7 +292,7 @@ def visit(
     """
     seen = Seen()
     options["viewport"] = {"width": size[0], "height": size[1]}
-    chosen = _firefox.context(options) if browser == "firefox" else chromium_context(flags, program, options)
+    chosen = chromium_context(flags, program, options) if shared is None else shared.context(options)
     with chosen as context:
         page = context.pages[0] if context.pages else context.new_page()
         page.on("console", lambda m: seen.console.append(m.text) if m.type in ("warning", "error") else None)
@@ -289,7 +312,11 @@ def visit(
 async def with_page(
     url: str, steps: Callable[[ConsolePage], Any], *, browser: str = "chromium", **options: Any
 ) -> Seen:
-    """As `visit`, in a thread, so that the reactor serves the page meanwhile."""
-    if browser == "firefox":
-        return await _firefox.run(lambda: visit(url, steps, browser=browser, **options))
-    return await deferToThread(visit, url, steps, **options)
+    """As `visit`, in a thread, so that the reactor serves the page meanwhile.
+
+    :param browser: chromium or firefox.
+    """
+    shared = SHARED[browser]
+    if browser == "chromium" and (shared.busy or options.keys() & {"flags", "program"}):
+        return await deferToThread(visit, url, steps, **options)
+    return await shared.run(lambda: visit(url, steps, shared=shared, **options))

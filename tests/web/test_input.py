@@ -23,6 +23,16 @@ class InputTest(PageTest):
             page.page.wait_for_timeout(25)
         self.fail(f"{what}; heard: {self.console.messages[-20:]}")
 
+    def leds(self, page, *, caps_lock):
+        """Send the guest's LED state, and wait until the page has read it: it then asks for the next update."""
+
+        def requests():
+            return sum(message[0] == 3 for message in self.console.messages)
+
+        before = requests()
+        self.viewer("leds", caps_lock=caps_lock)
+        self.wait_heard(page, lambda: requests() > before, "no request after the LED state")
+
     def type_text(self, page, text, layout="us"):
         """Type a text from the clipboard panel."""
         if not page.page.locator("#panel-clipboard").is_visible():
@@ -57,10 +67,10 @@ class CapsLock(InputTest):
     async def test_typed_text(self):
         def steps(page):
             page.wait_painted()
-            self.viewer("leds", caps_lock=True)
+            self.leds(page, caps_lock=True)
             self.type_text(page, "aB")
             self.wait_keys(page, [*self.caps_on, *taps(ord("a")), *held(taps(ord("B")), SHIFT)])
-            self.viewer("leds", caps_lock=False)
+            self.leds(page, caps_lock=False)
             self.console.messages.clear()
             self.type_text(page, "c")
             self.wait_keys(page, taps(ord("c")))
@@ -70,7 +80,7 @@ class CapsLock(InputTest):
     async def test_phone(self):
         def steps(page):
             page.wait_painted()
-            self.viewer("leds", caps_lock=True)
+            self.leds(page, caps_lock=True)
             page.page.tap("#touch")
             page.page.keyboard.insert_text("aB")
             self.wait_keys(page, [*self.caps_on, *taps(ord("a")), *held(taps(ord("B")), SHIFT)])
@@ -80,7 +90,7 @@ class CapsLock(InputTest):
     async def test_keyboard(self):
         def steps(page):
             page.wait_painted()
-            self.viewer("leds", caps_lock=True)
+            self.leds(page, caps_lock=True)
             page.type("a")
             self.wait_keys(page, [*self.caps_on, *taps(ord("a"))])
 

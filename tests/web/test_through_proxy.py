@@ -153,13 +153,11 @@ class ThroughProxyTest(TestCase):
             page.page.add_init_script(COUNT_QUESTIONS)
             page.page.reload()
             page.wait_painted()
+            page.seen.failures.clear()  # the reload may have aborted requests of the first page
             self.wait_text(page, TYPED, ">")
             self.vm.freeze()
-            for count in (
-                2,
-                3,
-                4,
-            ):  # the first question comes with the session, the others after keys without an answer
+            # The first question comes with the session, the others after keys without an answer.
+            for count in (2, 3, 4):
                 page.type("a")
                 page.page.wait_for_function("(count) => questions >= count", arg=count)
                 self.assertTrue(page.page.inner_text("#state").startswith("Connected"))
