@@ -172,7 +172,7 @@ class ConsoleAuthManager:
         # Claimed last, so that a server that was not ready costs nobody the token.
         if self._one_time and not await self._tokens.claim_once("used", token_hash, client_address, self._ttl):
             raise InvalidToken("it was used already")
-        self._recent.used(fields.token_hash("token_hash", token_hash), record)
+        self._remember(fields.token_hash("token_hash", token_hash), record)
         left = record.expires_at - await self._time()
         found = replace(
             info,
@@ -220,7 +220,7 @@ class ConsoleAuthManager:
         record = await self._tokens.get(token_hash) or await self._restored(token_hash, LEASE + GRACE)
         if record is None:
             return {}
-        self._recent.used(token_hash, record)
+        self._remember(token_hash, record)
         await self._tokens.lease(token_hash, address, await self._time() + LEASE)
         return {}
 
@@ -290,6 +290,11 @@ class ConsoleAuthManager:
         if record is None:
             raise InvalidToken("it is unknown")
         return record
+
+    def _remember(self, token_hash: str, record: TokenRecord) -> None:
+        """Keep a record that is in use, if the store may lose it and it could be restored."""
+        if self._transport.store.may_lose_data and not self._one_time:
+            self._recent.used(token_hash, record)
 
     async def _restored(self, token_hash: str, ttl: float) -> TokenRecord | None:
         """Restore a record that the store has lost, if this process knows it and nobody has dropped it.

@@ -43,6 +43,8 @@ class IKeyedStore(Interface):
     Each method fails with ServiceUnavailable where the store does not answer within its deadline.
     """
 
+    may_lose_data = Attribute("Whether its data can be lost while this process lives, as Redis' can.")
+
     def put(key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[None]:
         """Store an object for ``ttl`` seconds; with an index it is also listed there, in the order of its making."""
 

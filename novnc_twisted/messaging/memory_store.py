@@ -35,6 +35,8 @@ class MemoryStore:
     :param clock: tells the time, in seconds; an entry is live before the time at which it expires.
     """
 
+    may_lose_data = False
+
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         # Unix time is shown to people, and must not step with this machine's wall clock.

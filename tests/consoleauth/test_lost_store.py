@@ -20,6 +20,16 @@ HASH = hash_token(TOKEN)
 class LostTests(ConsoleAuthCase):
     """A token that was used, of a store that has forgotten it."""
 
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.transport.store.may_lose_data = True  # it plays Redis here
+
+    async def test_a_store_that_cannot_lose_anything(self) -> None:
+        """Nothing is remembered beside the memory store, which ends with this process."""
+        self.transport.store.may_lose_data = False
+        await self.used()
+        await self.refused(InvalidToken, self.check())
+
     async def used(self, **policy: object) -> None:
         """A token that was used once, and a store that has lost it then."""
         await self.serve(**policy)

@@ -474,5 +474,5 @@ class OnUnixTransports(Engines, TestCase):
     detached, unix = False, True
 
 
-class LeanOnUnixSockets(Engines, TestCase):
+class DetachedOnUnixSockets(Engines, TestCase):
     detached, unix = True, True

@@ -29,6 +29,8 @@ class RedisStore:
     :param keeps: whether this user may let groups expire.
     """
 
+    may_lose_data = True
+
     def __init__(self, link: Link, keeps: bool = True) -> None:
         self._link = link
         self._keeps = keeps
