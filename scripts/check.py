@@ -204,10 +204,10 @@ def trial(report: Report, title: str, arguments: list[str], *, aloud: bool = Tru
 
 
 def unit_names() -> list[str]:
-    """The packages and modules below tests/, but for those that start real servers."""
+    """The packages and modules below tests/, but for those that start real servers or browsers."""
     names = [path.parent.name for path in (ROOT / "tests").glob("*/__init__.py")]
     names += [path.stem for path in (ROOT / "tests").glob("test_*.py")]
-    helpers = {"integration", "support"}
+    helpers = {"integration", "support", "web"}
     return [f"tests.{name}" for name in sorted(names) if name not in helpers]
 
 
@@ -226,12 +226,13 @@ def integration_names() -> list[str]:
 
 
 def tests(report: Report) -> None:
-    """Trial: what needs no server as wide as the machine; what does, and mostly waits for it, two modules at a time."""
-    jobs = os.cpu_count() or 1
+    """Run trial: the unit tests, then the page's in browsers beside the integration tests, which mostly wait."""
+    cpus = os.cpu_count() or 1
     handed_out.begin(HANDED_OUT)
-    trial(report, "unit tests", [f"-j{jobs}", *unit_names()] if jobs > 1 else unit_names())
-    with ThreadPoolExecutor(2) as lanes:
-        done = [
+    trial(report, "unit tests", [f"-j{cpus + 1}", *unit_names()])
+    with ThreadPoolExecutor(3) as lanes:
+        done = [lanes.submit(trial, report, "web", ["-j2", "tests.web"], aloud=False)]
+        done += [
             lanes.submit(trial, report, f"integration {name}", [f"tests.integration.{name}"], aloud=False)
             for name in integration_names()
         ]
