@@ -1,5 +1,6 @@
 """Scripts in Redis: who loads them, and who waits for them."""
 
+from novnc_twisted.messaging.redis.running import FRESH
 from novnc_twisted.messaging.redis.scripts import ALL, ANNOUNCE, SERVICES
 from tests.messaging.redis_case import LinkCase
 from tests.support.fake_redis import NOPERM, NOSCRIPT, OK
@@ -67,6 +68,17 @@ class WaitingTests(LinkCase):
         self.assertGreater(self.link.doubtful, 0.4)
         self.advance(0.6)
         self.assertEqual(self.link.doubtful, 0)
+
+    def test_a_wait_for_scripts_is_no_stall(self) -> None:
+        """A stall makes absent services doubtful for seconds, so a look-up would miss its deadline."""
+        self.link.start()
+        self.redis.answers["EVALSHA"] = NOSCRIPT
+        running = self.run_script(SERVICES)
+        self.advance(0.9)
+        self.redis.answers["EVALSHA"] = b"*0\r\n"
+        self.advance(0.2)
+        self.successResultOf(running)
+        self.assertLessEqual(self.link.doubtful, FRESH)
 
     def test_forgotten_later(self) -> None:
         """SCRIPT FLUSH, or another primary."""

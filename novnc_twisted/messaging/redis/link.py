@@ -117,6 +117,10 @@ class Link:
         return self._scripts is not None and self._scripts.missing
 
     @property
+    def _misses(self) -> int:
+        return 0 if self._scripts is None else self._scripts.misses
+
+    @property
     def local_address(self) -> str:
         """The address of this machine from which it is connected; empty where that says nothing."""
         host = self._protocol.transport.getHost() if self._protocol is not None else None
@@ -175,6 +179,7 @@ class Link:
         begun = self._seconds()
         protocol = await self.connected(deadline)
         sent = self._seconds()
+        misses = self._misses
         try:
             return await within(send(protocol), deadline - (sent - begun), self._reactor)
         except Late:
@@ -192,7 +197,8 @@ class Link:
                 self._health.complain(f"answered {error.code} to a command: {sentence(error.code)}")
             raise ServiceUnavailable(f"Redis answered {error.code}") from None
         finally:
-            self._pulse.took(self._seconds() - sent)
+            if misses == self._misses:  # else the time went into waiting for scripts: Redis itself did not stall
+                self._pulse.took(self._seconds() - sent)
 
     async def _run(self) -> None:
         attempt = 0

@@ -34,12 +34,14 @@ class Scripts:
     :param reactor: IReactorTime.
     :param may_load: whether this connection's user may load scripts.
     :param health: reports that they are missing.
+    :ivar misses: how often Redis did not have a script that was to be run.
     """
 
     def __init__(self, reactor: Any, may_load: bool, health: Health) -> None:
         self._reactor = reactor
         self._ways = [*_WAYS] if may_load else []
         self._health = health
+        self.misses = 0
         self._missing_since: float | None = None
         self._fresh = False
         self._reported = False
@@ -104,6 +106,7 @@ class Scripts:
                 return
 
     def _not_found(self) -> None:
+        self.misses += 1
         now = self._reactor.seconds()
         if self._missing_since is None:
             self._missing_since = now
