@@ -239,7 +239,10 @@ class ConsoleAuthManager:
 
     async def delete_tokens_for_instance(self, *, instance_uuid: str) -> dict[str, Any]:
         """Drop a server's tokens: it is gone from every live host.  Gives how many were ``deleted``."""
-        return {"deleted": await self._tokens.remove_of_instance(fields.uuid("instance_uuid", instance_uuid))}
+        uuid = fields.uuid("instance_uuid", instance_uuid)
+        self._recent.forget_instance(uuid)
+        until = await self._time() + self._ttl
+        return {"deleted": await self._tokens.remove_of_instance(uuid, until=until)}
 
     async def instance_gone(self, *, instance_uuid: str) -> dict[str, Any]:
         """A compute host has lost a server: where every live host says that it has none such, its tokens are dropped.

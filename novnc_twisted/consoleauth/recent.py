@@ -42,5 +42,11 @@ class RecentTokens:
         """Do not give this one back: it was dropped on purpose."""
         self._records.pop(token_hash, None)
 
+    def forget_instance(self, instance_uuid: str) -> None:
+        """Do not give back any token of a server: they were dropped, also those that the store has lost by now."""
+        gone = [each for each, (one, _) in self._records.items() if one.connect_info.instance_uuid == instance_uuid]
+        for token_hash in gone:
+            self.forget(token_hash)
+
     def _expired(self, token_hash: str) -> bool:
         return self._clock.seconds() - self._records[token_hash][1] > self._lifetime

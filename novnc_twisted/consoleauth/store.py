@@ -89,26 +89,41 @@ class TokenStore:
         records = [await self.get(key.removeprefix(_token(""))) for key in keys]
         return {record.connect_info.compute_host for record in records if record is not None}
 
-    async def remove_of_instance(self, instance_uuid: str, except_newest: int = 0) -> int:
-        """Forget a server's tokens, but for so many of the newest; how many there were."""
+    async def remove_of_instance(
+        self, instance_uuid: str, except_newest: int = 0, *, until: float | None = None
+    ) -> int:
+        """Forget a server's tokens, but for so many of the newest; how many there were.
+
+        :param until: when the last of them expires at the latest, where the caller knows it (Unix time).
+        """
         keys = await self._store.indexed(_index(instance_uuid), except_newest)
-        return await self._remove(_index(instance_uuid), [key.removeprefix(_token("")) for key in keys])
+        return await self._remove(_index(instance_uuid), [key.removeprefix(_token("")) for key in keys], until)
 
     async def remove_of_user(self, user: str, except_newest: int = 0) -> int:
         """Forget the valid tokens that a user asked for, but for so many of the newest; how many there were."""
         keys = await self._store.indexed(_index_of_user(user), except_newest)
         return await self._remove(_index_of_user(user), [key.removeprefix(_owned("")) for key in keys])
 
-    async def _remove(self, index: str, token_hashes: list[str]) -> int:
-        """Forget the oldest tokens of an index, and that they were dropped on purpose: one mark for all of them."""
+    async def _remove(self, index: str, token_hashes: list[str], until: float | None = None) -> int:
+        """Forget the oldest tokens of an index, and that they were dropped on purpose: one mark for all of them.
+
+        A token that was restored stands in the index behind newer ones, so the last one may not be the newest.
+        """
         if not token_hashes:
             return 0
-        newest = await self.get(token_hashes[-1])
-        if newest is not None:
-            await self._store.put(_dropped(index), {"until": newest.expires_at}, DROPPED)
+        if until is None:
+            records = [await self.get(token_hash) for token_hash in token_hashes]
+            until = max((record.expires_at for record in records if record is not None), default=0.0)
+        await self._mark_dropped(index, until)
         found = await self._store.remove(*map(_token, token_hashes))
         await self._store.remove(*map(_owned, token_hashes))
         return found
+
+    async def _mark_dropped(self, index: str, until: float) -> None:
+        """Remember that the tokens of an index were dropped that expire until then, and those that were before."""
+        before = await self._store.get(_dropped(index))
+        until = until if before is None else max(until, float(before["until"]))
+        await self._store.put(_dropped(index), {"until": until}, DROPPED)
 
     async def was_dropped(self, record: TokenRecord) -> bool:
         """Whether a token was removed on purpose within the last DROPPED seconds."""

@@ -15,6 +15,7 @@ from tests.consoleauth.harness import TOKEN, VIEWER, VM, ConsoleAuthCase
 from tests.support.logged import Logged
 
 HASH = hash_token(TOKEN)
+SECOND, THIRD, FOURTH = (f"0b3a1c7e-2f5d-4e0b-9c43-6a1f7d2e8b9{number}" for number in range(1, 4))
 
 
 class LostTests(ConsoleAuthCase):
@@ -116,6 +117,47 @@ class LostTests(ConsoleAuthCase):
             await self.token("0b3a1c7e-2f5d-4e0b-9c43-6a1f7d2e8b90")
             await self.api.keep_token(TOKEN, VIEWER)
             await self.refused(InvalidToken, self.check())
+
+    async def test_dropped_after_one_was_restored(self) -> None:
+        """The restored one is the oldest, and stands last in the server's index."""
+        for _ in range(2):
+            await self.serve()
+        (await self.host()).run()
+        await self.token()
+        self.clock.advance(10)
+        await self.token(SECOND)
+        for token in (TOKEN, SECOND):
+            for _ in range(2):
+                await self.check(token)
+        await self.lose()
+        await self.check()
+        self.assertEqual(await self.api.delete_tokens_for_instance(VM), 2)
+        for _ in range(2):
+            for token in (TOKEN, SECOND):
+                await self.api.keep_token(token, VIEWER)
+                await self.refused(InvalidToken, self.check(token))
+
+    async def test_surplus_tokens_after_one_was_restored(self) -> None:
+        """The oldest is dropped after a newer one, which stays dropped all the same."""
+        await self.serve(max_tokens_per_server=2)
+        (await self.host()).run()
+        for token in (TOKEN, SECOND):
+            await self.token(token)
+            await self.check(token)
+            self.clock.advance(10)
+        await self.lose()
+        await self.check()
+        for token in (THIRD, FOURTH):
+            await self.token(token)
+        for token in (TOKEN, SECOND):
+            await self.api.keep_token(token, VIEWER)
+            await self.refused(InvalidToken, self.check(token))
+
+    async def test_dropped_while_the_store_has_lost_it(self) -> None:
+        await self.used()
+        self.assertEqual(await self.api.delete_tokens_for_instance(VM), 0)
+        await self.api.keep_token(TOKEN, VIEWER)
+        await self.refused(InvalidToken, self.check())
 
     async def test_one_time(self) -> None:
         """That it was used is lost with it."""
