@@ -82,6 +82,7 @@ class ComputeManager:
         self._vanished = VanishedDomains(transport, driver, driver.clock)
         self._publisher = DomainPublisher(DomainLocations(transport.store), driver, driver.clock, host)
         self._reported: dict[tuple[str, ...], str] = {}
+        self._unpublished: DomainEvent | None = None
         self._withdraw: Callable[[], Deferred[None]] | None = None
 
     def start(self) -> Deferred[None]:
@@ -108,6 +109,8 @@ class ComputeManager:
             place=self._address,
             exclusive=True,
         )
+        if self._unpublished is not None:
+            self._publisher.changed(self._unpublished)
 
     async def _stop(self) -> None:
         withdraw, self._withdraw = self._withdraw, None
@@ -286,7 +289,10 @@ class ComputeManager:
     def _changed(self, event: DomainEvent) -> None:
         """The driver tells of a change."""
         self._vanished.changed(event)
-        self._publisher.changed(event)
+        if self._withdraw is None:
+            self._unpublished = event  # another host of this name may be alive: its record must stay
+        else:
+            self._publisher.changed(event)
         if event.change in (Change.STOPPED, Change.MIGRATED, Change.UNDEFINED):
             for key in [key for key in self._reported if event.uuid in key]:
                 del self._reported[key]

@@ -8,8 +8,7 @@ decide a right, and a live host is always asked itself.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.messaging.interfaces import IKeyedStore
+from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
 from novnc_twisted.messaging.wire import MAX_MESSAGE, encode
 
 KEPT = 7 * 86400.0
@@ -49,13 +48,16 @@ class DomainLocations:
         return await self._store.extend(_key(host), KEPT)
 
     async def of(self, host: str) -> list[dict[str, Any]] | None:
-        """The domains that a host published, as :data:`FIELDS`, unchecked; None: it has no record."""
+        """The domains that a host published, as :data:`FIELDS`, unchecked; None: it has no record.
+
+        :raises UnusableRecord: its record is none.
+        """
         record = await self._store.get(_key(host))
         if record is None:
             return None
         rows = record.get("domains")
         if not isinstance(rows, list):
-            raise ServiceUnavailable(f"{host} published no list of domains")
+            raise UnusableRecord(f"{host} published no list of domains")
         return [
             dict(zip(FIELDS, row, strict=True)) for row in rows if isinstance(row, list) and len(row) == len(FIELDS)
         ]
@@ -63,27 +65,44 @@ class DomainLocations:
     async def away(self, live: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
         """The domains of the hosts that are not alive, by host.
 
+        A host whose record cannot be used is left out: its mistake hides no other host.
+
         :param live: the hosts that are.
         """
+        found, _ = await self._read_away(live)
+        return found
+
+    async def _read_away(self, live: Iterable[str]) -> tuple[dict[str, list[dict[str, Any]]], list[UnusableRecord]]:
+        """The domains of the hosts that are not alive, by host; and why records of others cannot be used."""
         hosts = sorted(set(await self._store.members(GROUP, KEPT)) - set(live))
         found: dict[str, list[dict[str, Any]]] = {}
+        unusable: list[UnusableRecord] = []
         for host in hosts[:MAX_HOSTS]:
             try:
                 domains = await self.of(host)
             except ValueError:
                 domains = None  # no name of a host
+            except UnusableRecord as error:
+                unusable.append(error)
+                continue
             if domains is None:
                 await self._store.leave(GROUP, host)
             else:
                 found[host] = domains
-        return found
+        return found, unusable
 
     async def last_host_of(self, instance_uuid: str, live: Iterable[str]) -> tuple[str, dict[str, Any]] | None:
-        """The host that is not alive and had this domain, with what it published of it."""
-        for host, domains in (await self.away(live)).items():
+        """The host that is not alive and had this domain, with what it published of it; None: no such host had it.
+
+        :raises UnusableRecord: no usable record has it, but a host's record cannot be used: that host may have it.
+        """
+        found, unusable = await self._read_away(live)
+        for host, domains in found.items():
             for domain in domains:
                 if domain["uuid"] == instance_uuid:
                     return host, domain
+        if unusable:
+            raise unusable[0]
         return None
 
 

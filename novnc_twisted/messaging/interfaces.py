@@ -7,6 +7,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
+from novnc_twisted.errors import ServiceUnavailable
+
 Method = Callable[..., Awaitable[Any]]
 """A method that is served: takes JSON by keyword, gives JSON, or raises a :class:`novnc_twisted.errors.Refusal`."""
 
@@ -37,6 +39,10 @@ class TopicInUse(Exception):
     """Another live server has a topic of which there can be one only; the text names both, as one line."""
 
 
+class UnusableRecord(ServiceUnavailable):
+    """Something stands in the store that cannot be used; the store itself answers."""
+
+
 class IKeyedStore(Interface):
     """A small store of JSON objects under keys that expire.
 
@@ -52,7 +58,7 @@ class IKeyedStore(Interface):
         """Store it only where nothing stands; True for exactly one of many callers."""
 
     def get(key: str) -> Deferred[dict[str, Any] | None]:
-        """The live object, or None."""
+        """The live object, or None; fails with UnusableRecord where something else stands there."""
 
     def now() -> Deferred[float]:
         """The time by which objects expire, as Unix time in seconds: one clock for all that use the store."""

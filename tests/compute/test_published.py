@@ -4,12 +4,16 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 
+from novnc_twisted.compute import ComputeManager
 from novnc_twisted.compute.interfaces import Change
 from novnc_twisted.compute.publisher import APART, RENEWAL, SOON
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.domain_locations import GROUP, KEPT, DomainLocations
+from novnc_twisted.messaging.interfaces import TopicInUse
 from tests.compute.harness import A, B, ComputeCase, FakeDriver, domain
 from tests.support.logged import Logged
+
+C = "cccccccc-2222-3333-4444-555555555555"
 
 
 class PublishedCase(ComputeCase):
@@ -99,6 +103,18 @@ class ListTests(PublishedCase):
         await store.put("domains:one", {"domains": [[A, "a", 5, "p\0", [], {}, "c", -1, "x"]]}, 60)
         self.assertEqual(await self.listed(), [("a", "unknown", "one"), ("b", "running", "two")])
 
+    async def test_one_bad_record_hides_no_other_host(self) -> None:
+        three = await self.host("three")
+        three.add(domain(C, "c"))
+        three.tell(Change.CONNECTED)
+        self.clock.advance(SOON)
+        await self.managers["one"].stop()
+        await self.managers["three"].stop()
+        await self.transport.store.put("domains:one", {"domains": 5}, 60)
+        self.assertEqual(await self.listed(), [("b", "running", "two"), ("c", "unknown", "three")])
+        self.assertEqual((await self.api.last_known(C) or {})["host"], "three")
+        await self.refused(ServiceUnavailable, self.api.last_known(A))  # host one may have it
+
     async def test_last_known(self) -> None:
         self.assertIsNone(await self.api.last_known(A))
         await self.managers["one"].stop()
@@ -134,6 +150,34 @@ class PublicationTests(PublishedCase):
             self.clock.advance(SOON)
             self.assertEqual(await self.names(), [f"a-{change.value}"])
             self.clock.advance(APART)
+
+    async def test_a_second_host_of_this_name_publishes_nothing(self) -> None:
+        driver = FakeDriver(self.clock)
+        driver.add(domain(B, "other"))
+        second = ComputeManager(self.transport, driver, host="one")
+        starting = second.start()
+        driver.tell(Change.CONNECTED)
+        await self.assertFailure(starting, TopicInUse)
+        self.clock.pump([1.0] * 10)
+        self.assertEqual(await self.names(), ["a"])
+        await second.stop()
+
+    async def test_what_came_before_it_served(self) -> None:
+        driver = FakeDriver(self.clock)
+        driver.add(domain(A, "early"))
+        serve = self.transport.serve
+        claiming: Deferred[None] = Deferred()
+        self.patch(self.transport, "serve", lambda *args, **more: claiming.addCallback(lambda _: serve(*args, **more)))
+        manager = ComputeManager(self.transport, driver, host="three")
+        starting = manager.start()
+        driver.tell(Change.CONNECTED)
+        self.clock.advance(APART)
+        self.assertEqual(await self.names("three"), [])
+        claiming.callback(None)
+        await starting
+        self.clock.advance(SOON)
+        self.assertEqual(await self.names("three"), ["early"])
+        await manager.stop()
 
     async def test_many_changes_are_one_publication(self) -> None:
         self.clock.advance(APART)

@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.messaging.interfaces import IKeyedStore
+from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
 from novnc_twisted.messaging.redis import keys as names
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.scripts import EXTEND, INDEXED, PUT, REMOVE
@@ -72,7 +71,7 @@ class RedisStore:
             except (ValueError, TypeError, AttributeError):
                 value = None
             if not isinstance(value, dict):
-                raise ServiceUnavailable("Redis holds something else where the store's object should be")
+                raise UnusableRecord("Redis holds something else where the store's object should be")
             return value
 
         return _begun(get())
