@@ -164,7 +164,8 @@ class DomainReader:
             for uuid in self._changed.keys() - present.keys():
                 del self._changed[uuid]
             oldest = self._now() - MAX_AGE
-            aged = sorted((read.at, uuid) for uuid, read in self._reads.items() if read.at <= oldest)
+            reads = list(self._reads.items())  # in one step: other threads read domains meanwhile
+            aged = sorted((read.at, uuid) for uuid, read in reads if read.at <= oldest)
         return {uuid for _, uuid in aged[:MAX_AGED]}
 
 

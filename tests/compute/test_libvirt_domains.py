@@ -108,6 +108,19 @@ class ListTests(ReaderCase):
         self.assertEqual(self.projects().count("blue"), MAX_AGED)
         self.assertEqual(self.projects().count("blue"), 2 * MAX_AGED)
 
+    def test_another_thread_reads_a_domain_meanwhile(self) -> None:
+        """Between two domains of the list that looks for those to be read again."""
+        reader, new = self.reader, Handle(uuid_of(9), "vm-9", 9)
+
+        class Moment(float):
+            def __le__(self, other: float) -> bool:
+                reader.fresh(new)
+                return float(self) <= other
+
+        self.time = Moment(1.0)
+        self.reader.all(self.connection)
+        self.assertEqual(self.projects(), ["red"] * 3)
+
     def test_a_libvirt_without_statistics(self) -> None:
         self.connection.stats = False
         self.assertEqual(self.projects(), ["red"] * 3)
