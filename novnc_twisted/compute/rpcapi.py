@@ -20,6 +20,9 @@ PREFIX = "compute."
 LIST_DEADLINE = 2.0
 """Seconds in which a host has to give a page of its list; after them, what it published stands for it."""
 
+MAX_PAGES = 100
+"""Pages of a host's list; one has room for more than a thousand servers with names of usual length."""
+
 T = TypeVar("T")
 
 _log = Logger()
@@ -88,11 +91,13 @@ class ComputeAPI:
     async def _list(self, host: str, deadline: float) -> list[dict[str, Any]]:
         """The whole list of a host, page by page."""
         found, after = await self._call(host, replies.page, "list_instances", deadline=deadline)
-        while after:
+        for _ in range(MAX_PAGES):
+            if not after:
+                return found
             more, last = await self._call(host, replies.page, "list_instances", deadline=deadline, after=after)
             found += more
             after = last if last > after else ""
-        return found
+        raise ServiceUnavailable(f"compute host {host} lists more than {MAX_PAGES} pages of servers")
 
     async def _published(self, answering: set[str]) -> dict[str, list[dict[str, Any]]]:
         """What the other hosts published; a store that does not answer costs nobody the list."""

@@ -99,6 +99,19 @@ class LyingHostTests(ComputeCase):
             self.answers["list_instances"] = wrong
             self.assertEqual([one["name"] for one in await self.api.list_instances()], ["true"])
 
+    async def test_a_list_without_an_end(self) -> None:
+        (await self.host("one")).add(domain(B, "true"))
+        self.answers["list_instances"] = None
+        asked: list[str] = []
+
+        async def give(after: str = "") -> Any:
+            asked.append(after)
+            return {"instances": [{**INSTANCE, "uuid": f"{len(asked):08x}{A[8:]}"}], "more": len(asked) < 10_000}
+
+        await self.transport.serve("compute.endless", {"list_instances": give}, binary="nova-compute", host="endless")
+        self.assertEqual([one["name"] for one in await self.api.list_instances()], ["true"])
+        self.assertLess(len(asked), 200)
+
     async def test_consoles_that_are_none(self) -> None:
         self.answers["get_instance"] = INSTANCE
         for name in ("token", "access_url", "console_type", "host", "port", "name"):
