@@ -65,10 +65,8 @@ class Tokens:
         found = self._open(token)
         if found is None:
             # Another worker may have made a key since.
-            known, self._secret = self._secret, None
-            if await self._load(make=False) is None:
-                self._secret = known
-            elif self._secret != known:
+            known = self._secret
+            if await self._load(make=False) != known:
                 found = self._open(token)
         return found
 

@@ -1,0 +1,59 @@
+"""The key of the small identity's tokens, while others present tokens that are none."""
+
+from typing import Any
+
+from cryptography.fernet import Fernet
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.identity import Tokens, User
+from novnc_twisted.messaging.memory_store import MemoryStore
+
+ALICE = User("alice", "red", "a hash")
+
+
+class KeyTests(SynchronousTestCase):
+    """A token that is none takes the key from nobody."""
+
+    def setUp(self) -> None:
+        self.store = MemoryStore(Clock())
+        self.tokens = Tokens(self.store, {"alice": ALICE}.get, lambda: 1000.0)
+        self.token, _ = self.wait(self.tokens.issue(ALICE, "red"))
+        self.foreign = Fernet(Fernet.generate_key()).encrypt_at_time(b"{}", 1000).decode()
+
+    def wait(self, work: Any) -> Any:
+        return self.successResultOf(Deferred.fromCoroutine(work))
+
+    def is_good(self) -> bool:
+        return self.wait(self.tokens.read(self.token)) is not None
+
+    def test_while_the_store_does_not_answer(self) -> None:
+        self.patch(self.store, "get", lambda key: fail(ServiceUnavailable("Redis is gone")))
+        reading = Deferred.fromCoroutine(self.tokens.read(self.foreign))
+        self.failureResultOf(reading, ServiceUnavailable)
+        self.assertTrue(self.is_good())
+
+    def test_of_a_client_that_leaves(self) -> None:
+        self.patch(self.store, "get", lambda key: Deferred())
+        Deferred.fromCoroutine(self.tokens.read(self.foreign)).addErrback(lambda _: None).cancel()
+        self.assertTrue(self.is_good())
+
+    def test_at_a_log_in_after_the_store_lost_its_data(self) -> None:
+        """The key in memory is stored again, so that tokens stay valid."""
+        self.successResultOf(self.store.remove("api:identity"))
+        slow: Deferred[None] = Deferred()
+        with_get = self.store.get
+        self.patch(self.store, "get", lambda key: slow)
+        Deferred.fromCoroutine(self.tokens.read(self.foreign))
+        self.store.get = with_get  # type: ignore[method-assign]
+        self.wait(self.tokens.issue(ALICE, "red"))
+        slow.callback(None)
+        self.assertTrue(self.is_good())
+
+    def test_a_key_that_another_worker_made(self) -> None:
+        other = Tokens(self.store, {"alice": ALICE}.get, lambda: 1000.0)
+        self.successResultOf(self.store.remove("api:identity"))
+        token, _ = self.wait(other.issue(ALICE, "red"))
+        self.assertIsNotNone(self.wait(self.tokens.read(token)))
