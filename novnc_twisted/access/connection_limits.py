@@ -94,7 +94,7 @@ class _Waiting:
     """Connections that wait for their clients, those that have waited longest first.
 
     :ivar silent: until a request comes.
-    :ivar reading: until the answer is read.
+    :ivar reading: until the answer is read, or the body of a request is there.
     """
 
     __slots__ = ("reading", "silent")
@@ -149,7 +149,7 @@ class ConnectionSlot:
         self._wait(close, reading=False)
 
     def reading(self, close: Callable[[], None]) -> None:
-        """The connection waits until its client has read the answer: likewise, where no other is silent."""
+        """It waits until its client has read the answer, or sent a request's body: likewise, where none is silent."""
         self._wait(close, reading=True)
 
     def _wait(self, close: Callable[[], None], *, reading: bool) -> None:

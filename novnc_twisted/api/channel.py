@@ -120,7 +120,8 @@ class APIChannel(HTTPChannel):
     def allHeadersReceived(self) -> None:
         """See HTTPChannel; refuses a body by its announced length."""
         if not self._refused:
-            self.slot.busy()
+            # Its body may come slowly, or never: it gives way to others where none is silent.
+            self.slot.reading(self._make_room)
             if self.length is not None and self.length > MAX_BODY:
                 self.refuse(413, "Request is too large.", drain=True)
             else:
@@ -131,6 +132,7 @@ class APIChannel(HTTPChannel):
         if self._refused:
             return
         self._stop_deadline()
+        self.slot.busy()
         behind = self.clearLineBuffer() + b"".join(self._dataBuffer)
         self._dataBuffer = []
         if behind.strip(b"\r\n"):

@@ -68,6 +68,17 @@ class ConnectionTests(SynchronousTestCase):
         self.assertFalse(connections[0].transport.disconnected)
         self.assertEqual(len(limits), 4)
 
+    def test_bodies_that_never_come(self) -> None:
+        """Requests without their bodies take nobody's place; one that is being answered stays."""
+        self.system = running(self, NoAuth(), connection_limits=ConnectionLimits(4))
+        connections = [Connection(self.system.site, peer=f"10.0.0.{at}") for at in range(4)]
+        for connection in connections:
+            connection.send(POST + b"Content-Length: 2\r\n\r\n{")
+        other = Connection(self.system.site, peer="10.0.1.1")
+        other.send(GET)
+        self.assertEqual(len(other.answers()), 1)
+        self.assertEqual([one.transport.disconnected for one in connections], [True, False, False, False])
+
     def test_one_client_keeps_nobody_out(self) -> None:
         """Silent connections of one client cost others nothing; trusted proxies speak for many."""
         for trusted, places in (((), 10), (["10.0.0.1"], 20)):
