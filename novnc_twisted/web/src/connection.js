@@ -29,7 +29,7 @@ export class Connection extends EventTarget {
         super();
         this._end = { code: 1006, reason: '', opened: false, connected: false };
         this._ended = false;
-        this._gate = new InputGate();
+        this._gate = null; // until there is a session
         this._health = null;
 
         const socket = new WebSocket(url, ['binary']);
@@ -108,6 +108,7 @@ export class Connection extends EventTarget {
     _connected() {
         this._end.connected = true;
         clearTimeout(this._deadline);
+        this._gate = new InputGate();
         this._health = new Health(performance.now());
         this._send(EMPTY); // so that it is known early whether the proxy answers such messages
         this._ticker = setInterval(() => this._tick(), TICK);
@@ -123,6 +124,10 @@ export class Connection extends EventTarget {
     }
 
     _sendChecked(data) {
+        if (this._gate === null) { // the handshake: its messages have no types
+            this._send(data);
+            return;
+        }
         const { input, key, pass } = this._gate.judge(data);
         if (input && pass) {
             this._look((health, now) => health.sent(now, key));

@@ -14,15 +14,20 @@ export class InputGate {
         this.open = true;
         this._down = new Set(); // keys that the server believes to be held
         this._buttons = 0; // and the buttons of the mouse
+        this._text = { left: 0, pass: true }; // bytes of a text that are still to come, and whether they may be sent
     }
 
     /**
-     * Judge one message of noVNC.
+     * Judge one message of noVNC, or one piece of a long text, which noVNC sends in pieces of 10 KiB.
      *
      * @param {Uint8Array} message
      * @returns {{input: boolean, key: boolean, pass: boolean}} whether it is input, a key, and whether it may be sent
      */
     judge(message) {
+        if (this._text.left > 0) {
+            this._text.left -= message.length;
+            return { input: true, key: false, pass: this._text.pass };
+        }
         switch (message[0]) {
             case KEY:
                 return this._key(`keysym ${message.subarray(4, 8)}`, message[1] !== 0);
@@ -31,10 +36,17 @@ export class InputGate {
             case POINTER:
                 return this._pointer((message[1] & 0x7f) | (message.length > 6 ? message[6] << 7 : 0));
             case CUT_TEXT:
-                return { input: true, key: false, pass: this.open };
+                return this._cutText(message);
             default:
                 return { input: false, key: false, pass: true };
         }
+    }
+
+    _cutText(message) {
+        const header = new DataView(message.buffer, message.byteOffset, message.byteLength);
+        // The length of the extended clipboard is negative.
+        this._text = { left: 8 + Math.abs(header.getInt32(4)) - message.length, pass: this.open };
+        return { input: true, key: false, pass: this.open };
     }
 
     _key(id, down) {

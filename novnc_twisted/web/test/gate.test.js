@@ -41,6 +41,22 @@ test('while it is shut no input passes, and the rest does', () => {
     assert.deepEqual(judge(gate, key(97, true)), PASSED);
 });
 
+test('a long text, which comes in pieces, passes whole or not at all', () => {
+    for (const length of [20, -20]) { // negative: of the extended clipboard
+        const header = [6, 0, 0, 0, ...new Uint8Array(new Int32Array([length]).buffer).reverse()];
+        for (const open of [true, false]) {
+            const gate = new InputGate();
+            gate.open = open;
+            const pieces = [bytes(...header, 0x61), bytes(4, ...Array(9).fill(0x61)), bytes(...Array(9).fill(0x61))];
+            for (const piece of pieces) {
+                assert.deepEqual(gate.judge(piece), { input: true, key: false, pass: open });
+            }
+            assert.deepEqual(judge(gate, request), OTHER);
+            assert.deepEqual(judge(gate, key(97, true)), open ? PASSED : DROPPED);
+        }
+    }
+});
+
 test('what was down goes up, once', () => {
     for (const make of [key, qemuKey]) {
         const gate = new InputGate();
