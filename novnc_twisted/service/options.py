@@ -32,46 +32,53 @@ DEFAULT: list[cfg.Opt] = [
         "transport_url",
         default="memory://",
         secret=True,
-        help="How the services meet: memory:// where all of them run in one process (twistd console), else "
-        "redis://[user:password@]host[:6379][/db], rediss://... (TLS), redis+unix://[user:password@]/path, or "
-        "redis+sentinel://[user:password@]host[:26379][,host...]/service (the primary that Sentinels name).",
+        help="How the services reach each other: memory:// if all of them run in one process (twistd console), "
+        "else redis://[user:password@]host[:6379][/db], rediss://... (TLS), "
+        "redis+unix://[user:password@]/path, or "
+        "redis+sentinel://[user:password@]host[:26379][,host...]/service (the primary that the Sentinels "
+        "name).",
     ),
     CheckedOpt(
         "host",
         service_host,
         default=socket.gethostname(),
         sample_default="<name of this machine>",
-        help="Names this compute host; a proxy on the same host may dial the unix sockets of its VMs.",
+        help="The name of this compute host. A proxy with the same name may connect to the unix sockets of its VMs.",
     ),
     CheckedOpt(
         "my_ip",
         address,
         default=_my_ip(),
         sample_default="<address of this machine>",
-        help="For use as $my_ip in other options.",
+        help="The value of $my_ip in other options.",
     ),
-    cfg.StrOpt("state_path", default="/var/lib/nova", help="For use as $state_path in other options."),
+    cfg.StrOpt("state_path", default="/var/lib/nova", help="The value of $state_path in other options."),
     CheckedOpt(
         "osapi_compute_listen", address, default="127.0.0.1", help="The address on which the Compute API listens."
     ),
     cfg.PortOpt("osapi_compute_listen_port", default=8774, min=1, help="The port on which the Compute API listens."),
-    cfg.StrOpt("web", help="A folder to serve instead of the page shipped with the package, such as stock noVNC."),
+    cfg.StrOpt("web", help="A folder to serve in place of the page shipped with the package, for example stock noVNC."),
     cfg.IntOpt(
         "workers",
         default=1,
         min=0,
         max=1024,
-        help="Processes of twistd novncproxy, and of twistd xvpvncproxy, that share its port; 0 is one for each core. "
-        "They need redis://. The other commands are one process each (consoleauth may be started several times); "
-        "console refuses more than one. max_connections, max_sessions, max_sessions_per_server and "
-        "max_failures_per_minute hold for each worker.",
+        help="Number of worker processes of twistd novncproxy and of twistd xvpvncproxy, which share one port; 0 "
+        "is one for each core. More than one needs redis://. The other commands run as one process each "
+        "(consoleauth may be started several times), and console refuses more than one. max_connections, "
+        "max_sessions, max_sessions_per_server and max_failures_per_minute apply to each worker.",
     ),
     cfg.StrOpt(
         "cert",
-        help="File (PEM) of the certificate of the two proxies, intermediate ones behind it. With it their ports take "
-        "https:// and wss:// beside plain connections. SIGHUP has it, key and ssl_client_ca read again.",
+        help="File (PEM) of the certificate of the two proxies; intermediate certificates follow it. With it "
+        "their ports accept https:// and wss:// beside plain connections. SIGHUP reads it, key and "
+        "ssl_client_ca again.",
     ),
-    cfg.StrOpt("key", help="File (PEM) of its key, without a passphrase, where it is not in the same file."),
+    cfg.StrOpt(
+        "key",
+        help="File (PEM) of the private key, without a passphrase. Not needed if the key is in the file of the "
+        "certificate.",
+    ),
     cfg.BoolOpt(
         "ssl_only",
         default=False,
@@ -86,79 +93,82 @@ CONSOLE: list[cfg.Opt] = [
         origin_host,
         default=[],
         deprecated_opts=formerly("console_allowed_origins"),
-        help="Host names, besides the proxy's own, whose pages may open consoles.",
+        help="Host names, besides the proxy's own, from whose pages consoles may be opened.",
     ),
     CheckedListOpt(
         "frame_ancestors",
         policy_source,
         default=["'self'"],
-        help="Who may show the console page in a frame (the sources of CSP frame-ancestors).",
+        help="The pages that may show the console page in a frame, as sources of CSP frame-ancestors.",
     ),
     CheckedListOpt(
         "trusted_proxies",
         network,
         default=[],
-        help="Addresses or networks of reverse proxies, of the API too, whose X-Forwarded-For and -Proto are believed. "
-        "The API believes their X-Forwarded-Prefix, too.",
+        help="Addresses or networks of your reverse proxies, also those in front of the API. X-Forwarded-For and "
+        "X-Forwarded-Proto are used only from these addresses. The API also uses their X-Forwarded-Prefix.",
     ),
     cfg.BoolOpt(
         "proxy_protocol",
         default=False,
-        help="Each connection to the two proxies begins with a PROXY header (version 1 or 2, before TLS) that names "
-        "the client; who is none of trusted_proxies is turned away.",
+        help="Expect a PROXY header (version 1 or 2, before TLS) that names the client at the start of each "
+        "connection to the two proxies. Connections from addresses outside trusted_proxies are refused.",
     ),
     cfg.StrOpt(
         "ssl_ciphers",
-        help="Ciphers up to TLS 1.2 for the proxies and the API, in OpenSSL's notation; those of TLS 1.3 are always "
-        "the library's, and so are all of them without it.",
+        help="Ciphers up to TLS 1.2 for the proxies and the API, in OpenSSL's notation. Unset: those of the "
+        "OpenSSL library. The ciphers of TLS 1.3 are always those of the library.",
     ),
     cfg.StrOpt(
         "ssl_minimum_version",
         default="default",
         choices=["default", "tlsv1_1", "tlsv1_2", "tlsv1_3"],
-        help="The oldest TLS for the proxies and the API; default is the OpenSSL library's. tlsv1_1 takes effect only "
-        "with ssl_ciphers = DEFAULT:@SECLEVEL=0, and only where OpenSSL still has it.",
+        help="The oldest TLS version for the proxies and the API; default is that of the OpenSSL library. tlsv1_1 "
+        "takes effect only with ssl_ciphers = DEFAULT:@SECLEVEL=0, and only if OpenSSL still supports it.",
     ),
     cfg.StrOpt(
         "ssl_client_ca",
-        help="File (PEM) of CAs: each client of the two proxies must show a certificate that one of them issued. Needs "
-        "ssl_only.",
+        help="File (PEM) of CA certificates. Each client of the two proxies must show a certificate that one of "
+        "these CAs issued. Needs ssl_only.",
     ),
     cfg.BoolOpt(
         "shield",
         default=True,
-        help="Check each message of a viewer before the VNC server hears it; one that makes no sense ends the session.",
+        help="Check each message of a viewer before it is sent to the VNC server. An invalid message ends the session.",
     ),
     NumberOpt(
         "idle_timeout",
         max=LONGEST,
         default=0,
         min=0,
-        help="Seconds without a message of the viewer after which its session is closed; 0 is off.",
+        help="Seconds without a message from the viewer after which its session is closed; 0 is off.",
     ),
     cfg.IntOpt(
         "max_connections",
         default=0,
         min=0,
-        help="Connections of the two proxies of one process at a time, with or without a session. Once half of them "
-        "are in use, one client address (/64 for IPv6) may have a tenth; trusted_proxies and connections with a good "
-        "token do not count for it. Where a place is missing, the connection that has waited longest for a request, "
-        "else for its answer to be read, is closed. 0: as many as the limit of file descriptors allows (half of "
-        "RLIMIT_NOFILE less 100, at most 100000).",
+        help="Maximum number of connections of the two proxies in one process, with or without a session. Once "
+        "half of them are in use, one client address (/64 for IPv6) may have a tenth; trusted_proxies and "
+        "connections with a valid token are not counted for that. When no place is left, the connection that "
+        "has been silent for the longest time is closed. 0: derived from the limit of file descriptors (half "
+        "of RLIMIT_NOFILE less 100, at most 100000).",
     ),
-    cfg.IntOpt("max_sessions", default=0, min=0, help="Sessions of one proxy process at a time; 0 is off."),
+    cfg.IntOpt(
+        "max_sessions", default=0, min=0, help="Maximum number of live sessions of one proxy process; 0 is off."
+    ),
     cfg.IntOpt(
         "max_sessions_per_server",
         default=16,
         min=0,
-        help="Sessions of one VM at a time on one proxy process (QEMU takes 32); 0 is off.",
+        help="Maximum number of live sessions of one VM in one proxy process (QEMU accepts 32 viewers); 0 is off.",
     ),
     cfg.IntOpt(
         "max_failures_per_minute",
         default=600,
         min=0,
-        help="Unknown or expired tokens from one client address (/64 for IPv6) in a minute; beyond it one request at a "
-        "time is still checked, the others get 429; 0 is off.",
+        help="Maximum number of tokens from one client address (/64 for IPv6) in a minute that are unknown, "
+        "expired or not for this use. Above it one request at a time is still checked, and the others get "
+        "429; 0 is off.",
     ),
 ]
 
@@ -169,20 +179,24 @@ CONSOLEAUTH: list[cfg.Opt] = [
         min=0,
         max=LONGEST,
         deprecated_opts=formerly("console_token_ttl"),
-        help="Seconds for which a token is valid; with 0 none ever is.",
+        help="Seconds for which a token is valid. With 0 no token is valid.",
     ),
-    cfg.BoolOpt("enforce_session_timeout", default=False, help="Close a session when its token's time is over."),
-    cfg.BoolOpt("one_time", default=False, help="A token opens one session, once."),
-    cfg.BoolOpt("bind_address", default=False, help="A token is good only for the first client address that uses it."),
+    cfg.BoolOpt("enforce_session_timeout", default=False, help="Close a session when its token expires."),
+    cfg.BoolOpt("one_time", default=False, help="Accept each token only once."),
+    cfg.BoolOpt("bind_address", default=False, help="Accept a token only from the client address that used it first."),
     cfg.IntOpt(
-        "max_tokens_per_server", default=64, min=0, help="Live tokens of one VM; one more drops the oldest; 0 is off."
+        "max_tokens_per_server",
+        default=64,
+        min=0,
+        help="Maximum number of valid tokens for one VM; a further one removes the oldest; 0 is off.",
     ),
     cfg.IntOpt(
         "max_tokens_per_user",
         default=1024,
         min=0,
-        help="Valid tokens that one user of the API asked for, of whatever VMs; one more drops the oldest; 0 is off. A "
-        "portal that asks for everybody as one user may need more, and with noauth everyone is one user.",
+        help="Maximum number of valid tokens that one user of the API has requested, for all VMs together; a "
+        "further one removes the oldest; 0 is off. A portal that requests links for many people as one user "
+        "may need more, and with noauth everyone is one user.",
     ),
 ]
 
@@ -192,7 +206,7 @@ LIBVIRT: list[cfg.Opt] = [
         libvirt_uri,
         default="qemu:///system",
         deprecated_opts=formerly("libvirt_uri"),
-        help="The libvirt of this compute host.",
+        help="The URI of libvirt on this compute host.",
     ),
 ]
 
@@ -202,57 +216,65 @@ API: list[cfg.Opt] = [
         default="noauth",
         choices=["noauth", "noauth2", "http_basic", "keystone"],
         deprecated_opts=formerly("auth_strategy"),
-        help="Who may call the API: noauth (everyone who reaches this loopback address is admin), http_basic "
-        "(an htpasswd file), or keystone (comes with a later release).",
+        help="How callers of the API are authenticated: noauth (everyone who reaches this loopback address is an "
+        "administrator), http_basic (an htpasswd file), or keystone (comes with a later release).",
     ),
     cfg.StrOpt(
         "http_basic_auth_user_file",
-        help="The users of http_basic: lines user:hash or user:hash:project, with bcrypt hashes ($2b$, $2y$). A user "
-        "without a project sees no servers, unless admin_users names the user.",
+        help="The file with the users of http_basic: lines of the form user:hash or user:hash:project, with "
+        "bcrypt hashes ($2b$, $2y$). A user without a project sees no servers, unless admin_users names the "
+        "user.",
     ),
     cfg.ListOpt(
         "admin_users",
         default=[],
-        help="Names of the administrators among the users of http_basic, as root,alice. They see the servers of all "
-        "projects. Nobody else is an administrator.",
+        help="Names of the users of http_basic who are administrators, for example root,alice. They see the "
+        "servers of all projects. No other user is an administrator.",
     ),
     cfg.StrOpt(
         "cert",
-        help="File (PEM) of the certificate of the API, intermediate ones behind it. With it the API takes https:// "
-        "only. SIGHUP has it and its key read again.",
+        help="File (PEM) of the certificate of the API; intermediate certificates follow it. With it the API "
+        "accepts https:// only. SIGHUP reads it and its key again.",
     ),
-    cfg.StrOpt("key", help="File (PEM) of its key, without a passphrase, where it is not in the same file."),
+    cfg.StrOpt(
+        "key",
+        help="File (PEM) of the private key, without a passphrase. Not needed if the key is in the file of the "
+        "certificate.",
+    ),
     cfg.IntOpt(
         "lockout_failures",
         default=5,
         min=0,
-        help="Failed log-ins of one user from one client address (/64 for IPv6); from the last of them on each locks "
-        "that user out from that address (429), for lockout_time seconds and twice as long each time. A success takes "
-        "them back; 0 switches off this and the next two.",
+        help="Failed log-ins of one user from one client address (/64 for IPv6) before that user is locked out "
+        "from that address (429). The first lock-out takes lockout_time seconds, and each further failure "
+        "doubles the time. A successful log-in resets the count. 0 switches off this option and the next "
+        "two.",
     ),
     cfg.IntOpt(
         "lockout_failures_per_address",
         default=50,
         min=0,
-        help="Failed log-ins from one client address (/64 for IPv6), counted over all user names, before the address "
-        "is locked out. An IPv6 /56 is locked out after four times as many, a /48 after 16 times as many. Users who "
-        "logged in from that address within a day are exempt. 0 is off. Where a reverse proxy is in front, "
-        "trusted_proxies must name it: else all clients have its address.",
+        help="Failed log-ins from one client address (/64 for IPv6), counted over all user names, before the "
+        "address is locked out. An IPv6 /56 is locked out after four times as many, a /48 after 16 times as "
+        "many. Users who logged in from that address within the last 24 hours are exempt. 0 is off. Behind a "
+        "reverse proxy, trusted_proxies must name it; otherwise all clients have its address.",
     ),
     cfg.IntOpt(
         "lockout_failures_per_user",
         default=100,
         min=0,
-        help="Failed log-ins of one user from all addresses together, after which each log-in as this user takes "
-        "longer, 4 s at most, except from where the user logged in within a day; 0 is off.",
+        help="Failed log-ins of one user from all addresses together before each further log-in as this user is "
+        "delayed, by at most 4 s. Addresses from which the user logged in within the last 24 hours are "
+        "exempt. 0 is off.",
     ),
-    NumberOpt("lockout_time", max=LONGEST, default=2, min=0.1, help="Seconds of the first lock-out."),
+    NumberOpt("lockout_time", max=LONGEST, default=2, min=0.1, help="Length of the first lock-out, in seconds."),
     NumberOpt(
         "lockout_max_time",
         max=LONGEST,
         default=900,
         min=1,
-        help="Seconds of the longest lock-out; so long after the last one, or its lock-out, failures are forgotten.",
+        help="Length of the longest lock-out, in seconds. Failures are forgotten this long after the last failure "
+        "or lock-out.",
     ),
 ]
 

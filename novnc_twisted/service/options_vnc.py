@@ -11,21 +11,22 @@ VNC: list[cfg.Opt] = [
         "enabled",
         default=True,
         deprecated_opts=formerly("vnc_enabled"),
-        help="Whether consoles of this compute host are given out.",
+        help="Whether consoles of VMs on this compute host may be opened.",
     ),
     CheckedOpt(
         "server_listen",
         address,
         default="127.0.0.1",
         deprecated_opts=formerly("vncserver_listen", "vnc.vncserver_listen"),
-        help="Where VMs should listen. A live VM that listens wider is reported once in the log.",
+        help="The address on which VMs should listen. A running VM that listens on more addresses is reported "
+        "once in the log.",
     ),
     CheckedOpt(
         "server_proxyclient_address",
         dialled_address,
         default="127.0.0.1",
         deprecated_opts=formerly("vncserver_proxyclient_address", "vnc.vncserver_proxyclient_address"),
-        help="The address of this compute host that the proxies dial.",
+        help="The address of this compute host to which the proxies connect.",
     ),
     CheckedOpt(
         "novncproxy_host",
@@ -46,8 +47,8 @@ VNC: list[cfg.Opt] = [
         web_url,
         default="http://127.0.0.1:6080/vnc_auto.html",
         deprecated_opts=formerly("novncproxy_base_url"),
-        help="What users are given: the page of the noVNC proxy, to which the token is added. It must be set "
-        "alike on compute hosts and proxies.",
+        help="The URL that users get: the page of the noVNC proxy, to which the token is added. Set it to the "
+        "same value on compute hosts and proxies.",
     ),
     CheckedOpt(
         "xvpvncproxy_host",
@@ -68,27 +69,27 @@ VNC: list[cfg.Opt] = [
         web_url,
         default="http://127.0.0.1:6081/console",
         deprecated_opts=formerly("xvpvncproxy_base_url"),
-        help="What users of the Java viewer are given; it needs a port.",
+        help="The URL that users of the Java viewer get. It must contain a port.",
     ),
     CheckedListOpt(
         "auth_schemes",
         choices=["none", "vnc", "vencrypt"],
         default=["none", "vnc"],
-        help="How the proxies log in to VNC servers, in the order of preference; what is not named is never done. "
-        "vencrypt is TLS: vencrypt,none takes it where a VM has it, while hosts are changed over; vencrypt alone "
-        "refuses VMs without it.",
+        help="Security types for the log-in to VNC servers, in order of preference; others are never used. "
+        "vencrypt is TLS. With vencrypt,none TLS is used if the VM offers it, which helps while hosts are "
+        "being changed; with vencrypt alone VMs without TLS are refused.",
     ),
     CheckedListOpt(
         "vencrypt_subtypes",
         choices=["X509None", "X509Vnc", "TLSNone", "TLSVnc"],
         default=["X509None", "X509Vnc"],
-        help="Sub-types of vencrypt, in the order of preference; the Vnc ones ask for a password inside of TLS. X509 "
-        "verifies the VNC server's certificate. TLSNone and TLSVnc verify nobody: they keep out who listens, not who "
-        "answers in a server's place.",
+        help="Sub-types of vencrypt, in order of preference. The Vnc sub-types ask for a password inside TLS. The "
+        "X509 sub-types verify the VNC server's certificate. TLSNone and TLSVnc verify no certificate: they "
+        "protect against eavesdropping, but not against a server in the middle.",
     ),
     cfg.StrOpt(
         "vencrypt_ca_certs",
-        help="File (PEM) of the CAs that issue the certificates of VNC servers; without it the system's are trusted.",
+        help="File (PEM) of the CAs that issue the certificates of VNC servers. Unset: the CAs that the system trusts.",
     ),
     cfg.StrOpt(
         "vencrypt_client_cert",
@@ -97,17 +98,19 @@ VNC: list[cfg.Opt] = [
     ),
     cfg.StrOpt(
         "vencrypt_client_key",
-        help="File (PEM) of its key, without a passphrase, where it is not in the same file.",
+        help="File (PEM) of the private key of vencrypt_client_cert, without a passphrase. Not needed if it is in "
+        "the same file.",
     ),
     cfg.StrOpt(
         "vencrypt_server_name",
-        help="The DNS name or IP address that the certificate of every VNC server must have. Without it: the address "
-        "that is dialled (server_proxyclient_address), and for a unix socket the compute host's name (host).",
+        help="The DNS name or IP address that the certificate of every VNC server must contain. Unset: the "
+        "address to which the proxy connects (server_proxyclient_address), or for a unix socket the name of "
+        "the compute host (host).",
     ),
     CheckedListOpt(
         "socket_directories",
         absolute_folder,
         default=["/var/lib/libvirt/qemu", "/run/libvirt/qemu"],
-        help="Absolute folders (those below them included) in which the unix sockets of VMs may stand.",
+        help="Absolute folders that may contain the unix sockets of VMs; folders below them are included.",
     ),
 ]
