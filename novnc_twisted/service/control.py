@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
+from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.protocols.policies import TimeoutMixin
+
+from novnc_twisted.service.exits import one_line
 
 NAME = "control"
 """The socket's name in the RuntimeDirectory."""
@@ -21,9 +25,13 @@ ASK_TIMEOUT = 5.0
 
 Reload = Callable[[], "Deferred[str | None]"]
 
+_log = Logger()
+
 
 def listen_for_reload(reactor: Any, reload: Reload) -> Any:
     """Listen where systemd has made a RuntimeDirectory; else, and for workers, nothing happens.
+
+    A folder that cannot be used, as where RUNTIME_DIRECTORY is another unit's, is logged and hinders no start.
 
     :return: the listening port, or None.
     """
@@ -31,8 +39,17 @@ def listen_for_reload(reactor: Any, reload: Reload) -> Any:
     if not folder:
         return None
     path = Path(folder) / NAME
-    path.unlink(missing_ok=True)
-    return reactor.listenUNIX(str(path), ControlFactory(reload), mode=0o600)
+    try:
+        path.unlink(missing_ok=True)
+        return reactor.listenUNIX(str(path), ControlFactory(reload), mode=0o600)
+    except (OSError, CannotListenError) as error:
+        _log.warn(
+            "can't listen on {path} ({error}), so that novnc-reload cannot reach this service; SIGHUP reloads it. "
+            "RUNTIME_DIRECTORY names the folder",
+            path=str(path),
+            error=one_line(error),
+        )
+        return None
 
 
 class ControlFactory(Factory):

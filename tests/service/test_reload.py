@@ -12,6 +12,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.service.control import listen_for_reload
+from tests.support.logged import Logged
 
 
 class ReloadTests(TestCase):
@@ -104,6 +105,14 @@ class ReloadTests(TestCase):
         mode = (self.folder / "control").stat().st_mode
         self.assertTrue(stat.S_ISSOCK(mode))
         self.assertEqual(stat.S_IMODE(mode), 0o600)
+
+    def test_a_folder_that_cannot_be_used(self) -> None:
+        """The service starts all the same."""
+        log = Logged(self)
+        for folder in (self.folder / "none", self.folder / ("x" * 107), self.conf):
+            self.patch(os, "environ", {"RUNTIME_DIRECTORY": str(folder)})
+            self.assertIsNone(listen_for_reload(reactor, self.reload))
+        self.assertEqual(len(log.lines("novnc-reload cannot reach this service")), 3)
 
     def test_without_a_folder(self) -> None:
         """Elsewhere than under systemd there is no such socket."""
