@@ -84,14 +84,14 @@ class InstanceNotRunning(Refusal):
 
 
 class ConsoleUnreachable(Refusal):
-    """The VNC server can't be reached, is silent, is not RFB, refuses us, or two VMs claim its address."""
+    """The VNC server is unreachable, silent, not RFB, or refuses the log-in; or two running VMs claim its address."""
 
     close_code, status, api_status = 4502, 502, 502
     sentence = "The console of this server can't be reached. Try again, or tell your administrator."
 
 
 class ServiceUnavailable(Refusal):
-    """consoleauth, Redis or the compute host does not answer within its deadline."""
+    """consoleauth, Redis or the compute host does not answer, or the host that last ran the instance is not alive."""
 
     close_code, status, api_status = 4503, 503, 503
     sentence = "The console service is not available. Try again in a moment."
@@ -119,7 +119,7 @@ class SessionExpired(Refusal):
 
 
 class Revoked(Refusal):
-    """An operator, or the end of the instance, took the token back."""
+    """The token was revoked by an operator, or because the instance is gone."""
 
     close_code = 4410
     sentence = "This console session was revoked. Ask for a new console link if you still need it."
@@ -174,7 +174,7 @@ class Stopping(Refusal):
 
 
 class ClientLeft(Refusal):
-    """The viewer went away: not a failure, but why the session ended."""
+    """The viewer closed the connection. This is the usual end of a session, not a failure."""
 
     close_code = 1000
     sentence = "The console was closed."

@@ -131,7 +131,7 @@ class Generated(TestCase):
             lines,
             [
                 ".. rubric:: Not released yet",
-                "**Mended**",
+                "**Fixed**",
                 "* It works again.",
                 ".. rubric:: 1.0 (today)",
                 "**Features**",

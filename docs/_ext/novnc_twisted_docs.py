@@ -32,7 +32,7 @@ from novnc_twisted.errors import TABLE, Refusal
 from novnc_twisted.service.options import TABLE as OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-KINDS = {"feature": "New", "bugfix": "Mended", "doc": "Documents", "removal": "Removed", "misc": "Other"}
+KINDS = {"feature": "New", "bugfix": "Fixed", "doc": "Documents", "removal": "Removed", "misc": "Other"}
 
 
 def _table(header: list[str], widths: str, rows: Iterable[list[str]]) -> Iterator[str]:
