@@ -11,6 +11,7 @@ from novnc_twisted.errors import (
     Refusal,
     ServiceUnavailable,
 )
+from novnc_twisted.messaging.redis import keys
 from tests.integration.test_redis_services import CloudCase
 from tests.support.cloud import Cloud, together
 from tests.support.libvirtd import in_thread
@@ -135,7 +136,7 @@ class ServicesTests(GoingWrongCase):
     async def test_compute_killed(self) -> None:
         cloud = await self.start()
         links = await self.links(self.red)
-        await cloud.api("GET", "servers")
+        await self.published("compute1", "myserver20")
         await cloud.kill("consolecompute compute1", signal.SIGKILL)
         # It still counts as alive: all are listed all the same, and nobody waits for ever.
         listed, shown, _ = await together(
@@ -172,19 +173,27 @@ class ServicesTests(GoingWrongCase):
             if host not in str(answer.body):
                 return
 
+    async def published(self, host: str, server: str) -> None:
+        """Wait until a compute host has published a server; that takes it up to a second."""
+        key = keys.stored(f"domains:{host}")
+        while server.encode() not in (await in_thread(self.cloud.redis.command, "GET", key) or b""):
+            pass
+
     async def test_libvirtd(self) -> None:
         """Hung, then killed and restarted: VMs go on, and so do their tokens."""
         cloud = await self.start()
         links = await self.links(self.red)
+        await self.published("compute1", "myserver20")
         cloud.one.libvirtd.freeze()
         self.addCleanup(cloud.one.libvirtd.thaw)
         _, _, listed, other = await together(
             self.refused(links, ServiceUnavailable),
             self.api_unavailable(self.red),
-            cloud.api("GET", "servers"),
+            cloud.api("GET", "servers/detail"),
             cloud.ask_console(self.blue),
         )
-        self.assertEqual([server["name"] for server in listed.body["servers"]], ["myserver21"])
+        states = {server["name"]: server["status"] for server in listed.body["servers"]}
+        self.assertEqual(states, {"myserver20": "UNKNOWN", "myserver21": "ACTIVE"})
         self.assertEqual(other.status, 200)
         cloud.one.libvirtd.thaw()
         # Where it hung for long, its connection was given up meanwhile and is just being made again.
