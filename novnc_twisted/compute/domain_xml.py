@@ -62,6 +62,15 @@ class Vnc:
     listens: tuple[str, ...] = ()
     nowhere: bool = False
 
+    def conflicts_with(self, other: "Vnc") -> bool:
+        """Whether a proxy that connects to one of the two could reach the other.
+
+        Ports are compared without their addresses, because the proxies use one address for all servers of a host.
+        """
+        if self.socket is not None or other.socket is not None:
+            return self.socket == other.socket
+        return self.port is not None and self.port == other.port
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:

@@ -221,7 +221,7 @@ class ComputeManager:
             return {"instances": []}
         wanted = Vnc(port=fields.port("port", port) or None, socket=fields.optional_text("socket", socket, 255))
         consoles = await self._driver.active_consoles()
-        return {"instances": [console.uuid for console in consoles if _same(console.vnc, wanted)]}
+        return {"instances": [console.uuid for console in consoles if console.vnc.conflicts_with(wanted)]}
 
     # --- inside
 
@@ -240,7 +240,7 @@ class ComputeManager:
         if vnc.socket is None and vnc.port is None:
             raise InstanceNotRunning(f"{domain.name} runs without a VNC port yet (-1)")
         for rival in others:
-            if _same(rival.vnc, vnc):
+            if rival.vnc.conflicts_with(vnc):
                 self._report_claim(domain, rival, vnc)
                 raise ConsoleUnreachable(f"{domain.name} and {rival.name} claim one VNC address")
         return vnc
@@ -341,13 +341,3 @@ def _size(instance: dict[str, Any]) -> int:
     """About how many bytes of JSON it takes; a character beyond ASCII takes six, or twelve."""
     texts = [value for value in instance.values() if isinstance(value, str)]
     return 300 + sum(len(text) if text.isascii() else 12 * len(text) for text in texts)
-
-
-def _same(one: Vnc, other: Vnc) -> bool:
-    """Whether a proxy that dials the one could meet the other.
-
-    Ports are compared without the addresses that they listen on: every one of this host is dialled at the same.
-    """
-    if one.socket is not None or other.socket is not None:
-        return one.socket == other.socket
-    return one.port is not None and one.port == other.port
