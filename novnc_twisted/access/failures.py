@@ -62,10 +62,10 @@ class Failures:
     def begin_check(self, address: str) -> "Check | None":
         """Begin to check a token that came from this address.
 
-        Beyond the limit one token at a time is still checked: else, whoever can make an address fail (a neighbour
-        behind the same NAT) locks out everyone who has it.
+        Beyond the limit one token at a time is still checked.  Otherwise one client that guesses tokens would lock out
+        everybody behind the same NAT address.
 
-        :return: what has to be ended when the answer is there; None where the client has to wait.
+        :return: the check, which the caller ends when the answer has arrived; None: the client has to wait.
         """
         if not self.too_many(address):
             return _UNLIMITED

@@ -143,7 +143,7 @@ class ComputeManager:
     async def get_instance(self, *, instance_uuid: str) -> dict[str, Any]:
         """One domain.
 
-        :raises InstanceNotFound: this host has none such.
+        :raises InstanceNotFound: this host has no such domain.
         """
         return self._instance(await self._get(instance_uuid))
 

@@ -112,7 +112,7 @@ class ComputeAPI:
     async def find(self, instance_uuid: str) -> dict[str, Any]:
         """The server, from the host where it is active, else from one that knows it.
 
-        :raises InstanceNotFound: every live host says that it has none such, or it is no UUID.
+        :raises InstanceNotFound: every live host says that it has no such server, or the id is not a UUID.
         :raises ServiceUnavailable: a host did not answer and none of the others has it, or no compute host is live.
         """
         if not is_uuid(instance_uuid):

@@ -245,7 +245,7 @@ class ConsoleAuthManager:
         return {"deleted": await self._tokens.remove_of_instance(uuid, until=until)}
 
     async def instance_gone(self, *, instance_uuid: str) -> dict[str, Any]:
-        """A compute host has lost a server: where every live host says that it has none such, its tokens are dropped.
+        """A compute host has lost a server: its tokens are dropped if every live host says so.
 
         :returns: whether it is ``gone``, and how many tokens were ``deleted``.
         :raises ServiceUnavailable: a host does not answer.

@@ -235,7 +235,7 @@ class FrontProtocol(Protocol):
         self.slot.reading(self.make_room)
 
     def begin_check(self, token: str | None, address: str) -> Check | None:
-        """Let the token be checked now; None where the client has to wait, of which the observer is told."""
+        """Begin the check of a token.  None: the client has to wait, and the observer was notified."""
         if not token:
             return Check()  # no token is no guess
         failures = self.factory.failures

@@ -53,7 +53,7 @@ class FrontViewer:
 
         A client that is refused may leave its reason unread for some seconds: until then it gives way to others.
         """
-        make_room, self._make_room = self._make_room, None  # a live session shall not keep its protocol in memory
+        make_room, self._make_room = self._make_room, None  # else a live session keeps its protocol
         if cause is None:
             self.slot.authorised()
         elif make_room is not None:

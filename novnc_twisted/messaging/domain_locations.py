@@ -50,7 +50,7 @@ class DomainLocations:
     async def of(self, host: str) -> list[dict[str, Any]] | None:
         """The domains that a host published, as :data:`FIELDS`, unchecked; None: it has no record.
 
-        :raises UnusableRecord: its record is none.
+        :raises UnusableRecord: its record is invalid.
         """
         record = await self._store.get(_key(host))
         if record is None:

@@ -1,4 +1,4 @@
-"""How many connections the listeners of a process take, and who is told of those that are refused."""
+"""The connection limits of the listeners of a process, and the observer of refused connections."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -44,7 +44,7 @@ class FlagFile(iniparser.BaseParser):
     def read(cls, path: str) -> "FlagFile":
         """Read a file.
 
-        :raises Unusable: it can't be read, or a line in it is none of the above.
+        :raises Unusable: the file cannot be read, or a line in it has another form.
         """
         self = cls.read_all(path)
         if self.faults:

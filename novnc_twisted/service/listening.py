@@ -16,7 +16,7 @@ def open_socket(host: str, port: int, host_option: str, port_option: str) -> soc
     :param host_option: names the option of the address, for the line that people see where that is wrong.
     :param port_option: and the port's.
     :raises StartFailed: the address can't be had, now.
-    :raises Unusable: it is none.
+    :raises Unusable: it is not an address.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(

@@ -11,7 +11,7 @@ from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.options import TABLE, names
 
 _NOVAS_OPTIONS: Final = {"novnc_enabled", "xvpvnc_enabled"}
-"""Names of nova that only look like a typing error of one of ours."""
+"""Option names of nova that resemble one of our names, but are correct."""
 
 _NOVAS_SECTIONS: Final = frozenset(
     [

@@ -43,7 +43,7 @@ def web_folder(conf: Any) -> str | None:
 def auth_schemes(conf: Any) -> tuple[str, ...]:
     """The ways to log in to VNC servers, at least one.
 
-    :raises Unusable: there is none.
+    :raises Unusable: the list is empty.
     """
     if not conf.vnc.auth_schemes:
         raise Unusable("[vnc] auth_schemes: it is empty, so that no VNC server could be used; the default is none,vnc")

@@ -85,7 +85,7 @@ def sentence(code: str) -> str:
 
 
 class NoPrimary(Exception):
-    """No Sentinel names a primary, or the server that it names is none (yet)."""
+    """No Sentinel names a primary, or the server that it names is not a primary (yet)."""
 
 
 class Untrusted(Exception):

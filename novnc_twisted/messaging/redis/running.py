@@ -26,7 +26,7 @@ PATIENCE = 1.0
 
 
 class Scripts:
-    """Runs scripts by their SHA-1; where Redis has none such, loads them or waits for a service that may.
+    """Runs scripts by their SHA-1; if Redis does not have them, loads them or waits for a service that may.
 
     Redis keeps scripts in memory only.  A restarted Redis, another primary, and one that was told ``SCRIPT FLUSH`` has
     none.  A user with the rights of one role must not try what he may not: Redis keeps each attempt in ``ACL LOG``.

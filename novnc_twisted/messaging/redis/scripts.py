@@ -20,7 +20,7 @@ from hashlib import sha1
 
 # EVALSHA wants the right to read and to write each key that it is told of.  So it is told of none: what a script does
 # with a key is judged where it does it, by the caller's rights.  (Lua's unpack has room for 8000 only.)
-# A count that is none (negative, broken, infinite, not a number, more than there are arguments) would have Redis loop
+# An invalid count (negative, broken, infinite, not a number, more than there are arguments) would have Redis loop
 # for ever.  Without arguments a script does nothing: so it can be loaded by EVAL, and Redis be asked whether it has it.
 _HEAD = """
 if #ARGV == 0 then return 'here' end

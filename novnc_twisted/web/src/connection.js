@@ -18,7 +18,7 @@ const SET_UP = 35000;
 const TICK = 500; // ms between two looks at the connection's health
 /* FramebufferUpdateRequest (RFC 6143, 7.5.3) for one pixel, not incremental: a server has to answer it. */
 const ONE_PIXEL = new Uint8Array([3, 0, 0, 0, 0, 0, 0, 1, 0, 1]);
-const EMPTY = new Uint8Array(0); // a proxy of ours answers it with another one
+const EMPTY = new Uint8Array(0); // our proxy answers an empty message with an empty message
 
 /**
  * Events: `connect`; `health` when one of `stalled` and `unmoved` has changed; `name`, `clipboard`,
