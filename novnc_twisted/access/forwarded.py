@@ -54,7 +54,7 @@ def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[Ne
 
 
 def read_address(text: str) -> str | None:
-    """The address in one entry of ``X-Forwarded-For``, or None where there is none.
+    """The address in one entry of ``X-Forwarded-For``; None if the entry holds no address.
 
     Reads what proxies write: ``192.0.2.7``, ``192.0.2.7:51008`` (Azure Application Gateway), ``2001:db8::7``,
     ``[2001:db8::7]``, ``[2001:db8::7]:51008``, each of them also in double quotes (RFC 7239, section 6).

@@ -39,7 +39,7 @@ class Door(NamedTuple):
     """What the log says of a request that is refused before the API looks at what it asks for.
 
     :ivar cause: a short name, as ``LockedOut``.
-    :ivar option: the option to change, with what to do; empty where there is none.
+    :ivar option: the option to change, with what to do; empty if no option helps.
     :ivar severe: whether it may keep out somebody who should be let in.
     """
 

@@ -19,7 +19,7 @@ MAX_QUIET: Final = 600.0
 # A cause that concerns one compute host alone: answers about servers of other hosts do not prove that it is over.
 _ONE_HOST = re.compile(r"(?<!no )compute(?:\.| host )")
 
-# Causes are told apart by what is wrong, not by the server that was asked for.
+# A cause is identified by what is wrong, not by the server that was requested.
 _SERVER = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
 
 _HINTS = (

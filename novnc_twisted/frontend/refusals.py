@@ -50,7 +50,7 @@ class RefusalEvent:
     :ivar cause: a short name of the reason.
     :ivar address: the client's address.
     :ivar detail: what happened, in words; may quote the client, and is cleaned before it is logged.
-    :ivar option: the option to change, with what to do; empty where there is none.
+    :ivar option: the option to change, with what to do; empty if no option helps.
     :ivar status: the HTTP status that was sent, or None.
     :ivar severe: whether it may keep out somebody who should be let in: logged as a warning.
     """

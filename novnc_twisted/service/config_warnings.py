@@ -1,4 +1,4 @@
-"""What probably does not work as it is configured, although it can be started: one line for each warning."""
+"""Warnings about a configuration that can be started but probably does not work: one line for each."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress

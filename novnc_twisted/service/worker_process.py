@@ -19,7 +19,7 @@ class WorkerProcess(ProcessProtocol):
     :ivar pid: its process.
     :ivar ended: fires once it is gone.
     :ivar heard: when it last showed that its reactor runs (the reactor's seconds).
-    :ivar failure: why it could not start, and its exit code; None where it has not said so.
+    :ivar failure: why it could not start, and its exit code; None if it has reported no failure.
     :ivar reloading: fires with the outcome of a reload that goes on.
     """
 

@@ -14,7 +14,7 @@ from tests.session.harness import TOKEN, FrontCase, Raw, introduce
 
 
 class SilentConnections(FrontCase):
-    """Whoever only connects keeps nobody out."""
+    """Clients that only connect do not keep others out."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -180,7 +180,7 @@ class EntranceTests(TestCase):
         self.assertIn("[console] trusted_proxies", event.option)
 
     def test_silent_connections_make_room(self) -> None:
-        """Whoever sends nothing, or no PROXY header, or no byte of TLS, loses the place to the next one."""
+        """A client that sends nothing, no PROXY header, or no byte of TLS loses its place to the next client."""
         for how in ({}, {"tls": True}, {"proxies": "10.0.0.0/8"}):
             first = self.enter(maximum=2, **how)
             others = [self.again(f"10.0.0.{host}") for host in (2, 3)]

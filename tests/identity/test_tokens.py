@@ -15,7 +15,7 @@ ALICE = User("alice", "red", "a hash")
 
 
 class KeyTests(SynchronousTestCase):
-    """A token that is none takes the key from nobody."""
+    """An invalid token does not disturb others."""
 
     def setUp(self) -> None:
         self.store = MemoryStore(Clock())

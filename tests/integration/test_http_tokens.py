@@ -150,7 +150,7 @@ class GuessTests(TokenCase):
     """Guesses of a token are counted by address, at both doors together; what cannot be a guess never is."""
 
     async def test_a_good_token_among_guesses(self) -> None:
-        """Whoever shares the address of one who guesses is let in; no token at all is no guess."""
+        """A client behind the address of another that guesses is admitted; a missing token is not a guess."""
         await self.begin(limit=3)
         token, other = await self.token("n"), await self.token("x", "xvpvnc")
         said = [

@@ -16,7 +16,7 @@ from tests.session.harness import TOKEN, FrontCase, Raw
 from tests.support.vm import SmallVM
 
 FIRST_PORT = 5900
-"""vncsnapshot is told a display: its port less this one."""
+"""vncsnapshot takes a display number: the port minus this."""
 
 
 class Plain(Protocol):

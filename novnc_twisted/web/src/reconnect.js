@@ -3,7 +3,7 @@
  */
 
 export const FIRST = 1000; // ms
-export const LONGEST = 5000; // ms; a service that is back shall not be waited for much longer
+export const LONGEST = 5000; // ms; so that the page is back soon after the service is
 export const POLL = 1800; // ms between two tries for a server that is off: with the try itself two seconds
 export const SLOW_POLL = 10000; // ms, after
 export const POLL_FOR = 60000; // ms of the faster ones
