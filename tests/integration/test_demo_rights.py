@@ -1,5 +1,6 @@
 """The demo, started by root: nothing but the demo itself runs as root, and root writes only where nobody else can."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from demo.libvirtd import PrivateLibvirtd
+from demo.libvirtd import LibvirtdFailed, PrivateLibvirtd
 from tests.integration.test_demo import DEADLINE, LAST_LINE, ROOT, Demo
 
 NOBODY = {"user": "nobody", "group": "nogroup", "extra_groups": ()}
@@ -80,6 +81,8 @@ class RightsTests(SynchronousTestCase):
                 folder = libvirtd.root / "k" / name if name == "libvirt" else copied.parent
                 self.assertEqual(self.as_nobody("mv", str(folder), f"{folder}.old"), 0)
                 self.assertEqual(self.as_nobody("ln", "-s", str(target), str(folder)), 0)
-                libvirtd.start()
+                # libvirtd's own user may not enter the link's target: libvirtd ends, before or after its socket answers.
+                with contextlib.suppress(LibvirtdFailed):
+                    libvirtd.start()
         self.assertEqual([path.name for path in target.iterdir()], ["secret.xml"])
         self.assertNotIn("secret.xml", [path.name for path in cache.iterdir()])
