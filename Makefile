@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`.  Both install what is missing first.  `make` alone tells the rest.
+# Two commands: `make demo` and `make test`.  Both install what is missing first.  `make` alone lists the others.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -22,19 +22,19 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .PHONY: help demo test quick test-all lint docs page bench soak fuzz clean packages-demo packages-test packages-bench
 
 help:
-	@echo 'make demo      one real VM and every service, on loopback, until Ctrl-C (DEMO_PORTS="8774 6080 6081")'
-	@echo 'make test      lint, the page'"'"'s tests, and every test on real parts, with $(PYTHON)'
+	@echo 'make demo      a real VM and every service, on loopback, until Ctrl-C (DEMO_PORTS="8774 6080 6081")'
+	@echo 'make test      lint, the page'"'"'s tests and every other test, with $(PYTHON)'
 	@echo 'make quick     lint, the page'"'"'s tests and the short unit tests, in a minute or so'
-	@echo 'make test-all  the same with every Python from 3.11 to 3.13 that is here'
-	@echo 'make lint      ruff and mypy'
+	@echo 'make test-all  make test with every Python from 3.11 to 3.13 on this machine'
+	@echo 'make lint      ruff, mypy, codespell and the prose linter'
 	@echo 'make page      the console page alone'
 	@echo 'make docs      the documents, in docs/_build/html'
-	@echo 'make bench     the measurements, beside those of others (BENCH_OPTIONS=--quick: in 3 minutes)'
+	@echo 'make bench     the benchmarks, beside other proxies (BENCH_OPTIONS=--quick: in 3 minutes)'
 	@echo 'make soak      5,000 live sessions in one process, for an hour (SOAK_SECONDS=3600)'
-	@echo 'make fuzz      every parser under bytes that nobody planned, for ten minutes (FUZZ_SECONDS=600)'
+	@echo 'make fuzz      every parser with generated input, for ten minutes (FUZZ_SECONDS=600)'
 	@echo 'make clean     removes what was built or installed in this folder'
 
-# A recipe of one exec'd process: what make is told (SIGTERM), it is told.
+# A recipe of one exec'd process: a SIGTERM to make reaches this process too.
 demo: $(VENV)/.installed-demo
 	@exec $(VENV)/bin/python -m demo --with-parent
 
@@ -68,14 +68,14 @@ clean:
 	@rm -rf .venv .venv-* .make build dist *.egg-info docs/_build _trial_temp* .mypy_cache .ruff_cache .hypothesis
 	@rm -rf $(WEB)/dist $(WEB)/node_modules
 
-# What apt has is looked at each time (it takes a moment) and installed only where it is missing.
+# Check for the Debian packages each time (it takes a moment); install only those that are missing.
 packages-demo:
 	@exec scripts/install-packages demo
 
 packages-test:
 	@exec scripts/install-packages test
 
-# A peer that can't be had is not measured, and the report says so.
+# A proxy that cannot be installed is not measured; the report names it.
 packages-bench: | $(VENV)/.installed-demo
 	-@exec scripts/install-packages bench
 
@@ -92,7 +92,7 @@ $(VENV)/.installed-demo: pyproject.toml setup.py $(PAGE) | $(VENV)/bin/python
 	@exec scripts/step "installing into $(VENV)" scripts/pip-install libvirt,clients - $@
 
 $(VENV)/.installed-test: pyproject.toml setup.py $(PAGE) | $(VENV)/bin/python packages-test
-	@exec scripts/step "installing into $(VENV), with all that the tests need" scripts/pip-install redis,libvirt,clients test,docs $@ $(VENV)/.installed-demo
+	@exec scripts/step "installing into $(VENV), with the packages for the tests" scripts/pip-install redis,libvirt,clients test,docs $@ $(VENV)/.installed-demo
 
 $(VENV)/.installed-fuzz: pyproject.toml setup.py $(PAGE) | $(VENV)/bin/python
-	@exec scripts/step "installing into $(VENV), with what fuzzing needs" scripts/pip-install redis fuzz $@
+	@exec scripts/step "installing into $(VENV), with the packages for fuzzing" scripts/pip-install redis fuzz $@

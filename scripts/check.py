@@ -21,7 +21,7 @@ from types import FrameType
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.support import handed_out  # noqa: E402 - it imports nothing of ours, and no Twisted
+from tests.support import handed_out  # noqa: E402 - it imports neither Twisted nor our package
 
 BIN = Path(sys.executable).parent
 PATH = f"{BIN}:{os.environ['PATH']}:/usr/sbin:/sbin"
@@ -151,11 +151,13 @@ def run(title: str, command: list[str], folder: Path = ROOT, *, aloud: bool = Tr
 
 
 def lint(report: Report) -> None:
-    """Ruff and mypy."""
+    """Ruff, mypy, codespell and the prose linter."""
     for title, command in (
         ("ruff check", ["ruff", "check", "."]),
         ("ruff format", ["ruff", "format", "--check", "."]),
         ("mypy", ["mypy"]),
+        ("codespell", ["codespell", "--quiet-level=2"]),
+        ("prose", ["python", "scripts/check_prose.py"]),
     ):
         status, _ = run(title, [str(BIN / command[0]), *command[1:]])
         if status:
@@ -238,7 +240,7 @@ def tests(report: Report) -> None:
         ]
     for one in done:
         one.result()
-    no_secret_was_told(report)
+    no_secret_was_disclosed(report)
 
 
 def quick(report: Report) -> None:
@@ -247,8 +249,8 @@ def quick(report: Report) -> None:
     trial(report, "quick tests", [*([f"-j{jobs}"] if jobs > 1 else []), *quick_names()])
 
 
-def no_secret_was_told(report: Report) -> None:
-    """Of the tokens and passwords of this run none stands in what it logged and printed; the search is tried first."""
+def no_secret_was_disclosed(report: Report) -> None:
+    """Search all that this run logged and printed for its tokens and passwords, after a trial with a planted one."""
     print("\n=== the search for secrets", flush=True)
     planted = handed_out.secret("planted-" + os.urandom(16).hex())
     control = HANDED_OUT / "control.log"
@@ -258,7 +260,7 @@ def no_secret_was_told(report: Report) -> None:
     found, counts = handed_out.search(HANDED_OUT, sorted(ROOT.glob("_trial_temp_*/**/*.log")))
     print("searched: " + ", ".join(f"{count} {what}" for what, count in counts.items()), flush=True)
     for line in found:
-        report.complain(f"a secret was told: {line}")
+        report.complain(f"a secret was disclosed: {line}")
     if counts["secrets"] < 50 or counts["files"] < 50:
         report.complain("the search for secrets had too little to search for")
 

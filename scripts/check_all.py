@@ -13,7 +13,7 @@ VERSIONS = ("3.11", "3.12", "3.13")
 
 
 def find(version: str) -> str | None:
-    """The interpreter of a version: on PATH, or where pyenv keeps it.  One that does not start is none."""
+    """The interpreter of a version: on PATH, or where pyenv keeps it.  It must be able to start."""
     home = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     on_path = shutil.which(f"python{version}")
     kept = sorted(home.glob(f"versions/{version}.*/bin/python{version}"))
@@ -29,7 +29,7 @@ def find(version: str) -> str | None:
 
 
 def _pass_on(process: subprocess.Popen[bytes]) -> None:
-    """What tells us to end tells the make that we started, and we wait for it."""
+    """Pass SIGTERM and SIGINT on to the make that was started, and wait for it."""
 
     def end(number: int, _frame: FrameType | None) -> None:
         process.terminate()

@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""The prose linter of ``make lint``: find wordings that a reader has to decode.
+
+It reads comments, docstrings and sentences in Python, comments in JavaScript, shell, units and the Makefile, and all of
+the documents.  The rules are the phrases of this project's dictionary; general linters, such as proselint, know neither
+these phrases nor docstrings, and report little but markup.
+
+``scripts/prose-allowed.txt`` lists the files that still contain such phrases.  A listed file without a finding must be
+removed from the list (``--update`` does it), so that the list can only shrink.
+"""
+
+import argparse
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+ALLOWED = ROOT / "scripts" / "prose-allowed.txt"
+
+SKIPPED_FOLDERS = {"node_modules", "dist", "build", "corpus", "__pycache__"}
+"""Folders of other people's files, of built files and of fuzz inputs; those that begin with ``.`` or ``_`` as well."""
+
+SKIPPED_FILES = {"scripts/check_prose.py", "tests/test_prose.py"}
+"""These two contain the phrases that they look for."""
+
+QUOTED_FOLDERS = ("docs/output",)
+"""What other programs printed."""
+
+RULES = {
+    r"(?<!there\s)(?:is|are) (?-i:none)(?! of)": "is missing, is invalid, or: there is no ...",
+    r"(?-i:none) such": "no such ...",
+    r"who(?:m|so)?ever": "any client that, any user who",
+    r"nobody's": "unowned",
+    r"of (?:ours|theirs)": "our, their",
+    r"told": "notified, sent, received",
+    r"tells(?! apart)": "notifies, sends, reports, distinguishes",
+    r"said so": "confirmed it",
+    r"by who": "by the ... that",
+    r", who (?:has|had|is|was|may|can|must)": "a client that, a user who",
+    r"for whom": "for the ... that",
+    r"(?<!soon\s)(?<!long\s)(?<!far\s)(?<!much\s)as it (?:is|was)(?! (?:not|in|on|at|for)\b)(?! \w+ed\b)": "unchanged",
+    r"for good(?! reason)": "permanently",
+    r"shall(?: not)?": "must, must not",
+    r"takes? along": "removes as well",
+    r"hence": "therefore",
+    r"nought|naught": "zero",
+}
+"""A regular expression for words, and what to write instead."""
+
+
+def _compiled(rule: str, between: str = r"\s+") -> str:
+    return (r"\b" if rule[0] != "," else "") + rf"(?:{rule})\b".replace(" ", between)
+
+
+_RULES = [(re.compile(_compiled(rule), re.IGNORECASE), advice) for rule, advice in RULES.items()]
+_ANY = re.compile("|".join(_compiled(rule, r"[\s#*/\"']+") for rule in RULES), re.IGNORECASE)
+"""Finds every file that can have a finding, without reading the language that it is written in."""
+
+
+_PIECE = getattr(tokenize, "FSTRING_MIDDLE", None)  # an f-string is a single token before Python 3.12
+
+
+class Finding(NamedTuple):
+    """One phrase, and the advice about it."""
+
+    line: int
+    phrase: str
+    advice: str
+
+
+def python_prose(text: str) -> str:
+    """The comments and sentences of a Python file; everything else is blank, so that lines keep their numbers.
+
+    Docstrings count, and so does any string with at least three words: messages, help texts, log lines.
+    """
+    kept = [list(re.sub(r"\S", " ", line)) for line in text.splitlines(keepends=True)]
+    lines = text.splitlines(keepends=True)
+
+    def keep(start: tuple[int, int], end: tuple[int, int]) -> None:
+        for number in range(start[0] - 1, end[0]):
+            begin = start[1] if number == start[0] - 1 else 0
+            stop = end[1] if number == end[0] - 1 else len(lines[number])
+            kept[number][begin:stop] = lines[number][begin:stop]
+
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            keep((token.start[0], token.start[1] + 1), token.end)
+        elif token.type == _PIECE or (token.type == tokenize.STRING and _is_sentence(token.string)):
+            keep(token.start, token.end)
+    return _without_code(re.sub(r"\{[^{}\n]*\}", _blank, "".join("".join(line) for line in kept)))
+
+
+def _is_sentence(literal: str) -> bool:
+    return len(literal.split()) > 2 and not re.match(r"r?b", literal, re.IGNORECASE)
+
+
+def script_prose(text: str) -> str:
+    """The comments of JavaScript: ``//`` after white space, and ``/* */``."""
+    return _only(r"(?<!\S)//[^\n]*|/\*.*?\*/", text, "/*")
+
+
+def hash_prose(text: str) -> str:
+    """The comments of files whose comments begin with ``#``."""
+    return _only(r"(?<!\S)#(?!!)[^\n]*", text, "#")
+
+
+def page_prose(text: str) -> str:
+    """A page or a document without its tags and its literal text."""
+    return _without_code(re.sub(r"<[^>]*>", _blank, text))
+
+
+def document_prose(text: str) -> str:
+    """A document without literal text, fenced and literal blocks."""
+    text = re.sub(r"^```.*?^```", _blank, text, flags=re.M | re.S)
+    text = re.sub(r"(?<=::\n)(?:\n|(?:[ ]{4,}).*\n)+", _blank, text)
+    return _without_code(text)
+
+
+def _without_code(text: str) -> str:
+    return re.sub(r"``[^`]+``|(?<!`)`[^`\n]+`", _blank, text)
+
+
+def _only(pattern: str, text: str, marks: str) -> str:
+    found = [match.span() for match in re.finditer(pattern, text, re.DOTALL)]
+    kept = list(re.sub(r"\S", " ", text))
+    for begin, end in found:
+        kept[begin:end] = text[begin:end].translate({ord(mark): " " for mark in marks})
+    return "".join(kept)
+
+
+def _blank(match: re.Match[str]) -> str:
+    return re.sub(r"\S", " ", match[0])
+
+
+READERS = {
+    ".py": python_prose,
+    ".js": script_prose,
+    ".css": script_prose,
+    ".html": page_prose,
+    ".md": document_prose,
+    ".rst": document_prose,
+    ".sh": hash_prose,
+    ".service": hash_prose,
+    ".socket": hash_prose,
+    ".conf": hash_prose,
+    ".cfg": hash_prose,
+    ".toml": hash_prose,
+    "Makefile": str,
+}
+"""How each kind of file is read, by its suffix or its name."""
+
+
+def findings(name: str, text: str) -> list[Finding]:
+    """What is wrong in a file of this name, in the order of its lines."""
+    if not _ANY.search(text):
+        return []
+    prose = READERS[Path(name).suffix or name](text)
+    found = [
+        Finding(prose.count("\n", 0, match.start()) + 1, " ".join(match[0].split()), advice)
+        for rule, advice in _RULES
+        for match in rule.finditer(prose)
+    ]
+    return sorted(found)
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """The files that are read."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            if path.name[0] not in "._" and path.name not in SKIPPED_FOLDERS and path.suffix != ".egg-info":
+                yield from files(path)
+        elif (path.suffix or path.name) in READERS:
+            yield path
+
+
+def check(root: Path, names: Iterable[str]) -> dict[str, list[Finding]]:
+    """The findings in these files, by name."""
+    names = [name for name in names if name not in SKIPPED_FILES and not name.startswith(QUOTED_FOLDERS)]
+    found = {name: findings(name, (root / name).read_text()) for name in names}
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def read_allowed() -> list[str]:
+    """The files that may still have findings."""
+    return [line for line in ALLOWED.read_text().splitlines() if line and not line.startswith("#")]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the findings; gives the exit code."""
+    parser = argparse.ArgumentParser(description="Find wordings that a reader has to decode.")
+    parser.add_argument("--update", action="store_true", help="remove the files without findings from the list")
+    parser.add_argument("--all", action="store_true", help="print the findings in the listed files as well")
+    parser.add_argument("files", nargs="*", help="check these files only (default: the whole checkout)")
+    options = parser.parse_args(arguments)
+    paths = [Path(name).absolute() for name in options.files] or list(files(ROOT))
+    found = check(ROOT, [str(path.relative_to(ROOT)) for path in paths if (path.suffix or path.name) in READERS])
+    allowed = read_allowed()
+    stale = [] if options.files else sorted(set(allowed) - set(found))
+    if options.update:
+        kept = [line for line in ALLOWED.read_text().splitlines(keepends=True) if line.strip() not in stale]
+        ALLOWED.write_text("".join(kept))
+        stale = []
+    wrong = 0
+    for name, rows in found.items():
+        if options.all or name not in allowed:
+            for row in rows:
+                print(f"{name}:{row.line}: '{row.phrase}': {row.advice}")
+            wrong += len(rows)
+    for name in stale:
+        print(f"{name}: has no finding any more: scripts/check_prose.py --update")
+    return 1 if wrong or stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""``scripts/check_prose.py``: what it reads of each kind of file, what it finds, and its list of files."""
+
+import contextlib
+import importlib.util
+import io
+from pathlib import Path
+from types import ModuleType
+
+from twisted.trial.unittest import TestCase
+
+ROOT = Path(__file__).parent.parent
+
+
+def load() -> ModuleType:
+    """The script as a module; ``scripts`` is no package."""
+    spec = importlib.util.spec_from_file_location("check_prose", ROOT / "scripts" / "check_prose.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+check_prose = load()
+
+
+def found(name: str, text: str) -> list[tuple[int, str]]:
+    """The lines and phrases that are found in a file of this name."""
+    return [(row.line, row.phrase) for row in check_prose.findings(name, text)]
+
+
+class ReadersTests(TestCase):
+    """Prose is checked, code is not."""
+
+    def test_python(self) -> None:
+        text = (
+            '"""Whoever comes first."""\n'
+            "def whoever():  # the host is told\n"
+            '    """One line,\n\n    and of ours another."""\n'
+            '    return told, "told", f"the viewer is told {told} of it", b"bytes that are told"\n'
+        )
+        self.assertEqual(found("a.py", text), [(1, "Whoever"), (2, "told"), (5, "of ours"), (6, "told")])
+
+    def test_a_phrase_across_comment_lines(self) -> None:
+        self.assertEqual(found("a.py", "# An empty one is\n# none here.\n"), [(1, "is none")])
+
+    def test_the_constant_none_and_code_in_backticks(self) -> None:
+        self.assertEqual(found("a.py", '"""The password is None, or ``whoever`` asks."""\n'), [])
+
+    def test_javascript(self) -> None:
+        text = "const told = 'whoever'; // is told\n/* of\n * ours */\nconst url = 'http://told';\n"
+        self.assertEqual(found("a.js", text), [(1, "told"), (2, "of ours")])
+
+    def test_documents(self) -> None:
+        text = "Whoever\n\n::\n\n    told\n\n``of ours`` is told\n"
+        self.assertEqual(found("a.rst", text), [(1, "Whoever"), (7, "told")])
+        self.assertEqual(found("a.md", "```sh\nwhoever\n```\nfor good\n"), [(4, "for good")])
+
+    def test_pages(self) -> None:
+        self.assertEqual(found("a.html", '<p id="told">It is told</p>\n'), [(1, "told")])
+
+    def test_units_and_shell(self) -> None:
+        text = "#!/bin/told\n# as it is\nExecStart=whoever\n"
+        for name in ("a.service", "a.sh", "a.conf"):
+            self.assertEqual(found(name, text), [(2, "as it is")])
+
+    def test_ordinary_uses(self) -> None:
+        text = "There is none. As long as it is open, none of these is for good reason. Some tell them apart.\n"
+        self.assertEqual(found("a.md", text), [])
+
+
+class CheckoutTests(TestCase):
+    """The list of files that may still have findings."""
+
+    def test_the_list(self) -> None:
+        """Each listed file exists; no file is listed twice."""
+        allowed = check_prose.read_allowed()
+        self.assertEqual(sorted(set(allowed)), allowed)
+        for name in allowed:
+            self.assertTrue((ROOT / name).exists(), name)
+
+    def test_everything_is_read(self) -> None:
+        names = {str(path.relative_to(ROOT)) for path in check_prose.files(ROOT)}
+        for name in (
+            "README.md",
+            "Makefile",
+            "docs/walk.rst",
+            "novnc_twisted/errors.py",
+            "novnc_twisted/web/src/main.js",
+        ):
+            self.assertIn(name, names)
+        self.assertEqual([name for name in names if "node_modules" in name or "/dist/" in name or ".venv" in name], [])
+
+    def run_on(self, name: str, text: str, allowed: str, *words: str) -> tuple[int, str, str]:
+        """Check a checkout of one file: the exit code, what is printed, and the list afterwards."""
+        root = Path(self.mktemp()).absolute()
+        root.mkdir()
+        (root / name).write_text(text)
+        (root / "allowed.txt").write_text(allowed)
+        self.patch(check_prose, "ROOT", root)
+        self.patch(check_prose, "ALLOWED", root / "allowed.txt")
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            code = check_prose.main(list(words))
+        return code, printed.getvalue(), (root / "allowed.txt").read_text()
+
+    def test_a_finding(self) -> None:
+        code, printed, _ = self.run_on("a.md", "It is told.\n", "")
+        self.assertEqual((code, printed), (1, "a.md:1: 'told': notified, sent, received\n"))
+
+    def test_a_listed_file(self) -> None:
+        self.assertEqual(self.run_on("a.md", "It is told.\n", "# why\na.md\n")[:2], (0, ""))
+        self.assertEqual(self.run_on("a.md", "It is told.\n", "# why\na.md\n", "--all")[0], 1)
+
+    def test_the_list_shrinks(self) -> None:
+        code, printed, _ = self.run_on("a.md", "It is sent.\n", "# why\na.md\n")
+        self.assertEqual((code, "has no finding" in printed), (1, True))
+        self.assertEqual(self.run_on("a.md", "It is sent.\n", "# why\na.md\n", "--update"), (0, "", "# why\n"))
