@@ -81,7 +81,7 @@ class RightsTests(SynchronousTestCase):
                 folder = libvirtd.root / "k" / name if name == "libvirt" else copied.parent
                 self.assertEqual(self.as_nobody("mv", str(folder), f"{folder}.old"), 0)
                 self.assertEqual(self.as_nobody("ln", "-s", str(target), str(folder)), 0)
-                # libvirtd's own user may not enter the link's target: libvirtd ends, before or after its socket answers.
+                # libvirtd's own user may not enter the target: libvirtd ends, before or after its socket answers.
                 with contextlib.suppress(LibvirtdFailed):
                     libvirtd.start()
         self.assertEqual([path.name for path in target.iterdir()], ["secret.xml"])
