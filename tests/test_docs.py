@@ -18,9 +18,12 @@ from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
+from novnc_twisted.contract.roles import ROLES
+from novnc_twisted.contract.topics import TOPICS
 from novnc_twisted.errors import TABLE, InstanceNotRunning, InvalidToken
 from novnc_twisted.frontend.refusals import Cause
 from novnc_twisted.messaging import transport_from_url
+from novnc_twisted.messaging.redis.acl import store_rights
 from novnc_twisted.rfb import HandshakeDriver, ServerInit, login, offer, refuse
 from novnc_twisted.service.configuration import read_configuration
 from novnc_twisted.service.options import TABLE as OPTIONS
@@ -81,6 +84,18 @@ class Generated(TestCase):
                 self.assertIn(f"``{option.name}``", text)
                 self.assertTrue(option.help, option.name)
         self.assertIn("``[DEFAULT] vncserver_proxyclient_address``", text)
+
+    def test_rights_of_the_users_of_redis(self) -> None:
+        text = "\n".join(extension.rights_lines())
+        for topic in TOPICS:
+            for role in topic.callers:
+                methods = ", ".join(f"``{method}``" for method in topic.methods_of(role))
+                self.assertIn(f"``{topic.pattern}``: {methods}", text)
+        for role in ROLES:
+            self.assertIn(f"``novnc-{role}", text)
+            for right in store_rights(role):
+                self.assertIn(right.meaning, text)
+        self.assertIn(".. rights::", (DOCS / "redis_acl.rst").read_text())
 
     def test_the_sample_is_current(self) -> None:
         made = Path(self.mktemp())

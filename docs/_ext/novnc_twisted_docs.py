@@ -2,10 +2,11 @@
 
 Directives: ``.. refusals::`` (the table of :mod:`novnc_twisted.errors`, with the advice of ``advice.py``),
 ``.. options::`` (the table of :mod:`novnc_twisted.service.options`), ``.. changes::`` (CHANGES.md, and before it the
-fragments of ``changelog.d`` that no release has taken yet) and ``.. interface:: NAME`` (a zope Interface, which autodoc
-does not know), and ``.. measured:: FILE [SECTION]`` (a report that ``--publish`` of the benchmarks left in
-docs/performance, or one of its sections).  The ``*_lines`` functions give reStructuredText and are what the tests look
-at.
+fragments of ``changelog.d`` that no release has taken yet), ``.. rights::`` (what each user of Redis may do, from
+:mod:`novnc_twisted.contract.topics` and :mod:`novnc_twisted.messaging.redis.acl`), ``.. interface:: NAME`` (a zope
+Interface, which autodoc does not know), and ``.. measured:: FILE [SECTION]`` (a report that ``--publish`` of the
+benchmarks left in docs/performance, or one of its sections).  The ``*_lines`` functions give reStructuredText and are
+what the tests look at.
 """
 
 import ast
@@ -28,7 +29,10 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 from zope.interface.interface import InterfaceClass
 
+from novnc_twisted.contract.roles import COMPUTE, ROLES
+from novnc_twisted.contract.topics import TOPICS
 from novnc_twisted.errors import TABLE, Refusal
+from novnc_twisted.messaging.redis.acl import USER, store_rights
 from novnc_twisted.service.options import TABLE as OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -101,6 +105,28 @@ def _default(option: cfg.Opt) -> str:
     if str(value).startswith("<"):
         return str(value).strip("<>")
     return f"``{value}``" if str(value) else "empty"
+
+
+def rights_lines() -> list[str]:
+    """The users of Redis: what each calls and serves, and what else it reads and writes."""
+    rows = [
+        [
+            f"``{USER}{role}{'.HOST' if role == COMPUTE else ''}``",
+            _paragraphs(
+                f"``{topic.pattern}``: " + ", ".join(f"``{method}``" for method in topic.methods_of(role))
+                for topic in TOPICS
+                if role in topic.callers
+            ),
+            _paragraphs(f"``{topic.pattern}``" for topic in TOPICS if topic.server == role and topic.methods),
+            " ".join(right.meaning for right in store_rights(role)),
+        ]
+        for role in ROLES
+    ]
+    return list(_table(["User", "Calls", "Serves", "Reads and writes"], "16 36 14 34", rows))
+
+
+def _paragraphs(texts: Iterable[str]) -> str:
+    return "\n\n".join(texts) or "nothing"
 
 
 def change_lines(root: Path = ROOT) -> list[str]:
@@ -189,6 +215,8 @@ class _Generated(SphinxDirective):
         for source in (
             "novnc_twisted/errors.py",
             "novnc_twisted/service/options.py",
+            "novnc_twisted/contract/topics.py",
+            "novnc_twisted/messaging/redis/acl.py",
             "docs/_ext/advice.py",
             "CHANGES.md",
         ):
@@ -206,6 +234,10 @@ class _Options(_Generated):
 
 class _Changes(_Generated):
     make = staticmethod(change_lines)
+
+
+class _Rights(_Generated):
+    make = staticmethod(rights_lines)
 
 
 class _Measured(SphinxDirective):
@@ -241,6 +273,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("refusals", _Refusals)
     app.add_directive("options", _Options)
     app.add_directive("changes", _Changes)
+    app.add_directive("rights", _Rights)
     app.add_directive("interface", _Interface)
     app.add_directive("measured", _Measured)
     app.connect("missing-reference", _find_refusal)

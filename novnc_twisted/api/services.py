@@ -8,9 +8,8 @@ from typing import Any
 from novnc_twisted.api.call import Call
 from novnc_twisted.api.request import Reply
 from novnc_twisted.api.routing import Handler, Resource
+from novnc_twisted.contract.topics import BINARIES, COMPUTE_BINARY
 from novnc_twisted.messaging.interfaces import ITransport, Service
-
-BINARIES = ("nova-compute", "nova-consoleauth", "nova-novncproxy", "nova-xvpvncproxy")
 
 
 class Services(Resource):
@@ -41,7 +40,7 @@ def _service(call: Call, service: Service) -> dict[str, Any]:
         "id": zlib.crc32(f"{service.binary} {service.host}".encode()) >> 1,
         "binary": service.binary,
         "host": service.host,
-        "zone": "nova" if service.binary == "nova-compute" else "internal",
+        "zone": "nova" if service.binary == COMPUTE_BINARY else "internal",
         "status": "enabled",
         "state": "up",
         "updated_at": datetime.fromtimestamp(service.updated_at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f"),

@@ -15,8 +15,8 @@ from novnc_twisted.compute.domain_xml import Domain, Vnc
 from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver
 from novnc_twisted.compute.listening import complaint
 from novnc_twisted.compute.publisher import DomainPublisher
-from novnc_twisted.compute.rpcapi import PREFIX
 from novnc_twisted.compute.vanished_domains import VanishedDomains
+from novnc_twisted.contract.topics import COMPUTE, COMPUTE_BINARY
 from novnc_twisted.errors import (
     ConsoleTypeUnavailable,
     ConsoleUnreachable,
@@ -27,18 +27,6 @@ from novnc_twisted.errors import (
 from novnc_twisted.messaging.domain_locations import DomainLocations
 from novnc_twisted.messaging.interfaces import ITransport
 from novnc_twisted.messaging.wire import MAX_MESSAGE
-
-BINARY = "nova-compute"
-
-SERVED = {
-    "list_instances": ("api",),
-    "get_instance": ("api", "consoleauth"),
-    "get_vnc_console": ("api",),
-    "validate_console_port": ("consoleauth",),
-    "get_vnc_password": ("consoleauth",),
-    "claims": ("consoleauth",),
-}
-"""What is served, and to which role: a VNC password is nobody's but consoleauth's."""
 
 _MAX_REPORTED = 10_000
 _MAX_LINE = 1000
@@ -98,14 +86,13 @@ class ComputeManager:
 
     async def _start(self) -> None:
         await self._driver.start(self._changed)
-        methods = {name: getattr(self, name) for name in SERVED}
         self._withdraw = await self._transport.serve(
-            f"{PREFIX}{self._host}",
-            methods,
-            binary=BINARY,
+            COMPUTE.of(self._host),
+            {name: getattr(self, name) for name in COMPUTE.methods},
+            binary=COMPUTE_BINARY,
             host=self._host,
             info={"server_proxyclient_address": self._address},
-            callers=SERVED,
+            callers=COMPUTE.methods,
             place=self._address,
             exclusive=True,
         )

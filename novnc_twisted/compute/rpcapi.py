@@ -9,13 +9,11 @@ from twisted.python.failure import Failure
 
 from novnc_twisted.access.fields import is_uuid
 from novnc_twisted.compute import replies
+from novnc_twisted.contract.topics import COMPUTE
 from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.domain_locations import DomainLocations
 from novnc_twisted.messaging.fanout import gather
 from novnc_twisted.messaging.interfaces import ITransport
-
-PREFIX = "compute."
-"""A compute host serves the topic ``compute.<host>``."""
 
 LIST_DEADLINE = 2.0
 """Seconds in which a host has to give a page of its list; after them, what it published stands for it."""
@@ -41,8 +39,8 @@ class ComputeAPI:
 
     async def hosts(self) -> list[str]:
         """The names of the live compute hosts, sorted."""
-        services = await self._transport.services(PREFIX)
-        return sorted({service.topic.removeprefix(PREFIX) for service in services})
+        services = await self._transport.services(COMPUTE.prefix)
+        return sorted({COMPUTE.member(service.topic) for service in services})
 
     async def list_instances(self) -> list[dict[str, Any]]:
         """All servers, each once: where it is active, if it is; sorted by name and UUID.
@@ -163,7 +161,7 @@ class ComputeAPI:
     def _call(
         self, host: str, read: Callable[[str, Any], T], method: str, deadline: float | None = None, **arguments: Any
     ) -> "Deferred[T]":
-        called = self._transport.call(f"{PREFIX}{host}", method, deadline=deadline or self._deadline, **arguments)
+        called = self._transport.call(COMPUTE.of(host), method, deadline=deadline or self._deadline, **arguments)
         return called.addErrback(_with_host, host).addCallback(lambda answer: read(host, answer))
 
 

@@ -9,6 +9,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from novnc_twisted.compute.interfaces import Change, DomainEvent, IDriver
+from novnc_twisted.contract.topics import CONSOLEAUTH
 from novnc_twisted.errors import InstanceNotFound, Refusal
 from novnc_twisted.messaging.interfaces import ITransport
 
@@ -127,7 +128,7 @@ class VanishedDomains:
 
     async def _drop_unless_elsewhere(self, uuid: str) -> None:
         """Consoleauth asks all hosts: our word alone is worth nothing to it."""
-        answer = await self._transport.call("consoleauth", "instance_gone", instance_uuid=uuid)
+        answer = await self._transport.call(CONSOLEAUTH.name, "instance_gone", instance_uuid=uuid)
         if isinstance(answer, dict) and answer.get("gone"):
             self._known.discard(uuid)
             _log.info("server {uuid} is gone; tokens dropped: {deleted}", uuid=uuid, deleted=answer.get("deleted"))

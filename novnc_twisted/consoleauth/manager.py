@@ -11,25 +11,12 @@ from twisted.logger import Logger
 from novnc_twisted.access import fields
 from novnc_twisted.access.connect_info import CONSOLE_TYPES, ConnectInfo
 from novnc_twisted.access.forwarded import UNKNOWN
-from novnc_twisted.consoleauth.places import PREFIX, Place, Places
+from novnc_twisted.consoleauth.places import Place, Places
 from novnc_twisted.consoleauth.recent import RecentTokens
 from novnc_twisted.consoleauth.store import DROPPED, GRACE, LEASE, TokenRecord, TokenStore
+from novnc_twisted.contract.topics import COMPUTE, CONSOLEAUTH, CONSOLEAUTH_BINARY
 from novnc_twisted.errors import ConsoleForbidden, InvalidToken, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
-
-TOPIC = "consoleauth"
-BINARY = "nova-consoleauth"
-
-SERVED = {
-    "authorize_console": ("api",),
-    "check_token": ("proxy",),
-    "get_vnc_password": ("proxy",),
-    "keep_token": ("proxy",),
-    "show_token": ("api",),
-    "delete_tokens_for_instance": ("api",),
-    "instance_gone": ("compute",),
-}
-"""What is served, and to which role: nobody who has stolen a proxy can make a token, or drop one."""
 
 _ON_ITS_WAY = 30.0  # at most, from our answer to a live session: its set-up's deadline
 _PASSWORD_DEADLINE = 1.4  # after a walk of 3.5 s at most, inside the 5 s that a caller waits
@@ -93,8 +80,13 @@ class ConsoleAuthManager:
         return Deferred.fromCoroutine(self._stop())
 
     async def _start(self) -> None:
-        methods = {name: getattr(self, name) for name in SERVED}
-        self._withdraw = await self._transport.serve(TOPIC, methods, binary=BINARY, host=self._host, callers=SERVED)
+        self._withdraw = await self._transport.serve(
+            CONSOLEAUTH.name,
+            {name: getattr(self, name) for name in CONSOLEAUTH.methods},
+            binary=CONSOLEAUTH_BINARY,
+            host=self._host,
+            callers=CONSOLEAUTH.methods,
+        )
 
     async def _stop(self) -> None:
         withdraw, self._withdraw = self._withdraw, None
@@ -198,7 +190,7 @@ class ConsoleAuthManager:
         info = record.connect_info
         place = await self._locate(record)
         answer = await self._transport.call(
-            f"{PREFIX}{place.compute_host}",
+            COMPUTE.of(place.compute_host),
             "get_vnc_password",
             deadline=_PASSWORD_DEADLINE,
             instance_uuid=info.instance_uuid,

@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from novnc_twisted.access import fields
+from novnc_twisted.contract.topics import COMPUTE
 from novnc_twisted.errors import (
     ConsoleTypeUnavailable,
     ConsoleUnreachable,
@@ -19,8 +20,6 @@ from novnc_twisted.errors import (
 from novnc_twisted.messaging.domain_locations import DomainLocations
 from novnc_twisted.messaging.fanout import gather
 from novnc_twisted.messaging.interfaces import ITransport
-
-PREFIX = "compute."
 
 # A proxy waits 5 s for the whole check: these three in a row fit into that.
 _FIRST, _OTHERS, _CLAIMS = 2.0, 1.5, 1.0
@@ -141,8 +140,8 @@ class Places:
 
     async def _live(self) -> dict[str, str]:
         """The address of each live host."""
-        services = await self._transport.services(PREFIX)
-        return {service.topic.removeprefix(PREFIX): service.place for service in services}
+        services = await self._transport.services(COMPUTE.prefix)
+        return {COMPUTE.member(service.topic): service.place for service in services}
 
     async def _ask(
         self, method: str, hosts: Iterable[str], deadline: float, asked: Mapping[str, Any]
@@ -150,7 +149,7 @@ class Places:
         """The answers of these hosts, which are asked side by side."""
         hosts = list(hosts)
         replies = await gather(
-            self._transport.call(f"{PREFIX}{host}", method, deadline=deadline, **asked) for host in hosts
+            self._transport.call(COMPUTE.of(host), method, deadline=deadline, **asked) for host in hosts
         )
         return dict(zip(hosts, replies, strict=True))
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from novnc_twisted.access.connect_info import ConnectInfo
 from novnc_twisted.access.tokens import hash_token
+from novnc_twisted.contract.topics import CONSOLEAUTH
 from novnc_twisted.errors import InvalidToken, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
 
-TOPIC = "consoleauth"
 MAX_TOKEN = 256
 """Characters of the longest token that is asked for; ours have 36."""
 
@@ -118,7 +118,7 @@ class ConsoleAuthAPI:
     async def delete_tokens_for_instance(self, instance_uuid: str) -> int:
         """Drop every token of a server; how many there were."""
         answer = await self._transport.call(
-            TOPIC, "delete_tokens_for_instance", deadline=self._deadline, instance_uuid=instance_uuid
+            CONSOLEAUTH.name, "delete_tokens_for_instance", deadline=self._deadline, instance_uuid=instance_uuid
         )
         deleted = answer.get("deleted") if isinstance(answer, dict) else None
         if not isinstance(deleted, int):
@@ -129,7 +129,7 @@ class ConsoleAuthAPI:
         if not token or len(token) > MAX_TOKEN:
             raise InvalidToken("no token of ours has this length")
         answer = await self._transport.call(
-            TOPIC, method, deadline=self._deadline, token_hash=hash_token(token), **arguments
+            CONSOLEAUTH.name, method, deadline=self._deadline, token_hash=hash_token(token), **arguments
         )
         if not isinstance(answer, dict):
             raise ServiceUnavailable(f"consoleauth gave no object for {method}")

@@ -113,7 +113,7 @@ class ITransport(Interface):
     ) -> Deferred[Callable[[], Deferred[None]]]:
         """Serve a topic (each call to it runs on one of its servers) and announce that; gives a way to stop.
 
-        :param callers: the roles that each method is for (``novnc_twisted.messaging.roles.ROLES``): to others it
+        :param callers: the roles that each method is for (``novnc_twisted.contract.ROLES``): to others it
             is unknown.  Who has no role may call everything.  None: every method is for all.
         :param place: an address of its own; ValueError where it has a space or an ``@``.
         :param exclusive: it has to be the topic's only server.  Fails with ``TopicInUse`` where another one is

@@ -19,7 +19,7 @@ def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
         verifies the server's certificate, with the query parameters ``ca``, ``cert``, ``key`` (PEM files) and
         ``server_name``; ``redis+unix://[user:password@]/path/to.sock[?db=N]``;
         ``redis+sentinel://[user:password@]host[:port],.../service[?db=N&tls=true&...]``.  Percent-escapes are decoded.
-    :param role: in which it calls, one of ``novnc_twisted.messaging.roles.ROLES``: a topic that is served to some
+    :param role: in which it calls, one of ``novnc_twisted.contract.ROLES``: a topic that is served to some
         roles refuses the others.  Without one it is everything.
     :raises ValueError: with one sentence to show, without a password: the URL can't be used, a file that it names
         can't be read, or the extra ``[redis]`` is not installed.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import DeferredList, maybeDeferred
 
+from novnc_twisted.contract.topics import NOVNCPROXY_BINARY, XVPVNCPROXY_BINARY, announced_as
 from novnc_twisted.frontend.accepting import Acceptor
 from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.messaging.interfaces import TopicInUse
@@ -152,7 +153,7 @@ def novncproxy(context: Context) -> Component:
         "[vnc] novncproxy_host",
         "[vnc] novncproxy_port",
     )
-    return _listening(context, listeners, _entrance(context, factory), "nova-novncproxy")
+    return _listening(context, listeners, _entrance(context, factory), NOVNCPROXY_BINARY)
 
 
 def xvpvncproxy(context: Context) -> Component:
@@ -168,7 +169,7 @@ def xvpvncproxy(context: Context) -> Component:
         "[vnc] xvpvncproxy_host",
         "[vnc] xvpvncproxy_port",
     )
-    return _listening(context, listeners, _entrance(context, factory), "nova-xvpvncproxy")
+    return _listening(context, listeners, _entrance(context, factory), XVPVNCPROXY_BINARY)
 
 
 def _entrance(context: Context, front: "FrontFactory") -> "FrontFactory | Listener":
@@ -194,8 +195,7 @@ def _listening(context: Context, listeners: list[socket.socket], factory: Any, b
         undo.append(getattr(front, "stop_sessions", lambda: None))
         if binary is not None:
             host = context.conf.host
-            topic = f"{binary.removeprefix('nova-')}.{host}"
-            undo.append(await context.transport.announce(topic, binary=binary, host=host))
+            undo.append(await context.transport.announce(announced_as(binary, host), binary=binary, host=host))
 
     async def stop() -> None:
         # Side by side: the sessions' last words need not wait for a Redis that hangs.

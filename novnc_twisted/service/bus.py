@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from novnc_twisted.contract import roles
 from novnc_twisted.messaging import TracedTransport, transport_from_url
 from novnc_twisted.service.exits import Unusable
 
@@ -9,14 +10,14 @@ if TYPE_CHECKING:
     from novnc_twisted.messaging.interfaces import ITransport
 
 ROLES = {
-    "consoleauth": "consoleauth",
-    "consolecompute": "compute",
-    "consoleapi": "api",
-    "novncproxy": "proxy",
-    "xvpvncproxy": "proxy",
+    "consoleauth": roles.CONSOLEAUTH,
+    "consolecompute": roles.COMPUTE,
+    "consoleapi": roles.API,
+    "novncproxy": roles.PROXY,
+    "xvpvncproxy": roles.PROXY,
     "console": "",
 }
-"""In which role each command calls the others; ``console`` is all of them."""
+"""The role of each command on the bus; ``console`` runs all services and has none."""
 
 
 def make_transport(command: str, conf: Any, reactor: Any) -> "ITransport":

@@ -1,4 +1,4 @@
-"""Roles: who may call what, and the rights of each as a user of Redis."""
+"""The rights of each role as a user of Redis, and roles on a transport in memory."""
 
 import re
 from pathlib import Path
@@ -6,50 +6,16 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from novnc_twisted.compute.manager import SERVED as COMPUTE
 from novnc_twisted.consoleauth import store
-from novnc_twisted.consoleauth.manager import SERVED as CONSOLEAUTH
+from novnc_twisted.contract.roles import ROLES
+from novnc_twisted.contract.topics import TOPICS
 from novnc_twisted.messaging import TracedTransport, transport_from_url
 from novnc_twisted.messaging.memory import MemoryTransport
-from novnc_twisted.messaging.redis.acl import Identity, aclfile_line, rules
-from novnc_twisted.messaging.roles import ROLES, check_role, served_to
-from novnc_twisted.service.bus import ROLES as OF_COMMANDS
-from novnc_twisted.service.make_service import COMMANDS
+from novnc_twisted.messaging.redis.acl import Identity, aclfile_line, rules, store_rights
 
 
 async def nothing() -> None:
     """A method."""
-
-
-class RolesTests(SynchronousTestCase):
-    """The vocabulary, and what is served to whom."""
-
-    def test_served_to(self) -> None:
-        methods = {"a": nothing, "b": nothing, "c": nothing}
-        callers = {"a": ("api", "proxy"), "b": ("api",)}
-        self.assertEqual(sorted(served_to("proxy", methods, callers)), ["a"])
-        self.assertEqual(sorted(served_to("api", methods, callers)), ["a", "b"])
-        self.assertEqual(sorted(served_to("compute", methods, callers)), [])
-        self.assertEqual(sorted(served_to("", methods, callers)), ["a", "b", "c"])
-        self.assertEqual(sorted(served_to("proxy", methods, None)), ["a", "b", "c"])
-
-    def test_words(self) -> None:
-        for role in ("", *ROLES):
-            self.assertEqual(check_role(role), role)
-        self.assertRaises(ValueError, check_role, "compute.one")
-        self.assertEqual({role for roles in (*CONSOLEAUTH.values(), *COMPUTE.values()) for role in roles}, set(ROLES))
-
-    def test_each_command_has_one(self) -> None:
-        self.assertEqual(OF_COMMANDS.keys(), COMMANDS.keys())
-        self.assertEqual(set(OF_COMMANDS.values()), {"", *ROLES})
-
-    def test_a_proxy_may_ask_of_its_own_token_only(self) -> None:
-        self.assertEqual(
-            sorted(name for name, roles in CONSOLEAUTH.items() if "proxy" in roles),
-            ["check_token", "get_vnc_password", "keep_token"],
-        )
-        self.assertEqual([name for name, roles in CONSOLEAUTH.items() if "compute" in roles], ["instance_gone"])
-        self.assertFalse({"proxy", "compute"} & {role for roles in COMPUTE.values() for role in roles})
 
 
 class MemoryTests(TestCase):
@@ -110,6 +76,24 @@ class AclTests(SynchronousTestCase):
             for selector in selectors:
                 self.assertTrue("~" in selector or (name, selector) in self.WITHOUT_KEYS, selector)
             self.assertNotRegex(line, r"\+(eval|scan|keys|monitor|psubscribe|subscribe|publish|config|acl|client)\b")
+
+    def test_calls_follow_from_the_table_of_topics(self) -> None:
+        """A role may write into the queues of those topics alone that have a method for it."""
+        for name in self.NAMES:
+            identity = Identity.parse(name)
+            line = " ".join(rules(identity))
+            for topic in TOPICS:
+                queue = f"%W~novnc:q:{topic.pattern}:{identity.role} "
+                self.assertEqual(queue in line, identity.role in topic.callers)
+                served = identity.role == topic.server and bool(topic.methods)
+                member = topic.of(identity.host) if identity.host else topic.pattern
+                self.assertEqual(f"~novnc:p:{member} ~novnc:a:{member}@" in line, served)
+
+    def test_each_right_to_the_store_is_documented(self) -> None:
+        for role in ROLES:
+            for right in store_rights(role):
+                self.assertRegex(right.meaning, r"^[A-Z].*\.$")
+                self.assertTrue(right.selectors)
 
     def test_consoleauth_may_keep_whatever_it_keeps(self) -> None:
         """A new kind of key needs a pattern."""

@@ -1,38 +1,45 @@
-"""What each role may do in Redis: the rules of an ACL user (Redis 7.0 or newer), one line of an aclfile.
+"""The rights of each role as a user of Redis (7.0 or newer): the rules of an ACL user, one line of an aclfile.
 
-Everything is denied but what stands here, EVAL, SCAN, KEYS, CLIENT, CONFIG, PUBSUB and MONITOR among it.  A grant is a
-selector: its commands, on its keys and on no others.  ``%R~`` may be read, ``%W~`` written, ``~`` both.
+Which role may call and serve what comes from :mod:`novnc_twisted.contract.topics`.  The rights to the keyed store stand
+here, each with the sentence that docs/redis_acl.rst says about it.
 
-The names of processes and of calls are 128 random bits, known to the two sides of a call alone; that is why the replies
-of a role may share a pattern.
+All other commands and keys are denied, among them EVAL, SCAN, KEYS, CLIENT, CONFIG, PUBSUB and MONITOR.  Each grant is
+a selector: its commands on its keys and on no others.  ``%R~`` permits reading, ``%W~`` writing, ``~`` both.
+
+Two processes can share a pattern for their replies: the names of processes and of calls are 128 random bits, which only
+the two sides of a call know.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Final
 
+from novnc_twisted.contract import roles
+from novnc_twisted.contract.roles import ROLES
+from novnc_twisted.contract.topics import PROXY_BINARIES, TOPICS, Topic, announced_as
 from novnc_twisted.messaging.redis import keys
-from novnc_twisted.messaging.roles import ROLES
 
-USER = "novnc-"
-"""What a user's name begins with; its role follows, and ``.HOST`` for a compute host."""
+USER: Final = "novnc-"
+"""Prefix of the users' names; the role follows, and ``.HOST`` for a compute host."""
 
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,251}\Z")
 _ADDRESS = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9._:-]{0,251}\Z")
 
-_EVERYBODY = "+time +select +ping +role +evalsha"
+_BASIC = "+time +select +ping +role +evalsha"
 _PUSH = "+rpush +llen +pexpire"
 _SERVE = "+blpop +llen +lrange +del"
-_SEEN = "+zadd +zrem +zcount +zremrangebyscore +pexpire"
+_ANNOUNCE = "+zadd +zrem +zcount +zremrangebyscore +pexpire"
 _STORE = "+get +set +del +zadd +zrem +zrange +zremrangebyscore +pttl +pexpireat"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who logs in: a role and, for ``compute``, its host.
+    """A user: its role and, for ``compute``, its host.
 
-    :ivar address: the only one that a compute host may give as its own: its server_proxyclient_address.
-    :raises ValueError: with one sentence, where there is none such.
+    :ivar address: the server_proxyclient_address of a compute host: the only address that it may announce.
+    :raises ValueError: with one sentence: the role is unknown, or the host or the address is invalid.
     """
 
     role: str
@@ -42,7 +49,7 @@ class Identity:
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise ValueError("a role is api, consoleauth, proxy, or compute.HOST@ADDRESS")
-        if self.role != "compute":
+        if self.role != roles.COMPUTE:
             if self.host or self.address:
                 raise ValueError(f"{self.role} has no host and no address in its name")
         elif not _HOST.match(self.host):
@@ -52,9 +59,9 @@ class Identity:
 
     @classmethod
     def parse(cls, text: str) -> "Identity":
-        """``api``, ``consoleauth``, ``proxy`` or ``compute.HOST@ADDRESS``.
+        """Read ``api``, ``consoleauth``, ``proxy`` or ``compute.HOST@ADDRESS``.
 
-        HOST is the ``host`` option there, ADDRESS its server_proxyclient_address.
+        HOST is the ``host`` option of the compute host, ADDRESS its server_proxyclient_address.
         """
         role, _, host = text.partition(".")
         name, _, address = host.partition("@")
@@ -62,87 +69,118 @@ class Identity:
 
     @property
     def name(self) -> str:
-        """What it is called, without its address."""
+        """The name without the address: ``api``, ``compute.HOST``."""
         return self.role + (f".{self.host}" if self.host else "")
 
     @property
     def user(self) -> str:
-        """Its name as a user of Redis."""
+        """The name of the Redis user."""
         return USER + self.name
 
 
 def rules(identity: Identity) -> list[str]:
-    """What it may do, as rules of ``ACL SETUSER``; nothing but these."""
+    """Return all rights of a user, as rules of ``ACL SETUSER``."""
     return [
         "resetchannels",
         "-@all",
-        *_EVERYBODY.split(),
-        *(f"({one})" for one in _GRANTS[identity.role](identity)),
+        *_BASIC.split(),
+        *(f"({selector})" for selector in _selectors(identity)),
     ]
 
 
 def aclfile_line(identity: Identity, password: str) -> str:
-    """The user as a line of an aclfile or of redis.conf, with the password's SHA-256."""
+    """Return the user as a line of an aclfile or of redis.conf, with the SHA-256 of the password."""
     secret = sha256(password.encode()).hexdigest()
     return " ".join(["user", identity.user, "reset", "on", f"#{secret}", *rules(identity)])
 
 
-def _calls(role: str, *topics: str) -> list[str]:
-    """To call topics, and to take the replies."""
-    queues = " ".join(f"%W~{keys.requests(topic, role)}" for topic in topics)
-    servers = " ".join(f"%R~{keys.servers(topic)}" for topic in topics)
+@dataclass(frozen=True, slots=True)
+class StoreRight:
+    """What a role may do besides calling and serving.
+
+    :ivar meaning: for the documents: a noun phrase with a full stop.
+    :ivar selectors: with ``{host}`` where the name of the compute host stands.
+    """
+
+    meaning: str
+    selectors: tuple[str, ...]
+
+
+def store_rights(role: str) -> tuple[StoreRight, ...]:
+    """Return what a role may read and write besides its calls."""
+    return _STORE_RIGHTS[role]
+
+
+def _selectors(identity: Identity) -> Iterable[str]:
+    """All selectors of a user, each without its parentheses."""
+    yield from _calls(identity.role, [topic for topic in TOPICS if identity.role in topic.callers])
+    for topic in TOPICS:
+        if topic.server == identity.role and topic.methods:
+            name = topic.of(identity.host) if identity.host else topic.pattern
+            yield from _serves(name, identity.address, topic.callers)
+    for right in store_rights(identity.role):
+        yield from (selector.format(host=identity.host) for selector in right.selectors)
+
+
+def _calls(role: str, topics: Iterable[Topic]) -> list[str]:
+    """Call these topics, and take the replies."""
+    queues = " ".join(f"%W~{keys.requests(topic.pattern, role)}" for topic in topics)
+    servers = " ".join(f"%R~{keys.servers(topic.pattern)}" for topic in topics)
     return [f"{queues} {_PUSH}", f"{servers} +zcount", f"~{keys.replies('*', role)} +blpop"]
 
 
-def _serves(topic: str, place: str, *roles: str) -> list[str]:
-    """To serve a topic, be seen there, and answer these roles."""
+def _serves(topic: str, place: str, callers: Iterable[str]) -> list[str]:
+    """Serve a topic, be listed as its server, and reply to the roles that may call it."""
     queues = " ".join(f"~{keys.requests(topic, role)}" for role in ("", *ROLES))
-    replies = " ".join(f"%W~{keys.replies('*', role)}" for role in roles)
+    replies = " ".join(f"%W~{keys.replies('*', role)}" for role in callers)
     entry = keys.announced(f"{topic}@{place}")
-    seen = f"~{keys.servers(topic)} ~{entry} {_SEEN}"
-    # Who else has the topic that one must have alone.
-    return [f"{queues} {_SERVE}", seen, f"%R~{entry} +zrangebyscore", f"{replies} {_PUSH}"]
+    announce = f"~{keys.servers(topic)} ~{entry} {_ANNOUNCE}"
+    # zrangebyscore: a server that must be the only one of its topic looks for others.
+    return [f"{queues} {_SERVE}", announce, f"%R~{entry} +zrangebyscore", f"{replies} {_PUSH}"]
 
 
-_APPEARS = f"%W~{keys.SERVICES} +sadd"
-"""To be found among the services; not to take anybody out of there."""
+# SADD only: a service can add itself to the list of services, and remove no other.
+_BE_LISTED = f"%W~{keys.SERVICES} +sadd"
 
-_LOOKS = f"%R~{keys.SERVICES} %R~{keys.announced('*')} +smembers +zrangebyscore"
-
-_SEES_DOMAINS = (
-    f"%R~{keys.stored('domains:*')} +get",
-    f"~{keys.group('compute-hosts')} +smembers +srem +pexpire",
+_LIST_SERVICES = StoreRight(
+    "The list of live services.", (f"%R~{keys.SERVICES} %R~{keys.announced('*')} +smembers +zrangebyscore",)
 )
-"""To see which domains the hosts have that are not alive, and to forget hosts without a record."""
+_READ_DOMAINS = StoreRight(
+    "The records in which compute hosts publish their VMs.",
+    (f"%R~{keys.stored('domains:*')} +get", f"~{keys.group('compute-hosts')} +smembers +srem +pexpire"),
+)
+_TOKEN_KEYS = " ".join(
+    f"~{keys.stored(f'{kind}:*')}" for kind in ("token", "lease", "used", "bound", "owned", "dropped")
+)
+_PROXY_KEYS = " ".join(f"%W~{keys.announced(announced_as(binary, '*@'))}" for binary in PROXY_BINARIES)
 
-_GRANTS = {
-    "api": lambda _one: [
-        *_calls("api", "consoleauth", "compute.*"),
-        _LOOKS,
-        f"~{keys.stored('api:*')} +get +set +del +pexpireat",
-        *_SEES_DOMAINS,
-    ],
-    "compute": lambda one: [
-        *_serves(f"compute.{one.host}", one.address, "api", "consoleauth"),
-        *_calls("compute", "consoleauth"),
-        _APPEARS,
-        f"~{keys.stored(f'domains:{one.host}')} +get +set +del +pexpireat",
-        f"%W~{keys.group('compute-hosts')} +sadd",
-    ],
-    "consoleauth": lambda _one: [
-        *_serves("consoleauth", "", "api", "compute", "proxy"),
-        *_calls("consoleauth", "compute.*"),
-        _LOOKS,
-        f"~{keys.SERVICES} +sadd +srem +pexpire",
-        " ".join(f"~{keys.stored(f'{kind}:*')}" for kind in ("token", "lease", "used", "bound", "owned", "dropped"))
-        + f" ~{keys.index('*')} {_STORE}",
-        *_SEES_DOMAINS,
-        "+script|load",
-        "+info",
-    ],
-    "proxy": lambda _one: [
-        *_calls("proxy", "consoleauth"),
-        f"%W~{keys.announced('novncproxy.*@')} %W~{keys.announced('xvpvncproxy.*@')} {_SEEN}",
-        _APPEARS,
-    ],
+_STORE_RIGHTS: Final = {
+    roles.API: (
+        _LIST_SERVICES,
+        _READ_DOMAINS,
+        StoreRight(
+            "The key of the tokens that ``/identity/v3`` issues.",
+            (f"~{keys.stored('api:*')} +get +set +del +pexpireat",),
+        ),
+    ),
+    roles.COMPUTE: (
+        StoreRight("Its own entry in the list of live services, under its name and its address.", (_BE_LISTED,)),
+        StoreRight(
+            "Its own record of its VMs.",
+            (
+                f"~{keys.stored('domains:{host}')} +get +set +del +pexpireat",
+                f"%W~{keys.group('compute-hosts')} +sadd",
+            ),
+        ),
+    ),
+    roles.CONSOLEAUTH: (
+        StoreRight("The list of live services.", (*_LIST_SERVICES.selectors, f"~{keys.SERVICES} +sadd +srem +pexpire")),
+        StoreRight("Tokens, by their hashes.", (f"{_TOKEN_KEYS} ~{keys.index('*')} {_STORE}",)),
+        _READ_DOMAINS,
+        StoreRight("The scripts, which it alone may load.", ("+script|load",)),
+        StoreRight("INFO, to warn about settings of Redis.", ("+info",)),
+    ),
+    roles.PROXY: (
+        StoreRight("Its own entry in the list of live services.", (f"{_PROXY_KEYS} {_ANNOUNCE}", _BE_LISTED)),
+    ),
 }

@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, gathe
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from novnc_twisted.contract.roles import ROLES, methods_for
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import Method
 from novnc_twisted.messaging.redis import keys
@@ -21,7 +22,6 @@ from novnc_twisted.messaging.redis.messages import MAX_DEADLINE, Request, read_r
 from novnc_twisted.messaging.redis.queue import Queue
 from novnc_twisted.messaging.redis.scripts import REPLY
 from novnc_twisted.messaging.redis.waiting import Late, within
-from novnc_twisted.messaging.roles import ROLES, served_to
 from novnc_twisted.messaging.wire import MAX_CONCURRENCY, encode, perform, refused
 
 _log = Logger()
@@ -59,7 +59,7 @@ class Serving:
         self._link = link
         self._topic = topic
         self._known = frozenset(methods)
-        self._methods = {role: served_to(role, methods, callers) for role in ("", *ROLES)}
+        self._methods = {role: methods_for(role, methods, callers) for role in ("", *ROLES)}
         self._health = health
         self._roles = {keys.requests(topic, role): role for role in self._methods}
         self._working: set[Deferred[None]] = set()

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, DeferredList, execute, gatherResult
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from novnc_twisted.contract.roles import CONSOLEAUTH, check_role
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import IKeyedStore, ITransport, Method, Service, TopicInUse
 from novnc_twisted.messaging.redis.calls import Calls
@@ -24,7 +25,6 @@ from novnc_twisted.messaging.redis.running import Scripts
 from novnc_twisted.messaging.redis.serving import LAST_WORDS, Serving
 from novnc_twisted.messaging.redis.store import DEADLINE, RedisStore
 from novnc_twisted.messaging.redis_url import RedisURL
-from novnc_twisted.messaging.roles import check_role
 from novnc_twisted.messaging.wire import check_place, check_topic, encode_object
 
 
@@ -42,7 +42,7 @@ class RedisTransport:
 
     def __init__(self, reactor: Any, address: RedisURL, role: str = "") -> None:
         # What is common to all of them is kept by those who may do it anyway.
-        keeps = check_role(role) in ("", "consoleauth")
+        keeps = check_role(role) in ("", CONSOLEAUTH)
         self._reactor = reactor
         self._address = address
         self._endpoint = endpoint_of(reactor, address)

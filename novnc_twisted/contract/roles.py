@@ -1,0 +1,38 @@
+"""The roles of the services on the bus.  With Redis' access control lists, each role is a user of its own."""
+
+from collections.abc import Collection, Mapping
+from typing import Final, TypeVar
+
+API: Final = "api"
+COMPUTE: Final = "compute"
+CONSOLEAUTH: Final = "consoleauth"
+PROXY: Final = "proxy"
+
+ROLES: Final = (API, COMPUTE, CONSOLEAUTH, PROXY)
+"""The roles that a caller can have.
+
+A caller with the empty role (``""``) may call every method: it is a whole system in one process, or a program of the
+user's own.  Redis accepts such calls only from a user with rights to all keys of the program.
+"""
+
+_T = TypeVar("_T")
+
+
+def check_role(role: str) -> str:
+    """Return the role.
+
+    :raises ValueError: it is neither empty nor one of :data:`ROLES`.
+    """
+    if role and role not in ROLES:
+        raise ValueError(f"a role is one of {', '.join(ROLES)}")
+    return role
+
+
+def methods_for(role: str, methods: Mapping[str, _T], callers: Mapping[str, Collection[str]] | None) -> dict[str, _T]:
+    """Return the methods that callers with this role may call.
+
+    :param callers: the roles that may call each method; None: all roles may call all methods.
+    """
+    if callers is None or not role:
+        return dict(methods)
+    return {name: method for name, method in methods.items() if role in callers.get(name, ())}

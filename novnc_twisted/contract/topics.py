@@ -1,0 +1,112 @@
+"""The topics on the bus, their methods, and the roles that may call each method.
+
+This table is the only place where they are written down.  The services serve from it, and the rights of the Redis users
+(:mod:`novnc_twisted.messaging.redis.acl`) and the table in ``docs/redis_acl.rst`` are generated from it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from novnc_twisted.contract import roles
+
+CONSOLEAUTH_BINARY: Final = "nova-consoleauth"
+COMPUTE_BINARY: Final = "nova-compute"
+NOVNCPROXY_BINARY: Final = "nova-novncproxy"
+XVPVNCPROXY_BINARY: Final = "nova-xvpvncproxy"
+
+BINARIES: Final = (COMPUTE_BINARY, CONSOLEAUTH_BINARY, NOVNCPROXY_BINARY, XVPVNCPROXY_BINARY)
+"""The services that ``os-services`` lists, by nova's names."""
+
+PROXY_BINARIES: Final = (NOVNCPROXY_BINARY, XVPVNCPROXY_BINARY)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic, or a family of topics with one member for each host or worker.
+
+    :ivar name: the topic's name; for a family, the part of the name before the first dot.
+    :ivar server: the role whose services serve it.
+    :ivar methods: for each method, the roles that may call it.
+    :ivar family: whether each host or worker has a topic of its own (``compute.host1``).
+    """
+
+    name: str
+    server: str
+    methods: Mapping[str, tuple[str, ...]]
+    family: bool = False
+
+    def __post_init__(self) -> None:
+        for role in (self.server, *(role for allowed in self.methods.values() for role in allowed)):
+            roles.check_role(role)
+        object.__setattr__(self, "methods", MappingProxyType(dict(self.methods)))
+
+    @property
+    def prefix(self) -> str:
+        """What the names of a family's members begin with."""
+        return f"{self.name}."
+
+    @property
+    def pattern(self) -> str:
+        """A glob pattern for the topic, or for all members of the family."""
+        return f"{self.prefix}*" if self.family else self.name
+
+    def of(self, *parts: str) -> str:
+        """Return the name of a member of the family: ``COMPUTE.of("host1")`` is ``compute.host1``."""
+        return ".".join((self.name, *parts))
+
+    def member(self, topic: str) -> str:
+        """Return what follows the prefix in a member's name: the host of ``compute.host1``."""
+        return topic.removeprefix(self.prefix)
+
+    def methods_of(self, role: str) -> tuple[str, ...]:
+        """Return the names of the methods that callers with this role may call."""
+        return tuple(roles.methods_for(role, self.methods, self.methods))
+
+    @property
+    def callers(self) -> tuple[str, ...]:
+        """The roles that may call any method, in the order of :data:`.roles.ROLES`."""
+        return tuple(role for role in roles.ROLES if self.methods_of(role))
+
+
+CONSOLEAUTH: Final = Topic(
+    "consoleauth",
+    roles.CONSOLEAUTH,
+    {
+        "authorize_console": (roles.API,),
+        "check_token": (roles.PROXY,),
+        "get_vnc_password": (roles.PROXY,),
+        "keep_token": (roles.PROXY,),
+        "show_token": (roles.API,),
+        "delete_tokens_for_instance": (roles.API,),
+        "instance_gone": (roles.COMPUTE,),
+    },
+)
+"""Token policy.  A stolen proxy credential can neither make nor drop tokens."""
+
+COMPUTE: Final = Topic(
+    "compute",
+    roles.COMPUTE,
+    {
+        "list_instances": (roles.API,),
+        "get_instance": (roles.API, roles.CONSOLEAUTH),
+        "get_vnc_console": (roles.API,),
+        "validate_console_port": (roles.CONSOLEAUTH,),
+        "get_vnc_password": (roles.CONSOLEAUTH,),
+        "claims": (roles.CONSOLEAUTH,),
+    },
+    family=True,
+)
+"""``compute.HOST``: the domains of a compute host.  VNC passwords are given to consoleauth only."""
+
+PROXY: Final = Topic("proxy", roles.PROXY, {}, family=True)
+"""``proxy.HOST.WORKER``: the live sessions of one worker of a proxy."""
+
+TOPICS: Final = (CONSOLEAUTH, COMPUTE, PROXY)
+"""All topics."""
+
+
+def announced_as(binary: str, host: str) -> str:
+    """Return the name under which a proxy of this host is announced: ``novncproxy.host1``."""
+    return f"{binary.removeprefix('nova-')}.{host}"
