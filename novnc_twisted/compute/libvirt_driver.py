@@ -18,7 +18,7 @@ from novnc_twisted.compute.libvirt_health import Health
 from novnc_twisted.compute.libvirt_loop import unusable
 from novnc_twisted.compute.libvirt_pool import ConnectionPool
 from novnc_twisted.compute.libvirt_watch import Watch
-from novnc_twisted.compute.shared_call import SharedCall
+from novnc_twisted.messaging.shared_call import SharedCall
 
 _log = Logger()
 

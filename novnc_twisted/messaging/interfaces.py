@@ -1,6 +1,6 @@
 """What every transport gives: calls, presence and a keyed store."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,9 @@ class IKeyedStore(Interface):
 
     def get(key: str) -> Deferred[dict[str, Any] | None]:
         """The live object, or None; fails with UnusableRecord where something else stands there."""
+
+    def get_many(keys: Sequence[str]) -> Deferred[list[dict[str, Any] | UnusableRecord | None]]:
+        """The live objects of several keys, in their order; UnusableRecord where :meth:`get` fails with it."""
 
     def now() -> Deferred[float]:
         """The time by which objects expire, as Unix time in seconds: one clock for all that use the store."""

@@ -3,7 +3,7 @@
 from __future__ import annotations  # else those of inner functions are worked out at each call
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Any
@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, execute, succeed
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from novnc_twisted.messaging.interfaces import IKeyedStore
+from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
 from novnc_twisted.messaging.wire import check_key, decode, encode_object
 
 _SWEEP = 256
@@ -74,6 +74,15 @@ class MemoryStore:
             return None if entry is None else decode(entry.text)
 
         return execute(get)
+
+    def get_many(self, keys: Sequence[str]) -> Deferred[list[dict[str, Any] | UnusableRecord | None]]:
+        """See IKeyedStore."""
+
+        def get_many() -> list[dict[str, Any] | UnusableRecord | None]:
+            entries = [self._live(check_key(key)) for key in keys]
+            return [None if entry is None else decode(entry.text) for entry in entries]
+
+        return execute(get_many)
 
     def now(self) -> Deferred[float]:
         """See IKeyedStore: the wall clock's time when this was made, and the clock's from then on."""

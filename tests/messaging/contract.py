@@ -316,6 +316,13 @@ class TransportContract:
         self.assertEqual(await store.remove(), 0)
         self.assertIsNone(await store.get("token:a"))
 
+    async def test_store_get_many(self) -> None:
+        store = self.transport.store
+        await store.put("a", {"n": 1}, 60, index="i")
+        await store.put("b", {"n": 2}, 60)
+        self.assertEqual(await store.get_many(["b", "c", "a", "b"]), [{"n": 2}, None, {"n": 1}, {"n": 2}])
+        self.assertEqual(await store.get_many([]), [])
+
     async def test_store_takes_json_objects_alone(self) -> None:
         store = self.transport.store
         for value in ([1], "text", {"a": b"b"}, {"a": {1}}):
@@ -335,6 +342,7 @@ class TransportContract:
                 store.put(key, {}, 60),
                 store.put_new(key, {}, 60),
                 store.get(key),
+                store.get_many(["good", key]),
                 store.extend(key, 60),
                 store.remove(key),
                 store.indexed(key),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # else those of inner functions are worked out at each call
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from math import ceil
 from typing import Any, TypeVar
 
@@ -63,18 +63,23 @@ class RedisStore:
         """See IKeyedStore."""
 
         async def get() -> dict[str, Any] | None:
-            stored = await self._link.execute("GET", names.stored(check_key(key)), deadline=DEADLINE)
-            if stored is None:
-                return None
-            try:
-                value = decode(stored.partition("\n")[2])
-            except (ValueError, TypeError, AttributeError):
-                value = None
-            if not isinstance(value, dict):
-                raise UnusableRecord("Redis holds something else where the store's object should be")
-            return value
+            found = _object(await self._link.execute("GET", names.stored(check_key(key)), deadline=DEADLINE))
+            if isinstance(found, UnusableRecord):
+                raise found
+            return found
 
         return _begun(get())
+
+    def get_many(self, keys: Sequence[str]) -> Deferred[list[dict[str, Any] | UnusableRecord | None]]:
+        """See IKeyedStore."""
+
+        async def get_many() -> list[dict[str, Any] | UnusableRecord | None]:
+            found = [names.stored(check_key(key)) for key in keys]
+            if not found:
+                return []
+            return [_object(stored) for stored in await self._link.execute("MGET", *found, deadline=DEADLINE)]
+
+        return _begun(get_many())
 
     def now(self) -> Deferred[float]:
         """See IKeyedStore: Redis' clock, estimated (see :meth:`Link.now`)."""
@@ -141,6 +146,19 @@ class RedisStore:
             return sorted(str(member) for member in found)
 
         return _begun(members())
+
+
+def _object(stored: Any) -> dict[str, Any] | UnusableRecord | None:
+    """The object in a stored text, which begins with a line about its index."""
+    if stored is None:
+        return None
+    try:
+        value = decode(stored.partition("\n")[2])
+    except (ValueError, TypeError, AttributeError):
+        value = None
+    if not isinstance(value, dict):
+        return UnusableRecord("Redis holds something else where the store's object should be")
+    return value
 
 
 def _begun(work: Coroutine[Any, Any, T]) -> Deferred[T]:

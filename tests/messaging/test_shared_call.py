@@ -5,8 +5,8 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.compute.shared_call import SharedCall
 from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.shared_call import SharedCall
 
 
 class SharedCallTests(SynchronousTestCase):
