@@ -163,7 +163,7 @@ class PrivateLibvirtd:
         """The process id of the running libvirtd."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
-    def start(self, timeout: float = 30.0) -> None:
+    def start(self, timeout: float = 60.0) -> None:
         """Start it and wait until its socket answers.
 
         :param timeout: seconds.

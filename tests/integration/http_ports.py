@@ -71,7 +71,7 @@ class PortsCase(FrontCase):
     :ivar asked_of_api: each request that reached the API's application.
     """
 
-    timeout = 100
+    timeout = 300
     auth: Any = None
     patience = 10.0
 

@@ -16,7 +16,7 @@ from tests.support.redis_server import RedisServer
 class RedisTestCase(TestCase):
     """A TestCase with a real Redis; each test names the transports that it wants."""
 
-    timeout = 60
+    timeout = 300
 
     def setUp(self) -> None:
         self.logged = Logged(self)

@@ -25,7 +25,7 @@ class RolesCase(RedisTestCase):
     :ivar drivers: the hosts' hypervisors.
     """
 
-    timeout = 60
+    timeout = 300
 
     async def setUp(self) -> None:  # type: ignore[override]
         super().setUp()

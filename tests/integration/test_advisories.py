@@ -33,7 +33,7 @@ PASSWORD = secret(uuid4().hex[:8])
 class NameTests(TestCase):
     """CVE-2017-18635: the name of a VM was written into the page as HTML."""
 
-    timeout = 120
+    timeout = 300
 
     async def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
@@ -133,7 +133,7 @@ class PasswordTests(LibvirtCase):
 class DesyncTests(RedisTestCase):
     """CVE-2023-28858, CVE-2023-28859: a command was cancelled, and its reply went to whoever asked next."""
 
-    timeout = 120
+    timeout = 300
 
     async def setUp(self) -> None:  # type: ignore[override]
         super().setUp()

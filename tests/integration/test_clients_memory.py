@@ -23,7 +23,7 @@ XVP_URL = rf"http://127\.0\.0\.1:6081/console\?token=({UUID})"
 class Clients(TestCase):
     """A listening API, and a way to run commands against it."""
 
-    timeout = 120
+    timeout = 300
 
     async def listen(self, auth: Any) -> None:
         hosts = [

@@ -92,7 +92,7 @@ class Readme:
 class DeploymentTests(TestCase):
     """A controller and two compute hosts."""
 
-    timeout = 240
+    timeout = 300
 
     def setUp(self) -> None:
         self.readme = Readme()

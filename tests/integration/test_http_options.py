@@ -15,7 +15,7 @@ from tests.support.twistd import Twistd, free_port
 
 
 class OptionTests(TestCase):
-    timeout = 60
+    timeout = 300
 
     async def begin(self, console: str = "") -> None:
         users = Path(self.mktemp()).absolute()

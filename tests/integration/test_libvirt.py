@@ -60,7 +60,7 @@ def greeting(host: str, port: int) -> bytes:
 class LibvirtCase(TestCase):
     """consoleauth, and compute hosts on libvirtds of their own."""
 
-    timeout = 120
+    timeout = 300
 
     async def setUp(self) -> None:
         self.logged = Logged(self)

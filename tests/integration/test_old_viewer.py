@@ -54,7 +54,7 @@ class Plain(Protocol):
 
 
 class OldViewer(FrontCase):
-    timeout = 100
+    timeout = 300
 
     async def test_a_picture(self) -> None:
         """It answers 3.3 to our 3.8, is served, and saves the screen."""

@@ -14,7 +14,7 @@ from tests.support.vm import SmallVM
 class QEMULimit(FrontCase):
     """One viewer too many learns that there are too many; the others stay."""
 
-    timeout = 100
+    timeout = 300
 
     async def vm(self, connections: int) -> None:
         folder = Path(tempfile.mkdtemp())  # short: a unix socket lies in it

@@ -13,7 +13,7 @@ from tests.support.redis_server import RedisServer
 class RedisContractTests(TransportContract, TestCase):
     """The contract, between two processes' transports."""
 
-    timeout = 30
+    timeout = 300
 
     async def setUp(self) -> None:
         self.redis = RedisServer(self)

@@ -134,7 +134,7 @@ class ExclusiveTests(RedisTestCase):
 class CommandTests(RedisTestCase):
     """``twistd consolecompute``, twice."""
 
-    timeout = 120
+    timeout = 300
 
     def start(self, redis: RedisServer) -> Twistd:
         conf = f"[DEFAULT]\ntransport_url = {redis.url}\nhost = one\n[libvirt]\nconnection_uri = test:///default\n"

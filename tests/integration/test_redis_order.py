@@ -23,7 +23,7 @@ DELAY = 1.5
 class OrderTests(RedisTestCase):
     """Whatever comes first waits for what it needs, and tries nothing that it may not: ``ACL LOG`` stays empty."""
 
-    timeout = 90
+    timeout = 300
 
     async def setUp(self) -> None:  # type: ignore[override]
         super().setUp()

@@ -40,7 +40,7 @@ LISTED = encodings(0, -223, XVP)
 
 
 class RealQEMU(TestCase):
-    timeout = 120
+    timeout = 300
 
     async def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()  # not trial's own: a unix socket's path has to be short

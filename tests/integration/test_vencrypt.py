@@ -35,7 +35,7 @@ PASSWORD = "pa55word"
 class RealCase(FrontCase):
     """A proxy before a real VNC server."""
 
-    timeout = 120
+    timeout = 300
 
     def setUp(self) -> None:
         super().setUp()

@@ -82,7 +82,7 @@ class WatchedDriver(LibvirtDriver):
 
         return super().start(heard)
 
-    def seen(self, change: Change, uuid: str = "", times: int = 1, timeout: float = 30) -> Deferred[None]:
+    def seen(self, change: Change, uuid: str = "", times: int = 1, timeout: float = 120) -> Deferred[None]:
         """Fires once such an event was heard so often; fails after ``timeout`` seconds."""
         event, found = DomainEvent(change, uuid), Deferred[None]()
         if self.events.count(event) >= times:

@@ -79,7 +79,7 @@ class Twistd(ProcessProtocol):
         test.addCleanup(self.stop)
         return self
 
-    def seen(self, text: str, timeout: float = 30) -> Deferred[None]:
+    def seen(self, text: str, timeout: float = 120) -> Deferred[None]:
         """Fires once the text stands in the output; fails with all of the output when the process ends before."""
         found: Deferred[None] = Deferred()
         if text in self.output:

@@ -23,7 +23,7 @@ def held(events, *modifiers):
 class PageTest(TestCase):
     """A page in Chromium. A subclass with another ``browser`` runs the same tests there."""
 
-    timeout = 180
+    timeout = 300
     browser = "chromium"
 
     def setUp(self):

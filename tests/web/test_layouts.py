@@ -80,7 +80,7 @@ def generator() -> ModuleType:
 
 
 class LayoutsTest(TestCase):
-    timeout = 120
+    timeout = 300
 
     def setUp(self):
         writing, sys.dont_write_bytecode = sys.dont_write_bytecode, True

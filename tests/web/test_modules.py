@@ -27,7 +27,7 @@ async def node(*arguments: str) -> str:
 
 
 class ModulesTest(TestCase):
-    timeout = 120
+    timeout = 300
 
     async def test_modules(self):
         await node("--test", *[str(path) for path in sorted((WEB / "test").glob("*.test.js"))])

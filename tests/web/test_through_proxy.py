@@ -34,7 +34,7 @@ COUNT_QUESTIONS = """
 
 
 class ThroughProxyTest(TestCase):
-    timeout = 180
+    timeout = 300
 
     async def setUp(self):
         folder = tempfile.TemporaryDirectory()  # not trial's own: a unix socket's path has to be short
@@ -171,7 +171,7 @@ class ThroughProxyTest(TestCase):
 
 
 class IPv6Test(TestCase):
-    timeout = 180
+    timeout = 300
 
     async def test_ipv6(self):
         """At an address that is an IPv6 literal no browser complains of the policy, and the console opens."""
