@@ -1,4 +1,4 @@
-"""What every transport gives: calls, presence and a keyed store."""
+"""What every transport provides: calls, broadcasts, presence and a keyed store."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,23 +7,23 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.errors import Refusal, ServiceUnavailable
 
 Method = Callable[..., Awaitable[Any]]
-"""A method that is served: takes JSON by keyword, gives JSON, or raises a :class:`novnc_twisted.errors.Refusal`."""
+"""A served method: takes JSON by keyword, returns JSON, or raises a :class:`novnc_twisted.errors.Refusal`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A live service as the others see it.
+    """The presence entry of a live service.
 
-    :ivar topic: what it serves or, where it serves nothing, is called (``consoleauth``, ``compute.host1``).
-    :ivar worker: tells the workers of one topic apart.
-    :ivar binary: nova's name of it, as ``nova-compute``.
+    :ivar topic: the topic that it serves (``consoleauth``, ``compute.host1``), or its name if it serves nothing.
+    :ivar worker: a name that is unique among the servers of one topic.
+    :ivar binary: nova's name for it, such as ``nova-compute``.
     :ivar host: its ``host`` option.
-    :ivar updated_at: Unix time of its last sign of life.
+    :ivar updated_at: Unix time of its last heartbeat.
     :ivar info: what else it announced, JSON.
-    :ivar place: an address of its own, for which its user's rights on the bus may vouch.
+    :ivar place: an address of its own; on Redis its user's rights can vouch for it (see :mod:`.redis.acl`).
     """
 
     topic: str
@@ -35,72 +35,98 @@ class Service:
     place: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one server answered to a broadcast.
+
+    :ivar service: the server's presence entry; the first one where several servers share its topic.
+    :ivar result: what its method returned; None if ``refusal`` is set.
+    :ivar refusal: why there is no result.  A ServiceUnavailable means "no answer": the method may or may not have run,
+        so it must never be taken for "no".  Any other refusal was raised by the method.
+    """
+
+    service: Service
+    result: Any = None
+    refusal: Refusal | None = None
+
+
 class TopicInUse(Exception):
-    """Another live server has a topic of which there can be one only; the text names both, as one line."""
+    """Another live server has this exclusive topic; the text is one line that names both."""
 
 
 class UnusableRecord(ServiceUnavailable):
-    """Something stands in the store that cannot be used; the store itself answers."""
+    """The store answers, but what it holds under a key is not a valid object."""
 
 
 class IKeyedStore(Interface):
     """A small store of JSON objects under keys that expire.
 
-    Each method fails with ServiceUnavailable where the store does not answer within its deadline.
+    Each method fails with ServiceUnavailable if the store does not answer within its deadline.
     """
 
     may_lose_data = Attribute("Whether its data can be lost while this process lives, as Redis' can.")
 
     def put(key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[None]:
-        """Store an object for ``ttl`` seconds; with an index it is also listed there, in the order of its making."""
+        """Store an object for ``ttl`` seconds; with an index, also append its key to that index."""
 
     def put_new(key: str, value: Mapping[str, Any], ttl: float) -> Deferred[bool]:
-        """Store it only where nothing stands; True for exactly one of many callers."""
+        """Store an object only if the key is free; True for exactly one of many callers."""
 
     def get(key: str) -> Deferred[dict[str, Any] | None]:
-        """The live object, or None; fails with UnusableRecord where something else stands there."""
+        """Return the live object, or None; fails with UnusableRecord if the value is not an object of the store."""
 
     def get_many(keys: Sequence[str]) -> Deferred[list[dict[str, Any] | UnusableRecord | None]]:
-        """The live objects of several keys, in their order; UnusableRecord where :meth:`get` fails with it."""
+        """Return the live objects of several keys, in their order; UnusableRecord where :meth:`get` fails with it."""
 
     def now() -> Deferred[float]:
-        """The time by which objects expire, as Unix time in seconds: one clock for all that use the store."""
+        """Return the Unix time, in seconds, by which objects expire: one clock for all users of the store."""
 
     def extend(key: str, ttl: float) -> Deferred[bool]:
-        """Let it live for at least ``ttl`` more seconds, never shorter than before; False where it is gone."""
+        """Let an object live for at least ``ttl`` more seconds, never shorter than before; False if it is gone."""
 
     def remove(*keys: str) -> Deferred[int]:
-        """Remove objects (and their places in indexes); how many there were."""
+        """Remove objects and their index entries; returns how many existed."""
 
     def indexed(index: str, except_newest: int = 0) -> Deferred[list[str]]:
-        """The keys of the live objects of an index, oldest first, without so many of the newest."""
+        """Return the keys of an index's live objects, oldest first, without the newest ``except_newest``."""
 
     def join(group: str, member: str, ttl: float) -> Deferred[None]:
-        """Add a text to a group; the group lives for ``ttl`` seconds after the last addition or look."""
+        """Add a text to a group; the group lives for ``ttl`` seconds after it was last changed or read."""
 
     def leave(group: str, member: str) -> Deferred[None]:
-        """Take a text out of a group."""
+        """Remove a text from a group."""
 
     def members(group: str, ttl: float) -> Deferred[list[str]]:
-        """The texts of a group, sorted; who looks lets the group live for ``ttl`` seconds more."""
+        """Return the texts of a group, sorted, and let the group live for ``ttl`` seconds more."""
 
 
 class ITransport(Interface):
-    """The way to the other services.  Arguments and results are JSON, also where everything is in one process."""
+    """The bus.  Arguments and results are JSON, even if all services are in one process."""
 
     store = Attribute("An IKeyedStore.")
 
     def start() -> Deferred[None]:
-        """Begin; fires once the first connection was tried.  Where the other side is down it goes on trying."""
+        """Connect; fires after the first attempt.  If the bus is down, further attempts follow."""
 
     def stop() -> Deferred[None]:
-        """Withdraw everything served and announced, fail pending calls with ServiceUnavailable, and close."""
+        """Withdraw everything served and announced, fail pending calls with ServiceUnavailable, and disconnect."""
 
     def call(topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
-        """Call one of the servers of a topic; at most once.
+        """Call one of the servers of a topic; the method runs at most once.
 
-        Fails with the Refusal that the method raised, or with ServiceUnavailable where nobody serves the topic, or
-        nobody answers within ``deadline`` seconds.  Cancelling it frees everything that it holds here.
+        Fails with the Refusal that the method raised, or with ServiceUnavailable if the topic has no server or there
+        is no answer within ``deadline`` seconds.  Cancelling it frees everything that it holds in this process.
+        """
+
+    def broadcast(prefix: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[list[Answer]]:
+        """Call every live server whose topic begins with ``prefix``, such as ``proxy.``; answers in order of topic.
+
+        It costs one look at the presence entries and one call for each topic.  The calls run side by side; a server
+        that is slow or dead delays the others at most until the deadline, and is reported as no answer (see
+        :class:`Answer`).  Servers that share a topic are interchangeable: one of them is called for all.  A topic that
+        is announced and not served counts as no answer.
+
+        Fails with ServiceUnavailable if the presence entries cannot be read, since then no server is known.
         """
 
     def serve(
@@ -114,20 +140,22 @@ class ITransport(Interface):
         place: str = "",
         exclusive: bool = False,
     ) -> Deferred[Callable[[], Deferred[None]]]:
-        """Serve a topic (each call to it runs on one of its servers) and announce that; gives a way to stop.
+        """Serve a topic and announce it; fires with a function that withdraws both.
 
-        :param callers: the roles that each method is for (``novnc_twisted.contract.ROLES``): to others it
-            is unknown.  Who has no role may call everything.  None: every method is for all.
-        :param place: an address of its own; ValueError where it has a space or an ``@``.
-        :param exclusive: it has to be the topic's only server.  Fails with ``TopicInUse`` where another one is
-            alive, once the presence of a server that crashed has had time to expire.  Where the bus is down at first,
-            or another server takes the topic later, this one serves nothing while the other is alive, and logs that.
+        Each call to the topic runs on one of its servers.
+
+        :param callers: the roles that may call each method (``novnc_twisted.contract.ROLES``); for others the
+            method does not exist.  A caller without a role may call every method.  None: all may call all methods.
+        :param place: an address of its own; ValueError if it has a space or an ``@``.
+        :param exclusive: it must be the topic's only server.  Fails with ``TopicInUse`` if another one is alive,
+            after the presence of a server that crashed has had time to expire.  If the bus is down at the start, or
+            another server takes the topic later, this one serves nothing while the other is alive, and logs that.
         """
 
     def announce(
         topic: str, *, binary: str, host: str, info: Mapping[str, Any] | None = None
     ) -> Deferred[Callable[[], Deferred[None]]]:
-        """Be seen among the services without serving anything; gives a way to stop."""
+        """Add a presence entry without serving anything; fires with a function that withdraws it."""
 
     def services(prefix: str = "") -> Deferred[list[Service]]:
-        """The live services whose topic begins so, sorted by topic and worker."""
+        """Return the live services whose topic begins with ``prefix``, sorted by topic and worker."""

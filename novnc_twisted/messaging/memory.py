@@ -11,7 +11,8 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from novnc_twisted.errors import Refusal, ServiceUnavailable
-from novnc_twisted.messaging.interfaces import IKeyedStore, ITransport, Method, Service, TopicInUse
+from novnc_twisted.messaging.fanout import broadcast
+from novnc_twisted.messaging.interfaces import Answer, IKeyedStore, ITransport, Method, Service, TopicInUse
 from novnc_twisted.messaging.memory_store import MemoryStore
 from novnc_twisted.messaging.wire import (
     MAX_CONCURRENCY,
@@ -150,6 +151,12 @@ class MemoryTransport:
         call.result.addBoth(forget)
         call.run(method, request)
         return call.result
+
+    def broadcast(
+        self, prefix: str, method: str, /, *, deadline: float = 5.0, **arguments: Any
+    ) -> Deferred[list[Answer]]:
+        """See ITransport."""
+        return Deferred.fromCoroutine(broadcast(self, self._clock, prefix, method, deadline, arguments))
 
     def serve(
         self,

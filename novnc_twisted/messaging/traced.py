@@ -1,4 +1,4 @@
-"""A transport that tells the log of every call: topic, method, time and outcome, never an argument or a result."""
+"""A transport that logs every call: topic, method, time and outcome, never an argument or a result."""
 
 from collections.abc import Callable, Collection, Mapping
 from functools import wraps
@@ -11,15 +11,16 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from novnc_twisted.errors import Refusal
-from novnc_twisted.messaging.interfaces import IKeyedStore, ITransport, Method, Service
+from novnc_twisted.messaging.fanout import broadcast
+from novnc_twisted.messaging.interfaces import Answer, IKeyedStore, ITransport, Method, Service
 
 
 @implementer(ITransport)
 class TracedTransport:
-    """Another transport, whose calls are told at level debug, on the side that makes and the side that serves them.
+    """Wrap a transport and log its calls at level debug, both where they are made and where they are served.
 
-    :param transport: the other one.
-    :param clock: tells how long a call takes.
+    :param transport: the wrapped transport.
+    :param clock: measures how long a call takes.
     """
 
     log = Logger()
@@ -42,10 +43,16 @@ class TracedTransport:
         began = self._clock.seconds()
 
         def over(result: Any) -> Any:
-            self._tell("called", topic, method, began, result.value if isinstance(result, Failure) else None)
+            self._log_call("called", topic, method, began, result.value if isinstance(result, Failure) else None)
             return result
 
         return self._transport.call(topic, method, deadline=deadline, **arguments).addBoth(over)
+
+    def broadcast(
+        self, prefix: str, method: str, /, *, deadline: float = 5.0, **arguments: Any
+    ) -> Deferred[list[Answer]]:
+        """See ITransport; each call of it is logged."""
+        return Deferred.fromCoroutine(broadcast(self, self._clock, prefix, method, deadline, arguments))
 
     def serve(
         self,
@@ -82,14 +89,14 @@ class TracedTransport:
             try:
                 result = await method(**arguments)
             except Exception as error:
-                self._tell("served", topic, name, began, error)
+                self._log_call("served", topic, name, began, error)
                 raise
-            self._tell("served", topic, name, began, None)
+            self._log_call("served", topic, name, began, None)
             return result
 
         return traced
 
-    def _tell(self, what: str, topic: str, method: str, began: float, error: BaseException | None) -> None:
+    def _log_call(self, what: str, topic: str, method: str, began: float, error: BaseException | None) -> None:
         outcome = "answered" if error is None else str(error) if isinstance(error, Refusal) else type(error).__name__
         self.log.debug(
             "{what} {topic} {method}: {outcome} after {milliseconds:.1f} ms",

@@ -213,7 +213,7 @@ BY_SCRIPT: list[tuple[scripts.Script, list[str], list[str]]] = [
     (scripts.REMOVE, [f"novnc:s:token:{TOKEN}"], []),
     (scripts.EXTEND, [f"novnc:s:token:{TOKEN}"], ["60000"]),
     (scripts.INDEXED, [f"novnc:i:instance:{A}"], []),
-    (scripts.SERVICES, ["novnc:services"], ["novnc:a:", "1"]),
+    (scripts.SERVICES, ["novnc:services"], ["novnc:a:", "1", ""]),
     (scripts.QUEUE, ["novnc:p:consoleauth", "novnc:q:consoleauth:api"], ["x", "99999999999999", "1000"]),
     (scripts.QUEUE, ["novnc:p:compute.two", "novnc:q:compute.two:consoleauth"], ["x", "99999999999999", "1000"]),
     (scripts.REPLY, [f"novnc:r:compute:{HEX}"], ["x", "99999999999999", "1000"]),

@@ -220,7 +220,7 @@ class SharingTests(RedisTestCase):
         caller, _ = await self.pair(redis)
         for _ in range(4):
             await self.serve(await self.transport(redis.url))
-        answers = await gatherResults([caller.call("t", "note", value=number) for number in range(500)])
+        answers = await gatherResults([caller.call("t", "note", deadline=30, value=number) for number in range(500)])
         self.assertEqual(answers, list(range(500)))
         self.assertEqual(sorted(self.ran), list(range(500)))
 

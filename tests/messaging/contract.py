@@ -237,6 +237,66 @@ class TransportContract:
         self.assertEqual(sorted(number for _, number in seen), list(range(90)))
         self.assertEqual({me for me, _ in seen}, {0, 1, 2})
 
+    async def test_broadcast_reaches_every_topic_of_a_kind(self) -> None:
+        def server(name: str) -> Any:
+            async def count(number: int) -> Any:
+                return [name, number]
+
+            return count
+
+        for topic in ("proxy.b.1", "proxy.a.2", "proxy.a.1", "compute.a"):
+            await self.serve(topic, count=server(topic))
+        answers = await self.transport.broadcast("proxy.", "count", number=7)
+        self.assertEqual(
+            [(one.service.topic, one.result, one.refusal) for one in answers],
+            [(topic, [topic, 7], None) for topic in ("proxy.a.1", "proxy.a.2", "proxy.b.1")],
+        )
+        self.assertEqual(await self.transport.broadcast("serial.", "count", number=7), [])
+
+    async def test_broadcast_reports_each_refusal(self) -> None:
+        async def refuse() -> Any:
+            raise errors.ConsoleForbidden("why")
+
+        async def none() -> Any:
+            return None
+
+        async def silent() -> Any:
+            await Deferred()
+
+        await self.serve("proxy.a", ask=refuse)
+        await self.serve("proxy.b", ask=none)
+        await self.serve("proxy.c", ask=silent)
+        await self.serve("proxy.d", other=none)
+        await self.other.announce("proxy.e", binary="nova-novncproxy", host="h")
+        asking = self.transport.broadcast("proxy.", "ask", deadline=1)
+        await self.pause(1)
+        refused, given, late, unknown, announced = await asking
+        self.assertEqual((type(refused.refusal), refused.refusal.detail), (errors.ConsoleForbidden, "why"))
+        self.assertEqual((given.result, given.refusal), (None, None))
+        for no_answer in (late, unknown, announced):
+            self.assertIs(type(no_answer.refusal), errors.ServiceUnavailable)
+        self.assertIn("did not answer", late.refusal.detail)
+        self.assertIn("no such method", unknown.refusal.detail)
+        self.assertIn("nobody serves proxy.e", announced.refusal.detail)
+
+    async def test_broadcast_calls_one_of_the_servers_that_share_a_topic(self) -> None:
+        calls: list[int] = []
+
+        def server(number: int) -> Any:
+            async def ask() -> Any:
+                calls.append(number)
+
+            return ask
+
+        for number in range(3):
+            await self.serve("consoleauth", ask=server(number))
+        self.assertEqual(len(await self.transport.broadcast("consoleauth", "ask")), 1)
+        self.assertEqual(len(calls), 1)
+
+    async def test_broadcast_checks_its_arguments_first(self) -> None:
+        with self.assertRaises(TypeError):
+            await self.transport.broadcast("proxy.", "ask", value=object())
+
     async def test_stop_serving(self) -> None:
         async def answer() -> Any:
             return 1

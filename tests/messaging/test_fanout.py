@@ -1,14 +1,21 @@
-"""Several calls at once."""
+"""Several calls at once, and a broadcast to a kind of service."""
 
-from twisted.internet.defer import Deferred
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
-from novnc_twisted.messaging.fanout import gather
+from novnc_twisted.messaging.fanout import MAX_AT_ONCE, broadcast, gather
+from novnc_twisted.messaging.interfaces import Answer, Service
+from novnc_twisted.messaging.memory import MemoryTransport
+from novnc_twisted.messaging.redis.transport import RedisTransport
+from novnc_twisted.messaging.redis_url import RedisURL
 
 
 class GatherTests(SynchronousTestCase):
-    """The order, the refusals, and who is not waited for."""
+    """The order of the answers, refusals, and calls that are not waited for."""
 
     def setUp(self) -> None:
         self.cancelled: list[int] = []
@@ -49,4 +56,102 @@ class GatherTests(SynchronousTestCase):
         result = Deferred.fromCoroutine(gather(self.calls))
         result.addErrback(lambda failure: None)
         result.cancel()
-        self.assertEqual(self.cancelled, [0, 1, 2])
+        self.assertEqual(sorted(self.cancelled), [0, 1, 2])
+
+
+class BusStub:
+    """A bus whose calls the test answers.
+
+    :ivar calls: each call that is under way, by topic.
+    :ivar deadlines: of all calls, in their order.
+    """
+
+    def __init__(self, *topics: str) -> None:
+        self.listed: Deferred[list[Service]] = Deferred()
+        self.services_of = [Service(topic, "w", "b", "h", 0.0, {}) for topic in topics]
+        self.calls: dict[str, Deferred[Any]] = {}
+        self.deadlines: list[float] = []
+        self.cancelled: list[str] = []
+
+    def services(self, prefix: str) -> Deferred[list[Service]]:
+        self.prefix = prefix
+        return self.listed
+
+    def call(self, topic: str, method: str, /, *, deadline: float, **arguments: Any) -> Deferred[Any]:
+        self.deadlines.append(deadline)
+        self.asked = (method, arguments)
+        self.calls[topic] = Deferred(lambda _: self.cancelled.append(topic))
+        return self.calls[topic]
+
+
+class BroadcastTests(SynchronousTestCase):
+    """Deadlines, concurrency, and what counts as no answer."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+
+    def begin(self, bus: BusStub, deadline: float = 5.0, *, listed: bool = True) -> Deferred[list[Answer]]:
+        asking = Deferred.fromCoroutine(
+            broadcast(bus, self.clock, "proxy.", "m", deadline, {"a": 1})  # type: ignore[arg-type]
+        )
+        if listed:
+            bus.listed.callback(bus.services_of)
+        return asking
+
+    def test_each_server_is_called_once(self) -> None:
+        bus = BusStub("proxy.a", "proxy.b", "proxy.b")
+        asking = self.begin(bus)
+        self.assertEqual((bus.prefix, bus.asked, bus.deadlines), ("proxy.", ("m", {"a": 1}), [5.0, 5.0]))
+        bus.calls["proxy.b"].callback(2)
+        self.assertNoResult(asking)
+        refusal = InstanceNotFound("x")
+        bus.calls["proxy.a"].errback(refusal)
+        first, second = self.successResultOf(asking)
+        self.assertEqual((first, second), (Answer(bus.services_of[0], None, refusal), Answer(bus.services_of[1], 2)))
+
+    def test_the_look_at_presence_takes_its_part_of_the_deadline(self) -> None:
+        bus = BusStub("proxy.a")
+        asking = self.begin(bus, listed=False)
+        self.clock.advance(2)
+        bus.listed.callback(bus.services_of)
+        self.assertEqual(bus.deadlines, [3.0])
+        bus.calls["proxy.a"].callback(None)
+        self.successResultOf(asking)
+
+    def test_without_presence_there_is_no_answer_at_all(self) -> None:
+        for bus, seconds in ((BusStub(), 5.0), (BusStub(), 0.0)):
+            asking = self.begin(bus, listed=False)
+            if seconds:
+                self.clock.advance(seconds)
+            else:
+                bus.listed.errback(ServiceUnavailable("Redis can't be reached"))
+            self.failureResultOf(asking, ServiceUnavailable)
+
+    def test_many_servers_share_the_deadline(self) -> None:
+        """Those that never answer take the slots of one round, and all others are still called."""
+        topics = [f"proxy.{number:04}" for number in range(2 * MAX_AT_ONCE + 1)]
+        bus = BusStub(*topics)
+        asking = self.begin(bus, deadline=6)
+        self.assertEqual(len(bus.calls), MAX_AT_ONCE)
+        for topic in topics:
+            bus.calls[topic].errback(ServiceUnavailable("late"))
+        self.assertEqual(bus.deadlines, [2.0] * len(topics))
+        self.assertEqual(
+            [type(one.refusal) for one in self.successResultOf(asking)], [ServiceUnavailable] * len(topics)
+        )
+
+    def test_cancelled(self) -> None:
+        bus = BusStub(*(f"proxy.{number:04}" for number in range(MAX_AT_ONCE + 3)))
+        asking = self.begin(bus)
+        asking.cancel()
+        self.failureResultOf(asking, CancelledError)
+        self.assertEqual(len(bus.cancelled), MAX_AT_ONCE)
+        self.assertEqual(len(bus.calls), MAX_AT_ONCE)
+
+    def test_a_transport_that_is_not_started(self) -> None:
+        for transport in (MemoryTransport(self.clock), RedisTransport(self.clock, RedisURL())):
+            self.failureResultOf(transport.broadcast("proxy.", "m"), ServiceUnavailable)
+
+    def test_arguments_without_a_form_in_json(self) -> None:
+        for value, kind in ((object(), TypeError), ("x" * 2_000_000, ValueError)):
+            self.failureResultOf(MemoryTransport(self.clock).broadcast("proxy.", "m", value=value), kind)

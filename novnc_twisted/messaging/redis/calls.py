@@ -15,7 +15,7 @@ from novnc_twisted.messaging.redis.messages import MAX_DEADLINE, Request, read_r
 from novnc_twisted.messaging.redis.queue import Queue
 from novnc_twisted.messaging.redis.scripts import QUEUE
 from novnc_twisted.messaging.redis.sealing import Opener
-from novnc_twisted.messaging.redis.waiting import sleep
+from novnc_twisted.messaging.waiting import sleep
 from novnc_twisted.messaging.wire import check_topic, encode_object, outcome
 
 MAX_WAITING = 1000

@@ -22,8 +22,8 @@ from zope.interface import implementer
 
 from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError, RedisProtocol
 from novnc_twisted.messaging.redis.reasons import NoPrimary, Untrusted
-from novnc_twisted.messaging.redis.waiting import within
 from novnc_twisted.messaging.redis_url import RedisURL
+from novnc_twisted.messaging.waiting import within
 from novnc_twisted.tls import Named, identity
 
 CONNECT_TIMEOUT = 3.0

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError, RedisProtocol
 from novnc_twisted.messaging.redis.reasons import Frozen
-from novnc_twisted.messaging.redis.waiting import Late, sleep, within
+from novnc_twisted.messaging.waiting import Late, sleep, within
 
 PRESENCE = 3.0
 """Seconds for which a sign of life counts; it is renewed each second."""

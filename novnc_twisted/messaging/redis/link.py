@@ -18,8 +18,8 @@ from novnc_twisted.messaging.redis.protocol import MAX_PENDING, ConnectionGone, 
 from novnc_twisted.messaging.redis.reasons import OUTAGES, TROUBLES, Frozen, TooLong, sentence
 from novnc_twisted.messaging.redis.running import FRESH, Scripts
 from novnc_twisted.messaging.redis.scripts import Script
-from novnc_twisted.messaging.redis.waiting import Late, ended, peek, sleep, within
 from novnc_twisted.messaging.redis_url import RedisURL
+from novnc_twisted.messaging.waiting import Late, ended, peek, sleep, within
 
 FIRST_BACKOFF = 0.05
 """Seconds before the second attempt to connect; each further pause is twice as long, up to MAX_BACKOFF."""

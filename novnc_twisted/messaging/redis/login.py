@@ -10,8 +10,8 @@ from twisted.internet.error import ConnectionClosed
 from novnc_twisted.messaging.redis.endpoint import CONNECT_TIMEOUT
 from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError, RedisProtocol
 from novnc_twisted.messaging.redis.reasons import NoLogIn, NoPrimary
-from novnc_twisted.messaging.redis.waiting import Late, peek, within
 from novnc_twisted.messaging.redis_url import RedisURL
+from novnc_twisted.messaging.waiting import Late, peek, within
 
 MIN_VERSION = 7
 """Redis' oldest major version that will do: selectors of ACL users and ``PEXPIRE NX`` came with it."""

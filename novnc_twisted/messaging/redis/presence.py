@@ -16,7 +16,7 @@ from novnc_twisted.messaging.redis.heartbeat import BEAT, FROZEN, PRESENCE
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.running import RETRY
 from novnc_twisted.messaging.redis.scripts import ANNOUNCE, SERVICES, WITHDRAW
-from novnc_twisted.messaging.redis.waiting import Late, ended, sleep, within
+from novnc_twisted.messaging.waiting import Late, ended, sleep, within
 from novnc_twisted.messaging.wire import check_topic, decode
 
 CLAIM_RETRY = 0.25
@@ -124,7 +124,7 @@ class Presence:
 
         :raises ServiceUnavailable: Redis does not answer.
         """
-        asking = Deferred.fromCoroutine(self._services(deadline))
+        asking = Deferred.fromCoroutine(self._services(prefix, deadline))
         try:
             found = await within(asking, deadline, self._reactor)
         except Late:
@@ -135,9 +135,10 @@ class Presence:
             key=lambda service: (service.topic, service.worker),
         )
 
-    async def _services(self, deadline: float) -> list[Any]:
+    async def _services(self, prefix: str, deadline: float) -> list[Any]:
         while True:
-            found = await self._link.run(SERVICES, [keys.SERVICES], keys.announced(""), self._keeps, deadline=deadline)
+            words = keys.announced(""), self._keeps, prefix
+            found = await self._link.run(SERVICES, [keys.SERVICES], *words, deadline=deadline)
             doubt = self._link.doubtful
             if not doubt:
                 return list(found)
@@ -187,12 +188,12 @@ class Presence:
 
     async def _elsewhere(self, one: Announcement) -> list[Any]:
         """The entries of those that have a topic at another place than this process' own."""
+        words = keys.announced(""), "", f"{one.topic}@"
         try:
-            found = await self._link.run(SERVICES, [keys.SERVICES], keys.announced(""), "", deadline=FROZEN)
+            found = await self._link.run(SERVICES, [keys.SERVICES], *words, deadline=FROZEN)
         except ServiceUnavailable:
             found = []
-        names = dict(zip(found[1::3], found[::3], strict=False))
-        return [entry for entry, name in names.items() if str(name).startswith(f"{one.topic}@")] or [""]
+        return found[1::3] or [""]
 
     def _conflict(self, one: Announcement, others: list[Any]) -> str:
         return conflict(one.topic, one.host, self._origin, others)

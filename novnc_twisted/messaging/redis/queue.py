@@ -11,7 +11,7 @@ from novnc_twisted.messaging.redis.heartbeat import FROZEN
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError
 from novnc_twisted.messaging.redis.reasons import TROUBLES, sentence
-from novnc_twisted.messaging.redis.waiting import Late, ended, sleep, within
+from novnc_twisted.messaging.waiting import Late, ended, sleep, within
 
 BLOCK = 2
 """Seconds that Redis holds one BLPOP: with FROZEN, the time in which a frozen connection is found."""

@@ -16,7 +16,7 @@ from twisted.internet.error import (
     TimeoutError,
 )
 
-from novnc_twisted.messaging.redis.waiting import Late
+from novnc_twisted.messaging.waiting import Late
 
 OUTAGES = ("READONLY", "MASTERDOWN", "LOADING")
 """Codes after which the connection is made again: the server is not the one that it was, or not ready yet."""

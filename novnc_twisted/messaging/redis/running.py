@@ -7,7 +7,7 @@ from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.protocol import RedisError, RedisProtocol
 from novnc_twisted.messaging.redis.reasons import OUTAGES
 from novnc_twisted.messaging.redis.scripts import ALL, Script
-from novnc_twisted.messaging.redis.waiting import sleep
+from novnc_twisted.messaging.waiting import sleep
 
 RETRY = 0.2
 """Seconds between two attempts to run a script that Redis does not have yet."""

@@ -134,19 +134,27 @@ return left
 """Be seen no more.  The last one of a topic takes along the calls that nobody will take, to answer them."""
 
 SERVICES = Script("""
--- services | what stands before TOPIC@PLACE in the name of a key, 1: keeps services
-local answer = {}
+-- services | prefix of the keys a:, 1: keeps services, how the wanted topics begin
+local answer, wanted = {}, ARGV[3]
 for _, name in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  local found = redis.call('ZRANGEBYSCORE', ARGV[1] .. name, '(' .. now, latest, 'WITHSCORES', 'LIMIT', 0, 256)
-  if #found == 0 and ARGV[2] == '1' then redis.call('SREM', KEYS[1], name) end
-  for i = 1, #found, 2 do
-    answer[#answer + 1] = name
-    answer[#answer + 1] = found[i]
-    answer[#answer + 1] = found[i + 1]
+  local matches = string.sub(name, 1, #wanted) == wanted
+  if matches or ARGV[2] == '1' then
+    local most = matches and 256 or 1
+    local found = redis.call('ZRANGEBYSCORE', ARGV[1] .. name, '(' .. now, latest, 'WITHSCORES', 'LIMIT', 0, most)
+    if #found == 0 and ARGV[2] == '1' then redis.call('SREM', KEYS[1], name) end
+    for i = 1, matches and #found or 0, 2 do
+      answer[#answer + 1] = name
+      answer[#answer + 1] = found[i]
+      answer[#answer + 1] = found[i + 1]
+    end
   end
 end
 return answer
 """)
+"""List the live presence entries of some topics: name, member and score of each.
+
+A connection that keeps the set of topics also removes every name from it that has no live entry, wanted or not.
+"""
 
 # A stored object is "INDEX SPACE PLACE NEWLINE JSON"; without an index the first line is empty.  A place is the
 # microsecond of its making, of fixed width, and the key: so that places sort in the order of their making.

@@ -21,7 +21,7 @@ from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.messages import MAX_DEADLINE, Request, read_request, write_reply
 from novnc_twisted.messaging.redis.queue import Queue
 from novnc_twisted.messaging.redis.scripts import REPLY
-from novnc_twisted.messaging.redis.waiting import Late, within
+from novnc_twisted.messaging.waiting import Late, within
 from novnc_twisted.messaging.wire import MAX_CONCURRENCY, encode, perform, refused
 
 _log = Logger()

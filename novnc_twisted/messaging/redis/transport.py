@@ -13,7 +13,8 @@ from zope.interface import implementer
 
 from novnc_twisted.contract.roles import CONSOLEAUTH, check_role
 from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.messaging.interfaces import IKeyedStore, ITransport, Method, Service, TopicInUse
+from novnc_twisted.messaging.fanout import broadcast
+from novnc_twisted.messaging.interfaces import Answer, IKeyedStore, ITransport, Method, Service, TopicInUse
 from novnc_twisted.messaging.redis.calls import Calls
 from novnc_twisted.messaging.redis.endpoint import endpoint_of
 from novnc_twisted.messaging.redis.health import Health
@@ -114,6 +115,12 @@ class RedisTransport:
             failed: Deferred[Any] = Deferred()
             failed.errback(Failure(error))
             return failed
+
+    def broadcast(
+        self, prefix: str, method: str, /, *, deadline: float = 5.0, **arguments: Any
+    ) -> Deferred[list[Answer]]:
+        """See ITransport."""
+        return Deferred.fromCoroutine(broadcast(self, self._reactor, prefix, method, deadline, arguments))
 
     def serve(
         self,

@@ -1,4 +1,4 @@
-"""Waiting with an end: deadlines and pauses on a clock."""
+"""Deadlines and pauses on a clock."""
 
 from __future__ import annotations  # else those of inner functions are worked out at each call
 
@@ -16,7 +16,10 @@ class Late(Exception):
 
 
 def within(work: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T]:
-    """The result of ``work``, or Late after so many seconds; then the work is cancelled."""
+    """Return the result of ``work``; after so many seconds, cancel it and fail with :class:`Late`.
+
+    Work that swallows its cancellation is waited for, and its result counts.
+    """
     late = False
 
     def expire() -> None:
@@ -37,9 +40,9 @@ def within(work: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T
 
 
 async def ended(running: Deferred[None], clock: IReactorTime) -> None:
-    """End a loop, and wait until it is over.
+    """Cancel a loop, and wait until it has ended.
 
-    Not before the next turn: who ends it may well be called, in the end, by the loop itself.
+    It is cancelled in the next reactor iteration, because the loop itself may be what calls this.
     """
     await sleep(0, clock)
     running.addErrback(lambda failure: failure.trap(CancelledError))
@@ -48,14 +51,14 @@ async def ended(running: Deferred[None], clock: IReactorTime) -> None:
 
 
 def sleep(seconds: float, clock: IReactorTime) -> Deferred[None]:
-    """Fires after so many seconds."""
+    """Return a Deferred that fires after so many seconds."""
     pause: Deferred[None] = Deferred(lambda _: timer.cancel())
     timer = clock.callLater(seconds, pause.callback, None)
     return pause
 
 
 async def peek(fired: Deferred[T]) -> T:
-    """The result of a Deferred, for any number of callers who ask."""
+    """Return the result of a Deferred and leave it there for any number of other callers."""
     seen: Deferred[T] = Deferred()
 
     def see(result: T) -> T:
