@@ -110,6 +110,8 @@ class ConsoleTests(ComputeCase):
             )
         asked = {"instance_uuid": A, "console_type": "novnc"}
         await self.refused(ConsoleTypeUnavailable, self.call("validate_console_port", "off", **asked))
+        asked = {"instance_uuid": B, "console_type": "novnc"}  # it may run on another host
+        await self.refused(InstanceNotRunning, self.call("validate_console_port", "off", **asked))
 
     async def test_two_claim_one_port(self) -> None:
         other = domain(B, "other", vnc=Vnc(port=5900, listens=("10.0.0.5",)))

@@ -1,0 +1,54 @@
+"""Domains as the other services see them, and pages of them that fit into one message."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from novnc_twisted.compute.domain_xml import Domain
+from novnc_twisted.messaging.wire import MAX_MESSAGE
+
+_PAGE = MAX_MESSAGE * 3 // 4
+
+
+def instance_of(domain: Domain, host: str) -> dict[str, Any]:
+    """Return a domain of this host as JSON."""
+    return {
+        "uuid": domain.uuid,
+        "name": domain.name,
+        "state": domain.state,
+        "power_state": domain.power_state,
+        "migrating": domain.migrating,
+        "project_id": domain.project_id,
+        "project_name": domain.project_name,
+        "user_id": domain.user_id,
+        "user_name": domain.user_name,
+        "vcpus": domain.vcpus,
+        "memory_mb": domain.memory_mb,
+        "created": domain.created,
+        "host": host,
+    }
+
+
+def page(domains: Iterable[Domain], host: str, after: str) -> dict[str, Any]:
+    """Return the domains that follow a UUID as ``instances``, in the order of their UUIDs.
+
+    ``more`` says whether further domains follow.
+
+    :param after: the last UUID of the previous page; empty for the first page.
+    """
+    found: list[dict[str, Any]] = []
+    room = _PAGE
+    for domain in sorted(domains, key=lambda domain: domain.uuid):
+        if domain.uuid <= after:
+            continue
+        instance = instance_of(domain, host)
+        room -= _size(instance)
+        if room < 0 and found:
+            return {"instances": found, "more": True}
+        found.append(instance)
+    return {"instances": found, "more": False}
+
+
+def _size(instance: dict[str, Any]) -> int:
+    """Estimate the bytes of an instance as JSON; a character beyond ASCII takes 6 or 12."""
+    texts = [value for value in instance.values() if isinstance(value, str)]
+    return 300 + sum(len(text) if text.isascii() else 12 * len(text) for text in texts)
