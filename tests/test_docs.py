@@ -21,7 +21,7 @@ from twisted.trial.unittest import TestCase
 from novnc_twisted.contract.roles import ROLES
 from novnc_twisted.contract.topics import TOPICS
 from novnc_twisted.errors import TABLE, InstanceNotRunning, InvalidToken
-from novnc_twisted.frontend.refusals import Cause
+from novnc_twisted.events.records import RefusalCause
 from novnc_twisted.messaging import transport_from_url
 from novnc_twisted.messaging.redis.acl import store_rights
 from novnc_twisted.rfb import HandshakeDriver, ServerInit, login, offer, refuse
@@ -196,11 +196,11 @@ class Named(TestCase):
 
     def test_causes(self) -> None:
         """Names in the form of a cause, in double backticks, are causes or classes of the framework."""
-        known = {*TABLE, *get_args(Cause), "ConnectInfo"}
+        known = {*TABLE, *get_args(RefusalCause), "ConnectInfo"}
         text = (DOCS / "operations.rst").read_text()
         for name in re.findall(r"``([A-Z][a-z]+(?:[A-Z][a-z]+)+)``", text):
             self.assertIn(name, known)
-        for name in get_args(Cause):
+        for name in get_args(RefusalCause):
             self.assertIn(f"``{name}``", text)
 
     def test_codes_in_prose(self) -> None:

@@ -21,6 +21,7 @@ LAYERS = {
     "rfb": 1,
     "access": 1,
     "contract": 1,
+    "events": 2,
     "tls": 2,
     "http": 2,
     "messaging": 2,
@@ -46,6 +47,7 @@ ALLOWED = {
     "rfb": FLOOR_1,
     "access": FLOOR_1,
     "contract": FLOOR_1,
+    "events": set(),
     "tls": FLOOR_2,
     "http": FLOOR_2,
     "messaging": FLOOR_2,
@@ -65,6 +67,9 @@ ALLOWED = {
 ALSO = {
     "messaging/redis/": {"txredisapi", "hiredis", "nacl"},
     "compute/libvirt_": {"libvirt"},
+    "events/log": {"twisted"},
+    "events/observers": {"twisted"},
+    "events/refusal_log": {"twisted"},
 }
 
 # And these are nobody's below.

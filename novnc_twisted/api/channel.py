@@ -14,7 +14,7 @@ from novnc_twisted.access.connection_limits import ConnectionSlot
 from novnc_twisted.api.faults import Door, Fault
 from novnc_twisted.api.request import Reply
 from novnc_twisted.api.web_request import MAX_BODY, APIRequest, encode, fixed_headers, reason
-from novnc_twisted.frontend.refusals import Cause
+from novnc_twisted.events.records import RefusalCause
 
 MAX_HEAD = 16 * 1024
 """Bytes of the request line and header, and of each line of them."""
@@ -36,7 +36,7 @@ CLOSE_TIMEOUT = 5.0
 MAX_DRAINED = 16 * MAX_BODY
 """Bytes of a refused body that are read and dropped, so that the client gets to read why."""
 
-_CAUSES: dict[int, Cause] = {400: "BadRequest", 413: "BodyTooBig", 431: "HeadTooBig"}
+_CAUSES: dict[int, RefusalCause] = {400: "BadRequest", 413: "BodyTooBig", 431: "HeadTooBig"}
 _CONTROL = bytes({*range(0x20), 0x7F} - set(b"\t"))
 
 

@@ -13,7 +13,7 @@ from novnc_twisted.errors import (
 )
 
 if TYPE_CHECKING:
-    from novnc_twisted.frontend.refusals import Cause
+    from novnc_twisted.events.records import RefusalCause
 
 NAMES = {
     400: "badRequest",
@@ -43,7 +43,7 @@ class Door(NamedTuple):
     :ivar severe: whether it may keep out somebody who should be let in.
     """
 
-    cause: "Cause"
+    cause: "RefusalCause"
     option: str = ""
     severe: bool = False
 
@@ -99,7 +99,7 @@ def malformed(message: str) -> Fault:
     return Fault(400, message, door=Door("BadRequest"))
 
 
-def not_admitted(cause: "Cause", answered: str) -> Fault:
+def not_admitted(cause: "RefusalCause", answered: str) -> Fault:
     """403: noauth does not answer such a request."""
     message = f"auth_strategy noauth answers {answered}. Set up http_basic."
     return Fault(403, message, door=Door(cause, "[api] auth_strategy"))

@@ -24,7 +24,9 @@ from novnc_twisted.api.faults import Door, Fault
 from novnc_twisted.api.read_request import read_request
 from novnc_twisted.api.request import Reply
 from novnc_twisted.api.web_request import APIRequest
-from novnc_twisted.frontend.refusals import RefusalEvent, RefusalLog, RefusalObserver, limits_observer
+from novnc_twisted.events.log import EventLog
+from novnc_twisted.events.records import Observer, RequestRefused
+from novnc_twisted.frontend.refusals import limits_observer
 from novnc_twisted.frontend.unreadable import UnreadableAddresses
 from novnc_twisted.messaging.interfaces import ITransport
 
@@ -42,7 +44,7 @@ class APISite(HTTPFactory):
     :param application: answers.
     :param trusted_proxies: whose X-Forwarded-For and X-Forwarded-Proto are believed.
     :param connection_limits: how many connections there may be; default: :data:`MAX_CONNECTIONS`.
-    :param refused: called for each connection that is refused; default: the log.
+    :param observer: called with each event (see :mod:`novnc_twisted.events`); default: a log of its own.
     """
 
     name = "consoleapi"
@@ -55,18 +57,18 @@ class APISite(HTTPFactory):
         application: Application,
         trusted_proxies: Sequence[Network] = (),
         connection_limits: ConnectionLimits | None = None,
-        refused: RefusalObserver | None = None,
+        observer: Observer | None = None,
     ) -> None:
         super().__init__(timeout=IDLE_TIMEOUT, reactor=reactor)
         self._trusted = tuple(trusted_proxies)
         self._unreadable = UnreadableAddresses(reactor)
         self._application = application
         self._channels: set[APIChannel] = set()
-        self._log = RefusalLog(reactor) if refused is None else None  # our own
-        self.refused: RefusalObserver = refused or self._log or RefusalLog(reactor)
+        self._log = EventLog(reactor) if observer is None else None
+        self.observer: Observer = observer or self._log or EventLog(reactor)
         if connection_limits is None:
-            observer = limits_observer(self.name, self.refused)
-            connection_limits = ConnectionLimits(MAX_CONNECTIONS, trusted=self._trusted, observer=observer)
+            limits = limits_observer(self.name, self.observer)
+            connection_limits = ConnectionLimits(MAX_CONNECTIONS, trusted=self._trusted, observer=limits)
         self.connection_limits = connection_limits
 
     def startFactory(self) -> None:
@@ -141,9 +143,9 @@ class APISite(HTTPFactory):
     def report(self, fault: Fault, address: str) -> None:
         """Report a request that was refused before the API looked at what it asks for."""
         cause, option, severe = fault.door or Door("BadRequest")
-        self.refused(
-            RefusalEvent(
-                front=self.name,
+        self.observer(
+            RequestRefused(
+                service=self.name,
                 cause=cause,
                 address=address,
                 detail=fault.message.removesuffix("."),
@@ -163,7 +165,7 @@ def make_site(
     auth: IAuth,
     trusted_proxies: Sequence[str] = (),
     connection_limits: ConnectionLimits | None = None,
-    refused: RefusalObserver | None = None,
+    observer: Observer | None = None,
     now: Callable[[], float] = time.time,
 ) -> APISite:
     """The Compute API with its small identity, ready to listen.
@@ -176,13 +178,13 @@ def make_site(
     :param trusted_proxies: addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
     :param now: Unix time in seconds.
     :param connection_limits: how many connections there may be; default: :data:`MAX_CONNECTIONS`.
-    :param refused: called for each connection that is refused; default: the log.
+    :param observer: called with each event (see :mod:`novnc_twisted.events`); default: a log of its own.
     :raises ValueError: for a trusted proxy that is no address or network.
     """
     application = Application(
         reactor, consoleauth=consoleauth, compute=compute, transport=transport, auth=auth, now=now
     )
-    return APISite(reactor, application, networks(trusted_proxies), connection_limits, refused)
+    return APISite(reactor, application, networks(trusted_proxies), connection_limits, observer)
 
 
 def loggable(path: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What the proxies share in front of a session: accepting connections, the HTTP head, and the log of refusals."""
+"""What the proxies share in front of a session: accepting connections and reading the HTTP head."""
 
 from novnc_twisted._lazy import lazy
 
@@ -8,8 +8,5 @@ __getattr__, __dir__ = lazy(
         "Acceptor": "accepting",
         "FrontFactory": "front",
         "FrontProtocol": "front",
-        "RefusalEvent": "refusals",
-        "RefusalLog": "refusals",
-        "RefusalObserver": "refusals",
     },
 )

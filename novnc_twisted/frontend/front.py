@@ -21,7 +21,8 @@ from novnc_twisted.errors import (
     Stopping,
     TooManyFailures,
 )
-from novnc_twisted.frontend.refusals import Cause, RefusalEvent, RefusalLog, RefusalObserver
+from novnc_twisted.events.log import EventLog
+from novnc_twisted.events.records import Observer, RefusalCause, RequestRefused
 from novnc_twisted.frontend.viewer import FrontViewer
 from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.relay.transports import tune
@@ -40,7 +41,7 @@ class FrontFactory(Factory):
     :ivar reactor: what drives them.
     :ivar failures: failed guesses of a token by client address.
     :ivar connection_limits: how many connections there may be.
-    :ivar refused: called for each refusal before a session.
+    :ivar observer: called with each event.
     """
 
     name = "proxy"
@@ -58,15 +59,15 @@ class FrontFactory(Factory):
         limits: SessionLimits | None = None,
         failures: Failures | None = None,
         connection_limits: ConnectionLimits | None = None,
-        refused: RefusalObserver | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """See the proxies' own factories."""
         self.reactor = reactor
         self.settings = settings
         self.failures = Failures(settings.max_failures_per_minute, reactor.seconds) if failures is None else failures
         self.connection_limits = ConnectionLimits() if connection_limits is None else connection_limits
-        self._log = RefusalLog(reactor) if refused is None else None  # our own
-        self.refused: RefusalObserver = refused or self._log or RefusalLog(reactor)
+        self._log = EventLog(reactor) if observer is None else None
+        self.observer: Observer = observer or self._log or EventLog(reactor)
         self.connections: set[FrontProtocol] = set()
         self._sessions = Sessions(
             reactor,
@@ -251,17 +252,16 @@ class FrontProtocol(Protocol):
             )
         return check
 
-    def refused(self, cause: Cause, address: str, status: int | None, detail: str, option: str = "") -> None:
-        """Tell the observer that a request was refused before it became a session.
+    def refused(self, cause: RefusalCause, address: str, status: int | None, detail: str, option: str = "") -> None:
+        """Notify the observer that a request was refused before it became a session.
 
-        :param option: the option to change, with what to do: somebody who should be let in may have been refused.
+        :param option: the option to change, with what to do, if a legitimate client may have been refused.
         """
-        front, severe = self.factory.name, option != ""
-        self.factory.refused(
-            RefusalEvent(
-                front=front, cause=cause, address=address, status=status, detail=detail, option=option, severe=severe
-            )
+        service, severe = self.factory.name, option != ""
+        event = RequestRefused(
+            service=service, cause=cause, address=address, status=status, detail=detail, option=option, severe=severe
         )
+        self.factory.observer(event)
 
     def begin(self, kind: type[FrontViewer], end: StreamEnd, token: str | None, address: str, check: Check) -> None:
         """Begin a session; ``become`` was called."""

@@ -19,7 +19,7 @@ from novnc_twisted.access.connection_limits import ConnectionSlot
 from novnc_twisted.access.forwarded import Network, is_trusted
 from novnc_twisted.access.proxy_protocol import BadProxyHeader, ProxyHeader, read_proxy_header
 from novnc_twisted.errors import ProtocolViolation
-from novnc_twisted.frontend.refusals import Cause, RefusalEvent
+from novnc_twisted.events.records import RefusalCause, RequestRefused
 from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.relay.tls_transport import TLSTransport
 
@@ -90,11 +90,13 @@ class Listener(ServerFactory):
         slot = self.front.connection_limits.admit(host)
         return None if slot is None else _Entering(self, addr, slot)
 
-    def refused(self, cause: Cause, address: str, detail: str, option: str = "", status: int | None = None) -> None:
-        """Tell the front's observer that a connection was refused."""
-        self.front.refused(
-            RefusalEvent(
-                front=self.front.name,
+    def refused(
+        self, cause: RefusalCause, address: str, detail: str, option: str = "", status: int | None = None
+    ) -> None:
+        """Notify the front's observer that a connection was refused."""
+        self.front.observer(
+            RequestRefused(
+                service=self.front.name,
                 cause=cause,
                 address=address,
                 detail=detail,

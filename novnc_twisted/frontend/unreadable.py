@@ -6,7 +6,7 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from novnc_twisted.session.record import clean
+from novnc_twisted.access.display import clean
 
 SAY_EVERY: Final = 60.0
 """Seconds between two warnings."""

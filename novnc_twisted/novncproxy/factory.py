@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.access.failures import Failures
 from novnc_twisted.access.forwarded import networks
+from novnc_twisted.events.records import Observer
 from novnc_twisted.frontend.front import FrontFactory
-from novnc_twisted.frontend.refusals import RefusalObserver
 from novnc_twisted.frontend.unreadable import UnreadableAddresses
 from novnc_twisted.novncproxy.handshake import Handshaker
 from novnc_twisted.novncproxy.page import SHIPPED, Page
@@ -45,7 +45,7 @@ class NoVNCProxyFactory(FrontFactory):
         limits: SessionLimits | None = None,
         failures: Failures | None = None,
         connection_limits: ConnectionLimits | None = None,
-        refused: RefusalObserver | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """Make the factory.
 
@@ -63,7 +63,7 @@ class NoVNCProxyFactory(FrontFactory):
         :param limits: to be shared with another front of this process; default: its own.
         :param failures: the same for failed guesses of a token.
         :param connection_limits: the same for connections; default: no limit.
-        :param refused: called for each refusal before a session; default: the log.
+        :param observer: called with each event (see :mod:`novnc_twisted.events`); default: a log of its own.
         :raises ValueError: for a trusted proxy that is no address or network.
         """
         super().__init__(
@@ -75,7 +75,7 @@ class NoVNCProxyFactory(FrontFactory):
             limits=limits,
             failures=failures,
             connection_limits=connection_limits,
-            refused=refused,
+            observer=observer,
         )
         self.handshaker = Handshaker(reactor)
         self.page = Page(web)

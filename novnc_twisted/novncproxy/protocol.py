@@ -13,8 +13,9 @@ from novnc_twisted.access.origin import ALLOWED, FORBIDDEN, explain_refusal, jud
 from novnc_twisted.access.request_head import RequestHead
 from novnc_twisted.access.tokens import token_of
 from novnc_twisted.errors import ClientLeft, MessageTooBig, ProtocolViolation, Refusal, SetupTimeout, TooManyFailures
+from novnc_twisted.events.records import RefusalCause
 from novnc_twisted.frontend.front import FrontProtocol
-from novnc_twisted.frontend.refusals import Cause, cause_of
+from novnc_twisted.frontend.refusals import cause_of
 from novnc_twisted.frontend.viewer import FrontViewer
 from novnc_twisted.http.checks import CheckAnswer, answer_check
 from novnc_twisted.http.responses import ALONE, content_security_policy, is_host, plain, response_head
@@ -77,7 +78,7 @@ class NoVNCProxyProtocol(FrontProtocol):
         sentence: str,
         *,
         address: str = "",
-        cause: Cause = "BadRequest",
+        cause: RefusalCause = "BadRequest",
         detail: str = "",
         option: str = "",
     ) -> None:

@@ -117,7 +117,7 @@ def consoleapi(context: Context) -> Component:
         auth=auth,
         trusted_proxies=tuple(conf.console.trusted_proxies),
         connection_limits=context.connections.api,
-        refused=context.connections.refusals,
+        observer=context.connections.events,
     )
     listeners = context.sockets.take(
         "consoleapi", host, conf.osapi_compute_listen_port, "osapi_compute_listen", "osapi_compute_listen_port"
@@ -186,7 +186,7 @@ def _listening(context: Context, listeners: list[socket.socket], factory: Any, b
     undo: list[Callable[[], Any]] = []
 
     async def start() -> None:
-        undo.append(context.connections.refusals.stop)
+        undo.append(context.connections.events.stop)
         undo.extend(Acceptor(context.reactor, listener, factory).stop for listener in listeners)
         front = factory
         if isinstance(factory, Listener):
@@ -219,7 +219,7 @@ def _front(context: Context) -> dict[str, Any]:
         "limits": context.limits,
         "failures": context.failures,
         "connection_limits": context.connections.proxies,
-        "refused": context.connections.refusals,
+        "observer": context.connections.events,
     }
 
 

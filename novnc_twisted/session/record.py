@@ -5,12 +5,10 @@ from typing import Final
 from twisted.logger import Logger, LogLevel
 
 from novnc_twisted.access.connect_info import ConnectInfo
-from novnc_twisted.access.display import one_line
-from novnc_twisted.access.tokens import scrub
+from novnc_twisted.access.display import clean
 from novnc_twisted.errors import ConsoleUnreachable, Refusal, ServiceUnavailable
 
 _OUR_SIDE: Final = (ConsoleUnreachable, ServiceUnavailable)
-_LONGEST: Final = 300
 
 log = Logger(namespace="novnc_twisted.session")
 
@@ -59,8 +57,3 @@ def record(
         bytes_in=bytes_in,
         bytes_out=bytes_out,
     )
-
-
-def clean(text: str) -> str:
-    """Text for a log: one line, bounded, without tokens."""
-    return scrub(one_line(text, 4 * _LONGEST))[:_LONGEST]

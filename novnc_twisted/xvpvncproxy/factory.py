@@ -4,8 +4,8 @@ from typing import Any
 
 from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.access.failures import Failures
+from novnc_twisted.events.records import Observer
 from novnc_twisted.frontend.front import FrontFactory
-from novnc_twisted.frontend.refusals import RefusalObserver
 from novnc_twisted.session.context import AskPassword, Authorise
 from novnc_twisted.session.limits import SessionLimits
 from novnc_twisted.session.settings import SessionSettings
@@ -30,7 +30,7 @@ class XVPVNCProxyFactory(FrontFactory):
         limits: SessionLimits | None = None,
         failures: Failures | None = None,
         connection_limits: ConnectionLimits | None = None,
-        refused: RefusalObserver | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """Make the factory.
 
@@ -43,7 +43,7 @@ class XVPVNCProxyFactory(FrontFactory):
         :param limits: to be shared with another front of this process; default: its own.
         :param failures: the same for failed guesses of a token.
         :param connection_limits: the same for connections; default: no limit.
-        :param refused: called for each refusal before a session; default: the log.
+        :param observer: called with each event (see :mod:`novnc_twisted.events`); default: a log of its own.
         """
         super().__init__(
             reactor,
@@ -54,5 +54,5 @@ class XVPVNCProxyFactory(FrontFactory):
             limits=limits,
             failures=failures,
             connection_limits=connection_limits,
-            refused=refused,
+            observer=observer,
         )

@@ -5,18 +5,19 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.api import NoAuth
-from novnc_twisted.frontend.refusals import RefusalEvent
+from novnc_twisted.events import RequestRefused
 from tests.api.harness import Connection, FakeHost, System, running
 from tests.api.users import TOKENS, UsersCase, basic, log_in
 from tests.support.logged import Logged
+from tests.support.observed import only
 
 GOOD = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class NoAuthTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.refusals: list[RefusalEvent] = []
-        self.system: System = running(self, NoAuth(), FakeHost("host1"), refused=self.refusals.append)
+        self.refusals: list[RequestRefused] = []
+        self.system: System = running(self, NoAuth(), FakeHost("host1"), observer=only(RequestRefused, self.refusals))
 
     def event(self, data: bytes, **where: Any) -> tuple[str, int | None, str]:
         """The one event of some bytes: cause, status, address."""
@@ -25,7 +26,7 @@ class NoAuthTests(SynchronousTestCase):
         connection.send(data)
         (event,) = self.refusals
         statuses = [answer.status for answer in connection.answers()]
-        self.assertEqual((event.front, statuses), ("consoleapi", [event.status]))
+        self.assertEqual((event.service, statuses), ("consoleapi", [event.status]))
         self.assertTrue(event.detail)
         return event.cause, event.status, event.address
 

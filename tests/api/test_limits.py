@@ -19,8 +19,8 @@ POST = b"POST /v2.1/servers/x/action HTTP/1.1\r\nHost: localhost\r\n"
 
 class WireTests(SynchronousTestCase):
     def setUp(self) -> None:
-        refused = Mock()  # a log would have a timer of its own
-        self.system = running(self, NoAuth(), FakeHost("host1", instance("one")), refused=refused)
+        observer = Mock()  # a log would have a timer of its own
+        self.system = running(self, NoAuth(), FakeHost("host1", instance("one")), observer=observer)
         self.clock = self.system.reactor
 
     def connect(self) -> Connection:

@@ -8,8 +8,9 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.api import HTTPBasic
-from novnc_twisted.frontend.refusals import RefusalEvent
+from novnc_twisted.events import RequestRefused
 from tests.api.harness import Answer, FakeHost, FakeReactor, System, instance, quick_hash
+from tests.support.observed import only
 
 RED, ROOT = quick_hash("r3d:pass"), quick_hash("toor")
 TOKENS = "/identity/v3/auth/tokens"
@@ -41,7 +42,7 @@ class UsersCase(SynchronousTestCase):
         self.file = Path(self.mktemp())
         self.file.write_text(f"alice:{RED}:red\nroot:{ROOT}\nboris:{RED.replace('$2b$', '$2y$')}:blue-id\n")
         self.reactor = FakeReactor()
-        self.refusals: list[RefusalEvent] = []
+        self.refusals: list[RequestRefused] = []
         self.hosts = [
             FakeHost(
                 "host1",
@@ -54,7 +55,7 @@ class UsersCase(SynchronousTestCase):
 
     def build(self, transport: Any = None) -> System:
         auth = HTTPBasic(self.reactor, self.file, admin_users=["root"])
-        system = System(auth, *self.hosts, reactor=self.reactor, refused=self.refusals.append)
+        system = System(auth, *self.hosts, reactor=self.reactor, observer=only(RequestRefused, self.refusals))
         return self.successResultOf(Deferred.fromCoroutine(system.start()))
 
     def refused(self, answer: Answer) -> None:

@@ -8,9 +8,10 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
 from novnc_twisted.access.connection_limits import ConnectionLimits
-from novnc_twisted.frontend import RefusalEvent
+from novnc_twisted.events import RequestRefused
 from tests.novncproxy.test_upgrade import request
 from tests.session.harness import TOKEN, FrontCase, Raw, introduce
+from tests.support.observed import only
 
 
 class SilentConnections(FrontCase):
@@ -142,9 +143,9 @@ class SilentConnections(FrontCase):
 class Events(FrontCase):
     """Every refusal before a session is an event with its cause, address and option; health checks are none."""
 
-    def front_with_events(self, kind: Any, **values: Any) -> list[RefusalEvent]:
-        events: list[RefusalEvent] = []
-        kind(refused=events.append, **values)
+    def front_with_events(self, kind: Any, **values: Any) -> list[RequestRefused]:
+        events: list[RequestRefused] = []
+        kind(observer=only(RequestRefused, events), **values)
         return events
 
     async def send(self, *heads: bytes) -> None:
@@ -175,7 +176,7 @@ class Events(FrontCase):
                 ("BadRequest", 400),
             ],
         )
-        self.assertEqual({(event.front, event.address) for event in events}, {("novncproxy", "127.0.0.1")})
+        self.assertEqual({(event.service, event.address) for event in events}, {("novncproxy", "127.0.0.1")})
         self.assertTrue(all(event.detail for event in events))
         foreign = events[3]
         self.assertEqual((foreign.option, foreign.severe), ("[console] allowed_origins", True))
@@ -208,7 +209,7 @@ class Events(FrontCase):
             b"CONNECT /" + b"x" * 20000,
         )
         self.assertEqual([event.cause for event in events], ["BadRequest", "BadRequest", "Browser", "HeadTooBig"])
-        self.assertEqual({(event.front, event.status) for event in events}, {("xvpvncproxy", 400)})
+        self.assertEqual({(event.service, event.status) for event in events}, {("xvpvncproxy", 400)})
 
     async def test_late_heads(self) -> None:
         """One that began is an event; one without a byte is a health check."""

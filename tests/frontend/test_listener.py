@@ -11,8 +11,9 @@ from twisted.trial.unittest import TestCase
 from novnc_twisted.access.connection_limits import ConnectionLimits, ConnectionSlot
 from novnc_twisted.access.forwarded import networks
 from novnc_twisted.access.proxy_protocol import MAX_PAYLOAD
-from novnc_twisted.frontend import RefusalEvent
+from novnc_twisted.events import RequestRefused
 from novnc_twisted.frontend.listener import PLAIN_DEADLINE, PROXY_DEADLINE, TLS_DEADLINE, Listener
+from tests.support.observed import only
 
 HEADER = b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 6080\r\n"
 LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
@@ -39,8 +40,8 @@ class Front(Factory):
 
     def __init__(self, maximum: int) -> None:
         self.connection_limits = ConnectionLimits(maximum)
-        self.refusals: list[RefusalEvent] = []
-        self.refused = self.refusals.append
+        self.refusals: list[RequestRefused] = []
+        self.observer = only(RequestRefused, self.refusals)
 
     def build(self, address: object, slot: ConnectionSlot) -> Heard:
         protocol = Heard()

@@ -107,7 +107,7 @@ class Wire:
 
     def __init__(self, auth: Any) -> None:
         self.host = FakeHost("host1", instance("one"), instance("two", state="shutoff", power_state=4))
-        self.system = System(auth, self.host, refused=lambda event: None)  # a log would have a timer of its own
+        self.system = System(auth, self.host, observer=lambda event: None)  # a log would have a timer of its own
         Deferred.fromCoroutine(self.system.start())
 
     def handshake(self, chunks: list[bytes]) -> list[int]:

@@ -23,7 +23,7 @@ from novnc_twisted import errors
 from novnc_twisted.access import ConnectInfo
 from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.access.failures import Failures
-from novnc_twisted.frontend import RefusalEvent
+from novnc_twisted.events import Event, RequestRefused
 from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.relay import stream_end
@@ -99,7 +99,7 @@ class ManySessions(TestCase):
         self.refusals: Counter[str] = Counter()
         more: dict[str, Any] = {
             "connection_limits": self.connections,
-            "refused": self.refused,
+            "observer": self.refused,
             "settings": settings,
             "limits": self.limits,
             "failures": self.failures,
@@ -241,8 +241,9 @@ class ManySessions(TestCase):
         lived, begun = self.engines.total(), self.begun
         print(f"({begun} sessions begun, {lived} lived, {len(self.records)} kinds of ends)", end=" ")
 
-    def refused(self, event: RefusalEvent) -> None:
-        self.refusals[event.cause] += 1
+    def refused(self, event: Event) -> None:
+        if isinstance(event, RequestRefused):
+            self.refusals[event.cause] += 1
 
     def plateau(self, half: Ledger, end: Ledger) -> None:
         """The second half needed no more than the first: a leak of one small object a session would be seen."""

@@ -33,7 +33,7 @@ class EndingTests(SynchronousTestCase):
         context: Any = SimpleNamespace(
             conf=SimpleNamespace(host="control"),
             transport=SimpleNamespace(announce=announce),
-            connections=SimpleNamespace(refusals=SimpleNamespace(stop=lambda: None)),
+            connections=SimpleNamespace(events=SimpleNamespace(stop=lambda: None)),
         )
         factory: Any = SimpleNamespace(stop_sessions=self._answer)
         part = _listening(context, [], factory, "nova-novncproxy")

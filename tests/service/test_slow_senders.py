@@ -174,7 +174,7 @@ class SlowSenders(SynchronousTestCase):
             front: Any = running(self, NoAuth(), FakeHost("host1", instance("one")), reactor=self.clock).site
         else:
             front = {"novnc": NoVNCProxyFactory, "xvp": XVPVNCProxyFactory}[port](
-                self.clock, never, refused=lambda event: None
+                self.clock, never, observer=lambda event: None
             )
         if not way:
             return front

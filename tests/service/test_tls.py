@@ -11,13 +11,14 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 from twisted.internet.protocol import Factory
 
 from novnc_twisted.access.forwarded import networks
-from novnc_twisted.frontend import RefusalEvent
+from novnc_twisted.events import RequestRefused
 from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.relay import StreamEnd
 from novnc_twisted.service.flagfile import Unusable
 from novnc_twisted.service.front_tls import FrontTLS
 from tests.session.harness import HANDSHAKE, TOKEN, FrontCase, Raw, WebSocket, introduce
 from tests.support.autobahn_client import Client, connect
+from tests.support.observed import only
 from tests.support.pki import CA, CLIENT, Credential
 
 OURS, OTHER = CA(), CA("another CA")
@@ -217,8 +218,8 @@ class SessionTests(TLSCase):
 
     async def test_who_never_shakes_hands_is_cut(self) -> None:
         """In the handshake, and by bytes that only begin like one."""
-        events: list[RefusalEvent] = []
-        self.novnc(settings=self.settings(tls_deadline=0.1), refused=events.append)
+        events: list[RequestRefused] = []
+        self.novnc(settings=self.settings(tls_deadline=0.1), observer=only(RequestRefused, events))
         for data in (b"\x16", b"\x16\x03\x01\x02\x00\x01", b"\x16" + b"\xff" * 100_000):
             client = await self.client(plain=True)
             client.write(data)
@@ -266,8 +267,8 @@ class RuleTests(TLSCase):
 
     async def test_client_certificates(self) -> None:
         self.rules(client_ca=self.write("ca", OURS.pem))
-        events: list[RefusalEvent] = []
-        self.novnc(refused=events.append)
+        events: list[RequestRefused] = []
+        self.novnc(observer=only(RequestRefused, events))
         right = OURS.issue(purpose=CLIENT, common_name="alice")
         self.assertIn(b"200 OK", await self.page(options=client_tls(cert=right)))
         await self.fails()

@@ -7,8 +7,9 @@ from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.access.connection_limits import ConnectionLimits
-from novnc_twisted.frontend import RefusalEvent, RefusalLog
-from novnc_twisted.frontend.refusals import INTERVAL, MAX_KINDS, limits_observer
+from novnc_twisted.events import RefusalLog, RequestRefused
+from novnc_twisted.events.refusal_log import INTERVAL, MAX_KINDS
+from novnc_twisted.frontend.refusals import limits_observer
 from novnc_twisted.frontend.unreadable import UnreadableAddresses
 from tests.support.handed_out import secret
 from tests.support.logged import Logged
@@ -21,8 +22,8 @@ class RefusalLogTests(SynchronousTestCase):
         self.refused = RefusalLog(self.clock)
 
     def refuse(self, address: str = "192.0.2.1", cause: str = "ForeignOrigin", **more: Any) -> None:
-        values: dict[str, Any] = {"front": "novncproxy", "status": 403, "detail": "the Origin is http://evil"}
-        self.refused(RefusalEvent(cause=cause, address=address, **(values | more)))
+        values: dict[str, Any] = {"service": "novncproxy", "status": 403, "detail": "the Origin is http://evil"}
+        self.refused(RequestRefused(cause=cause, address=address, **(values | more)))
 
     def lines(self) -> list[str]:
         lines = self.logged.lines()
@@ -75,7 +76,7 @@ class RefusalLogTests(SynchronousTestCase):
 
     def test_kinds(self) -> None:
         """Other causes, addresses and fronts have lines of their own; a /64 has one."""
-        for more in ({}, {"cause": "BadRequest"}, {"address": "192.0.2.2"}, {"front": "xvpvncproxy"}):
+        for more in ({}, {"cause": "BadRequest"}, {"address": "192.0.2.2"}, {"service": "xvpvncproxy"}):
             self.refuse(**more)
         self.refuse("2001:db8::1")
         self.refuse("2001:db8::2")

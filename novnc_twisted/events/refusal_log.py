@@ -1,0 +1,127 @@
+"""The log of refused requests, which stays short however many there are."""
+
+from typing import Final
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger, LogLevel
+
+from novnc_twisted.access.failures import network_of
+from novnc_twisted.events.records import RequestRefused
+
+INTERVAL: Final = 60.0
+"""Seconds between two lines about the same cause and network."""
+
+MAX_KINDS: Final = 100
+"""Pairs of a cause and a network that have their own lines; further networks are counted together for each cause."""
+
+_MANY: Final = "other addresses"
+
+
+class RefusalLog:
+    """Logs refused requests.
+
+    The first one of a cause and a network (an IPv4 address, an IPv6 /64) is logged at once.  Further ones are counted:
+    their number is logged once a minute, and once more when a minute has passed without any.
+    """
+
+    log = Logger(namespace="novnc_twisted.frontend")
+
+    def __init__(self, clock: IReactorTime) -> None:
+        """:param clock: for the time between two lines about the same kind of refusal."""
+        self._clock = clock
+        self._kinds: dict[tuple[str, str, str], _Kind] = {}
+        self._timer: IDelayedCall | None = None
+        self._stopped = False
+
+    def __call__(self, event: RequestRefused) -> None:
+        """Log or count a refusal."""
+        key = (event.service, event.cause, network_of(event.address))
+        if key not in self._kinds and len(self._kinds) >= MAX_KINDS:
+            key = (event.service, event.cause, _MANY)
+        kind = self._kinds.get(key)
+        if kind is not None:
+            kind.again(event)
+            return
+        self._kinds[key] = _Kind(event, key[2], self._clock.seconds())
+        self._emit(event, f"{event.service}: refused {_shown(event.address)} ({_summary(event)})", 1)
+        if self._timer is None and not self._stopped:
+            self._timer = self._clock.callLater(INTERVAL, self._report)
+
+    def stop(self) -> None:
+        """Log what was counted and not logged yet, and start no timer any more."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for kind in self._kinds.values():
+            if kind.counted:
+                self._log_count(kind)
+
+    def _report(self) -> None:
+        now = self._clock.seconds()
+        for key, kind in list(self._kinds.items()):
+            if now - kind.logged_at < INTERVAL:
+                continue
+            if kind.counted:
+                self._log_count(kind)
+                kind.logged_at = now
+                continue
+            del self._kinds[key]
+            if kind.total > 1:
+                text = f"({_cause(kind.last)}): {kind.total} in all, none in the last minute"
+                self._emit(kind.last, f"{kind.last.service}: no longer refuses {kind.name} {text}", 0)
+        self._timer = self._clock.callLater(INTERVAL, self._report) if self._kinds else None
+
+    def _log_count(self, kind: "_Kind") -> None:
+        counted, kind.counted = kind.counted, 0
+        self._emit(
+            kind.last, f"{kind.last.service}: refused {kind.name} {counted} more times ({_summary(kind.last)})", counted
+        )
+
+    def _emit(self, event: RequestRefused, summary: str, count: int) -> None:
+        self.log.emit(
+            LogLevel.warn if event.severe else LogLevel.info,
+            "{summary}",
+            summary=summary,
+            event="refused",
+            service=event.service,
+            cause=event.cause,
+            status=event.status,
+            address=event.address,
+            detail=event.detail,
+            option=event.option,
+            count=count,
+        )
+
+
+class _Kind:
+    """The refusals of one cause and network."""
+
+    __slots__ = ("counted", "last", "logged_at", "name", "total")
+
+    def __init__(self, event: RequestRefused, name: str, now: float) -> None:
+        self.last = event
+        self.name = _shown(name)
+        self.total = 1
+        self.counted = 0  # since the last line
+        self.logged_at = now
+
+    def again(self, event: RequestRefused) -> None:
+        self.last = event
+        self.total += 1
+        self.counted += 1
+
+
+def _shown(address: str) -> str:
+    return address or "a unix socket"
+
+
+def _summary(event: RequestRefused) -> str:
+    """What happened, in one line, with the option to change."""
+    detail, option = event.detail, event.option
+    return f"{_cause(event)}{detail and f': {detail}'}{option and f'. To change this: {option}'}"
+
+
+def _cause(event: RequestRefused) -> str:
+    """The cause, with the status."""
+    return event.cause if event.status is None else f"{event.cause}, status {event.status}"

@@ -1,0 +1,71 @@
+"""The events: what they hold, and that nothing in them is secret or can forge a line."""
+
+from dataclasses import FrozenInstanceError, fields
+from typing import Any, get_args
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.events.records import Event, RequestRefused, SessionClosed, TokenMade, TokenRefused
+from tests.support.handed_out import secret
+
+KINDS = get_args(Event)
+REQUIRED: dict[str, Any] = {
+    "service": "novncproxy",
+    "cause": "InvalidToken",
+    "close_code": 4401,
+    "phase": "token",
+    "seconds": 0.1,
+    "expires_at": 1.0,
+}
+CHOSEN_BY_US = {"service", "cause", "option", "phase", "session_id", "console_type"}
+"""Texts that no client and no other host chooses."""
+
+
+def make(kind: Any, text: str) -> Any:
+    """An event of this kind, in which this text stands wherever others choose the text."""
+    values = {
+        field.name: REQUIRED.get(field.name, text)
+        for field in fields(kind)
+        if field.name in REQUIRED or (field.type is str and field.name not in CHOSEN_BY_US)
+    }
+    return kind(**values)
+
+
+class RecordTests(SynchronousTestCase):
+    def test_texts_are_cleaned(self) -> None:
+        """Whatever a client or another host sends is one bounded line without a token in it."""
+        token = secret("5ad3c1f2-1111-4222-8333-444455556666")
+        for kind in KINDS:
+            event = make(kind, f"http://evil/?token={token}\r\n\x1b[31m{'x' * 5000}")
+            checked = 0
+            for field in fields(event):
+                value = getattr(event, field.name)
+                if isinstance(value, str) and field.name not in REQUIRED:
+                    self.assertNotIn(token, value, field.name)
+                    self.assertTrue(value.isprintable(), field.name)
+                    self.assertLessEqual(len(value), 300)
+                    checked += bool(value)
+            self.assertGreater(checked, 1, kind)
+
+    def test_no_field_for_a_secret(self) -> None:
+        for kind in KINDS:
+            names = {field.name for field in fields(kind)}
+            self.assertEqual(names & {"token", "token_hash", "password", "path", "url"}, set())
+
+    def test_immutable(self) -> None:
+        """An observer can't change what the next one receives; a mistyped field is an error."""
+        event = make(RequestRefused, "x")
+        with self.assertRaises(FrozenInstanceError):
+            event.cause = "BadRequest"
+        for kind in KINDS:
+            self.assertFalse(hasattr(make(kind, "x"), "__dict__"), kind)
+
+    def test_names(self) -> None:
+        """Each kind has a name of its own."""
+        self.assertEqual(len({kind.event for kind in KINDS}), len(KINDS))
+
+    def test_unknown_texts_are_empty(self) -> None:
+        closed = SessionClosed(cause="TokenMissing", close_code=4401, phase="token", seconds=0.1)
+        self.assertEqual((closed.user_id, closed.instance_uuid, closed.bytes_in), ("", "", 0))
+        self.assertEqual(TokenMade(expires_at=1.0).address, "")
+        self.assertEqual(TokenRefused(cause="InvalidToken").detail, "")
