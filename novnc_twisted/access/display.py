@@ -16,7 +16,10 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff
 
 def one_line(text: str, limit: int = 300) -> str:
     """The text on one line, at most ``limit`` characters, with ``?`` for each character that could disguise it."""
-    return _UNSAFE.sub("?", text[:limit])
+    text = text[:limit]
+    if text.isascii() and text.isprintable():
+        return text  # nearly every text, in a fifth of the time
+    return _UNSAFE.sub("?", text)
 
 
 def clean(text: str) -> str:

@@ -104,7 +104,7 @@ class ComputeManager:
     # --- methods on the bus
 
     async def list_instances(self, *, after: str = "") -> dict[str, Any]:
-        """Return the domains of this host in the order of their UUIDs, as ``instances``, and whether there are ``more``.
+        """Return the domains of this host in the order of their UUIDs: ``instances``, and whether there are ``more``.
 
         :param after: the last UUID of the previous page; a page is as long as one message allows.
         """

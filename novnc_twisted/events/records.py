@@ -206,5 +206,5 @@ Observer: TypeAlias = Callable[[Event], None]
 def _clean(event: object, *fields: str) -> None:
     for field in fields:
         text = getattr(event, field)
-        if text:
-            object.__setattr__(event, field, clean(text))
+        if text and (cleaned := clean(text)) is not text:
+            object.__setattr__(event, field, cleaned)  # as the generated __init__ of a frozen dataclass does
