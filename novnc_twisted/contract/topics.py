@@ -100,7 +100,15 @@ COMPUTE: Final = Topic(
 )
 """``compute.HOST``: the domains of a compute host.  VNC passwords are given to consoleauth only."""
 
-PROXY: Final = Topic("proxy", roles.PROXY, {}, family=True)
+PROXY: Final = Topic(
+    "proxy",
+    roles.PROXY,
+    {
+        "get_sessions": (roles.API, roles.CONSOLEAUTH),
+        "end_sessions": (roles.API, roles.CONSOLEAUTH),
+    },
+    family=True,
+)
 """``proxy.HOST.WORKER``: the live sessions of one worker of a proxy."""
 
 TOPICS: Final = (CONSOLEAUTH, COMPUTE, PROXY)

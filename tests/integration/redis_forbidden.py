@@ -149,14 +149,21 @@ RPUSH novnc:q:compute.one:api x
 RPUSH novnc:q:compute.one:consoleauth x
 BLPOP novnc:q:compute.one:consoleauth 0.1
 BLPOP novnc:r:compute:{HEX} 0.1
-RPUSH novnc:r:api:{HEX} x
-RPUSH novnc:r:consoleauth:{HEX} x
+LPOP novnc:r:api:{HEX}
+DEL novnc:r:api:{HEX}
 RPUSH novnc:r:compute:{HEX} x
 RPUSH novnc:r:proxy:{HEX} x
 DEL novnc:r:proxy:{HEX}
 ZADD novnc:p:compute.one 99999999999999 me
 ZADD novnc:a:compute.one@192.0.2.1 99999999999999 me
 ZADD novnc:p:novncproxy.control 99999999999999 me
+RPUSH novnc:q:proxy.one.w x
+RPUSH novnc:q:proxy.one.w:api x
+RPUSH novnc:q:proxy.one.w:consoleauth x
+RPUSH novnc:q:proxy.one.w:proxy x
+LPOP novnc:q:proxy.one.w:api
+ZADD novnc:a:proxy.one.w@192.0.2.1 99999999999999 me
+ZREM novnc:a:compute.one@192.0.2.1 x
 """,
     "compute.one": f"""
 INFO
@@ -170,6 +177,11 @@ ZADD novnc:a:compute.one@192.0.2.2 99999999999999 me
 ZADD novnc:a:compute.one@127.0.0.1 99999999999999 me
 ZADD novnc:a:compute.one@ 99999999999999 me
 ZADD novnc:a:novncproxy.control@ 99999999999999 me
+BLPOP novnc:q:proxy.one.w:api 0.1
+RPUSH novnc:q:proxy.one.w:api x
+RPUSH novnc:q:proxy.one.w:compute x
+ZADD novnc:p:proxy.one.w 99999999999999 me
+ZADD novnc:a:proxy.one.w@ 99999999999999 me
 """,
     "api": f"""
 INFO
@@ -181,6 +193,11 @@ RPUSH novnc:q:consoleauth x
 RPUSH novnc:q:consoleauth:proxy x
 RPUSH novnc:q:compute.one x
 RPUSH novnc:q:compute.one:consoleauth x
+RPUSH novnc:q:proxy.one.w x
+RPUSH novnc:q:proxy.one.w:consoleauth x
+BLPOP novnc:q:proxy.one.w:api 0.1
+ZADD novnc:p:proxy.one.w 99999999999999 me
+ZADD novnc:a:proxy.one.w@ 99999999999999 me
 BLPOP novnc:q:compute.one:api 0.1
 BLPOP novnc:q:consoleauth:api 0.1
 BLPOP novnc:r:proxy:{HEX} 0.1
@@ -198,6 +215,10 @@ SET novnc:s:api:identity x
 BLPOP novnc:q:compute.one:consoleauth 0.1
 RPUSH novnc:q:compute.one:api x
 RPUSH novnc:q:compute.one x
+RPUSH novnc:q:proxy.one.w:api x
+BLPOP novnc:q:proxy.one.w:consoleauth 0.1
+ZADD novnc:p:proxy.one.w 99999999999999 me
+ZADD novnc:a:proxy.one.w@ 99999999999999 me
 BLPOP novnc:r:proxy:{HEX} 0.1
 ZADD novnc:p:compute.one 99999999999999 me
 ZADD novnc:a:compute.one@192.0.2.1 99999999999999 me

@@ -15,9 +15,11 @@ from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import TopicInUse
 from novnc_twisted.messaging.redis.scripts import ALL, INDEXED
 from novnc_twisted.messaging.redis.sealing import Opener, Sealer
+from novnc_twisted.session.manager import SessionManager
 from tests.compute.harness import A, B
 from tests.integration.redis_forbidden import ASKED, BAD_COUNTS, BY_SCRIPT, FOR, FOR_NEITHER, FOR_NOBODY, HEX, TOKEN
 from tests.integration.redis_roles import ADDRESSES, VIEWER, RolesCase
+from tests.session.test_manager import FakeRegistry
 from tests.support.redis_server import Client
 
 
@@ -122,6 +124,17 @@ class RefusedTests(RolesCase):
             self.assertIn("Redis answered", detail)
             self.assertIn("Redis answered", await self.refused(ServiceUnavailable, thief.services()))
             self.assertIn("Redis answered", await self.refused(ServiceUnavailable, thief.store.get("token:x")))
+
+    async def test_calls_of_a_proxys_worker(self) -> None:
+        """Neither a compute host nor another proxy ends sessions."""
+        manager = SessionManager(self.proxy, FakeRegistry(), binary="nova-novncproxy", host="edge1")
+        await manager.start()
+        self.addCleanup(manager.stop)
+        for name in ("proxy", "compute.two"):
+            thief = await self.login(name)
+            called = thief.call(manager.topic, "end_sessions", user_id="u")
+            self.assertIn("Redis answered", await self.refused(ServiceUnavailable, called))
+        self.assertEqual(await self.api.call(manager.topic, "end_sessions", user_id="u"), {"ended": 0})
 
     async def test_to_serve_another_hosts_topic(self) -> None:
         """It is not seen, and hears nothing."""

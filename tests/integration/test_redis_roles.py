@@ -5,11 +5,14 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 
 from novnc_twisted.compute.interfaces import Change
+from novnc_twisted.contract.topics import PROXY
 from novnc_twisted.errors import ConsoleUnreachable, InvalidToken
 from novnc_twisted.messaging.wire import MAX_CONCURRENCY
+from novnc_twisted.session.manager import SessionManager
 from tests.compute.harness import A, B, domain
 from tests.integration.redis_case import RedisTestCase
 from tests.integration.redis_roles import VIEWER, RolesCase
+from tests.session.test_manager import FakeRegistry
 from tests.support.redis_server import RedisServer
 
 
@@ -70,6 +73,18 @@ class WorkTests(RolesCase):
         await self.api.store.put_new("api:identity", {"secret": "x"}, 60)
         self.assertEqual(await self.api.store.get("api:identity"), {"secret": "x"})
         await self.api.store.extend("api:identity", 90)
+        self.assert_nothing_denied()
+
+    async def test_the_sessions_of_a_worker(self) -> None:
+        """The API and consoleauth reach every worker of the proxies; each worker has a topic of its own."""
+        for host in ("edge1", "edge2"):
+            manager = SessionManager(self.proxy, FakeRegistry(), binary="nova-novncproxy", host=host)
+            await manager.start()
+            self.addCleanup(manager.stop)
+        for transport in (self.api, self.auth._transport):
+            answers = await transport.broadcast(PROXY.prefix, "end_sessions", user_id="u")
+            self.assertEqual([one.service.topic[:12] for one in answers], ["proxy.edge1.", "proxy.edge2."])
+            self.assertEqual([one.result for one in answers], [{"ended": 0}, {"ended": 0}])
         self.assert_nothing_denied()
 
     async def test_a_server_that_is_gone(self) -> None:
