@@ -20,8 +20,8 @@ from novnc_twisted.access.forwarded import Network, is_trusted
 from novnc_twisted.access.proxy_protocol import BadProxyHeader, ProxyHeader, read_proxy_header
 from novnc_twisted.errors import ProtocolViolation
 from novnc_twisted.events.records import RefusalCause, RequestRefused
+from novnc_twisted.frontend.tls_transport import TLSTransport
 from novnc_twisted.relay.stream_end import StreamEnd
-from novnc_twisted.relay.tls_transport import TLSTransport
 
 CLIENT_HELLO: Final = 0x16
 """The first byte of TLS (the record type ``handshake``); that of an HTTP method is a letter."""

@@ -10,6 +10,6 @@ __getattr__, __dir__ = lazy(
         "SessionLimits": "limits",
         "SessionSettings": "settings",
         "Sessions": "sessions",
-        "UpstreamTLS": "upstream_tls",
+        "UpstreamTLS": "upstream.tls",
     },
 )

@@ -33,16 +33,16 @@ from novnc_twisted.rfb.login import login
 from novnc_twisted.rfb.offer import offer
 from novnc_twisted.rfb.server_init import ServerInit
 from novnc_twisted.rfb.shield import Shield
-from novnc_twisted.session.access_path import pass_gate
 from novnc_twisted.session.context import SessionContext
 from novnc_twisted.session.deadline import Deadline
-from novnc_twisted.session.dial import dial
 from novnc_twisted.session.handshake_channel import HandshakeChannel
 from novnc_twisted.session.interfaces import IViewer
 from novnc_twisted.session.limits import SessionSlot
 from novnc_twisted.session.record import record
 from novnc_twisted.session.token_lease import TokenLease
-from novnc_twisted.session.upstream_loss import loss_before_session
+from novnc_twisted.session.upstream.access_path import pass_gate
+from novnc_twisted.session.upstream.dial import dial
+from novnc_twisted.session.upstream.loss import loss_before_session
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ import socket
 from dataclasses import dataclass, field
 
 from novnc_twisted.rfb.security.vencrypt import DEFAULT_SUBTYPES
-from novnc_twisted.session.upstream_tls import UpstreamTLS
+from novnc_twisted.session.upstream.tls import UpstreamTLS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

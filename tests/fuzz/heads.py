@@ -20,8 +20,8 @@ from novnc_twisted.access.request_head import (
 from novnc_twisted.errors import ConsoleUnreachable, MessageTooBig, Refusal
 from novnc_twisted.novncproxy.handshake import SUBPROTOCOL, HandshakeFailed, Handshaker
 from novnc_twisted.relay.interfaces import IEnd, IReceiver
-from novnc_twisted.session.access_path import pass_gate
 from novnc_twisted.session.handshake_channel import HOLD_LIMIT, HandshakeChannel
+from novnc_twisted.session.upstream.access_path import pass_gate
 
 from .tools import Target, broken, cuttings, fits_a_log, holds, same
 

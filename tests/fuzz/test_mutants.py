@@ -104,14 +104,14 @@ MUTANTS: tuple[tuple[str, str, str, str, str], ...] = (
     ),
     (
         "access-path",
-        "novnc_twisted.session.access_path",
+        "novnc_twisted.session.upstream.access_path",
         "line.put_back(buffer.rest)",
         "pass",
         "test_access_path_rfb_is_lost",
     ),
     (
         "access-path",
-        "novnc_twisted.session.access_path",
+        "novnc_twisted.session.upstream.access_path",
         "if status != 200:",
         "if status > 299:",
         "test_access_path_any_of_2xx",

@@ -9,8 +9,8 @@ from twisted.internet.error import ConnectionLost, ConnectionRefusedError
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.session import connect as module
-from novnc_twisted.session.connect import connect
+from novnc_twisted.session.upstream import connect as module
+from novnc_twisted.session.upstream.connect import connect
 
 
 class Kernel:

@@ -18,7 +18,7 @@ from novnc_twisted import errors
 from novnc_twisted.access import ConnectInfo
 from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.session import UpstreamTLS
-from novnc_twisted.session.upstream_tls import anonymous_context
+from novnc_twisted.session.upstream.tls import anonymous_context
 from tests.session.harness import FrontCase, introduce, refused
 from tests.support.pki import CA, CLIENT, SERVER, Credential
 from tests.support.vnc_server import FakeVNCServer

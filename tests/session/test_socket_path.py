@@ -11,7 +11,7 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ConsoleUnreachable
-from novnc_twisted.session import dial
+from novnc_twisted.session.upstream import socket_path
 
 
 class Pinned(SynchronousTestCase):
@@ -35,7 +35,7 @@ class Pinned(SynchronousTestCase):
 
     def connect(self, path: Path | str, directories: Sequence[str] | None = None) -> None:
         with (
-            dial.pinned_socket(str(path), directories or [str(self.allowed)]) as pinned,
+            socket_path.pinned_socket(str(path), directories or [str(self.allowed)]) as pinned,
             socket.socket(socket.AF_UNIX) as client,
         ):
             client.connect(pinned)
@@ -82,14 +82,14 @@ class Pinned(SynchronousTestCase):
         self.refused(self.allowed / "missing", "can't open")
 
     def test_somebody_elses(self) -> None:
-        with mock.patch.object(dial, "trusted_owners", return_value={12345678}):
+        with mock.patch.object(socket_path, "trusted_owners", return_value={12345678}):
             self.refused(self.allowed / "domain-1" / "vnc.sock", "belongs to user")
-        self.assertIn(0, dial.trusted_owners())
-        self.assertIn(os.geteuid(), dial.trusted_owners())
+        self.assertIn(0, socket_path.trusted_owners())
+        self.assertIn(os.geteuid(), socket_path.trusted_owners())
 
     def test_what_is_put_in_its_place_meanwhile_is_not_dialled(self) -> None:
         path = self.allowed / "domain-1" / "vnc.sock"
-        with dial.pinned_socket(str(path), [str(self.allowed)]) as pinned:
+        with socket_path.pinned_socket(str(path), [str(self.allowed)]) as pinned:
             path.unlink()
             path.symlink_to(self.outside / "vnc.sock")
             with socket.socket(socket.AF_UNIX) as client:

@@ -1,13 +1,7 @@
 """To the VNC server: TCP by name or address, or a unix socket of this host."""
 
 import ipaddress
-import os
-import pwd
 import socket
-import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
@@ -19,14 +13,12 @@ from novnc_twisted.errors import ConsoleClosed, ConsoleUnreachable
 from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.relay.transports import connected
 from novnc_twisted.relay.upstream_protocol import EndProtocol
-from novnc_twisted.session.connect import connect
 from novnc_twisted.session.settings import SessionSettings
+from novnc_twisted.session.upstream.connect import connect
+from novnc_twisted.session.upstream.socket_path import pinned_socket
 
 STALL: Final = 60.0
 """Seconds for which a VNC server may leave our buffer full: it hangs, and its viewer's leaving would go unnoticed."""
-
-QEMU_USERS: Final = ("libvirt-qemu", "qemu")
-"""QEMU's user, by the names that Debian's and Fedora's families give it."""
 
 
 async def dial(reactor: Any, info: ConnectInfo, settings: SessionSettings) -> StreamEnd:
@@ -81,61 +73,3 @@ def _check_host(info: ConnectInfo, settings: SessionSettings) -> None:
             f"{settings.host!r}: run a proxy there with the same host option, or let the VM listen on TCP "
             "(<graphics type='vnc' listen=...>)"
         )
-
-
-@contextmanager
-def pinned_socket(path: str, directories: Sequence[str]) -> Iterator[str]:
-    """A path that leads to exactly the socket that was checked, as long as the block lasts.
-
-    Each step from the configured folder down is opened without following links, then the socket itself; what is
-    dialled is that open inode (by /proc/self/fd), so that nobody can put something else in its place between the check
-    and the connect (CVE-2026-7374, CVE-2026-13201: a console's socket replaced by a link).
-
-    :raises ConsoleUnreachable: where it is outside of the folders, behind a link (a hard one, too), no socket, or
-        somebody else's.
-    """
-    base, steps = _below(path, directories)
-    opened: list[int] = []
-    try:
-        try:
-            opened.append(os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-            for step in steps[:-1]:
-                flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-                opened.append(os.open(step, flags, dir_fd=opened[-1]))
-            opened.append(os.open(steps[-1], os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=opened[-1]))
-            found = os.fstat(opened[-1])
-        except OSError as error:
-            raise ConsoleUnreachable(f"can't open the socket {path}: {error.strerror}") from None
-        if not stat.S_ISSOCK(found.st_mode):
-            raise ConsoleUnreachable(f"{path} is not a socket")
-        if found.st_nlink != 1:  # some other service's, linked to a place that may be dialled
-            raise ConsoleUnreachable(f"{path} is a hard link")
-        if found.st_uid not in trusted_owners():
-            raise ConsoleUnreachable(f"the socket {path} belongs to user {found.st_uid}, who is not QEMU's")
-        yield f"/proc/self/fd/{opened[-1]}"
-    finally:
-        for descriptor in opened:
-            os.close(descriptor)
-
-
-def _below(path: str, directories: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """The configured folder that holds the path, and the steps from it."""
-    wanted = PurePosixPath(path)
-    if not wanted.is_absolute() or ".." in wanted.parts or "\0" in path:
-        raise ConsoleUnreachable(f"{path!r} is not an absolute path of a socket")
-    for directory in directories:
-        base = PurePosixPath(directory)
-        if base.is_absolute() and ".." not in base.parts and wanted != base and wanted.is_relative_to(base):
-            return str(base), wanted.relative_to(base).parts
-    raise ConsoleUnreachable(f"the socket {path} is not in socket_directories ({', '.join(directories)})")
-
-
-def trusted_owners() -> set[int]:
-    """User ids whose sockets are dialled: root, QEMU's user, our own."""
-    owners = {0, os.geteuid()}
-    for name in QEMU_USERS:
-        try:
-            owners.add(pwd.getpwnam(name).pw_uid)
-        except KeyError:
-            continue
-    return owners

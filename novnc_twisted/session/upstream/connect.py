@@ -1,7 +1,7 @@
-"""A TCP connection to an address that is known, with nothing on its way but the kernel.
+"""A TCP connection to a known address, made directly on the kernel's sockets.
 
-Twisted's own clients bring a connector, a resolver, a timer and a turn of the reactor for each of them, and endpoints
-leave a protocol between the transport and ours: together a twentieth of a session's set-up.
+Twisted's own clients add a connector, a resolver, a timer and a turn of the reactor for each of them, and endpoints
+leave a protocol between the transport and ours.  Together these are a twentieth of a session's set-up.
 """
 
 import errno
@@ -14,11 +14,11 @@ from twisted.internet.error import getConnectError
 from twisted.internet.interfaces import IReactorFDSet, IReadWriteDescriptor
 from zope.interface import implementer
 
-_UNDER_WAY: Final = (errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK)
+_IN_PROGRESS: Final = (errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK)
 
 
 async def connect(reactor: IReactorFDSet, family: int, address: Any) -> socket.socket:
-    """A connected socket, which does not block.  There is no deadline; cancelling closes it.
+    """Return a connected, non-blocking socket.  There is no deadline; cancelling closes the socket.
 
     :raises twisted.internet.error.ConnectError: or one of its subclasses, by the kernel's reason.
     """
@@ -26,7 +26,7 @@ async def connect(reactor: IReactorFDSet, family: int, address: Any) -> socket.s
     try:
         number = dialled.connect_ex(address)
         if number == errno.EINPROGRESS:
-            number = await _Dialling(reactor, dialled, address).settled
+            number = await _Attempt(reactor, dialled, address).settled
         if number:
             raise getConnectError((number, os.strerror(number)))
     except BaseException:
@@ -36,11 +36,11 @@ async def connect(reactor: IReactorFDSet, family: int, address: Any) -> socket.s
 
 
 @implementer(IReadWriteDescriptor)
-class _Dialling:
-    """Waits until the kernel knows.
+class _Attempt:
+    """Waits until the kernel has connected, or has failed to.
 
-    The reactor may tell of things that are not so: what it was told of a socket that was closed meanwhile, whose
-    descriptor's number is ours now.  So each time the kernel is asked.
+    The reactor may report an event that belongs to another socket: one that was closed meanwhile and had the same
+    descriptor number.  So the kernel is asked at each event.
 
     :ivar settled: fires with 0, or the number of the error.
     """
@@ -52,29 +52,30 @@ class _Dialling:
         reactor.addWriter(self)
 
     def logPrefix(self) -> str:
-        """For Twisted's log."""
+        """Return the name in Twisted's log."""
         return "dial"
 
     def doWrite(self) -> None:
-        """Something is known, or so it seems."""
-        number = self._asked()
-        if number not in _UNDER_WAY and not self.settled.called:
+        """Ask the kernel whether the attempt is over."""
+        number = self._error()
+        if number not in _IN_PROGRESS and not self.settled.called:
             self._reactor.removeWriter(self)
             self.settled.callback(number)
 
     doRead = doWrite
 
     def connectionLost(self, reason: Any) -> None:
-        """The same; the reactor has let go of it already."""
+        """Ask the kernel; the reactor has removed this descriptor already."""
         if self.settled.called:
             return
-        number = self._asked()
-        if number in _UNDER_WAY:
+        number = self._error()
+        if number in _IN_PROGRESS:
             self._reactor.addWriter(self)
         else:
             self.settled.callback(number)
 
-    def _asked(self) -> int:
+    def _error(self) -> int:
+        """Return 0 if the socket is connected, else the number of the error, or of "in progress"."""
         if self.settled.called:
             return 0
         number = self._dialled.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
