@@ -6,7 +6,7 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "Acceptor": "accepting",
-        "FrontFactory": "front",
-        "FrontProtocol": "front",
+        "FrontFactory": "factory",
+        "FrontProtocol": "protocol",
     },
 )

@@ -5,7 +5,7 @@ from typing import Any
 from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.access.failures import Failures
 from novnc_twisted.events.records import Observer
-from novnc_twisted.frontend.front import FrontFactory
+from novnc_twisted.frontend.factory import FrontFactory
 from novnc_twisted.session.context import AskPassword, Authorise
 from novnc_twisted.session.limits import SessionLimits
 from novnc_twisted.session.settings import SessionSettings

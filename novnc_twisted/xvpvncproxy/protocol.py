@@ -8,7 +8,7 @@ from novnc_twisted.access.connect_info import XVPVNC
 from novnc_twisted.access.request_head import RequestHead
 from novnc_twisted.access.tokens import token_of
 from novnc_twisted.errors import ClientLeft, ProtocolViolation, Refusal, TokenMissing, TooManyFailures
-from novnc_twisted.frontend.front import FrontProtocol
+from novnc_twisted.frontend.protocol import FrontProtocol
 from novnc_twisted.frontend.refusals import cause_of
 from novnc_twisted.frontend.viewer import FrontViewer
 from novnc_twisted.http.checks import answer_check

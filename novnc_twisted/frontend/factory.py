@@ -1,0 +1,117 @@
+"""The factory of a proxy's connections."""
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory
+
+from novnc_twisted.access.connection_limits import ConnectionLimits, ConnectionSlot
+from novnc_twisted.access.failures import Failures
+from novnc_twisted.errors import Refusal
+from novnc_twisted.events.log import EventLog
+from novnc_twisted.events.records import Observer
+from novnc_twisted.session.context import AskPassword, Authorise
+from novnc_twisted.session.limits import SessionLimits
+from novnc_twisted.session.sessions import Sessions
+from novnc_twisted.session.settings import SessionSettings
+from novnc_twisted.session.token_lease import KeepToken
+
+if TYPE_CHECKING:
+    from novnc_twisted.frontend.connection import FrontConnection
+    from novnc_twisted.frontend.protocol import FrontProtocol
+    from novnc_twisted.frontend.viewer import FrontViewer
+
+
+class FrontFactory(Factory):
+    """Makes the protocols of one proxy, and holds its connections and sessions.
+
+    :cvar name: the proxy's name in the log.
+    :ivar settings: the settings of its sessions, and the deadlines of its connections.
+    :ivar reactor: the reactor.
+    :ivar failures: failed guesses of a token by client address.
+    :ivar connection_limits: how many connections there may be.
+    :ivar observer: called with each event.
+    :ivar connections: the open connections, those of sessions included.
+    """
+
+    name = "proxy"
+    noisy = False
+    _protocol: "type[FrontProtocol]"
+
+    def __init__(
+        self,
+        reactor: Any,
+        authorise: Authorise,
+        *,
+        settings: SessionSettings,
+        ask_password: AskPassword | None = None,
+        keep_token: KeepToken | None = None,
+        limits: SessionLimits | None = None,
+        failures: Failures | None = None,
+        connection_limits: ConnectionLimits | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        """See the proxies' own factories."""
+        self.reactor = reactor
+        self.settings = settings
+        self.failures = Failures(settings.max_failures_per_minute, reactor.seconds) if failures is None else failures
+        self.connection_limits = ConnectionLimits() if connection_limits is None else connection_limits
+        self._log: EventLog | None = None
+        if observer is None:
+            observer = self._log = EventLog(reactor)
+        self.observer = observer
+        self.connections: set[FrontConnection] = set()
+        self._sessions = Sessions(
+            reactor,
+            authorise,
+            settings=settings,
+            ask_password=ask_password,
+            keep_token=keep_token,
+            limits=limits,
+            ended=self._ended,
+        )
+
+    @property
+    def sessions(self) -> int:
+        """The number of sessions, including those being set up and those being closed."""
+        return len(self._sessions)
+
+    def buildProtocol(  # type: ignore[override]  # its factory is a subclass
+        self, addr: IAddress | None
+    ) -> "FrontProtocol | None":
+        """Make the protocol of a new connection; None if there are too many connections."""
+        slot = self.connection_limits.admit(getattr(addr, "host", ""))
+        return None if slot is None else self.build(addr, slot)
+
+    def build(self, addr: IAddress | None, slot: ConnectionSlot) -> "FrontProtocol":
+        """Make the protocol of a connection that has its slot already."""
+        protocol = self._protocol()
+        protocol.factory = self
+        protocol.slot = slot
+        return protocol
+
+    def stopFactory(self) -> None:
+        """See Factory: no port uses the factory any more."""
+        if self._log is not None:
+            self._log.stop()
+
+    def begin(self, viewer: "FrontViewer", accepted_at: float) -> None:
+        """Begin a session."""
+        self._sessions.begin(viewer, accepted_at)
+
+    def _ended(self, viewer: Any, cause: Refusal) -> None:
+        viewer.slot.release()
+
+    def stop_sessions(self) -> Deferred[None]:
+        """End all sessions with Stopping (1001), including those being set up, and close all other connections.
+
+        A session that begins later ends in the same way.
+
+        :return: fires when no connection is left.
+        """
+        waiting: list[Deferred[None]] = [connection.gone for connection in self.connections]
+        for connection in list(self.connections):
+            connection.hang_up()
+        waiting.append(self._sessions.stop())
+        return gatherResults(waiting).addCallback(lambda _: None)

@@ -1,0 +1,108 @@
+"""The protocol that both proxies share: a bounded HTTP head within its deadline, then a session or a response."""
+
+from novnc_twisted.access.failures import Check
+from novnc_twisted.access.request_head import BadHead, HeadBuffer, HeadTooBig, RequestHead, read_request
+from novnc_twisted.errors import (
+    MessageTooBig,
+    ProtocolViolation,
+    Refusal,
+    SetupTimeout,
+    Stopping,
+    TooManyFailures,
+)
+from novnc_twisted.frontend.connection import FrontConnection
+from novnc_twisted.frontend.viewer import FrontViewer
+from novnc_twisted.relay.stream_end import StreamEnd
+
+
+class FrontProtocol(FrontConnection):
+    """A connection on which an HTTP head arrives, which is then answered, or becomes a session."""
+
+    def await_head(self) -> None:
+        """Wait for a head, which must be complete within its deadline, however slowly it arrives."""
+        self.accepted_at = self.factory.reactor.seconds()
+        self._buffer = HeadBuffer()
+        self.busy = False
+        self.slot.silent(self.make_room)
+        self.set_deadline(self.factory.settings.head_deadline, self.head_is_late)
+
+    def head_is_late(self) -> None:
+        """Close a silent connection without a response; refuse a head that is incomplete."""
+        if self._buffer.empty:
+            self.send_final_response(b"", Stopping())
+        else:
+            self.bad_head(SetupTimeout("the head did not come in time"))
+
+    def dataReceived(self, data: bytes) -> None:
+        """See Protocol: part of a head, or of a session."""
+        if self.end is not None:
+            self.end.dataReceived(data)
+            return
+        if self.busy:
+            self.unexpected(data)
+            return
+        try:
+            raw = self._buffer.receive(data)
+            if raw is None:
+                return
+            self.busy = True
+            self.slot.busy()
+            self.set_deadline(None)
+            head = read_request(raw)
+        except HeadTooBig as error:
+            self.bad_head(MessageTooBig(str(error)))
+        except BadHead as error:
+            self.bad_head(ProtocolViolation(str(error)))
+        else:
+            self.head_received(head, self._buffer.rest)
+
+    def begin_check(self, token: str | None, address: str) -> Check | None:
+        """Begin the check of a token.
+
+        :return: None if the client has to wait; the observer was notified then.
+        """
+        if not token:
+            return Check()  # a request without a token can't be a guess of one
+        failures = self.factory.failures
+        check = failures.begin_check(address)
+        if check is None:
+            self.refused(
+                "TooManyFailures",
+                address,
+                TooManyFailures.status,
+                f"at least {failures.limit} unknown or expired tokens came from this address in a minute, and one is "
+                "being checked",
+                "[console] max_failures_per_minute, or trusted_proxies where a reverse proxy has this address",
+            )
+        return check
+
+    def begin(self, kind: type[FrontViewer], end: StreamEnd, token: str | None, address: str, check: Check) -> None:
+        """Begin a session on ``end``, which :meth:`become` has set."""
+        viewer = kind(
+            end,
+            token,
+            address,
+            slot=self.slot,
+            make_room=self.make_room,
+            failures=self.factory.failures,
+            check=check,
+        )
+        self.factory.begin(viewer, self.accepted_at)
+
+    # What each proxy does in its own way
+
+    def head_received(self, head: RequestHead, rest: bytes) -> None:
+        """Answer a request, or begin a session.
+
+        :param rest: the bytes that arrived behind the head.
+        """
+        raise NotImplementedError
+
+    def bad_head(self, cause: Refusal) -> None:
+        """Refuse a head that is malformed, too long or too late."""
+        raise NotImplementedError
+
+    def unexpected(self, data: bytes) -> None:
+        """Refuse bytes that arrive while the last request is being answered."""
+        self.refused("BadRequest", self.peer_address, None, "bytes came before the last request was answered")
+        self.hang_up()
