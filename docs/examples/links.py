@@ -12,7 +12,7 @@ from twisted.internet import task
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 
-from novnc_twisted.access import ConnectInfo
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import ConsoleForbidden, InvalidToken
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 

@@ -1,4 +1,4 @@
-"""Who comes in and where to: request heads, tokens, the Origin policy, connect_info and access_url.  Pure; no I/O."""
+"""Who comes in and where to: request heads, tokens, the Origin policy and access_url.  Pure; no I/O."""
 
 from novnc_twisted._lazy import lazy
 
@@ -6,7 +6,6 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "BadHead": "request_head",
-        "ConnectInfo": "connect_info",
         "ConnectionLimits": "connection_limits",
         "Failures": "failures",
         "HeadBuffer": "request_head",

@@ -5,7 +5,6 @@ The mail's flow: ask the compute host for the console (it draws the token), tell
 
 from collections.abc import Sequence
 
-from novnc_twisted.access.connect_info import CONSOLE_TYPES
 from novnc_twisted.access.tokens import MAX_TOKEN
 from novnc_twisted.api import schema
 from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
@@ -15,6 +14,7 @@ from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.microversion import Version
 from novnc_twisted.api.request import Reply
 from novnc_twisted.api.routing import Handler, Resource
+from novnc_twisted.contract.connect_info import CONSOLE_TYPES
 from novnc_twisted.errors import Refusal
 from novnc_twisted.identity.users import Caller
 

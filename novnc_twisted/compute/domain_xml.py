@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from novnc_twisted.access import fields
+from novnc_twisted.contract import fields
 
 MAX_XML = 4 * 1024 * 1024
 """Bytes of the longest XML that is read: libvirt's own limit for a text (VIR_NET_MESSAGE_STRING_MAX)."""

@@ -7,9 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from novnc_twisted.access import fields
 from novnc_twisted.access.access_url import access_url
-from novnc_twisted.access.connect_info import NOVNC, XVPVNC
 from novnc_twisted.access.display import one_line
 from novnc_twisted.compute.domain_xml import Domain, Vnc
 from novnc_twisted.compute.instance_pages import instance_of, page
@@ -17,6 +15,8 @@ from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent,
 from novnc_twisted.compute.publisher import DomainPublisher
 from novnc_twisted.compute.reports import DomainReports
 from novnc_twisted.compute.vanished_domains import VanishedDomains
+from novnc_twisted.contract import fields
+from novnc_twisted.contract.connect_info import NOVNC, XVPVNC
 from novnc_twisted.contract.topics import COMPUTE, COMPUTE_BINARY
 from novnc_twisted.errors import (
     ConsoleTypeUnavailable,
@@ -193,7 +193,10 @@ class ComputeManager:
         """
         if socket is None and host != self._address:
             return {"instances": []}
-        wanted = Vnc(port=fields.port("port", port) or None, socket=fields.optional_text("socket", socket, 255))
+        wanted = Vnc(
+            port=fields.argument("port", port, fields.port) or None,
+            socket=fields.argument("socket", socket, fields.optional(fields.short_text)),
+        )
         consoles = await self._driver.active_consoles()
         return {"instances": [console.uuid for console in consoles if console.vnc.conflicts_with(wanted)]}
 

@@ -4,11 +4,10 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from novnc_twisted.access import fields
 from novnc_twisted.access.display import one_line
+from novnc_twisted.contract import fields
 from novnc_twisted.errors import ServiceUnavailable
 
-MAX_NAME = 255
 UNKNOWN = "unknown"
 """The state of an instance whose host does not answer; no hypervisor gives it."""
 
@@ -26,9 +25,9 @@ def instance(host: str, answer: Any) -> dict[str, Any]:
     :raises ServiceUnavailable: uuid, name or state cannot be used; the detail names the field.
     """
     values = _object(host, answer)
-    found: dict[str, Any] = {"uuid": fields.uuid("uuid", values.get("uuid"))}
-    found["name"] = fields.text("name", values.get("name"))
-    found["state"] = fields.text("state", values.get("state"), MAX_NAME)
+    found: dict[str, Any] = {"uuid": fields.argument("uuid", values.get("uuid"), fields.uuid)}
+    found["name"] = fields.argument("name", values.get("name"), fields.text)
+    found["state"] = fields.argument("state", values.get("state"), fields.short_text)
     for name, most in _NUMBERS.items():
         value = values.get(name)
         found[name] = value if type(value) is int and 0 <= value <= most else 0
@@ -69,7 +68,7 @@ def page(host: str, answer: Any) -> tuple[list[dict[str, Any]], str]:
     """A part of a host's list, and where the next one begins; empty: this was the last one."""
     found = instances(host, answer)
     last = answer["instances"][-1] if answer.get("more") is True and answer["instances"] else None
-    return found, fields.uuid("uuid", last.get("uuid")) if isinstance(last, dict) else ""
+    return found, fields.argument("uuid", last.get("uuid"), fields.uuid) if isinstance(last, dict) else ""
 
 
 def published(host: str, domains: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -85,15 +84,17 @@ def console(host: str, instance_uuid: str, answer: Any) -> dict[str, Any]:
     """
     values = _object(host, answer)
     return {
-        "token": fields.text("token", values.get("token"), 256),
-        "access_url": fields.text("access_url", values.get("access_url"), 4096),
-        "console_type": fields.text("console_type", values.get("console_type"), MAX_NAME),
-        "host": fields.text("host", values.get("host"), MAX_NAME),
-        "port": fields.port("port", values.get("port")),
-        "socket": fields.optional_text("socket", values.get("socket")),
-        "internal_access_path": fields.optional_text("internal_access_path", values.get("internal_access_path")),
+        "token": fields.argument("token", values.get("token"), fields.short_text),
+        "access_url": fields.argument("access_url", values.get("access_url"), fields.long_text),
+        "console_type": fields.argument("console_type", values.get("console_type"), fields.short_text),
+        "host": fields.argument("host", values.get("host"), fields.short_text),
+        "port": fields.argument("port", values.get("port"), fields.port),
+        "socket": fields.argument("socket", values.get("socket"), fields.optional(fields.text)),
+        "internal_access_path": fields.argument(
+            "internal_access_path", values.get("internal_access_path"), fields.optional(fields.text)
+        ),
         "instance_uuid": instance_uuid,
-        "name": fields.text("name", values.get("name")),
+        "name": fields.argument("name", values.get("name"), fields.text),
         "compute_host": host,
     }
 

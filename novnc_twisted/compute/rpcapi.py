@@ -7,8 +7,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from novnc_twisted.access.fields import is_uuid
 from novnc_twisted.compute import replies
+from novnc_twisted.contract.fields import is_uuid
 from novnc_twisted.contract.topics import COMPUTE
 from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.domain_locations import DomainLocations

@@ -8,12 +8,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from novnc_twisted.access import fields
-from novnc_twisted.access.connect_info import CONSOLE_TYPES, ConnectInfo
 from novnc_twisted.access.forwarded import UNKNOWN
 from novnc_twisted.consoleauth.places import Place, Places
 from novnc_twisted.consoleauth.recent import RecentTokens
 from novnc_twisted.consoleauth.store import DROPPED, GRACE, LEASE, TokenRecord, TokenStore
+from novnc_twisted.contract import fields
+from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.record import read
 from novnc_twisted.contract.topics import COMPUTE, CONSOLEAUTH, CONSOLEAUTH_BINARY
 from novnc_twisted.errors import ConsoleForbidden, InvalidToken, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
@@ -120,23 +121,22 @@ class ConsoleAuthManager:
         :raises ConsoleUnreachable: another live host than compute_host runs the server, too.
         :raises ServiceUnavailable: a field can't be used; the detail names it.
         """
-        token_hash = fields.token_hash("token_hash", token_hash)
-        if console_type not in CONSOLE_TYPES:
-            raise ServiceUnavailable("console_type is not one of ours")
-        info = ConnectInfo(
-            host=fields.text("host", host, 255),
-            port=fields.port("port", port),
-            socket=fields.optional_text("socket", socket, 255),
-            internal_access_path=fields.optional_text("internal_access_path", internal_access_path),
-            instance_uuid=fields.uuid("instance_uuid", instance_uuid),
-            name=fields.text("name", name),
-            console_type=console_type,
-            user_id=fields.optional_text("user_id", user_id),
-            project_id=fields.optional_text("project_id", project_id),
-            compute_host=fields.text("compute_host", compute_host, 255),
-        )
-        address = fields.optional_text("client_address", client_address, 255)
-        owner = fields.optional_text("owner", owner)
+        token_hash = _hash(token_hash)
+        asked = {
+            "host": host,
+            "port": port,
+            "socket": socket,
+            "internal_access_path": internal_access_path,
+            "instance_uuid": fields.argument("instance_uuid", instance_uuid, fields.uuid),
+            "name": name,
+            "console_type": console_type,
+            "user_id": user_id,
+            "project_id": project_id,
+            "compute_host": fields.argument("compute_host", compute_host, fields.short_text),
+        }
+        info = read(ConnectInfo, asked, "authorize_console")
+        address = fields.argument("client_address", client_address, fields.optional(fields.short_text))
+        owner = fields.argument("owner", owner, fields.optional(fields.text))
         known = await self._tokens.get(token_hash)
         if known is not None:
             if replace(known.connect_info, host=info.host, port=info.port, socket=info.socket) != info:
@@ -164,7 +164,7 @@ class ConsoleAuthManager:
         # Claimed last, so that a server that was not ready costs nobody the token.
         if self._one_time and not await self._tokens.claim_once("used", token_hash, client_address, self._ttl):
             raise InvalidToken("it was used already")
-        self._remember(fields.token_hash("token_hash", token_hash), record)
+        self._remember(_hash(token_hash), record)
         left = record.expires_at - await self._time()
         found = replace(
             info,
@@ -205,8 +205,8 @@ class ConsoleAuthManager:
 
         A token that the store has lost is restored; a token that was dropped stays dropped.
         """
-        token_hash = fields.token_hash("token_hash", token_hash)
-        address = fields.text("client_address", client_address, 255)
+        token_hash = _hash(token_hash)
+        address = fields.argument("client_address", client_address, fields.short_text)
         if self._one_time or self._enforce:
             return {}
         record = await self._tokens.get(token_hash) or await self._restored(token_hash, LEASE + GRACE)
@@ -218,7 +218,7 @@ class ConsoleAuthManager:
 
     async def show_token(self, *, token_hash: str) -> dict[str, Any]:
         """What a token opens, for administrators (nova's ``os-console-auth-tokens``); InvalidToken once it expired."""
-        record = await self._tokens.get(fields.token_hash("token_hash", token_hash))
+        record = await self._tokens.get(_hash(token_hash))
         if record is None or record.expires_at <= await self._time():
             raise InvalidToken("it is unknown or has expired")
         info = record.connect_info
@@ -231,7 +231,7 @@ class ConsoleAuthManager:
 
     async def delete_tokens_for_instance(self, *, instance_uuid: str) -> dict[str, Any]:
         """Drop a server's tokens: it is gone from every live host.  Gives how many were ``deleted``."""
-        uuid = fields.uuid("instance_uuid", instance_uuid)
+        uuid = fields.argument("instance_uuid", instance_uuid, fields.uuid)
         self._recent.forget_instance(uuid)
         until = await self._time() + self._ttl
         return {"deleted": await self._tokens.remove_of_instance(uuid, until=until)}
@@ -242,7 +242,7 @@ class ConsoleAuthManager:
         :returns: whether it is ``gone``, and how many tokens were ``deleted``.
         :raises ServiceUnavailable: a host does not answer.
         """
-        uuid = fields.uuid("instance_uuid", instance_uuid)
+        uuid = fields.argument("instance_uuid", instance_uuid, fields.uuid)
         if not await self._places.is_gone(uuid, await self._tokens.hosts_of_instance(uuid)):
             return {"gone": False, "deleted": 0}
         return {"gone": True, **await self.delete_tokens_for_instance(instance_uuid=uuid)}
@@ -261,8 +261,8 @@ class ConsoleAuthManager:
 
     async def _admit(self, token_hash: str, console_type: str, client_address: str) -> TokenRecord:
         """The record of a token that is good here and now."""
-        token_hash = fields.token_hash("token_hash", token_hash)
-        address = fields.text("client_address", client_address, 255)
+        token_hash = _hash(token_hash)
+        address = fields.argument("client_address", client_address, fields.short_text)
         record = await self._tokens.get(token_hash)
         if record is None:
             record = await self._found_again(token_hash)
@@ -319,3 +319,7 @@ class ConsoleAuthManager:
             return
         if self._one_time or self._enforce or await self._tokens.leased_until(token_hash, address) <= now:
             raise InvalidToken("it has expired")
+
+
+def _hash(token_hash: str) -> str:
+    return fields.argument("token_hash", token_hash, fields.token_hash)

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from novnc_twisted.access import fields
+from novnc_twisted.contract import fields
 from novnc_twisted.contract.topics import COMPUTE
 from novnc_twisted.errors import (
     ConsoleTypeUnavailable,
@@ -214,7 +214,7 @@ def _uuids(compute_host: str, answer: Any) -> list[str]:
     found = answer.get("instances") if isinstance(answer, dict) else None
     if not isinstance(found, list):
         raise ServiceUnavailable(f"{compute_host} gave no usable instances")
-    return [fields.uuid("instances", uuid) for uuid in found]
+    return [fields.argument("instances", uuid, fields.uuid) for uuid in found]
 
 
 def _owners(told: Any) -> tuple[str, ...] | None:
@@ -222,7 +222,7 @@ def _owners(told: Any) -> tuple[str, ...] | None:
         return None
     if not isinstance(told, list) or len(told) > 2:
         raise ServiceUnavailable("owners is not a list")
-    return tuple(fields.text("owners", one) for one in told)
+    return tuple(fields.argument("owners", one, fields.text) for one in told)
 
 
 def _place(compute_host: str, answer: Mapping[str, Any], address: str) -> Place:
@@ -232,10 +232,10 @@ def _place(compute_host: str, answer: Mapping[str, Any], address: str) -> Place:
     """
     place = Place(
         compute_host,
-        fields.text("host", answer.get("host"), 255),
-        fields.port("port", answer.get("port")),
-        fields.optional_text("socket", answer.get("socket"), 255),
-        fields.text("name", answer.get("name")),
+        fields.argument("host", answer.get("host"), fields.short_text),
+        fields.argument("port", answer.get("port"), fields.port),
+        fields.argument("socket", answer.get("socket"), fields.optional(fields.short_text)),
+        fields.argument("name", answer.get("name"), fields.text),
         _owners(answer.get("owners")),
     )
     if address and place.host != address:

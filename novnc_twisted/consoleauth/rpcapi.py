@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from novnc_twisted.access.connect_info import ConnectInfo
 from novnc_twisted.access.tokens import hash_token
+from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.record import read
 from novnc_twisted.contract.topics import CONSOLEAUTH
 from novnc_twisted.errors import InvalidToken, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
@@ -86,10 +87,7 @@ class ConsoleAuthAPI:
         :raises ConsoleUnreachable: two running servers claim its address, or two hosts run it.
         """
         answer = await self._call("check_token", token, console_type=console_type, client_address=client_address)
-        try:
-            info = ConnectInfo.from_wire(answer)
-        except ValueError as error:
-            raise ServiceUnavailable(f"consoleauth: {error}") from None
+        info = read(ConnectInfo, answer, "consoleauth")
         left = answer.get("expires_in")
         if info.expires_at is None or isinstance(left, bool) or not isinstance(left, int | float):
             return info

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-from novnc_twisted.access.connect_info import ConnectInfo
 from novnc_twisted.access.tokens import hash_token
+from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import IKeyedStore
 

@@ -1,11 +1,15 @@
-"""What travels between the services: topics, methods, and the roles that may call them.  No I/O."""
+"""What travels between the services: records, topics, methods, and the roles that may call them.  No I/O."""
 
 from novnc_twisted._lazy import lazy
 
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "CONSOLE_TYPES": "connect_info",
+        "ConnectInfo": "connect_info",
         "ROLES": "roles",
+        "Record": "record",
+        "SessionInfo": "session_info",
         "TOPICS": "topics",
         "Topic": "topics",
     },

@@ -7,11 +7,11 @@ from twisted.internet.interfaces import ISSLTransport
 from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
 
-from novnc_twisted.access.connect_info import NOVNC
 from novnc_twisted.access.forwarded import UNKNOWN, client_address, forwarded_proto
 from novnc_twisted.access.origin import ALLOWED, FORBIDDEN, explain_refusal, judge_origin
 from novnc_twisted.access.request_head import RequestHead
 from novnc_twisted.access.tokens import token_of
+from novnc_twisted.contract.connect_info import NOVNC
 from novnc_twisted.errors import ClientLeft, MessageTooBig, ProtocolViolation, Refusal, SetupTimeout, TooManyFailures
 from novnc_twisted.events.records import RefusalCause
 from novnc_twisted.frontend.protocol import FrontProtocol

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from novnc_twisted.access.connect_info import ConnectInfo
+from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.session.limits import SessionLimits
 from novnc_twisted.session.settings import SessionSettings
 from novnc_twisted.session.token_lease import KeepToken

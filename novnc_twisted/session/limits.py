@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from novnc_twisted.access.connect_info import ConnectInfo
+from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.errors import TooManySessions
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
-from novnc_twisted.access import fields
+from novnc_twisted.contract import fields
 from novnc_twisted.contract.topics import PROXY
 from novnc_twisted.errors import Refusal, Revoked, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
@@ -85,8 +85,8 @@ class SessionManager:
         if not isinstance(limit, int) or isinstance(limit, bool) or not 0 < limit <= MAX_PAGE:
             raise ServiceUnavailable(f"limit is not a number from 1 to {MAX_PAGE}")
         if marker:
-            fields.text("marker", marker, 64)
-        found = self._sessions.find(SessionFilter.from_wire(wanted))
+            fields.argument("marker", marker, fields.short_text)
+        found = self._sessions.find(SessionFilter.from_arguments(wanted))
         page = nsmallest(limit + 1, (one for one in found if one.id > marker), key=lambda one: one.id)
         rows: list[dict[str, Any]] = []
         size = 0
@@ -106,10 +106,10 @@ class SessionManager:
         :returns: ``ended``, how many sessions that are.
         :raises ServiceUnavailable: an argument is invalid; the detail names it.
         """
-        chosen = SessionFilter.from_wire(wanted)
+        chosen = SessionFilter.from_arguments(wanted)
         if chosen == SessionFilter():
             raise ServiceUnavailable("end_sessions needs a filter")
-        cause = Revoked(fields.text("reason", reason) if reason else "")
+        cause = Revoked(fields.argument("reason", reason, fields.text) if reason else "")
         found = list(self._sessions.find(chosen))
         for session in found:
             session.end(cause)

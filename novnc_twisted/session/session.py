@@ -8,10 +8,10 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from novnc_twisted.access.connect_info import ConnectInfo
 from novnc_twisted.access.display import one_line
-from novnc_twisted.access.fields import MAX_TEXT
 from novnc_twisted.access.tokens import MAX_TOKEN
+from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.fields import MAX_TEXT
 from novnc_twisted.errors import (
     ConsoleUnreachable,
     IdleTimeout,

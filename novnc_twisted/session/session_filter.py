@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Self
 
-from novnc_twisted.access import fields
+from novnc_twisted.contract import fields
+from novnc_twisted.contract.record import Record, read
 from novnc_twisted.errors import ServiceUnavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionFilter:
+class SessionFilter(Record):
     """Which sessions are meant: those that match every field that is set.
 
     :ivar session_id: the session's own id.
@@ -19,25 +20,19 @@ class SessionFilter:
     :ivar token_hash: the SHA-256 of its token, in hex.
     """
 
-    session_id: str | None = None
-    server_id: str | None = None
-    user_id: str | None = None
-    project_id: str | None = None
-    token_hash: str | None = None
+    session_id: Annotated[str | None, fields.short_text] = None
+    server_id: Annotated[str | None, fields.uuid] = None
+    user_id: Annotated[str | None, fields.text] = None
+    project_id: Annotated[str | None, fields.text] = None
+    token_hash: Annotated[str | None, fields.token_hash] = None
 
     @classmethod
-    def from_wire(cls, arguments: Mapping[str, Any]) -> "SessionFilter":
+    def from_arguments(cls, arguments: Mapping[str, Any]) -> Self:
         """Read the filter of a call.
 
         :raises ServiceUnavailable: a field is unknown or invalid; the detail names it.
         """
+        # Without this, a misspelled field would match every session.
         if arguments.keys() - cls.__slots__:
             raise ServiceUnavailable("a filter of sessions has an unknown field")
-        server_id, token_hash = arguments.get("server_id"), arguments.get("token_hash")
-        return cls(
-            session_id=fields.optional_text("session_id", arguments.get("session_id"), 64),
-            server_id=None if server_id is None else fields.uuid("server_id", server_id),
-            user_id=fields.optional_text("user_id", arguments.get("user_id")),
-            project_id=fields.optional_text("project_id", arguments.get("project_id")),
-            token_hash=None if token_hash is None else fields.token_hash("token_hash", token_hash),
-        )
+        return read(cls, dict(arguments), "the caller")

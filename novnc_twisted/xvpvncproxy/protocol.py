@@ -4,9 +4,9 @@ It sends ``CONNECT /console?token=T HTTP/1.0`` without any header, and accepts a
 with ``HTTP/1.1 200`` and a space; a refusal's status line is what it shows to its user.
 """
 
-from novnc_twisted.access.connect_info import XVPVNC
 from novnc_twisted.access.request_head import RequestHead
 from novnc_twisted.access.tokens import token_of
+from novnc_twisted.contract.connect_info import XVPVNC
 from novnc_twisted.errors import ClientLeft, ProtocolViolation, Refusal, TokenMissing, TooManyFailures
 from novnc_twisted.frontend.protocol import FrontProtocol
 from novnc_twisted.frontend.refusals import cause_of

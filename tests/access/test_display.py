@@ -3,7 +3,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.access.display import one_line
-from tests.access.test_fields import LANGUAGES
+from tests.contract.test_fields import LANGUAGES
 
 
 class OneLineTests(SynchronousTestCase):

@@ -91,7 +91,7 @@ class LyingHostTests(ComputeCase):
         log = Logged(self)
         await self.api.list_instances()
         (line,) = log.lines("can't be listed")
-        self.assertIn(f"bad?[2Jname {A}: name is not a text", line)
+        self.assertIn(f"bad?[2Jname {A}: name: not a text", line)
 
     async def test_lists_that_are_none(self) -> None:
         (await self.host("one")).add(domain(B, "true"))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.compute.domain_xml import MAX_XML, DomainXMLError, Vnc, read_domain, read_vnc_password
-from tests.access.test_fields import LANGUAGES
+from tests.contract.test_fields import LANGUAGES
 
 UUID = "c7a5fdbd-edaf-9455-926a-d65c16db1809"
 

@@ -6,10 +6,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.access import hash_token
-from novnc_twisted.access.connect_info import ConnectInfo
 from novnc_twisted.consoleauth import recent
 from novnc_twisted.consoleauth.recent import RecentTokens
 from novnc_twisted.consoleauth.store import TokenRecord
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import InvalidToken
 from tests.consoleauth.harness import TOKEN, VIEWER, VM, ConsoleAuthCase
 from tests.support.logged import Logged

@@ -8,9 +8,8 @@ from unicodedata import category
 
 from nacl.public import PrivateKey, SealedBox
 
-from novnc_twisted.access import fields
-from novnc_twisted.access.connect_info import ConnectInfo
 from novnc_twisted.compute import replies
+from novnc_twisted.contract import ConnectInfo, fields
 from novnc_twisted.errors import MAX_DETAIL, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.redis.messages import Request, read_reply, read_request, write_reply
 from novnc_twisted.messaging.redis.sealing import Opener
@@ -74,10 +73,10 @@ def run_json(data: bytes) -> None:
             holds(len(text) <= 512 and not any(one.isspace() for one in text), "a name that is none", text)
         except ValueError:
             pass
-    for read in (fields.text, fields.optional_text, fields.port, fields.uuid, fields.token_hash):
+    for check in (fields.text, fields.port, fields.number, fields.count, fields.uuid, fields.token_hash):
         for given in (text, value):
             try:
-                encode(read("field", given))
+                encode(fields.argument("field", given, fields.optional(check)))
             except ServiceUnavailable as refusal:
                 fits_a_log(refusal.detail, 100, "the detail")
 

@@ -15,7 +15,7 @@ from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from novnc_twisted.access.connect_info import ConnectInfo
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import InvalidToken
 from novnc_twisted.novncproxy.factory import NoVNCProxyFactory
 from novnc_twisted.relay import frames

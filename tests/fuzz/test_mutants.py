@@ -168,7 +168,7 @@ MUTANTS: tuple[tuple[str, str, str, str, str], ...] = (
         'is True, "host": values.get("host")}',
         "test_host_answer_another_s_host",
     ),
-    ("connect-info", f"{ACCESS}.connect_info", "<= 65535:", "<= 65536:", "test_connect_info_a_port_too_many"),
+    ("connect-info", "novnc_twisted.contract.fields", "<= 65535:", "<= 65536:", "test_connect_info_a_port_too_many"),
     (
         "redis-reply",
         "novnc_twisted.messaging.redis.protocol",

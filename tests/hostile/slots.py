@@ -6,7 +6,7 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.interfaces import IListeningPort
 
-from novnc_twisted.access import ConnectInfo
+from novnc_twisted.contract import ConnectInfo
 from tests.hostile.crowd import Plan
 from tests.hostile.peer import Peer, ScriptedServer
 from tests.hostile.steps import Deaf, StartTLS

@@ -20,9 +20,9 @@ from twisted.python import log
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted import errors
-from novnc_twisted.access import ConnectInfo
 from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.access.failures import Failures
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.events import Event, RequestRefused
 from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.novncproxy import NoVNCProxyFactory

@@ -11,8 +11,8 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from novnc_twisted.access import ConnectInfo
 from novnc_twisted.compute.interfaces import Change
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import ConsoleUnreachable, ServiceUnavailable
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.rfb.security.vnc import response

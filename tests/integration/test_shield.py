@@ -11,7 +11,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from novnc_twisted.access import ConnectInfo
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import MessageTooBig, ProtocolViolation
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.session import SessionSettings

@@ -8,7 +8,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.access import ConnectInfo
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.session import SessionSettings
 from tests.relay.test_stream_end import Transport

@@ -3,7 +3,7 @@
 from twisted.internet.defer import Deferred
 
 from novnc_twisted import errors
-from novnc_twisted.access import ConnectInfo
+from novnc_twisted.contract import ConnectInfo
 from tests.session.harness import HANDSHAKE, TOKEN, FrontCase, introduce, refused
 
 PROPER = (

@@ -9,8 +9,8 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
-from novnc_twisted.access.connect_info import ConnectInfo
 from novnc_twisted.access.request_head import HeadBuffer, read_request
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.novncproxy.factory import NoVNCProxyFactory
 from novnc_twisted.novncproxy.handshake import Handshaker
 from novnc_twisted.relay.frames import CLOSE, NO_CODE, PONG, FrameDecoder, binary_header, close_frame, control_frame

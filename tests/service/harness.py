@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from novnc_twisted.access import ConnectInfo
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.messaging import transport_from_url
 from tests.support.redis_server import RedisServer
 from tests.support.twistd import Twistd, free_port

@@ -13,7 +13,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import TestCase
 
-from novnc_twisted.access import ConnectInfo
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import InvalidToken
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.relay.frames import unmask

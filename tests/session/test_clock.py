@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted import errors
-from novnc_twisted.access import ConnectInfo
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.relay.frames import close_frame
 from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory

@@ -7,7 +7,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from novnc_twisted import errors
-from novnc_twisted.access import ConnectInfo
+from novnc_twisted.contract import ConnectInfo
 from tests.session.harness import HANDSHAKE, TOKEN, FrontCase, WebSocket, frame, introduce
 
 

@@ -121,7 +121,7 @@ class SessionManagerTests(SynchronousTestCase):
             ({"token_hash": "x"}, "token_hash"),
             ({"user_id": ""}, "user_id"),
             ({"project_id": 7}, "project_id"),
-            ({"session_id": "x" * 65}, "session_id"),
+            ({"session_id": "x" * 256}, "session_id"),
             ({"colour": "red"}, "unknown field"),
         ):
             self.assertIn(word, self.refused("get_sessions", **arguments))

@@ -5,7 +5,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from novnc_twisted import errors
-from novnc_twisted.access import ConnectInfo
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.session import SessionLimits
 from tests.session.harness import TOKEN, FrontCase, frame, introduce, refused
 

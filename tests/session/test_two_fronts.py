@@ -3,8 +3,8 @@
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from novnc_twisted.access import ConnectInfo
 from novnc_twisted.access.failures import Failures
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import InvalidToken, TooManyFailures, TooManySessions
 from novnc_twisted.session import SessionLimits
 from tests.session.harness import TOKEN, FrontCase, introduce, refused

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from novnc_twisted import errors
-from novnc_twisted.access import ConnectInfo
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.session import UpstreamTLS
 from novnc_twisted.session.upstream.tls import anonymous_context

@@ -9,7 +9,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from novnc_twisted.access import ConnectInfo
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import InstanceNotRunning, InvalidToken
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from tests.support.browser import with_page

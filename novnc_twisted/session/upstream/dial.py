@@ -8,7 +8,7 @@ from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP
 from twisted.internet.interfaces import IReactorFDSet, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
-from novnc_twisted.access.connect_info import ConnectInfo
+from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.errors import ConsoleClosed, ConsoleUnreachable
 from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.relay.transports import connected

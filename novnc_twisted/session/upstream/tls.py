@@ -12,8 +12,8 @@ from twisted.internet import ssl
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from zope.interface import implementer
 
-from novnc_twisted.access.connect_info import ConnectInfo
 from novnc_twisted.access.pem import belong_together, certificates, private_key
+from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.errors import ConsoleUnreachable
 from novnc_twisted.relay.loss_reasons import tls_error
 from novnc_twisted.relay.stream_end import StreamEnd

@@ -1,0 +1,52 @@
+"""Where a console is, and for whom: the answer to a token (nova's ``connect_info``)."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Final
+
+from novnc_twisted.contract import fields
+from novnc_twisted.contract.record import LOCAL, Record
+
+NOVNC: Final = "novnc"
+XVPVNC: Final = "xvpvnc"
+CONSOLE_TYPES: Final = (NOVNC, XVPVNC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectInfo(Record):
+    """Where a console is now, and for whom it is opened.
+
+    The compute host makes it, the API adds the user, consoleauth keeps it with the token, and the proxy gets it from
+    ``check_token``.
+
+    :ivar host: the host name or address to connect to (nova's ``server_proxyclient_address``).
+    :ivar port: the TCP port of the VNC server; ignored if ``socket`` is set.
+    :ivar socket: the path of the VNC server's unix socket, on the host that runs the instance.
+    :ivar internal_access_path: a path for a CONNECT request before the RFB handshake (nova's Xen consoles).
+    :ivar instance_uuid: the instance, for logs and limits.
+    :ivar name: the server's name as its owner knows it: the title of the viewer.
+    :ivar console_type: ``novnc`` or ``xvpvnc``.
+    :ivar user_id: the user who asked for the token.
+    :ivar project_id: the project for which that user asked.
+    :ivar compute_host: the ``host`` option of the compute service that runs the instance.
+    :ivar expires_at: Unix time in seconds at which the session must end; None: it may outlive its token.
+    :ivar reconnects: whether the same token admits the viewer again after the connection was lost.
+    :ivar keep_from: seconds from the answer during which a lost session can come back in any case.  Only a session
+        that lives longer has to renew the lease of its token.
+    :ivar password: the VNC password, if the caller of the proxy has it at hand.  It is neither shown nor sent: the
+        proxy asks for it when a VNC server needs it.
+    """
+
+    host: Annotated[str, fields.short_text]
+    port: Annotated[int, fields.port]
+    socket: Annotated[str | None, fields.short_text] = None
+    internal_access_path: Annotated[str | None, fields.text] = None
+    instance_uuid: Annotated[str, fields.uuid] = ""
+    name: Annotated[str, fields.text] = ""
+    console_type: Annotated[str, fields.one_of(*CONSOLE_TYPES)] = NOVNC
+    user_id: Annotated[str | None, fields.text] = None
+    project_id: Annotated[str | None, fields.text] = None
+    compute_host: Annotated[str | None, fields.short_text] = None
+    expires_at: Annotated[float | None, fields.number] = None
+    reconnects: Annotated[bool, fields.boolean] = True
+    keep_from: Annotated[float, fields.number] = 0.0
+    password: Annotated[str | None, LOCAL] = field(default=None, repr=False)

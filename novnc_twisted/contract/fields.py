@@ -1,0 +1,124 @@
+"""Checks of values that another process wrote.
+
+A check returns the value in the form in which it is used, or raises ValueError.  The text says what the value is not
+("not a port") and never shows the value: it may be of any length, or a secret.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from novnc_twisted.errors import ServiceUnavailable
+
+MAX_TEXT: Final = 1024
+"""Characters of the longest text: paths and addresses are shorter."""
+
+# Controls (Cc), and surrogates, which UTF-8 cannot encode.  Blanks, joiners and characters that this Python's Unicode
+# tables do not know yet are parts of people's names.
+_UNUSABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+_T = TypeVar("_T")
+
+
+def argument(name: str, value: Any, check: Callable[[Any], _T]) -> _T:
+    """Check an argument of a bus method.
+
+    :raises ServiceUnavailable: it cannot be used: the caller is another version of the program.  The detail names it.
+    """
+    try:
+        return check(value)
+    except ValueError as error:
+        raise ServiceUnavailable(f"{name}: {error}") from None
+
+
+def text(value: Any) -> str:
+    """Check for a text of 1 to :data:`MAX_TEXT` characters of any language, without controls and lone surrogates."""
+    return _text(value, MAX_TEXT)
+
+
+def short_text(value: Any) -> str:
+    """Check for a text of at most 255 characters: the name or the address of a host, the path of a socket."""
+    return _text(value, 255)
+
+
+def long_text(value: Any) -> str:
+    """Check for a text of at most 4096 characters: a URL."""
+    return _text(value, 4096)
+
+
+def _text(value: Any, limit: int) -> str:
+    if usable_text(value, limit) is None:
+        raise ValueError(f"not a text of 1 to {limit} characters without control characters")
+    return str(value)
+
+
+def usable_text(value: Any, limit: int = MAX_TEXT) -> str | None:
+    """Return the value if :func:`text` accepts it, else None: for what is shown only, and decides nothing."""
+    usable = isinstance(value, str) and 0 < len(value) <= limit and not _UNUSABLE.search(value)
+    return value if usable else None
+
+
+def optional(check: Callable[[Any], _T]) -> Callable[[Any], _T | None]:
+    """Return a check that also accepts None."""
+    return lambda value: None if value is None else check(value)
+
+
+def port(value: Any) -> int:
+    """Check for a TCP port; 0 stands for "no port"."""
+    if type(value) is not int or not 0 <= value <= 65535:
+        raise ValueError("not a port")
+    return value
+
+
+def count(value: Any) -> int:
+    """Check for an integer that is not negative."""
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise ValueError("not a count")
+    return value
+
+
+def number(value: Any) -> float:
+    """Check for a finite number: seconds, or a Unix time in seconds."""
+    if (type(value) is int and -(2**63) <= value < 2**63) or (type(value) is float and math.isfinite(value)):
+        return float(value)
+    raise ValueError("not a finite number")
+
+
+def boolean(value: Any) -> bool:
+    """Check for true or false."""
+    if type(value) is not bool:
+        raise ValueError("not true or false")
+    return value
+
+
+def uuid(value: Any) -> str:
+    """Check for a UUID in its usual form; returns it in lower case."""
+    if not is_uuid(value):
+        raise ValueError("not a UUID")
+    return str(value).lower()
+
+
+def is_uuid(value: Any) -> bool:
+    """Whether the value is a UUID in its usual form."""
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None
+
+
+def token_hash(value: Any) -> str:
+    """Check for a SHA-256 in hexadecimal digits, as :func:`novnc_twisted.access.hash_token` returns it."""
+    if not isinstance(value, str) or not _HASH.fullmatch(value):
+        raise ValueError("not a SHA-256 in hexadecimal digits")
+    return value
+
+
+def one_of(*values: str) -> Callable[[Any], str]:
+    """Return a check for one of these texts."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or value not in values:
+            raise ValueError(f"not one of {', '.join(values)}")
+        return value
+
+    return check

@@ -1,0 +1,102 @@
+"""Records that travel between services: typed, immutable, and checked field by field when they are read.
+
+A record is a dataclass whose annotations carry the checks of :mod:`.fields`::
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Place(Record):
+        host: Annotated[str, fields.short_text]
+        port: Annotated[int, fields.port] = 0
+
+That line is all that a field needs: :meth:`Record.to_wire` and :meth:`Record.from_wire` follow from it.  A field with a
+default may be missing in a message, and may always have its default value there.
+"""
+
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass
+from dataclasses import fields as dataclass_fields
+from typing import Annotated, Any, Final, Self, TypeVar, get_args, get_origin, get_type_hints
+
+from novnc_twisted.errors import ServiceUnavailable
+
+LOCAL: Final = "stays in this process"
+"""In place of a check: the field is neither written to a message nor read from one.  It needs a default."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A field of a record, as messages have it."""
+
+    name: str
+    check: Callable[[Any], Any]
+    default: Any
+
+
+class Record:
+    """Base class of the records.  Making one in Python checks nothing; reading one from a message checks everything."""
+
+    __slots__ = ()
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the record as a JSON object."""
+        values = {field.name: getattr(self, field.name) for field in _fields_of(type(self))}
+        return {name: value.to_wire() if isinstance(value, Record) else value for name, value in values.items()}
+
+    @classmethod
+    def from_wire(cls, message: Any) -> Self:
+        """Read a record from a decoded JSON object; unknown fields are ignored.
+
+        :raises ValueError: with one clause that names the first field which is missing or cannot be used.
+        """
+        if not isinstance(message, dict):
+            raise ValueError(f"{cls.__name__}: not an object")
+        values: dict[str, Any] = {}
+        for field in _fields_of(cls):
+            value = message.get(field.name, MISSING)
+            if value is MISSING:
+                if field.default is MISSING:
+                    raise ValueError(f"{cls.__name__}.{field.name}: missing")
+            elif value != field.default or type(value) is not type(field.default):
+                try:
+                    values[field.name] = field.check(value)
+                except ValueError as error:
+                    raise ValueError(f"{cls.__name__}.{field.name}: {error}") from None
+        return cls(**values)
+
+
+_R = TypeVar("_R", bound=Record)
+
+_KNOWN: dict[type[Record], tuple[_Field, ...]] = {}
+
+
+def read(kind: type[_R], message: Any, sender: str) -> _R:
+    """Read a record that a service sent.
+
+    :param sender: names the service in the error: ``compute host one``.
+    :raises ServiceUnavailable: the message cannot be used; the detail names the sender and the field.
+    """
+    try:
+        return kind.from_wire(message)
+    except ValueError as error:
+        raise ServiceUnavailable(f"{sender}: {error}") from None
+
+
+def _fields_of(kind: type[Record]) -> tuple[_Field, ...]:
+    """The fields that travel, in their order.
+
+    :raises TypeError: a field has neither a check nor :data:`LOCAL`, or is local and has no default.
+    """
+    known = _KNOWN.get(kind)
+    if known is not None:
+        return known
+    hints = get_type_hints(kind, include_extras=True)
+    found = []
+    for field in dataclass_fields(kind):  # type: ignore[arg-type]
+        hint = hints[field.name]
+        check = get_args(hint)[1] if get_origin(hint) is Annotated else None
+        if check is LOCAL and field.default is not MISSING:
+            continue
+        if not callable(check) or field.default_factory is not MISSING:
+            raise TypeError(f"{kind.__name__}.{field.name} needs Annotated[type, check], and no default_factory")
+        found.append(_Field(field.name, check, field.default))
+    _KNOWN[kind] = tuple(found)
+    return _KNOWN[kind]

@@ -1,0 +1,51 @@
+"""What a proxy reports of a live session."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from novnc_twisted.contract import fields
+from novnc_twisted.contract.record import Record
+
+CONTROL: Final = "control"
+VIEW: Final = "view"
+MODES: Final = (CONTROL, VIEW)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionInfo(Record):
+    """A live session, as the worker that has it reports it.
+
+    :ivar id: the id of the session, unique among all proxies.
+    :ivar server_id: the UUID of the server; empty before the token was checked.
+    :ivar server_name: the server's name; empty before the token was checked.
+    :ivar user_id: the user who asked for the token.
+    :ivar project_id: the project for which that user asked.
+    :ivar console_type: ``novnc`` or ``xvpvnc``.
+    :ivar mode: ``control``: the viewer sends keys and pointer events; ``view``: it only sees the screen.
+    :ivar client_address: the address of the viewer.
+    :ivar proxy: the ``host`` option of the proxy.
+    :ivar compute_host: the ``host`` option of the compute service that runs the server.
+    :ivar phase: the state of the session: the step of its set-up, or ``live``.
+    :ivar started_at: Unix time in seconds at which the connection was accepted.
+    :ivar last_input_at: Unix time in seconds of the last key or pointer event; None: there was none.
+    :ivar bytes_in: bytes from the viewer to the server.
+    :ivar bytes_out: bytes from the server to the viewer.
+    :ivar recording: the id of the recording; None: the session is not recorded.
+    """
+
+    id: Annotated[str, fields.short_text]
+    server_id: Annotated[str, fields.uuid] = ""
+    server_name: Annotated[str, fields.text] = ""
+    user_id: Annotated[str | None, fields.text] = None
+    project_id: Annotated[str | None, fields.text] = None
+    console_type: Annotated[str, fields.short_text]
+    mode: Annotated[str, fields.one_of(*MODES)] = CONTROL
+    client_address: Annotated[str, fields.short_text]
+    proxy: Annotated[str, fields.short_text]
+    compute_host: Annotated[str | None, fields.short_text] = None
+    phase: Annotated[str, fields.short_text]
+    started_at: Annotated[float, fields.number]
+    last_input_at: Annotated[float | None, fields.number] = None
+    bytes_in: Annotated[int, fields.count] = 0
+    bytes_out: Annotated[int, fields.count] = 0
+    recording: Annotated[str | None, fields.short_text] = None

@@ -1,0 +1,190 @@
+"""The mechanism of records, and what every record of the package promises."""
+
+import json
+import pkgutil
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Annotated, Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted import contract
+from novnc_twisted.contract import ConnectInfo, Record, SessionInfo, fields
+from novnc_twisted.contract.record import LOCAL, read
+from novnc_twisted.errors import ServiceUnavailable
+
+UUID = "11111111-2222-3333-4444-555555555555"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inner(Record):
+    port: Annotated[int, fields.port]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outer(Record):
+    name: Annotated[str, fields.text]
+    inner: Annotated[Inner, Inner.from_wire]
+    lasting: Annotated[bool, fields.boolean] = True
+    note: Annotated[str | None, fields.text] = None
+    owner: Annotated[str, fields.text] = ""
+    secret: Annotated[str | None, LOCAL] = field(default=None, repr=False)
+
+
+def travelled(record: Record) -> Any:
+    """What is read on the other side of the bus."""
+    return type(record).from_wire(json.loads(json.dumps(record.to_wire())))
+
+
+class RecordTests(SynchronousTestCase):
+    """to_wire and from_wire."""
+
+    WIRE: dict[str, Any] = {"name": "a", "inner": {"port": 1}}
+
+    def refuses(self, message: Any, text: str) -> None:
+        error = self.assertRaises(ValueError, Outer.from_wire, message)
+        self.assertEqual(str(error), text)
+
+    def test_round_trip(self) -> None:
+        outer = Outer(name="ü", inner=Inner(port=5), lasting=False, note="n", owner="o")
+        self.assertEqual(travelled(outer), outer)
+
+    def test_a_field_with_a_default_may_be_missing_or_have_it(self) -> None:
+        expected = Outer(name="a", inner=Inner(port=1))
+        self.assertEqual(Outer.from_wire(self.WIRE), expected)
+        self.assertEqual(Outer.from_wire({**self.WIRE, "note": None, "owner": "", "lasting": True}), expected)
+
+    def test_a_default_of_another_type_is_no_default(self) -> None:
+        self.refuses({**self.WIRE, "lasting": 1}, "Outer.lasting: not true or false")
+
+    def test_unknown_fields_are_ignored(self) -> None:
+        self.assertEqual(Outer.from_wire({**self.WIRE, "later": 1}), Outer(name="a", inner=Inner(port=1)))
+
+    def test_local_fields_do_not_travel(self) -> None:
+        outer = Outer(name="a", inner=Inner(port=1), secret="s3cret")
+        self.assertNotIn("s3cret", repr(outer) + json.dumps(outer.to_wire()))
+        self.assertIsNone(Outer.from_wire({**self.WIRE, "secret": "s3cret"}).secret)
+
+    def test_the_first_wrong_field_is_named(self) -> None:
+        self.refuses(None, "Outer: not an object")
+        self.refuses([], "Outer: not an object")
+        self.refuses({}, "Outer.name: missing")
+        self.refuses({"name": "a"}, "Outer.inner: missing")
+        self.refuses(
+            {"name": 5, "inner": 5}, "Outer.name: not a text of 1 to 1024 characters without control characters"
+        )
+        self.refuses({"name": "a", "inner": 5}, "Outer.inner: Inner: not an object")
+        self.refuses({"name": "a", "inner": {"port": "5"}}, "Outer.inner: Inner.port: not a port")
+
+    def test_read(self) -> None:
+        self.assertEqual(read(Inner, {"port": 5}, "compute host one"), Inner(port=5))
+        refusal = self.assertRaises(ServiceUnavailable, read, Inner, {}, "compute host one")
+        self.assertEqual(refusal.detail, "compute host one: Inner.port: missing")
+
+    def test_a_field_needs_a_check(self) -> None:
+        @dataclass(frozen=True, slots=True, kw_only=True)
+        class Unchecked(Record):
+            name: str
+
+        @dataclass(frozen=True, slots=True, kw_only=True)
+        class LocalWithoutDefault(Record):
+            name: Annotated[str, LOCAL]
+
+        for kind in (Unchecked, LocalWithoutDefault):
+            self.assertRaises(TypeError, kind(name="a").to_wire)
+            self.assertRaises(TypeError, kind.from_wire, {"name": "a"})
+
+
+RECORDS: tuple[Record, ...] = (
+    ConnectInfo(host="h", port=1),
+    ConnectInfo(
+        host="h",
+        port=5900,
+        socket="/s",
+        internal_access_path="/i",
+        instance_uuid=UUID,
+        name="ü",
+        console_type="xvpvnc",
+        user_id="u",
+        project_id="p",
+        compute_host="one",
+        expires_at=1.5,
+        reconnects=False,
+        keep_from=0.5,
+    ),
+    SessionInfo(id="s", console_type="novnc", client_address="192.0.2.7", proxy="p", phase="dial", started_at=1.0),
+    SessionInfo(
+        id="s",
+        server_id=UUID,
+        server_name="ü",
+        user_id="u",
+        project_id="p",
+        console_type="novnc",
+        mode="view",
+        client_address="192.0.2.7",
+        proxy="p",
+        compute_host="one",
+        phase="live",
+        started_at=1.0,
+        last_input_at=2.0,
+        bytes_in=2**40,
+        bytes_out=1,
+        recording="r",
+    ),
+)
+"""Each record of the package, with its defaults and with other values in all fields."""
+
+
+class AllRecordsTests(SynchronousTestCase):
+    """Each record of the package."""
+
+    def test_each_is_here(self) -> None:
+        kinds = set()
+        for module in pkgutil.iter_modules(contract.__path__):
+            names = vars(import_module(f"{contract.__name__}.{module.name}")).values()
+            kinds |= {name for name in names if isinstance(name, type) and issubclass(name, Record)}
+        self.assertEqual({type(record) for record in RECORDS}, kinds - {Record})
+
+    def test_round_trips(self) -> None:
+        for record in RECORDS:
+            self.assertEqual(travelled(record), record)
+
+    def test_each_field_is_checked(self) -> None:
+        """No field accepts everything."""
+        for record in RECORDS:
+            for name in record.to_wire():
+                for wrong in ([1], {"a": 1}, "\n", 10**400):
+                    message = {**record.to_wire(), name: wrong}
+                    error = str(self.assertRaises(ValueError, type(record).from_wire, message))
+                    self.assertTrue(error.startswith(f"{type(record).__name__}.{name}: "), error)
+
+
+class ConnectInfoTests(SynchronousTestCase):
+    """What is special about it."""
+
+    def test_the_password_is_hidden_and_stays_here(self) -> None:
+        info = ConnectInfo(host="h", port=5900, password="sesame")
+        self.assertNotIn("sesame", repr(info))
+        self.assertNotIn("password", info.to_wire())
+
+    def test_host_and_port_are_all_that_is_required(self) -> None:
+        self.assertEqual(ConnectInfo.from_wire({"host": "h", "port": 1}), ConnectInfo(host="h", port=1))
+        for message in ({"host": "h"}, {"port": 1}):
+            self.assertRaises(ValueError, ConnectInfo.from_wire, message)
+
+    def test_nothing_is_trusted(self) -> None:
+        for name, wrong in (
+            ("host", None),
+            ("host", ""),
+            ("port", "5900"),
+            ("port", True),
+            ("port", 65536),
+            ("port", -1),
+            ("socket", 3),
+            ("console_type", "spice"),
+            ("instance_uuid", "myserver20"),
+            ("reconnects", 1),
+            ("keep_from", True),
+            ("keep_from", "1"),
+        ):
+            self.assertRaises(ValueError, ConnectInfo.from_wire, {"host": "h", "port": 1, name: wrong})
