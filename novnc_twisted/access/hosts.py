@@ -1,4 +1,4 @@
-"""IP addresses and host names, as configuration files name them."""
+"""IP addresses and host names, as configuration files and requests name them."""
 
 import ipaddress
 import re
@@ -7,6 +7,8 @@ _NAME = re.compile(
     r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?"
 )
 _NUMERIC = re.compile(r"(?:0[xX][0-9A-Fa-f]*|[0-9]+)(?:\.(?:0[xX][0-9A-Fa-f]*|[0-9]+))*\.?")
+_HOST = re.compile(r"(?:[A-Za-z0-9_.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_PORT = re.compile(r"(?:^[^:]*|\]):[0-9]+$")
 
 
 def is_ip(text: str) -> bool:
@@ -27,3 +29,22 @@ def host_name(text: str) -> None:
         raise ValueError(f"{text}: write the host name in its ASCII form (xn--...)")
     if not _NAME.fullmatch(text) or (_NUMERIC.fullmatch(text) and not is_ip(text)):
         raise ValueError(f"{text} is neither an IP address nor a host name")
+
+
+def is_host(text: str) -> bool:
+    """Whether the text is a name or an address, with or without a port, as a Host field has it."""
+    return _HOST.fullmatch(text) is not None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, with or without a port, names a loopback address of this machine."""
+    name = host.rpartition(":")[0] if _PORT.search(host) else host
+    name = name.strip("[]").lower().rstrip(".")
+    if name == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback

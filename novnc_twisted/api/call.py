@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from novnc_twisted.api.faults import Fault, policy_refused
+from novnc_twisted.api.errors import policy_refused
 from novnc_twisted.api.microversion import Version
-from novnc_twisted.api.request import Request
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.request import Request
 from novnc_twisted.identity.users import Caller
 
 Instance = Mapping[str, Any]
@@ -30,6 +31,10 @@ class Call:
     prefix: str
     bookmark: str
 
+    def json(self) -> Any:
+        """Return the value of the JSON body; see :meth:`novnc_twisted.http.request.Request.json`."""
+        return self.request.json("application/vnd.openstack.compute+json")
+
     def link(self, rel: str, path: str) -> dict[str, str]:
         """A link to a resource of ours, as this user sees it."""
         prefix = self.bookmark if rel == "bookmark" else self.prefix
@@ -38,15 +43,15 @@ class Call:
     def needs_admin(self, rule: str) -> None:
         """Let only admins go on.
 
-        :raises Fault: 403, naming nova's policy rule.
+        :raises HTTPError: 403, naming nova's policy rule.
         """
-        if not self.caller.admin:
+        if not self.caller.is_admin:
             raise policy_refused(f"os_compute_api:{rule}")
 
     def needs(self, version: Version) -> None:
         """A resource that is there from a microversion on.
 
-        :raises Fault: 404.
+        :raises HTTPError: 404.
         """
         if self.version < version:
-            raise Fault(404, "The resource could not be found.")
+            raise HTTPError(404, "The resource could not be found.")

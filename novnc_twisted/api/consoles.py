@@ -9,13 +9,14 @@ from novnc_twisted.access.tokens import MAX_TOKEN
 from novnc_twisted.api import schema
 from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
 from novnc_twisted.api.call import Call, Instance
-from novnc_twisted.api.faults import Fault, fault_of
+from novnc_twisted.api.errors import error_of
 from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.microversion import Version
-from novnc_twisted.api.request import Reply
-from novnc_twisted.api.routing import Handler, Resource
 from novnc_twisted.contract.connect_info import CONSOLE_TYPES
 from novnc_twisted.errors import Refusal
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.response import Response
+from novnc_twisted.http.routing import Handler, Resource
 from novnc_twisted.identity.users import Caller
 
 _ACTIONS = {
@@ -48,22 +49,22 @@ class Consoles(Resource):
             ("GET", "os-console-auth-tokens/{}", self._show_token),
         ]
 
-    async def _action(self, call: Call, server_id: str) -> Reply:
-        body = call.request.json()
+    async def _action(self, call: Call, server_id: str) -> Response:
+        body = call.json()
         if not isinstance(body, dict) or not body:
-            raise Fault(400, "Malformed request body")
+            raise HTTPError(400, "Malformed request body")
         name = next(iter(body))
         if name not in _ACTIONS or call.version >= _REMOTE_CONSOLES:
-            raise Fault(400, f"There is no such action: {name[:100]}")
+            raise HTTPError(400, f"There is no such action: {name[:100]}")
         console_type = schema.choices(body, name, {"type": _ACTIONS[name]}, lenient=call.legacy)["type"]
         url = await self._open(call, server_id, console_type)
-        return Reply(200, {"console": {"type": console_type, "url": url}})
+        return Response(200, {"console": {"type": console_type, "url": url}})
 
-    async def _create(self, call: Call, server_id: str) -> Reply:
+    async def _create(self, call: Call, server_id: str) -> Response:
         call.needs(_REMOTE_CONSOLES)
         mks = call.version >= _MKS
         asked = schema.choices(
-            call.request.json(),
+            call.json(),
             "remote_console",
             {
                 "protocol": (*_PROTOCOLS, "mks") if mks else _PROTOCOLS,
@@ -72,21 +73,21 @@ class Consoles(Resource):
         )
         protocol, console_type = asked["protocol"], asked["type"]
         if protocol == "rdp":
-            raise Fault(400, "Unavailable console type rdp.")
+            raise HTTPError(400, "Unavailable console type rdp.")
         if protocol == "vnc" and console_type not in CONSOLE_TYPES:
-            raise Fault(400, f"Invalid console type {console_type}")
+            raise HTTPError(400, f"Invalid console type {console_type}")
         url = await self._open(call, server_id, console_type, vnc=protocol == "vnc")
-        return Reply(200, {"remote_console": {"protocol": protocol, "type": console_type, "url": url}})
+        return Response(200, {"remote_console": {"protocol": protocol, "type": console_type, "url": url}})
 
     async def _open(self, call: Call, server_id: str, console_type: str, *, vnc: bool = True) -> str:
         """A new console of a server; its URL.
 
-        :raises Fault: with nova's words for what a user can do something about.
+        :raises HTTPError: with nova's words for what a user can do something about.
         """
         try:
             instance = await self._inventory.find(call.caller, server_id)
             if not vnc or console_type not in CONSOLE_TYPES:
-                raise Fault(400, f"Unavailable console type {console_type}.")
+                raise HTTPError(400, f"Unavailable console type {console_type}.")
             caller = call.caller
             project = caller.project or instance.get("project_id")
             console = await self._compute.get_vnc_console(instance["uuid"], console_type, caller.user, project)
@@ -105,18 +106,18 @@ class Consoles(Resource):
                 owner=_owner(caller, instance),
             )
         except Refusal as refusal:
-            raise fault_of(refusal, server_id=server_id, console_type=console_type) from refusal
+            raise error_of(refusal, server_id=server_id, console_type=console_type) from refusal
         return str(console["access_url"])
 
-    async def _show_token(self, call: Call, token: str) -> Reply:
+    async def _show_token(self, call: Call, token: str) -> Response:
         call.needs_admin("os-console-auth-tokens")
         if call.version < _AUTH_TOKENS:
-            raise Fault(400, f"The details of a console token need API version {_AUTH_TOKENS} or later.")
+            raise HTTPError(400, f"The details of a console token need API version {_AUTH_TOKENS} or later.")
         if len(token) > MAX_TOKEN:
-            raise Fault(404, "Token not found")
+            raise HTTPError(404, "Token not found")
         info = await self._consoleauth.show_token(token)
         keys = ("instance_uuid", "host", "port", "internal_access_path")
-        return Reply(200, {"console": {key: info.get(key) for key in keys}})
+        return Response(200, {"console": {key: info.get(key) for key in keys}})
 
 
 def _owner(caller: Caller, instance: Instance) -> str | None:
@@ -125,6 +126,6 @@ def _owner(caller: Caller, instance: Instance) -> str | None:
     That is the project by which the caller may see the server.  An administrator may see all servers, and makes links
     for others, so for an administrator it is the project that has the server now, if any has.
     """
-    if not caller.admin and caller.project:
+    if not caller.is_admin and caller.project:
         return caller.project
     return instance.get("project_id") or instance.get("project_name") or None

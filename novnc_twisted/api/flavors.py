@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from novnc_twisted.api.call import Call, Instance
-from novnc_twisted.api.faults import Fault
 from novnc_twisted.api.inventory import Inventory
-from novnc_twisted.api.request import Reply
-from novnc_twisted.api.routing import Handler, Resource
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.response import Response
+from novnc_twisted.http.routing import Handler, Resource
 
 _ID = re.compile(r"([0-9]{1,6})vcpu-([0-9]{1,12})mb", re.ASCII)
 
@@ -39,27 +39,27 @@ class Flavors(Resource):
     async def _ids(self, call: Call) -> list[str]:
         return sorted({flavor_id(instance) for instance in await self._inventory.list(call.caller)})
 
-    async def _index(self, call: Call) -> Reply:
+    async def _index(self, call: Call) -> Response:
         keys = ("id", "name", "links")
-        return Reply(
+        return Response(
             200, {"flavors": [{key: _flavor(call, name)[key] for key in keys} for name in await self._ids(call)]}
         )
 
-    async def _detail(self, call: Call) -> Reply:
-        return Reply(200, {"flavors": [_flavor(call, name) for name in await self._ids(call)]})
+    async def _detail(self, call: Call) -> Response:
+        return Response(200, {"flavors": [_flavor(call, name) for name in await self._ids(call)]})
 
-    async def _show(self, call: Call, name: str) -> Reply:
-        return Reply(200, {"flavor": _flavor(call, name)})
+    async def _show(self, call: Call, name: str) -> Response:
+        return Response(200, {"flavor": _flavor(call, name)})
 
-    async def _extra_specs(self, call: Call, name: str) -> Reply:
+    async def _extra_specs(self, call: Call, name: str) -> Response:
         _flavor(call, name)
-        return Reply(200, {"extra_specs": {}})
+        return Response(200, {"extra_specs": {}})
 
 
 def _flavor(call: Call, name: str) -> dict[str, Any]:
     size = _ID.fullmatch(name)
     if size is None:
-        raise Fault(404, f"Flavor {name} could not be found.")
+        raise HTTPError(404, f"Flavor {name} could not be found.")
     path = f"flavors/{name}"
     return {
         "id": name,

@@ -1,17 +1,19 @@
 """An empty image service: ``openstack server list`` wants one to be there (facts of 5.8 to 7.4)."""
 
-from novnc_twisted.api.faults import NOT_FOUND, Fault
-from novnc_twisted.api.request import Reply, Request
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.request import Request
+from novnc_twisted.http.response import Response
+from novnc_twisted.http.routing import NOT_FOUND
 
 
-def versions(request: Request) -> Reply:
+def versions(request: Request) -> Response:
     """``GET /image``: the one version."""
     link = {"rel": "self", "href": f"{request.base_url}/image/v2/"}
-    return Reply(300, {"versions": [{"id": "v2.9", "status": "CURRENT", "links": [link]}]})
+    return Response(300, {"versions": [{"id": "v2.9", "status": "CURRENT", "links": [link]}]})
 
 
-def show(request: Request, segments: tuple[str, ...]) -> Reply:
+def show(request: Request, segments: tuple[str, ...]) -> Response:
     """What is below it: no images."""
-    if request.method not in ("GET", "HEAD") or segments != ("v2", "images"):
-        raise Fault(404, NOT_FOUND)
-    return Reply(200, {"images": [], "schema": "/v2/schemas/images", "first": "/v2/images"})
+    if not request.reads or segments != ("v2", "images"):
+        raise HTTPError(404, NOT_FOUND)
+    return Response(200, {"images": [], "schema": "/v2/schemas/images", "first": "/v2/images"})

@@ -4,7 +4,7 @@ import uuid
 
 from novnc_twisted.api.backends import IComputeAPI
 from novnc_twisted.api.call import Instance
-from novnc_twisted.api.faults import instance_not_found
+from novnc_twisted.api.errors import instance_not_found
 from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
 from novnc_twisted.identity.users import Caller
 
@@ -29,7 +29,7 @@ class Inventory:
     async def find(self, caller: Caller, server_id: str) -> Instance:
         """One of the caller's servers, by id.
 
-        :raises Fault: 404, also for what is no UUID, and for another project's server.
+        :raises HTTPError: 404, also for what is no UUID, and for another project's server.
         :raises ServiceUnavailable: where the compute host that runs it, or may run it, does not answer.
         """
         try:

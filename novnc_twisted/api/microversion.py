@@ -3,8 +3,8 @@
 import re
 from typing import NamedTuple
 
-from novnc_twisted.api.faults import Fault
-from novnc_twisted.api.request import Request
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.request import Request
 
 _FORM = re.compile(r"([1-9][0-9]{0,5})\.([1-9][0-9]{0,5}|0)", re.ASCII)
 
@@ -30,7 +30,7 @@ def requested(request: Request) -> Version:
     ``OpenStack-API-Version: compute X`` (which may name other services besides) goes before the older
     ``X-OpenStack-Nova-API-Version: X``.
 
-    :raises Fault: 400 for what is no version, 406 for one that is not served.
+    :raises HTTPError: 400 for what is no version, 406 for one that is not served.
     """
     wanted = None
     for header in request.headers.get("openstack-api-version", []):
@@ -46,13 +46,13 @@ def requested(request: Request) -> Version:
         return MAXIMUM
     match = _FORM.fullmatch(wanted)
     if match is None:
-        raise Fault(
+        raise HTTPError(
             400,
             f"API Version String {wanted[:100]} is of invalid format. Must be of format MajorNum.MinorNum.",
         )
     version = Version(int(match[1]), int(match[2]))
     if not MINIMUM <= version <= MAXIMUM:
-        raise Fault(
+        raise HTTPError(
             406,
             f"Version {version} is not supported by the API. Minimum is {MINIMUM} and maximum is {MAXIMUM}.",
         )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from novnc_twisted.api.faults import Fault
+from novnc_twisted.http.errors import HTTPError
 
 _SHOWN = 200
 """Characters of a user's value that a fault repeats."""
@@ -13,10 +13,10 @@ def choices(body: Any, name: str, fields: Mapping[str, Sequence[str]], *, lenien
     """Read ``{name: {field: one of its choices, ...}}``: every field is required and there are no others.
 
     :param lenient: drop further fields instead of refusing them, as nova does at ``/v2``.
-    :raises Fault: 400.
+    :raises HTTPError: 400.
     """
     if not isinstance(body, dict):
-        raise Fault(400, "Malformed request body")
+        raise HTTPError(400, "Malformed request body")
     _object(body, "body", [name], lenient)
     values = body[name]
     if not isinstance(values, dict):
@@ -40,8 +40,8 @@ def _object(value: dict[str, Any], name: str, required: list[str], lenient: bool
         raise _invalid(name, value, f"Additional properties are not allowed ({listed} {verb} unexpected)")
 
 
-def _invalid(name: str, value: Any, why: str) -> Fault:
-    return Fault(400, f"Invalid input for field/attribute {name}. Value: {_shown(value)}. {why}")
+def _invalid(name: str, value: Any, why: str) -> HTTPError:
+    return HTTPError(400, f"Invalid input for field/attribute {name}. Value: {_shown(value)}. {why}")
 
 
 def _shown(value: Any, *, quoted: bool = False) -> str:

@@ -77,7 +77,7 @@ def full(call: Call, instance: Instance) -> dict[str, Any]:
         server["description"] = None
     if minor >= 26:
         server["tags"] = []
-    if call.caller.admin:
+    if call.caller.is_admin:
         server |= _for_admins(instance, host, minor)
     return server
 

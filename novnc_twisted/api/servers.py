@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 
 from novnc_twisted.api import server_view
 from novnc_twisted.api.call import Call, Instance
-from novnc_twisted.api.faults import Fault
 from novnc_twisted.api.inventory import Inventory, sort_key
-from novnc_twisted.api.request import Reply
-from novnc_twisted.api.routing import Handler, Resource
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.response import Response
+from novnc_twisted.http.routing import Handler, Resource
 
 MAX_LIMIT = 1000
 """Servers in one answer at most (nova's ``[api] max_limit``)."""
@@ -33,22 +33,22 @@ class Servers(Resource):
             ("GET", "servers/{}", self._show),
         ]
 
-    async def _index(self, call: Call) -> Reply:
+    async def _index(self, call: Call) -> Response:
         return await self._list(call, "servers", server_view.brief)
 
-    async def _detail(self, call: Call) -> Reply:
+    async def _detail(self, call: Call) -> Response:
         return await self._list(call, "servers/detail", server_view.full)
 
-    async def _show(self, call: Call, server_id: str) -> Reply:
-        return Reply(200, {"server": server_view.full(call, await self._inventory.find(call.caller, server_id))})
+    async def _show(self, call: Call, server_id: str) -> Response:
+        return Response(200, {"server": server_view.full(call, await self._inventory.find(call.caller, server_id))})
 
-    async def _list(self, call: Call, path: str, view: Any) -> Reply:
+    async def _list(self, call: Call, path: str, view: Any) -> Response:
         limit, marker = _limit(call), call.request.parameter("marker")
         instances = await self._inventory.list(call.caller)
         if marker is not None:
             start = next((sort_key(instance) for instance in instances if instance["uuid"] == marker), None)
             if start is None:
-                raise Fault(400, f"marker [{marker}] not found")
+                raise HTTPError(400, f"marker [{marker}] not found")
             instances = [instance for instance in instances if sort_key(instance) > start]
         matching = [instance for instance in instances if _matches(call, instance)]
         page = matching[:limit]
@@ -57,7 +57,7 @@ class Servers(Resource):
             query = {name: values for name, values in call.request.query.items() if name != "marker"}
             target = f"{path}?{urlencode({**query, 'marker': page[-1]['uuid']}, doseq=True)}"
             body["servers_links"] = [call.link("next", target)]
-        return Reply(200, body)
+        return Response(200, body)
 
 
 def _limit(call: Call) -> int:
@@ -65,7 +65,7 @@ def _limit(call: Call) -> int:
     if limit is None:
         return MAX_LIMIT
     if not _NUMBER.fullmatch(limit):
-        raise Fault(
+        raise HTTPError(
             400,
             f"Invalid input for query parameters limit. Value: {limit[:100]}. '{limit[:100]}' does not match "
             "'^[0-9]*$'",
@@ -88,7 +88,7 @@ def _matches(call: Call, instance: Instance) -> bool:
         wanted = get(name)
         if wanted is not None and wanted.lower() != value.lower():
             return False
-    if call.caller.admin:
+    if call.caller.is_admin:
         host, project = get("host"), get("project_id") or get("tenant_id")
         if host is not None and host != instance.get("host"):
             return False

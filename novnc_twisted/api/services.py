@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from novnc_twisted.api.call import Call
-from novnc_twisted.api.request import Reply
-from novnc_twisted.api.routing import Handler, Resource
 from novnc_twisted.contract.topics import BINARIES, COMPUTE_BINARY
+from novnc_twisted.http.response import Response
+from novnc_twisted.http.routing import Handler, Resource
 from novnc_twisted.messaging.interfaces import ITransport, Service
 
 
@@ -22,7 +22,7 @@ class Services(Resource):
         """See Resource."""
         return [("GET", "os-services", self._index)]
 
-    async def _index(self, call: Call) -> Reply:
+    async def _index(self, call: Call) -> Response:
         call.needs_admin("os-services:list")
         binary, host = call.request.parameter("binary"), call.request.parameter("host")
         latest: dict[tuple[str, str], Service] = {}
@@ -31,7 +31,7 @@ class Services(Resource):
             wanted = service.binary in BINARIES and binary in (None, service.binary) and host in (None, service.host)
             if wanted and (key not in latest or latest[key].updated_at < service.updated_at):
                 latest[key] = service
-        return Reply(200, {"services": [_service(call, latest[key]) for key in sorted(latest)]})
+        return Response(200, {"services": [_service(call, latest[key]) for key in sorted(latest)]})
 
 
 def _service(call: Call, service: Service) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from novnc_twisted.api.faults import Fault
 from novnc_twisted.api.microversion import MAXIMUM, MINIMUM
-from novnc_twisted.api.request import Reply, Request
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.request import Request
+from novnc_twisted.http.response import Response
 
 _LEGACY = {
     "id": "v2.0",
@@ -30,10 +31,10 @@ def _media_types(version: str) -> list[dict[str, str]]:
     return [{"base": "application/json", "type": f"application/vnd.openstack.compute+json;version={version}"}]
 
 
-def index(request: Request) -> Reply:
+def index(request: Request) -> Response:
     """``GET /``: both versions."""
     _get_only(request)
-    return Reply(
+    return Response(
         200,
         {
             "versions": [
@@ -44,7 +45,7 @@ def index(request: Request) -> Reply:
     )
 
 
-def choices(request: Request) -> Reply:
+def choices(request: Request) -> Response:
     """Any other path without a version: nova's 300, which sends nobody elsewhere."""
     _get_only(request)
 
@@ -56,10 +57,10 @@ def choices(request: Request) -> Reply:
             "media-types": _media_types("2" if path == "v2" else "2.1"),
         }
 
-    return Reply(300, {"choices": [choice(_LEGACY, "v2"), choice(_CURRENT, "v2.1")]})
+    return Response(300, {"choices": [choice(_LEGACY, "v2"), choice(_CURRENT, "v2.1")]})
 
 
-def show(request: Request, path: str) -> Reply:
+def show(request: Request, path: str) -> Response:
     """``GET /v2.1`` or ``GET /v2``: one version."""
     _get_only(request)
     version = _LEGACY if path == "v2" else _CURRENT
@@ -71,9 +72,9 @@ def show(request: Request, path: str) -> Reply:
         ],
         "media-types": _media_types("2" if path == "v2" else "2.1"),
     }
-    return Reply(200, {"version": document})
+    return Response(200, {"version": document})
 
 
 def _get_only(request: Request) -> None:
-    if request.method not in ("GET", "HEAD"):
-        raise Fault(405, "The method is not allowed for this resource.", (("Allow", "GET, HEAD"),))
+    if not request.reads:
+        raise HTTPError(405, "The method is not allowed for this resource.", (("Allow", "GET, HEAD"),))

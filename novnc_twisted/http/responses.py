@@ -1,10 +1,9 @@
 """HTTP responses: heads with everything that a browser should be told about safety."""
 
-import re
 from http import HTTPStatus
 from typing import Final
 
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+from novnc_twisted.access.hosts import is_host
 
 PLAIN: Final = "text/plain; charset=utf-8"
 
@@ -16,11 +15,6 @@ _ALWAYS: Final = (
 ALONE: Final = (("Cross-Origin-Opener-Policy", "same-origin"),)
 """For pages that came by https: no window of another site has a hold on them.  By plain http Chromium does not believe
 it, and says so in the console of whoever looks there."""
-
-
-def is_host(text: str) -> bool:
-    """Whether it is a name or an address, with or without a port, as a Host field has it."""
-    return _HOST.fullmatch(text) is not None
 
 
 def response_head(

@@ -1,4 +1,4 @@
-"""Who a caller is: the user file, passwords, tokens of the small identity service, and the lock-out of guessers."""
+"""Who a caller is: authentication strategies, the user file, tokens of the small identity service, lock-out."""
 
 from novnc_twisted._lazy import lazy
 
@@ -6,8 +6,12 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "Caller": "users",
+        "HTTPBasic": "http_basic",
+        "IAuth": "strategy",
+        "IdentityAPI": "v3",
         "Lockout": "lockout",
         "LockoutSettings": "lockout",
+        "NoAuth": "noauth",
         "Passwords": "passwords",
         "Tokens": "tokens",
         "TooManyLogIns": "passwords",

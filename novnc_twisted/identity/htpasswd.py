@@ -94,13 +94,13 @@ def _user(line: str, where: str, admin_users: Collection[str]) -> User:
     project = rest[1].strip() if len(rest) == 2 else None
     if project is not None and (not project or _UNUSABLE.search(project)):
         raise ValueError(f"{where}: the project is empty or not usable; for an administrator, leave out the colon")
-    return User(user, project, rest[0], admin=user in admin_users)
+    return User(user, project, rest[0], is_admin=user in admin_users)
 
 
 def _doubts(user: User) -> list[str]:
     """What is probably a mistake in a usable line."""
     doubts = []
-    if user.project is None and not user.admin:
+    if user.project is None and not user.is_admin:
         doubts.append(
             f"user {user.name} has no project and sees no servers. Add :project to the line, or name the user in "
             "[api] admin_users to make an administrator"

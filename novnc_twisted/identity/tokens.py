@@ -116,5 +116,5 @@ def _is_box(token: str) -> bool:
 def _fingerprint(secret: bytes, user: User) -> str:
     """Tie a token to what the user was when it was made: the hash, the project, and whether an administrator."""
     project = "" if user.project is None else f"project {user.project}"
-    row = "\x00".join((user.name, user.password_hash, project, "admin" if user.admin else ""))
+    row = "\x00".join((user.name, user.password_hash, project, "admin" if user.is_admin else ""))
     return hmac.new(secret, row.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

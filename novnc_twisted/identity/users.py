@@ -11,25 +11,25 @@ class User:
 
     :ivar project: the user's own project; None: the user belongs to no project.
     :ivar password_hash: the bcrypt hash, which is secret.
-    :ivar admin: whether the user is an administrator, who sees every server and may scope to any project.  This is
+    :ivar is_admin: whether the user is an administrator, who sees every server and may scope to any project.  This is
         the only place that says so: a missing project never makes an administrator.
     """
 
     name: str
     project: str | None
     password_hash: str
-    admin: bool = False
+    is_admin: bool = False
 
     def __repr__(self) -> str:
-        return f"User(name={self.name!r}, project={self.project!r}, admin={self.admin!r})"
+        return f"User(name={self.name!r}, project={self.project!r}, is_admin={self.is_admin!r})"
 
     def may_scope_to(self, project: str) -> bool:
         """Whether a log-in of this user may be scoped to ``project``."""
-        return self.admin or self.project == project
+        return self.is_admin or self.project == project
 
     def caller(self, project: str | None) -> "Caller":
         """Return the caller that this user is when scoped to ``project``."""
-        return Caller(self.name, project, self.admin)
+        return Caller(self.name, project, self.is_admin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,15 @@ class Caller:
 
     :ivar user: the user's name, which is also the user's id.
     :ivar project: what the caller is scoped to, a project's name or id; None: no project.
-    :ivar admin: whether the caller sees the servers of every project.
+    :ivar is_admin: whether the caller sees the servers of every project.
     """
 
     user: str
     project: str | None
-    admin: bool
+    is_admin: bool
 
     def sees(self, instance: Mapping[str, Any]) -> bool:
         """Whether a server exists for this caller: nova's ``nova:owner`` project, by uuid or by text."""
-        if self.admin:
+        if self.is_admin:
             return True
         return self.project is not None and self.project in (instance.get("project_id"), instance.get("project_name"))

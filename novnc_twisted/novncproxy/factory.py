@@ -10,7 +10,7 @@ from novnc_twisted.access.failures import Failures
 from novnc_twisted.access.forwarded import networks
 from novnc_twisted.events.records import Observer
 from novnc_twisted.frontend.factory import FrontFactory
-from novnc_twisted.frontend.unreadable import UnreadableAddresses
+from novnc_twisted.http.unreadable_addresses import UnreadableAddresses
 from novnc_twisted.novncproxy.handshake import Handshaker
 from novnc_twisted.novncproxy.page import SHIPPED, Page
 from novnc_twisted.novncproxy.protocol import NoVNCProxyProtocol

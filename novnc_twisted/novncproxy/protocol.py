@@ -8,6 +8,7 @@ from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
 
 from novnc_twisted.access.forwarded import UNKNOWN, client_address, forwarded_proto
+from novnc_twisted.access.hosts import is_host
 from novnc_twisted.access.origin import ALLOWED, FORBIDDEN, explain_refusal, judge_origin
 from novnc_twisted.access.request_head import RequestHead
 from novnc_twisted.access.tokens import token_of
@@ -18,7 +19,7 @@ from novnc_twisted.frontend.protocol import FrontProtocol
 from novnc_twisted.frontend.refusals import cause_of
 from novnc_twisted.frontend.viewer import FrontViewer
 from novnc_twisted.http.checks import CheckAnswer, answer_check
-from novnc_twisted.http.responses import ALONE, content_security_policy, is_host, plain, response_head
+from novnc_twisted.http.responses import ALONE, content_security_policy, plain, response_head
 from novnc_twisted.novncproxy.handshake import HandshakeFailed
 from novnc_twisted.novncproxy.page import NOT_BUILT, PageFile, accepted_encodings, redirect_of
 from novnc_twisted.relay.transports import send

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from novnc_twisted.access.hosts import is_loopback
 from novnc_twisted.access.pem import certificates
 from novnc_twisted.messaging.redis_url import parse_redis_url
 from novnc_twisted.service.configuration import Configuration
-from novnc_twisted.service.listening import is_loopback
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PROXIES = ("novncproxy", "xvpvncproxy")

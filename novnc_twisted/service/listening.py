@@ -1,7 +1,6 @@
 """Listening sockets, opened before the log begins, so that a port in use is one line and an exit code."""
 
 import errno
-import ipaddress
 import socket
 
 from novnc_twisted.service.exits import StartFailed, Unusable
@@ -43,13 +42,3 @@ def open_socket(host: str, port: int, host_option: str, port_option: str) -> soc
         raise StartFailed(f"{option}: can't listen on {host} port {port}: {error.strerror}") from None
     listener.setblocking(False)
     return listener
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens there."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

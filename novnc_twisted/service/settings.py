@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from novnc_twisted.access.forwarded import Network, networks
+from novnc_twisted.access.hosts import is_loopback
 from novnc_twisted.service.exits import Unusable
-from novnc_twisted.service.listening import is_loopback
 
 if TYPE_CHECKING:
     from novnc_twisted.identity.htpasswd import UserRecords
@@ -128,7 +128,7 @@ def authentication(reactor: Any, conf: Any) -> Any:
 
     :raises Unusable: with one line that names the option.
     """
-    from novnc_twisted.api import HTTPBasic, NoAuth
+    from novnc_twisted.identity import HTTPBasic, NoAuth
 
     if users_of_api(conf) is None:
         return NoAuth()

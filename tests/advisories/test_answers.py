@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.api import HTTPBasic, NoAuth
+from novnc_twisted.identity import HTTPBasic, NoAuth
 from novnc_twisted.novncproxy import page as page_module
 from tests.api.harness import Connection, FakeHost, FakeReactor, instance, quick_hash, running
 from tests.session.harness import TOKEN, FrontCase

@@ -11,9 +11,9 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.access import hash_token
-from novnc_twisted.api import HTTPBasic
 from novnc_twisted.consoleauth import ConsoleAuthAPI, ConsoleAuthManager
 from novnc_twisted.errors import InvalidToken
+from novnc_twisted.identity import HTTPBasic
 from tests.api.harness import FakeHost, FakeReactor, System, instance, quick_hash, uuid_of
 from tests.consoleauth.harness import VIEWER
 

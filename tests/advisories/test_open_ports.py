@@ -11,7 +11,7 @@ from uuid import UUID
 from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from novnc_twisted.api import HTTPBasic
+from novnc_twisted.identity import HTTPBasic
 from tests.api.harness import FakeHost, FakeReactor, System, quick_hash, running
 from tests.compute.harness import A, ComputeCase, domain
 from tests.support.redis_server import RedisServer

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.api import HTTPBasic
 from novnc_twisted.errors import ConsoleForbidden, InvalidToken, Refusal
+from novnc_twisted.identity import HTTPBasic
 from tests.api.harness import FakeHost, FakeReactor, System, instance, quick_hash, running, uuid_of
 from tests.consoleauth.harness import OTHER_VM, TOKEN, VIEWER, VM, ConsoleAuthCase
 from tests.session.harness import TOKEN as GOOD

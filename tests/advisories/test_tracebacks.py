@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.api import HTTPBasic
+from novnc_twisted.identity import HTTPBasic
 from novnc_twisted.rfb.security import vnc
 from tests.api.harness import FakeHost, FakeReactor, instance, quick_hash, running
 from tests.consoleauth.harness import TOKEN as ASKED

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from novnc_twisted.api import HTTPBasic
+from novnc_twisted.identity import HTTPBasic
 from tests.api.harness import Answer, running
 from tests.api.users import RED, ROOT, TOKENS, UsersCase, basic, log_in
 from tests.support.logged import Logged

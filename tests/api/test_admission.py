@@ -9,8 +9,8 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.api import NoAuth
 from novnc_twisted.api.admission import ALWAYS_ADMITTED, ASSUMED_RATE, DEADLINE, MAX_WAIT, Admission
+from novnc_twisted.identity import NoAuth
 from tests.api.harness import FakeHost, FakeReactor, instance, running, uuid_of
 from tests.support.logged import Logged
 

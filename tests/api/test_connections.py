@@ -9,9 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.access.forwarded import networks
-from novnc_twisted.api import NoAuth
-from novnc_twisted.api.channel import CLOSE_TIMEOUT, IDLE_TIMEOUT
-from novnc_twisted.api.site import MAX_CONNECTIONS, loggable
+from novnc_twisted.api.site import MAX_CONNECTIONS, SECRET_BELOW
+from novnc_twisted.http.access_log import loggable
+from novnc_twisted.http.channel import CLOSE_TIMEOUT, IDLE_TIMEOUT
+from novnc_twisted.identity import NoAuth
 from tests.api.harness import Connection, FakeHost, instance, running, uuid_of
 from tests.support.logged import Logged
 
@@ -137,7 +138,7 @@ class LogTests(SynchronousTestCase):
             (b"/v2.1/os-console-auth-tokens/abc", "/v2.1/os-console-auth-tokens/***"),
             (b"/a\x1b[31m\xff", "/a?[31m?"),
         ):
-            self.assertEqual(loggable(path).replace("\ufffd", "?"), shown)
+            self.assertEqual(loggable(path, SECRET_BELOW).replace("\ufffd", "?"), shown)
         self.assertLessEqual(len(loggable(b"/" + b"x" * 9999)), 300)
 
     def test_who_came(self) -> None:

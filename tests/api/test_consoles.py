@@ -6,9 +6,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.access import hash_token
-from novnc_twisted.api import NoAuth
 from novnc_twisted.consoleauth import ConsoleAuthManager
 from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
+from novnc_twisted.identity import NoAuth
 from tests.api.harness import Answer, FakeHost, instance, running, uuid_of
 
 SERVER = f"/v2.1/servers/{uuid_of('myserver20')}"

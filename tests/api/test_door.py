@@ -4,8 +4,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.api import NoAuth
 from novnc_twisted.events import RequestRefused
+from novnc_twisted.identity import NoAuth
 from tests.api.harness import Connection, FakeHost, System, running
 from tests.api.users import TOKENS, UsersCase, basic, log_in
 from tests.support.logged import Logged

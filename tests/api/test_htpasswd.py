@@ -4,7 +4,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.api import HTTPBasic
+from novnc_twisted.identity import HTTPBasic
 from novnc_twisted.identity.htpasswd import MAX_WARNINGS, parse
 from tests.api.harness import FakeReactor
 from tests.api.users import RED, ROOT, UsersCase, basic
@@ -39,7 +39,7 @@ class FileTests(SynchronousTestCase):
         text += f"検証\u3000サーバ:{ROOT}:a\u200cb\xa0c\n"
         users = parse(text, "users", ["root"]).users
         self.assertEqual(
-            {name: (user.project, user.admin) for name, user in users.items()},
+            {name: (user.project, user.is_admin) for name, user in users.items()},
             {
                 "alice": ("red", False),
                 "root": (None, True),

@@ -4,9 +4,10 @@ import json
 
 from cryptography.fernet import Fernet
 
-from novnc_twisted.api import HTTPBasic, make_site
+from novnc_twisted.api import make_site
 from novnc_twisted.compute.rpcapi import ComputeAPI
 from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.identity import HTTPBasic
 from novnc_twisted.identity.tokens import TOKEN_TTL
 from tests.api.harness import System
 from tests.api.users import RED, ROOT, TOKENS, UsersCase, log_in

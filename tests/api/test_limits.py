@@ -8,9 +8,9 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.api import NoAuth
-from novnc_twisted.api.channel import CLOSE_TIMEOUT, IDLE_TIMEOUT, MAX_DRAINED, REQUEST_TIMEOUT
-from novnc_twisted.api.web_request import MAX_BODY
+from novnc_twisted.http.channel import CLOSE_TIMEOUT, IDLE_TIMEOUT, MAX_DRAINED, REQUEST_TIMEOUT
+from novnc_twisted.http.wire_request import MAX_BODY
+from novnc_twisted.identity import NoAuth
 from tests.api.harness import Connection, FakeHost, instance, running
 
 GET = b"GET /v2.1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -259,7 +259,7 @@ class WireTests(SynchronousTestCase):
         async def broken(*_: Any) -> Any:
             raise ZeroDivisionError("inner secret")
 
-        self.system.site._application._compute = broken
+        self.system.site.application.compute.answer = broken
         answer = self.system.get("/v2.1/servers")
         self.assertEqual((answer.status, list(answer.body)), (500, ["computeFault"]))
         self.assertNotIn(b"secret", answer.raw)

@@ -5,8 +5,7 @@ from typing import Any
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from novnc_twisted.api import HTTPBasic
-from novnc_twisted.identity import passwords
+from novnc_twisted.identity import HTTPBasic, passwords
 from novnc_twisted.identity.lockout import LockoutSettings
 from tests.api.harness import Answer, running
 from tests.api.users import TOKENS, UsersCase, basic, log_in
@@ -161,7 +160,7 @@ class LockoutTests(UsersCase):
         self.statuses(6)
         self.assertEqual(len(log.lines("user alice is locked out from 127.0.0.1 for 2 s")), 1)
         self.statuses(6, name="my-password")
-        self.assertTrue(log.lines("a user that there is not is locked out"))
+        self.assertTrue(log.lines("an unknown user is locked out"))
         self.assertFalse(log.lines("my-password"))
 
 

@@ -68,7 +68,7 @@ class MatrixTests(UsersCase):
             self.assertNotIn(secret.encode(), answer.raw, where)
 
     def test_every_route_has_a_row(self) -> None:
-        self.assertEqual(set(ROWS), self.system.site._application.router.table)
+        self.assertEqual(set(ROWS), self.system.site.application.compute.router.table)
 
     def test_ones_own_server(self) -> None:
         """The rows' requests are good ones: else 404 would say nothing."""
@@ -115,7 +115,7 @@ class MatrixTests(UsersCase):
 
     def test_no_other_verb(self) -> None:
         """What has no route is refused alike for a server of one's own, another's, and one that never was."""
-        table = self.system.site._application.router.table
+        table = self.system.site.application.compute.router.table
         for pattern in {pattern for _, pattern in table}:
             for method in METHODS:
                 if (method, pattern) in table or (method == "HEAD" and ("GET", pattern) in table):

@@ -3,8 +3,8 @@
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.api import NoAuth
-from novnc_twisted.api.request import is_loopback
+from novnc_twisted.access.hosts import is_loopback
+from novnc_twisted.identity import NoAuth
 from tests.api.harness import Connection, FakeHost, System, instance
 from tests.api.users import TOKENS, log_in
 

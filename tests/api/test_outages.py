@@ -6,9 +6,9 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.api import NoAuth
 from novnc_twisted.api.outages import MAX_CAUSES, MAX_QUIET, SETTLED, Outages, Work
 from novnc_twisted.errors import ConsoleUnreachable, ServiceUnavailable
+from novnc_twisted.identity import NoAuth
 from tests.api.harness import FakeHost, FakeReactor, System, instance, running, uuid_of
 from tests.api.users import TOKENS, UsersCase, basic, log_in
 from tests.support.logged import Logged

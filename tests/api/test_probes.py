@@ -6,7 +6,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.api import NoAuth
+from novnc_twisted.identity import NoAuth
 from tests.api.harness import Connection, FakeHost, System, running
 from tests.api.users import UsersCase
 from tests.support.logged import Logged

@@ -3,7 +3,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.api import NoAuth
+from novnc_twisted.identity import NoAuth
 from tests.api.harness import FakeHost, instance, publish, running, uuid_of
 
 

@@ -1,9 +1,10 @@
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.api import NoAuth
-from novnc_twisted.api.faults import Fault
+from novnc_twisted.api.errors import fault_body
 from novnc_twisted.api.microversion import Version, requested
-from novnc_twisted.api.request import Request
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.request import Request
+from novnc_twisted.identity import NoAuth
 from tests.api.harness import FakeHost, instance, running
 
 
@@ -76,9 +77,9 @@ class MicroversionTests(SynchronousTestCase):
 
     def test_malformed(self) -> None:
         for text in ("2", "x", "2.", "2.01", "2.1.1", "\u0662.\u0661", "-2.1", "2.1 x"):
-            fault = self.assertRaises(Fault, self.wanted, openstack_api_version=[f"compute {text}"])
+            error = self.assertRaises(HTTPError, self.wanted, openstack_api_version=[f"compute {text}"])
             self.assertEqual(
-                fault.body(),
+                fault_body(error),
                 {
                     "badRequest": {
                         "code": 400,
@@ -90,9 +91,9 @@ class MicroversionTests(SynchronousTestCase):
 
     def test_out_of_range(self) -> None:
         for text in ("2.500", "2.32", "3.1", "1.9", "2.0"):
-            fault = self.assertRaises(Fault, self.wanted, openstack_api_version=[f"compute {text}"])
+            error = self.assertRaises(HTTPError, self.wanted, openstack_api_version=[f"compute {text}"])
             message = f"Version {text} is not supported by the API. Minimum is 2.1 and maximum is 2.31."
-            self.assertEqual(fault.body(), {"computeFault": {"code": 406, "message": message}})
+            self.assertEqual(fault_body(error), {"computeFault": {"code": 406, "message": message}})
 
     def test_headers_of_the_answer(self) -> None:
         system = running(self, NoAuth(), FakeHost("host1", instance("one")))

@@ -7,8 +7,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.api import HTTPBasic
 from novnc_twisted.events import RequestRefused
+from novnc_twisted.identity import HTTPBasic
 from tests.api.harness import Answer, FakeHost, FakeReactor, System, instance, quick_hash
 from tests.support.observed import only
 

@@ -10,7 +10,7 @@ from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.events import RefusalLog, RequestRefused
 from novnc_twisted.events.refusal_log import INTERVAL, MAX_KINDS
 from novnc_twisted.frontend.refusals import limits_observer
-from novnc_twisted.frontend.unreadable import UnreadableAddresses
+from novnc_twisted.http.unreadable_addresses import UnreadableAddresses
 from tests.support.handed_out import secret
 from tests.support.logged import Logged
 

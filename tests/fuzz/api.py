@@ -8,11 +8,15 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
-from novnc_twisted.api.faults import Fault
+from novnc_twisted.access.hosts import is_host, is_loopback
+from novnc_twisted.api.errors import fault_body
 from novnc_twisted.api.microversion import MAXIMUM, MINIMUM, requested
-from novnc_twisted.api.noauth import NoAuth
-from novnc_twisted.api.request import MAX_DEPTH, Request, host_of, is_loopback, read_json, split_target
 from novnc_twisted.api.schema import choices
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.json_body import MAX_DEPTH, read_json
+from novnc_twisted.http.request import Request
+from novnc_twisted.http.targets import split_target
+from novnc_twisted.identity.noauth import NoAuth
 from novnc_twisted.identity.users import User
 from tests.api.harness import Connection, FakeHost, System, instance
 
@@ -21,10 +25,10 @@ from .tools import Target, cuttings, holds, same
 FIELDS = {"type": ["novnc", "xvpvnc"]}
 
 
-def fault_of(fault: Fault, *codes: int) -> None:
-    """A fault is one of these, and can be sent."""
-    holds(fault.code in codes, "another fault than documented", fault.code)
-    json.dumps(fault.body()).encode("ascii")
+def check_error(error: HTTPError, *codes: int) -> None:
+    """An error has one of these codes, and can be sent."""
+    holds(error.status in codes, "another error than documented", error.status)
+    json.dumps(fault_body(error)).encode("ascii")
 
 
 def depth_of(value: Any) -> int:
@@ -40,8 +44,8 @@ def run_json(data: bytes) -> None:
     """A body: 400, or a value within the limits that a fault can speak of."""
     try:
         value = read_json(data)
-    except Fault as fault:
-        fault_of(fault, 400)
+    except HTTPError as error:
+        check_error(error, 400)
         return
     holds(depth_of(value) <= MAX_DEPTH, "too deep", depth_of(value))
     try:
@@ -51,9 +55,9 @@ def run_json(data: bytes) -> None:
     for lenient in (False, True):
         try:
             chosen = choices(value, "os-getVNCConsole", FIELDS, lenient=lenient)
-        except Fault as fault:
-            fault_of(fault, 400)
-            holds(len(json.dumps(fault.body())) < 8000, "a fault of any length")
+        except HTTPError as error:
+            check_error(error, 400)
+            holds(len(json.dumps(fault_body(error))) < 8000, "a fault of any length")
         else:
             same(chosen, {"type": value["os-getVNCConsole"]["type"]}, "the choice")
             holds(chosen["type"] in FIELDS["type"], "no choice of ours", chosen)
@@ -64,23 +68,22 @@ def run_target(data: bytes) -> None:
     target, *rest = data.split(b"\n")
     try:
         segments, query = split_target(target)
-    except Fault as fault:
-        fault_of(fault, 400)
+    except HTTPError as error:
+        check_error(error, 400)
     else:
         holds(sum(map(len, query.values())) <= 100, "too many parameters")
         holds(all(len(segment) <= len(target) for segment in segments), "a segment from nowhere", segments)
     for text in (line.decode("latin-1") for line in rest):
-        host = host_of(text)
-        if host is not None:
-            holds(not set(host) & set("/\\@?# \t\r\n\0") and host == text, "a host that is none", host)
-        if is_loopback(text) and host is not None:
+        if is_host(text):
+            holds(not set(text) & set("/\\@?# \t\r\n\0"), "not a host", text)
+        if is_loopback(text) and is_host(text):
             bare = text.lower()
             holds(bare.startswith(("localhost", "127.", "[")) or bare[:1].isdigit() or "::1" in bare, "not here", text)
         for name in ("openstack-api-version", "x-openstack-nova-api-version"):
             try:
                 version = requested(Request(method="GET", segments=(), headers={name: [text]}))
-            except Fault as fault:
-                fault_of(fault, 400, 406)
+            except HTTPError as error:
+                check_error(error, 400, 406)
             else:
                 holds(MINIMUM <= version <= MAXIMUM, "a version that is not served", version)
 

@@ -61,7 +61,7 @@ def run_htpasswd(data: bytes) -> None:
         same(user.name, name, "the name")
         controls = any(category(character) in ("Cc", "Cs") for character in name + (user.project or ""))
         holds(not controls and user.project != "", "an impossible user", user)
-        holds(user.admin == (name == "user"), "an administrator whom the option does not name", user)
+        holds(user.is_admin == (name == "user"), "an administrator whom the option does not name", user)
 
 
 def run_types(data: bytes) -> None:

@@ -199,7 +199,13 @@ MUTANTS: tuple[tuple[str, str, str, str, str], ...] = (
         "",
         "test_option_types_leads_elsewhere",
     ),
-    ("api-json", "novnc_twisted.api.request", "> MAX_DEPTH:", "> MAX_DEPTH + 1:", "test_api_json_one_level_more"),
+    (
+        "api-json",
+        "novnc_twisted.http.json_body",
+        "_depth(body) <= MAX_DEPTH",
+        "_depth(body) <= MAX_DEPTH + 1",
+        "test_api_json_one_level_more",
+    ),
     (
         "api-target",
         "novnc_twisted.api.microversion",

@@ -11,7 +11,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
-from novnc_twisted.api import NoAuth, channel
+from novnc_twisted.http import channel
+from novnc_twisted.identity import NoAuth
 from novnc_twisted.novncproxy import NoVNCProxyFactory, page
 from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
 from tests.api.harness import FakeHost, System, instance
@@ -96,7 +97,7 @@ class PortsCase(FrontCase):
         self.ports = {API: self.listen(self.system.site)}
         self.ports |= {name: self.listen(front) for name, front in self.fronts.items()}
         self.asked_of_api: list[Any] = []
-        application = self.system.site._application
+        application = self.system.site.application
         answer = application.answer
 
         def noted(request: Any) -> Any:

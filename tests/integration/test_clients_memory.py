@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
-from novnc_twisted.api import HTTPBasic, NoAuth
+from novnc_twisted.identity import HTTPBasic, NoAuth
 from tests.api.harness import FakeHost, System, instance, publish, quick_hash, uuid_of
 
 BIN = Path(sys.executable).parent

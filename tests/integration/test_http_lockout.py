@@ -9,8 +9,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.web.client import Agent, HTTPConnectionPool, readBody
 from twisted.web.http_headers import Headers
 
-from novnc_twisted.api import HTTPBasic
-from novnc_twisted.identity import LockoutSettings
+from novnc_twisted.identity import HTTPBasic, LockoutSettings
 from tests.api.harness import quick_hash
 from tests.api.users import basic
 from tests.integration.test_clients_memory import Clients

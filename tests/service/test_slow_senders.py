@@ -16,10 +16,10 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.access.forwarded import networks
-from novnc_twisted.api import NoAuth
-from novnc_twisted.api.channel import CLOSE_TIMEOUT, IDLE_TIMEOUT
 from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.frontend.listener import Listener
+from novnc_twisted.http.channel import CLOSE_TIMEOUT, IDLE_TIMEOUT
+from novnc_twisted.identity import NoAuth
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.service.front_tls import FrontTLS
 from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory

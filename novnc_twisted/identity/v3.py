@@ -5,9 +5,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from novnc_twisted.api.auth import IAuth
-from novnc_twisted.api.faults import NOT_FOUND, IdentityFault, unauthenticated
-from novnc_twisted.api.request import Reply, Request
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.request import Request
+from novnc_twisted.http.response import Response
+from novnc_twisted.http.routing import NOT_FOUND
+from novnc_twisted.identity.errors import unauthenticated
+from novnc_twisted.identity.strategy import IAuth
 from novnc_twisted.identity.tokens import TOKEN_TTL, Tokens
 from novnc_twisted.identity.users import User
 
@@ -17,7 +20,7 @@ _DOMAIN = {"id": "default", "name": "Default"}
 _NO_TOKEN = "notused"  # noqa: S105 - what keystoneauth's "none" sends; noauth reads no token
 
 
-class Identity:
+class IdentityAPI:
     """Version documents, and tokens for the users of the strategy."""
 
     def __init__(self, auth: IAuth, tokens: Tokens, now: Callable[[], float] = time.time) -> None:
@@ -25,26 +28,28 @@ class Identity:
         self._auth = auth
         self._tokens = tokens
 
-    async def handle(self, request: Request, segments: tuple[str, ...]) -> Reply:
+    async def handle(self, request: Request, segments: tuple[str, ...]) -> Response:
         """Answer a request below ``/identity``.
 
-        :raises IdentityFault: in Keystone's form.
+        :raises HTTPError: in Keystone's form.
         """
-        get = request.method in ("GET", "HEAD")
+        get = request.reads
         if segments in ((), ("v3",)):
             if not get:
-                raise IdentityFault(405, "The method is not allowed.", (("Allow", "GET, HEAD"),))
+                raise HTTPError(405, "The method is not allowed.", (("Allow", "GET, HEAD"),))
             version = _version(request)
-            return Reply(200, {"version": version}) if segments else Reply(300, {"versions": {"values": [version]}})
+            return (
+                Response(200, {"version": version}) if segments else Response(300, {"versions": {"values": [version]}})
+            )
         if segments == ("v3", "auth", "tokens"):
             if request.method == "POST":
                 return await self._log_in(request)
             if get:
                 return await self._show(request)
-            raise IdentityFault(405, "The method is not allowed.", (("Allow", "GET, HEAD, POST"),))
-        raise IdentityFault(404, NOT_FOUND)
+            raise HTTPError(405, "The method is not allowed.", (("Allow", "GET, HEAD, POST"),))
+        raise HTTPError(404, NOT_FOUND)
 
-    async def _log_in(self, request: Request) -> Reply:
+    async def _log_in(self, request: Request) -> Response:
         name, password, scope = _credentials(request.json())
         user = None
         if name is not None and password is not None:
@@ -58,10 +63,10 @@ class Identity:
             token, expires = await self._tokens.issue(user, project)
         else:
             token, expires = _NO_TOKEN, self._now() + TOKEN_TTL
-        body = self._token(request, user.name, project, user.admin, expires)
-        return Reply(201, body, (("X-Subject-Token", token), ("Vary", "X-Auth-Token")))
+        body = self._token(request, user.name, project, user.is_admin, expires)
+        return Response(201, body, (("X-Subject-Token", token), ("Vary", "X-Auth-Token")))
 
-    async def _show(self, request: Request) -> Reply:
+    async def _show(self, request: Request) -> Response:
         """A token shows itself: what a client does to learn its own scope."""
         caller = await self._auth.caller(request, self._tokens.read)
         subject = request.header("x-subject-token")
@@ -69,13 +74,13 @@ class Identity:
             raise unauthenticated(request.base_url)
         if self._auth.tokens:
             found = await self._tokens.read(subject)
-            if found is None or (found[0].user != caller.user and not caller.admin):
-                raise IdentityFault(404, "Could not find token.")
+            if found is None or (found[0].user != caller.user and not caller.is_admin):
+                raise HTTPError(404, "Could not find token.")
             caller, expires = found
         else:
             expires = self._now() + TOKEN_TTL
-        body = self._token(request, caller.user, caller.project, caller.admin, expires)
-        return Reply(200, body, (("X-Subject-Token", subject), ("Vary", "X-Auth-Token")))
+        body = self._token(request, caller.user, caller.project, caller.is_admin, expires)
+        return Response(200, body, (("X-Subject-Token", subject), ("Vary", "X-Auth-Token")))
 
     def _token(self, request: Request, name: str, project: str | None, admin: bool, expires: float) -> dict[str, Any]:
         base = request.base_url
@@ -120,14 +125,14 @@ def _time(seconds: float) -> str:
 def _object(value: Any, name: str) -> dict[str, Any]:
     found = value.get(name) if isinstance(value, dict) else None
     if not isinstance(found, dict):
-        raise IdentityFault(400, f"Expecting to find {name} in the request body.")
+        raise HTTPError(400, f"Expecting to find {name} in the request body.")
     return found
 
 
 def _credentials(body: Any) -> tuple[str | None, str | None, Any]:
     """Name, password and scope of Keystone's ``auth`` object.
 
-    :raises IdentityFault: 400 where it is none.
+    :raises HTTPError: 400 where it is none.
     """
     auth = _object(body, "auth")
     identity = _object(auth, "identity")
@@ -152,7 +157,7 @@ def _scope(user: User, scope: Any) -> Any:
         return user.project
     project = scope.get("project") if isinstance(scope, dict) else None
     if not isinstance(project, dict):
-        return None if user.admin and isinstance(scope, dict) and "system" in scope else False
+        return None if user.is_admin and isinstance(scope, dict) and "system" in scope else False
     name = project.get("name", project.get("id"))
     if not isinstance(name, str) or not name or not _default(project.get("domain", _DOMAIN)):
         return False

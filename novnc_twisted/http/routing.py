@@ -1,28 +1,30 @@
-"""From a path to the handler of a resource."""
+"""From a method and a path to the handler of a resource."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
-from novnc_twisted.api.faults import NOT_FOUND, Fault
-from novnc_twisted.api.request import Reply
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.response import Response
 
-Handler = Callable[..., Awaitable[Reply]]
-"""Takes a Call, and a string for each ``{}`` of its pattern."""
+Handler = Callable[..., Awaitable[Response]]
+"""Takes what the application knows of the request, and a string for each ``{}`` of its pattern."""
+
+NOT_FOUND: Final = "The resource could not be found."
 
 
 class Resource(Protocol):
     """A group of paths."""
 
     def routes(self) -> Sequence[tuple[str, str, Handler]]:
-        """Method, pattern (``{}`` stands for one segment of the path) and handler of each."""
+        """Return method, pattern (``{}`` stands for one segment of the path) and handler of each path."""
         ...
 
 
 class Router:
-    """All the paths of the Compute API below its version.
+    """The routes of an application.
 
     :ivar table: method and pattern of each route.
-    :ivar names: what a path may begin with.
+    :ivar names: the first segments of all paths.
     """
 
     def __init__(self, resources: Iterable[Resource]) -> None:
@@ -37,9 +39,9 @@ class Router:
         self.names = frozenset(pattern[0] for _, pattern, _ in self._routes)
 
     def match(self, method: str, segments: tuple[str, ...]) -> tuple[Handler, tuple[str, ...]]:
-        """The handler, and what stood for each ``{}``.
+        """Return the handler, and what stood for each ``{}``.
 
-        :raises Fault: 404, or 405 with what is allowed.
+        :raises HTTPError: 404, or 405 with the allowed methods.
         """
         allowed: set[str] = set()
         for known, pattern, handler in self._routes:
@@ -50,12 +52,12 @@ class Router:
                 return handler, arguments
             allowed.add(known)
         if allowed:
-            raise Fault(
+            raise HTTPError(
                 405,
                 "The method specified is not allowed for this resource.",
                 (("Allow", ", ".join(sorted(allowed))),),
             )
-        raise Fault(404, NOT_FOUND)
+        raise HTTPError(404, NOT_FOUND)
 
 
 def _arguments(pattern: tuple[str, ...], segments: tuple[str, ...]) -> tuple[str, ...] | None:

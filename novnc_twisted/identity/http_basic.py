@@ -1,56 +1,30 @@
-"""How the API knows who asks: the interface of the strategies, and ``http_basic``; ``keystone`` comes later."""
+"""The strategy ``http_basic``: the users of an htpasswd file."""
 
 from base64 import b64decode
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from novnc_twisted.api.faults import locked_out, too_many_log_ins
-from novnc_twisted.api.request import Request
+from novnc_twisted.http.request import Request
+from novnc_twisted.identity.errors import locked_out, too_many_log_ins
 from novnc_twisted.identity.htpasswd import UserFile
 from novnc_twisted.identity.lockout import Lockout, LockoutSettings
 from novnc_twisted.identity.passwords import Passwords, TooManyLogIns
+from novnc_twisted.identity.strategy import TokenReader
 from novnc_twisted.identity.users import Caller, User
-
-TokenReader = Callable[[str], Awaitable[tuple[Caller, float] | None]]
-
-
-class IAuth(Protocol):
-    """A strategy.
-
-    :cvar tokens: whether a log-in at the small identity makes a token, or none is needed.
-    """
-
-    tokens: bool
-
-    def admit(self, request: Request) -> None:
-        """Refuse what no one may ask, version documents too: Fault 403."""
-        ...
-
-    async def caller(self, request: Request, read_token: TokenReader) -> Caller | None:
-        """Who asks, None where the request does not say it rightly."""
-        ...
-
-    async def log_in(self, name: str, password: str, address: str = "") -> User | None:
-        """The user of a name and a password, who comes from this address; Fault 429 or 503: it was not looked at."""
-        ...
-
-    def user(self, name: str) -> User | None:
-        """The user of a name."""
-        ...
 
 
 class HTTPBasic:
-    """The users of an htpasswd file, by ``Authorization: Basic`` or by a token of the small identity.
+    """Users log in by ``Authorization: Basic``, or by a token of the small identity service.
 
-    :param reactor: tells the time and has the thread pool.
+    :param reactor: gives the time and has the thread pool.
     :param user_file: lines ``user:hash`` or ``user:hash:project``, bcrypt; read again when it changes.
     :param admin_users: names of the administrators among the users.
     :param lockout: when failed log-ins lock out.
-    :raises ValueError: where the file is not usable, in one line.
+    :raises ValueError: the file is not usable; one line.
     """
 
     tokens = True
@@ -71,12 +45,12 @@ class HTTPBasic:
         self._passwords = Passwords(reactor)
 
     def admit(self, request: Request) -> None:
-        """Anyone may ask; who it is comes later."""
+        """See IAuth.  Everybody may ask; the caller is checked later."""
 
     async def caller(self, request: Request, read_token: TokenReader) -> Caller | None:
-        """By Authorization where that came, and then by it alone; else by X-Auth-Token.
+        """See IAuth.  If the request has an Authorization field, X-Auth-Token does not count.
 
-        :raises Fault: 400 for one of them twice, 429 for who is locked out, 503 where too many log in.
+        :raises HTTPError: 400: either field came twice; 429: locked out; 503: too many log in.
         """
         authorization, token = request.header("authorization"), request.header("x-auth-token")
         if authorization is not None:
@@ -89,11 +63,11 @@ class HTTPBasic:
         return None if found is None else found[0]
 
     async def log_in(self, name: str, password: str, address: str = "") -> User | None:
-        """The user of a name and a password.
+        """See IAuth.
 
-        A password is not even looked at where this name is locked out from this address, right or wrong.
+        While this name is locked out from this address, no password is looked at, not even the right one.
 
-        :raises Fault: 429 where it is, 503 where too many log in.
+        :raises HTTPError: 429: locked out; 503: too many log in.
         """
         self._refuse_locked_out(name, address)
         delay = self._lockout.delay(name, address)
@@ -121,21 +95,21 @@ class HTTPBasic:
             return
         wait = self._lockout.failed(name, address)
         if wait:
-            # A name that is no user's may be a password that was typed into the wrong field.
+            # An unknown name is not logged: it may be a password that was typed into the wrong field.
             self._log.warn(
                 "failed log-ins: {user} is locked out from {address} for {wait:.0f} s",
-                user=f"user {name}" if name in self._file.users() else "a user that there is not",
+                user=f"user {name}" if name in self._file.users() else "an unknown user",
                 address=address or "unix socket",
                 wait=wait,
             )
 
     def user(self, name: str) -> User | None:
-        """The user of a name, as the file says now."""
+        """See IAuth.  The file counts as it is now."""
         return self._file.users().get(name)
 
 
 def _basic(header: str) -> tuple[str | None, str]:
-    """RFC 7617; a header that is none gives no name."""
+    """Return name and password of an Authorization field (RFC 7617); the name is None if it is not a Basic field."""
     scheme, _, value = header.partition(" ")
     if scheme.lower() != "basic":
         return None, ""

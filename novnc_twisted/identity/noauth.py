@@ -2,9 +2,10 @@
 
 import re
 
-from novnc_twisted.api.auth import TokenReader
-from novnc_twisted.api.faults import not_admitted
-from novnc_twisted.api.request import Request, is_loopback
+from novnc_twisted.access.hosts import is_loopback
+from novnc_twisted.http.request import Request
+from novnc_twisted.identity.errors import not_admitted
+from novnc_twisted.identity.strategy import TokenReader
 from novnc_twisted.identity.users import Caller, User
 
 # Header names that proxies, load balancers and content delivery networks add.  A request of a client on this machine
@@ -37,9 +38,9 @@ class NoAuth:
     tokens = False
 
     def admit(self, request: Request) -> None:
-        """Refuse requests from elsewhere, for the version documents, too.
+        """Refuse requests of other machines, web pages and proxies, those for version documents included.
 
-        :raises Fault: 403.
+        :raises HTTPError: 403.
         """
         _refuse_proxies(request)
         named = len(request.headers.get("host", [])) == 1 and is_loopback(request.host)
@@ -48,16 +49,16 @@ class NoAuth:
         _refuse_pages(request)
 
     async def caller(self, request: Request, read_token: TokenReader) -> Caller:
-        """An administrator, whatever token came (clients send ``notused``)."""
-        return Caller("admin", None, admin=True)
+        """Return an administrator, whatever token the request has (clients send ``notused``)."""
+        return self.user("admin").caller(None)
 
     async def log_in(self, name: str, password: str, address: str = "") -> User:
-        """Anyone is let in, as an administrator."""
+        """Return an administrator; the password is not looked at."""
         return self.user(name)
 
     def user(self, name: str) -> User:
-        """Every name is an administrator's."""
-        return User(name, None, "", admin=True)
+        """Return an administrator of this name."""
+        return User(name, None, "", is_admin=True)
 
 
 def _refuse_proxies(request: Request) -> None:
@@ -65,7 +66,7 @@ def _refuse_proxies(request: Request) -> None:
 
     A client that forges these headers affects no other client.
 
-    :raises Fault: 403.
+    :raises HTTPError: 403.
     """
     for name in request.headers:
         if _FORWARDING.fullmatch(name.replace("_", "-")):
@@ -78,7 +79,7 @@ def _refuse_proxies(request: Request) -> None:
 def _refuse_pages(request: Request) -> None:
     """Refuse requests of web pages; those of an own page, of the same scheme, host and port, are admitted.
 
-    :raises Fault: 403.
+    :raises HTTPError: 403.
     """
     sites = {site.strip().lower() for site in request.headers.get("sec-fetch-site", [])}
     origins = {_origin(origin.strip()) for origin in request.headers.get("origin", [])}

@@ -11,10 +11,10 @@ from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
 from novnc_twisted.access.connection_limits import ConnectionSlot
-from novnc_twisted.api.faults import Door, Fault
-from novnc_twisted.api.request import Reply
-from novnc_twisted.api.web_request import MAX_BODY, APIRequest, encode, fixed_headers, reason
 from novnc_twisted.events.records import RefusalCause
+from novnc_twisted.http.errors import HTTPError, RefusalReason
+from novnc_twisted.http.response import phrase
+from novnc_twisted.http.wire_request import MAX_BODY, WireRequest
 
 MAX_HEAD = 16 * 1024
 """Bytes of the request line and header, and of each line of them."""
@@ -41,7 +41,7 @@ _CONTROL = bytes({*range(0x20), 0x7F} - set(b"\t"))
 
 
 @implementer(IHandshakeListener)
-class APIChannel(HTTPChannel):
+class LimitedChannel(HTTPChannel):
     """A connection.
 
     :ivar slot: its place among all connections.
@@ -52,7 +52,7 @@ class APIChannel(HTTPChannel):
     MAX_LENGTH = MAX_HEAD
     maxHeaders = MAX_HEADERS
     abortTimeout = int(CLOSE_TIMEOUT)
-    requestFactory = APIRequest
+    requestFactory = WireRequest
 
     factory: Any
     transport: Any
@@ -78,7 +78,7 @@ class APIChannel(HTTPChannel):
         self._stop_deadline()
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
-        self.factory.gone(self)
+        self.factory.channel_closed(self)
         super().connectionLost(reason)
 
     def dataReceived(self, data: bytes) -> None:
@@ -181,12 +181,12 @@ class APIChannel(HTTPChannel):
         self._refused = True
         self._stop_deadline()
         self.setTimeout(None)
-        fault = Fault(status, message, door=Door(_CAUSES[status]))
-        self.factory.report(fault, getattr(self.transport.getPeer(), "host", ""))
-        reply = Reply(status, fault.body())
-        body = encode(reply)
-        lines = [b"HTTP/1.1 %d %s" % (status, reason(status)), b"Connection: close"]
-        lines += [f"{name}: {value}".encode("ascii") for name, value in fixed_headers(body)]
+        error = HTTPError(status, message, reason=RefusalReason(_CAUSES[status]))
+        self.factory.report(error, getattr(self.transport.getPeer(), "host", ""))
+        response = self.factory.application.error_response(error)
+        body = response.encode()
+        lines = [b"HTTP/1.1 %d %s" % (status, phrase(status)), b"Connection: close"]
+        lines += [f"{name}: {value}".encode("ascii") for name, value in response.body_headers(body)]
         self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
         if drain:
             self._closing = self.callLater(CLOSE_TIMEOUT, self.loseConnection)

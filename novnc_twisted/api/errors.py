@@ -1,0 +1,63 @@
+"""Errors of the Compute API in nova's words and format (nova's ``api/openstack/wsgi.py``, ``Fault``)."""
+
+from typing import Any, Final
+
+from novnc_twisted.errors import ConsoleTypeUnavailable, InstanceNotFound, InvalidToken, Refusal, TokenMissing
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.identity.errors import keystone_body
+
+NAMES: Final = {
+    400: "badRequest",
+    403: "forbidden",
+    404: "itemNotFound",
+    405: "badMethod",
+    409: "conflictingRequest",
+    413: "overLimit",
+    415: "badMediaType",
+    429: "overLimit",
+    501: "notImplemented",
+    503: "serviceUnavailable",
+}
+"""HTTP status -> nova's name of the fault; any other status is a ``computeFault``."""
+
+UNEXPECTED: Final = "Unexpected API Error. The log of the API tells more under this request's id."
+
+
+def fault_body(error: HTTPError) -> dict[str, Any]:
+    """Return the body of an error in nova's format: ``{"<name>": {"code": N, "message": "..."}}``.
+
+    A 401 has Keystone's format: in front of nova, Keystone's middleware sends it.
+    """
+    if error.status == 401:
+        return keystone_body(error)
+    detail: dict[str, Any] = {"code": error.status, "message": error.message}
+    if error.status in (413, 429):
+        detail["retryAfter"] = dict(error.headers).get("Retry-After", "0")
+    return {NAMES.get(error.status, "computeFault"): detail}
+
+
+def instance_not_found(server_id: str) -> HTTPError:
+    """Make nova's 404 for a server that does not exist, or belongs to another project."""
+    return HTTPError(404, f"Instance {server_id} could not be found.")
+
+
+def overloaded(wait: int) -> HTTPError:
+    """Make the 429 for a request that could not be answered in time, because too many others are in work."""
+    return HTTPError(429, f"Too many requests are in work. Try again in {wait} s.", (("Retry-After", str(wait)),))
+
+
+def policy_refused(rule: str) -> HTTPError:
+    """Make nova's 403 for a user who lacks a right."""
+    return HTTPError(403, f"Policy doesn't allow {rule} to be performed.")
+
+
+def error_of(refusal: Refusal, *, server_id: str = "", console_type: str = "") -> HTTPError:
+    """Make the error for a refusal of another service: with nova's sentence if it has one, else with ours."""
+    status = refusal.api_status or 500
+    if isinstance(refusal, InstanceNotFound) and server_id:
+        return instance_not_found(server_id)
+    if isinstance(refusal, ConsoleTypeUnavailable) and console_type:
+        return HTTPError(status, f"Unavailable console type {console_type}.")
+    if isinstance(refusal, InvalidToken | TokenMissing):
+        return HTTPError(status, "Token not found")
+    return HTTPError(status, refusal.sentence)

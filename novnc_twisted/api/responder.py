@@ -1,0 +1,73 @@
+"""Turn the errors of a request into its response, and log those that the access log does not explain."""
+
+from collections.abc import Awaitable
+from typing import Final
+
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
+
+from novnc_twisted.api.errors import UNEXPECTED, error_of, fault_body
+from novnc_twisted.api.outages import Outages, Work
+from novnc_twisted.errors import Refusal
+from novnc_twisted.events.records import Observer
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.request import Request
+from novnc_twisted.http.response import Response
+from novnc_twisted.identity.errors import keystone_body
+
+LOG_IN: Final = Work("log-in")
+
+
+class Responder:
+    """Makes the responses of all APIs that the server has.
+
+    :param outages: logs why requests cannot be answered.
+    :param observer: called with the event of each request that is refused before an API looks at what it asks for.
+    :param service: the server's name in these events.
+    """
+
+    _log = Logger()
+
+    def __init__(self, outages: Outages, observer: Observer, service: str) -> None:
+        self._outages = outages
+        self._observer = observer
+        self._service = service
+
+    async def respond(
+        self, request: Request, request_id: str, work: Work | None, answer: Awaitable[Response]
+    ) -> Response:
+        """Return what ``answer`` gives, or the response to the error that it raises.
+
+        :param work: what the request needs of other services; None: nothing.
+        """
+        try:
+            response = await answer
+        except (HTTPError, Refusal) as raised:
+            error = raised if isinstance(raised, HTTPError) else error_of(raised)
+            self._explain(request_id, work, error, raised.__cause__ or raised)
+            return self._error_response(request, error)
+        except CancelledError:
+            # The client left, so nobody would read a response.
+            raise
+        except Exception:
+            self._log.failure("{id} failed", id=request_id)
+            return self._error_response(request, HTTPError(500, UNEXPECTED))
+        if work is not None:
+            self._outages.answered(work)
+        return response
+
+    def _error_response(self, request: Request, error: HTTPError) -> Response:
+        """Return an error in the format of the called API: Keystone's for the identity endpoints, else nova's."""
+        event = error.refusal(self._service, request.client)
+        if event is not None:
+            self._observer(event)
+        body = keystone_body(error) if request.segments[:1] == ("identity",) else fault_body(error)
+        return Response(error.status, body, error.headers)
+
+    def _explain(self, request_id: str, work: Work | None, error: HTTPError, cause: BaseException) -> None:
+        """Log why a request is refused, if the line of the access log does not say it."""
+        if error.status == 503:
+            why = (cause.detail or str(cause)) if isinstance(cause, Refusal) else error.message
+            self._outages.refused(why, work or LOG_IN)
+        elif isinstance(cause, Refusal):
+            self._log.info("{id} is refused: {refusal}", id=request_id, refusal=cause)

@@ -1,0 +1,55 @@
+"""The responses of applications, and their bytes."""
+
+import json
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any, Final, Self
+
+JSON: Final = "application/json; charset=UTF-8"
+TEXT: Final = "text/plain; charset=UTF-8"
+
+Fields = tuple[tuple[str, str], ...]
+"""Names and values of header fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response.
+
+    :ivar status: the HTTP status.
+    :ivar body: a value that is sent as JSON; bytes are sent as text; None is sent as an empty body.
+    :ivar headers: header fields besides those of :meth:`body_headers`.
+    """
+
+    status: int
+    body: Any = None
+    headers: Fields = ()
+
+    def with_headers(self, *headers: tuple[str, str]) -> Self:
+        """Return the same response with further header fields."""
+        return replace(self, headers=(*self.headers, *headers))
+
+    def encode(self) -> bytes:
+        """Return the bytes of the body.  JSON is ASCII, so that no client reads another charset into it."""
+        if self.body is None or isinstance(self.body, bytes):
+            return self.body or b""
+        return json.dumps(self.body).encode("ascii")
+
+    def body_headers(self, body: bytes) -> Fields:
+        """Return the header fields that describe the body; none for a 204.
+
+        Responses may hold console URLs, which are secrets: no cache may store them.
+        """
+        if self.status == HTTPStatus.NO_CONTENT:
+            return ()
+        return (
+            ("Content-Type", TEXT if isinstance(self.body, bytes) else JSON),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+        )
+
+
+def phrase(status: int) -> bytes:
+    """Return the reason phrase of a status; twisted.web does not know the newer ones."""
+    return HTTPStatus(status).phrase.encode("ascii")

@@ -1,0 +1,145 @@
+"""The HTTP server's factory: accepts connections, gives requests to an application and logs them without secrets."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPFactory
+
+from novnc_twisted.access.connection_limits import ConnectionLimits, ConnectionSlot
+from novnc_twisted.access.forwarded import UNKNOWN, Network
+from novnc_twisted.events.records import Observer
+from novnc_twisted.http.access_log import loggable
+from novnc_twisted.http.channel import IDLE_TIMEOUT, LimitedChannel
+from novnc_twisted.http.checks import is_check, respond_to_check
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.read_request import read_request
+from novnc_twisted.http.request import Request
+from novnc_twisted.http.response import Response
+from novnc_twisted.http.unreadable_addresses import UnreadableAddresses
+
+
+class IApplication(Protocol):
+    """What a :class:`Site` serves."""
+
+    async def answer(self, request: Request) -> Response:
+        """Return the response to a request, whatever happens."""
+        ...
+
+    def error_response(self, error: HTTPError) -> Response:
+        """Return the response to a request that cannot be read."""
+        ...
+
+
+class Site(HTTPFactory):
+    """Listens for HTTP clients.
+
+    :ivar application: answers the requests.
+    :ivar connection_limits: how many connections there may be.
+    """
+
+    protocol = LimitedChannel  # type: ignore[assignment]
+    _logger = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        application: IApplication,
+        *,
+        connection_limits: ConnectionLimits,
+        observer: Observer,
+        trusted_proxies: Sequence[Network] = (),
+        secret_below: Collection[str] = (),
+        name: str = "http",
+    ) -> None:
+        """Prepare to listen.
+
+        :param reactor: gives the time of the deadlines (IReactorTime).
+        :param observer: called with the event of each refused request.
+        :param trusted_proxies: the proxies whose X-Forwarded-For, -Proto and -Prefix are believed.
+        :param secret_below: names of path segments below which the log shows nothing.
+        :param name: the server's name in the log.
+        """
+        super().__init__(timeout=IDLE_TIMEOUT, reactor=reactor)
+        self.name = name
+        self.application = application
+        self.connection_limits = connection_limits
+        self._observer = observer
+        self._trusted = tuple(trusted_proxies)
+        self._secret_below = tuple(secret_below)
+        self._unreadable = UnreadableAddresses(reactor)
+        self._channels: set[LimitedChannel] = set()
+
+    def startFactory(self) -> None:
+        """See Factory.  Open no access log of twisted.web, which would contain tokens, and start no timer for it."""
+
+    def stopFactory(self) -> None:
+        """See Factory.  Close idle connections at once, the others after their response."""
+        for channel in list(self._channels):
+            channel.close_when_idle()
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """See Factory.  Return None if there are too many connections."""
+        slot = self.connection_limits.admit(getattr(addr, "host", ""))
+        return None if slot is None else self.build(addr, slot)
+
+    def build(self, addr: IAddress | None, slot: ConnectionSlot) -> Any:
+        """Return a channel for a connection that already has its slot."""
+        channel: Any = super().buildProtocol(addr)
+        channel.slot = slot
+        self._channels.add(channel)
+        return channel
+
+    def channel_closed(self, channel: LimitedChannel) -> None:
+        """Release the slot of a connection that has ended."""
+        self._channels.discard(channel)
+        channel.slot.release()
+
+    def report(self, error: HTTPError, address: str) -> None:
+        """Notify the observer of a request that is refused before the application looks at what it asks for."""
+        event = error.refusal(self.name, address)
+        if event is not None:
+            self._observer(event)
+
+    def log(self, request: Any) -> None:
+        """See HTTPFactory.  Log one line without query, header or token; none for a health check that succeeded."""
+        if getattr(request, "check", False) and request.code < 400:
+            return
+        self._logger.info(
+            "{client} {method} {path} {status}",
+            client=getattr(request, "client_address", "") or getattr(request.client, "host", "unix"),
+            method=request.method.decode("ascii", "replace")[:20],
+            path=loggable(request.path, self._secret_below),
+            status=request.code,
+        )
+
+    def request_received(self, wire_request: Any) -> None:
+        """Answer a request that has arrived in full.  A client that leaves cancels the work for it."""
+        work = Deferred.fromCoroutine(self._answer(wire_request))
+        wire_request.notifyFinish().addErrback(lambda _: work.cancel())
+
+        def failed(failure: Failure) -> None:
+            if not failure.check(CancelledError):
+                self._logger.failure("A request could not be answered", failure)
+                wire_request.channel.loseConnection()
+
+        work.addErrback(failed)
+
+    async def _answer(self, wire_request: Any) -> None:
+        try:
+            request = read_request(wire_request, self._trusted)
+        except HTTPError as error:
+            # This client speaks another HTTP, or something between it and us reads the request differently.
+            wire_request.channel.close_behind()
+            self.report(error, getattr(wire_request.client, "host", ""))
+            response = self.application.error_response(error)
+        else:
+            wire_request.client_address = request.client
+            wire_request.check = is_check(request)
+            if request.client == UNKNOWN:
+                self._unreadable.warn(getattr(wire_request.client, "host", ""), request.headers["x-forwarded-for"])
+            response = respond_to_check(request) or await self.application.answer(request)
+        wire_request.send(response)

@@ -1,0 +1,51 @@
+"""Why a caller is refused, and the errors of the identity endpoints in Keystone's format."""
+
+from http import HTTPStatus
+from math import ceil
+from typing import Any, Final
+
+from novnc_twisted.events.records import RefusalCause
+from novnc_twisted.http.errors import HTTPError, RefusalReason
+
+UNAUTHENTICATED: Final = "The request you have made requires authentication."
+
+
+def keystone_body(error: HTTPError) -> dict[str, Any]:
+    """Return the body of an error in Keystone's format: ``{"error": {"code": N, "title": "...", "message": "..."}}``.
+
+    Keystone's middleware, which stands before nova, uses it as well.
+    """
+    return {"error": {"code": error.status, "title": HTTPStatus(error.status).phrase, "message": error.message}}
+
+
+def unauthenticated(base_url: str) -> HTTPError:
+    """Make the 401 of Keystone's middleware.
+
+    It has no Basic challenge: OpenStack clients send Basic without one, and a browser that was never asked stores no
+    password which a page of another site could use.
+    """
+    return HTTPError(401, UNAUTHENTICATED, (("WWW-Authenticate", f'Keystone uri="{base_url}/identity"'),))
+
+
+def locked_out(seconds: float) -> HTTPError:
+    """Make the 429 for a client with too many failed log-ins.
+
+    :param seconds: until the next attempt is allowed.
+    """
+    wait = max(1, ceil(seconds))
+    reason = RefusalReason("LockedOut", "[api] lockout_failures and the options beside it", severe=True)
+    return HTTPError(429, f"Too many failed log-ins. Try again in {wait} s.", (("Retry-After", str(wait)),), reason)
+
+
+def too_many_log_ins() -> HTTPError:
+    """Make the 503 for a log-in while too many passwords wait to be compared."""
+    return HTTPError(503, "Too many people log in at the same time. Try again in a moment.", (("Retry-After", "5"),))
+
+
+def not_admitted(cause: RefusalCause, answered: str) -> HTTPError:
+    """Make the 403 for a request that noauth does not answer.
+
+    :param answered: the requests that it answers.
+    """
+    message = f"auth_strategy noauth answers {answered}. Set up http_basic."
+    return HTTPError(403, message, reason=RefusalReason(cause, "[api] auth_strategy"))
