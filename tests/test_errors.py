@@ -18,11 +18,15 @@ PROMISED = {
     "SessionExpired": (4408, None, None, ""),
     "Revoked": (4410, None, None, ""),
     "TooManySessions": (4429, 429, None, ""),
+    "TooManyFailures": (4429, 429, None, ""),
     "ProtocolViolation": (1002, 400, None, ""),
     "TextRefused": (1003, 400, None, ""),
     "MessageTooBig": (1009, 400, None, ""),
+    "SetupTimeout": (1002, 400, None, ""),
     "Stopping": (1001, 503, None, ""),
+    "ClientLeft": (1000, None, None, ""),
 }
+"""Each cause: WebSocket close code, the XVP port's status, the API's status, and how its sentence begins."""
 
 
 class TableTests(TestCase):
@@ -32,6 +36,7 @@ class TableTests(TestCase):
             self.assertTrue(row.sentence.endswith("."), name)
 
     def test_the_promised_rows(self) -> None:
+        self.assertEqual(sorted(TABLE), sorted(PROMISED), "a new refusal needs a row here")
         for name, (code, status, api_status, beginning) in PROMISED.items():
             row = TABLE[name]
             self.assertEqual((row.close_code, row.status, row.api_status), (code, status, api_status), name)

@@ -3,8 +3,10 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.access.forwarded import (
+    MAX_PREFIX,
     UNKNOWN,
     client_address,
+    forwarded_prefix,
     forwarded_proto,
     is_trusted,
     networks,
@@ -105,3 +107,21 @@ class Forwarded(SynchronousTestCase):
             ("https://evil", None),
         ):
             self.assertEqual(forwarded_proto("10.0.0.1", [value], TRUSTED), scheme, value)
+
+    def test_the_prefix(self) -> None:
+        for value, prefix in (
+            ("/compute", "/compute"),
+            (" /a/b-1_2.3~/\t", "/a/b-1_2.3~"),
+            ("/" + "x" * (MAX_PREFIX - 1), "/" + "x" * (MAX_PREFIX - 1)),
+            ("/" + "x" * MAX_PREFIX, ""),
+            ("compute", ""),
+            ("/a//b", ""),
+            ("/a/../b", ""),
+            ("/a?b", ""),
+            ("/", ""),
+            ("", ""),
+        ):
+            self.assertEqual(forwarded_prefix("10.0.0.1", [value], TRUSTED), prefix, value)
+        self.assertEqual(forwarded_prefix("192.0.2.1", ["/compute"], TRUSTED), "", "not a trusted proxy")
+        self.assertEqual(forwarded_prefix("10.0.0.1", ["/a", "/b"], TRUSTED), "", "two values")
+        self.assertEqual(forwarded_prefix("10.0.0.1", [], TRUSTED), "")

@@ -73,7 +73,8 @@ class HeaderTests(TestCase):
 
     def test_good(self) -> None:
         for data, (host, port) in GOOD.items():
-            self.assertEqual(read_proxy_header(data + b"\x16rest"), ProxyHeader(host, port, len(data)), data)
+            for rest in (b"", b"\x16rest"):
+                self.assertEqual(read_proxy_header(data + rest), ProxyHeader(host, port, len(data)), data)
 
     def test_piece_by_piece(self) -> None:
         """Nothing is said before all of it is there."""
