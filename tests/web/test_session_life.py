@@ -9,7 +9,8 @@ from twisted.internet.threads import blockingCallFromThread
 from novnc_twisted.errors import InstanceNotRunning, InvalidToken, Stopping
 from tests.support.browser import with_page
 from tests.web.freezing_relay import FreezingRelay
-from tests.web.page_case import PageTest, taps
+from tests.web.page_case import PageTest
+from tests.web.steps import taps
 
 DIMMED = "() => getComputedStyle(document.querySelector('canvas')).opacity < 0.5"
 BRIGHT = "() => getComputedStyle(document.querySelector('canvas')).opacity == 1"
@@ -54,7 +55,7 @@ class DeadNetwork(BehindRelay):
             page.page.wait_for_function(CONNECTED)
             page.page.wait_for_function(BRIGHT)
             self.assertFalse(page.page.locator("#card").is_visible())
-            page.page.locator("canvas").focus()
+            self.focus_screen(page)
             page.type("x")
             self.wait_keys(page, [(ord("a"), True), *taps(ord("b")), (ord("a"), False), *taps(ord("x"))])
 
@@ -148,11 +149,10 @@ class BusyServer(PageTest):
             page.type("a")
             page.wait_said("Connected, but keys change nothing")
             self.wait_keys(page, taps(ord("a")))
-            blockingCallFromThread(reactor, self.console.viewers[0].paint)
+            self.viewer("paint")
             page.page.wait_for_function("() => document.getElementById('state').textContent === 'Connected'")
 
-        seen = await self.visit(steps)
-        self.assertEqual(seen.complaints(), [])
+        await self.visit_cleanly(steps)
 
 
 class Waiting(PageTest):
@@ -171,8 +171,7 @@ class Waiting(PageTest):
             page.wait_painted()
             self.assertEqual(page.page.title(), "myserver20 - Console")
 
-        seen = await self.visit(steps)
-        self.assertEqual(seen.complaints(), [])
+        await self.visit_cleanly(steps)
 
     async def test_address_without_a_token(self):
         self.refuse(InvalidToken)
@@ -220,7 +219,7 @@ class EndOfWaiting(PageTest):
         def steps(page):
             page.wait_painted()
             self.refuse(InvalidToken)
-            blockingCallFromThread(reactor, self.console.viewers[0].close, Stopping.close_code, Stopping.sentence)
+            self.viewer("close", Stopping.close_code, Stopping.sentence)
             page.wait_said(InvalidToken.sentence)
             self.assertIn("restarted", page.page.inner_text("#card"))
 

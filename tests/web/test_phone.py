@@ -1,0 +1,175 @@
+"""What a person does at the console page on a phone, judged by what the VNC server received."""
+
+from tests.web.page_case import ASKS, PageTest
+from tests.web.steps import CTRL, F5, HOME, LEFT, PHONE, held, taps
+
+
+class Phone(PageTest):
+    async def test_key_row(self):
+        """Keys that a phone's keyboard lacks stand in a row, which leaves that keyboard open."""
+
+        def steps(page):
+            page.wait_painted()
+            page.page.tap("#touch")
+            page.page.tap("#keyrow >> text=Ctrl")
+            page.page.keyboard.insert_text("c")
+            self.wait_heard(page, lambda: len(self.console.keys()) == 3, "no c")
+            page.page.tap("#keyrow >> text=Ctrl")
+            for key in ("[aria-label=Left]", "text=Home", "text=/^F5$/"):
+                page.page.tap(f"#keyrow >> {key}")
+            self.wait_keys(page, [*held(taps(ord("c")), CTRL), *taps(LEFT, HOME, F5)])
+            self.assertEqual(page.page.evaluate("document.activeElement.id"), "field")
+
+        await self.visit_cleanly(steps, **PHONE)
+
+    async def test_keys_that_write_nothing(self):
+        """A keyboard beside the phone, and some on its screen, have arrows and function keys: they arrive, too."""
+
+        def steps(page):
+            page.wait_painted()
+            page.page.tap("#touch")
+            for key in ("ArrowLeft", "Home", "F5"):
+                page.press(key)
+            self.wait_keys(page, taps(LEFT, HOME, F5))
+
+        await self.visit(steps, **PHONE)
+
+    async def test_key_held_down_repeats(self):
+        def steps(page):
+            page.wait_painted()
+            box = page.page.locator("#keyrow [aria-label=Left]").bounding_box()
+            self.touch(page, "touchStart", (box["x"] + 9, box["y"] + 9))
+            self.wait_heard(page, lambda: len(self.console.keys()) >= 6, "it does not repeat")
+            self.touch(page, "touchEnd")
+            page.page.tap("#keyrow >> text=Home")
+            self.wait_heard(page, lambda: self.console.keys().count((HOME, False)), "no Home")
+            keys = self.console.keys()
+            self.assertEqual(keys, taps(*[LEFT] * (len(keys) // 2 - 1), HOME))
+
+        await self.visit(steps, **PHONE)
+
+    async def test_panel_stays(self):
+        """On a phone the panel of keys stays open, for several keys in a row."""
+
+        def steps(page):
+            page.wait_painted()
+            page.page.tap("#keys")
+            page.page.tap("#press >> text=/^Tab$/")
+            page.page.tap("#press >> text=/^Esc$/")
+            self.wait_keys(page, taps(0xFF09, 0xFF1B))
+
+        await self.visit(steps, **PHONE)
+
+    async def test_drag_to_move(self):
+        """At the original size a finger moves the picture, and what lay outside can be clicked on."""
+
+        def steps(page):
+            page.wait_painted()
+            self.original_size(page)
+            self.assertTrue(page.page.is_checked("#drag"))
+            page.page.tap("#more")
+            page.page.wait_for_selector("#panel-more", state="hidden")
+            box = page.page.locator("#stage canvas").bounding_box()
+            y = box["y"] + box["height"] / 2
+            self.swipe(page, (250, y, 50, y))
+            page.page.touchscreen.tap(260, y)
+            self.wait_pointer(page, "no click")
+            clicks = [(mask, x) for mask, x, _ in self.console.pointers() if mask]
+            self.assertEqual(clicks, [(1, 320 - 300 + 260)])
+            page.page.tap("#more")
+            page.page.tap("#drag-row")  # off: the finger is the mouse again
+            page.page.tap("#more")
+            self.console.messages.clear()
+            self.swipe(page, (250, y, 50, y))
+            self.wait_pointer(page, "no drag")
+
+        await self.visit_cleanly(steps, **PHONE | {"size": (300, 500)})
+
+    async def test_drag_to_move_ends_with_the_session(self):
+        """A screen that fits after the phone was turned meanwhile is not dragged: the finger is the mouse."""
+
+        def steps(page):
+            page.wait_painted()
+            self.original_size(page)
+            page.page.tap("#connect")
+            page.wait_said("The console was closed.")
+            page.page.set_viewport_size({"width": 500, "height": 400})
+            page.page.tap("#again")
+            page.wait_painted()
+            page.wait_said("Connected")
+            box = page.page.locator("#stage canvas").bounding_box()
+            y = box["y"] + box["height"] / 2
+            self.swipe(page, (300, y, 180, y))
+            self.wait_pointer(page, "no drag")
+
+        await self.visit(steps, **PHONE | {"size": (300, 500)})
+
+    async def test_pinch(self):
+        """Two fingers enlarge and move the picture, and the server hears nothing of it; clicks hit what is shown."""
+
+        def steps(page):
+            page.wait_painted()
+            canvas = page.page.locator("#stage canvas")
+            before = canvas.bounding_box()
+            y = before["y"] + before["height"] / 2
+            self.swipe(page, (180, y, 80, y), (210, y, 310, y))
+            page.page.wait_for_function(
+                "(width) => document.querySelector('canvas').clientWidth > 3 * width", arg=before["width"]
+            )
+            page.page.wait_for_selector(".chip >> text=Zoom")
+            box = canvas.bounding_box()
+            self.swipe(page, (120, y, 230, y), (240, y, 350, y))  # both to the right
+            page.page.wait_for_function(
+                "(x) => document.querySelector('canvas').getBoundingClientRect().x > x", arg=box["x"] + 20
+            )
+            self.assertEqual({mask for mask, _, _ in self.console.pointers()} | {0}, {0})
+            self.assertEqual(self.console.keys(), [])
+            box = canvas.bounding_box()
+            page.page.touchscreen.tap(195, y)
+            self.wait_pointer(page, "no click")
+            ((_, x, _),) = [pointer for pointer in self.console.pointers() if pointer[0]]
+            self.assertLessEqual(abs(x - (195 - box["x"]) * 320 / box["width"]), 1)
+            page.page.tap(".chip >> text=Zoom")
+            page.page.wait_for_function(
+                "(width) => document.querySelector('canvas').clientWidth === width", arg=before["width"]
+            )
+
+        await self.visit_cleanly(steps, **PHONE)
+
+    async def test_targets(self):
+        """Everything that a finger has to hit is 44 px wide and high at least."""
+
+        def steps(page):
+            small = []
+            for width, height in ((390, 844), (844, 390), (320, 568)):
+                page.page.set_viewport_size({"width": width, "height": height})
+                page.page.goto(self.console.url())
+                page.wait_painted()
+                page.page.tap("#touch")
+                for panel in ("keys", "clipboard", "more"):
+                    page.page.tap(f"#{panel}")
+                    if panel == "keys":
+                        page.page.tap("#hold >> text=Ctrl")
+                    small += [(width, *target) for target in page.page.evaluate(find)]
+                    page.press("Escape")
+                page.page.tap("#hide")
+                box = page.page.locator("#show").bounding_box()
+                self.assertGreaterEqual(box["height"], 44)
+            self.assertEqual(small, [])
+
+        find = """() => [...document.querySelectorAll('button, select, label.choice, a')]
+            .map((element) => [element.textContent, element.getBoundingClientRect()])
+            .filter(([, { width, height }]) => width && (Math.round(width) < 44 || Math.round(height) < 44))
+            .map(([words, { width, height }]) => [words, width, height])"""
+        await self.visit(steps, **PHONE)
+
+    async def test_view_only_row(self):
+        """Where nothing may reach the server, the row of keys is not there."""
+
+        def steps(page):
+            page.wait_painted()
+            page.wait_said("view only")
+            self.assertFalse(page.page.locator("#keyrow").is_visible())
+
+        await self.visit(steps, "token=T&view_only=1", **PHONE)
+        self.assertLessEqual({message[0] for message in self.console.messages}, ASKS)
