@@ -9,13 +9,13 @@ from novnc_twisted import errors
 from novnc_twisted.relay import stream_end
 from novnc_twisted.session import UpstreamTLS
 from tests.hostile.clients import Dialect
-from tests.hostile.peer import Peer, ScriptedServer, meet, turn
-from tests.hostile.said import close_of, refusal_of, status_of, stream_of
 from tests.hostile.servers import PASSWORD
-from tests.hostile.steps import AnswerClose, Close, HearUntil, Say, Script
 from tests.session.harness import TOKEN, FrontCase
 from tests.session.test_upstream_tls import NAMED, OURS, served
+from tests.support.frames import close_of, refusal_of, status_of, stream_of
 from tests.support.ledger import Ledger
+from tests.support.script import AnswerClose, Close, HearUntil, Say, Script
+from tests.support.scripted import Peer, ScriptedServer, meet, turn
 
 AT_A_TIME = 20
 

@@ -1,7 +1,7 @@
 """What viewers say, by WebSocket or CONNECT: good ones, and the parts of which hostile ones are made."""
 
-from tests.hostile.steps import Hear, HearUntil, Say, Script
 from tests.session.harness import HANDSHAKE, TOKEN, frame
+from tests.support.script import Hear, HearUntil, Say, Script
 
 NAME = b"myserver20"
 """The VM's, which the proxy puts in the place of the VNC server's."""

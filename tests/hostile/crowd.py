@@ -6,7 +6,8 @@ from random import Random
 from novnc_twisted import errors
 from tests.hostile import servers
 from tests.hostile.clients import FRONTS, MESSAGES, Dialect, ahead, introduced
-from tests.hostile.steps import (
+from tests.session.harness import frame
+from tests.support.script import (
     LEAVES,
     AnswerClose,
     Deaf,
@@ -20,7 +21,6 @@ from tests.hostile.steps import (
     trickled,
     words_of,
 )
-from tests.session.harness import frame
 
 MARK = "5ecre7"
 """Stands in each token and password, and nowhere else."""

@@ -7,8 +7,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
-from tests.hostile.peer import Peer
-from tests.hostile.steps import Script
+from tests.support.script import Script
+from tests.support.scripted import Peer
 
 
 class Middle(Factory):

@@ -4,12 +4,11 @@ import struct
 from dataclasses import dataclass
 
 from novnc_twisted.rfb.security.vnc import response
-from tests.hostile.steps import LEAVES, Close, Flood, Hear, Say, Script, StartTLS
-from tests.support.vnc_server import CHALLENGE, GARBAGE, PIXEL_FORMAT, update, with_length
+from tests.support.script import LEAVES, Close, Flood, Hear, Say, Script, StartTLS
+from tests.support.vnc_server import CHALLENGE, GARBAGE, server_init, update, with_length
 
 PASSWORD = "Pa55w0rd"
 ANSWER = response(PASSWORD, CHALLENGE)
-NAME = b"fake"
 ENDLESS = b"\xff\xff\xff\xff"
 """A length of 4 GiB."""
 
@@ -27,14 +26,10 @@ class Phase:
         return Say(self.words), Hear(self.answered)
 
 
-def init(name: bytes = NAME, size: tuple[int, int] = (64, 48)) -> bytes:
-    return struct.pack(">HH16s", *size, PIXEL_FORMAT) + with_length(name)
-
-
 VERSION = Phase("version", b"RFB 003.008\n", 12)
 TYPES = Phase("types", b"\1\1", 1)
 RESULT = Phase("result", bytes(4), 1)  # ClientInit follows
-INIT = Phase("init", init(), 0)
+INIT = Phase("init", server_init(), 0)
 VNC_TYPES = Phase("vnc types", b"\1\2", 1)
 VNC_CHALLENGE = Phase("challenge", CHALLENGE, 16)
 VENCRYPT_TYPES = Phase("vencrypt types", b"\1\x13", 1)
@@ -159,9 +154,14 @@ def _of_their_own() -> list[Row]:
             (*vnc, Say(CHALLENGE), Hear(16), Say(b"\0\0\0\1" + with_length(b"no"))),
             "failed: no",
         ),
-        ("init", "a name of 4 GiB", (*types, Say(bytes(4)), Hear(1), Say(init()[:20] + huge)), "a name of"),
-        ("init", "no pixels", (*types, Say(bytes(4)), Hear(1), Say(init(size=(0, 48)))), "0 x 48"),
-        ("init", "65535 x 65535", (*types, Say(bytes(4)), Hear(1), Say(init(size=(65535, 65535)))), "65535 x 65535"),
+        ("init", "a name of 4 GiB", (*types, Say(bytes(4)), Hear(1), Say(server_init()[:20] + huge)), "a name of"),
+        ("init", "no pixels", (*types, Say(bytes(4)), Hear(1), Say(server_init(size=(0, 48)))), "0 x 48"),
+        (
+            "init",
+            "65535 x 65535",
+            (*types, Say(bytes(4)), Hear(1), Say(server_init(size=(65535, 65535)))),
+            "65535 x 65535",
+        ),
     ]
     return [Row(phase, name, script, detail) for phase, name, script, detail in rows]
 

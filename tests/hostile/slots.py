@@ -8,8 +8,8 @@ from twisted.internet.interfaces import IListeningPort
 
 from novnc_twisted.contract import ConnectInfo
 from tests.hostile.crowd import Plan
-from tests.hostile.peer import Peer, ScriptedServer
-from tests.hostile.steps import Deaf, StartTLS
+from tests.support.script import Deaf, StartTLS
+from tests.support.scripted import Peer, ScriptedServer
 
 HOST = "compute1"
 LONG = 5.0

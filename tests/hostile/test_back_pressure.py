@@ -10,12 +10,12 @@ from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.relay import StreamEnd, stream_end, timer_wheel
 from tests.hostile.case import HostileCase
 from tests.hostile.clients import FRONTS, MESSAGES, Dialect, introduced
-from tests.hostile.peer import Peer, meet, turn
 from tests.hostile.servers import GOOD, GOOD_VENCRYPT, PICTURE
-from tests.hostile.steps import LEAVES, Await, Deaf, Flood, Hear, Say, Script
 from tests.service.test_tls import client_tls
 from tests.session.test_upstream_tls import NAMED, OURS, served
 from tests.support.ledger import Ledger
+from tests.support.script import LEAVES, Await, Deaf, Flood, Hear, Say, Script
+from tests.support.scripted import Peer, meet, turn
 
 
 class PressureCase(HostileCase):

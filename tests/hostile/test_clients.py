@@ -10,12 +10,12 @@ from twisted.internet.defer import Deferred
 from novnc_twisted import errors
 from tests.hostile.case import HostileCase
 from tests.hostile.clients import FRONTS, NOVNC, XVPVNC, Dialect, introduced
-from tests.hostile.peer import Peer, meet
-from tests.hostile.said import close_of
 from tests.hostile.servers import GOOD
-from tests.hostile.steps import LEAVES, AnswerClose, Await, Close, Flood, Hear, HearUntil, Pause, Say, Script
 from tests.session.harness import frame
+from tests.support.frames import close_of
 from tests.support.ledger import Ledger
+from tests.support.script import LEAVES, AnswerClose, Await, Close, Flood, Hear, HearUntil, Pause, Say, Script
+from tests.support.scripted import Peer, meet
 
 TALK = b"RFB 003.008\n\1\1"
 """All that the VNC server ever hears before the viewer's turn has come: it is ours."""

@@ -7,11 +7,11 @@ from twisted.internet.defer import Deferred
 
 from tests.hostile.case import HostileCase, takes_the_refusal
 from tests.hostile.clients import FRONTS, NOVNC, XVPVNC, Dialect, ahead, introduced
-from tests.hostile.peer import Peer, meet
 from tests.hostile.servers import GOOD, GOOD_VNC, OLD, told
-from tests.hostile.steps import LEAVES, Hear, Script, cut, trickled, words_of
 from tests.session.harness import TOKEN
 from tests.support.ledger import Ledger
+from tests.support.script import LEAVES, Hear, Script, cut, trickled, words_of
+from tests.support.scripted import Peer, meet
 
 
 class Cuts(HostileCase):

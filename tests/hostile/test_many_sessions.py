@@ -30,13 +30,13 @@ from novnc_twisted.relay import stream_end
 from novnc_twisted.session import SessionLimits, SessionSettings, UpstreamTLS
 from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
 from tests.hostile.crowd import MARK, Plan, plan
-from tests.hostile.peer import Peer, meet
 from tests.hostile.slots import HOST, Slot
-from tests.hostile.steps import Close, Say
 from tests.service.test_tls import client_tls
 from tests.session.test_upstream_tls import served
 from tests.support.ledger import Ledger
 from tests.support.pki import CA
+from tests.support.script import Close, Say
+from tests.support.scripted import Peer, meet
 
 SESSIONS = int(os.environ.get("HOSTILE_SESSIONS", "2500"))
 SEED = int(os.environ.get("HOSTILE_SEED", "2026")) or int(time.time())

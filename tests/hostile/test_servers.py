@@ -5,9 +5,9 @@ from typing import Any
 from novnc_twisted import errors
 from tests.hostile.case import HostileCase, takes_the_refusal
 from tests.hostile.clients import FRONTS, NOVNC, XVPVNC, Dialect
-from tests.hostile.peer import meet
 from tests.hostile.servers import ROWS, Row
 from tests.support.ledger import Ledger
+from tests.support.scripted import meet
 
 
 class Servers(HostileCase):

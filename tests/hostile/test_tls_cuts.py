@@ -10,12 +10,12 @@ from novnc_twisted.frontend.listener import Listener
 from tests.hostile.case import HostileCase, takes_the_refusal
 from tests.hostile.clients import FRONTS, introduced
 from tests.hostile.middle import Middle
-from tests.hostile.peer import meet, reactor
 from tests.hostile.servers import GOOD, GOOD_VENCRYPT
-from tests.hostile.steps import LEAVES
 from tests.service.test_tls import client_tls
 from tests.session.test_upstream_tls import NAMED, OURS, served
 from tests.support.ledger import Ledger
+from tests.support.script import LEAVES
+from tests.support.scripted import meet, reactor
 
 WAYS = tuple(LEAVES.values())
 CLEAR = 60

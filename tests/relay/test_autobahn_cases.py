@@ -17,7 +17,7 @@ from novnc_twisted.relay.frames import CLOSE, NO_CODE, PONG, FrameDecoder, binar
 from novnc_twisted.session.settings import SessionSettings
 from tests.session.harness import Raw, WebSocket, introduce
 from tests.support.autobahn_cases import Frames, TextAsBinary, Verdict, run_cases, unexpected
-from tests.support.vnc_server import PIXEL_FORMAT
+from tests.support.vnc_server import FakeVNCServer
 
 
 class Echo(Protocol):
@@ -135,33 +135,6 @@ class FrameEngine(TestCase):
         self.assertEqual(len(verdicts), 247)
 
 
-class EchoingVNCServer(Protocol):
-    """RFB's handshake by a script, then an echo."""
-
-    SCRIPT = (
-        (0, b"RFB 003.008\n"),
-        (12, b"\1\1"),
-        (1, bytes(4)),
-        (1, bytes((0, 8, 0, 8)) + PIXEL_FORMAT + bytes(4)),
-    )
-
-    def connectionMade(self) -> None:
-        self.transport.setTcpNoDelay(True)
-        self.steps = list(self.SCRIPT)
-        self.held = b""
-        self.dataReceived(b"")
-
-    def dataReceived(self, data: bytes) -> None:
-        self.held += data
-        while self.steps and len(self.held) >= self.steps[0][0]:
-            needed, answer = self.steps.pop(0)
-            self.held = self.held[needed:]
-            self.transport.write(answer)
-        if not self.steps:
-            self.transport.write(self.held)
-            self.held = b""
-
-
 class Shim(Protocol):
     """Stands before the proxy: goes through RFB's handshake on the WebSocket, then lets the case have it."""
 
@@ -220,7 +193,7 @@ class ThroughTheProxy(TestCase):
         return port.getHost().port
 
     async def verdicts(self, text_as_binary: bool) -> dict[str, Verdict]:
-        server = self.listen(Factory.forProtocol(EchoingVNCServer))
+        server = self.listen(FakeVNCServer(echo=True))
 
         async def authorise(token: str, console_type: str, address: str) -> ConnectInfo:
             return ConnectInfo(host="127.0.0.1", port=server)

@@ -16,9 +16,9 @@ from twisted.trial.unittest import TestCase
 from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import InvalidToken
 from novnc_twisted.novncproxy import NoVNCProxyFactory
-from novnc_twisted.relay.frames import unmask
 from novnc_twisted.session import SessionSettings
 from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
+from tests.support.frames import frame
 from tests.support.handed_out import secret
 from tests.support.vnc_server import FakeVNCServer
 
@@ -100,17 +100,6 @@ class Raw(Protocol):
 
     def write(self, data: bytes) -> None:
         self.transport.write(data)
-
-
-def frame(opcode: int, payload: bytes, *, fin: bool = True, mask: bytes = b"\1\2\3\4") -> bytes:
-    head = bytes([opcode | (0x80 if fin else 0)])
-    if len(payload) < 126:
-        head += bytes([0x80 | len(payload)])
-    elif len(payload) < 65536:
-        head += b"\xfe" + struct.pack(">H", len(payload))
-    else:
-        head += b"\xff" + struct.pack(">Q", len(payload))
-    return head + mask + unmask(payload, mask)
 
 
 class WebSocket:

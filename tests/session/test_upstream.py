@@ -7,25 +7,9 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.protocol import Factory, Protocol
 
 from novnc_twisted import errors
 from tests.session.harness import TOKEN, FrontCase, introduce, refused
-
-
-class Says(Protocol):
-    """A server that says one thing and listens."""
-
-    def __init__(self, words: bytes, close: bool = False) -> None:
-        self.words, self.close, self.heard = words, close, bytearray()
-
-    def connectionMade(self) -> None:
-        self.transport.write(self.words)
-        if self.close:
-            self.transport.loseConnection()
-
-    def dataReceived(self, data: bytes) -> None:
-        self.heard += data
 
 
 class UpstreamPhases(FrontCase):
@@ -63,6 +47,19 @@ class UpstreamPhases(FrontCase):
             self.assertEqual(await refused(viewer), errors.ConsoleUnreachable.sentence, phase)
             await viewer.until_closed()
 
+    async def test_only_live_sessions_with_the_same_server_tell_of_its_limit(self) -> None:
+        """Neither a session with another server counts, nor one that is over."""
+        self.novnc()
+        first = await self.websocket()
+        await introduce(first)
+        self.server.close = "init"
+        self.info = {"instance_uuid": "uuid-2"}
+        self.assertEqual(await refused(await self.websocket()), errors.ConsoleUnreachable.sentence)
+        first.raw.transport.abortConnection()
+        await self.all_over()
+        self.info = {}
+        self.assertEqual(await refused(await self.websocket()), errors.ConsoleUnreachable.sentence)
+
     async def closes(self, phase: str) -> None:
         self.server.close = phase
         await self.unreachable("login", "closed the connection")
@@ -95,7 +92,7 @@ class UpstreamPhases(FrontCase):
         self.assertNotIn(TOKEN, str(record))
 
     async def test_a_flood_before_its_turn(self) -> None:
-        self.port = self.listen(Factory.forProtocol(lambda: Says(b"RFB 003.008\n" + bytes(1 << 20))))
+        self.server.version = b"RFB 003.008\n" + bytes(1 << 20)
         await self.unreachable("login")
 
     async def test_the_absolute_deadline_caps_all(self) -> None:

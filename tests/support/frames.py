@@ -1,6 +1,21 @@
-"""What a client was told, read from all the bytes that it got: HTTP, WebSocket frames, RFB."""
+"""WebSocket frames as bytes: a client's to send, and what it was told, read from all the bytes that it got."""
 
+import struct
 from collections.abc import Iterator
+
+from novnc_twisted.relay.frames import unmask
+
+
+def frame(opcode: int, payload: bytes, *, fin: bool = True, mask: bytes = b"\1\2\3\4") -> bytes:
+    """A client's frame."""
+    head = bytes([opcode | (0x80 if fin else 0)])
+    if len(payload) < 126:
+        head += bytes([0x80 | len(payload)])
+    elif len(payload) < 65536:
+        head += b"\xfe" + struct.pack(">H", len(payload))
+    else:
+        head += b"\xff" + struct.pack(">Q", len(payload))
+    return head + mask + unmask(payload, mask)
 
 
 def frames_of(heard: bytes) -> Iterator[tuple[int, bytes]]:

@@ -13,8 +13,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-from tests.hostile.said import close_of
-from tests.hostile.steps import (
+from tests.support.frames import close_of, frame
+from tests.support.script import (
     AnswerClose,
     Await,
     Close,
@@ -31,7 +31,6 @@ from tests.hostile.steps import (
     Step,
     Trickle,
 )
-from tests.session.harness import frame
 
 NO_LINGER = struct.pack("ii", 1, 0)
 

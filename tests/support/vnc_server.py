@@ -1,13 +1,16 @@
-"""A synthetic VNC server with faults to order; independent of novnc_twisted.rfb but for the DES of VNC authentication.
+"""The fake VNC server of all tests.  Its fields select what it offers and which faults it has.
+
+It shares no code with novnc_twisted.rfb except the DES of VNC authentication, so that the two check each other.  A peer
+that sends any other bytes is a script: see tests/support/scripted.py, which takes its words from here.
 
 ``FakeVNCServer`` is a Factory: listen with it on TCP or a unix socket, or connect ``buildProtocol(None)`` in memory::
 
     server = FakeVNCServer(password="secret", size=(640, 480))
     port = reactor.listenTCP(0, server, interface="127.0.0.1")   # or listenUNIX(path, server)
-    connection = await server.live.get()                         # the next one that got as far as ServerInit
-    kind, message = await connection.inbox.get()                 # its next message of the client
+    connection = await server.live.get()                         # the next connection that got ServerInit
+    kind, message = await connection.inbox.get()                 # the next message of its client
 
-Phases, in the order of what is sent: version, security, subtypes, ack and tls (VeNCrypt), challenge (where it wants a
+Phases, in the order of what is sent: version, security, subtypes, ack and tls (VeNCrypt), challenge (if it wants a
 password), result, init, live.
 """
 
@@ -27,49 +30,59 @@ from novnc_twisted.rfb.security.vnc import response
 CHALLENGE = bytes(range(16))
 PIXEL_FORMAT = struct.pack(">BBBBHHHBBB3x", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
 GARBAGE = b"\xff\xfe garbage \x00\r\n" * 64
-SIZES = {0: 20, 2: 4, 3: 10, 4: 8, 5: 6, 6: 8, 150: 10, 248: 9, 250: 4, 251: 8, 255: 4}  # bytes of a message's head
-TAILS = {  # and from the head how many more
+SIZES = {0: 20, 2: 4, 3: 10, 4: 8, 5: 6, 6: 8, 150: 10, 248: 9, 250: 4, 251: 8, 255: 4}
+"""Message type of a client -> bytes of its head."""
+
+TAILS = {
     2: lambda head: 4 * int.from_bytes(head[2:], "big"),
     6: lambda head: abs(int.from_bytes(head[4:], "big", signed=True)),
     248: lambda head: head[8],
     251: lambda head: 16 * head[6],
     255: lambda head: 8 if head[1] == 0 else 6 if head[3] == 2 else 0,
 }
+"""Message type of a client -> how many bytes follow its head."""
 
 
 def with_length(text: bytes) -> bytes:
+    """A text as RFB sends it: behind its length in four bytes."""
     return len(text).to_bytes(4, "big") + text
 
 
+def server_init(name: bytes = b"fake", size: tuple[int, int] = (64, 48)) -> bytes:
+    """ServerInit (RFC 6143, section 7.3.2)."""
+    return struct.pack(">HH16s", *size, PIXEL_FORMAT) + with_length(name)
+
+
 def update(x: int, y: int, width: int, height: int, colour: int = 0, bytes_per_pixel: int = 4) -> bytes:
-    """The FramebufferUpdate with one Raw rectangle of at most 16 x 16 pixels of one colour."""
+    """A FramebufferUpdate with one Raw rectangle of at most 16 x 16 pixels of one colour."""
     width, height = min(width, 16), min(height, 16)
     return struct.pack(">BxHHHHHi", 0, 1, x, y, width, height, 0) + bytes([colour]) * (width * height * bytes_per_pixel)
 
 
 @dataclass(kw_only=True, eq=False)
 class FakeVNCServer(Factory):
-    """A VNC server; the fields are its knobs."""
+    """A VNC server.  Set the fields before a client connects, or between two clients."""
 
-    version: bytes = b"RFB 003.008\n"  # or whatever a server that speaks no RFB says first
-    security_types: Sequence[int] = ()  # the first to a client of 3.3; by default VNC with a password, else None
+    version: bytes = b"RFB 003.008\n"  # or any other first words of a server that does not speak RFB
+    security_types: Sequence[int] = ()  # a 3.3 client gets the first; default: VNC with a password, else None
     password: str | None = None
-    tls: Any = None  # what transport.startTLS takes: then VeNCrypt is what it offers
-    subtypes: Sequence[int] = ()  # of VeNCrypt; by default X509Vnc with a password, else X509None
-    injected: bytes = b""  # in clear, with the last byte before TLS
+    tls: Any = None  # an argument for transport.startTLS; with it the server offers VeNCrypt
+    subtypes: Sequence[int] = ()  # of VeNCrypt; default: X509Vnc with a password, else X509None
+    injected: bytes = b""  # sent in clear, with the last byte before TLS
     name: bytes = b"fake"
     size: tuple[int, int] = (64, 48)
-    reason: bytes | None = None  # refuse with it in phase refuse_at (security or result)
+    reason: bytes | None = None  # refuse with this reason in phase refuse_at (security or result)
     refuse_at: str = "security"
-    endless_reason: bool = False  # a reason of 4 GiB instead, as fast as it is read
-    result: int | None = None  # the SecurityResult, whatever the password
-    stall: str | None = None  # from this phase on nothing is sent, and the connection stays
-    close: str | None = None  # the connection is closed instead of this phase
-    garbage: str | None = None  # nonsense is sent instead of this phase
-    deaf: bool = False  # once live nothing is read any more: for back-pressure
-    accepted: "DeferredQueue[FakeVNCConnection]" = field(default_factory=DeferredQueue, init=False)  # as they come
-    live: "DeferredQueue[FakeVNCConnection]" = field(default_factory=DeferredQueue, init=False)  # sent ServerInit
-    connections: "list[FakeVNCConnection]" = field(default_factory=list, init=False)  # all, the lost ones too
+    endless_reason: bool = False  # refuse with a reason of 4 GiB, sent as fast as it is read
+    result: int | None = None  # send this SecurityResult, whatever the password is
+    stall: str | None = None  # send nothing from this phase on, and keep the connection
+    close: str | None = None  # close the connection instead of this phase
+    garbage: str | None = None  # send nonsense instead of this phase
+    deaf: bool = False  # read nothing once live: for back-pressure
+    echo: bool = False  # once live, send back every byte instead of reading messages
+    accepted: "DeferredQueue[FakeVNCConnection]" = field(default_factory=DeferredQueue, init=False)  # when accepted
+    live: "DeferredQueue[FakeVNCConnection]" = field(default_factory=DeferredQueue, init=False)  # after ServerInit
+    connections: "list[FakeVNCConnection]" = field(default_factory=list, init=False)  # all, including lost ones
 
     noisy = False
 
@@ -84,13 +97,14 @@ class FakeVNCServer(Factory):
         return connection
 
     @property
-    def open(self) -> int:  # how many there are now
+    def open(self) -> int:
+        """How many connections there are now."""
         return sum(connection.open for connection in self.connections)
 
 
 @implementer(IPullProducer)
 class FakeVNCConnection(Protocol):
-    """One client: what it said, and when it went.  (A producer of its endless reason.)"""
+    """One client: what it sent, and when it disconnected.  It is also the producer of the endless reason."""
 
     client_version = b""
     chosen: int | None = None
@@ -101,7 +115,8 @@ class FakeVNCConnection(Protocol):
     def __init__(self, server: FakeVNCServer) -> None:
         self.server = server
         self.inbox: DeferredQueue[tuple[int, bytes]] = DeferredQueue()  # (type, whole message), after ServerInit
-        self.messages: list[tuple[int, bytes]] = []  # the same
+        self.messages: list[tuple[int, bytes]] = []  # the same messages
+        self._colour, self._bytes_per_pixel, self._asked = 0, 4, b""
         self.gone: Deferred[None] = Deferred()  # fires when the connection is lost
         self._received = bytearray()
         self._waiting: tuple[int, Deferred[bytes]] | None = None
@@ -139,7 +154,7 @@ class FakeVNCConnection(Protocol):
     async def _say(self, phase: str, data: bytes) -> None:
         server = self.server
         if server.stall == phase:
-            await Deferred()  # until the connection is lost, which cancels it
+            await Deferred()  # until the connection is lost, which cancels this wait
         if server.close == phase:
             self._hang_up()
         if server.refuse_at == phase and (server.reason is not None or server.endless_reason):
@@ -181,10 +196,12 @@ class FakeVNCConnection(Protocol):
         if result:
             self._hang_up()
         self.shared = await self._read(1) != b"\0"
-        await self._say("init", struct.pack(">HH16s", *server.size, PIXEL_FORMAT) + with_length(server.name))
+        await self._say("init", server_init(server.name, server.size))
         server.live.put(self)
         if server.deaf:
             self.transport.pauseProducing()
+        while server.echo:
+            self.transport.write(await self._read(len(self._received) or 1))
         await self._live()
 
     async def _vencrypt(self) -> None:
@@ -204,7 +221,6 @@ class FakeVNCConnection(Protocol):
         self.transport.startTLS(server.tls)
 
     async def _live(self) -> None:
-        colour, bytes_per_pixel, asked = 0, 4, b""
         while True:
             head = await self._read(1)
             if head[0] not in SIZES:
@@ -213,13 +229,18 @@ class FakeVNCConnection(Protocol):
             message = head + await self._read(TAILS.get(head[0], lambda head: 0)(head))
             self.messages.append((head[0], message))
             self.inbox.put((head[0], message))
-            if head[0] == 0:
-                bytes_per_pixel = message[4] // 8
-            elif head[0] == 3:
-                asked = message
-            typed = head[0] == 4 or message[:2] == b"\xff\0"
-            colour = (colour + typed) & 0xFF
-            # An incremental request is answered at the next key; else a viewer and we would never rest.
-            if asked and (typed or not asked[1]):
-                await self._say("live", update(*struct.unpack(">HHHH", asked[2:]), colour, bytes_per_pixel))
-                asked = b""
+            await self.respond(message)
+
+    async def respond(self, message: bytes) -> None:
+        """Respond to one message of the client; a subclass may have another screen."""
+        typed = message[0] == 4 or message[:2] == b"\xff\0"
+        if message[0] == 0:
+            self._bytes_per_pixel = message[4] // 8
+        elif message[0] == 3:
+            self._asked = message
+        self._colour = (self._colour + typed) & 0xFF
+        # An incremental request is answered at the next key: otherwise viewer and server would never be idle.
+        if self._asked and (typed or not self._asked[1]):
+            area = struct.unpack(">HHHH", self._asked[2:])
+            await self._say("live", update(*area, self._colour, self._bytes_per_pixel))
+            self._asked = b""
