@@ -1,4 +1,4 @@
-"""What each cell of the matrix is judged by, whatever a peer did: what the other side got, one record, nothing left."""
+"""The test case of hostile peers: what the other side received, exactly one session record, and nothing left over."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,21 +14,21 @@ from tests.session.harness import TOKEN, FrontCase
 from tests.session.test_upstream_tls import NAMED, OURS, served
 from tests.support.frames import close_of, refusal_of, status_of, stream_of
 from tests.support.ledger import Ledger
-from tests.support.script import AnswerClose, Close, HearUntil, Say, Script
+from tests.support.script import AnswerClose, Close, ReceiveUntil, Script, Send
 from tests.support.scripted import Peer, ScriptedServer, meet, turn
 
 AT_A_TIME = 20
 
 
 def takes_the_refusal(by: Dialect, token: str = TOKEN) -> Script:
-    """A viewer that reads why there is no console."""
+    """A viewer that reads the whole refusal."""
     if by.name == "xvp":
-        return (*by.open(token), HearUntil(b"\r\n\r\n"), Close())
-    return (*by.open(token), by.hear(12), Say(by.words(b"RFB 003.008\n")), AnswerClose())
+        return (*by.open(token), ReceiveUntil(b"\r\n\r\n"), Close())
+    return (*by.open(token), by.receive(12), Send(by.message(b"RFB 003.008\n")), AnswerClose())
 
 
 class HostileCase(FrontCase):
-    """A front before a VNC server that plays a script."""
+    """A proxy in front of a VNC server that plays a script."""
 
     timeout = 120
 
@@ -40,7 +40,7 @@ class HostileCase(FrontCase):
         self._fronts: dict[Any, tuple[Any, int]] = {}
 
     def behind(self, by: Dialect, authorise: Any = None, **settings: Any) -> None:
-        """Have a front of this kind, with these settings: a new one, or the one that was made before."""
+        """Use a proxy of this kind with these settings; an equal one is made only once."""
         key = by.name, authorise, *sorted(settings.items())
         if key not in self._fronts:
             settings.setdefault("auth_schemes", ("none", "vnc", "vencrypt"))
@@ -56,7 +56,7 @@ class HostileCase(FrontCase):
         return PASSWORD
 
     async def record(self) -> dict[str, Any] | None:
-        """The one record of the one session; None where there was none."""
+        """The record of the only session; None if there was no session."""
         await self.all_over()
         for peer in self.scripted.peers:
             await peer.gone
@@ -67,42 +67,45 @@ class HostileCase(FrontCase):
         return records[0] if records else None
 
     def proper_log(self) -> None:
-        """A peer's mistake logs no traceback, and nothing logs a secret."""
+        """Assert that the log has no traceback and no secret."""
         self.assertEqual([event for event in self.events if "log_failure" in event or event.get("isError")], [])
         text = self.log_text()
         for secret in TOKEN, PASSWORD:
             self.assertNotIn(secret, text)
 
-    def told(self, by: Dialect, viewer: Peer, cause: type[errors.Refusal], *, answered: bool = True) -> None:
-        """The viewer was told so: by the close frame and RFB, or by the status line.
+    def assert_refused(self, by: Dialect, viewer: Peer, cause: type[errors.Refusal], *, answered: bool = True) -> None:
+        """Assert that the viewer received this refusal: by close frame and RFB, or by the status line.
 
-        :param answered: whether it answered, so that it got RFB's sentence, too.
+        :param answered: whether the viewer sent its RFB version, so that it received RFB's sentence as well.
         """
-        heard = bytes(viewer.heard)
+        received = bytes(viewer.received)
         if by.name == "xvp":
-            self.assertEqual(heard, f"HTTP/1.1 {cause.status} {cause.sentence}\r\n\r\n".encode())
+            self.assertEqual(received, f"HTTP/1.1 {cause.status} {cause.sentence}\r\n\r\n".encode())
             return
-        self.assertEqual(close_of(heard), (cause.close_code, cause.sentence))
+        self.assertEqual(close_of(received), (cause.close_code, cause.sentence))
         if answered:
-            self.assertEqual(refusal_of(stream_of(heard)), cause.sentence)
-        self.assertEqual(status_of(heard)[0], 101)
+            self.assertEqual(refusal_of(stream_of(received)), cause.sentence)
+        self.assertEqual(status_of(received)[0], 101)
 
     async def left_nothing(self, before: Ledger) -> None:
-        """All is as it was before."""
+        """Assert that the process holds nothing more than before."""
         self.scripted.peers.clear()
         self.events.clear()
-        await turn()  # we may have been called by the last session's last step
+        await turn()  # the caller may run inside the last step of the last session
         self.assertEqual(Ledger.now().left_since(before), {})
 
     async def crowd(self, sessions: list[Callable[[], Any]]) -> None:
-        """Many sessions, some at a time."""
-        seats = DeferredSemaphore(AT_A_TIME)
-        await gatherResults([seats.run(session) for session in sessions], consumeErrors=True)
+        """Run many sessions, ``AT_A_TIME`` of them at once."""
+        semaphore = DeferredSemaphore(AT_A_TIME)
+        await gatherResults([semaphore.run(session) for session in sessions], consumeErrors=True)
         await self.settled()
 
     async def settled(self) -> None:
-        """Until whoever came is gone: who is accepted last was accepted after all others."""
-        last = await meet(self.front_port, (Say(b"none\n"), Close()))
+        """Wait until every client is gone.
+
+        Connections are accepted in order: when the last one is gone, all others have been accepted.
+        """
+        last = await meet(self.front_port, (Send(b"none\n"), Close()))
         await last.gone
         for connection in list(self.front.connections):
             await connection.gone

@@ -1,10 +1,10 @@
-"""What viewers say, by WebSocket or CONNECT: good ones, and the parts of which hostile ones are made."""
+"""Scripts of viewers, by WebSocket or CONNECT: those of good ones, and the parts that hostile ones are made of."""
 
 from tests.session.harness import HANDSHAKE, TOKEN, frame
-from tests.support.script import Hear, HearUntil, Say, Script
+from tests.support.script import Receive, ReceiveUntil, Script, Send
 
 NAME = b"myserver20"
-"""The VM's, which the proxy puts in the place of the VNC server's."""
+"""The VM's name, which the proxy sends instead of the VNC server's."""
 
 KEY = b"\4\1\0\0\0\0\0A"
 MESSAGES = b"\2\0\0\1\0\0\0\0" + b"\3\0\0\0\0\0\0\x40\0\x30" + KEY + b"\5\1\0\7\0\7"
@@ -12,33 +12,33 @@ MESSAGES = b"\2\0\0\1\0\0\0\0" + b"\3\0\0\0\0\0\0\x40\0\x30" + KEY + b"\5\1\0\7\
 
 
 class NoVNC:
-    """A browser's."""
+    """What a browser sends."""
 
     name, console_type = "novnc", "novnc"
     welcome: Script = ()
-    bye: Script = (Say(frame(8, b"\x03\xe8")),)
+    bye: Script = (Send(frame(8, b"\x03\xe8")),)
 
     @staticmethod
     def head(token: str = TOKEN) -> bytes:
         return HANDSHAKE.format(path=f"/?token={token}" if token else "/", more="").encode()
 
     def open(self, token: str = TOKEN) -> Script:
-        return Say(self.head(token)), HearUntil(b"\r\n\r\n")
+        return Send(self.head(token)), ReceiveUntil(b"\r\n\r\n")
 
     @staticmethod
-    def words(data: bytes) -> bytes:
+    def message(data: bytes) -> bytes:
         return frame(2, data)
 
     @staticmethod
-    def hear(count: int) -> Hear:
-        return Hear(count + (2 if count < 126 else 4))
+    def receive(count: int) -> Receive:
+        return Receive(count + (2 if count < 126 else 4))
 
 
 class XVP:
-    """The Java viewer's."""
+    """What the Java viewer sends."""
 
     name, console_type = "xvp", "xvpvnc"
-    welcome: Script = (HearUntil(b"\r\n\r\n"),)
+    welcome: Script = (ReceiveUntil(b"\r\n\r\n"),)
     bye: Script = ()
 
     @staticmethod
@@ -46,15 +46,15 @@ class XVP:
         return f"CONNECT /console{token and f'?token={token}'} HTTP/1.0\r\n\r\n".encode()
 
     def open(self, token: str = TOKEN) -> Script:
-        return (Say(self.head(token)),)
+        return (Send(self.head(token)),)
 
     @staticmethod
-    def words(data: bytes) -> bytes:
+    def message(data: bytes) -> bytes:
         return data
 
     @staticmethod
-    def hear(count: int) -> Hear:
-        return Hear(count)
+    def receive(count: int) -> Receive:
+        return Receive(count)
 
 
 Dialect = NoVNC | XVP
@@ -67,16 +67,16 @@ def introduced(by: Dialect, token: str = TOKEN, name: bytes = NAME) -> Script:
     return (
         *by.open(token),
         *by.welcome,
-        by.hear(12),
-        Say(by.words(b"RFB 003.008\n")),
-        by.hear(2),
-        Say(by.words(b"\1")),
-        by.hear(4),
-        Say(by.words(b"\1")),
-        by.hear(24 + len(name)),
+        by.receive(12),
+        Send(by.message(b"RFB 003.008\n")),
+        by.receive(2),
+        Send(by.message(b"\1")),
+        by.receive(4),
+        Send(by.message(b"\1")),
+        by.receive(24 + len(name)),
     )
 
 
 def ahead(by: Dialect, token: str = TOKEN) -> Script:
-    """All that a viewer ever says, at once, without waiting for anything."""
-    return (Say(by.head(token) + by.words(b"RFB 003.008\n\1\1" + MESSAGES)),)
+    """Everything that a viewer sends, in one piece, without waiting for any reply."""
+    return (Send(by.head(token) + by.message(b"RFB 003.008\n\1\1" + MESSAGES)),)

@@ -1,4 +1,4 @@
-"""Random sessions: each is a plan drawn from a seed, for both of its peers and for what lies between."""
+"""Random sessions: a seed gives the plan of each, for its two peers and for the proxy between them."""
 
 from dataclasses import dataclass
 from random import Random
@@ -13,17 +13,17 @@ from tests.support.script import (
     Deaf,
     Flood,
     Pause,
-    Say,
     Script,
+    Send,
     Step,
+    bytes_sent,
     changed,
     cut,
     trickled,
-    words_of,
 )
 
 MARK = "5ecre7"
-"""Stands in each token and password, and nowhere else."""
+"""Part of each token and password, and of nothing else."""
 
 REFUSALS = (errors.ConsoleForbidden, errors.InstanceNotFound, errors.InstanceNotRunning, errors.ServiceUnavailable)
 BROKEN_FRAMES = (
@@ -40,11 +40,11 @@ KINDS = ("good", "cut", "changed", "trickled", "stalls")
 class Plan:
     """One session.
 
-    :ivar answer: what the token's owner says: ``good``, ``unknown``, ``never``, or the name of a refusal.
-    :ivar where: ``tcp``, ``unix``, or ``nowhere``: nobody listens there.
-    :ivar detached: whether the sockets may leave their transports.
-    :ivar tls: whether the viewer comes by TLS.
-    :ivar patient: whether nobody helps the proxy: only its own deadlines end what stalls.
+    :ivar answer: the result of the token check: ``good``, ``unknown``, ``never``, or the name of a refusal.
+    :ivar where: ``tcp``, ``unix``, or ``nowhere`` (a port without a listener).
+    :ivar detached: whether the session may use the detached relay.
+    :ivar tls: whether the viewer connects by TLS.
+    :ivar patient: whether the test leaves a stalled session to the proxy's own deadlines.
     """
 
     token: str
@@ -59,7 +59,7 @@ class Plan:
 
 
 def plan(seed: int, number: int) -> Plan:
-    """The session of this number; always the same."""
+    """The plan of the session with this number; a seed always gives the same one."""
     chance = Random(f"{seed} {number}")
     by = chance.choice(FRONTS)
     token = f"{MARK}-{number}"
@@ -95,10 +95,10 @@ def _server(chance: Random) -> Script:
 
 
 def _turned(chance: Random, script: Script) -> Script:
-    """A good script, turned into something else, or left as it is."""
+    """A good script, damaged in a random way, or unchanged."""
     kind = chance.choices(KINDS, (76, 12, 6, 1, 5))[0]
     if kind == "cut":
-        return cut(script, chance.randrange(words_of(script) + 1), chance.choice(tuple(LEAVES.values())))
+        return cut(script, chance.randrange(bytes_sent(script) + 1), chance.choice(tuple(LEAVES.values())))
     if kind == "changed":
         return changed(script, lambda data: _damaged(chance, data) if chance.random() < 0.3 else data)
     if kind == "trickled":
@@ -125,25 +125,30 @@ def _damaged(chance: Random, data: bytes) -> bytes:
 
 def _of_a_viewer(chance: Random, by: Dialect) -> Step:
     steps: list[Step] = [
-        Say(by.words(MESSAGES)),
-        Say(by.words(MESSAGES * chance.randrange(1, 200))),
+        Send(by.message(MESSAGES)),
+        Send(by.message(MESSAGES * chance.randrange(1, 200))),
         Pause(chance.randrange(1, 4)),
     ]
     if chance.random() < 0.1:
-        steps += [Deaf(), Flood(by.words(MESSAGES)), Say(chance.randbytes(40)), Say(by.words(chance.randbytes(40)))]
+        steps += [
+            Deaf(),
+            Flood(by.message(MESSAGES)),
+            Send(chance.randbytes(40)),
+            Send(by.message(chance.randbytes(40))),
+        ]
     if by.name == "novnc" and chance.random() < 0.2:
-        steps += [Say(frame(9, b"ping")), Say(frame(1, b"text")), Say(chance.choice(BROKEN_FRAMES))]
+        steps += [Send(frame(9, b"ping")), Send(frame(1, b"text")), Send(chance.choice(BROKEN_FRAMES))]
     return chance.choice(steps)
 
 
 def _of_a_server(chance: Random) -> Step:
     steps: list[Step] = [
-        Say(servers.PICTURE),
-        Say(servers.PICTURE * chance.randrange(1, 60)),
+        Send(servers.PICTURE),
+        Send(servers.PICTURE * chance.randrange(1, 60)),
         Pause(chance.randrange(1, 4)),
     ]
     if chance.random() < 0.1:
-        steps += [Deaf(), Flood(servers.PICTURE), Say(chance.randbytes(200))]
+        steps += [Deaf(), Flood(servers.PICTURE), Send(chance.randbytes(200))]
     return chance.choice(steps)
 
 

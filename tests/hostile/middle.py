@@ -1,4 +1,4 @@
-"""Somebody between a client and a server: passes on so many bytes of one of them, then goes, in a manner to order."""
+"""A TCP relay between a client and a server that leaves after a given number of bytes."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from tests.support.scripted import Peer
 
 
 class Middle(Factory):
-    """Listen with it, and have it connected to in the server's place.
+    """Listen with it, and connect the client to it instead of to the server.
 
-    :ivar leave: what it does to whom the bytes are for, when they are used up.
-    :ivar count: bytes that are passed on; of the server, or else of the client.
-    :ivar passed: how many there were, of all connections.
+    :ivar leave: the steps that end the receiving side once ``count`` bytes are passed on.
+    :ivar count: how many bytes of each connection are passed on; the server's, or the client's.
+    :ivar passed: how many bytes were passed on, of all connections.
     """
 
     noisy = False
@@ -34,7 +34,7 @@ class Middle(Factory):
 
 
 class _Way(Peer):
-    """One side; does not read by itself."""
+    """One side; it plays no script of its own."""
 
     def __init__(self) -> None:
         super().__init__(())

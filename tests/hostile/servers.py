@@ -1,10 +1,10 @@
-"""What VNC servers say, phase by phase: one that is good, and what hostile ones say in its place."""
+"""Scripts of VNC servers, phase by phase: those of good ones, and what hostile ones send instead."""
 
 import struct
 from dataclasses import dataclass
 
 from novnc_twisted.rfb.security.vnc import response
-from tests.support.script import LEAVES, Close, Flood, Hear, Say, Script, StartTLS
+from tests.support.script import LEAVES, Close, Flood, Receive, Script, Send, StartTLS
 from tests.support.vnc_server import CHALLENGE, GARBAGE, server_init, update, with_length
 
 PASSWORD = "Pa55w0rd"
@@ -15,7 +15,7 @@ ENDLESS = b"\xff\xff\xff\xff"
 
 @dataclass(frozen=True)
 class Phase:
-    """What a good server says in it, and for how many bytes of ours it waits then."""
+    """What a good server sends in a phase, and how many bytes of the proxy it then waits for."""
 
     name: str
     words: bytes
@@ -23,7 +23,7 @@ class Phase:
 
     @property
     def script(self) -> Script:
-        return Say(self.words), Hear(self.answered)
+        return Send(self.words), Receive(self.answered)
 
 
 VERSION = Phase("version", b"RFB 003.008\n", 12)
@@ -43,22 +43,25 @@ VENCRYPT = (VERSION, VENCRYPT_TYPES, VENCRYPT_VERSION, VENCRYPT_SUBTYPES, VENCRY
 OLD = (Phase("version 3.3", b"RFB 003.003\n", 12), Phase("type 3.3", b"\0\0\0\1", 1), INIT)
 
 
-def told(phases: tuple[Phase, ...]) -> Script:
-    """All that a good server says in them."""
+def script_of(phases: tuple[Phase, ...]) -> Script:
+    """The script of a good server in these phases."""
     return tuple(step for phase in phases for step in phase.script)
 
 
-GOOD = told(PLAIN)
-GOOD_VNC = told(VNC)
-GOOD_VENCRYPT = (*told(VENCRYPT), StartTLS(), *told((RESULT, INIT)))
+GOOD = script_of(PLAIN)
+GOOD_VNC = script_of(VNC)
+GOOD_VENCRYPT = (*script_of(VENCRYPT), StartTLS(), *script_of((RESULT, INIT)))
 PICTURE = update(0, 0, 16, 16, 7)
 
 
 @dataclass(frozen=True)
 class Row:
-    """A hostile server: where it is so, how, and what of it the log is to say.
+    """A hostile server.
 
-    :ivar cut: seconds of rfb_deadline, where nothing but the deadline ends it; None: the promised one.
+    :ivar phase: where it deviates from a good one.
+    :ivar name: how it deviates.
+    :ivar detail: text that the log has to contain.
+    :ivar cut: rfb_deadline in seconds, if only the deadline ends the session; None: the default.
     """
 
     phase: str
@@ -73,7 +76,7 @@ class Row:
 
 
 def _of_every_phase() -> list[Row]:
-    """What can be done in any phase."""
+    """Rows for every phase."""
     rows = []
     seen = set()
     for way in (PLAIN, VNC, VENCRYPT, OLD):
@@ -81,12 +84,12 @@ def _of_every_phase() -> list[Row]:
             if phase.name in seen:
                 continue
             seen.add(phase.name)
-            before = told(way[:at])
-            half = Say(phase.words[: len(phase.words) // 2])
+            before = script_of(way[:at])
+            half = Send(phase.words[: len(phase.words) // 2])
             nothing = "in time"
             rows += [
                 Row(phase.name, "silence", before, nothing, 0.05),
-                Row(phase.name, "garbage", (*before, Say(GARBAGE)), "", 0.3),
+                Row(phase.name, "garbage", (*before, Send(GARBAGE)), "", 0.3),
                 Row(phase.name, "flood of garbage", (*before, Flood(GARBAGE)), ""),
                 *(Row(phase.name, how, (*before, *leave), "closed") for how, leave in LEAVES.items()),
             ]
@@ -102,64 +105,74 @@ def _of_every_phase() -> list[Row]:
 
 
 def _of_their_own() -> list[Row]:
-    """What only one phase has."""
-    v38, types, vnc, result = told((VERSION,)), told((VERSION, TYPES)), told((VERSION, VNC_TYPES)), told(PLAIN[:2])
-    vencrypt, subtypes = told(VENCRYPT[:3]), told(VENCRYPT[:4])
+    """Rows for one phase each."""
+    v38, types, vnc, result = (
+        script_of((VERSION,)),
+        script_of((VERSION, TYPES)),
+        script_of((VERSION, VNC_TYPES)),
+        script_of(PLAIN[:2]),
+    )
+    vencrypt, subtypes = script_of(VENCRYPT[:3]), script_of(VENCRYPT[:4])
     huge = ENDLESS + b"A" * 5000
     words = "RFB 003.008\n"
     rows = [
-        ("version", "lengthless", (Say(b"SSH-2.0-OpenSSH_9\r\n"), Close()), "not an RFB server"),
-        ("version", "unknown", (Say(b"RFB 002.000\n"),), "RFB 2.0"),
-        ("version", "of letters", (Say(b"RFB 00a.008\n"),), "not an RFB server"),
-        ("version", "100 KiB ahead of its turn", (Say(words.encode() + bytes(100 << 10)),), ""),
-        ("types", "none, a reason of 4 GiB", (*v38, Say(b"\0" + huge), Flood(b"A")), "refuses us"),
-        ("types", "none, a reason that never comes", (*v38, Say(b"\0\0\0\0\x10half"), Close()), "closed"),
-        ("types", "none, no reason", (*v38, Say(b"\0" + bytes(4))), "refuses us"),
-        ("types", "none, a reason of control bytes", (*v38, Say(b"\0" + with_length(b"\x1b[2J\r\n"))), "?[2J??"),
-        ("types", "all unknown", (*v38, Say(b"\x03\x1e\x23\x81")), "no common security type"),
-        ("types", "255 of 0", (*v38, Say(b"\xff" + bytes(255))), "no common security type"),
-        ("types", "only Tight", (*v38, Say(b"\1\x10")), "no common security type"),
+        ("version", "lengthless", (Send(b"SSH-2.0-OpenSSH_9\r\n"), Close()), "not an RFB server"),
+        ("version", "unknown", (Send(b"RFB 002.000\n"),), "RFB 2.0"),
+        ("version", "of letters", (Send(b"RFB 00a.008\n"),), "not an RFB server"),
+        ("version", "100 KiB ahead of its turn", (Send(words.encode() + bytes(100 << 10)),), ""),
+        ("types", "none, a reason of 4 GiB", (*v38, Send(b"\0" + huge), Flood(b"A")), "refuses us"),
+        ("types", "none, a reason that never comes", (*v38, Send(b"\0\0\0\0\x10half"), Close()), "closed"),
+        ("types", "none, no reason", (*v38, Send(b"\0" + bytes(4))), "refuses us"),
+        ("types", "none, a reason of control bytes", (*v38, Send(b"\0" + with_length(b"\x1b[2J\r\n"))), "?[2J??"),
+        ("types", "all unknown", (*v38, Send(b"\x03\x1e\x23\x81")), "no common security type"),
+        ("types", "255 of 0", (*v38, Send(b"\xff" + bytes(255))), "no common security type"),
+        ("types", "only Tight", (*v38, Send(b"\1\x10")), "no common security type"),
         (
             "type 3.3",
             "invalid, a reason of 4 GiB",
-            (Say(b"RFB 003.003\n"), Hear(12), Say(bytes(4) + huge)),
+            (Send(b"RFB 003.003\n"), Receive(12), Send(bytes(4) + huge)),
             "refuses us",
         ),
-        ("type 3.3", "VeNCrypt", (Say(b"RFB 003.003\n"), Hear(12), Say(b"\0\0\0\x13")), "no common security type"),
-        ("challenge", "result in its place", (*vnc, Say(bytes(4)), Close()), "closed"),
-        ("vencrypt version", "0.1", (*told(VENCRYPT[:2]), Say(b"\0\1")), "VeNCrypt 0.1"),
-        ("vencrypt version", "refused", (*told(VENCRYPT[:3]), Say(b"\xff")), "refuses 0.2"),
-        ("vencrypt subtypes", "none", (*vencrypt, Say(b"\0\0")), "no common VeNCrypt sub-type"),
-        ("vencrypt subtypes", "255 unknown", (*vencrypt, Say(b"\0\xff" + bytes(4 * 255))), "no common"),
-        ("vencrypt subtypes", "only without a certificate", (*vencrypt, Say(b"\0\1\0\0\1\1")), "no common"),
-        ("vencrypt answer", "refused", (*subtypes, Say(b"\0")), "refuses the VeNCrypt sub-type"),
-        ("vencrypt answer", "plaintext behind it", (*subtypes, Say(b"\1" + bytes(4))), "in clear"),
-        ("tls", "garbage", (*subtypes, Say(b"\1"), Hear(1), Say(GARBAGE)), "TLS"),
-        ("tls", "flood of garbage", (*subtypes, Say(b"\1"), Hear(1), Flood(GARBAGE)), "TLS"),
-        ("tls", "an alert", (*subtypes, Say(b"\1"), Hear(1), Say(b"\x15\3\3\0\2\2\x28")), "TLS"),
-        ("tls", "a record of 64 KiB", (*subtypes, Say(b"\1"), Hear(1), Say(b"\x16\3\3\xff\xff" + bytes(70000))), "TLS"),
-        ("tls", "our hello back", (*subtypes, Say(b"\1"), Hear(1), Say(b"\x16\3\1\0\5\1\0\0\1\0")), "TLS"),
-        *(("tls", how, (*subtypes, Say(b"\1"), Hear(1), *leave), "TLS") for how, leave in LEAVES.items()),
+        ("type 3.3", "VeNCrypt", (Send(b"RFB 003.003\n"), Receive(12), Send(b"\0\0\0\x13")), "no common security type"),
+        ("challenge", "result in its place", (*vnc, Send(bytes(4)), Close()), "closed"),
+        ("vencrypt version", "0.1", (*script_of(VENCRYPT[:2]), Send(b"\0\1")), "VeNCrypt 0.1"),
+        ("vencrypt version", "refused", (*script_of(VENCRYPT[:3]), Send(b"\xff")), "refuses 0.2"),
+        ("vencrypt subtypes", "none", (*vencrypt, Send(b"\0\0")), "no common VeNCrypt sub-type"),
+        ("vencrypt subtypes", "255 unknown", (*vencrypt, Send(b"\0\xff" + bytes(4 * 255))), "no common"),
+        ("vencrypt subtypes", "only without a certificate", (*vencrypt, Send(b"\0\1\0\0\1\1")), "no common"),
+        ("vencrypt answer", "refused", (*subtypes, Send(b"\0")), "refuses the VeNCrypt sub-type"),
+        ("vencrypt answer", "plaintext behind it", (*subtypes, Send(b"\1" + bytes(4))), "in clear"),
+        ("tls", "garbage", (*subtypes, Send(b"\1"), Receive(1), Send(GARBAGE)), "TLS"),
+        ("tls", "flood of garbage", (*subtypes, Send(b"\1"), Receive(1), Flood(GARBAGE)), "TLS"),
+        ("tls", "an alert", (*subtypes, Send(b"\1"), Receive(1), Send(b"\x15\3\3\0\2\2\x28")), "TLS"),
+        (
+            "tls",
+            "a record of 64 KiB",
+            (*subtypes, Send(b"\1"), Receive(1), Send(b"\x16\3\3\xff\xff" + bytes(70000))),
+            "TLS",
+        ),
+        ("tls", "our hello back", (*subtypes, Send(b"\1"), Receive(1), Send(b"\x16\3\1\0\5\1\0\0\1\0")), "TLS"),
+        *(("tls", how, (*subtypes, Send(b"\1"), Receive(1), *leave), "TLS") for how, leave in LEAVES.items()),
         (
             "result",
             "failed, a reason of 4 GiB",
-            (*result, Say(b"\0\0\0\1" + huge), Flood(b"A")),
+            (*result, Send(b"\0\0\0\1" + huge), Flood(b"A")),
             "authentication failed",
         ),
-        ("result", "too many", (*result, Say(b"\0\0\0\2" + with_length(b"wait"))), "too many failed attempts"),
-        ("result", "unknown", (*result, Say(b"\0\0\0\7")), "SecurityResult 7"),
+        ("result", "too many", (*result, Send(b"\0\0\0\2" + with_length(b"wait"))), "too many failed attempts"),
+        ("result", "unknown", (*result, Send(b"\0\0\0\7")), "SecurityResult 7"),
         (
             "result",
             "wrong password",
-            (*vnc, Say(CHALLENGE), Hear(16), Say(b"\0\0\0\1" + with_length(b"no"))),
+            (*vnc, Send(CHALLENGE), Receive(16), Send(b"\0\0\0\1" + with_length(b"no"))),
             "failed: no",
         ),
-        ("init", "a name of 4 GiB", (*types, Say(bytes(4)), Hear(1), Say(server_init()[:20] + huge)), "a name of"),
-        ("init", "no pixels", (*types, Say(bytes(4)), Hear(1), Say(server_init(size=(0, 48)))), "0 x 48"),
+        ("init", "a name of 4 GiB", (*types, Send(bytes(4)), Receive(1), Send(server_init()[:20] + huge)), "a name of"),
+        ("init", "no pixels", (*types, Send(bytes(4)), Receive(1), Send(server_init(size=(0, 48)))), "0 x 48"),
         (
             "init",
             "65535 x 65535",
-            (*types, Say(bytes(4)), Hear(1), Say(server_init(size=(65535, 65535)))),
+            (*types, Send(bytes(4)), Receive(1), Send(server_init(size=(65535, 65535)))),
             "65535 x 65535",
         ),
     ]
@@ -168,7 +181,7 @@ def _of_their_own() -> list[Row]:
 
 ROWS = (
     *_of_every_phase(),
-    Row("tls", "silence", (*told(VENCRYPT), Hear(1)), "in time", 0.05),
+    Row("tls", "silence", (*script_of(VENCRYPT), Receive(1)), "in time", 0.05),
     *_of_their_own(),
 )
-"""The matrix."""
+"""All hostile servers."""

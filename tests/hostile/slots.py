@@ -1,4 +1,4 @@
-"""Where the sessions of a crowd have their VNC servers: one at a time in each slot."""
+"""The VNC servers of random sessions: each slot has one server, which serves one session at a time."""
 
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from tests.support.scripted import Peer, ScriptedServer
 
 HOST = "compute1"
 LONG = 5.0
-"""Seconds after which the proxy has plainly forgotten a VNC server."""
+"""Seconds after which the proxy has certainly left a connection open."""
 
 NOWHERE = 1
-"""A port of this machine on which nobody listens."""
+"""A port of this machine without a listener."""
 
 
 class Slot:
@@ -36,12 +36,12 @@ class Slot:
         self.ports: tuple[IListeningPort, ...] = tcp, unix
 
     def take(self, plan: Plan) -> None:
-        """A session begins."""
+        """Begin a session."""
         self.plan = plan
         self.server.script = plan.server
 
     def info(self) -> ConnectInfo:
-        """Where its console is."""
+        """The ConnectInfo of the present session."""
         common: dict[str, Any] = {"name": "myserver20", "instance_uuid": f"uuid-{self._number}", "compute_host": HOST}
         if self.plan.where == "unix":
             return ConnectInfo(host="", port=0, socket=self._path, **common)
@@ -53,12 +53,13 @@ class Slot:
         return self.server.peers
 
     async def over(self) -> bool:
-        """The viewer is gone: so must be the connection to the VNC server, by nobody's doing but the proxy's.
+        """Wait until the proxy has closed the connection to the VNC server; the viewer is gone.
 
-        Only a server that reads nothing has to go by itself: until it has stalled for a minute nobody is told.  So has
-        one with TLS: Twisted's waits for ever for a producer that was paused when the other side went.
+        The test closes two kinds of connections itself.  A server that does not read cannot notice a close before the
+        stall limit of a minute.  A server with TLS may wait for ever, because Twisted waits for a producer that was
+        paused when the other side left.
 
-        :return: whether it was so.
+        :return: whether the proxy closed it within ``LONG`` seconds.
         """
         proper = True
         for peer in self.peers:

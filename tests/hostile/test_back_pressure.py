@@ -1,4 +1,4 @@
-"""Whoever goes while the other side does not read: in every direction, in every manner, on both engines, and by TLS."""
+"""A peer leaves while the other side does not read: in each direction, in each way, on both engines, and by TLS."""
 
 import sys
 from typing import Any
@@ -14,12 +14,12 @@ from tests.hostile.servers import GOOD, GOOD_VENCRYPT, PICTURE
 from tests.service.test_tls import client_tls
 from tests.session.test_upstream_tls import NAMED, OURS, served
 from tests.support.ledger import Ledger
-from tests.support.script import LEAVES, Await, Deaf, Flood, Hear, Say, Script
+from tests.support.script import LEAVES, Await, Deaf, Flood, Receive, Script, Send
 from tests.support.scripted import Peer, meet, turn
 
 
 class PressureCase(HostileCase):
-    """A live session in which one side floods and the other is deaf."""
+    """A live session in which one side floods and the other does not read."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -41,22 +41,22 @@ class PressureCase(HostileCase):
     async def under_pressure(
         self, by: Dialect, viewer: Script, server: Script, *, tls: Any = None, good: Script = GOOD
     ) -> Peer:
-        """Begin a session; its peers do the rest once it lives.
+        """Begin a session.  Its peers play the rest of their scripts once it is live.
 
-        Each may wait for ``full``: that the proxy holds what somebody does not read.
+        They may await ``full``: the proxy has paused a side because the other one does not read.
         """
         self.full: Deferred[None] = Deferred()
         self._told = False
-        self.scripted.script = (*good, Hear(len(MESSAGES)), *server)
+        self.scripted.script = (*good, Receive(len(MESSAGES)), *server)
         self.scripted.events = events = {"full": self.full}
-        said = Say(by.words(MESSAGES))
+        said = Send(by.message(MESSAGES))
         return await meet(self.front_port, (*introduced(by), said, *viewer), events, tls=tls)
 
     async def over(self, viewer: Peer, causes: tuple[str, ...]) -> None:
-        """The session ends, though nobody of its peers is asked to do anything more."""
+        """Assert that the session ends, without any further action of its peers."""
         await self.full
         await self.all_over()
-        for peer in (viewer, *self.scripted.peers):  # those that do not read do not know
+        for peer in (viewer, *self.scripted.peers):  # a peer that does not read does not notice the end
             peer.leave()
             await peer.gone
         record: Any = await self.record()
@@ -67,9 +67,9 @@ class PressureCase(HostileCase):
 
 class Pressure(PressureCase):
     async def every_way(self, by: Dialect) -> None:
-        """Who floods, who goes, and how."""
+        """Every combination of the side that floods, the side that leaves, and the way it leaves."""
         self.behind(by)
-        floods = Flood(by.words(MESSAGES))
+        floods = Flood(by.message(MESSAGES))
         before = None
         for leave in (LEAVES["reset"], *LEAVES.values()):
             for viewer, server, causes in (
@@ -90,9 +90,9 @@ class Pressure(PressureCase):
         await self.every_way(FRONTS[1])
 
     async def test_stopping(self) -> None:
-        """The proxy itself goes."""
+        """The proxy itself is stopped."""
         for by in FRONTS:
-            for viewer, server in (((Deaf(),), (Flood(PICTURE),)), ((Flood(by.words(MESSAGES)),), (Deaf(),))):
+            for viewer, server in (((Deaf(),), (Flood(PICTURE),)), ((Flood(by.message(MESSAGES)),), (Deaf(),))):
                 self._fronts.clear()
                 self.behind(by)
                 client = await self.under_pressure(by, viewer, server)
@@ -102,7 +102,7 @@ class Pressure(PressureCase):
 
 
 class PressureOnTransports(Pressure):
-    """The other engine."""
+    """The same on the engine that uses Twisted's transports."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -110,28 +110,28 @@ class PressureOnTransports(Pressure):
 
 
 class PressureInTLS(PressureCase):
-    """TLS may be ended by itself: the socket stays, and what waits for it is still taken.
+    """A peer ends TLS alone: the socket stays open, and the peer still reads what is sent.
 
-    Twisted then waits for its producer, who waits for Twisted: sessions lived on for as long as the other end did.
+    Twisted then waits for its producer, and the producer for Twisted, so that a session lived as long as the peer.
     """
 
-    entrance = True
+    listener = True
     over_tls = True
 
     def listen(self, factory: Any) -> int:
         if not (self.over_tls and hasattr(factory, "failures")):
             return super().listen(factory)
-        if not self.entrance:
+        if not self.listener:
             loaded = ssl.PrivateCertificate.loadPEM(NAMED.key + NAMED.cert)
             port = reactor.listenSSL(0, factory, loaded.options(), interface="127.0.0.1")
             self.addCleanup(port.stopListening)
             return port.getHost().port  # type: ignore[no-any-return]
-        entrance = Listener(reactor, factory, tls=served(NAMED), tls_only=True)
-        self.addCleanup(entrance.stop)
-        return super().listen(entrance)
+        listener = Listener(reactor, factory, tls=served(NAMED), tls_only=True)
+        self.addCleanup(listener.stop)
+        return super().listen(listener)
 
     async def ended(self, tls: Any) -> None:
-        """Say by TLS that it is over, and take all that comes."""
+        """Send close_notify, and continue to read."""
         tls._tlsConnection.shutdown()
         tls._flushSendBIO()
         for _ in range(3):
@@ -147,20 +147,20 @@ class PressureInTLS(PressureCase):
             await self.over(viewer, ("ClientLeft",))
 
     async def test_a_viewer(self) -> None:
-        """On a port of ours."""
+        """At our own listener."""
         await self.viewer_ends()
 
-    async def test_a_viewer_at_a_port_of_twisteds(self) -> None:
-        self.entrance = False
+    async def test_a_viewer_at_a_port_of_twisted(self) -> None:
+        self.listener = False
         await self.viewer_ends()
 
     async def test_a_server(self) -> None:
-        """VeNCrypt's TLS."""
+        """With VeNCrypt's TLS."""
         self.over_tls = False
         self.patch(sys.modules["novnc_twisted.session.upstream.dial"], "STALL", 30)
         for by in FRONTS:
             self.behind(by)
-            floods = Flood(by.words(MESSAGES))
+            floods = Flood(by.message(MESSAGES))
             viewer = await self.under_pressure(by, (floods,), (Deaf(),), good=GOOD_VENCRYPT)
             await self.full
             (server,) = self.scripted.peers

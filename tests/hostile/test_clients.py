@@ -1,4 +1,4 @@
-"""A hostile viewer, in every phase of a session, on both fronts."""
+"""Hostile viewers in every phase of a session, at both proxies."""
 
 import sys
 from collections.abc import Callable
@@ -14,20 +14,20 @@ from tests.hostile.servers import GOOD
 from tests.session.harness import frame
 from tests.support.frames import close_of
 from tests.support.ledger import Ledger
-from tests.support.script import LEAVES, AnswerClose, Await, Close, Flood, Hear, HearUntil, Pause, Say, Script
+from tests.support.script import LEAVES, AnswerClose, Await, Close, Flood, Pause, Receive, ReceiveUntil, Script, Send
 from tests.support.scripted import Peer, meet
 
-TALK = b"RFB 003.008\n\1\1"
-"""All that the VNC server ever hears before the viewer's turn has come: it is ours."""
+LOGIN = b"RFB 003.008\n\1\1"
+"""What the proxy itself sends to the VNC server; before the session is live, the server receives nothing else."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Where a session stands when its viewer turns hostile.
+    """The phase in which a viewer becomes hostile.
 
-    :ivar steps: of a good viewer, up to there (how many, of ``introduced``).
-    :ivar late: what silence comes to, by the deadline that ``settings`` make short.
-    :ivar hold: how the session is held there, besides by the viewer.
+    :ivar steps: how many steps of ``introduced`` a good viewer takes before.
+    :ivar late: the refusal for a silent viewer, at the deadline that ``settings`` makes short.
+    :ivar hold: what else keeps the session in this phase: ``authorise``, ``dial`` or ``path`` never finishes.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Phase:
 
 
 def up_to(words: int) -> Callable[[Dialect], int]:
-    """Behind the head, and so many messages of RFB with what is heard before each."""
+    """The steps of the request head and of this many RFB messages, each with what precedes it."""
     return lambda by: len(by.open()) + len(by.welcome) + 2 * words + 1
 
 
@@ -60,7 +60,7 @@ PHASES = {
     "live": Phase("live", up_to(3), errors.IdleTimeout, {"idle_timeout": 0.05}),
 }
 
-BROKEN = {  # WebSocket alone: what it says, and what it is told
+BROKEN = {  # at the noVNC proxy only: what the viewer sends, and the refusal
     "a close frame": (frame(8, b"\x03\xe8"), errors.ClientLeft),
     "a close frame with a reserved code": (frame(8, (1005).to_bytes(2, "big")), errors.ProtocolViolation),
     "half a close code": (frame(8, b"\x03"), errors.ProtocolViolation),
@@ -77,21 +77,21 @@ BROKEN = {  # WebSocket alone: what it says, and what it is told
 
 
 class Clients(HostileCase):
-    """The session ends, the viewer is told why, and the VNC server heard nothing of it before it lived."""
+    """The session ends, the viewer receives the reason, and the VNC server received nothing before it was live."""
 
     async def never(self, *_: Any) -> Any:
-        """What is asked, and gives no answer."""
+        """A call that never finishes."""
         self.reached.callback(None)
         return await Deferred()
 
     def held(self, by: Dialect, phase: Phase, *, late: bool = False) -> None:
-        """Have a front in which a session comes as far as this phase, and no further."""
+        """Use a proxy in which a session stays in this phase."""
         settings = phase.settings if late else {}
         self.behind(by, self._never if phase.hold == "authorise" else None, refusal_deadline=0.03, **settings)
 
     def setUp(self) -> None:
         super().setUp()
-        self._never = self.never  # one object: it tells which front
+        self._never = self.never  # a bound method is a new object at each access; behind() compares it
         self.reached: Deferred[None] = Deferred()
 
     async def act(
@@ -99,7 +99,7 @@ class Clients(HostileCase):
     ) -> Peer:
         """Play a viewer that is good up to this phase.
 
-        :param late: only the deadline ends it.
+        :param late: whether only the deadline ends the session.
         """
         self.info = {"internal_access_path": "/console"} if phase.hold == "path" else {}
         if phase.hold == "dial":
@@ -111,14 +111,14 @@ class Clients(HostileCase):
         there = (*good, Await("reached"), Pause(3))
         viewer = await meet(self.front_port, (*there, *act), {"reached": self.reached})
         await viewer.gone
-        heard = [bytes(peer.heard) for peer in self.scripted.peers]
+        received = [bytes(peer.received) for peer in self.scripted.peers]
         record: Any = await self.record()
         self.assertEqual((record["cause"], record["phase"]), (cause.__name__, phase.name))
         if phase.hold in ("authorise", "dial"):
-            self.assertEqual(heard, [])
+            self.assertEqual(received, [])
         elif phase.hold != "path":
-            for words in heard:
-                self.assertTrue(TALK.startswith(words), words)
+            for words in received:
+                self.assertTrue(LOGIN.startswith(words), words)
         self.scripted.peers.clear()
         return viewer
 
@@ -133,21 +133,21 @@ class Clients(HostileCase):
         tail: Script = (AnswerClose(), Close()) if by.name == "novnc" else ()
         if phase.late is not None:
             viewer = await self.act(by, phase, tail, phase.late, late=True)
-            self.is_told(by, viewer, phase, phase.late)
+            self.assert_reason_sent(by, viewer, phase, phase.late)
         if phase.name in ("token", "dial", "access path", "login"):
-            viewer = await self.act(by, phase, (Flood(by.words(bytes(20000))),), errors.MessageTooBig)
+            viewer = await self.act(by, phase, (Flood(by.message(bytes(20000))),), errors.MessageTooBig)
         if by.name == "novnc":
             for title, (words, cause) in BROKEN.items():
-                viewer = await self.act(by, phase, (Say(words), *tail), cause)
+                viewer = await self.act(by, phase, (Send(words), *tail), cause)
                 expected = (1000, "") if cause is errors.ClientLeft else (cause.close_code, cause.sentence)
-                self.assertEqual(close_of(bytes(viewer.heard)), expected, title)
+                self.assertEqual(close_of(bytes(viewer.received)), expected, title)
         await self.left_nothing(before)
 
-    def is_told(self, by: Dialect, viewer: Peer, phase: Phase, cause: type[errors.Refusal]) -> None:
+    def assert_reason_sent(self, by: Dialect, viewer: Peer, phase: Phase, cause: type[errors.Refusal]) -> None:
         if by.name == "novnc":
-            self.assertEqual(close_of(bytes(viewer.heard)), (cause.close_code, cause.sentence))
+            self.assertEqual(close_of(bytes(viewer.received)), (cause.close_code, cause.sentence))
         elif phase.name not in ("offer", "live"):
-            self.told(by, viewer, cause)
+            self.assert_refused(by, viewer, cause)
 
     async def test_novnc_token(self) -> None:
         await self.phase(NOVNC, "token")
@@ -203,49 +203,49 @@ class Clients(HostileCase):
 
 
 class Offers(HostileCase):
-    """What a viewer may say wrong in RFB; each is told in RFB's own way."""
+    """Violations of RFB by a viewer; each is refused in RFB's form."""
 
     async def test_wrong_words(self) -> None:
         violation = errors.ProtocolViolation
         for by in FRONTS:
-            open_ = (*by.open(), *by.welcome, by.hear(12))
-            chosen = (*open_, Say(by.words(b"RFB 003.008\n")), by.hear(2))
+            open_ = (*by.open(), *by.welcome, by.receive(12))
+            chosen = (*open_, Send(by.message(b"RFB 003.008\n")), by.receive(2))
             for script in (
                 *(
-                    (*open_, Say(by.words(version)))
+                    (*open_, Send(by.message(version)))
                     for version in (b"RFB 003.006\n", b"RFB 004.000\n", bytes(12), b"GET / HTTP/1")
                 ),
-                *((*chosen, Say(by.words(bytes((number,))))) for number in (0, 2, 16, 19, 255)),
+                *((*chosen, Send(by.message(bytes((number,))))) for number in (0, 2, 16, 19, 255)),
             ):
                 self.behind(by)
                 self.scripted.script = GOOD
                 tail: Script = (
                     (AnswerClose(), Close())
                     if by.name == "novnc"
-                    else (HearUntil(violation.sentence.encode()), Close())
+                    else (ReceiveUntil(violation.sentence.encode()), Close())
                 )
                 viewer = await meet(self.front_port, (*script, *tail))
                 await viewer.gone
-                self.assertIn(violation.sentence.encode(), bytes(viewer.heard))
+                self.assertIn(violation.sentence.encode(), bytes(viewer.received))
                 if by.name == "novnc":
-                    self.assertEqual(close_of(bytes(viewer.heard)), (1002, violation.sentence))
-                heard = [bytes(peer.heard) for peer in self.scripted.peers]
+                    self.assertEqual(close_of(bytes(viewer.received)), (1002, violation.sentence))
+                received = [bytes(peer.received) for peer in self.scripted.peers]
                 record: Any = await self.record()
                 self.assertEqual((record["cause"], record["phase"]), ("ProtocolViolation", "offer"))
-                self.assertEqual(heard, [TALK])
+                self.assertEqual(received, [LOGIN])
                 self.scripted.peers.clear()
 
-    async def test_a_reason_takes_only_words_of_ours(self) -> None:
-        """Nothing of what a viewer says comes back to it."""
+    async def test_a_reason_quotes_nothing(self) -> None:
+        """A refusal repeats nothing that the viewer sent."""
         for by in FRONTS:
             self.behind(by)
             self.scripted.script = GOOD
             marked = b"RFB 999.mrk\n"
             viewer = await meet(
-                self.front_port, (*by.open(), *by.welcome, by.hear(12), Say(by.words(marked)), Hear(20))
+                self.front_port, (*by.open(), *by.welcome, by.receive(12), Send(by.message(marked)), Receive(20))
             )
             await viewer.acted
             viewer.leave()
             await viewer.gone
-            self.assertNotIn(b"mrk", bytes(viewer.heard))
+            self.assertNotIn(b"mrk", bytes(viewer.received))
             await self.record()

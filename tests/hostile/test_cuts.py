@@ -1,4 +1,4 @@
-"""Gone after every single byte, in each manner (CVE-2009-3616's shape): viewers and VNC servers, on both fronts."""
+"""Peers that leave after each byte, in each way (as in CVE-2009-3616): viewers and VNC servers, at both proxies."""
 
 from functools import partial
 from typing import Any
@@ -7,10 +7,10 @@ from twisted.internet.defer import Deferred
 
 from tests.hostile.case import HostileCase, takes_the_refusal
 from tests.hostile.clients import FRONTS, NOVNC, XVPVNC, Dialect, ahead, introduced
-from tests.hostile.servers import GOOD, GOOD_VNC, OLD, told
+from tests.hostile.servers import GOOD, GOOD_VNC, OLD, script_of
 from tests.session.harness import TOKEN
 from tests.support.ledger import Ledger
-from tests.support.script import LEAVES, Hear, Script, cut, trickled, words_of
+from tests.support.script import LEAVES, Receive, Script, bytes_sent, cut, trickled
 from tests.support.scripted import Peer, meet
 
 
@@ -24,7 +24,7 @@ class Cuts(HostileCase):
         return peer
 
     async def every(self, by: Dialect, scripts: list[Script], causes: set[str]) -> None:
-        """Play them, some at a time, and see that nothing is left."""
+        """Play these scripts, some at a time, and assert that nothing is left."""
         await self.crowd([partial(self._one, script) for script in scripts[:2]])
         self.scripted.peers.clear()
         before = Ledger.now()
@@ -37,26 +37,26 @@ class Cuts(HostileCase):
         return Deferred.fromCoroutine(self.one(script))
 
     async def viewers(self, by: Dialect) -> None:
-        """A viewer that waits for nothing: some of its bytes, then it goes."""
+        """A viewer that sends without waiting, and leaves after some of its bytes."""
         self.begin(by)
         self.scripted.script = GOOD
         words = ahead(by)
-        scripts = [cut(words, count, leave) for count in range(words_of(words) + 1) for leave in LEAVES.values()]
+        scripts = [cut(words, count, leave) for count in range(bytes_sent(words) + 1) for leave in LEAVES.values()]
         await self.every(by, scripts, {"ClientLeft"})
 
     async def servers(self, by: Dialect) -> None:
-        """Each viewer reads why."""
+        """Each viewer receives the reason."""
         self.begin(by)
-        for good in (GOOD, GOOD_VNC, told(OLD)):
-            scripts = [cut(good, count, leave) for count in range(words_of(good)) for leave in LEAVES.values()]
+        for good in (GOOD, GOOD_VNC, script_of(OLD)):
+            scripts = [cut(good, count, leave) for count in range(bytes_sent(good)) for leave in LEAVES.values()]
             before: Any = None
             for script in scripts:
                 self.scripted.script = script
                 viewer = await self.one(takes_the_refusal(by))
                 if by.name == "xvp":
-                    self.assertTrue(viewer.heard.startswith(b"HTTP/1.1 502 "), script)
+                    self.assertTrue(viewer.received.startswith(b"HTTP/1.1 502 "), script)
                 else:
-                    self.assertIn(b"can't be reached", bytes(viewer.heard))
+                    self.assertIn(b"can't be reached", bytes(viewer.received))
                 record: Any = await self.record()
                 self.assertEqual((record["cause"], record["phase"]), ("ConsoleUnreachable", "login"), script)
                 self.assertIn("closed the connection", record["detail"])
@@ -65,7 +65,7 @@ class Cuts(HostileCase):
             await self.left_nothing(before)
 
     async def test_wrong_tokens_and_all_the_rest_at_once(self) -> None:
-        """CVE-2022-36436: what is pipelined must not slip through."""
+        """CVE-2022-36436: pipelined bytes must not reach the VNC server."""
         for by in FRONTS:
             self.begin(by)
             self.scripted.script = GOOD
@@ -75,12 +75,12 @@ class Cuts(HostileCase):
             self.assertEqual(self.scripted.peers, [])
 
     async def test_byte_by_byte(self) -> None:
-        """However slow, both sides of a good session come through."""
+        """A session is set up even if both sides send one byte at a time."""
         for by in FRONTS:
             self.begin(by)
-            for good in (GOOD, GOOD_VNC, told(OLD)):
+            for good in (GOOD, GOOD_VNC, script_of(OLD)):
                 self.scripted.script = trickled(good)
-                viewer = await meet(self.front_port, (*trickled(introduced(by)), Hear(0), *LEAVES["close"]))
+                viewer = await meet(self.front_port, (*trickled(introduced(by)), Receive(0), *LEAVES["close"]))
                 await viewer.gone
                 record: Any = await self.record()
                 self.assertEqual((record["cause"], record["phase"]), ("ClientLeft", "live"))

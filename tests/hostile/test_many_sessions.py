@@ -1,7 +1,7 @@
-"""Thousands of random sessions through both fronts and both engines leave nothing behind.
+"""Thousands of random sessions through both proxies and both engines leave nothing behind.
 
-``HOSTILE_SESSIONS`` is their number (ten thousand and more for a long run).  ``HOSTILE_SEED`` selects them (0: a new
-seed each time); the seed is printed.
+``HOSTILE_SESSIONS`` is their number (at least ten thousand for a long run).  ``HOSTILE_SEED`` selects them (0: a new
+seed each time); the test prints the seed.
 """
 
 import os
@@ -35,7 +35,7 @@ from tests.service.test_tls import client_tls
 from tests.session.test_upstream_tls import served
 from tests.support.ledger import Ledger
 from tests.support.pki import CA
-from tests.support.script import Close, Say
+from tests.support.script import Close, Send
 from tests.support.scripted import Peer, meet
 
 SESSIONS = int(os.environ.get("HOSTILE_SESSIONS", "2500"))
@@ -43,14 +43,14 @@ SEED = int(os.environ.get("HOSTILE_SEED", "2026")) or int(time.time())
 AT_A_TIME = 30
 ROUNDS = 4
 PATIENCE = 0.5
-"""Seconds after which a viewer that has nothing more to do leaves, whatever the proxy's deadlines are."""
+"""Seconds after which a viewer leaves that has played its script, to keep the test short."""
 
 ADDRESSES = 40
 REMEMBERED = 20
-"""Client addresses of the crowd, and how many of them the table of failures may remember."""
+"""Client addresses of all sessions, and how many of them the table of failures may remember."""
 
 GROWTH = 8 << 20
-"""Bytes by which memory may grow in the second half: the allocator's, not ours."""
+"""Bytes by which memory may grow in the second half; the allocator needs some."""
 
 join_module: Any = sys.modules["novnc_twisted.relay.join"]
 
@@ -73,7 +73,7 @@ class ManySessions(TestCase):
         self.choose_engines()
         self.fronts(UpstreamTLS(ca_certs=ca.pem))
         self.slots = [self.slot(number) for number in range(AT_A_TIME)]
-        # A worker of trial -j sends each line of its log to the one who started it, and keeps it until that answers.
+        # A worker of trial -j sends each log line to its parent, and keeps the line until the parent answers.
         for observer in list(log.theLogPublisher.observers):
             log.removeObserver(observer)
             self.addCleanup(log.addObserver, observer)
@@ -81,7 +81,7 @@ class ManySessions(TestCase):
         self.addCleanup(globalLogPublisher.removeObserver, self.logged)
 
     def fronts(self, upstream_tls: UpstreamTLS) -> None:
-        """Both, and the noVNC front by TLS as well."""
+        """Start both proxies, the noVNC proxy with TLS as well."""
         settings = SessionSettings(
             host=HOST,
             auth_schemes=("none", "vnc", "vencrypt"),
@@ -120,9 +120,9 @@ class ManySessions(TestCase):
             self.patch(front, "begin", counted)
             name = "novnc" if kind is NoVNCProxyFactory else "xvp"
             self.ports[name, False] = self.listen(front)
-            entrance = Listener(reactor, front, tls=served(self.credential), tls_only=True)
-            self.ports[name, True] = self.listen(entrance)
-            self.addCleanup(entrance.stop)
+            listener = Listener(reactor, front, tls=served(self.credential), tls_only=True)
+            self.ports[name, True] = self.listen(listener)
+            self.addCleanup(listener.stop)
 
     def listen(self, factory: Any) -> int:
         port = reactor.listenTCP(0, factory, interface="127.0.0.1")
@@ -136,11 +136,11 @@ class ManySessions(TestCase):
         return slot
 
     def choose_engines(self) -> None:
-        """Which relay a session has is the plan's choice, where its sockets leave one."""
+        """Let the plan choose the relay's engine, where the sockets allow both."""
         original = join_module.detached_join
 
         def detached_join(client: Any, *more: Any) -> Any:
-            token = self.by_peer.get(client.peer)  # none where a front was quicker than who dialled it
+            token = self.by_peer.get(client.peer)  # missing if the proxy was faster than meet()
             wanted = token is None or self.plans[token][0].detached
             joined = original(client, *more) if wanted else None
             self.engines["transports" if joined is None else "detached"] += 1
@@ -149,7 +149,7 @@ class ManySessions(TestCase):
         self.by_peer: dict[str, str] = {}
         self.patch(join_module, "detached_join", detached_join)
 
-    # What the proxies ask
+    # What the proxies call
 
     async def authorise(self, token: str, console_type: str, address: str) -> ConnectInfo:
         if token not in self.plans:
@@ -188,15 +188,15 @@ class ManySessions(TestCase):
         peer = f"{here.host}:{here.port}"
         self.by_peer[peer] = planned.token
         await self.left(client, planned)
-        if planned.answer != "good" and any(peer.heard for peer in slot.peers):  # one may have been dialled before
-            self.wrong.append(f"session {number}: the VNC server was told something without a good token")
+        if planned.answer != "good" and any(peer.received for peer in slot.peers):  # it may have been dialled before
+            self.wrong.append(f"session {number}: the VNC server received something without a good token")
         if not await slot.over():
             self.wrong.append(f"session {number}: the connection to the VNC server was left open")
         del self.plans[planned.token], self.by_peer[peer]
         self.slots.append(slot)
 
     async def left(self, client: Peer, planned: Plan) -> None:
-        """Until the viewer is gone: by its script, by the proxy, or since we help it after a while."""
+        """Wait until the viewer is gone: by its script, by the proxy, or because the test closes it after a while."""
         if not planned.patient:
             waiting = reactor.callLater(PATIENCE, client.leave)
             client.acted.addCallback(lambda _: waiting.active() and waiting.reset(min(PATIENCE, 0.005)))
@@ -207,14 +207,14 @@ class ManySessions(TestCase):
             await client.gone
 
     async def round(self, numbers: range) -> Ledger:
-        """Some sessions, until nothing of them is under way."""
-        seats = DeferredSemaphore(AT_A_TIME)
+        """Run some sessions until all of them are over."""
+        semaphore = DeferredSemaphore(AT_A_TIME)
         await gatherResults(
-            [seats.run(lambda number: Deferred.fromCoroutine(self.session(number)), number) for number in numbers],
+            [semaphore.run(lambda number: Deferred.fromCoroutine(self.session(number)), number) for number in numbers],
             consumeErrors=True,
         )
-        for (_, tls), port in self.ports.items():  # who is accepted last was accepted after all others
-            last = await meet(port, (Say(b"none"), Close()), tls=self.client_tls if tls else None)
+        for (_, tls), port in self.ports.items():  # a port accepts in order: this one is the last
+            last = await meet(port, (Send(b"none"), Close()), tls=self.client_tls if tls else None)
             await last.gone
         for front in self.all_fronts:
             await front._sessions.none_left()
@@ -226,7 +226,7 @@ class ManySessions(TestCase):
 
     async def test_nothing_is_left(self) -> None:
         print(f"\n  HOSTILE_SEED={SEED} HOSTILE_SESSIONS={SESSIONS}", end=" ")
-        await self.round(range(-AT_A_TIME, 0))  # what the first ones make, stays
+        await self.round(range(-AT_A_TIME, 0))  # the first sessions create objects that stay
         before = Ledger.now()
         size = SESSIONS // ROUNDS
         ledgers = [await self.round(range(at * size, (at + 1) * size)) for at in range(ROUNDS)]
@@ -246,6 +246,6 @@ class ManySessions(TestCase):
             self.refusals[event.cause] += 1
 
     def plateau(self, half: Ledger, end: Ledger) -> None:
-        """The second half needed no more than the first: a leak of one small object a session would be seen."""
+        """Assert that the second half added nothing: a leak of one small object for each session would show."""
         self.assertLess(end.everything - half.everything, SESSIONS // 10)
         self.assertLess(end.resident - half.resident, GROWTH)

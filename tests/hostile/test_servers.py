@@ -1,4 +1,4 @@
-"""A hostile VNC server, in every phase of the login, before both fronts."""
+"""Hostile VNC servers in every phase of the log-in, behind both proxies."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from tests.support.scripted import meet
 
 
 class Servers(HostileCase):
-    """Its viewer reads that the console can't be reached, and the log why."""
+    """The viewer receives that the console can't be reached, and the log contains the cause."""
 
     async def phase(self, by: Dialect, phase: str) -> None:
         rows = [row for row in ROWS if row.phase == phase]
         for row in rows:
             self.behind(by, rfb_deadline=row.cut or 10)
-        await self.one(by, rows[0])  # what the first one makes, stays
+        await self.one(by, rows[0])  # the first session creates objects that stay
         self.scripted.peers.clear()
         before = Ledger.now()
         for row in rows:
@@ -32,7 +32,7 @@ class Servers(HostileCase):
         self.scripted.script = row.script
         viewer = await meet(self.front_port, takes_the_refusal(by))
         await viewer.gone
-        self.told(by, viewer, errors.ConsoleUnreachable)
+        self.assert_refused(by, viewer, errors.ConsoleUnreachable)
         record: Any = await self.record()
         self.assertEqual((record["cause"], record["phase"]), ("ConsoleUnreachable", "login"))
         self.assertIn(row.detail, record["detail"])

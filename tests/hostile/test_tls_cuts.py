@@ -1,7 +1,7 @@
-"""Gone in the middle of TLS: a VNC server in VeNCrypt, and a viewer at our port.
+"""Peers that leave in the middle of TLS: a VNC server with VeNCrypt, and a viewer at our listener.
 
-What is in clear is cut after each byte.  Of what is OpenSSL's to read one byte in eleven is taken: all of them (some
-2,100 and 700) were once, which takes a minute.
+Bytes in clear are cut after each byte, those of TLS after every eleventh.  A run with all of them (2,100 and 700) takes
+a minute, and found nothing more.
 """
 
 from typing import Any
@@ -19,10 +19,10 @@ from tests.support.scripted import meet, reactor
 
 WAYS = tuple(LEAVES.values())
 CLEAR = 60
-"""Bytes after each of which it is cut."""
+"""Bytes at the start; the connection is cut after each of them."""
 
 VARIES = 64
-"""Bytes at the end: TLS's own good-bye, and by what two handshakes of the same peers differ."""
+"""Bytes at the end that are not cut: close_notify, and the differences in length between two handshakes."""
 
 
 def places(length: int) -> list[int]:
@@ -31,7 +31,7 @@ def places(length: int) -> list[int]:
 
 class VeNCrypt(HostileCase):
     async def test_a_server(self) -> None:
-        """All that it says up to ServerInit, in clear and within TLS, in turns closed, reset and half closed."""
+        """Everything the server sends up to ServerInit, in clear and in TLS; closed, reset and half closed in turn."""
         by = FRONTS[0]
         self.scripted.script = GOOD_VENCRYPT
         middle = Middle(self.port, of_server=True)
@@ -45,7 +45,7 @@ class VeNCrypt(HostileCase):
             middle.count, middle.leave = count, WAYS[count % 3]
             viewer = await meet(self.front_port, takes_the_refusal(by))
             await viewer.gone
-            self.assertIn(b"can't be reached", bytes(viewer.heard), count)
+            self.assertIn(b"can't be reached", bytes(viewer.received), count)
             record = await self.over(middle)
             self.assertEqual(record["cause"], "ConsoleUnreachable", count)
         await self.left_nothing(before)
@@ -67,12 +67,12 @@ class AtOurPort(HostileCase):
 
     def listen(self, factory: Any) -> int:
         if hasattr(factory, "failures"):
-            factory = self.entrance = Listener(reactor, factory, tls=served(NAMED), tls_only=True, proxies=self.proxies)
+            factory = self.listener = Listener(reactor, factory, tls=served(NAMED), tls_only=True, proxies=self.proxies)
             self.addCleanup(factory.stop)
         return super().listen(factory)
 
     async def test_a_viewer(self) -> None:
-        """All that it says up to its part of RFB."""
+        """Everything the viewer sends up to its part of RFB."""
         by = FRONTS[0]
         self.scripted.script = GOOD
         self.behind(by)
@@ -95,7 +95,7 @@ class AtOurPort(HostileCase):
         await self.left_nothing(before)
 
     async def gone(self, middle: Middle) -> None:
-        """Whoever came is gone, by the proxy's doing alone."""
+        """Wait until all connections are gone; only the proxy closes them."""
         for way in middle.ways:
             await way.gone
             if way.other is not None:

@@ -133,6 +133,16 @@ class PasswordTests(SynchronousTestCase):
         self.run_all()
         self.assertEqual(self.successResultOf(again).name, "root")
 
+    def test_a_nul_is_never_right(self) -> None:
+        """bcrypt would end the password there.  Nor is the password of another user right for an unknown name."""
+        counted: list[bool] = []
+        self.users = parse(f"empty:{quick_hash('')}\n", "users").users
+        for name, password in (("empty", "\0"), ("empty", "\0x"), ("stranger", "")):
+            result = self.check(name, password, over=counted.append)
+            self.run_all()
+            self.assertIsNone(self.successResultOf(result), (name, password))
+        self.assertEqual(counted, [False] * 3)
+
     def test_long_passwords(self) -> None:
         self.users = parse(f"long:{quick_hash('x' * 72)}\n", "users").users
         result = self.check("long", "x" * 100)

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.identity import Tokens, User
+from novnc_twisted.identity.tokens import TOKEN_TTL
 from novnc_twisted.messaging.memory_store import MemoryStore
 
 ALICE = User("alice", "red", "a hash")
@@ -20,7 +21,7 @@ class KeyTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.store = MemoryStore(Clock())
         self.tokens = Tokens(self.store, {"alice": ALICE}.get, lambda: 1000.0)
-        self.token, _ = self.wait(self.tokens.issue(ALICE, "red"))
+        self.token, self.expires = self.wait(self.tokens.issue(ALICE, "red"))
         self.foreign = Fernet(Fernet.generate_key()).encrypt_at_time(b"{}", 1000).decode()
 
     def wait(self, work: Any) -> Any:
@@ -28,6 +29,16 @@ class KeyTests(SynchronousTestCase):
 
     def is_good(self) -> bool:
         return self.wait(self.tokens.read(self.token)) is not None
+
+    def test_the_time_at_which_a_token_ends(self) -> None:
+        self.assertEqual(self.expires, 1000 + TOKEN_TTL)
+        self.assertEqual(self.wait(self.tokens.read(self.token))[1], self.expires)
+
+    def test_a_token_that_is_read_makes_no_key(self) -> None:
+        """Only a log-in makes one: reading costs an attacker nothing, and must not cost the store a record."""
+        self.successResultOf(self.store.remove("api:identity"))
+        self.assertIsNone(self.wait(self.tokens.read(self.foreign)))
+        self.assertIsNone(self.successResultOf(self.store.get("api:identity")))
 
     def test_while_the_store_does_not_answer(self) -> None:
         self.patch(self.store, "get", lambda key: fail(ServiceUnavailable("Redis is gone")))

@@ -7,7 +7,7 @@ from twisted.internet.protocol import Factory, Protocol
 
 from novnc_twisted import errors
 from tests.session.harness import FrontCase, introduce, refused
-from tests.support.script import LEAVES, Say
+from tests.support.script import LEAVES, Send
 from tests.support.scripted import ScriptedServer
 
 
@@ -15,7 +15,7 @@ class AccessPath(FrontCase):
     """``internal_access_path``: only a real 200 counts."""
 
     async def answered(self, answer: bytes, close: bool = False) -> str:
-        self.port = self.listen(ScriptedServer((Say(answer), *(LEAVES["close"] if close else ()))))
+        self.port = self.listen(ScriptedServer((Send(answer), *(LEAVES["close"] if close else ()))))
         self.info = {"internal_access_path": "/console?uuid=1"}
         self.novnc(settings=self.settings(dial_deadline=0.1, rfb_deadline=0.1))
         viewer = await self.websocket()

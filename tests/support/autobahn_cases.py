@@ -1,8 +1,8 @@
-"""Runs the Autobahn WebSocket cases (by kosoku) against a server of ours; and a way around what they can't speak.
+"""Run the Autobahn WebSocket cases (kosoku's implementation) against one of our servers.
 
-The cases speak text where we refuse it, know messages where we know a stream, and no RFB.  So they are run twice: as
-they are, and with :class:`TextAsBinary` between, which makes binary messages of their text messages, and text of the
-echoes, and touches nothing else: lengths, masks, pieces, reserved bits and opcodes, control frames arrive as sent.
+The cases send text messages, which our servers refuse.  They are therefore run twice: unchanged, and through
+:class:`TextAsBinary`, which changes their text messages into binary ones and the echoes back into text.  It changes
+nothing else: lengths, masks, fragments, reserved bits and opcodes, control frames arrive as sent.
 """
 
 import json
@@ -21,7 +21,7 @@ GOOD = ("OK", "NON-STRICT", "INFORMATIONAL")
 
 @dataclass(frozen=True)
 class Verdict:
-    """Of one case: whether it passed, what was said about it, and the code of the close frame that the server sent."""
+    """The result of a case: whether it passed, the report's text, and the code of the server's close frame."""
 
     passed: bool
     text: str
@@ -31,9 +31,10 @@ class Verdict:
 async def run_cases(
     url: str, folder: Path, include: tuple[str, ...], exclude: tuple[str, ...] = ()
 ) -> dict[str, Verdict]:
-    """Run cases (names, or globs of them), four at a time: the verdicts by name.
+    """Run cases, four at a time, and return the verdicts by name.
 
-    :param folder: to be made, for the reports.
+    :param cases: names, or globs of names.
+    :param folder: for the reports; it is created.
     """
     arguments = ["-m", "fuzzingclient", "-o", str(folder), "-p", "4", url]
     for case in include:
@@ -56,9 +57,10 @@ async def run_cases(
 
 
 def unexpected(verdicts: dict[str, Verdict], exceptions: dict[str, str], code: int | None = None) -> list[str]:
-    """What is not as it should be: cases that fail, exceptions (globs of names) that pass or stand for no case.
+    """List what differs from the expectation: cases that fail, and exceptions that pass or match no case.
 
-    :param code: what the server closes an exceptional case with, if that is known.
+    :param exceptions: globs of names, each with the reason why its cases fail.
+    :param code: the close code that the server has to send in an exceptional case; None: any.
     """
     found = []
     for case, verdict in verdicts.items():
@@ -70,7 +72,7 @@ def unexpected(verdicts: dict[str, Verdict], exceptions: dict[str, str], code: i
 
 
 class Frames:
-    """Cuts a stream of frames at their ends, as far as it came, and judges nothing."""
+    """Cut a stream of frames at their ends.  Invalid frames pass as well."""
 
     def __init__(self) -> None:
         self._held = b""
@@ -78,9 +80,9 @@ class Frames:
         self._ends = False
 
     def cut(self, data: bytes) -> Iterator[tuple[bytes, bool, bool]]:
-        """Pieces of it, none longer than a frame; each with whether a frame begins or ends with it.
+        """Yield pieces, none longer than a frame; each with whether a frame begins and whether it ends with it.
 
-        A header is never cut, so that its first byte may be changed; but it is held back for as long.
+        A header is held back until it is complete, so that the caller can change its first byte.
         """
         data, self._held = self._held + data, b""
         while data:
@@ -109,14 +111,14 @@ class Frames:
 
 
 class TextAsBinary:
-    """Makes binary messages of text messages, and remembers which they were."""
+    """Changes text messages into binary ones, and remembers which were text."""
 
     def __init__(self) -> None:
         self.messages: list[bool] = []  # whether each was text
         self._frames = Frames()
 
     def changed(self, data: bytes) -> bytes:
-        """The same frames, text as binary."""
+        """Return the same frames, with text as binary."""
         changed = b""
         for piece, begins, _ in self._frames.cut(data):
             opcode = piece[0] & 0x0F

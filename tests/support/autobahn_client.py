@@ -1,4 +1,4 @@
-"""A foreign WebSocket client, autobahn's: what it gets as a stream."""
+"""autobahn's WebSocket client, which shares no code with our server; its messages are read as a stream."""
 
 from typing import Any
 
@@ -48,11 +48,11 @@ class Client(WebSocketClientProtocol):
 
 
 async def connect(url: str, endpoint: Any) -> Client:
-    """Open a WebSocket, by this endpoint."""
+    """Open a WebSocket through this endpoint."""
     factory = WebSocketClientFactory(url, protocols=["binary"], reactor=reactor)
     factory.protocol = Client
-    # Its timers are cut down to whole seconds (txaio's batched ones): its closing handshake has 1 s by default, that is
-    # anything from 0 on, and an answer that took 30 ms came too late.
+    # txaio rounds autobahn's timers down to whole seconds.  The default of 1 s for the closing handshake could be
+    # any time down to 0, so that a reply after 30 ms was sometimes too late.
     factory.setProtocolOptions(closeHandshakeTimeout=20, serverConnectionDropTimeout=20)
     client: Any = await endpoint.connect(factory)
     await client.opened

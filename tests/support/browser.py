@@ -1,14 +1,14 @@
-"""A real Chromium or Firefox that opens a console page: for every test that wants to see what a person would see.
+"""A real Chromium or Firefox that opens a console page, for tests that judge what a person sees::
 
-async def test_screen(self):
-    def steps(page):                 # runs in a thread, may block
-        page.wait_painted()
-        page.type("ls")
-    seen = await with_page(url, steps)
-    self.assertEqual(seen.complaints(), [])
+    async def test_screen(self):
+        def steps(page):                 # runs in a thread, may block
+            page.wait_painted()
+            page.type("ls")
+        seen = await with_page(url, steps)
+        self.assertEqual(seen.complaints(), [])
 
-One browser of each kind serves all visits of the process, each in a context of its own, because a start takes seconds.
-A visit with flags, or during another visit, gets a Chromium of its own.
+A browser takes seconds to start.  The process therefore starts one of each kind, and each visit has its own context.
+A visit with flags, or during another visit, starts a Chromium for itself.
 """
 
 import atexit
@@ -33,9 +33,9 @@ from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 
 PATIENCE = 20.0
-"""Seconds after which a step that waits for the page gives up: an upper bound, not a pace."""
+"""Seconds after which a step that waits for the page fails."""
 
-# What keeps Chromium from talking to anybody but the page, and lets it run as root.
+# These keep Chromium from connecting to other hosts, and let it run as root.
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -48,7 +48,7 @@ FLAGS = [
 
 BIDI = Path(__file__).with_name("firefox_bidi.py")
 
-# What keeps Firefox from talking to anybody but the page.
+# These keep Firefox from connecting to other hosts.
 PREFERENCES = {
     "app.update.enabled": False,
     "browser.safebrowsing.malware.enabled": False,
@@ -62,7 +62,7 @@ PREFERENCES = {
     "toolkit.telemetry.enabled": False,
 }
 
-# Read through a copy: a canvas that is read itself makes Chromium advise on it in the console.
+# The canvas is read through a copy: Chromium prints advice to the console about a canvas that is read directly.
 READ = """
     const canvas = document.querySelector('canvas');
     if (!canvas || !canvas.width || !canvas.height) return null;
@@ -84,7 +84,10 @@ PIXELS = f"""() => {{ {READ}
 
 
 def chromium() -> str:
-    """The path of the machine's Chromium; FileNotFoundError says what to install."""
+    """The path of the machine's Chromium.
+
+    :raises FileNotFoundError: it is not installed.
+    """
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         raise FileNotFoundError("no Chromium found: apt-get install chromium, or set CHROMIUM to its path")
@@ -92,7 +95,10 @@ def chromium() -> str:
 
 
 def firefox() -> str:
-    """The path of the machine's Firefox; FileNotFoundError says what to install."""
+    """The path of the machine's Firefox.
+
+    :raises FileNotFoundError: it is not installed.
+    """
     found = os.environ.get("FIREFOX") or shutil.which("firefox-esr") or shutil.which("firefox")
     if found is None:
         raise FileNotFoundError("no Firefox found: apt-get install firefox-esr, or set FIREFOX to its path")
@@ -101,7 +107,7 @@ def firefox() -> str:
 
 @dataclass
 class Seen:
-    """What a visit left: everything the page said and asked for."""
+    """The record of a visit: what the page printed and requested."""
 
     console: list[str] = field(default_factory=list)
     """Console messages of level warning and error, and uncaught exceptions."""
@@ -113,11 +119,11 @@ class Seen:
     """What the steps returned."""
 
     def hosts(self) -> set[str]:
-        """The hosts that were asked for anything (data: and blob: addresses have none)."""
+        """The hosts of all requests (data: and blob: addresses have no host)."""
         return {host for url in self.requests if (host := urlsplit(url).hostname)}
 
     def complaints(self) -> list[str]:
-        """Everything that a clean visit has not: console errors, policy violations, failed requests."""
+        """Everything that must not happen in a clean visit: console errors, policy violations, failed requests."""
         return self.console + self.failures
 
 
@@ -144,7 +150,7 @@ class ConsolePage:
         return self.page.title()
 
     def type(self, text: str) -> None:
-        """Press the keys of a text, wherever the focus is.  QEMU goes by scan code: for capitals use `press`."""
+        """Press the keys of a text, wherever the focus is.  QEMU reads scan codes: for capitals use `press`."""
         self.page.keyboard.type(text)
 
     def press(self, keys: str) -> None:
@@ -168,7 +174,7 @@ class ConsolePage:
         return base64.b64decode(self.page.evaluate(PIXELS))
 
     def screenshot(self, path: str | Path) -> None:
-        """Write what a person sees as a PNG file."""
+        """Write a screenshot as a PNG file."""
         self.page.screenshot(path=str(path), animations="disabled")
 
 
@@ -186,7 +192,7 @@ def chromium_context(flags: tuple[str, ...], program: str | None, options: dict[
 
 
 class SharedBrowser:
-    """A browser of this process, and the one thread that may use it (as Playwright's blocking interface demands).
+    """A browser of this process, and the only thread that may use it, as Playwright's blocking interface requires.
 
     :ivar busy: whether a visit is under way.
     """
@@ -201,9 +207,9 @@ class SharedBrowser:
         self._browser: Browser | None = None
 
     def run(self, function: Callable[[], Any]) -> "Deferred[Any]":
-        """Call it in the thread."""
+        """Call a function in the thread; return its result."""
         if self._thread is None:
-            # Neither the reactor's threads nor its shutdown: trial's workers shut it down after every test.
+            # Not a thread of the reactor, and not ended by its shutdown: trial's workers stop it after every test.
             self._thread = Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()
             atexit.register(self._stop)
@@ -228,7 +234,7 @@ class SharedBrowser:
 
     @contextmanager
     def context(self, options: dict[str, Any]) -> Iterator[BrowserContext]:
-        """A fresh context.  Call it in the thread."""
+        """A fresh context; to be called in the thread."""
         if self._browser is None or not self._browser.is_connected():
             self._playwright = self._playwright or sync_playwright().start()
             self._browser = self._launch(self._playwright)
@@ -256,7 +262,7 @@ def launch_chromium(playwright: Playwright) -> Browser:
 
 
 def launch_firefox(playwright: Playwright) -> Browser:
-    """Start Firefox, with what it does not know of WebDriver BiDi answered in its place."""
+    """Start Firefox behind `firefox_bidi`, which answers the commands that it does not know."""
     with tempfile.TemporaryDirectory() as folder:
         start = Path(folder) / "firefox"
         start.write_text(f'#!/bin/sh\nexec {sys.executable} {BIDI} {firefox()} "$@"\n')
@@ -284,11 +290,11 @@ def visit(
 ) -> Seen:
     """Open a page, run the steps, and close it again.  Blocks.
 
-    :param shared: the browser to use, whose thread this is called in; None: a fresh Chromium.
-    :param size: of the window, in CSS pixels.
+    :param shared: the browser to use, if this is called in its thread; None: a fresh Chromium.
+    :param size: size of the window, in CSS pixels.
     :param flags: further flags for Chromium.
-    :param program: what starts Chromium; None: the machine's own.
-    :param options: further arguments of Playwright's ``new_context``, as ``has_touch``.
+    :param program: the path of the Chromium to start; None: the machine's.
+    :param options: further arguments of Playwright's ``new_context``, such as ``has_touch``.
     """
     seen = Seen()
     options["viewport"] = {"width": size[0], "height": size[1]}
@@ -312,7 +318,7 @@ def visit(
 async def with_page(
     url: str, steps: Callable[[ConsolePage], Any], *, browser: str = "chromium", **options: Any
 ) -> Seen:
-    """As `visit`, in a thread, so that the reactor serves the page meanwhile.
+    """Run `visit` in a thread, so that the reactor can serve the page meanwhile.
 
     :param browser: chromium or firefox.
     """

@@ -1,6 +1,6 @@
-"""A whole cloud on loopback for tests: Redis, compute hosts with a libvirtd and an address each, and every service.
+"""A whole cloud on loopback: Redis, compute hosts with a libvirtd and an address each, and every service.
 
-Each service is a process of its own, a real ``twistd``, awaited by its log; everything ends with the test.
+Each service is a real ``twistd`` process; the tests wait for its log lines.  Everything ends with the test.
 """
 
 import atexit
@@ -37,10 +37,10 @@ from tests.support.viewer import Viewers
 
 BIN = Path(sys.executable).parent
 CONTROL = "control"
-"""The host on which all but the computes run."""
+"""The host on which all services except the compute services run."""
 
 VNC = "<graphics type='vnc' port='-1' autoport='yes'/>"
-"""VNC on a port that libvirt chooses, at its host's own address."""
+"""A VNC display at its host's address, on a port that libvirt chooses."""
 
 _CAPABILITIES = Path(__file__).parents[2] / ".make" / "libvirt-capabilities"
 _NOVA = "http://openstack.org/xmlns/libvirt/nova/1.1"
@@ -52,21 +52,21 @@ T = TypeVar("T")
 
 
 class Answer(NamedTuple):
-    """What the API answered."""
+    """A response of the API."""
 
     status: int
     body: Any
 
 
 class Ran(NamedTuple):
-    """What a client printed, and how it ended."""
+    """What a client printed, and its exit code."""
 
     output: str
     errors: str
     code: int
 
     def rows(self) -> list[list[str]]:
-        """The cells of its table, the head among them."""
+        """The cells of its table, including the head."""
         assert self.code == 0, self.output + self.errors
         lines = [line for line in self.output.splitlines() if line.startswith("|")]
         return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
@@ -75,8 +75,8 @@ class Ran(NamedTuple):
 class Host:
     """A compute host.
 
-    :ivar address: at which its VMs listen, and the proxies dial.
-    :ivar libvirtd: its own.
+    :ivar address: the address of its VNC servers.
+    :ivar libvirtd: its libvirtd.
     """
 
     def __init__(self, name: str, address: str, images: Path) -> None:
@@ -86,7 +86,7 @@ class Host:
             conf.write(f'vnc_listen = "{address}"\n')
 
     def xml(self, name: str, project: str = "", graphics: str = VNC, identity: str | None = None) -> str:
-        """A VM whose guest echoes keys; of a project, where it is named."""
+        """The XML of a VM whose guest echoes keys; with a project if one is given."""
         image = self._images / f"{name}.img"
         image.write_bytes(boot_sector(name))
         metadata = ""
@@ -98,14 +98,14 @@ class Host:
         return small_domain(name, identity=identity, boot_image=image, graphics=graphics, metadata=metadata)
 
     async def define(self, name: str, **more: Any) -> str:
-        """A persistent VM that runs; its UUID."""
+        """Start a persistent VM, and return its UUID."""
         identity = more.setdefault("identity", str(uuid4()))
         await in_thread(self.libvirtd.define, self.xml(name, **more))
         await in_thread(self.libvirtd.start_vm, name)
         return str(identity)
 
     async def create(self, name: str, **more: Any) -> str:
-        """A transient VM; its UUID."""
+        """Start a transient VM, and return its UUID."""
         identity = more.setdefault("identity", str(uuid4()))
         await in_thread(self.libvirtd.create, self.xml(name, **more))
         return str(identity)
@@ -121,14 +121,14 @@ class Host:
         return int(found[1])
 
     async def text(self, name: str, row: int) -> str:
-        """A row of a VM's screen, from its memory: by no VNC at all."""
+        """A row of a VM's screen, read from its memory without VNC."""
         command = f"xp /160xb {_TEXT + 160 * row:#x}"
         dump = await self.virsh("qemu-monitor-command", "--hmp", name, command)
         data = bytes(int(word, 16) for line in dump.splitlines() for word in line.partition(":")[2].split())
         return data[::2].decode("cp437").rstrip()
 
     def pid_of(self, name: str) -> int:
-        """A VM's process."""
+        """The process of a VM."""
         mark = f"guest={name},".encode()
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
@@ -144,12 +144,12 @@ class Host:
 class Cloud:
     """See the module.
 
-    :param case: whose clean-up ends it.
+    :param case: the test; its clean-up ends the cloud.
     :param hosts: how many compute hosts.
     :param redis_options: further lines of redis.conf.
     :param more: further lines of nova.conf, by section.
     :param acl: whether each service logs in to Redis as the user of its role.
-    :ivar redis_password: with which the services log in, where redis_options want one.
+    :ivar redis_password: the password with which the services log in, if redis_options require one.
     :ivar processes: the services by name; a compute's is ``consolecompute compute1``.
     """
 
@@ -164,10 +164,10 @@ class Cloud:
     ) -> None:
         self.case = case
         self.redis = RedisServer(case, start=False, options=redis_options)
-        # An interrupted trial runs no clean-up.
+        # An interrupted trial does not run the clean-up.
         atexit.register(self._abandon)
         case.addCleanup(atexit.unregister, self._abandon)
-        # One folder for all hosts, as a migrating VM needs it; QEMU's user is another one than ours.
+        # One folder for all hosts, as a migrating VM needs it; QEMU runs as another user than the test.
         images = Path(tempfile.mkdtemp(prefix="images-", dir="/tmp"))
         images.chmod(0o755)
         case.addCleanup(shutil.rmtree, images)
@@ -190,7 +190,7 @@ class Cloud:
 
     @property
     def names(self) -> list[str]:
-        """The services."""
+        """The names of the services."""
         return ["consoleauth", "consoleapi", "novncproxy", "xvpvncproxy", *(f"consolecompute {h}" for h in self.hosts)]
 
     @property
@@ -199,7 +199,7 @@ class Cloud:
         return f"http://127.0.0.1:{self.ports['api']}"
 
     def conf(self, host: str, command: str = "") -> str:
-        """The nova.conf of a host; with users of Redis by role, of a command there."""
+        """The nova.conf of a host; with ``acl``, that of one command there, since each role has its Redis user."""
         compute = self.hosts.get(host)
         login = f":{self.redis_password}@" if self.redis_password else ""
         url = self.redis.url.replace("://", f"://{login}")
@@ -222,7 +222,7 @@ class Cloud:
         return "\n".join(f"[{section}]\n{lines}" for section, lines in sections.items())
 
     async def start(self, *, redis: bool = True) -> "Cloud":
-        """Everything, side by side; Redis only where wanted."""
+        """Start everything at once; Redis only if it is used."""
         if redis:
             await in_thread(self.redis.start)
         await gatherResults([deferToThread(host.libvirtd.start) for host in self.hosts.values()])
@@ -243,13 +243,13 @@ class Cloud:
         return gatherResults([process.ready(), process.seen("connected to libvirt")])
 
     async def kill(self, name: str, sign: int = signal.SIGKILL) -> int:
-        """End a service; its exit code."""
+        """End a service, and return its exit code."""
         process = self.processes.pop(name)
         self.ended.append(process)
         return await process.stop(sign)
 
     async def back(self, name: str) -> None:
-        """Start a service again, and await that it runs."""
+        """Start a service again, and wait until it runs."""
         await self._running(self.spawn(name))
 
     async def stop(self) -> None:
@@ -265,17 +265,17 @@ class Cloud:
             host.libvirtd.close()
 
     def heard(self) -> str:
-        """Whatever any service printed."""
+        """The output of all services."""
         return "".join(process.output for process in (*self.ended, *self.processes.values()))
 
     def said(self, text: str) -> Any:
-        """Fires when every service has printed it."""
+        """Wait until every service has printed a text."""
         return gatherResults([process.seen(text) for process in self.processes.values()])
 
     # --- the API, and its clients
 
     async def api(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
-        """Ask the API itself."""
+        """Send a request to the API, without a client."""
         sent = Headers({"OpenStack-API-Version": ["compute 2.31"]})
         for name, value in (headers or {}).items():
             sent.setRawHeaders(name, [value])
@@ -285,7 +285,7 @@ class Cloud:
         return Answer(response.code, json.loads(await readBody(response)))
 
     async def ask_console(self, uuid: str, kind: str = "novnc") -> Answer:
-        """Ask the API for a console."""
+        """Request a console from the API."""
         return await self.api(
             "POST", f"servers/{uuid}/remote-consoles", {"remote_console": {"protocol": "vnc", "type": kind}}
         )
@@ -299,7 +299,7 @@ class Cloud:
         return url
 
     async def client(self, command: str, settings: dict[str, str]) -> Ran:
-        """Run an unmodified client in such an environment."""
+        """Run an unmodified client with these environment variables."""
         name, *arguments = command.split()
         env = {key: value for key, value in os.environ.items() if not re.match(r"(?i)OS_|.*_proxy$", key)}
         env |= {"HOME": self.case.mktemp(), "PYTHONWARNINGS": "ignore", "COLUMNS": "200"} | settings
@@ -307,7 +307,7 @@ class Cloud:
         return Ran(output.decode(), errors.decode(), code)
 
     async def clients(self, *runs: tuple[str, dict[str, str]]) -> list[Ran]:
-        """Run several."""
+        """Run several clients."""
         return await together(*(self.client(*run) for run in runs))
 
     def none(self, client: str) -> dict[str, str]:
@@ -343,7 +343,7 @@ def token_in(url: str) -> str:
 
 
 async def together(*work: Coroutine[Any, Any, T]) -> list[T]:
-    """The results of several, which go on side by side."""
+    """Run several coroutines at once, and return their results."""
     try:
         return list(await gatherResults([Deferred.fromCoroutine(one) for one in work], consumeErrors=True))
     except FirstError as error:

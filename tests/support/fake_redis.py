@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 Answer = bytes | None | Callable[[list[str]], bytes | None]
-"""What is answered to a command: bytes, or None for silence; or what gives one of them for the command's words."""
+"""The reply to a command: bytes, or None for silence; or a function from the command's words to one of these."""
 
 OK = b"+OK\r\n"
 NOPERM = b"-NOPERM this user has no permissions to run the command\r\n"
@@ -27,21 +27,21 @@ def bulk(*words: str | bytes) -> bytes:
 
 
 def hello(**changes: str) -> bytes:
-    """A reply to HELLO of a server that can be used, but for the changes."""
+    """The reply to HELLO of a usable server, with changes."""
     fields = {"server": "redis", "version": "7.0.15", "mode": "standalone", "role": "master"} | changes
     return bulk(*(word for pair in fields.items() for word in pair))
 
 
 @implementer(IStreamClientEndpoint)
 class FakeRedis:
-    """An endpoint; what it answers can be changed at any time.
+    """An endpoint; its replies can be changed at any time.
 
-    :ivar answers: by a command's first word in capitals.
-    :ivar refuses: attempts to connect fail.
+    :ivar answers: replies, by a command's first word in capitals.
+    :ivar refuses: whether attempts to connect fail.
     :ivar attempts: the clock's time of each attempt to connect.
-    :ivar heard: the words of each command.
-    :ivar connections: the live ones.
-    :ivar ahead: seconds by which its time differs.
+    :ivar heard: the words of each command that it received.
+    :ivar connections: the live connections.
+    :ivar ahead: seconds by which its time is ahead of the clock's.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -79,7 +79,7 @@ class FakeRedis:
         return succeed(protocol)
 
     def named(self, *names: str) -> list[list[str]]:
-        """The commands of these names that were heard."""
+        """The received commands with these names."""
         return [words for words in self.heard if words[0] in names]
 
     def blocked(self) -> list["FakeConnection"]:
@@ -87,14 +87,14 @@ class FakeRedis:
         return [one for one in self.connections if one.last[:1] == ["BLPOP"]]
 
     def die(self) -> None:
-        """End every connection, and take no more."""
+        """End every connection, and accept no more."""
         self.refuses = True
         for connection in list(self.connections):
             connection.lose()
 
 
 class FakeConnection:
-    """The transport of one connection, which hears commands as they are written."""
+    """The transport of one connection; it receives commands as they are written."""
 
     disconnecting = False
 

@@ -1,7 +1,8 @@
-"""Starts Firefox for Playwright, which drives it by WebDriver BiDi: ``firefox_bidi.py FIREFOX ARGUMENTS...``.
+"""Start Firefox for Playwright, which drives it by WebDriver BiDi: ``firefox_bidi.py FIREFOX ARGUMENTS...``.
 
-Playwright asks for emulations that a Firefox ESR does not have yet, and gives up where it says so.  Nothing here needs
-them; so this program stands between the two and answers "unknown command" to an emulation with an empty result.
+Playwright requests emulations that a Firefox ESR does not have yet, and fails if Firefox answers "unknown command".
+The tests do not need these emulations.  This program relays between the two, and replaces that answer by an empty
+result.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ LISTENING = re.compile(rb"WebDriver BiDi listening on ws://127\.0\.0\.1:(\d+)")
 
 
 def mended(answer: str) -> str:
-    """The answer of Firefox, or an empty result where it does not know an emulation."""
+    """Return Firefox's answer, or an empty result if it does not know an emulation."""
     if '"unknown command"' not in answer[:2000]:
         return answer
     fields = json.loads(answer)
@@ -70,7 +71,7 @@ class ToFirefox(WebSocketClientProtocol):
 
 
 class Firefox(ProcessProtocol):
-    """The browser: what it prints is passed on, but for the address where it listens."""
+    """The browser.  Its output is passed on, except for the address at which it listens."""
 
     code = 1
     known = b""
@@ -95,7 +96,7 @@ class Firefox(ProcessProtocol):
 
 
 def listen(firefox_port):
-    """Listen for Playwright; gives the port."""
+    """Listen for Playwright, and return the port."""
     factory = WebSocketServerFactory(reactor=reactor)
     factory.protocol = ToPlaywright
     factory.firefox_port = firefox_port

@@ -1,4 +1,4 @@
-"""WebSocket frames as bytes: a client's to send, and what it was told, read from all the bytes that it got."""
+"""WebSocket frames as bytes: those that a client sends, and what the bytes that it received mean."""
 
 import struct
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def frame(opcode: int, payload: bytes, *, fin: bool = True, mask: bytes = b"\1\2
 
 
 def frames_of(heard: bytes) -> Iterator[tuple[int, bytes]]:
-    """The whole frames of a server, behind its 101: opcode and payload."""
+    """The complete frames of a server, behind its 101 response: opcode and payload."""
     head, _, rest = heard.partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 101 "):
         return
@@ -35,7 +35,7 @@ def frames_of(heard: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def close_of(heard: bytes) -> tuple[int, str] | None:
-    """Code and reason of the close frame that came, or None."""
+    """Code and reason of the close frame; None if there is no close frame."""
     for opcode, payload in frames_of(heard):
         if opcode == 8:
             return int.from_bytes(payload[:2], "big"), payload[2:].decode()
@@ -43,12 +43,12 @@ def close_of(heard: bytes) -> tuple[int, str] | None:
 
 
 def stream_of(heard: bytes) -> bytes:
-    """What came in binary messages."""
+    """The payloads of all binary messages."""
     return b"".join(payload for opcode, payload in frames_of(heard) if opcode == 2)
 
 
 def status_of(heard: bytes) -> tuple[int, str]:
-    """HTTP status and reason; (0, "") where nothing came."""
+    """HTTP status and reason; (0, "") if nothing was received."""
     if not heard:
         return 0, ""
     version, status, reason = heard.partition(b"\r\n")[0].decode("latin-1").split(" ", 2)
@@ -57,7 +57,7 @@ def status_of(heard: bytes) -> tuple[int, str]:
 
 
 def refusal_of(stream: bytes) -> str | None:
-    """The sentence of an RFB refusal (3.7 and later); None where RFB went on, or did not begin."""
+    """The sentence of an RFB refusal (3.7 and later); None if RFB went on, or did not begin."""
     assert stream[:12] in (b"", b"RFB 003.008\n"), stream[:40]
     if len(stream) < 17 or stream[12]:
         return None

@@ -1,8 +1,8 @@
-"""The secrets that a run of the whole suite made, what its services printed, and the search of all of it at the end.
+"""Record the secrets of a run of the whole suite and the output of its services, and search one for the other.
 
-Whoever makes a token or a password for a test says so by ``secret()``; ``output()`` keeps what a service printed.  Both
-do nothing unless ``scripts/check.py`` has named a folder.  It ends with ``search()``, over what was kept and over
-trial's own logs, where every line stands that the product logged in a test's process.  No Twisted here.
+A test that makes a token or a password registers it with ``secret()``; ``output()`` keeps the output of a service.
+Both do nothing unless ``scripts/check.py`` has set a folder.  It calls ``search()`` at the end, over the kept output
+and over trial's logs, which contain every line that the product logged in a test's process.  No Twisted here.
 """
 
 import base64
@@ -15,10 +15,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 VARIABLE = "NOVNC_TEST_HANDED_OUT"
-"""Of the environment: the folder."""
+"""The environment variable with the folder."""
 
 SHORTEST = 7
-"""Characters: a shorter secret stands in many places by chance."""
+"""The least number of characters: shorter secrets occur by chance."""
 
 _GREP = ("grep", "--text", "--only-matching", "--fixed-strings", "--file")
 
@@ -28,17 +28,17 @@ def _folder() -> Path | None:
 
 
 def secret(text: str) -> str:
-    """Nothing that is printed or logged in this run may hold it; gives it back."""
+    """Register a secret, which no output and no log of this run may contain; return it."""
     folder = _folder()
     if folder is not None:
         assert len(text) >= SHORTEST and "\n" not in text
-        with (folder / "secrets").open("ab", buffering=0) as file:  # one write, for those who do so at once
+        with (folder / "secrets").open("ab", buffering=0) as file:  # one write, since several processes append at once
             file.write(text.encode() + b"\n")
     return text
 
 
 def output(name: str, text: str) -> None:
-    """What a service printed from its start to its end."""
+    """Keep what a service printed from its start to its end."""
     folder = _folder()
     if folder is not None:
         path = folder / "outputs" / f"{os.getpid()}-{id(text):x}-{re.sub('[^a-z]', '-', name)}"
@@ -47,28 +47,28 @@ def output(name: str, text: str) -> None:
 
 
 def begin(folder: Path) -> None:
-    """A new run, whose secrets and outputs go there; what the last one left is removed."""
+    """Begin a run: use this folder, and remove what the last run left there."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "outputs").mkdir(parents=True)
     os.environ[VARIABLE] = str(folder)
 
 
 def forms(text: str) -> Iterator[bytes]:
-    """A secret as it may stand somewhere: as it is, percent-encoded, in Base64 at any offset, in hexadecimal."""
+    """The forms in which a secret can occur: plain, percent-encoded, in Base64 at any offset, in hexadecimal."""
     raw = text.encode()
     yield raw
     yield quote(text, safe="").encode()
     yield raw.hex().encode()
     for offset in range(3):
-        # The characters that the secret alone decides: six bits each, of its bytes behind that many others.
+        # Only the characters that depend on the secret alone: each has six bits, after ``offset`` other bytes.
         coded = base64.b64encode(b"\0" * offset + raw)
         yield coded[-(-8 * offset // 6) : 8 * (offset + len(raw)) // 6]
 
 
 def search(folder: Path, logs: Iterable[Path]) -> tuple[list[str], dict[str, int]]:
-    """Where which secret stands, without saying it; and how much was searched: secrets, files, bytes.
+    """Return where secrets occur, by their numbers, and how much was searched: secrets, files, bytes.
 
-    :param logs: files besides the kept outputs.
+    :param logs: files to search besides the kept outputs.
     """
     kept = folder / "secrets"
     secrets = sorted({line for line in kept.read_text().splitlines() if line}) if kept.exists() else []

@@ -1,11 +1,11 @@
-"""Hosts of their own on one machine: namespaces with an Ethernet between them, for tests that deploy something.
+"""Several hosts on one machine: namespaces with an Ethernet between them, for tests that deploy something.
 
-A host has a network, a name, processes, and a root folder of its own: the machine's, copied where it is written to
-(overlayfs).  So ``/etc``, ``/run``, ``/var`` and users differ from host to host and nothing of the machine is changed.
-Nothing outlives the test either, however it ends: a host's first process ends when its pipe from the test does, and the
-kernel then ends whatever else runs there and takes down its mounts and network.
+Each host has its own network, name, processes and root folder; the last is the machine's with copy on write
+(overlayfs).  So ``/etc``, ``/run``, ``/var`` and users differ between hosts, and the machine itself does not change.
+Nothing outlives the test, however it ends: a host's first process ends when its pipe from the test closes, and the
+kernel then ends all other processes there and removes the mounts and the network.
 
-What is no coroutine blocks: call it in a thread.  Root only.
+Functions that are not coroutines block: call them in a thread.  Root only.
 """
 
 import configparser
@@ -34,21 +34,21 @@ from tests.support.viewer import Viewer, Viewers
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Of systemd's services, and of root's shell."""
+"""The PATH of systemd's services, and of root's shell."""
 
 PATIENCE = 60.0
 """Seconds that a command may take on a busy machine."""
 
 _TOOLS = {"ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux"}
 
-# A host's first process: it takes leave of its dead, and ends with the pipe.
+# A host's first process: it reaps its children, and ends when the pipe closes.
 _FIRST = (
     "import signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); "
     "print('up', flush=True); sys.stdin.buffer.read()"
 )
 
-# Of the machine's devices there are those that do nothing: libvirt is confused by a /dev/kvm that only root may use.
-# $1: a folder for the writes; the others: trees that have to be there although they are mounts of their own.
+# Only harmless devices are there: libvirt expects to be able to use a /dev/kvm that it finds.
+# $1: a folder for the writes; $2 and later: trees that are mounts of their own and have to be there as well.
 _ROOT = r"""
 set -e
 stage=$1; shift
@@ -81,7 +81,7 @@ rmdir /run/before
 """
 
 _HERE = "[ -e /run/host-of-a-test ]"
-"""Nothing is done to the machine itself, whatever went wrong."""
+"""Checked before each command, so that no error can let it run on the machine itself."""
 
 _CONNECT = (
     "import socket, sys; there = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10); "
@@ -97,7 +97,7 @@ class HostsFailed(Exception):
 
 
 def missing() -> str | None:
-    """What keeps root, or a user with sudo, from making hosts, in one sentence; None: nothing."""
+    """The reason why this process cannot make hosts, as a sentence; None if it can."""
     if os.geteuid() != 0 and not _sudo():
         return "this test makes hosts out of namespaces, which only root can: run it as root, or allow sudo -n"
     for tool, package in _TOOLS.items():
@@ -114,7 +114,7 @@ def _sudo() -> bool:
 
 
 class _Namespace:
-    """Namespaces that live while their first process does."""
+    """Namespaces that live as long as their first process."""
 
     def __init__(self, *kinds: str, before: str = "", arguments: tuple[str, ...] = ()) -> None:
         script = f"{before}\nexec {shlex.join([sys.executable, '-I', '-S', '-c', _FIRST])}"
@@ -133,7 +133,7 @@ class _Namespace:
         self.pid = int(Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text())
 
     def close(self) -> None:
-        """End it, with all that runs in it, and wait until that is so."""
+        """End it and all processes in it, and wait until they have ended."""
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
@@ -145,10 +145,10 @@ class _Namespace:
 
 
 class Network:
-    """An Ethernet, and hosts on it that know one another by name.
+    """An Ethernet, and hosts on it that resolve each other's names.
 
-    :param addresses: the hosts' names, and the address of each with its prefix length.
-    :ivar hosts: by name.
+    :param addresses: the address of each host with its prefix length, by its name.
+    :ivar hosts: the hosts, by name.
     """
 
     def __init__(self, addresses: Mapping[str, str]) -> None:
@@ -171,7 +171,7 @@ class Network:
 
     @classmethod
     async def start(cls, case: TestCase, addresses: Mapping[str, str]) -> "Network":
-        """One that goes with the test."""
+        """Make one that ends with the test."""
         self = await in_thread(cls, addresses)
         case.addCleanup(deferToThread, self.close)
         return self
@@ -189,7 +189,7 @@ class Network:
 class Host:
     """See the module.
 
-    :ivar pid: of its first process, as seen from the test.
+    :ivar pid: process id of its first process, as the test sees it.
     """
 
     def __init__(self, name: str, address: str) -> None:
@@ -201,9 +201,9 @@ class Host:
         try:
             self._namespace = _Namespace(*kinds, before=_ROOT, arguments=(str(stage), *mounts))
         finally:
-            stage.rmdir()  # what is mounted there goes on without a name
+            stage.rmdir()  # what is mounted there stays, without a name
         self.pid = self._namespace.pid
-        # Python may live in a home that is closed to others; here it is not.
+        # Python may be installed in a home folder that other users cannot enter; here they can.
         open_up = sorted({str(parent) for path in needed for parent in path.parents})
         try:
             self.run(f"hostname {name}", f"chmod a+x {shlex.join(open_up)}")
@@ -216,15 +216,15 @@ class Host:
         self._namespace.close()
 
     def enter(self, *command: str) -> list[str]:
-        """The command line, outside, of a command in here."""
+        """The command line that runs a command here, for use outside."""
         inside = ["--mount", "--net", "--uts", "--ipc", "--pid"]
         return ["nsenter", "--target", str(self.pid), *inside, "--", *command]
 
     def run(self, *lines: str, folder: Path | str = "/", path: str = PATH, user: str | None = None) -> str:
-        """What lines of shell print here, in one shell that ends with the first error.
+        """Run lines of shell here, in one shell that stops at the first error; return what they print.
 
-        :param user: who types them; None: root.
-        :raises HostsFailed: where one fails.
+        :param user: the user who runs them; None: root.
+        :raises HostsFailed: a line failed.
         """
         done = self.attempt(*lines, folder=folder, path=path, user=user)
         if done.returncode:
@@ -234,7 +234,7 @@ class Host:
     def attempt(
         self, *lines: str, folder: Path | str = "/", path: str = PATH, user: str | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        """The same, however it ends."""
+        """The same, whatever the exit code is."""
         become = []
         if user is not None:
             gid = _run(self.enter("id", "-g", user)).strip()
@@ -250,13 +250,13 @@ class Host:
         )
 
     def write(self, name: str, content: str | bytes, mode: int = 0o644) -> None:
-        """Write a file here, and the folder that it is in."""
+        """Write a file here, and make its folder."""
         data = content.encode() if isinstance(content, str) else content
         command = f'{_HERE}; mkdir -p "$(dirname "$1")"; cat > "$1"; chmod {mode:o} "$1"'
         _run(self.enter("sh", "-ec", command, "sh", name), data)
 
     def connect(self, name: str, port: int) -> socket.socket:
-        """A TCP connection from here; the name means what it means here."""
+        """Open a TCP connection from here; the host's own resolver is used for the name."""
         ours, theirs = socket.socketpair()
         with ours, theirs:
             arguments = [name, str(port), str(theirs.fileno())]
@@ -267,9 +267,10 @@ class Host:
 
 
 class Unit(Twistd):
-    """A systemd unit that was started here without systemd: its ExecStart, as its user and groups, without privileges.
+    """A systemd unit that runs here without systemd: its ExecStart, as its user and groups, without privileges.
 
-    Of the lines about life, limits and sandboxing nothing is done but to drop all capabilities and forbid new ones.
+    Its settings for restarts, limits and sandboxing are ignored, except that all capabilities are dropped and no new
+    ones are allowed.
     """
 
     process: Any
@@ -282,7 +283,7 @@ class Unit(Twistd):
         """
         unit = configparser.ConfigParser(interpolation=None, strict=False)
         unit.optionxform = str  # type: ignore[method-assign, assignment]
-        # Of a name that stands there several times, a parser of INI files keeps the last value.
+        # A parser of INI files keeps only the last value of a name that occurs several times.
         loaded = " ".join(re.findall(r"(?m)^LoadCredential=(.*)$", text))
         unit.read_string(re.sub(r"(?m)^LoadCredential=.*$", f"LoadCredential={loaded}", text))
         command = host.enter(*await in_thread(_start_of, host, unit["Service"]))
@@ -293,7 +294,7 @@ class Unit(Twistd):
         return self
 
     async def stop(self, sign: int = signal.SIGTERM, timeout: float = 10) -> int:
-        """End it and await its end; its exit code."""
+        """End it, wait for it, and return its exit code."""
         if self.exit_code is not None:
             return self.exit_code
         self._signal(sign)
@@ -304,14 +305,14 @@ class Unit(Twistd):
         return code
 
     def _signal(self, sign: int) -> None:
-        """To what runs inside: nsenter, which waits for it, passes nothing on."""
+        """Send a signal to the process inside; nsenter, which waits for it, does not forward signals."""
         waits = self.process.pid
         for pid in Path(f"/proc/{waits}/task/{waits}/children").read_text().split() or [waits]:
             os.kill(int(pid), sign)
 
 
 def _start_of(host: Host, service: configparser.SectionProxy) -> list[str]:
-    """The command line, inside, that does what systemd does for a unit."""
+    """The command line for use inside that does what systemd does for a unit."""
     user = service.get("User", "root")
     prepare = [service.get("UMask", "0022"), service.get("WorkingDirectory", "/")]
     command = ["sh", "-ec", _PREPARE, "sh", *prepare, "env", "-i", f"PATH={PATH}", "LANG=C.UTF-8"]
@@ -326,13 +327,13 @@ def _start_of(host: Host, service: configparser.SectionProxy) -> list[str]:
         command += [f"USER={user}", f"LOGNAME={user}", "setpriv", f"--reuid={uid}", f"--regid={gid}"]
         command += [f"--groups={','.join(groups)}", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
     credentials = _credentials(host, service, user)
-    # A word $NAME is any number of words, none where nobody set it.
+    # systemd splits a word $NAME into words; it is no word at all if the variable is not set.
     words = [word for word in shlex.split(service["ExecStart"]) if not word.startswith("$") or word.startswith("${")]
     return command + [word.replace("${CREDENTIALS_DIRECTORY}", credentials) for word in words]
 
 
 def _credentials(host: Host, service: configparser.SectionProxy, user: str) -> str:
-    """A folder with copies of the files of LoadCredential, which this user alone can read."""
+    """Make a folder with copies of the files of LoadCredential, which only this user can read."""
     folder = f"/run/credentials/{user}"
     lines = [f"install -d -m 500 -o {user} {folder}"]
     defaults = dict(one.split(":", 1) for one in service.get("SetCredential", "").split())
@@ -344,9 +345,9 @@ def _credentials(host: Host, service: configparser.SectionProxy, user: str) -> s
 
 
 class ViewersAt(Viewers):
-    """Viewers that sit at a host.
+    """Viewers that connect from a host.
 
-    :param case: whose clean-up ends them.
+    :param case: the test; its clean-up ends them.
     """
 
     def __init__(self, case: TestCase, host: Host) -> None:
@@ -354,7 +355,7 @@ class ViewersAt(Viewers):
         self._host = host
 
     async def raw(self, host: str, port: int, *, tls: bool = False) -> Raw:
-        """A plain connection from there."""
+        """Open a TCP connection from that host."""
         connection = await in_thread(self._host.connect, host, port)
         raw: Any = Raw()
         factory = Factory()

@@ -1,4 +1,4 @@
-"""What the process holds: descriptors, timers, readers, and objects of ours; to see that nothing is left of a crowd."""
+"""Count what the process holds: descriptors, timers, readers, our objects; to assert that sessions leave nothing."""
 
 import gc
 import types
@@ -16,12 +16,12 @@ from novnc_twisted.relay.timer_wheel import timer_wheel_of
 _OURS = str(Path(novnc_twisted.__file__).parent)
 
 LASTING = ("Engine", "TimerWheel")
-"""Classes of ours whose objects stay with the process."""
+"""Our classes whose objects live as long as the process."""
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """What is held at one moment; ``left_since`` says what came since another."""
+    """What is held at one moment; ``left_since`` compares it with an earlier moment."""
 
     descriptors: int
     timers: int
@@ -29,14 +29,14 @@ class Ledger:
     writers: int
     watched: int  # sockets in the detached engine's epoll
     held: int  # bytes in it
-    turns: int  # of the wheel
+    turns: int  # of the timer wheel
     objects: "Counter[str]"
-    everything: int  # objects that the collector knows, of whomever
-    resident: int  # bytes
+    everything: int  # all objects that the garbage collector tracks
+    resident: int  # bytes of memory
 
     @classmethod
     def now(cls) -> "Ledger":
-        """Look, once the collector has been through."""
+        """Collect garbage, then count."""
         gc.collect()
         known = gc.get_objects()
         engines = [each for each in known if type(each) is Engine]
@@ -54,7 +54,7 @@ class Ledger:
         )
 
     def left_since(self, before: "Ledger") -> dict[str, int]:
-        """What is there now and was not then, by name; empty where nothing is."""
+        """What was added since, by name; empty if nothing was added."""
         left = {
             name: count
             for name in ("descriptors", "timers", "readers", "writers", "watched", "held", "turns")
@@ -64,7 +64,7 @@ class Ledger:
 
 
 def _name_of(thing: Any) -> str:
-    """The class of an object of ours that lives as long as a connection, a wait or a task; else nothing."""
+    """The class of our object that lives as long as a connection, a wait or a task; empty for any other object."""
     if isinstance(thing, types.CoroutineType):
         return thing.__qualname__ if thing.cr_code.co_filename.startswith(_OURS) else ""
     if isinstance(thing, types.GeneratorType):

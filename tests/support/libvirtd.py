@@ -1,4 +1,4 @@
-"""Real libvirts for tests: private ones with small VMs, and compute hosts on them."""
+"""Private libvirt daemons with small VMs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -40,12 +40,12 @@ T = TypeVar("T")
 
 
 async def in_thread(function: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
-    """Call something that blocks (virsh, and all of PrivateLibvirtd) without blocking the reactor."""
+    """Call a blocking function (virsh, and all of PrivateLibvirtd) in a thread."""
     return await deferToThread(function, *arguments, **more)
 
 
 async def private_libvirtd(test: TestCase, qemu_conf: str = "", libvirtd_conf: str = "") -> PrivateLibvirtd:
-    """A libvirtd that runs; the test's end ends it and its VMs.
+    """Start a libvirtd, which ends with the test, together with its VMs.
 
     :param qemu_conf: further lines of its qemu.conf.
     :param libvirtd_conf: further lines of its libvirtd.conf.
@@ -83,7 +83,7 @@ class WatchedDriver(LibvirtDriver):
         return super().start(heard)
 
     def seen(self, change: Change, uuid: str = "", times: int = 1, timeout: float = 120) -> Deferred[None]:
-        """Fires once such an event was heard so often; fails after ``timeout`` seconds."""
+        """Wait until such an event has occurred ``times`` times; fail after ``timeout`` seconds."""
         event, found = DomainEvent(change, uuid), Deferred[None]()
         if self.events.count(event) >= times:
             found.callback(None)

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 class Logged:
     """Collects what is logged until the test ends.
 
-    :param case: whose clean-up ends it.
+    :param case: the test.
     """
 
     def __init__(self, case: SynchronousTestCase) -> None:
@@ -16,7 +16,7 @@ class Logged:
         case.addCleanup(globalLogPublisher.removeObserver, self._events.append)
 
     def lines(self, part: str = "") -> list[str]:
-        """The lines in which a text occurs; tracebacks belong to their line."""
+        """The log lines that contain a text; a traceback is part of its line."""
         texts = [eventAsText(event, includeTimestamp=False, includeSystem=False) for event in self._events]
         return [text for text in texts if part in text]
 

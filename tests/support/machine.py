@@ -1,11 +1,11 @@
 """A machine whose process 1 is a real systemd, for tests of the units; made of namespaces, without a container engine.
 
-Its root folder is that of the real machine, with all writes kept apart (overlayfs on a tmpfs), so that nothing of the
-real machine changes.  It has processes, network (loopback alone), cgroups and devices of its own.
-``/opt/novnc_twisted`` is what the README installs, with the package in it: the units see neither ``/home`` nor
-``/root``, where this checkout and its Python may be.
+Its root folder is that of the real machine with copy on write (overlayfs on a tmpfs), so that the real machine does not
+change.  It has its own processes, network (loopback only), cgroups and devices.  ``/opt/novnc_twisted`` has what the
+README installs, together with the package: the units see neither ``/home`` nor ``/root``, where this checkout and its
+Python may be.
 
-The machine ends with the process that started it.  All methods block.  For root, or a user with sudo.
+The machine ends with the process that started it.  All methods block.  It needs root, or a user with sudo.
 """
 
 import json
@@ -25,7 +25,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PATH = "/opt/novnc_twisted/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 LIMIT = 120.0
-"""Seconds after which a step has failed; far more than a busy machine needs."""
+"""Seconds after which a step has failed; far more than it takes on a busy machine."""
 
 _TOOLS = {
     "unshare": "util-linux",
@@ -37,11 +37,11 @@ _TOOLS = {
 
 
 class MachineFailed(Exception):
-    """The machine can't be made, or a command failed there; the text says which one and why."""
+    """The machine can't be made, or a command failed there; the text names the command and the cause."""
 
 
 def missing() -> str | None:
-    """Why this machine can't run the test, in one sentence; None: it can."""
+    """The reason why this machine cannot run the test, as a sentence; None if it can."""
     for tool, package in _TOOLS.items():
         if shutil.which(tool, path=PATH) is None:
             return f"this test needs {tool}, which is not installed: apt-get install {package}"
@@ -59,13 +59,13 @@ def _sudo() -> list[str]:
 class Machine:
     """See the module.
 
-    :ivar pid: its systemd, as seen from outside.
+    :ivar pid: process id of its systemd, as seen from outside.
     """
 
     def __init__(self) -> None:
         """Boot it.
 
-        :raises MachineFailed: namespaces or mounts are not permitted here, for instance.
+        :raises MachineFailed: it did not boot, for example because namespaces or mounts are not permitted here.
         """
         stage = Path(tempfile.mkdtemp(prefix="machine-", dir="/tmp"))
         script = CHECKOUT / "tests" / "support" / "machine.sh"
@@ -81,7 +81,7 @@ class Machine:
         )
         assert self._process.stdout is not None and self._process.stderr is not None
         line = self._process.stdout.readline()
-        stage.rmdir()  # what is mounted there lives on without its name
+        stage.rmdir()  # what is mounted there stays, without its name
         if not line.strip().isdigit():
             self.close()
             raise MachineFailed(f"a machine with systemd can't be made here: {self._process.stderr.read().strip()}")
@@ -89,15 +89,15 @@ class Machine:
         self.until(lambda: self.attempt("systemctl is-active --quiet machine.target").returncode == 0)
 
     def close(self) -> None:
-        """End it, and wait until nothing of it is left."""
+        """End it, and wait until all of its processes have ended."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(LIMIT)
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something that reports no event.
+        """Wait, by polling, for a state that no event announces.
 
-        :raises MachineFailed: it did not come true within LIMIT.
+        :raises MachineFailed: it was not reached within LIMIT.
         """
         end = time.monotonic() + LIMIT
         while not condition():
@@ -106,9 +106,9 @@ class Machine:
             time.sleep(0.05)
 
     def attempt(self, *lines: str, user: str | None = None, stdin: str = "") -> "subprocess.CompletedProcess[str]":
-        """Run lines of shell there, in one shell that ends with the first error.
+        """Run lines of shell there, in one shell that stops at the first error.
 
-        :param user: who types them, with this user's groups; None: root.
+        :param user: the user who runs them, with its groups; None: root.
         """
         become = [] if user is None else ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
         environment = ["env", "-i", f"PATH={PATH}", "LC_ALL=C.UTF-8", "HOME=/tmp", "SYSTEMD_PAGER=", "COLUMNS=200"]
@@ -121,9 +121,9 @@ class Machine:
         )
 
     def run(self, *lines: str, user: str | None = None, stdin: str = "") -> str:
-        """The same; what they print.
+        """The same; return what they print.
 
-        :raises MachineFailed: one fails.
+        :raises MachineFailed: a line failed.
         """
         done = self.attempt(*lines, user=user, stdin=stdin)
         if done.returncode:
@@ -143,7 +143,7 @@ class Machine:
         return self.run(f"systemctl show --property={name} --value {unit}").strip()
 
     def journal(self, unit: str, *more: str) -> list[dict[str, Any]]:
-        """What a unit has written to the journal until now, oldest first, as ``journalctl -o json`` has it."""
+        """The journal entries of a unit, oldest first, in the form of ``journalctl -o json``."""
         lines = self.run("journalctl --sync", shlex.join(["journalctl", "-o", "json", f"_SYSTEMD_UNIT={unit}", *more]))
         return [json.loads(line) for line in lines.splitlines()]
 

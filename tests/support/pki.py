@@ -1,4 +1,4 @@
-"""A small PKI: CAs, and certificates of servers and clients, good and bad in each way."""
+"""A small PKI: CAs, and valid and invalid certificates of servers and clients."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class CA:
     def __init__(self, common_name: str = "our CA", *, above: "CA | None" = None) -> None:
         """Make one.
 
-        :param above: the CA that signs it; None: itself.
+        :param above: the CA that signs its certificate; None: self-signed.
         """
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._subject = _name(common_name)
@@ -64,9 +64,9 @@ class CA:
         common_name: str = "test",
         san: x509.GeneralName | None = None,
     ) -> Credential:
-        """A certificate for these DNS names and IP addresses; without any it has no subjectAltName.
+        """Issue a certificate for these DNS names and IP addresses; without any, it has no subjectAltName.
 
-        :param days: from when and until when it is valid, from now on.
+        :param days: begin and end of its validity, in days from now.
         :param san: one more name, of any kind.
         """
         key = ec.generate_private_key(ec.SECP256R1())
@@ -99,7 +99,7 @@ class CA:
 
 
 def qemu_folder(folder: Path, ca: bytes, server: Credential) -> Path:
-    """Write what QEMU's tls-creds-x509 and libvirt's vnc_tls_x509_cert_dir want to find."""
+    """Write the files that QEMU's tls-creds-x509 and libvirt's vnc_tls_x509_cert_dir expect."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in (("ca-cert.pem", ca), ("server-cert.pem", server.cert), ("server-key.pem", server.key)):
         (folder / name).write_bytes(data)

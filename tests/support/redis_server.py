@@ -1,4 +1,4 @@
-"""A real Redis for tests: starts on a free place, can be killed, restarted and frozen, and ends with its test."""
+"""A real Redis server on a free port or a unix socket; a test can kill, restart and freeze it."""
 
 import os
 import shutil
@@ -13,16 +13,16 @@ from twisted.trial.unittest import TestCase
 
 BINARY = shutil.which("redis-server")
 START = 10.0
-"""Seconds within which it has to take connections."""
+"""Seconds within which it has to accept connections."""
 
 
 class RedisServer:
-    """One redis-server of this test alone.
+    """A redis-server for one test.
 
-    :param case: whose clean-up ends it.
-    :param unix: listen on a unix socket only, else on a free port of 127.0.0.1.
-    :param tls: certificate, key and authorities' file: the port speaks TLS then.
-    :param sentinel: it is no server but a Sentinel.
+    :param case: the test; its clean-up ends the server.
+    :param unix: listen on a unix socket only, otherwise on a free port of 127.0.0.1.
+    :param tls: files with certificate, key and CA certificates; with them the port uses TLS.
+    :param sentinel: start a Sentinel instead of a server.
     :param options: further lines of redis.conf.
     :param start: whether to start it at once.
     """
@@ -39,7 +39,7 @@ class RedisServer:
     ) -> None:
         if BINARY is None:
             raise RuntimeError("redis-server is not installed")
-        # Not below the test's own folder: the path of a unix socket is short.
+        # Not below the test's own folder: the path of a unix socket must be short.
         self.folder = Path(tempfile.mkdtemp(prefix="redis-", dir="/tmp"))
         case.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.port = 0 if unix else _free_port()
@@ -74,7 +74,7 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """Start it (again, on the same place), and wait until it takes connections."""
+        """Start it (also again, at the same address), and wait until it accepts connections."""
         self._process = subprocess.Popen(
             [BINARY, str(self.folder / "redis.conf"), *self._mode], stdin=subprocess.DEVNULL
         )
@@ -85,25 +85,25 @@ class RedisServer:
             time.sleep(0.01)
 
     def kill(self) -> None:
-        """End it at once, as kill -9 does, and wait until it is gone."""
+        """Kill it with SIGKILL, and wait until it has ended."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
             process.wait()
 
     def freeze(self) -> None:
-        """Stop it where it is; its sockets stay open."""
+        """Freeze its process (SIGSTOP); its sockets stay open."""
         if self._process is None:
             raise RuntimeError("it does not run")
         os.kill(self._process.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on, where it still runs."""
+        """Let its process continue, if it still runs."""
         if self._process is not None:
             os.kill(self._process.pid, signal.SIGCONT)
 
     def command(self, *words: str | bytes, login: tuple[str, ...] = ()) -> object:
-        """Ask it something, on a connection of its own (blocking; the answer in bytes)."""
+        """Send a command on a new connection, and return the reply as bytes.  Blocks."""
         with Client(self) as client:
             if login:
                 client.command("AUTH", *login)
@@ -122,7 +122,7 @@ class RedisServer:
 
 
 class Client:
-    """A plain blocking client by way of the unix socket, which shares nothing with what is tested."""
+    """A small blocking client on the unix socket, which shares no code with the product."""
 
     def __init__(self, server: RedisServer) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
@@ -137,22 +137,25 @@ class Client:
         self.close()
 
     def patience(self, seconds: float) -> None:
-        """Wait so long for a reply."""
+        """Set how long to wait for a reply."""
         self._socket.settimeout(seconds)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._file.close()
         self._socket.close()
 
     def command(self, *words: str | bytes) -> object:
-        """Send a command; its reply (errors as RuntimeError)."""
+        """Send a command, and return the reply.
+
+        :raises RuntimeError: the reply is an error.
+        """
         parts = [word.encode() if isinstance(word, str) else word for word in words]
         self._socket.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts))
         return self.reply()
 
     def reply(self) -> object:
-        """The next reply, or line of MONITOR."""
+        """The next reply, or the next line of MONITOR."""
         line = self._file.readline()
         kind, rest = line[:1], line[1:-2]
         if kind == b"+":

@@ -1,4 +1,4 @@
-"""A Redis whose users are those that ``novnc-redis-acl`` makes, and one for the test, who may do everything."""
+"""A Redis with the users that ``novnc-redis-acl`` makes, and a user with all rights for the test."""
 
 import tempfile
 from hashlib import sha256
@@ -19,9 +19,9 @@ ADMIN = ("admin", "the test's own")
 class RedisUsers:
     """The users' files, for one redis-server.
 
-    :param names: of the roles, as ``compute.one@10.0.0.1``.
-    :param url: where the services find it, if not there.
-    :ivar urls: by the role's name, as ``compute.one``.
+    :param names: the roles, such as ``compute.one@10.0.0.1``.
+    :param url: the server's address for the services, if it differs from the server's own.
+    :ivar urls: transport_url of each role, by its name, such as ``compute.one``.
     """
 
     def __init__(self, case: TestCase, redis: RedisServer, names: tuple[str, ...], url: str = "") -> None:
@@ -41,6 +41,6 @@ class RedisUsers:
             conf_file.write(f"aclfile {redis.folder / 'users.acl'}\n")
 
     def login(self, name: str) -> tuple[str, str]:
-        """User and password of a role."""
+        """User name and password of a role."""
         address = parse_redis_url(self.urls[name])
         return str(address.username), str(address.password)

@@ -1,4 +1,8 @@
-"""What a hostile peer does, as data: a script is a tuple of steps, and ends by staying until the other side goes."""
+"""Scripts for peers, as data: a tuple of steps.  After its last step a peer stays until the other side leaves.
+
+This is the one place for scripted peers: tests/support/scripted.py plays scripts, as a client or as a server.  Scripts
+of good and hostile VNC servers are in tests/hostile/servers.py, those of viewers in tests/hostile/clients.py.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,21 +10,21 @@ from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
-class Hear:
-    """Wait until so many more bytes came."""
+class Receive:
+    """Wait until ``count`` more bytes have been received."""
 
     count: int
 
 
 @dataclass(frozen=True, slots=True)
-class HearUntil:
-    """Wait until these bytes came; what follows them is heard by the next step."""
+class ReceiveUntil:
+    """Wait until these bytes have been received; what follows them belongs to the next step."""
 
     mark: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class Send:
     """Send bytes."""
 
     data: bytes
@@ -28,81 +32,93 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Trickle:
-    """Send bytes one by one, each in a turn of the reactor of its own."""
+    """Send bytes one by one, one in each iteration of the reactor."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """Send bytes over and over, as fast as they are taken, until the other side goes."""
+    """Send the same bytes again and again, as fast as they are read, until the other side leaves."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Let the reactor go round so many times."""
+    """Wait for this many iterations of the reactor."""
 
     turns: int
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerClose:
-    """Wait for a WebSocket close frame, and answer it as a browser does."""
+    """Wait for a WebSocket close frame, and reply to it as a browser does."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartTLS:
-    """From here on TLS, in which we are the server; or the client, where the script is a client's."""
+    """Start TLS, as the side that the script belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Await:
-    """Wait for something of the test's: by name, so that the script stays data."""
+    """Wait for an event of the test, by its name."""
 
     what: str
 
 
 @dataclass(frozen=True, slots=True)
 class Deaf:
-    """Read no more: for back-pressure."""
+    """Stop reading: for back-pressure."""
 
 
 @dataclass(frozen=True, slots=True)
 class HalfClose:
-    """End our direction, and go on reading."""
+    """Close the sending direction, and go on reading."""
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close, once what was said is sent."""
+    """Close the connection once everything is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """A reset (SO_LINGER 0), whatever is still to be sent."""
+    """Reset the connection (SO_LINGER 0), and drop what is not sent yet."""
 
 
 Step: TypeAlias = (
-    Hear | HearUntil | Say | Trickle | Flood | Pause | AnswerClose | StartTLS | Await | Deaf | HalfClose | Close | Reset
+    Receive
+    | ReceiveUntil
+    | Send
+    | Trickle
+    | Flood
+    | Pause
+    | AnswerClose
+    | StartTLS
+    | Await
+    | Deaf
+    | HalfClose
+    | Close
+    | Reset
 )
 Script: TypeAlias = tuple[Step, ...]
 
 LEAVES: dict[str, Script] = {"close": (Close(),), "reset": (Reset(),), "half close": (HalfClose(),)}
-"""The ways to go; who half closes has gone as well: RFB knows no half of a stream."""
+"""The ways to leave.  A half close counts as leaving, since RFB has no half-open streams."""
 
 
-def words_of(script: Script) -> int:
-    """How many bytes a script says."""
-    return sum(len(step.data) for step in script if isinstance(step, Say | Trickle))
+def bytes_sent(script: Script) -> int:
+    """How many bytes a script sends."""
+    return sum(len(step.data) for step in script if isinstance(step, Send | Trickle))
 
 
 def cut(script: Script, count: int, leave: Script) -> Script:
-    """The same, but for leaving when so many bytes were said."""
+    """The same script, which leaves after ``count`` bytes."""
     steps: list[Step] = []
     for step in script:
-        if isinstance(step, Say | Trickle):
+        if isinstance(step, Send | Trickle):
             if len(step.data) > count:
                 return (*steps, type(step)(step.data[:count]), *leave)
             count -= len(step.data)
@@ -111,10 +127,10 @@ def cut(script: Script, count: int, leave: Script) -> Script:
 
 
 def trickled(script: Script) -> Script:
-    """The same, byte by byte."""
-    return tuple(Trickle(step.data) if isinstance(step, Say) else step for step in script)
+    """The same script, which sends byte by byte."""
+    return tuple(Trickle(step.data) if isinstance(step, Send) else step for step in script)
 
 
 def changed(script: Script, change: Callable[[bytes], bytes]) -> Script:
-    """The same, with other words."""
-    return tuple(Say(change(step.data)) if isinstance(step, Say) else step for step in script)
+    """The same script, which sends other bytes."""
+    return tuple(Send(change(step.data)) if isinstance(step, Send) else step for step in script)

@@ -1,4 +1,4 @@
-"""Plays a script on a connection, as client or as server."""
+"""Peers that play a script (tests/support/script.py) on a connection, as client or as server."""
 
 import socket
 import struct
@@ -21,12 +21,12 @@ from tests.support.script import (
     Deaf,
     Flood,
     HalfClose,
-    Hear,
-    HearUntil,
     Pause,
+    Receive,
+    ReceiveUntil,
     Reset,
-    Say,
     Script,
+    Send,
     StartTLS,
     Step,
     Trickle,
@@ -36,11 +36,11 @@ NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Over(Exception):
-    """The other side went."""
+    """The other side left."""
 
 
 def turn() -> Deferred[None]:
-    """Once round the reactor."""
+    """Wait for one iteration of the reactor."""
     return deferLater(reactor, 0, lambda: None)
 
 
@@ -48,28 +48,28 @@ def turn() -> Deferred[None]:
 class Peer(Protocol):
     """One connection.
 
-    :ivar heard: all that came.
+    :ivar received: everything it received, up to 1 MiB.
     :ivar gone: fires when the connection is lost.
-    :ivar acted: fires when the script is played, as far as it could be.
+    :ivar acted: fires when the script is played, or cannot go on because the other side left.
     """
 
     def __init__(self, script: Script, events: Mapping[str, Deferred[None]] | None = None, tls: Any = None) -> None:
         self.script, self.tls = script, tls
-        self.heard = bytearray()
+        self.received = bytearray()
         self.gone: Deferred[None] = Deferred()
         self.acted: Deferred[None] = Deferred()
         self.lost = False
         self.flooding = b""
         self._events = events or {}
-        self._at = 0  # what was heard by a step already
+        self._at = 0  # how many of the received bytes earlier steps have used
         self._waiting: tuple[Callable[[], bool], Deferred[None]] | None = None
 
     def connectionMade(self) -> None:
         Deferred.fromCoroutine(self._play()).addBoth(self.acted.callback)
 
     def dataReceived(self, data: bytes) -> None:
-        if len(self.heard) < 1 << 20:  # what floods come to is not looked at
-            self.heard += data
+        if len(self.received) < 1 << 20:  # no test looks at more of a flood
+            self.received += data
         self._look()
 
     def connectionLost(self, reason: Any = None) -> None:
@@ -78,15 +78,15 @@ class Peer(Protocol):
         self.gone.callback(None)
 
     def leave(self) -> None:
-        """Whatever the script says."""
+        """Close at once, in any step of the script."""
         if not self.lost:
             self.transport.abortConnection()
 
-    # IPullProducer: a flood
+    # IPullProducer, for Flood
 
     def resumeProducing(self) -> None:
         transport: Any = self.transport
-        if transport.disconnecting:  # in TLS, which else would wait for us for ever
+        if transport.disconnecting:  # TLS waits for its producer before it closes
             transport.unregisterProducer()
         else:
             transport.write(self.flooding)
@@ -119,14 +119,14 @@ class Peer(Protocol):
     async def _do(self, step: Step) -> None:
         transport: Any = self.transport
         match step:
-            case Say(data):
+            case Send(data):
                 transport.write(data)
-            case Hear(count):
+            case Receive(count):
                 self._at += count
-                await self._when(lambda: len(self.heard) >= self._at)
-            case HearUntil(mark):
-                await self._when(lambda: mark in self.heard[self._at :])
-                self._at = self.heard.index(mark, self._at) + len(mark)
+                await self._when(lambda: len(self.received) >= self._at)
+            case ReceiveUntil(mark):
+                await self._when(lambda: mark in self.received[self._at :])
+                self._at = self.received.index(mark, self._at) + len(mark)
             case Trickle(data):
                 for byte in data:
                     if self.lost:
@@ -143,8 +143,8 @@ class Peer(Protocol):
             case Await(what):
                 await self._events[what]
             case AnswerClose():
-                await self._when(lambda: close_of(bytes(self.heard)) is not None)
-                code, _ = close_of(bytes(self.heard)) or (1000, "")
+                await self._when(lambda: close_of(bytes(self.received)) is not None)
+                code, _ = close_of(bytes(self.received)) or (1000, "")
                 transport.write(frame(8, code.to_bytes(2, "big")))
             case StartTLS():
                 transport.startTLS(self.tls)
@@ -155,7 +155,7 @@ class Peer(Protocol):
             case Close():
                 transport.loseConnection()
             case Reset():
-                # Twisted's abortConnection does so, too; here by hand, so that it is sure on any transport.
+                # Twisted's abortConnection sets it as well, but not on each kind of transport.
                 below = getattr(transport, "socket", None)
                 if isinstance(below, socket.socket) and below.family != socket.AF_UNIX:
                     below.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
@@ -163,10 +163,10 @@ class Peer(Protocol):
 
 
 class ScriptedServer(Factory):
-    """A server that plays a script to everybody.
+    """A server that plays the same script to each client.
 
-    :ivar peers: all that came.
-    :ivar reached: fires when the next one comes, where somebody waits for it.
+    :ivar peers: all connections so far.
+    :ivar reached: if set, fires at the next connection.
     """
 
     noisy = False
@@ -195,8 +195,8 @@ async def meet(
 ) -> Peer:
     """Connect to a port of this machine, and play a script.
 
-    :param tls: play it inside of TLS.
-    :param bind: our address.
+    :param tls: creates the client's TLS connection, in which the script is played; None: no TLS.
+    :param bind: the local address.
     """
     factory = Factory.forProtocol(lambda: Peer(script, events))
     factory.noisy = False

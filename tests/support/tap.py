@@ -1,4 +1,4 @@
-"""A port before another port, which hears what clients say."""
+"""A TCP relay that records what clients send."""
 
 from twisted.internet import reactor
 from twisted.protocols.portforward import ProxyFactory, ProxyServer
@@ -6,10 +6,10 @@ from twisted.trial.unittest import TestCase
 
 
 class Tap:
-    """Passes connections on to a port of 127.0.0.1, and keeps what their clients said.
+    """Relays connections to a port of 127.0.0.1, and keeps what their clients sent.
 
-    :ivar port: its own.
-    :ivar said: all of each connection.
+    :ivar port: the port on which it listens.
+    :ivar said: everything that the client of each connection sent.
     """
 
     def __init__(self, case: TestCase, target: int) -> None:

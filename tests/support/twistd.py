@@ -1,4 +1,4 @@
-"""Real ``twistd`` commands as child processes: started with a configuration, awaited by their log, ended by pid."""
+"""Real ``twistd`` commands as child processes: they get a configuration, and tests wait for their log lines."""
 
 import os
 import random
@@ -18,13 +18,13 @@ from twisted.trial.unittest import TestCase
 from tests.support.handed_out import output
 
 DELAY = float(os.environ.get("TEST_SERVICE_DELAY") or 0)
-"""Seconds by which each service starts late, at most, by chance: nothing may depend on who is there first."""
+"""The greatest random delay, in seconds, of each service's start: no test may depend on the order of starts."""
 
 TWISTD = str(Path(sys.executable).with_name("twistd"))
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nobody has, for now."""
+    """A TCP port that is free now."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
@@ -33,7 +33,7 @@ def free_port(host: str = "127.0.0.1") -> int:
 class Twistd(ProcessProtocol):
     """One ``twistd -n COMMAND`` child.
 
-    :ivar output: all that it printed.
+    :ivar output: everything it printed.
     :ivar ended: fires with its exit code (negative: the signal).
     """
 
@@ -56,11 +56,11 @@ class Twistd(ProcessProtocol):
         shell: str = "",
         **spawn: Any,
     ) -> "Twistd":
-        """Start a command with this text of a nova.conf; the test's end ends it.
+        """Start a command with this text as nova.conf; it ends with the test.
 
-        :param options: more of twistd's own.
-        :param arguments: more of the command's.
-        :param shell: what a shell does first, which then becomes the command.
+        :param options: further options of twistd.
+        :param arguments: further arguments of the command.
+        :param shell: a line of shell that runs before the command, in the same process.
         """
         self = cls(command)
         line = [TWISTD, "-n", "--pidfile=", *options, command, *arguments]
@@ -80,7 +80,7 @@ class Twistd(ProcessProtocol):
         return self
 
     def seen(self, text: str, timeout: float = 120) -> Deferred[None]:
-        """Fires once the text stands in the output; fails with all of the output when the process ends before."""
+        """Wait until the output contains a text; fail with all of the output if the process ends before."""
         found: Deferred[None] = Deferred()
         if text in self.output:
             found.callback(None)
@@ -96,7 +96,7 @@ class Twistd(ProcessProtocol):
         )
 
     def more(self) -> Deferred[None]:
-        """Fires with the next output."""
+        """Wait for the next output."""
         more: Deferred[None] = Deferred()
         self._awaited.append(("", more))
         return more
@@ -105,11 +105,11 @@ class Twistd(ProcessProtocol):
         raise AssertionError(f"{self.command} did not print {text!r} in time:\n{self.output}")
 
     def ready(self) -> Deferred[None]:
-        """Fires when all of the command's parts run."""
+        """Wait until all parts of the command run."""
         return self.seen(f"{self.command} is ready")
 
     async def stop(self, sign: int = signal.SIGTERM, timeout: float = 60) -> int:
-        """End it and await its end; its exit code."""
+        """End it, wait for it, and return its exit code."""
         if self.exit_code is None:
             self.process.signalProcess(sign)
             killer = reactor.callLater(timeout, self.process.signalProcess, "KILL")  # type: ignore[attr-defined]

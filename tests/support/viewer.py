@@ -1,7 +1,7 @@
-"""Scripted viewers: WebSocket or CONNECT, and RFB, byte for byte; each knows what its screen shows.
+"""A small viewer: WebSocket or CONNECT, then RFB; it draws its screen, so that tests can judge what it shows.
 
-``Viewers(case).open(url)`` opens what ``nova get-vnc-console`` printed, of either kind, as noVNC and as the Java viewer
-would; ``refusal(url)`` gives why it was refused.
+``Viewers(case).open(url)`` opens a URL that ``nova get-vnc-console`` printed, as noVNC or the Java viewer would;
+``refusal(url)`` returns the reason of a refusal.
 """
 
 import struct
@@ -20,7 +20,7 @@ from tests.session.harness import Raw, WebSocket, introduce, refused
 
 RAW, DESKTOP_SIZE = 0, -223
 CELL = (9, 16)
-"""Pixels of a character in VGA's text mode."""
+"""Width and height of a character in VGA's text mode, in pixels."""
 
 _UPGRADE = (
     "GET {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -29,14 +29,14 @@ _UPGRADE = (
 
 
 PATIENCE = 40.0
-"""Seconds that each step may take: an upper bound, not a pace."""
+"""Seconds that each step may take at most."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def patient(step: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """A step that fails by its own name where it waits for ever."""
+    """Limit the time of a step, and name the step if it takes longer."""
 
     @wraps(step)
     async def in_time(*arguments: P.args, **more: P.kwargs) -> T:
@@ -49,11 +49,11 @@ def patient(step: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[
 
 
 class Viewer:
-    """A viewer whose session lives: what it was told in ServerInit, and its screen.
+    """A viewer with a live session: the values of ServerInit, and its screen.
 
-    :ivar stream: RFB, as bytes: ``await read(count)`` and ``write(data)``.
+    :ivar stream: the RFB stream: ``await read(count)`` and ``write(data)``.
     :ivar raw: the connection below.
-    :ivar updates: rectangles that came so far.
+    :ivar updates: how many rectangles it has received.
     """
 
     def __init__(self, stream: Any, raw: Raw) -> None:
@@ -64,24 +64,24 @@ class Viewer:
         self._whole = True
 
     async def begin(self) -> "Viewer":
-        """The RFB handshake, and which encodings we take."""
+        """Do the RFB handshake, and send the accepted encodings."""
         width, height, self.name = await introduce(self.stream)
         self._resize(width, height)
         self.stream.write(struct.pack(">BxHii", 2, 2, RAW, DESKTOP_SIZE))
         return self
 
     def press(self, key: str) -> None:
-        """A key goes down and up."""
+        """Press and release a key."""
         for down in (1, 0):
             self.stream.write(struct.pack(">BBxxI", 4, down, ord(key)))
 
     async def until(self, shown: Callable[[], bool]) -> None:
-        """Take updates until the screen is so."""
+        """Read updates until the screen satisfies a condition."""
         while not shown():
             await self.update()
 
     async def update(self) -> None:
-        """Ask for what changed, and take it."""
+        """Request what changed, and read it."""
         if not self._asked:
             self._asked = True
             incremental = 0 if self._whole else 1
@@ -100,7 +100,7 @@ class Viewer:
 
     @patient
     async def ready(self) -> "Viewer":
-        """Until the guest of :mod:`demo.guest` waits for keys."""
+        """Wait until the guest of :mod:`demo.guest` waits for keys."""
         await self.until(lambda: (self.width, self.height) == (720, 400) and len(set(self.cell(6, 0))) > 1)
         return self
 
@@ -122,18 +122,18 @@ class Viewer:
         )
 
     def text(self, rows: int = 25) -> bytes:
-        """The pixels of the first rows, likewise."""
+        """The pixels of the first rows, without these lines."""
         return b"".join(self._line(line) for line in range(min(rows * CELL[1], self.height)) if line % CELL[1] < 12)
 
     def leave(self) -> Deferred[None]:
-        """Be gone; fires when it is so."""
+        """Disconnect; fires when the connection is lost."""
         if not self.raw.lost:
             self.raw.transport.abortConnection()
         return _when(self.raw.gone)
 
     @patient
     async def closed(self) -> tuple[int, str] | None:
-        """Why the other side closed: WebSocket's code and reason; of XVP there is only the end."""
+        """Wait for the end: WebSocket's close code and reason; the XVP port just closes the connection."""
         if isinstance(self.stream, WebSocket):
             return await self.stream.until_closed()
         await self.raw.everything()
@@ -161,10 +161,10 @@ class Viewer:
 
 
 class Viewers:
-    """Makes viewers; they leave with the test.
+    """Makes viewers; they leave at the end of the test.
 
-    :param case: whose clean-up ends them.
-    :param tls: what ``https://`` URLs need (IOpenSSLClientConnectionCreator).
+    :param case: the test.
+    :param tls: an IOpenSSLClientConnectionCreator for ``https://`` URLs.
     """
 
     def __init__(self, case: TestCase, *, tls: Any = None) -> None:
@@ -173,7 +173,7 @@ class Viewers:
 
     @patient
     async def open(self, url: str) -> Viewer:
-        """Open a console's URL, of either kind."""
+        """Open a console's URL, of the noVNC or the XVP proxy."""
         stream, raw = await self._begin(url)
         if stream is raw:
             head = await raw.until(b"\r\n\r\n")
@@ -182,13 +182,13 @@ class Viewers:
 
     @patient
     async def direct(self, host: str, port: int) -> Viewer:
-        """Open a VNC server itself, by no proxy."""
+        """Connect to a VNC server directly, without a proxy."""
         raw = await self.raw(host, port)
         return await Viewer(raw, raw).begin()
 
     @patient
     async def refusal(self, url: str) -> tuple[int, str]:
-        """Why it is refused: close code and sentence (which RFB has to say as well), or status and sentence."""
+        """The refusal: close code and sentence (RFB has to send the same sentence), or status and sentence."""
         stream, raw = await self._begin(url)
         if stream is raw:
             head = (await raw.everything()).decode()
@@ -201,7 +201,7 @@ class Viewers:
         return code, reason
 
     async def waiting(self, url: str) -> tuple[Any, Raw]:
-        """Begin to open it, and wait for nothing: the stream and the connection."""
+        """Begin to open it; return the stream and the connection at once."""
         return await self._begin(url)
 
     async def raw(self, host: str, port: int, *, tls: bool = False) -> Raw:
@@ -229,7 +229,7 @@ class Viewers:
 
 
 def _when(gone: Deferred[None]) -> Deferred[None]:
-    """Fires with it, for any number who ask."""
+    """Fires with the result; may be called several times."""
     seen: Deferred[None] = Deferred()
 
     def pass_on(result: Any) -> Any:

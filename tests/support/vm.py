@@ -1,4 +1,4 @@
-"""A bare QEMU for tests that need a real VNC server with a guest that answers to typing, and no libvirt."""
+"""A QEMU without libvirt, for tests that need a real VNC server with a guest that reacts to typing."""
 
 import json
 import os
@@ -15,15 +15,15 @@ COLUMNS, ROWS = 80, 25
 
 
 class SmallVM:
-    """One VM whose screen echoes what is typed.  Its methods block.
+    """A VM whose screen echoes what is typed.  Its methods block.
 
-    :ivar port: the VNC server's on 127.0.0.1.
+    :ivar port: port of the VNC server, on 127.0.0.1.
     """
 
     def __init__(self, folder: Path, name: str = "myserver20", *, vnc: str = "", more: tuple[str, ...] = ()) -> None:
         """Prepare one.
 
-        :param vnc: further options of ``-vnc``, as ``tls-creds=t``; where they begin with ``unix:``, all of them.
+        :param vnc: further options of ``-vnc``, such as ``tls-creds=t``; all of them if they begin with ``unix:``.
         :param more: further arguments of QEMU.
         """
         self._folder, self._vnc, self._more = folder, vnc, more
@@ -34,7 +34,7 @@ class SmallVM:
             self.port: int = free.getsockname()[1]
 
     def start(self) -> None:
-        """Start it; its VNC server listens when this returns."""
+        """Start it, and wait until its VNC server listens."""
         qemu = shutil.which("qemu-system-x86_64")
         if qemu is None:
             raise FileNotFoundError("no QEMU found: apt-get install qemu-system-x86")
@@ -47,7 +47,7 @@ class SmallVM:
         subprocess.run([qemu, *arguments], check=True, capture_output=True, timeout=60)
 
     def stop(self) -> None:
-        """End it at once; it may have ended before."""
+        """Kill it, if it still runs."""
         pid = self._folder / "pid"
         if pid.exists():
             try:
@@ -56,15 +56,15 @@ class SmallVM:
                 return
 
     def freeze(self) -> None:
-        """Stop QEMU's process, as a host that has no time for it; its VNC server says nothing any more."""
+        """Freeze QEMU's process, as on an overloaded host; its VNC server stops sending."""
         os.kill(int((self._folder / "pid").read_text()), signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let QEMU's process go on."""
+        """Let QEMU's process continue."""
         os.kill(int((self._folder / "pid").read_text()), signal.SIGCONT)
 
     def monitor(self, command: str) -> str:
-        """What QEMU's human monitor answers to a command."""
+        """Run a command in QEMU's human monitor, and return its output."""
         with socket.socket(socket.AF_UNIX) as qmp:
             qmp.settimeout(20)
             qmp.connect(str(self._folder / "qmp"))
@@ -76,7 +76,7 @@ class SmallVM:
                     lines.write(json.dumps(execute) + "\n")
                     lines.flush()
                     answer = {}
-                    while "return" not in answer:  # the greeting and events come between
+                    while "return" not in answer:  # the greeting and events may come before the reply
                         answer = json.loads(lines.readline())
         return str(answer["return"])
 

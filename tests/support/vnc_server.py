@@ -73,7 +73,7 @@ class FakeVNCServer(Factory):
     size: tuple[int, int] = (64, 48)
     reason: bytes | None = None  # refuse with this reason in phase refuse_at (security or result)
     refuse_at: str = "security"
-    endless_reason: bool = False  # refuse with a reason of 4 GiB, sent as fast as it is read
+    endless_reason: bool = False  # refuse with a reason of 4 GiB, sent as fast as the client reads
     result: int | None = None  # send this SecurityResult, whatever the password is
     stall: str | None = None  # send nothing from this phase on, and keep the connection
     close: str | None = None  # close the connection instead of this phase

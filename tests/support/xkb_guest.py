@@ -32,10 +32,10 @@ KEYS = {code: f"{row}{n:02}" for row, codes in LETTERS.items() for n, code in en
     "ShiftLeft": "LFSH",
     "AltRight": "RALT",
 }
-"""DOM code to XKB's name of the key."""
+"""DOM code -> XKB's name of the key."""
 
 COMPOSING, COMPOSED, CANCELLED = 1, 2, 3
-"""What xkb_compose_state_get_status gives; 0 is nothing."""
+"""Results of xkb_compose_state_get_status; 0 means that no sequence has begun."""
 
 _FUNCTIONS = {
     "xkb_context_new": ("p", "i"),
@@ -82,7 +82,7 @@ class XkbGuest:
         self._compose = library.xkb_compose_state_new(table, 0)
 
     def press(self, codes: list[str]) -> str:
-        """Press these keys in order and release them; gives what was written."""
+        """Press these keys in order and release them; return the text that the desktop reads."""
         keys = [self._library.xkb_keymap_key_by_name(self._keymap, KEYS[code].encode()) for code in codes]
         for key in keys[:-1]:
             self._library.xkb_state_update_key(self._state, key, 1)

@@ -1,4 +1,4 @@
-"""TigerVNC's Xvnc: a VNC server of another family, with lists of security types as one wants them."""
+"""TigerVNC's Xvnc: a VNC server that shares no code with QEMU's, and offers any list of security types."""
 
 import shutil
 import signal
@@ -14,14 +14,14 @@ from twisted.trial.unittest import TestCase
 from novnc_twisted.rfb.security.vnc import response
 from tests.support.twistd import free_port
 
-_READY = 3  # the descriptor on which it tells its display, once it listens
+_READY = 3  # the descriptor to which it writes its display number once it listens
 _OBFUSCATED = bytes((23, 82, 107, 6, 35, 78, 88, 7))  # the fixed key of every VNC password file
 
 
 class Xvnc(ProcessProtocol):
     """One Xvnc.
 
-    :ivar output: what it printed: which types its clients chose, for one.
+    :ivar output: what it printed, such as the security types that its clients chose.
     :ivar port: its port on 127.0.0.1.
     """
 
@@ -41,9 +41,9 @@ class Xvnc(ProcessProtocol):
         key: Path | None = None,
         password: str = "",
     ) -> "Xvnc":
-        """One that listens; the test's end ends it.
+        """Start one, and wait until it listens; it ends with the test.
 
-        :param security_types: as ``None,VncAuth,X509None``, in the order in which it offers them.
+        :param security_types: a list such as ``None,VncAuth,X509None``, in the order of its offer.
         """
         program = shutil.which("Xtigervnc")
         if program is None:

@@ -102,7 +102,7 @@ class Viewer(WebSocketServerProtocol):
             self.screen.connectionLost()
 
     def write(self, data):
-        """Send a message; as a transport."""
+        """Send a message; a method of transports."""
         self.sendMessage(data, isBinary=True)
 
     def loseConnection(self):

@@ -1,4 +1,4 @@
-"""A TCP relay that can freeze, as a network that fails without closing anything."""
+"""A TCP relay that can freeze, like a network that fails without closing any connection."""
 
 from twisted.internet.interfaces import IReactorTCP
 from twisted.protocols.portforward import ProxyFactory, ProxyServer
@@ -16,7 +16,7 @@ class _Server(ProxyServer):
 class FreezingRelay:
     """Listens on a free port of loopback and relays to another one.
 
-    :ivar frozen: whether nothing is passed on; also for connections that come later, which stay dead.
+    :ivar frozen: whether it is frozen; connections that are made meanwhile stay frozen for ever.
     """
 
     def __init__(self, reactor: IReactorTCP, port: int) -> None:
@@ -30,16 +30,16 @@ class FreezingRelay:
         self.port = self._listener.getHost().port
 
     def freeze(self, *, only_present: bool = False) -> None:
-        """Pass nothing on any more.
+        """Stop relaying.
 
-        :param only_present: on the present connections; new ones get through.
+        :param only_present: freeze only the present connections, and relay new ones.
         """
         self.frozen = not only_present
         for end in self._ends():
             end.transport.pauseProducing()
 
     def thaw(self) -> None:
-        """Pass on everything, also what was held back."""
+        """Continue, beginning with what was held back."""
         self.frozen = False
         for end in self._ends():
             end.transport.resumeProducing()

@@ -1,4 +1,4 @@
-"""What the build leaves: the promised names, nothing inline, nothing from elsewhere, and the licences."""
+"""The built page: the promised names, nothing inline, nothing from other hosts, and the licences."""
 
 import gzip
 import re
@@ -28,7 +28,7 @@ class BuiltTest(TestCase):
         self.assertEqual((DIST / "favicon.ico").read_bytes()[:4], b"\0\0\1\0")
 
     def test_compressed(self):
-        """What is text lies there compressed as well, with the same content."""
+        """Text files are there in compressed form as well, with the same content."""
         for path in (
             *(DIST / name for name in PAGES),
             *(DIST / "assets").glob("*.js"),

@@ -5,7 +5,7 @@ from tests.web.steps import ALT, CAPS_LOCK, CTRL, DELETE, ENTER, PHONE, SHIFT, S
 
 
 class CapsLock(PageTest):
-    """The guest's Caps Lock is on, and the page knows: all three key paths write what was meant."""
+    """The guest's Caps Lock is on, and the page knows it: all three ways of typing write the intended characters."""
 
     caps_on = [(CAPS_LOCK, True), (CAPS_LOCK, False)]
 
@@ -44,7 +44,7 @@ class CapsLock(PageTest):
 
 class Keys(PageTest):
     async def test_dead_keys(self):
-        """A letter with an accent is a dead key and a letter."""
+        """A letter with an accent is typed as a dead key and a letter."""
 
         def steps(page):
             page.wait_painted()
@@ -59,7 +59,7 @@ class Keys(PageTest):
         await self.visit(steps)
 
     async def test_unknown_layout(self):
-        """A layout that was remembered and is not known is named, and not taken for another one in silence."""
+        """The page names a remembered layout that it does not know, instead of silently using another one."""
 
         def steps(page):
             page.wait_painted()
@@ -72,7 +72,7 @@ class Keys(PageTest):
         await self.visit(steps)
 
     async def test_released_when_the_screen_loses_the_focus(self):
-        """A key that is down while the person clicks on a tool goes up on the server."""
+        """A key that is held down while a tool is clicked is released on the server."""
 
         def steps(page):
             page.wait_painted()
@@ -95,13 +95,13 @@ class Keys(PageTest):
             self.assertEqual(self.console.keys(), [])
             page.page.click("#cad")
             self.wait_keys(page, held(taps(DELETE), CTRL, ALT))
-            # the first click's time runs out: the next one is a first one again
+            # the time for the second click is over: the next click counts as a first one
             page.page.click("#cad")
             page.page.wait_for_selector("#cad:not(.armed)")
             page.page.click("#cad")
             page.page.wait_for_selector("#cad.armed")
             page.page.wait_for_selector("#cad:not(.armed)")
-            # a double click is no confirmation
+            # a double click does not confirm
             page.page.dblclick("#cad")
             page.page.wait_for_selector("#cad.armed")
             self.focus_screen(page)
@@ -111,7 +111,7 @@ class Keys(PageTest):
         await self.visit_cleanly(steps)
 
     async def test_destructive_keys(self):
-        """Those stand apart, say in words what they do, and take two clicks each."""
+        """Destructive keys are a group of their own, say what they do, and need two clicks each."""
 
         def steps(page):
             page.wait_painted()
@@ -145,7 +145,7 @@ class Keys(PageTest):
 
 class HiddenState(PageTest):
     async def test_held_modifier(self):
-        """A modifier that is held shows in the bar, and without the bar; a click on it lets go."""
+        """A held modifier is shown, with and without the bar; a click on it releases it."""
 
         def steps(page):
             page.wait_painted()
@@ -163,7 +163,7 @@ class HiddenState(PageTest):
         await self.visit_cleanly(steps)
 
     async def test_typing(self):
-        """A text that is being typed shows how far it is, and can be stopped, with the panel shut."""
+        """With the panel closed, the progress of typing is shown, and typing can be stopped."""
 
         def steps(page):
             page.wait_painted()
@@ -180,14 +180,14 @@ class HiddenState(PageTest):
             page.press("Enter")
             self.wait_heard(page, lambda: self.console.keys().count((ENTER, False)), "the keyboard is deaf")
             keys = self.console.keys()
-            self.assertEqual(keys[:2], held([], CTRL))  # it is let go before a text is typed
+            self.assertEqual(keys[:2], held([], CTRL))  # it is released before a text is typed
             self.assertEqual(keys[2:-2], taps(*[ord("y")] * ((len(keys) - 4) // 2)))
             self.assertLess(len(keys), 10000)
 
         await self.visit_cleanly(steps)
 
     async def test_typing_broken_off(self):
-        """Where the connection ends in the middle, the bar says how far the text got."""
+        """If the connection ends during typing, the bar shows how many characters were typed."""
 
         def steps(page):
             page.wait_painted()
@@ -202,7 +202,7 @@ class HiddenState(PageTest):
         await self.visit(steps)
 
     async def test_typing_in_the_background(self):
-        """Typing does not depend on the page's own timers, which a hidden page has once a second or less."""
+        """Typing does not use the page's timers, which fire once a second or less in a hidden page."""
 
         def steps(page):
             page.wait_painted()
@@ -215,7 +215,7 @@ class HiddenState(PageTest):
 
 class ClipboardLimits(PageTest):
     async def test_too_long(self):
-        """A text that the server would end the session for is not sent, and the page says so before."""
+        """The page does not send a text that is too long for the server, and says so before."""
 
         def steps(page):
             page.wait_painted()
@@ -238,7 +238,7 @@ class ClipboardLimits(PageTest):
         await self.visit(steps)
 
     async def test_beyond_latin_1(self):
-        """A server without the extended clipboard gets no question marks; one that has it gets the text."""
+        """Text beyond Latin-1 is sent only to a server with the extended clipboard, never as question marks."""
 
         def steps(page):
             page.wait_painted()
@@ -282,7 +282,7 @@ class ClipboardLimits(PageTest):
 
 class Access(PageTest):
     async def test_forced_colours(self):
-        """In forced colours the switch is drawn by the browser, since the page's colours are gone."""
+        """With forced colours the browser draws the switch, since the page's colours are ignored."""
 
         def steps(page):
             page.wait_painted()
@@ -299,7 +299,7 @@ class Access(PageTest):
         await self.visit(steps, forced_colors="active")
 
     async def test_focus_after_disconnect(self):
-        """Who disconnects by the keyboard or the mouse is on the card that offers to reconnect."""
+        """After a disconnect by keyboard or mouse, the card that offers to reconnect has the focus."""
 
         def steps(page):
             page.wait_painted()

@@ -1,4 +1,4 @@
-"""The keyboard layouts of the page: a Linux guest with that layout reads the text that was to be typed."""
+"""The keyboard layouts of the page: a Linux guest with the layout reads the text that the page types."""
 
 # ruff: noqa: RUF001
 import importlib.util
@@ -63,7 +63,7 @@ SAMPLES = {
     "ua": "Привіт, їжак ґ",
     "us-intl": "façade señor über Ñ '\"^`~",
 }
-"""Texts that each layout has to know whole, by its own keys or with dead keys."""
+"""Texts that a layout must be able to type completely, with its keys or with dead keys."""
 
 SPELL = """import('./src/layouts.js').then(({NAMES, spell}) => console.log(JSON.stringify(Object.fromEntries(
     NAMES.map(([id]) => [id, spell(%s, id).map(({chords, known}) => known && chords.map(
@@ -93,11 +93,11 @@ class LayoutsTest(TestCase):
         fresh = self.generator.generate()
         if f"'xkeyboard-config {self.generator.version()}'" in kept:
             self.assertEqual(kept, fresh)
-        else:  # another version may give a key another sign
+        else:  # another version may have another character on a key
             self.assertEqual(kept.count("\n    '"), fresh.count("\n    '"))
 
     async def test_guest_reads_what_was_typed(self):
-        """On every layout, each character that the page can type is what the guest reads, dead keys included."""
+        """On every layout, the guest reads each character that the page can type, including dead keys."""
         spelt = json.loads(await node("-e", SPELL % json.dumps(TEXT)))
         self.assertEqual(set(spelt), set(self.generator.LAYOUTS))
         for layout, source in self.generator.LAYOUTS.items():

@@ -1,4 +1,4 @@
-"""The page's pure modules, by node's own test runner; and that page and proxy speak of the same refusals."""
+"""The page's modules without a browser, under Node's test runner; page and proxy agree on the refusals."""
 
 import json
 import shutil
@@ -15,8 +15,8 @@ WEB = Path(__file__).parents[2] / "novnc_twisted" / "web"
 
 
 async def node(*arguments: str) -> str:
-    """What node says; its standard error is part of the failure."""
-    beside = str(Path(sys.executable).parent)  # where the set-up puts it on a machine that has none
+    """Run node, and return its output; a failure shows its standard error as well."""
+    beside = str(Path(sys.executable).parent)  # where the set-up installs it on a machine without node
     path = shutil.which("node") or shutil.which("node", path=beside)
     if path is None:
         raise FileNotFoundError("node is not installed: apt-get install nodejs")
@@ -33,7 +33,7 @@ class ModulesTest(TestCase):
         await node("--test", *[str(path) for path in sorted((WEB / "test").glob("*.test.js"))])
 
     async def test_refusals(self):
-        """Every close code has words on the page; where it has one cause, they are those of the table."""
+        """The page has a sentence for every close code; for a code with one cause it is that of the table."""
         script = "import('./src/strings.js').then(({refusals}) => console.log(JSON.stringify(refusals)))"
         words = {int(code): row["sentence"] for code, row in json.loads(await node("-e", script)).items()}
         sentences: dict[int, list[str]] = {}
@@ -46,7 +46,7 @@ class ModulesTest(TestCase):
             self.assertIn(words[code], sentences[code])
 
     def test_lock_file(self):
-        """The lock file names versions and checksums, and no place to fetch them from."""
+        """The lock file contains versions and checksums, but no addresses to download from."""
         lock = (WEB / "package-lock.json").read_text()
         self.assertNotIn("resolved", lock)
         self.assertNotIn("http", lock.replace("https://opencollective.com", "").replace("https://github.com", ""))

@@ -11,7 +11,7 @@ from tests.web.steps import ENTER, ESCAPE, F5, TAB, taps
 
 class Connecting(PageTest):
     async def test_each_page_and_form_of_address(self):
-        """Every page name and form of address connects by itself, cleanly, and only to its own host."""
+        """With every page name and form of address the page connects at once, cleanly, and only to its own host."""
         forms = [
             ("vnc_auto.html", "token=T", "/websockify"),
             ("vnc_lite.html", "path=%3Ftoken%3DT", "/"),
@@ -33,7 +33,7 @@ class Connecting(PageTest):
         self.assertEqual({viewer.websocket_protocol_in_use for viewer in self.console.viewers}, {"binary"})
 
     async def test_typing_works_at_once(self):
-        """The screen has the focus: keys go to the server, those of browsers and toolbars, too."""
+        """The screen has the focus: all keys go to the server, including those of browsers and toolbars."""
 
         def steps(page):
             page.wait_painted()
@@ -77,7 +77,7 @@ class ConnectingInFirefox(Connecting):
 
 class ByName(PageTest):
     async def test_plain_http_by_name(self):
-        """Over http to a name, where browsers withhold what they keep for secure contexts, all is well."""
+        """The page works over http to a host name, where browsers offer no features of secure contexts."""
         port = self.console.port.getHost().port
 
         def steps(page):
@@ -95,7 +95,7 @@ class ByName(PageTest):
 
 class Refused(PageTest):
     async def test_every_row_of_the_table(self):
-        """Each refusal is shown by its own sentence, with a button; nothing is an error of the page."""
+        """The page shows the sentence of each refusal and a button, without an error of its own."""
         rows = {name: row for name, row in TABLE.items() if row.close_code >= 1001}
         self.console.refusal = lambda params: (rows[params["token"][0]].close_code, rows[params["token"][0]].sentence)
 
@@ -111,7 +111,7 @@ class Refused(PageTest):
         self.assertEqual(seen.complaints(), [])
 
     async def test_service_comes_back(self):
-        """While the service is away the page tries again by itself, and says when."""
+        """While the service is not available, the page retries, and shows when."""
         self.refuse(ServiceUnavailable)
 
         def steps(page):
@@ -129,7 +129,7 @@ class RefusedInFirefox(Refused):
 
 class RefusedInChromium(PageTest):
     async def test_try_again(self):
-        """A refusal that may pass is asked again by the button alone."""
+        """The page does not retry after such a refusal; the button does."""
         self.refuse(TooManySessions)
 
         def steps(page):
@@ -143,7 +143,7 @@ class RefusedInChromium(PageTest):
         await self.visit(steps)
 
     async def test_nobody_there(self):
-        """A service that can't be reached is told as such (Chromium itself complains in the console)."""
+        """The page reports that the service can't be reached (Chromium itself complains in the console)."""
 
         def steps(page):
             page.wait_painted()
@@ -155,14 +155,14 @@ class RefusedInChromium(PageTest):
         await self.visit(steps)
 
     async def test_markup_in_a_reason(self):
-        """Words from outside are text."""
+        """A reason is shown as text, never as markup."""
         self.console.refusal = lambda params: (4409, "<b>Off</b> <script>alert(1)</script>")
         await self.visit_cleanly(lambda page: page.wait_said("<b>Off</b> <script>"))
 
 
 class Reconnecting(PageTest):
     async def test_lost_connection(self):
-        """A lost connection is taken up again, with the same view; the last picture stays meanwhile."""
+        """The page reconnects after a lost connection, with the same view; meanwhile it shows the last picture."""
 
         def steps(page):
             page.wait_painted()
@@ -183,7 +183,7 @@ class Reconnecting(PageTest):
         self.assertEqual(len(self.console.viewers), 2)
 
     async def test_revoked(self):
-        """A revoked session leaves no picture, and is not asked for again."""
+        """After a revoked session the page shows no picture, and does not reconnect."""
 
         def steps(page):
             page.wait_painted()
@@ -202,7 +202,7 @@ class ReconnectingInFirefox(Reconnecting):
 
 class ReconnectingInChromium(PageTest):
     async def test_link_for_one_session(self):
-        """Where a token does not admit again, the page says that it can't reconnect, and why."""
+        """If a token is valid once only, the page says that it can't reconnect, and why."""
 
         def steps(page):
             page.wait_painted()

@@ -6,7 +6,7 @@ from tests.web.steps import CTRL, F5, HOME, LEFT, PHONE, held, taps
 
 class Phone(PageTest):
     async def test_key_row(self):
-        """Keys that a phone's keyboard lacks stand in a row, which leaves that keyboard open."""
+        """A row has the keys that a phone's keyboard lacks; using it leaves that keyboard open."""
 
         def steps(page):
             page.wait_painted()
@@ -23,7 +23,7 @@ class Phone(PageTest):
         await self.visit_cleanly(steps, **PHONE)
 
     async def test_keys_that_write_nothing(self):
-        """A keyboard beside the phone, and some on its screen, have arrows and function keys: they arrive, too."""
+        """Arrows and function keys reach the server: external keyboards have them, and some on-screen ones."""
 
         def steps(page):
             page.wait_painted()
@@ -61,7 +61,7 @@ class Phone(PageTest):
         await self.visit(steps, **PHONE)
 
     async def test_drag_to_move(self):
-        """At the original size a finger moves the picture, and what lay outside can be clicked on."""
+        """At the original size a finger moves the picture, so that every part of it can be clicked."""
 
         def steps(page):
             page.wait_painted()
@@ -77,7 +77,7 @@ class Phone(PageTest):
             clicks = [(mask, x) for mask, x, _ in self.console.pointers() if mask]
             self.assertEqual(clicks, [(1, 320 - 300 + 260)])
             page.page.tap("#more")
-            page.page.tap("#drag-row")  # off: the finger is the mouse again
+            page.page.tap("#drag-row")  # off: a finger acts as the mouse again
             page.page.tap("#more")
             self.console.messages.clear()
             self.swipe(page, (250, y, 50, y))
@@ -86,7 +86,7 @@ class Phone(PageTest):
         await self.visit_cleanly(steps, **PHONE | {"size": (300, 500)})
 
     async def test_drag_to_move_ends_with_the_session(self):
-        """A screen that fits after the phone was turned meanwhile is not dragged: the finger is the mouse."""
+        """A screen that fits, because the phone was turned meanwhile, is not dragged: a finger acts as the mouse."""
 
         def steps(page):
             page.wait_painted()
@@ -105,7 +105,7 @@ class Phone(PageTest):
         await self.visit(steps, **PHONE | {"size": (300, 500)})
 
     async def test_pinch(self):
-        """Two fingers enlarge and move the picture, and the server hears nothing of it; clicks hit what is shown."""
+        """Two fingers enlarge and move the picture without sending anything; clicks hit what is shown."""
 
         def steps(page):
             page.wait_painted()
@@ -137,7 +137,7 @@ class Phone(PageTest):
         await self.visit_cleanly(steps, **PHONE)
 
     async def test_targets(self):
-        """Everything that a finger has to hit is 44 px wide and high at least."""
+        """Every target for a finger is at least 44 px wide and high."""
 
         def steps(page):
             small = []
@@ -164,7 +164,7 @@ class Phone(PageTest):
         await self.visit(steps, **PHONE)
 
     async def test_view_only_row(self):
-        """Where nothing may reach the server, the row of keys is not there."""
+        """A view-only console has no row of keys."""
 
         def steps(page):
             page.wait_painted()

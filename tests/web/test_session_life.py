@@ -1,4 +1,4 @@
-"""The life of a session on the page, in Chromium and in Firefox: judged by what the server heard, and by pictures."""
+"""The life of a session on the page, in Chromium and Firefox: judged by what the server received, and by pictures."""
 
 import math
 import struct
@@ -35,14 +35,14 @@ class BehindRelay(PageTest):
 
 class DeadNetwork(BehindRelay):
     async def test_frozen_and_back(self):
-        """Nothing is typed blindly: what was pressed during the outage never arrives, what comes after it does."""
+        """Nothing is typed blindly: keys pressed during an outage are never sent, those after it are."""
 
         def steps(page):
             page.wait_painted()
             page.page.keyboard.down("a")
             self.wait_keys(page, [(ord("a"), True)])
             self.freeze()
-            page.type("b")  # the page cannot know yet
+            page.type("b")  # the page cannot know of the outage yet
             page.wait_said("No answer")
             self.assertEqual(page.page.title(), "No answer - myserver20 - Console")
             page.page.wait_for_function(DIMMED)
@@ -83,13 +83,13 @@ class DeadNetworkInFirefox(DeadNetwork):
 
 class DeadSession(BehindRelay):
     async def test_only_the_session_is_dead(self):
-        """A session whose own connection is dead is given up for a new one, since the service is there."""
+        """If only the session's connection is dead, the page replaces it by a new one."""
 
         def steps(page):
             page.wait_painted()
             self.freeze(only_present=True)
             page.type("b")
-            page.page.evaluate("window.dispatchEvent(new Event('online'))")  # a reason to ask at once
+            page.page.evaluate("window.dispatchEvent(new Event('online'))")  # makes the page probe at once
             page.wait_said("No answer")
             page.page.wait_for_function(CONNECTED)
             page.type("x")
@@ -99,7 +99,7 @@ class DeadSession(BehindRelay):
         self.assertEqual(len(self.console.viewers), 2)
 
     async def test_tries_that_hang(self):
-        """While packets vanish a try hangs; it is given up for a later one, so that the page is back soon."""
+        """An attempt that hangs, because packets are lost, is given up soon for another one."""
 
         def steps(page):
             page.wait_painted()
@@ -109,7 +109,7 @@ class DeadSession(BehindRelay):
             known = len(self.relay.connections)
             page.page.click("#again")
             self.assertTrue(self.wait(page, lambda: len(self.relay.connections) > known))
-            self.relay.frozen = False  # what hangs goes on hanging
+            self.relay.frozen = False  # attempts that hang stay so
             page.page.wait_for_function(CONNECTED)
             page.type("x")
             self.wait_keys(page, taps(ord("x")))
@@ -119,7 +119,7 @@ class DeadSession(BehindRelay):
 
 class BusyServer(PageTest):
     async def test_a_server_that_says_nothing_is_no_dead_network(self):
-        """While the VNC server is silent the proxy is asked: with empty messages, or else for a file; and is enough."""
+        """While the VNC server is silent, the page probes the proxy, by messages or for a file; that is enough."""
         for self.console.echoes in (True, False):
             questions = self.console.empty_messages if self.console.echoes else self.console.front.head_requests
 
@@ -138,10 +138,10 @@ class BusyServer(PageTest):
             self.assertEqual(len(self.console.viewers), 1)
             self.console.viewers.clear()
         self.assertEqual(self.console.keys(), taps(*b"aaaa"))
-        self.assertNotIn(bytes([3, 0, 0, 0, 0, 0, 0, 1, 0, 1]), self.console.messages)  # the server was not asked
+        self.assertNotIn(bytes([3, 0, 0, 0, 0, 0, 0, 1, 0, 1]), self.console.messages)  # no probe
 
     async def test_paused_server(self):
-        """A server that is paused takes keys and shows nothing: the page says so until the next change."""
+        """A paused server accepts keys and shows nothing: the page reports it until the next change."""
 
         def steps(page):
             page.wait_painted()
@@ -157,7 +157,7 @@ class BusyServer(PageTest):
 
 class Waiting(PageTest):
     async def test_server_that_is_off(self):
-        """The page waits for a server that is off, says so, and connects when it is started."""
+        """The page waits for a server that is off, shows that it waits, and connects when the server is started."""
         self.refuse(InstanceNotRunning)
 
         def steps(page):
@@ -214,7 +214,7 @@ class EndOfWaiting(PageTest):
         await self.visit(steps)
 
     async def test_service_that_forgot_the_link(self):
-        """A service that keeps its links in memory has none after a restart: the page does not call the link bad."""
+        """A service that keeps links in memory loses them in a restart, which the page mentions."""
 
         def steps(page):
             page.wait_painted()
@@ -228,11 +228,11 @@ class EndOfWaiting(PageTest):
 
 class Live(PageTest):
     async def test_a_tab_with_a_session_asks_before_it_closes(self):
-        """Ctrl+W in a shell would else cost the tab. Without a session nothing is asked."""
+        """Otherwise Ctrl+W in a shell would close the tab.  Without a session the page does not ask."""
 
         def steps(page):
             page.wait_painted()
-            page.page.locator("canvas").click()  # browsers ask only where a person did something
+            page.page.locator("canvas").click()  # browsers ask only after an action of the user
             asked = []
 
             def stay(dialog):
@@ -263,7 +263,7 @@ class Live(PageTest):
         self.assertIn(7, encodings)  # Tight
 
     async def test_pointer_where_the_server_draws_none(self):
-        """A dot is the pointer of a server that sends no cursor."""
+        """The page shows a dot as the pointer if the server sends no cursor."""
 
         def steps(page):
             page.wait_painted()
@@ -272,7 +272,7 @@ class Live(PageTest):
         await self.visit(steps)
 
     async def test_server_that_fits_the_window(self):
-        """``resize=remote``: the server is asked once for each size of the window, in whole pixels."""
+        """``resize=remote``: the page requests each size of the window once, in whole pixels."""
         self.console.resizable = True
         sizes = []
 
@@ -296,7 +296,7 @@ class Live(PageTest):
         self.assertEqual([size for size in asked if size in sizes], sizes)
 
     async def test_choice_of_the_picture(self):
-        """The third choice of the panel asks the server, too; a server that refuses or cannot is scaled."""
+        """The panel's third choice requests the size as well; without the server's consent the picture is scaled."""
         for self.console.resizable in (False, None):
 
             def steps(page):
@@ -317,7 +317,7 @@ class Live(PageTest):
         self.assertEqual([m for m in self.console.messages if m[0] == 251], [])
 
     async def test_long_name_on_a_phone(self):
-        """The end of a long name shows, since it tells servers apart; the name is whole for who copies it."""
+        """The end of a long name stays visible, since it distinguishes servers; a copy contains the whole name."""
         self.console.name = "production-database-eu-west-1-replica-07"
 
         def steps(page):

@@ -1,4 +1,4 @@
-"""The page as people get it: from the noVNC proxy, with a real VM behind it."""
+"""The page, served by the noVNC proxy, with a real VM behind it."""
 
 import string
 import tempfile
@@ -30,14 +30,14 @@ COUNT_QUESTIONS = """
         return send.call(this, data);
     };
 """
-"""Counts the empty messages that the page asks the proxy with, and its WebSockets."""
+"""Counts the empty messages with which the page probes the proxy, and its WebSockets."""
 
 
 class ThroughProxyTest(TestCase):
     timeout = 300
 
     async def setUp(self):
-        folder = tempfile.TemporaryDirectory()  # not trial's own: a unix socket's path has to be short
+        folder = tempfile.TemporaryDirectory()  # not trial's folder: the path of a unix socket must be short
         self.addCleanup(folder.cleanup)
         self.running = True
         self.vm = SmallVM(Path(folder.name))
@@ -60,7 +60,7 @@ class ThroughProxyTest(TestCase):
         return f"http://127.0.0.1:{self.port.getHost().port}/{page}?{query}"
 
     def wait_text(self, page, row, text):
-        """Wait until the guest shows this text; fail by showing what it does show."""
+        """Wait until the guest shows this text; a failure contains what it shows."""
         for _ in range(400):
             shown = self.vm.text()[row]
             if shown == text:
@@ -69,7 +69,7 @@ class ThroughProxyTest(TestCase):
         self.assertEqual(shown, text)
 
     async def test_typing(self):
-        """Keys reach the guest as they are meant: pressed, and typed from the clipboard panel, by scan codes."""
+        """The guest reads the intended keys, pressed or typed from the clipboard panel, by scan codes."""
         printable = "".join(sorted(set(string.printable) - set(string.whitespace)))
 
         def steps(page):
@@ -94,12 +94,12 @@ class ThroughProxyTest(TestCase):
         self.assertEqual(seen.hosts(), {"127.0.0.1"})
 
     async def test_caps_lock_and_dead_keys(self):
-        """QEMU tells whether the guest's Caps Lock is on; and an accent is a key of its own, that the guest gets."""
+        """QEMU reports whether the guest's Caps Lock is on; an accent is a key of its own, which the guest receives."""
 
         def steps(page):
             page.wait_painted()
             self.wait_text(page, TYPED, ">")
-            page.press("CapsLock")  # Playwright's keyboard has no lock, so it is the guest's alone that is on
+            page.press("CapsLock")  # Playwright's keyboard has no Caps Lock state, so only the guest's is on
             page.page.click("#clipboard")
             page.page.select_option("#layout", "us")
             page.page.fill("#outgoing", "aBc1!Pass\n")
@@ -110,7 +110,7 @@ class ThroughProxyTest(TestCase):
             page.page.fill("#outgoing", "Dónde está\n")
             page.page.click("#type")
             page.wait_said("Typed.")
-            # the guest has a US keyboard: what is the dead key in Spain writes an apostrophe
+            # the guest has a US keyboard, where Spain's dead key writes an apostrophe
             self.wait_text(page, TYPED + 1, "> D'onde est'a")
 
         seen = await with_page(self.url("token=good"), steps)
@@ -126,7 +126,7 @@ class ThroughProxyTest(TestCase):
             self.assertEqual(seen.result, InvalidToken.sentence)
 
     async def test_vm_ends_and_comes_back(self):
-        """The end of the VM is told; the page waits for it, and when it is there again, so is its console."""
+        """The page reports the end of the VM, waits for it, and connects when it is back."""
 
         def steps(page):
             page.wait_painted()
@@ -147,7 +147,7 @@ class ThroughProxyTest(TestCase):
         self.assertEqual(seen.complaints(), [])
 
     async def test_vm_that_is_frozen(self):
-        """A QEMU that does not answer costs no session: the proxy answers for it, and it goes on where it stopped."""
+        """A QEMU that does not respond does not end the session: the proxy answers the page's probes."""
 
         def steps(page):
             page.page.add_init_script(COUNT_QUESTIONS)
@@ -156,7 +156,7 @@ class ThroughProxyTest(TestCase):
             page.seen.failures.clear()  # the reload may have aborted requests of the first page
             self.wait_text(page, TYPED, ">")
             self.vm.freeze()
-            # The first question comes with the session, the others after keys without an answer.
+            # The first probe comes with the session, the others after keys without an answer.
             for count in (2, 3, 4):
                 page.type("a")
                 page.page.wait_for_function("(count) => questions >= count", arg=count)
@@ -174,7 +174,7 @@ class IPv6Test(TestCase):
     timeout = 300
 
     async def test_ipv6(self):
-        """At an address that is an IPv6 literal no browser complains of the policy, and the console opens."""
+        """The console opens at an IPv6 literal, and the browser does not complain about the policy."""
         server = FakeVNCServer(name=b"QEMU (myserver20)")
         vnc = reactor.listenTCP(0, server, interface="127.0.0.1")
         self.addCleanup(vnc.stopListening)

@@ -21,7 +21,7 @@ class Tools(PageTest):
         self.assertLessEqual({message[0] for message in self.console.messages}, ASKS)
 
     async def test_keys(self):
-        """Combinations, text consoles, and modifiers that stay down."""
+        """Combinations, text consoles, and held modifiers."""
 
         def steps(page):
             page.wait_painted()
@@ -41,7 +41,7 @@ class Tools(PageTest):
         await self.visit_cleanly(steps)
 
     async def test_clipboard(self):
-        """Text is typed as keys, put on the server's clipboard, and taken from it."""
+        """Text is typed as keys, put on the server's clipboard, and read from it."""
 
         def steps(page):
             page.wait_painted()
@@ -60,7 +60,7 @@ class Tools(PageTest):
         self.assertIn(b"\6\0\0\0\0\0\0\4Hi!\n", self.console.messages)
 
     async def test_layout(self):
-        """Text is spelt for the server's layout, which is asked once."""
+        """Text is typed for the server's layout, which the page remembers."""
 
         def steps(page):
             page.wait_painted()
@@ -80,7 +80,7 @@ class Tools(PageTest):
         await self.visit_cleanly(steps)
 
     async def test_toolbar_by_keyboard(self):
-        """Ctrl+Alt+Shift leads to the tools, arrows along them, Escape back, and none of that types."""
+        """Ctrl+Alt+Shift moves the focus to the tools, arrows move it along them, Escape back; none of that types."""
 
         def focus(page):
             return page.page.evaluate("document.activeElement.id || document.activeElement.tagName")
@@ -113,7 +113,7 @@ class Tools(PageTest):
         await self.visit_cleanly(steps)
 
     async def test_touch_keyboard(self):
-        """On a phone, what the on-screen keyboard writes becomes keys."""
+        """Text from a phone's on-screen keyboard is sent as keys."""
 
         def steps(page):
             page.wait_painted()
@@ -123,19 +123,19 @@ class Tools(PageTest):
             page.press("Backspace")
             ok = taps(*b"ok", BACKSPACE)
             self.wait_keys(page, ok)
-            # a word that the keyboard corrects before it is done
+            # a word that the keyboard corrects while it is being written
             devtools = page.page.context.new_cdp_session(page.page)
             for word in ("t", "te", "teh"):
                 devtools.send("Input.imeSetComposition", {"text": word, "selectionStart": 3, "selectionEnd": 3})
             devtools.send("Input.insertText", {"text": "the"})
             self.wait_keys(page, ok + taps(*b"teh", BACKSPACE, BACKSPACE, *b"he"))
-            page.page.touchscreen.tap(180, 400)  # a click for the server, which leaves the keyboard open
+            page.page.touchscreen.tap(180, 400)  # a click on the screen leaves the keyboard open
             self.assertEqual(page.page.evaluate("document.activeElement.id"), "field")
 
         await self.visit_cleanly(steps, size=(360, 740), has_touch=True, is_mobile=True)
 
     async def test_original_size_on_a_phone(self):
-        """A screen that is larger than the phone is clipped there, and dragged."""
+        """A screen that is larger than the phone is clipped, and can be dragged."""
 
         def steps(page):
             page.wait_painted()
@@ -147,7 +147,7 @@ class Tools(PageTest):
         await self.visit_cleanly(steps, size=(300, 500), has_touch=True, is_mobile=True)
 
     async def test_full_screen(self):
-        """Full screen takes the bar away, and gives it back."""
+        """Full screen hides the bar, and leaving it shows the bar again."""
 
         def steps(page):
             page.wait_painted()
@@ -166,7 +166,7 @@ class Tools(PageTest):
 
 class Looks(PageTest):
     async def test_sizes(self):
-        """From a small phone to 4K nothing runs out of the window; pictures lie in trial's folder."""
+        """From a small phone to 4K, everything is inside the window; the screenshots are in trial's folder."""
         folder = Path(self.mktemp())
         folder.mkdir()
 
