@@ -158,7 +158,9 @@ class MutantTests(SynchronousTestCase):
     test_host_answer_another_s_host = planted(
         "host-answer", "novnc_twisted.compute.replies", 'is True, "host": host}', 'is True, "host": values.get("host")}'
     )
-    test_connect_info_a_port_too_many = planted("connect-info", "novnc_twisted.contract.fields", "<= 65535:", "<= 65536:")
+    test_connect_info_a_port_too_many = planted(
+        "connect-info", "novnc_twisted.contract.fields", "<= 65535:", "<= 65536:"
+    )
     test_redis_reply_what_is_no_resp = planted(
         "redis-reply", "novnc_twisted.messaging.redis.protocol", "except txredisapi.InvalidData:", "except KeyError:"
     )
