@@ -66,7 +66,7 @@ class _ConsoleEvent:
 
     :ivar console_type: ``novnc`` or ``xvpvnc``.
     :ivar address: the client's address, by the rules of ``trusted_proxies``.
-    :ivar user_id: the user for whom the token was made.
+    :ivar user_id: the user who asked for the token.
     :ivar project_id: the project of that user's request.
     :ivar instance_uuid: the server.
     :ivar instance_name: its name.

@@ -11,13 +11,13 @@ from novnc_twisted.access.hosts import is_loopback
 from novnc_twisted.contract.topics import NOVNCPROXY_BINARY, XVPVNCPROXY_BINARY, announced_as
 from novnc_twisted.frontend.accepting import Acceptor
 from novnc_twisted.frontend.listener import Listener
+from novnc_twisted.frontend.tls import FrontTLS
 from novnc_twisted.messaging.interfaces import TopicInUse
 from novnc_twisted.service import settings
 from novnc_twisted.service.connections import Connections
 from novnc_twisted.service.credentials import Upstream
 from novnc_twisted.service.exits import StartFailed
 from novnc_twisted.service.flagfile import Unusable
-from novnc_twisted.service.front_tls import FrontTLS
 from novnc_twisted.service.sockets import Sockets
 
 if TYPE_CHECKING:

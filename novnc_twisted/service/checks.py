@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from novnc_twisted.service import config_warnings, credentials, front_tls, settings
+from novnc_twisted.service import config_warnings, credentials, settings
 from novnc_twisted.service.bus import make_transport
 from novnc_twisted.service.configuration import Configuration, read_all
 from novnc_twisted.service.exits import Unusable
+from novnc_twisted.service.tls_options import TLSOptions
 
 Step = Callable[[], object]
 """Raises Unusable where something is wrong."""
@@ -30,10 +31,11 @@ def examine(command: str, part_names: Sequence[str], paths: Sequence[str], react
         _attempt(read, settings.need_libvirt)
     if "consoleapi" in part_names:
         _attempt(read, partial(_users, read))
-        _tls(read, front_tls.missing_of_api(conf), front_tls.files_of_api(conf), partial(front_tls.api_tls, conf))
+        tls = TLSOptions.of_api(conf)
+        _tls(read, tls.mistakes, tls.files(), tls.load)
     if {"novncproxy", "xvpvncproxy"} & set(part_names):
-        missing, files = front_tls.missing_of_proxies(conf), front_tls.files_of_proxies(conf)
-        _tls(read, missing, files, partial(front_tls.proxies_tls, conf))
+        tls = TLSOptions.of_proxies(conf)
+        _tls(read, tls.mistakes, tls.files(), tls.load)
         _tls(read, (), credentials.files(conf), partial(credentials.upstream_tls, conf))
         _attempt(read, partial(settings.auth_schemes, conf), partial(settings.proxy_protocol, conf))
     for line in settings.shared_ports(conf, part_names):

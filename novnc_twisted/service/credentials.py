@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from novnc_twisted.access.pem import certificates, private_key
-from novnc_twisted.service.flagfile import Unusable
-from novnc_twisted.service.front_tls import read_pem
+from novnc_twisted.service.exits import Unusable
+from novnc_twisted.service.tls_options import read_option
 
 if TYPE_CHECKING:
     from novnc_twisted.session import UpstreamTLS
@@ -78,7 +78,7 @@ def files(conf: Any) -> list[Callable[[], object]]:
         return []
     parsers = {"ca_certs": certificates, "client_cert": certificates, "client_key": private_key}
     return [
-        partial(read_pem, f"[vnc] vencrypt_{name}", conf.vnc[f"vencrypt_{name}"], parse)
+        partial(read_option, f"[vnc] vencrypt_{name}", conf.vnc[f"vencrypt_{name}"], parse)
         for name, parse in parsers.items()
         if conf.vnc[f"vencrypt_{name}"]
     ]

@@ -19,10 +19,10 @@ from novnc_twisted.service.configuration import in_memory
 from novnc_twisted.service.connections import Connections
 from novnc_twisted.service.credentials import Upstream
 from novnc_twisted.service.exits import BAD_CONFIGURATION, START_FAILED, StartFailed, Unusable, exit_with, reason
-from novnc_twisted.service.front_tls import api_tls, proxies_tls
 from novnc_twisted.service.lifecycle import Orderly, stop
 from novnc_twisted.service.notify import notify
 from novnc_twisted.service.sockets import ORDER, Sockets
+from novnc_twisted.service.tls_options import TLSOptions, usable
 from novnc_twisted.session import SessionLimits
 
 COMMANDS = {
@@ -108,8 +108,8 @@ def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: lis
         SessionLimits(options.max_sessions, options.max_sessions_per_server),
         Failures(options.max_failures_per_minute, reactor.seconds),
         Connections.of(conf, reactor, listening),
-        proxies_tls(conf) if proxies else None,
-        api_tls(conf) if "consoleapi" in listening else None,
+        TLSOptions.of_proxies(conf).load() if proxies else None,
+        TLSOptions.of_api(conf).load() if "consoleapi" in listening else None,
         Upstream(conf) if proxies else None,
     )
     return Console(command, context, [part(context) for part in COMMANDS[command]], warnings)
@@ -198,7 +198,8 @@ class Console(Orderly):
         """
         context = self._context
         upstream = context.upstream if context.upstream is not None and context.upstream.used else None
-        return [tls.renewal() for tls in (context.proxies_tls, context.api_tls, upstream) if tls is not None]
+        reloaded = (context.proxies_tls, context.api_tls, upstream)
+        return [usable(tls.renewal) for tls in reloaded if tls is not None]
 
     def stopService(self) -> Deferred[None]:
         """End every session, then withdraw from the others."""

@@ -29,9 +29,9 @@ from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.relay import stream_end
 from novnc_twisted.session import SessionLimits, SessionSettings, UpstreamTLS
 from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
+from tests.frontend.test_tls import client_tls
 from tests.hostile.crowd import MARK, Plan, plan
 from tests.hostile.slots import HOST, Slot
-from tests.service.test_tls import client_tls
 from tests.session.test_upstream_tls import served
 from tests.support.ledger import Ledger
 from tests.support.pki import CA

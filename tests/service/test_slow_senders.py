@@ -18,10 +18,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from novnc_twisted.access.forwarded import networks
 from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.frontend.listener import Listener
+from novnc_twisted.frontend.tls import FrontTLS
 from novnc_twisted.http.channel import CLOSE_TIMEOUT, IDLE_TIMEOUT
 from novnc_twisted.identity import NoAuth
 from novnc_twisted.novncproxy import NoVNCProxyFactory
-from novnc_twisted.service.front_tls import FrontTLS
 from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
 from tests.api.harness import FakeHost, instance, running
 from tests.relay.test_stream_end import Transport
@@ -164,7 +164,7 @@ class SlowSenders(SynchronousTestCase):
         folder.mkdir()
         (folder / "cert.pem").write_bytes(SERVER.cert)
         (folder / "key.pem").write_bytes(SERVER.key)
-        self.tls = FrontTLS("", str(folder / "cert.pem"), str(folder / "key.pem"))
+        self.tls = FrontTLS(str(folder / "cert.pem"), str(folder / "key.pem"))
 
     def factory(self, port: str, way: str) -> Any:
         """A port, and what stands in front of it."""

@@ -15,7 +15,7 @@ from twisted.trial.unittest import TestCase
 
 from novnc_twisted.service.configuration import read_configuration
 from novnc_twisted.service.flagfile import Unusable
-from novnc_twisted.service.front_tls import api_tls, proxies_tls
+from novnc_twisted.service.tls_options import TLSOptions
 from tests.api.harness import quick_hash
 from tests.service.harness import ProxyCase
 from tests.service.test_commands import alone
@@ -64,8 +64,8 @@ class MistakeTests(TestCase):
         path.write_text(conf)
         with self.assertRaises(Unusable) as caught:
             options, _ = read_configuration([str(path)])
-            proxies_tls(options)
-            api_tls(options)
+            TLSOptions.of_proxies(options).load()
+            TLSOptions.of_api(options).load()
         line = str(caught.exception)
         self.assertNotIn("\n", line)
         for name in names:
@@ -107,8 +107,8 @@ class MistakeTests(TestCase):
         path.write_text(text)
         options, warnings = read_configuration([str(path)])
         self.assertEqual(warnings, [])
-        self.assertIsNotNone(proxies_tls(options))
-        self.assertIsNotNone(api_tls(options))
+        self.assertIsNotNone(TLSOptions.of_proxies(options).load())
+        self.assertIsNotNone(TLSOptions.of_api(options).load())
 
     async def test_at_start(self) -> None:
         """The line is all that is printed."""

@@ -13,9 +13,8 @@ from twisted.internet.protocol import Factory
 from novnc_twisted.access.forwarded import networks
 from novnc_twisted.events import RequestRefused
 from novnc_twisted.frontend.listener import Listener
+from novnc_twisted.frontend.tls import BadTLS, FrontTLS
 from novnc_twisted.relay import StreamEnd
-from novnc_twisted.service.flagfile import Unusable
-from novnc_twisted.service.front_tls import FrontTLS
 from tests.session.harness import HANDSHAKE, TOKEN, FrontCase, Raw, WebSocket, introduce
 from tests.support.autobahn_client import Client, connect
 from tests.support.observed import only
@@ -82,7 +81,7 @@ class TLSCase(FrontCase):
         self.write("cert", SERVER.cert)
         self.write("key", SERVER.key)
         self.how: dict[str, Any] = {}
-        self.tls: FrontTLS | None = FrontTLS("", self.path("cert"), self.path("key"))
+        self.tls: FrontTLS | None = FrontTLS(self.path("cert"), self.path("key"))
 
     def path(self, name: str) -> str:
         return str(self.folder / f"{name}.pem")
@@ -99,7 +98,7 @@ class TLSCase(FrontCase):
         return super().listen(self.entrance)
 
     def rules(self, **rules: Any) -> None:
-        self.tls = FrontTLS("", self.path("cert"), self.path("key"), **rules)
+        self.tls = FrontTLS(self.path("cert"), self.path("key"), **rules)
 
     def endpoint(self, options: Any = None, header: bytes = b"", plain: bool = False) -> Any:
         endpoint: Any = TCP4ClientEndpoint(reactor, "127.0.0.1", self.front_port)
@@ -309,7 +308,7 @@ class RuleTests(TLSCase):
         between = CA("between", above=OURS)
         server = between.issue("localhost")
         both = self.write("both", server.cert + between.pem + server.key)
-        self.tls = FrontTLS("", both, None)
+        self.tls = FrontTLS(both)
         self.novnc()
         self.assertIn(b"200 OK", await self.page())
 
@@ -381,7 +380,7 @@ class ReloadTests(TLSCase):
         for name, data in (("cert", b"none"), ("key", OTHER.issue("localhost").key)):
             kept = Path(self.path(name)).read_bytes()
             self.write(name, data)
-            self.assertRaises(Unusable, self.tls.reload)
+            self.assertRaises(BadTLS, self.tls.reload)
             self.assertIn(b"200 OK", await self.page())
             self.write(name, kept)
 
