@@ -1,6 +1,11 @@
 #!/usr/bin/env python3
-"""What ``make test-all`` runs: ``make test`` with each Python from 3.11 to 3.13 that is here; names the absent."""
+"""What ``make test-all`` runs: ``make test`` with each Python from 3.11 to 3.13 on this machine.
 
+Each version has its own environment, ``.venv-3.12`` for example.  Versions that the machine does not have are named at
+the start and in the summary; they are not a failure.  ``--quick`` runs ``make quick`` instead.
+"""
+
+import argparse
 import os
 import shutil
 import signal
@@ -10,16 +15,26 @@ from pathlib import Path
 from types import FrameType
 
 VERSIONS = ("3.11", "3.12", "3.13")
+PLACES = "PATH, pyenv and uv"
+
+
+def candidates(version: str) -> list[str]:
+    """Interpreters that may have this version: on PATH, then those that pyenv and uv installed, newest first."""
+    on_path = shutil.which(f"python{version}")
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR", Path.home() / ".local" / "share" / "uv" / "python"))
+    kept = [
+        *sorted(pyenv.glob(f"{version}.*/bin/python{version}"), reverse=True),
+        *sorted(uv.glob(f"cpython-{version}.*/bin/python{version}"), reverse=True),
+    ]
+    return ([on_path] if on_path else []) + [str(path) for path in kept]
 
 
 def find(version: str) -> str | None:
-    """The interpreter of a version: on PATH, or where pyenv keeps it.  It must be able to start."""
-    home = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    on_path = shutil.which(f"python{version}")
-    kept = sorted(home.glob(f"versions/{version}.*/bin/python{version}"))
-    for candidate in ([on_path] if on_path else []) + [str(path) for path in reversed(kept)]:
+    """An interpreter of this version that starts and can make environments (pyenv's names on PATH may not start)."""
+    for candidate in candidates(version):
         probe = subprocess.run(
-            [candidate, "-c", "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"],
+            [candidate, "-c", "import sys, ssl, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"],
             capture_output=True,
             text=True,
         )
@@ -40,23 +55,28 @@ def _pass_on(process: subprocess.Popen[bytes]) -> None:
         signal.signal(number, end)
 
 
+def run(target: str, version: str, python: str) -> bool:
+    """Run a target of the Makefile with an interpreter; return whether it passed."""
+    print(f"\n##### Python {version}: {python}", flush=True)
+    command = ["make", target, f"PYTHON={python}", f"VENV=.venv-{version}"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
+        _pass_on(process)
+        return process.wait() == 0
+
+
 def main() -> int:
-    """Run all; gives the exit code."""
-    results = {}
-    for version in VERSIONS:
-        python = find(version)
-        if python is None:
-            results[version] = "absent"
-            continue
-        print(f"\n##### Python {version}: {python}", flush=True)
-        command = ["make", "test", f"PYTHON={python}", f"VENV=.venv-{version}"]
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
-            _pass_on(process)
-            results[version] = "passed" if process.wait() == 0 else "FAILED"
+    """Run all versions; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="run make quick instead of make test")
+    target = "quick" if parser.parse_args().quick else "test"
+    found = {version: find(version) for version in VERSIONS}
+    for version, python in found.items():
+        print(f"Python {version}: {python or f'absent (looked for in {PLACES})'}", flush=True)
+    results = {version: run(target, version, python) for version, python in found.items() if python is not None}
     print()
-    for version, result in results.items():
-        print(f"Python {version}: {result}")
-    return 0 if "FAILED" not in results.values() and "passed" in results.values() else 1
+    for version in VERSIONS:
+        print(f"Python {version}: " + {True: "passed", False: "FAILED", None: "absent"}[results.get(version)])
+    return 0 if results and all(results.values()) else 1
 
 
 if __name__ == "__main__":
