@@ -1,5 +1,6 @@
-"""``make demo``, as people and scripts start and end it."""
+"""``make demo``, started and ended in the ways of people and scripts."""
 
+import contextlib
 import os
 import pty
 import re
@@ -18,11 +19,11 @@ from twisted.trial.unittest import TestCase
 ROOT = Path(__file__).resolve().parent.parent.parent
 LAST_LINE = "Ctrl-C ends the demo"
 DEADLINE = 240.0
-"""Seconds that anything here may take on a busy machine; nothing is asserted about how long it took."""
+"""Seconds that each step may take on a busy machine."""
 
 
 def free_ports() -> list[int]:
-    """Three ports that nobody has just now."""
+    """Three ports that are free now."""
     probes = [socket.socket() for _ in range(3)]
     for probe in probes:
         probe.bind(("127.0.0.1", 0))
@@ -32,9 +33,9 @@ def free_ports() -> list[int]:
     return ports
 
 
-def commands_with(mark: str) -> list[str]:
-    """The command lines of this machine's processes that hold a text."""
-    found = []
+def commands_with(mark: str) -> dict[int, str]:
+    """The processes of this machine whose command lines contain a text: their ids and command lines."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -42,12 +43,12 @@ def commands_with(mark: str) -> list[str]:
             except OSError:
                 continue
             if mark in command:
-                found.append(command)
+                found[int(entry.name)] = command
     return found
 
 
 class Demo:
-    """A demo that was started, and what it printed."""
+    """A demo, and its output."""
 
     def __init__(self, test: TestCase, *command: str, terminal: bool = False) -> None:
         self.test = test
@@ -75,7 +76,7 @@ class Demo:
         test.addCleanup(self._end)
 
     def read_until(self, text: str) -> None:
-        """Read what it prints until that comes, or it ends."""
+        """Read its output until a text comes, or the output ends."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._reader, selectors.EVENT_READ)
             while text not in self.text:
@@ -83,30 +84,42 @@ class Demo:
                     self.test.fail(f"{text!r} did not come: {self.text}")
                 try:
                     data = os.read(self._reader, 65536)
-                except OSError:  # how a terminal says that nobody writes to it any more
+                except OSError:  # the end of a terminal without writers
                     data = b""
                 if not data:
                     break
                 self.text += data.decode()
 
     def read_all(self) -> None:
-        """Read until everyone who writes there has ended."""
+        """Read until all processes that write there have ended."""
         self.read_until("\0never")
 
     @property
     def folder(self) -> Path:
-        """Its private folder, found in the command line of its libvirtd (or as it printed it)."""
+        """Its private folder, which its output names."""
         match = re.search(r"log: (\S+)/console\.log", self.text)
         assert match is not None, self.text
         return Path(match[1])
 
+    def wait_for_processes(self) -> None:
+        """Wait until the demo's processes have ended, including those that are not our children."""
+        self.read_all()
+        while running := commands_with(f"{self.folder}/"):
+            with contextlib.suppress(ProcessLookupError), selectors.DefaultSelector() as selector:
+                descriptor = os.pidfd_open(next(iter(running)))
+                selector.register(descriptor, selectors.EVENT_READ)
+                ended = selector.select(max(0.0, self._give_up - time.monotonic()))
+                os.close(descriptor)
+                if not ended:
+                    self.test.fail(f"still running: {running}")
+
     def wait(self) -> int:
-        """Wait for its end; gives the exit code."""
+        """Wait for its end, and return the exit code."""
         return self.process.wait(max(0.0, self._give_up - time.monotonic()))
 
     def assert_nothing_left(self) -> None:
         """VM, libvirtd, services, folder and ports are gone."""
-        self.test.assertEqual(commands_with(f"{self.folder}/"), [])
+        self.test.assertEqual(commands_with(f"{self.folder}/"), {})
         self.test.assertFalse(self.folder.exists())
         for port in self.ports:
             with socket.socket() as probe:
@@ -121,10 +134,10 @@ class Demo:
 
 
 class DemoTests(TestCase):
-    """A demo that comes up, and its ends."""
+    """A demo that starts, and all ways to end it."""
 
     def test_shows_the_way(self) -> None:
-        """It prints nova's table, whose link is served; SIGTERM ends it with 0 and leaves nothing."""
+        """It prints nova's table, with a link that works; after SIGTERM it exits with 0 and leaves nothing."""
         demo = Demo(self)
         demo.read_until(LAST_LINE)
         self.assertIn("\n$ nova get-vnc-console myserver20 novnc\n+-------+-", demo.text)
@@ -137,7 +150,7 @@ class DemoTests(TestCase):
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(match[1], timeout=10) as reply:
             self.assertIn(b"<html", reply.read())
-        self.assertTrue(any("qemu-system" in command for command in commands_with(f"{demo.folder}/")))
+        self.assertTrue(any("qemu-system" in command for command in commands_with(f"{demo.folder}/").values()))
         demo.process.terminate()
         self.assertEqual(demo.wait(), 0)
         demo.assert_nothing_left()
@@ -151,7 +164,7 @@ class DemoTests(TestCase):
         demo.assert_nothing_left()
 
     def test_killed(self) -> None:
-        """SIGKILL gives it no time, yet all that it started ends: the demo is two processes, each minds the other."""
+        """After SIGKILL all of its processes end as well: the demo is two processes that watch each other."""
         for whom in ("the first", "the second"):
             demo = Demo(self)
             demo.read_until(LAST_LINE)
@@ -159,15 +172,11 @@ class DemoTests(TestCase):
             (second,) = Path(f"/proc/{first}/task/{first}/children").read_text().split()[:1]
             os.kill(first if whom == "the first" else int(second), signal.SIGKILL)
             self.assertNotEqual(demo.wait(), 0)
-            give_up = time.monotonic() + DEADLINE
-            while demo.folder.exists() or commands_with(f"{demo.folder}/"):
-                if time.monotonic() > give_up:
-                    self.fail(f"still there: {commands_with(f'{demo.folder}/')}")
-                time.sleep(0.05)
+            demo.wait_for_processes()
             demo.assert_nothing_left()
 
     def test_sigterm_to_make(self) -> None:
-        """What make is told, the demo is told; make ends after it."""
+        """make passes SIGTERM on to the demo, and ends after it."""
         make = shutil.which("make")
         assert make is not None, "make is missing"
         demo = Demo(self, make, "demo", f"VENV={os.path.relpath(sys.prefix, ROOT)}")
@@ -177,7 +186,7 @@ class DemoTests(TestCase):
         demo.assert_nothing_left()
 
     def test_ended_while_it_starts(self) -> None:
-        """SIGTERM at any step of the start: it ends with 0, and with all that had come up."""
+        """After SIGTERM at any step of the start, it ends what it has started, and exits with 0."""
         for step in (
             "starting libvirtd",
             "starting myserver20",
@@ -192,11 +201,11 @@ class DemoTests(TestCase):
             self.assertEqual(demo.wait(), 0, demo.text)
             demo.read_all()
             self.assertNotIn("Traceback", demo.text)
-            left = [folder for folder in mine if folder.exists() and commands_with(f"{folder}/") == []]
+            left = [folder for folder in mine if folder.exists() and not commands_with(f"{folder}/")]
             self.assertEqual(left, [], step)
 
     def test_port_in_use(self) -> None:
-        """One line, which names the port and what to do, before anything is started."""
+        """A port that is in use: one line names it and what to do, before anything is started."""
         with socket.socket() as other:
             other.bind(("127.0.0.1", 0))
             other.listen()
@@ -208,7 +217,7 @@ class DemoTests(TestCase):
         self.assertIn("DEMO_PORTS", done.stdout)
 
     def test_wrong_ports(self) -> None:
-        """One line for what is no three ports."""
+        """An invalid DEMO_PORTS: one line."""
         for wrong in ("8774", "1 2 x", "1 2 99999", "8774 8774 6081"):
             done = self.run_with(wrong)
             self.assertEqual((done.returncode, len(done.stdout.splitlines())), (1, 1), done.stdout)
