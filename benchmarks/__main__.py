@@ -1,7 +1,7 @@
 """``python -m benchmarks``: measure, print the report, and write it as JSON, Markdown and a picture.
 
-Exit code 0: ours was right, byte by byte; a goal that is missed is no failure.  1: ours was wrong, or a session of it
-failed.  2: nothing could be measured.
+Exit code 0: our proxy passed every byte unchanged; a missed goal is not a failure.  1: our proxy changed a byte, or a
+session failed.  2: nothing could be measured.
 """
 
 import argparse
@@ -24,7 +24,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
-    """Run it; gives the exit code."""
+    """Run it, and return the exit code."""
     options = _options()
     for number in _ENDING:
         signal.signal(number, _end)
@@ -56,38 +56,36 @@ def main() -> int:
 
 
 def leave(folder: Path, report: str, picture: str) -> None:
-    """Write the report and the picture there."""
+    """Write the report and the picture into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "latest.md").write_text(report)
     (folder / "latest.svg").write_text(picture)
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    """Leave, ending what was started; who asks twice waits all the same."""
+    """End the processes that were started, then exit; a second signal does not interrupt this."""
     for one in _ENDING:
         signal.signal(one, signal.SIG_IGN)
     sys.exit(128 + number)
 
 
 def subject_names() -> list[str]:
-    """All that may have been measured, in the report's order: fronts of one proxy stand together."""
+    """The names of all subjects in the report's order: the fronts of one proxy are neighbours."""
     return [name for kind in PROXIES for name in (kind.name, f"{kind.name} (XVP)")] + ["beside", "beside (XVP)"]
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="ends within 3 minutes; rougher")
+    parser.add_argument("--rounds", type=int, help=f"measurements of each row ({FULL.rounds}, quick {QUICK.rounds})")
     parser.add_argument(
-        "--rounds", type=int, help=f"how often each row is measured ({FULL.rounds}, quick {QUICK.rounds})"
-    )
-    parser.add_argument(
-        "--only", type=_list_of([kind.name for kind in PROXIES]), default=[], help="proxies, joined by +"
+        "--only", type=_list_of([kind.name for kind in PROXIES]), default=[], help="the proxies to measure, joined by +"
     )
     parser.add_argument("--rows", type=_list_of(list(ROWS)), default=[], help=f"of {'+'.join(ROWS)}")
-    parser.add_argument("--beside", type=Path, help="another checkout of ours, measured as a peer of this one")
-    parser.add_argument("--output", type=Path, default=CACHE, help="the folder for what is written (.make/bench)")
+    parser.add_argument("--beside", type=Path, help="another checkout of this project, measured in the same run")
+    parser.add_argument("--output", type=Path, default=CACHE, help="folder for the results (.make/bench)")
     parser.add_argument(
-        "--publish", action="store_true", help="put report and picture into docs/performance, where nothing is wrong"
+        "--publish", action="store_true", help="put report and picture into docs/performance, unless something failed"
     )
     return parser.parse_args()
 
@@ -97,7 +95,7 @@ def _list_of(known: list[str]) -> Callable[[str], list[str]]:
         names = given.split("+")
         unknown = [name for name in names if name not in known]
         if unknown:
-            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(known)}")
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not one of {', '.join(known)}")
         return names
 
     return parse

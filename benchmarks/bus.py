@@ -1,4 +1,4 @@
-"""Our services as they run on several hosts: a process for each of them, and Redis between them; here all on one."""
+"""Our services as on several hosts: a process for each service, with Redis between them, on one machine."""
 
 import shlex
 from pathlib import Path
@@ -10,7 +10,7 @@ from benchmarks.proxies import installed
 
 
 class ConsoleRedis(Console):
-    """The price of a token that is checked by other processes: the CPU is that of all of them, Redis too."""
+    """The cost of token checks in other processes: the CPU time of all of them counts, including Redis."""
 
     name = "ours, Redis"
     about = "twistd novncproxy, consoleauth, consolecompute and consoleapi as processes, redis:// between them"
@@ -26,7 +26,7 @@ class ConsoleRedis(Console):
         self.transport_url = f"redis://{LOOPBACK}:{self._redis}/0"
 
     def command(self) -> list[str]:
-        """All of them, side by side; who ends the shell's session ends them."""
+        """Start all of them; they end with the shell's session."""
         server = installed("redis-server", "redis-server")
         redis = [server, "--bind", LOOPBACK, "--port", str(self._redis), "--save", "", "--dir", str(self.folder)]
         twistd, *options = super().command()

@@ -1,4 +1,4 @@
-"""Ours before a crowd: as many servers and links as sessions need, and a look at what the process holds."""
+"""Our proxy with thousands of sessions: the servers and links for them, and a census of the process."""
 
 import http.client
 import json
@@ -17,19 +17,19 @@ from benchmarks.load import LOOPBACK, Unavailable
 from benchmarks.ours import Console, domain
 
 EACH = 16
-"""Sessions of one server: what ``max_sessions_per_server`` ships with."""
+"""Sessions of one server: the default of ``max_sessions_per_server``."""
 
 CALL = "call of "
-"""What the census names begin with where a call waits in the reactor; the others are types."""
+"""Prefix of the census's names for delayed calls of the reactor; the other names are types."""
 
 _CENSUS_TIMEOUT = 60.0
 
 
 class Crowd(Console):
-    """``twistd console`` with one server for every :data:`EACH` sessions, all settings as shipped.
+    """``twistd console`` with one server for every :data:`EACH` sessions, with default settings.
 
     :param backend: the ports of the VNC servers, one for each server.
-    :param token_ttl: seconds that a link is good for; where it is over, sessions have to tell that they live.
+    :param token_ttl: seconds for which a link is valid; live sessions extend it.
     """
 
     name = "ours"
@@ -43,7 +43,7 @@ class Crowd(Console):
         self._census = self.folder / "census.json"
 
     def command(self) -> list[str]:
-        """The command that operators run, watched."""
+        """The operators' command, under :mod:`benchmarks.watched`."""
         watched = Path(__file__).with_name("watched.py")
         return [sys.executable, "-P", str(watched), str(self._census), *super().command()[1:]]
 
@@ -52,8 +52,9 @@ class Crowd(Console):
         return f"<node>{''.join(domain(name(number), uuid, port) for number, (uuid, port) in each)}</node>"
 
     def links(self, front: str, count: int) -> list[tuple[str, str]]:
-        """Ask the API for as many consoles, of each server in turn: the paths that viewers ask the front for, and what
-        they must be told as the server's name.
+        """Request this many consoles from the API, of each server in turn.
+
+        :return: the paths for the viewers, and the server's name that each viewer must receive.
 
         :raises Unavailable: when it refuses.
         """
@@ -83,7 +84,7 @@ class Crowd(Console):
         return paths
 
     def disturb(self) -> None:
-        """Ask the API for tokens that nobody has: its store drops what is over when it is asked, 256 each time."""
+        """Request unused tokens from the API: at each request the store removes up to 256 expired ones."""
         connection = http.client.HTTPConnection(LOOPBACK, self.api_port, timeout=30)
         try:
             for _ in range(40):
@@ -94,9 +95,9 @@ class Crowd(Console):
             connection.close()
 
     def census(self) -> Counter[str]:
-        """How many objects of each type it holds.
+        """How many objects of each type the process holds.
 
-        :raises Unavailable: where it does not tell.
+        :raises Unavailable: it does not write a census.
         """
         self._census.unlink(missing_ok=True)
         assert self._process is not None
@@ -110,7 +111,7 @@ class Crowd(Console):
 
 
 def name(number: int) -> str:
-    """A server's name: of five letters, as the load generator needs it."""
+    """A server's name, with the five letters that the load generator expects."""
     return f"b{number:04}"
 
 

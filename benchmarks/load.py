@@ -1,4 +1,4 @@
-"""The load generator: ``wsload.c``, compiled on demand, as the VNC server behind the proxies and as the viewers."""
+"""The load generator ``wsload.c``, compiled on demand: the VNC server behind the proxies, and the viewers."""
 
 import contextlib
 import hashlib
@@ -18,28 +18,28 @@ from demo.guardian import die_with_parent
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = ROOT / "docs" / "performance"
-"""What the documents show: the reports and the picture of a run, put there by ``--publish``."""
+"""The documents' folder for the reports and the picture of a run; ``--publish`` writes them."""
 
 CACHE = ROOT / ".make" / "bench"
-"""What was compiled, what was measured last."""
+"""The folder for the compiled generator and the last results."""
 
 LOOPBACK = "127.0.0.1"
 PATIENCE = 120.0
-"""Seconds that one step of the generator may take; it gives up on a silent proxy after 20 itself."""
+"""Seconds that one step of the generator may take; the generator itself gives a silent proxy 20 s."""
 
 
 class LoadFailed(Exception):
-    """A session failed: refused, cut off, silent, or a byte that is not what was due.  The text says which."""
+    """A session failed: it was refused, cut off or silent, or a byte was wrong.  The text says which."""
 
 
 class Unavailable(Exception):
-    """Something can't be had here; the text says what and why."""
+    """Something is not available on this machine; the text says what and why."""
 
 
 def program(cache: Path = CACHE) -> Path:
-    """The compiled generator; compiled where the cache has none of this very source.
+    """The path of the generator; it is compiled unless the cache has one of the same source.
 
-    :raises Unavailable: without a compiler, or where it fails.
+    :raises Unavailable: there is no compiler, or it fails.
     """
     source = Path(__file__).with_name("wsload.c")
     compiled = cache / f"wsload-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}"
@@ -60,16 +60,16 @@ def program(cache: Path = CACHE) -> Path:
 
 
 def free_port() -> int:
-    """A loopback port that nobody has, for now."""
+    """A loopback port that is free now."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
 def wait_for_port(port: int, process: subprocess.Popen[Any], seconds: float = 30.0) -> None:
-    """Return when somebody listens there.
+    """Wait until a process listens at a port.
 
-    :raises Unavailable: when the process ended instead, or after so many seconds.
+    :raises Unavailable: the process ended, or the time is over.
     """
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
@@ -82,12 +82,12 @@ def wait_for_port(port: int, process: subprocess.Popen[Any], seconds: float = 30
 
 
 class Backend:
-    """The synthetic VNC server (RFB 3.8, security None, a desktop named ``bench``), for as many sessions as come.
+    """The synthetic VNC server (RFB 3.8, security None, a desktop named ``bench``), for any number of sessions.
 
-    It sends what it is told to and checks every byte of the events that it gets.
+    It sends the requested data, and checks every byte of the events that it receives.
 
-    :param servers: at how many ports it listens, each as if it were a server of its own.
-    :ivar port: the first of them.
+    :param servers: at how many ports it listens; each stands for a different server.
+    :ivar port: the first port.
     """
 
     def __init__(self, servers: int = 1) -> None:
@@ -104,7 +104,7 @@ class Backend:
         self._heard = 0
         assert self._process.stdout is not None
         with self._process.stdout as said:
-            self.ports = [int(word) for word in said.readline().split()[1:]]  # it listens, or is dead
+            self.ports = [int(word) for word in said.readline().split()[1:]]  # it listens, or has ended
         if not self.ports:
             trouble = self.complaints()
             self.stop()
@@ -112,7 +112,7 @@ class Backend:
         self.port = self.ports[0]
 
     def complaints(self) -> str:
-        """What it had to complain of since it was last asked; only the first few of a run are kept."""
+        """The errors that it found since the last call; only the first few of a run are kept."""
         text = os.pread(self._complaints.fileno(), 4096, self._heard)
         self._heard += len(text)
         return text.decode(errors="replace").strip()
@@ -131,16 +131,16 @@ class Backend:
 
 
 class Load:
-    """One run of the generator as viewers.  Used as a context manager: its end closes all of its sessions.
+    """One run of the generator as viewers.  A context manager, whose end closes all sessions.
 
-    Made, its sessions are open: upgraded, and through RFB's handshake.
+    Once it is made, its sessions are open: upgraded, with RFB's handshake done.
 
     :param test: ``check``, ``down``, ``up``, ``rtt``, ``setup``, ``hold``, ``slow`` or ``soak``.
     :param url: ``ws:``, ``wss:``, ``connect:`` or ``tcp:``; see the head of wsload.c.
     :param cpus: the processors for it; empty: all.
-    :param patience: seconds that one step of it may take.
-    :param options: its letters, as ``n=20`` for ``-n 20``.
-    :raises LoadFailed: when a session can't be opened.
+    :param patience: seconds that one of its steps may take.
+    :param options: its options by letter, such as ``n=20`` for ``-n 20``.
+    :raises LoadFailed: a session can't be opened.
     """
 
     def __init__(
@@ -167,9 +167,9 @@ class Load:
             raise
 
     def line(self, word: str) -> str:
-        """Await the line that begins with this word; what follows the word.
+        """Wait for the line that begins with a word, and return the rest of the line.
 
-        :raises LoadFailed: when something else comes, or nothing in time.
+        :raises LoadFailed: another line comes, or none in time.
         """
         assert self._process.stdout is not None
         with selectors.DefaultSelector() as selector:
@@ -183,9 +183,9 @@ class Load:
         return text[len(word) :]
 
     def go(self, what: str = "") -> None:
-        """Let it go on: with what, ``soak`` has to be told.
+        """Let it continue; ``soak`` needs the arguments of its next step.
 
-        :raises LoadFailed: when it is gone.
+        :raises LoadFailed: it has ended.
         """
         assert self._process.stdin is not None
         try:
@@ -195,12 +195,12 @@ class Load:
             self.line("gone")
 
     def result(self) -> dict[str, Any]:
-        """Await the end of a step, and what it counted."""
+        """Wait for the end of a step, and return its results."""
         counted: dict[str, Any] = json.loads(self.line("DONE"))
         return counted
 
     def end(self) -> None:
-        """Hang up."""
+        """Close all connections."""
         self._process.kill()
         self._process.communicate()
 
@@ -212,8 +212,8 @@ class Load:
 
 
 def check(url: str) -> None:
-    """One session in which every byte is compared, at awkward sizes, both ways, and a flood at the end.
+    """Compare every byte of one session, in both directions, with awkward sizes, and with a flood at the end.
 
-    :raises LoadFailed: at the first that is not what was due.
+    :raises LoadFailed: a byte is wrong.
     """
     Load("check", url).end()

@@ -1,4 +1,4 @@
-"""The rows: what is measured, how long, and on which processors proxy and load run meanwhile."""
+"""The rows of the report: what is measured, how long, and on which processors proxy and load run."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -16,26 +16,26 @@ PLACES: Mapping[str, tuple[Collection[int], Collection[int]]] = {
 }
 """Processors of the proxy, and of the load.
 
-``split``: the proxy has one for itself.  ``same``: everything on one, where no wake-up of an idle processor, which
-costs a virtual machine more than the proxy itself, makes latencies bimodal.
+``split``: the proxy has one for itself.  ``same``: everything on one.  Waking an idle processor costs a virtual machine
+more than the proxy itself does, and would make latencies bimodal.
 """
 
 Values = dict[str, float]
-"""What one measurement gives, by the metric's name, which ends in its unit."""
+"""The results of one measurement by the metric's name, which ends in its unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """How much is measured.
 
-    :ivar rounds: how often each row is measured of each proxy.
+    :ivar rounds: how often each row is measured for each proxy.
     :ivar seconds: about how long one measurement takes.
-    :ivar sessions: at how many idle sessions memory is looked at.
-    :ivar forked_sessions: at how many of proxies that fork for each.
+    :ivar sessions: with how many idle sessions memory is measured.
+    :ivar forked_sessions: the same for proxies that fork a process for each session.
     :ivar stall: seconds for which the slow reader does not read.
     :ivar patience: seconds that one step of the load may take.
-    :ivar budget: seconds after which nothing new is begun; None: no end.
-    :ivar xvp_rows: the rows that the XVP front is measured on.
+    :ivar budget: seconds after which no new measurement begins; None: no limit.
+    :ivar xvp_rows: the rows that are measured at the XVP port as well.
     :ivar leaves_out: what this plan does not measure, for the report.
     """
 
@@ -79,12 +79,12 @@ class Subject:
 
     @property
     def url(self) -> str:
-        """What the load dials."""
+        """The URL for the load generator."""
         return self.proxy.urls[self.front]
 
 
 class Site:
-    """Where it is measured: the VNC server, the plan, and the processors."""
+    """The environment of a measurement: the VNC server, the plan, and the processors."""
 
     def __init__(self, backend: Backend, plan: Plan) -> None:
         self.backend = backend
@@ -92,7 +92,7 @@ class Site:
         self._load_cpus: Collection[int] = ALL_CPUS
 
     def place(self, subject: Subject, how: str) -> None:
-        """Put proxy and load where :data:`PLACES` says."""
+        """Put proxy and load on their processors, by :data:`PLACES`."""
         own, self._load_cpus = PLACES[how]
         pin(self.backend.pid, self._load_cpus)
         subject.proxy.pin(own, self._load_cpus)
@@ -102,9 +102,9 @@ class Site:
         return Load(test, subject.url, self._load_cpus, self.plan.patience, **options)
 
     def timed(self, test: str, subject: Subject, settle: float = 0.0, **options: int | float) -> Values:
-        """One run of the load; what it counted, and ``cpu``: the proxy's seconds meanwhile.
+        """Run the load once; return its results, and as ``cpu`` the CPU seconds of the proxy meanwhile.
 
-        :param settle: seconds after the run that count as well: the ends of the sessions.
+        :param settle: seconds after the run that count as well, for the ends of the sessions.
         """
         with self.load(test, subject, **options) as load:
             before = subject.proxy.cpu()
@@ -114,7 +114,7 @@ class Site:
             return counted | {"cpu": subject.proxy.cpu() - before}
 
     def sized(self, test: str, subject: Subject, probe: int, **options: int | float) -> Values:
-        """The same with a volume that takes this proxy about the plan's seconds, never less than ``probe``."""
+        """The same with a volume that keeps this proxy busy for about the plan's seconds, at least ``probe``."""
         volume = subject.volumes.get(test)
         if volume is None:
             tried = self.timed(test, subject, t=probe, **options)
@@ -159,9 +159,9 @@ def set_up(site: Site, subject: Subject) -> Values:
 
 
 def memory(site: Site, subject: Subject) -> Values:
-    """Each session draws 256 KiB, then idles; in a fresh process, whose first session is not counted.
+    """Each session draws 256 KiB, then idles; in a fresh process.
 
-    What that one brings with it (modules, tables) is not what a session costs.
+    The first session is not counted, because it loads modules and builds tables.
     """
     subject.proxy.stop()
     subject.proxy.start()
@@ -176,7 +176,7 @@ def memory(site: Site, subject: Subject) -> Values:
         for count in steps:
             loads.append(site.load("hold", subject, n=count - have))
             have = count
-            time.sleep(0.5)  # the proxy may free what it needed for the last ones
+            time.sleep(0.5)  # the proxy may still free memory of the sessions before
             values[f"kib_at_{count}"] = (subject.proxy.memory() - base) / count
     finally:
         for load in loads:
@@ -185,7 +185,7 @@ def memory(site: Site, subject: Subject) -> Values:
 
 
 def _room() -> int:
-    """How many processes of a forking proxy fit into half of the memory that is free: nova's need 10 MiB each."""
+    """How many processes of a forking proxy fit into half of the free memory: nova's need 10 MiB each."""
     text = Path("/proc/meminfo").read_text()
     free = next(int(line.split()[1]) for line in text.splitlines() if line.startswith("MemAvailable:"))
     return max(1, free // 2 // (10 * 1024))
@@ -194,7 +194,7 @@ def _room() -> int:
 def slow(site: Site, subject: Subject) -> Values:
     """A viewer stops reading for a while of a flood of 500 MB, then reads all of it."""
     with site.load("slow", subject, t=500_000_000, d=site.plan.stall) as load:
-        base = top = subject.proxy.memory()  # with the session: what it costs is another row's
+        base = top = subject.proxy.memory()  # includes the session, whose cost is another row
         load.go()
         until = time.monotonic() + site.plan.stall
         while time.monotonic() < until:
@@ -211,8 +211,8 @@ def slow(site: Site, subject: Subject) -> Values:
 class Row:
     """One row of the table.
 
-    :ivar once: not worth repeating.
-    :ivar front: ``tls``: only where TLS ends; else the plain fronts.
+    :ivar once: whether one measurement is enough.
+    :ivar front: ``tls``: measured only at TLS ports; otherwise only at plain ones.
     """
 
     title: str

@@ -1,10 +1,10 @@
-"""nova-novncproxy as nova ships it, but for the token: run by the peers' own Python, which has nova.
+"""nova-novncproxy as nova ships it, except for the token check; it runs in the environment that has nova.
 
-``python nova_proxy.py PORT BACKEND_PORT``.  The real look-up asks nova's database and the compute host; the stub
-answers at once from memory, which favours nova: its set-up is dearer in life.
+``python nova_proxy.py PORT BACKEND_PORT``.  The real check asks the database and the compute host.  This stub answers
+at once from memory, in favour of nova, whose set-up costs more in production.
 """
 
-# Nova's own commands begin so: nothing may be imported before it.
+# Nova's own commands begin like this: nothing may be imported before.
 from nova import monkey_patch
 
 monkey_patch.patch()
@@ -22,7 +22,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def main() -> None:
-    """Serve, until a signal ends it."""
+    """Serve until a signal ends the process."""
     port, backend = int(sys.argv[1]), int(sys.argv[2])
 
     def known(self: Any, context: Any, token: str) -> Any:

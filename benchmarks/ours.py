@@ -1,4 +1,4 @@
-"""Our own proxies as they are measured: ``twistd console`` on libvirt's test driver, with real tokens from its API."""
+"""Our own proxies for measurements: ``twistd console`` on libvirt's test driver, with real tokens from its API."""
 
 import json
 import os
@@ -18,35 +18,35 @@ from benchmarks.load import LOOPBACK, Unavailable, free_port
 from benchmarks.proxies import Proxy
 
 SERVER = "bench"
-"""The domain's name: that of the synthetic VNC server's desktop, since we put the one into the place of the other."""
+"""The domain's name; it is that of the synthetic VNC server's desktop, because our proxy replaces the latter."""
 
 START_TIMEOUT = 40.0
-"""Seconds within which ``twistd console`` must be ready, on a machine that does much else."""
+"""Seconds within which ``twistd console`` must be ready, even on a busy machine."""
 
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is never behind a proxy
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy for loopback
 
 
 class Console(Proxy):
-    """Every service in one process, so that each session's token check, and the API, are in its CPU.
+    """Every service in one process, so that its CPU time contains the token checks and the API.
 
-    Three settings are not the shipped ones, and none is on the way of a byte: one link is used for all sessions
-    (``max_sessions_per_server = 0``) for as long as the measurement takes (``token_ttl``), and one user may have
-    thousands (``max_tokens_per_user = 0``).
+    Three settings differ from the defaults, none of which concerns the relay: one link serves all sessions
+    (``max_sessions_per_server = 0``) for the whole measurement (``token_ttl``), and one user may have thousands of
+    tokens (``max_tokens_per_user = 0``).
     """
 
     name = "ours"
     about = "twistd console, as shipped: tokens, Origin check, RFB log-in, pings, deadlines"
     more: ClassVar[str] = ""
-    """More lines of the [console] section."""
+    """Further lines of the [console] section."""
     sessions_per_server: ClassVar[int] = 0
     ready: ClassVar[tuple[str, ...]] = ("console is ready",)
-    """What the log says once all of its parts run."""
+    """The log line after which all parts run."""
     console_types: ClassVar[tuple[str, ...]] = ("novnc", "xvpvnc")
-    """Those that are asked for and measured."""
+    """The console types that are measured."""
     transport_url = "memory://"
     token_ttl = 86400
     checkout: ClassVar[Path | None] = None
-    """Where the code is taken from; None: what is installed."""
+    """The checkout whose code is measured; None: the installed package."""
 
     def __init__(self, backend: int, folder: Path) -> None:
         super().__init__(backend, folder)
@@ -54,18 +54,18 @@ class Console(Proxy):
         self._uuid = str(uuid4())
 
     def command(self) -> list[str]:
-        """The command that operators run."""
+        """The operators' command."""
         twistd = Path(sys.executable).with_name("twistd")
         if not twistd.exists():
             raise Unavailable(f"{twistd} is missing (pip install 'novnc-twisted[libvirt]')")
         return [str(twistd), "-n", "--pidfile=", "console", "--config-file", "nova.conf"]
 
     def environment(self) -> dict[str, str]:
-        """Ours, as it is; another checkout stands before the installed one."""
+        """Our environment; a checkout precedes the installed package."""
         return dict(os.environ) if self.checkout is None else os.environ | {"PYTHONPATH": str(self.checkout)}
 
     def files(self) -> Mapping[str, str]:
-        """nova.conf, and the domain whose VNC display is the synthetic server."""
+        """nova.conf, and the domain with the synthetic server as its VNC display."""
         return {"nova.conf": self._nova_conf(), "domains.xml": self._domains()}
 
     def _nova_conf(self, scheme: str = "http", default: str = "") -> str:
@@ -98,7 +98,7 @@ connection_uri = test://{self.folder}/domains.xml
         return f"<node>{domain(SERVER, self._uuid, self.backend)}</node>"
 
     def wait_until_it_serves(self, process: subprocess.Popen[bytes]) -> None:
-        """Return when all of its parts run and a console of each type was given out."""
+        """Wait until all parts run, then create a console of each type."""
         give_up = time.monotonic() + START_TIMEOUT
         while not all(words in self.log.read_text(errors="replace") for words in self.ready):
             if process.poll() is not None:
@@ -115,7 +115,7 @@ connection_uri = test://{self.folder}/domains.xml
             self.urls[front] = f"{url}?{self._query(console_type)}"
 
     def _query(self, console_type: str) -> str:
-        """Ask the API for a console, as OpenStack's client does; the query of its URL, which is the token."""
+        """Request a console from the API, as OpenStack's client does; return the query of its URL with the token."""
         asked = urllib.request.Request(
             f"http://{LOOPBACK}:{self.api_port}/v2.1/servers/{self._uuid}/remote-consoles",
             json.dumps({"remote_console": {"protocol": "vnc", "type": console_type}}).encode(),
@@ -130,7 +130,7 @@ connection_uri = test://{self.folder}/domains.xml
             raise Unavailable(f"its API gives out no {console_type} console: {trouble}") from None
 
     def version(self) -> str:
-        """Ours, and what it stands on."""
+        """Our version, and those of Python and Twisted."""
         return f"{version('novnc-twisted')}, Twisted {version('Twisted')}"
 
 
@@ -144,7 +144,7 @@ def domain(name: str, uuid: str, port: int) -> str:
 
 
 class ConsoleShieldOff(Console):
-    """The same without the shield, which looks at every message of the viewer."""
+    """The same without the shield, which parses every message of the viewer."""
 
     name = "ours, shield off"
     about = "the same, with [console] shield = false"
@@ -152,16 +152,16 @@ class ConsoleShieldOff(Console):
 
 
 def beside(checkout: Path) -> type[Console]:
-    """Another checkout of ours, as a peer of this one: what a change costs, in one run.
+    """Another checkout of this project, measured in the same run, to see what a change costs.
 
-    :raises Unavailable: where the folder is none.
+    :raises Unavailable: the folder is not a checkout.
     """
     folder = checkout.resolve()
     if not (folder / "novnc_twisted" / "web" / "dist").is_dir():
-        raise Unavailable(f"{folder} is no checkout of ours with a built page (make page)")
+        raise Unavailable(f"{folder} is not a checkout of this project with a built page (make page)")
 
     class Beside(Console):
-        """As shipped there."""
+        """With that checkout's default settings."""
 
         name = "beside"
         about = f"as shipped in {folder}"
@@ -171,7 +171,7 @@ def beside(checkout: Path) -> type[Console]:
 
 
 def knows_shield() -> bool:
-    """Whether this checkout has the option ``[console] shield``; where it has not, the setting is ignored."""
+    """Whether this checkout has the option ``[console] shield``; otherwise the setting is ignored."""
     from novnc_twisted.service.options import TABLE
 
     return any(option.name == "shield" for option in TABLE["console"])

@@ -1,4 +1,4 @@
-"""What an operator could run instead of us, each from its package, with as much set as it takes to be measured."""
+"""The alternatives to our proxy, each from its package, with the least settings that a measurement needs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,29 +8,29 @@ from benchmarks.proxies import Proxy, installed, peer, told
 
 
 class Direct(Proxy):
-    """No proxy at all: what the generator itself can do."""
+    """No proxy at all: the limits of the generator itself."""
 
     name = "direct"
     about = "what the load generator itself can do"
 
     def start(self) -> None:
-        """There is nothing to start."""
+        """Nothing to start."""
         self.urls = {"novnc": f"tcp://{LOOPBACK}:{self.backend}"}
 
     def version(self) -> str:
-        """It has none."""
+        """No version."""
         return "(no proxy)"
 
 
 class HAProxy(Proxy):
-    """HAProxy in tcp mode: no HTTP, no frames, no tokens, no look at RFB."""
+    """HAProxy in tcp mode: no HTTP, frames, tokens or RFB."""
 
     name = "haproxy"
     about = "raw TCP: no HTTP, no WebSocket frames, no tokens"
     scheme = "tcp"
 
     def command(self) -> list[str]:
-        """One thread, as we are one."""
+        """One thread, since our proxy has one."""
         return [installed("haproxy", "haproxy"), "-db", "-f", "haproxy.cfg"]
 
     def files(self) -> Mapping[str, str]:
@@ -43,7 +43,7 @@ class HAProxy(Proxy):
 
 
 def haproxy_cfg(bind: str, server: str) -> str:
-    """The configuration of an HAProxy that passes TCP on; both may have options, as ``ssl crt FILE``."""
+    """The configuration of an HAProxy that relays TCP; both sides may have options, such as ``ssl crt FILE``."""
     return f"""global
   maxconn 6000
   nbthread 1
@@ -59,17 +59,17 @@ listen bench
 
 
 class Lighttpd(Proxy):
-    """lighttpd's mod_wstunnel: the whole WebSocket job, in C."""
+    """lighttpd's mod_wstunnel: WebSocket, in C."""
 
     name = "lighttpd"
     about = "mod_wstunnel: the WebSocket job in C; no tokens"
 
     def command(self) -> list[str]:
-        """In the foreground."""
+        """The command that runs it in the foreground."""
         return [installed("lighttpd", "lighttpd"), "-D", "-f", "lighttpd.conf"]
 
     def files(self) -> Mapping[str, str]:
-        """Room for as many sessions as any."""
+        """Limits that are high enough for all sessions."""
         return {
             "lighttpd.conf": f"""server.modules = ("mod_wstunnel")
 server.document-root = "{self.folder}"
@@ -84,19 +84,19 @@ wstunnel.frame-type = "binary"
         }
 
     def version(self) -> str:
-        """The first word of ``lighttpd -v`` that is one."""
+        """The first word of ``lighttpd -v`` that is a version."""
         return told(self.command()[0], "-v").split("/")[1].split(" ")[0]
 
 
 class Websockify(Proxy):
-    """websockify: a process for each session, no look at RFB."""
+    """websockify: a process for each session, no RFB."""
 
     name = "websockify"
     about = "from PyPI; forks for each session; no tokens"
     forks = True
 
     def command(self) -> list[str]:
-        """It forks by itself."""
+        """The command; websockify forks for each session."""
         return [peer("websockify"), f"{LOOPBACK}:{self.port}", f"{LOOPBACK}:{self.backend}"]
 
     def version(self) -> str:
@@ -105,14 +105,14 @@ class Websockify(Proxy):
 
 
 class Nova(Proxy):
-    """nova-novncproxy with its RFB security proxy; the look-up of tokens, which needs a cloud, is stubbed."""
+    """nova-novncproxy with its RFB security proxy; the token check, which needs a cloud, is a stub."""
 
     name = "nova"
     about = "nova-novncproxy and its RFB security proxy, from PyPI; token look-up stubbed; forks for each session"
     forks = True
 
     def command(self) -> list[str]:
-        """Its own classes, run by ``nova_proxy.py``."""
+        """``nova_proxy.py``, which runs nova's own classes."""
         script = Path(__file__).with_name("nova_proxy.py")
         return [peer("python"), str(script), str(self.port), str(self.backend)]
 

@@ -1,7 +1,7 @@
-"""The picture of a run: one panel for each thing measured, one line for each proxy, drawn as SVG.
+"""The picture of a run, as SVG: one panel for each metric, one line for each proxy.
 
-Dots on logarithmic axes, since the proxies differ by factors: equal distances are equal factors.  A whisker goes from
-the least to the most of the rounds; the dashed line is HAProxy.
+The axes are logarithmic, because the proxies differ by factors.  A dot is the median; a whisker covers all rounds; the
+dashed line is HAProxy.
 """
 
 import math
@@ -28,9 +28,9 @@ _MORE_IS_BETTER = {"mb_per_s"}
 _REFERENCES = ("haproxy", "haproxy, TLS")
 
 _WIDTH, _PANEL, _MARGIN = 980, 470, 20
-_NAMES, _AXIS = 172, 200  # of a panel: where the names end, how long the axis is
+_NAMES, _AXIS = 172, 200  # where a panel's names end, and the length of its axis
 _LINE, _HEAD, _FOOT = 20, 34, 26
-_LEAST = 0.01  # nothing less can be drawn on a logarithmic axis
+_LEAST = 0.01  # a logarithmic axis has no 0
 
 _STYLE = """
 .paper { fill: #fff } text { font: 13px system-ui, sans-serif; fill: #222 } .title { font-weight: 600 }
@@ -44,8 +44,8 @@ text.ours { font-weight: 600 }
 def draw(values: Measured, names: Sequence[str], caption: str) -> str:
     """The picture as SVG text.
 
-    :param names: the subjects, in the order of their lines; what has no value in a panel is left out of it.
-    :param caption: a line below: what was measured where.
+    :param names: the subjects, in the order of their lines; those without a value are left out of a panel.
+    :param caption: the line below: what was measured, and where.
     """
     panels = [panel for panel in (_panel(values, row, metric, names) for row, metric in PANELS) if panel]
     drawn: list[str] = []
@@ -112,12 +112,12 @@ class _Axis:
         self._low, self._high = min(logs) - 0.1, max(logs) + 0.1
 
     def at(self, value: float) -> float:
-        """Where a value stands."""
+        """The position of a value."""
         share = (math.log10(max(value, _LEAST)) - self._low) / (self._high - self._low)
         return _NAMES + _AXIS * share
 
     def ticks(self) -> list[float]:
-        """The powers of ten on it; where they are few, 2 and 5 times these as well."""
+        """The powers of ten on it; if there are few, their multiples by 2 and 5 as well."""
         powers = range(math.floor(self._low), math.floor(self._high) + 1)
         steps = (1,) if self._high - self._low > 1.7 else (1, 2, 5)
         every = [step * 10.0**power for power in powers for step in steps]

@@ -1,4 +1,4 @@
-"""A proxy while it is measured: started, pinned, its cost read, and ended with all its processes."""
+"""A proxy that is measured: start it, pin it to processors, read its cost, and end all of its processes."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from benchmarks.load import LOOPBACK, ROOT, Unavailable, free_port, wait_for_por
 from benchmarks.tree import ProcessTree
 
 PEERS_VENV = ROOT / ".venv-bench"
-"""Where ``make bench`` installs the peers that are written in Python."""
+"""The environment into which ``make bench`` installs the peers that are written in Python."""
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
@@ -20,18 +20,18 @@ class Proxy:
     """One proxy between the load and the synthetic VNC server, from :meth:`start` to :meth:`stop`.
 
     :param backend: the port of the VNC server.
-    :param folder: its own, for its configuration and its log.
-    :ivar helpers: what belongs to the load, and runs for this proxy alone.
-    :ivar urls: for each front that is measured, what the load generator dials.  Known once it runs.
+    :param folder: the folder for its configuration and its log.
+    :ivar helpers: processes that belong to the load, and run only for this proxy.
+    :ivar urls: for each measured front, the URL for the load generator.  Known once the proxy runs.
     """
 
     name: ClassVar[str]
     about: ClassVar[str] = ""
-    """What it does and does not do, for the report."""
+    """What it does, and what it does not do, for the report."""
     forks: ClassVar[bool] = False
-    """It is a process for each session: thousands can't be tried."""
+    """Whether it forks a process for each session, so that thousands of sessions are too many."""
     rows: ClassVar[tuple[str, ...] | None] = None
-    """The only rows that it is measured on; None: all."""
+    """The rows that are measured; None: all."""
     front: ClassVar[str] = "novnc"
     scheme: ClassVar[str] = "ws"
 
@@ -49,27 +49,27 @@ class Proxy:
         return {}
 
     def command(self) -> list[str]:
-        """What to run.
+        """The command line.
 
-        :raises Unavailable: where it is not installed.
+        :raises Unavailable: it is not installed.
         """
         raise NotImplementedError
 
     def version(self) -> str:
-        """Its version, as it tells it."""
+        """Its version."""
         raise NotImplementedError
 
     def start(self) -> None:
-        """Start it and return when it serves.
+        """Start it, and wait until it serves.
 
-        :raises Unavailable: where it can't.
+        :raises Unavailable: it does not start.
         """
         command = self.command()
         self.folder.mkdir(parents=True, exist_ok=True)
         for name, text in self.files().items():
             (self.folder / name).write_text(text)
         tree = self._tree = ProcessTree()
-        with self.log.open("wb") as log:  # afresh: what the last one said is no sign of this one
+        with self.log.open("wb") as log:  # a new file: the last one's lines must not count
             self._process = subprocess.Popen(
                 command,
                 cwd=self.folder,
@@ -94,12 +94,12 @@ class Proxy:
         return os.environ | {"PATH": _PATH}
 
     def wait_until_it_serves(self, process: subprocess.Popen[bytes]) -> None:
-        """Return when it takes connections, with :attr:`urls` filled in."""
+        """Wait until it accepts connections, and fill in :attr:`urls`."""
         wait_for_port(self.port, process)
         self.urls = {self.front: f"{self.scheme}://{LOOPBACK}:{self.port}/websockify?token=bench"}
 
     def stop(self) -> None:
-        """End it, with all its processes."""
+        """End all of its processes."""
         for helper in self.helpers:
             helper.stop()
         tree, self._tree = self._tree, None
@@ -119,11 +119,11 @@ class Proxy:
         return 0 if self._tree is None else self._tree.memory(what)
 
     def descriptors(self) -> int:
-        """How many its processes have open."""
+        """How many descriptors its processes have open."""
         return 0 if self._tree is None else self._tree.descriptors()
 
     def pin(self, own: Collection[int], loads: Collection[int]) -> None:
-        """Let it run on these processors, and its helpers on the load's."""
+        """Restrict it to these processors, and its helpers to those of the load."""
         if self._tree is not None:
             self._tree.pin(own)
         for helper in self.helpers:
@@ -150,7 +150,7 @@ class Proxy:
 def installed(name: str, package: str) -> str:
     """The path of a program of the system.
 
-    :raises Unavailable: naming Debian's package.
+    :raises Unavailable: it is not installed; the text names Debian's package.
     """
     path = shutil.which(name, path=_PATH)
     if path is None:
@@ -159,9 +159,9 @@ def installed(name: str, package: str) -> str:
 
 
 def peer(name: str) -> str:
-    """The path of a program of the peers' own venv.
+    """The path of a program in the peers' environment.
 
-    :raises Unavailable: where it is missing.
+    :raises Unavailable: it is missing.
     """
     path = PEERS_VENV / "bin" / name
     if not path.exists():
@@ -170,9 +170,9 @@ def peer(name: str) -> str:
 
 
 def told(*command: str) -> str:
-    """What a short command prints.
+    """The output of a short command.
 
-    :raises Unavailable: when it fails.
+    :raises Unavailable: it fails.
     """
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, env=os.environ | {"PATH": _PATH}

@@ -1,4 +1,4 @@
-"""What was measured, against what it must show: medians and their spread, ratios within a run, and what is missing."""
+"""The report: medians and their spread, ratios within a run against the goals, and what is missing."""
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.measure import ROWS, Values
 
 Measured = Mapping[str, Mapping[str, Sequence[Values | None]]]
-"""For each row, for each subject, what each round gave; None where it failed."""
+"""Row -> subject -> the result of each round; None if it failed."""
 
 TITLES = {
     "cpu_s_per_gb": "CPU s/GB",
@@ -24,7 +24,7 @@ TITLES = {
 }
 
 VARIANTS = ("as shipped", "shield off", "beside")
-"""What of ours is held against the goals: the last is another checkout, as shipped there, where one was measured."""
+"""Our subjects that are compared with the goals; the last one is another checkout, if one was measured."""
 _OURS = {
     "novnc": ("ours", "ours, shield off", "beside"),
     "xvp": ("ours (XVP)", "ours, shield off (XVP)", "beside (XVP)"),
@@ -33,7 +33,7 @@ _OURS = {
 
 
 def title(metric: str) -> str:
-    """A metric as people read it."""
+    """A metric's name for people."""
     if metric.startswith("kib_at_"):
         return f"KiB @{metric.removeprefix('kib_at_')}"
     return TITLES[metric]
@@ -41,11 +41,11 @@ def title(metric: str) -> str:
 
 @dataclass(frozen=True)
 class Goal:
-    """One thing that the table of issue 3 wants.
+    """A goal.
 
-    :ivar limit: of the ratio to ``against``, or, where that is None, of the value itself.
-    :ivar shipped: the limit for the shipped defaults, where it is another.
-    :ivar at_least: the limit is the least, not the most.
+    :ivar limit: limit of the ratio to ``against``, or of the value itself if that is None.
+    :ivar shipped: the limit with default settings, if it differs.
+    :ivar at_least: whether the limit is the least instead of the greatest value.
     """
 
     row: str
@@ -91,7 +91,7 @@ GOALS = (
 
 @dataclass(frozen=True)
 class Finding:
-    """Where we are with a goal.
+    """The result for a goal.
 
     :ivar each: the ratio (or value) of each round; empty: not measured.
     """
@@ -102,19 +102,19 @@ class Finding:
 
     @property
     def median(self) -> float:
-        """Of the rounds."""
+        """The median of the rounds."""
         return statistics.median(self.each)
 
     @property
     def excess(self) -> float:
-        """How many times the limit was missed; at most 1: met."""
+        """The factor by which the limit was missed; at most 1 if the goal is met."""
         limit = self.goal.limit_of(self.variant)
         value = self.median
         return (limit / value if value > 0 else float("inf")) if self.goal.at_least else value / limit
 
     @property
     def met(self) -> bool:
-        """The median keeps the limit."""
+        """Whether the median keeps the limit."""
         return bool(self.each) and self.excess <= 1
 
     def __str__(self) -> str:
@@ -129,12 +129,12 @@ class Finding:
 
 
 def finding(values: Measured, goal: Goal, variant: str) -> Finding:
-    """Where one of :data:`VARIANTS` is with a goal."""
+    """The result of one of :data:`VARIANTS` for a goal."""
     return Finding(goal, variant, tuple(ratios(values, goal, goal.subject(variant))))
 
 
 def ratios(values: Measured, goal: Goal, subject: str) -> Iterable[float]:
-    """The goal's ratio in each round that has both, or its value in each round that has it."""
+    """The goal's ratio in each round with both values, or its value in each round with it."""
     row = values.get(goal.row, {})
     mine = row.get(subject, ())
     if goal.against is None:
@@ -147,7 +147,7 @@ def ratios(values: Measured, goal: Goal, subject: str) -> Iterable[float]:
 
 
 def medians(values: Measured, row: str, metric: str) -> dict[str, tuple[float, float]]:
-    """For each subject: the median, and half of the range as a part of it."""
+    """For each subject: the median, and half of the range relative to it."""
     found = {}
     for subject, rounds in values.get(row, {}).items():
         each = [got[metric] for got in rounds if got and metric in got]
@@ -193,7 +193,7 @@ def values_table(values: Measured, names: Sequence[str]) -> str:
 
 
 def text(record: Mapping[str, Any], names: Sequence[str]) -> str:
-    """The whole report, in Markdown, from what :meth:`benchmarks.run.Run.record` gave."""
+    """The whole report, in Markdown, from the result of :meth:`benchmarks.run.Run.record`."""
     machine, plan = record["machine"], record["plan"]
     averages = ", ".join(f"{load:.1f}" for load in record["load_average_each_round"])
     parts = [
@@ -230,7 +230,7 @@ def _cell(cell: tuple[float, float] | None) -> str:
 
 
 def _short(value: float) -> str:
-    """Three digits that mean something."""
+    """A number with three significant digits."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

@@ -1,4 +1,4 @@
-"""One measurement run: all proxies started, checked, visited in random order row by row, round by round, and ended."""
+"""One run: start all proxies, check them, measure them row by row and round by round in random order, end them."""
 
 import dataclasses
 import os
@@ -41,7 +41,7 @@ NOT_SHIPPED = (
     "all: the limit of descriptors is raised, for thousands of sessions",
     "nova: its token look-up is stubbed (in life it asks a database and the compute host for each session)",
 )
-"""What is not as shipped."""
+"""The settings that differ from the defaults."""
 
 _DESCRIPTORS = 20_000
 
@@ -49,9 +49,9 @@ _DESCRIPTORS = 20_000
 class Run:
     """What was measured, and what was not.
 
-    :ivar values: for each row, for each subject's name, what each round gave; None: that one failed.
+    :ivar values: row -> name of the subject -> the result of each round; None: that round failed.
     :ivar unmeasured: what is missing, and why.
-    :ivar wrong: who changed a byte, lost one, or refused or lost a session.
+    :ivar wrong: the proxies that changed or lost a byte, or refused or lost a session.
     """
 
     def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
@@ -68,10 +68,10 @@ class Run:
     def go(self, proxies: Collection[str] = (), rows: Collection[str] = (), more: Collection[type[Proxy]] = ()) -> None:
         """Measure.
 
-        :param proxies: the names of those that are measured; empty: all.
-        :param rows: the rows; empty: all, but ``paced`` where the plan has a budget.
-        :param more: proxies that are measured besides.
-        :raises Unavailable: where the load generator can't be had.
+        :param proxies: the names of the proxies to measure; empty: all.
+        :param rows: the rows; empty: all, but without ``paced`` if the plan has a budget.
+        :param more: further proxies to measure.
+        :raises Unavailable: there is no load generator.
         """
         wanted = {name: row for name, row in ROWS.items() if name in rows or (not rows and self._usual(name))}
         raise_descriptor_limit()
@@ -96,7 +96,7 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """How long it is going on."""
+        """Seconds since the run began."""
         return time.monotonic() - self._began
 
     def _usual(self, name: str) -> bool:
@@ -159,7 +159,7 @@ class Run:
         return len(self.values.get(name, {}).get(subject.name, []))
 
     def record(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+        """All results, for JSON."""
         return {
             "machine": self.machine,
             "plan": dataclasses.asdict(self.plan),
@@ -174,14 +174,14 @@ class Run:
 
 
 def raise_descriptor_limit() -> None:
-    """Room for thousands of sessions in each process that we start."""
+    """Raise the limit of descriptors, so that each process can have thousands of sessions."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(_DESCRIPTORS, most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def machine() -> dict[str, Any]:
-    """What it runs on."""
+    """The machine's processor, kernel and Python."""
     models = [
         line.split(":", 1)[1].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()

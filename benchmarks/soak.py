@@ -1,10 +1,10 @@
-"""``make soak``, ``python -m benchmarks.soak``: a crowd of live sessions on one process of ours, for an hour.
+"""``make soak``, ``python -m benchmarks.soak``: thousands of live sessions in one proxy process, for an hour.
 
-Each session has a link of its own from the API and goes through the whole RFB handshake; some type, all are pinged.
-Every byte is compared, both ways; at the end each session has to answer, all leave at once, and what the process holds
-must be what it held before they came.
+Each session has its own link from the API and does the whole RFB handshake; some type, all are pinged.  Every byte is
+compared, in both directions.  At the end each session has to respond, then all leave at once, and the process must
+hold no more than before.
 
-Exit code 0: all of that is so.  1: it is not; what is wrong was printed.  2: nothing could be measured.
+Exit code 0: passed.  1: failed; the reasons were printed.  2: nothing could be measured.
 """
 
 import argparse
@@ -31,15 +31,15 @@ GONE = 60.0
 """Seconds within which no descriptor of a session may be left once its viewer is gone."""
 
 FORGOTTEN = 180.0
-"""Seconds within which nothing else may be left: a lost session's viewer may come back for 60."""
+"""Seconds within which nothing else may be left: the viewer of a lost session may come back within 60 s."""
 
 
 def soak(plan: Plan, folder: Path, say: Callable[[str], None] = lambda line: None) -> Outcome:
-    """Do it.
+    """Run it.
 
-    :param folder: for what is written meanwhile.
-    :raises Unavailable: where the parts can't be had.
-    :raises LoadFailed: at the first session that is refused, lost, silent, or has a wrong byte.
+    :param folder: for temporary files.
+    :raises Unavailable: a part is missing on this machine.
+    :raises LoadFailed: a session is refused, lost or silent, or has a wrong byte.
     """
     raise_descriptor_limit()
     outcome = Outcome(plan, machine())
@@ -67,7 +67,7 @@ def _hold(plan: Plan, console: Crowd, outcome: Outcome, stack: ExitStack, say: C
     warming, crowd = console.folder / "warming", console.folder / "crowd"
     for file, some in ((warming, [first]), (crowd, links)):
         file.write_text("".join(f"{path} {name}\n" for path, name in some))
-    with Load("hold", base, n=1, f=str(warming)):  # brings modules and tables, which are nobody's
+    with Load("hold", base, n=1, f=str(warming)):  # loads modules and tables, which stay
         pass
     start = _settled(console)
     outcome.empty = _holding(console)
@@ -106,13 +106,13 @@ def _hold(plan: Plan, console: Crowd, outcome: Outcome, stack: ExitStack, say: C
     _until(lambda: console.descriptors() == start)
     give_up = time.monotonic() + FORGOTTEN
     while many((left := _holding(console)).more_than(outcome.empty), plan) and time.monotonic() < give_up:
-        time.sleep(plan.period)  # a census stops it for a moment: not more often than before
+        time.sleep(plan.period)  # a census interrupts the process: take it at the same rate
         console.disturb()
     outcome.left = left
 
 
 def _look(console: Crowd, load: Load, typing: int, began: float) -> Look:
-    """One period, then a look."""
+    """Wait for one period, then take a census."""
     cpu = console.cpu()
     load.go(f"type {typing}")
     got = load.result()
@@ -137,7 +137,7 @@ def _holding(console: Crowd) -> Holding:
 
 
 def _settled(console: Crowd) -> int:
-    """Its descriptors, once they have been as many for a second: connections of those who asked before are gone."""
+    """The number of its descriptors once it has been stable for a second: connections of earlier requests are gone."""
     seen: list[int] = []
     while len(seen) < 10 or len(set(seen[-10:])) > 1:
         time.sleep(0.1)
@@ -146,14 +146,14 @@ def _settled(console: Crowd) -> int:
 
 
 def _until(so: Callable[[], bool]) -> None:
-    """Wait for something, in vain if need be: what is not so is seen later."""
+    """Wait for a condition; after the time-out continue, since the report shows what is left."""
     give_up = time.monotonic() + GONE
     while not so() and time.monotonic() < give_up:
         time.sleep(0.1)
 
 
 def main() -> int:
-    """Run it; gives the exit code."""
+    """Run it, and return the exit code."""
     plan, output, publish = _options()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))

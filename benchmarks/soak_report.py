@@ -1,4 +1,4 @@
-"""What a soak saw, and what of it must not be: looks at the process, growth, what is left; the report in Markdown."""
+"""The results of a soak and its errors: censuses of the process, growth, what is left; the report in Markdown."""
 
 import dataclasses
 import statistics
@@ -8,25 +8,25 @@ from collections.abc import Sequence
 from benchmarks.crowd import CALL, EACH
 
 ROOM = 2048
-"""KiB by which the process may differ from the first quarter of the hour to the last: pages that come and go."""
+"""KiB by which the process may grow from the first quarter of the hour to the last: the allocator's pages."""
 
 OBJECTS = 200
-"""Objects of a type by which it may differ: what the minute brings, not what sessions leave."""
+"""Objects of a type by which it may differ by chance."""
 
 QUARTER = 5
-"""Looks that make a quarter that can be compared."""
+"""The least number of censuses in a quarter, so that quarters can be compared."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is to be held, and for how long.
+    """How many sessions, and for how long.
 
-    :ivar seconds: how long they type.
+    :ivar seconds: how long sessions type.
     :ivar typing: how many of the sessions type.
-    :ivar keys: how many each of these types in a second.
-    :ivar period: seconds between two looks at the process.
-    :ivar quiet: seconds at the start in which nobody types.
-    :ivar token_ttl: as shipped; less, to see sessions outlive it sooner.
+    :ivar keys: keys per second of each session that types.
+    :ivar period: seconds between two censuses.
+    :ivar quiet: seconds at the start without typing.
+    :ivar token_ttl: the default; a smaller value shows sooner that sessions outlive it.
     :ivar front: ``novnc`` or ``xvp``.
     """
 
@@ -43,13 +43,13 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Look:
-    """The process after one period, and what the period was.
+    """A census of the process after one period, and the events of the period.
 
-    :ivar at: seconds since the first.
-    :ivar anon_kib: of ``pss_kib`` what is no page of a file: only this is compared.
+    :ivar at: seconds since the first census.
+    :ivar anon_kib: ``pss_kib`` without pages of files; only this is compared.
     :ivar cpu: seconds of CPU in the period.
-    :ivar keys: answered in it, each with the bytes that were due.
-    :ivar late: keys left out, since the one before was not answered yet.
+    :ivar keys: keys that were answered with the right bytes.
+    :ivar late: keys that were skipped, because the one before was not answered yet.
     """
 
     at: float
@@ -68,12 +68,12 @@ class Look:
 
 @dataclasses.dataclass
 class Outcome:
-    """What was seen.
+    """The results.
 
-    :ivar empty: KiB, descriptors and objects before anyone came (one had been there and left).
-    :ivar full: the same with all sessions there: at first, when all tokens are kept (if it lasts so long), and at last.
-    :ivar left: the same after all had left.
-    :ivar wrong: what must not be; empty: nothing.
+    :ivar empty: KiB, descriptors and objects before the sessions (after a first one that has left).
+    :ivar full: the same with all sessions: at first, once all tokens are extended (in a long soak), and at last.
+    :ivar left: the same after all have left.
+    :ivar wrong: the errors; empty: passed.
     """
 
     plan: Plan
@@ -92,34 +92,34 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Holding:
-    """What the process holds.  (PSS is read before the census, which collects.)"""
+    """What the process holds.  (PSS is read before the census, which collects garbage.)"""
 
     pss_kib: int
     descriptors: int
     objects: dict[str, int]
 
     def more_than(self, other: "Holding") -> Counter[str]:
-        """Objects that it has and the other had not, by type."""
+        """Objects that it has in addition to another census, by type."""
         return Counter(self.objects) - Counter(other.objects)
 
     @property
     def count(self) -> int:
-        """All of them."""
+        """The number of all objects."""
         return sum(count for name, count in self.objects.items() if not name.startswith(CALL))
 
     @property
     def calls(self) -> int:
-        """How many wait in the reactor."""
+        """How many delayed calls the reactor has."""
         return sum(count for name, count in self.objects.items() if name.startswith(CALL))
 
 
 def settled(outcome: Outcome) -> list[Look]:
-    """The looks since when every session's token is kept by telling that it lives: that fills a table once."""
+    """The censuses since every session has extended its token, which fills a table once."""
     return [look for look in outcome.looks if look.at > outcome.plan.token_ttl]
 
 
 def growth(looks: Sequence[Look]) -> float | None:
-    """KiB of the last quarter more than of the first: medians.  None: too few of them to tell."""
+    """Growth in KiB from the first quarter to the last, by medians.  None: too few censuses."""
     quarter = len(looks) // 4
     if quarter < QUARTER:
         return None
@@ -128,21 +128,21 @@ def growth(looks: Sequence[Look]) -> float | None:
 
 
 def many(more: Counter[str], plan: Plan) -> dict[str, int]:
-    """Of the objects that are more than before: those of which there are so many that sessions may have left them.
+    """The types of which there are so many more objects than before that sessions may have left them.
 
-    What is kept for each server, of the last look at all of them, is bounded by these.
+    Objects that are kept for each server are bounded by the number of servers.
     """
     most = OBJECTS + 2 * servers(plan)
     return {name: count for name, count in more.items() if count > most}
 
 
 def servers(plan: Plan) -> int:
-    """How many servers so many sessions need."""
+    """How many servers these sessions need."""
     return -(-plan.sessions // EACH)
 
 
 def judged(outcome: Outcome) -> list[str]:
-    """What is not as it must be."""
+    """All errors."""
     wrong = []
     empty, full, left = outcome.empty, outcome.full, outcome.left
     assert empty is not None
@@ -157,7 +157,7 @@ def judged(outcome: Outcome) -> list[str]:
     more = growth(settled(outcome))
     if more is not None and more > ROOM:
         wrong.append(f"{more:.0f} KiB more in the last quarter than in the first")
-    comparable = len(full) > 2 or outcome.looks[-1].at < outcome.plan.token_ttl / 4  # no token kept yet, or all
+    comparable = len(full) > 2 or outcome.looks[-1].at < outcome.plan.token_ttl / 4  # no token extended yet, or all
     if comparable and (found := many(full[-1].more_than(full[-2]), outcome.plan)):
         wrong.append(f"more at the end than at first: {found}")
     if found := many(left.more_than(empty), outcome.plan):
@@ -166,7 +166,7 @@ def judged(outcome: Outcome) -> list[str]:
 
 
 def line(look: Look) -> str:
-    """One look, as it is printed when it was taken."""
+    """A census, as it is printed when it is taken."""
     return (
         f"{look.at:6.0f} s  {look.pss_kib / 1024:7.1f} MiB  {look.descriptors} descriptors"
         f"  {look.cpu / look.seconds:4.0%} of a CPU  {look.keys} keys, {look.late} late"

@@ -1,7 +1,7 @@
-"""The TLS fronts as they are measured: ours, and HAProxy ending TLS.
+"""The proxies with TLS for measurements: ours, and an HAProxy that terminates TLS.
 
-The load generator speaks no TLS: between it and each proxy stands an HAProxy that adds it.  That one belongs to the
-load, so its CPU is not counted.
+The load generator does not speak TLS.  An HAProxy between it and each proxy adds TLS; that HAProxy belongs to the load,
+so that its CPU time is not counted.
 """
 
 import shutil
@@ -19,7 +19,7 @@ from benchmarks.proxies import Proxy, told
 
 
 class _TLSEnd(HAProxy):
-    """Adds the TLS that the load generator does not speak: plain from it, TLS to the proxy.  Part of the load."""
+    """The HAProxy that adds TLS between the load generator and the proxy.  It is part of the load."""
 
     def files(self) -> Mapping[str, str]:
         return {"haproxy.cfg": haproxy_cfg(f"{LOOPBACK}:{self.port}", f"{LOOPBACK}:{self.backend} ssl verify none")}
@@ -37,7 +37,7 @@ class HAProxyTLS(HAProxy):
         self.helpers = [_TLSEnd(self.port, folder / "tls-end")]
 
     def files(self) -> Mapping[str, str]:
-        """The listener ends TLS."""
+        """A listener that terminates TLS."""
         return {
             "tls.pem": certificate(),
             "haproxy.cfg": haproxy_cfg(
@@ -100,16 +100,16 @@ def certificate() -> str:
 
 
 def _with_tls(proxy: Proxy) -> int:
-    """Start the load's TLS end; its plain port."""
+    """Start the load's TLS end, and return its plain port."""
     (end,) = proxy.helpers
     end.start()
     return end.port
 
 
 def _shake_hands(port: int) -> None:
-    """Do TLS's handshake, no matter with which certificate.
+    """Do a TLS handshake, with any certificate.
 
-    :raises OSError: where nobody answers it.
+    :raises OSError: it fails.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

@@ -1,4 +1,4 @@
-"""The processes of one proxy, and what they cost: CPU and memory of the whole tree, forked children included."""
+"""CPU and memory of a proxy's whole process tree, including forked children."""
 
 import contextlib
 import itertools
@@ -14,15 +14,15 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _numbers = itertools.count()
 
 ALL_CPUS = tuple(sorted(os.sched_getaffinity(0)))
-"""The processors that we may use."""
+"""The processors that this process may use."""
 
 
 class ProcessTree:
-    """One process and all that it forked.
+    """A process and all that it forked.
 
-    CPU is read from a cgroup of its own, version 1 or 2, so that children that are gone still count; where no cgroup
-    can be made, from /proc.  Work that the kernel does for the proxy in another process's time slice (loopback's
-    softirq) is not counted, alike for all.
+    CPU time is read from a cgroup, version 1 or 2, so that ended children still count; without cgroups it is read from
+    /proc.  Work that the kernel does for the proxy in another process's time slice (loopback's softirq) is not counted,
+    for any proxy.
 
     :ivar source: where the CPU time is read: ``cgroup`` or ``/proc``.
     """
@@ -35,7 +35,7 @@ class ProcessTree:
             group = base / name
             try:
                 group.mkdir()
-            except OSError:  # no such hierarchy, or none of ours
+            except OSError:  # no such hierarchy, or no permission
                 continue
             if (group / usage).exists() and os.access(group / "cgroup.procs", os.W_OK):
                 self._group, self._usage, self._unit = group, group / usage, unit
@@ -44,18 +44,18 @@ class ProcessTree:
         self.source = "/proc" if self._group is None else "cgroup"
 
     def enter(self) -> None:
-        """Make the calling process the root of the tree, which ends when we do.  Fit for ``preexec_fn``."""
+        """Make the calling process the root of the tree, and end it with its parent.  Usable as ``preexec_fn``."""
         os.setsid()
         die_with_parent()
         if self._group is not None:
             (self._group / "cgroup.procs").write_text(str(os.getpid()))
 
     def grow_from(self, pid: int) -> None:
-        """Say which process entered."""
+        """Set the process that entered."""
         self._root = pid
 
     def pids(self) -> list[int]:
-        """Its processes now; those without a cgroup are known by their session."""
+        """Its processes now; without a cgroup they are found by their session."""
         if self._group is not None:
             return [int(word) for word in (self._group / "cgroup.procs").read_text().split()]
         return [pid for pid, fields in _all_processes() if int(fields[3]) == self._root]
@@ -66,19 +66,19 @@ class ProcessTree:
             words = self._usage.read_text().split()
             return int(words[1] if words[0] == "usage_usec" else words[0]) * self._unit
         ticks = sum(
-            sum(map(int, fields[11:15]))  # its own, and those of the children that it waited for
+            sum(map(int, fields[11:15]))  # its own time, and that of the children that it waited for
             for _, fields in _all_processes()
             if int(fields[3]) == self._root
         )
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def memory(self, what: str = "Pss") -> int:
-        """KiB of it: the sum of PSS (its own pages, and its share of those that several have).
+        """Its memory in KiB: the sum of PSS (private pages, and its share of the shared ones).
 
-        Kernel buffers of sockets are not in it.
+        The kernel's socket buffers are not included.
 
-        :param what: another field of smaps_rollup; ``Pss_Anon`` is without the pages of files, of which the share
-            changes when others that have them come and go.
+        :param what: another field of smaps_rollup.  ``Pss_Anon`` excludes pages of files, whose share depends on other
+            processes.
         """
         total = 0
         for pid in self.pids():
@@ -90,7 +90,7 @@ class ProcessTree:
         return total
 
     def descriptors(self) -> int:
-        """How many it has open."""
+        """How many descriptors it has open."""
         total = 0
         for pid in self.pids():
             with contextlib.suppress(OSError):  # gone meanwhile
@@ -98,12 +98,12 @@ class ProcessTree:
         return total
 
     def pin(self, cpus: Collection[int]) -> None:
-        """Let it run on these processors only."""
+        """Restrict it to these processors."""
         for pid in self.pids():
             pin(pid, cpus)
 
     def end(self, patience: float = 3.0) -> None:
-        """End all of it: with SIGTERM, and after so many seconds with SIGKILL."""
+        """End all processes: with SIGTERM, and after a time-out with SIGKILL."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             for pid in self._living():
                 with contextlib.suppress(ProcessLookupError):
@@ -113,7 +113,7 @@ class ProcessTree:
                 time.sleep(0.02)
 
     def remove(self) -> None:
-        """Remove the cgroup, when the processes are gone."""
+        """Remove the cgroup once the processes have ended."""
         if self._group is not None and self._group.exists():
             self._group.rmdir()
 
@@ -124,7 +124,7 @@ class ProcessTree:
 
 
 def pin(pid: int, cpus: Collection[int]) -> None:
-    """Let a process, with all its threads, run on these processors only."""
+    """Restrict a process with all its threads to these processors."""
     for task in Path(f"/proc/{pid}/task").glob("*"):
         with contextlib.suppress(OSError):  # gone meanwhile
             os.sched_setaffinity(int(task.name), cpus)

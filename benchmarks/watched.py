@@ -1,7 +1,7 @@
-"""``twistd``, which tells on SIGUSR2 what it holds: ``python -P benchmarks/watched.py CENSUS ARGUMENTS OF TWISTD``.
+"""``twistd``, which writes a census on SIGUSR2: ``python -P benchmarks/watched.py CENSUS ARGUMENTS OF TWISTD``.
 
-Nothing of it is on the way of a byte.  On the signal everything unreachable is collected first, then CENSUS gets, as
-JSON, how many objects of each type the garbage collector knows, and how many calls of what wait in the reactor.
+It changes nothing in the relay.  On the signal it collects garbage, then writes to the file CENSUS, as JSON, how many
+objects of each type the garbage collector tracks, and how many delayed calls of each function the reactor has.
 """
 
 import gc
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def tell(path: str) -> None:
-    """Write the census; in place at once, so that whoever waits for it reads all of it."""
+    """Write the census, in one step, so that a reader never sees half of it."""
     from twisted.internet import reactor
 
     gc.collect()

@@ -1,4 +1,4 @@
-"""The measuring stick's own correctness: ours passes its check on both fronts, and a proxy that errs does not."""
+"""The correctness check of the benchmarks: our proxies pass it at both ports, and a faulty proxy does not."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class OursTests(BackendCase):
 
 
 class WrongProxyTests(BackendCase):
-    """Twisted's own port forwarder, with one byte changed."""
+    """Twisted's port forwarder, which changes one byte."""
 
     async def failure(self, server: type[ProxyServer], client: type[ProxyClient]) -> str:
         factory = ProxyFactory("127.0.0.1", self.backend.port)

@@ -1,4 +1,4 @@
-"""The arithmetic of the report, and that picture and tables can be read."""
+"""The arithmetic of the report, and the format of its picture and tables."""
 
 import argparse
 from pathlib import Path
@@ -36,7 +36,7 @@ class LeaveTests(SynchronousTestCase):
 
 class RatioTests(SynchronousTestCase):
     def test_within_each_round(self) -> None:
-        """A neighbour that doubles both costs in one round changes no ratio."""
+        """Another load on the machine, which doubles both costs in one round, changes no ratio."""
         values = {"bulk": {"haproxy": bulk(0.6, 1.2), "ours": bulk(0.3, 0.6)}}
         self.assertEqual(list(ratios(values, BULK, "ours")), [0.5, 0.5])
 

@@ -1,4 +1,4 @@
-"""A run with peers that can't start, that are wrong, and with time that is over."""
+"""A run with peers that do not start or that change bytes, and a run whose time is over."""
 
 import resource
 from collections.abc import Collection

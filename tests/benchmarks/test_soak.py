@@ -1,4 +1,4 @@
-"""The hour of ``make soak``, shortened: a crowd of sessions through whole proxies, and nothing of it stays."""
+"""A short ``make soak``: many sessions through whole proxies leave nothing behind."""
 
 import dataclasses
 import resource
@@ -24,7 +24,7 @@ class SoakTests(TestCase):
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
 
     async def held(self, plan: Plan) -> Outcome:
-        """All lived, each had its own link and its own server's name, every byte was right, and nothing is left."""
+        """Each session was live, with its own link and its server's name; all bytes were right, and nothing is left."""
         outcome: Outcome = await deferToThread(soak.soak, plan, Path(self.mktemp()).absolute())
         empty, left = outcome.empty, outcome.left
         assert empty is not None
@@ -35,7 +35,7 @@ class SoakTests(TestCase):
         self.assertEqual(left.descriptors, empty.descriptors)
         for held in outcome.full:
             self.assertEqual(held.descriptors, empty.descriptors + 2 * plan.sessions)
-            self.assertLess(held.calls, 10)  # one wheel turns the timers of all
+            self.assertLess(held.calls, 10)  # one timer wheel serves all sessions
         for name in ("session.session.Session", "relay.detached.side.StreamSide", "relay.timer_wheel.Timer"):
             self.assertEqual(left.objects.get(f"novnc_twisted.{name}", 0), 0, name)
             self.assertGreater(outcome.full[0].objects[f"novnc_twisted.{name}"], 0, name)
@@ -55,7 +55,7 @@ class CrowdTests(TestCase):
     timeout = 120
 
     async def test_each_session_is_its_own(self) -> None:
-        """Links are all different; a session that reaches another server than its link's is a failure."""
+        """All links differ; a session that reaches another server than that of its link fails."""
         backend = await deferToThread(Backend, 2)
         self.addCleanup(deferToThread, backend.stop)
         crowd = Crowd(backend.ports, Path(self.mktemp()).absolute())

@@ -40,7 +40,7 @@ class ProcessTreeTests(SynchronousTestCase):
         return tree
 
     def look(self, tree: ProcessTree) -> None:
-        self.assertGreater(tree.cpu(), 0.15)  # the child's that is gone
+        self.assertGreater(tree.cpu(), 0.15)  # of the child that has ended
         self.assertEqual(len(tree.pids()), 2)
         self.assertGreater(tree.memory(), 1000)
         pids = tree.pids()
