@@ -89,6 +89,7 @@ class ReasonTests(SynchronousTestCase):
             ("NOPERM User x has no permissions to run the 'get' command", "NOPERM"),
             ("ERR max number of clients + cluster connections reached", "MAXCLIENTS"),
             ("ERR The user executing the script can't run this command", "NOPERM"),
+            ("ERR ACL failure in script: User x has no permissions to run the 'get' command", "NOPERM"),
             ("ERR unknown command 'HELLO', with args beginning with: ", "UNKNOWN"),
             ("DENIED Redis is running in protected mode", "DENIED"),
             ("DENIED Valkey is running in protected mode", "DENIED"),

@@ -178,7 +178,7 @@ class LogInTests(LinkCase):
 
     def test_order(self) -> None:
         self.link.start()
-        words = [["AUTH", "nova", "hunter2"], ["SELECT", "7"], ["HELLO"]]
+        words = [["AUTH", "nova", "hunter2"], ["HELLO"], ["SELECT", "7"]]
         self.assertEqual(self.redis.heard[:3], words)
 
     def test_errors(self) -> None:

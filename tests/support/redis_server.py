@@ -11,7 +11,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
-BINARY = shutil.which("redis-server")
+BINARY = os.environ.get("TEST_REDIS_SERVER") or shutil.which("redis-server")
+"""The server; the variable names another one, such as a valkey-server."""
 START = 10.0
 """Seconds within which it has to accept connections."""
 

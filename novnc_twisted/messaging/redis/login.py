@@ -27,14 +27,15 @@ async def log_in(protocol: RedisProtocol, address: RedisURL) -> None:
     if address.password is not None:
         user = [address.username] if address.username is not None else []
         await protocol.command("AUTH", *user, address.password)
-    if address.db:
-        await protocol.command("SELECT", address.db)
     try:
-        # Redis lets every user say HELLO, whatever his rights.
+        # Every user may send HELLO, whatever its rights.
         found = await protocol.command("HELLO")
     except RedisError as error:
         raise RedisError("OLD") if error.code == "UNKNOWN" else error from None
+    # Before SELECT: a cluster that has no database of this number must be reported as a cluster (Valkey 9).
     _check(found, address)
+    if address.db:
+        await protocol.command("SELECT", address.db)
 
 
 async def in_time(begin: Coroutine[Any, Any, None], protocol: RedisProtocol, address: RedisURL, reactor: Any) -> None:

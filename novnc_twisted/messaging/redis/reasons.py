@@ -36,6 +36,7 @@ _TEXTS = (
     ("ERR unknown command", "UNKNOWN"),
     ("ERR wrong number of arguments for 'auth'", "OLD"),
     ("ERR The user executing the script can't", "NOPERM"),
+    ("ERR ACL failure in script", "NOPERM"),
 )
 """How errors begin that Redis gives no code of their own, and the code that they have here."""
 
