@@ -39,6 +39,7 @@ class Site(HTTPFactory):
 
     :ivar application: answers the requests.
     :ivar connection_limits: how many connections there may be.
+    :ivar observer: called with the event of each refused request.
     """
 
     protocol = LimitedChannel  # type: ignore[assignment]
@@ -67,7 +68,7 @@ class Site(HTTPFactory):
         self.name = name
         self.application = application
         self.connection_limits = connection_limits
-        self._observer = observer
+        self.observer = observer
         self._trusted = tuple(trusted_proxies)
         self._secret_below = tuple(secret_below)
         self._unreadable = UnreadableAddresses(reactor)
@@ -102,7 +103,7 @@ class Site(HTTPFactory):
         """Notify the observer of a request that is refused before the application looks at what it asks for."""
         event = error.refusal(self.name, address)
         if event is not None:
-            self._observer(event)
+            self.observer(event)
 
     def log(self, request: Any) -> None:
         """See HTTPFactory.  Log one line without query, header or token; none for a health check that succeeded."""

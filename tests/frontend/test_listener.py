@@ -1,4 +1,4 @@
-"""What stands before a front: each deadline to the second, and what is handed on; without a socket."""
+"""The listener before a front: each deadline to the second, and what is passed on; without a socket."""
 
 from typing import Any
 
@@ -12,7 +12,8 @@ from novnc_twisted.access.connection_limits import ConnectionLimits, ConnectionS
 from novnc_twisted.access.forwarded import networks
 from novnc_twisted.access.proxy_protocol import MAX_PAYLOAD
 from novnc_twisted.events import RequestRefused
-from novnc_twisted.frontend.listener import PLAIN_DEADLINE, PROXY_DEADLINE, TLS_DEADLINE, Listener
+from novnc_twisted.frontend.listener import Listener
+from novnc_twisted.frontend.pending import PLAIN_DEADLINE, PROXY_DEADLINE, TLS_DEADLINE
 from tests.support.observed import only
 
 HEADER = b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 6080\r\n"
@@ -33,7 +34,7 @@ class Heard(Protocol):
 
 
 class Front(Factory):
-    """What an entrance needs of a front."""
+    """What a listener asks of a front."""
 
     name = "front"
     protocol = Heard
@@ -49,26 +50,26 @@ class Front(Factory):
         return protocol
 
 
-class EntranceTests(TestCase):
+class ListenerTests(TestCase):
     def enter(
         self, *, tls: bool = False, proxies: str | None = None, host: str = "10.0.0.1", maximum: int = 0
     ) -> StringTransport:
         self.clock = Clock()
         self.front = Front(maximum)
-        entrance = Listener(
+        listener = Listener(
             self.clock,
             self.front,
             tls_only=tls,
             proxies=None if proxies is None else networks([proxies]),
         )
-        self.entrance = entrance
+        self.listener = listener
         return self.again(host)
 
     def again(self, host: str = "10.0.0.1") -> StringTransport:
-        """One more connection to the same entrance."""
+        """One more connection to the same listener."""
         address = IPv4Address("TCP", host, 1234)
         transport = StringTransport(peerAddress=address)
-        protocol: Any = self.entrance.buildProtocol(address)
+        protocol: Any = self.listener.buildProtocol(address)
         transport.protocol = protocol
         if protocol is not None:
             protocol.makeConnection(transport)
@@ -81,7 +82,7 @@ class EntranceTests(TestCase):
         """It is closed, and nothing is left of it."""
         self.assertTrue(transport.disconnected or transport.disconnecting)
         transport.protocol.connectionLost()
-        self.assertEqual(self.entrance.waiting, set())
+        self.assertEqual(self.listener.waiting, set())
         self.assertEqual((self.clock.getDelayedCalls(), len(self.front.connection_limits)), ([], 0))
 
     def closes_after(self, transport: Any, seconds: float) -> None:
@@ -98,7 +99,7 @@ class EntranceTests(TestCase):
         self.receive(transport, b"GET / HTTP/1.1\r\n")
         self.assertIsInstance(transport.protocol, Heard)
         self.assertEqual((transport.protocol.data, transport.protocol.began), (b"GET / HTTP/1.1\r\n", 0))
-        self.assertEqual((self.entrance.waiting, self.clock.getDelayedCalls()), (set(), []))
+        self.assertEqual((self.listener.waiting, self.clock.getDelayedCalls()), (set(), []))
         self.assertEqual(len(self.front.connection_limits), 1, "the slot went with it")
 
     def test_silence(self) -> None:
@@ -228,9 +229,9 @@ class EntranceTests(TestCase):
         self.assertIsNone(self.again().protocol)
 
     def test_stop(self) -> None:
-        """Who stands in the entrance is turned away."""
+        """Connections that wait are closed."""
         transport: Any = self.enter()
-        stopped = self.entrance.stop()
+        stopped = self.listener.stop()
         self.assertNoResult(stopped)
         self.lost(transport)
         self.successResultOf(stopped)

@@ -72,7 +72,7 @@ class Announced:
 
 
 class TLSCase(FrontCase):
-    """A front behind its entrance."""
+    """A front behind its listener."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -93,9 +93,9 @@ class TLSCase(FrontCase):
     def listen(self, factory: Any) -> int:
         if factory is self.server:
             return super().listen(factory)
-        self.entrance = Listener(reactor, factory, tls=self.tls, **self.how)
-        self.addCleanup(self.entrance.stop)
-        return super().listen(self.entrance)
+        self.listener = Listener(reactor, factory, tls=self.tls, **self.how)
+        self.addCleanup(self.listener.stop)
+        return super().listen(self.listener)
 
     def rules(self, **rules: Any) -> None:
         self.tls = FrontTLS(self.path("cert"), self.path("key"), **rules)
@@ -227,31 +227,31 @@ class SessionTests(TLSCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_time_runs_from_accept(self) -> None:
-        """Whatever the entrance and the handshake took."""
+        """However long the listener and the handshake took."""
         self.novnc()
         begun: list[float] = []
         self.patch(self.front, "begin", lambda viewer, accepted_at: begun.append(accepted_at))
         client = await self.client(plain=True)
-        while not self.entrance.waiting:
+        while not self.listener.waiting:
             pause: Deferred[None] = Deferred()
             reactor.callLater(0, pause.callback, None)
             await pause
-        (waiting,) = self.entrance.waiting
+        (waiting,) = self.listener.waiting
         client.write(HANDSHAKE.format(path=f"/?token={TOKEN}", more="").encode())
         await client.until(b"\r\n\r\n")
         self.assertEqual(begun, [waiting._began])
 
     async def test_stopping(self) -> None:
-        """Sessions by TLS end with 1001, and who stands in the entrance goes."""
+        """Sessions over TLS end with 1001, and connections that wait are closed."""
         self.novnc()
         client = await self.autobahn()
         await introduce(client)
         waiting = await self.client(plain=True)
-        while not self.entrance.waiting:
+        while not self.listener.waiting:
             pause: Deferred[None] = Deferred()
             reactor.callLater(0, pause.callback, None)
             await pause
-        await self.entrance.stop()
+        await self.listener.stop()
         await waiting.gone
         await self.front.stop_sessions()
         self.assertEqual((await client.closed)[:2], (True, 1001))
@@ -350,7 +350,7 @@ class ProxyProtocolTests(TLSCase):
         self.novnc()
         for version in (1, 2):
             self.assertEqual(await self.page(header=of_header(version, "192.0.2.7"), plain=True), b"")
-        self.assertEqual(self.entrance.waiting, set())
+        self.assertEqual(self.listener.waiting, set())
 
     async def test_no_header_is_believed_without_the_option(self) -> None:
         self.how = {}

@@ -1,0 +1,184 @@
+"""A connection from which a listener awaits the first bytes: a PROXY header, then TLS or plain HTTP.
+
+A plain connection is passed on with the socket's own transport, so that the detached relay can take over the socket.
+The connection has its slot of the connection limits from the beginning, and passes it on as well.
+"""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from novnc_twisted.access.connection_limits import ConnectionSlot
+from novnc_twisted.access.proxy_protocol import BadProxyHeader, ProxyHeader, read_proxy_header
+from novnc_twisted.errors import ProtocolViolation
+from novnc_twisted.frontend.tls_transport import TLSTransport
+from novnc_twisted.relay.stream_end import StreamEnd
+
+if TYPE_CHECKING:
+    from novnc_twisted.frontend.listener import Listener
+
+CLIENT_HELLO: Final = 0x16
+"""The first byte of TLS (the record type ``handshake``); an HTTP request begins with a letter."""
+
+PROXY_DEADLINE: Final = 5.0
+"""Seconds from accept within which a proxy must have sent its header."""
+
+TLS_DEADLINE: Final = 5.0
+"""Seconds from accept for the first byte, if only TLS is accepted; the TLS handshake then has its own deadline."""
+
+PLAIN_DEADLINE: Final = 10.0
+"""Seconds from accept for the first byte, if plain HTTP is accepted: the deadline of an HTTP head."""
+
+_SENTENCE = "This port takes TLS only: use https:// or wss://."
+TLS_WANTED: Final = (
+    f"HTTP/1.1 400 {_SENTENCE}\r\nContent-Type: text/plain\r\nContent-Length: {len(_SENTENCE) + 1}\r\n"
+    f"Cache-Control: no-store\r\nConnection: close\r\n\r\n{_SENTENCE}\n"
+).encode()
+"""The response to plain HTTP on a port that accepts TLS only."""
+
+
+class PendingConnection(Protocol):
+    """A connection that the front does not have yet.
+
+    :ivar gone: fires when the connection is closed or passed on.
+    """
+
+    transport: Any  # a socket's own
+
+    def __init__(self, listener: "Listener", address: IAddress | None, slot: ConnectionSlot) -> None:
+        self._listener, self._address = listener, address
+        self._slot: ConnectionSlot | None = slot  # until it is passed on
+        self._held = b""
+        self._header_due = listener.proxies is not None
+        self._timer: IDelayedCall | None = None
+        self._end: StreamEnd | None = None  # once it is refused with a response
+        self.gone: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        """See Protocol."""
+        self._listener.waiting.add(self)
+        if self._slot is not None:
+            self._slot.silent(self.hang_up)
+        self._began = self._listener.reactor.seconds()
+        self._set_deadline(PROXY_DEADLINE if self._header_due else self._first_byte_due)
+
+    def dataReceived(self, data: bytes) -> None:
+        """See Protocol."""
+        if self._end is not None:
+            return
+        self._held += data
+        if self._header_due and not self._read_header():
+            return
+        if self._held:
+            self._pass_on()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See Protocol."""
+        self._set_deadline(None)
+        self._listener.waiting.discard(self)
+        if self._slot is not None:
+            self._slot.release()
+        if self._end is not None:
+            self._end.connectionLost(reason)
+        self.gone.callback(None)
+
+    def hang_up(self) -> None:
+        """Close the connection without a response."""
+        self._set_deadline(None)
+        self.transport.abortConnection()
+
+    @property
+    def _first_byte_due(self) -> float:
+        """Seconds from accept."""
+        return TLS_DEADLINE if self._listener.tls_only else PLAIN_DEADLINE
+
+    def _is_late(self) -> None:
+        if self._held:  # a connection without any byte is a health check
+            self._listener.refused(
+                "HeadTimeout", self.transport.getPeer().host, "the PROXY header did not come in time, or not whole"
+            )
+        self.hang_up()
+
+    def _read_header(self) -> bool:
+        """Read the PROXY header if it is complete; whether the connection may go on."""
+        try:
+            header = read_proxy_header(self._held)
+        except BadProxyHeader as error:
+            self._listener.refused(
+                "BadProxyHeader",
+                self.transport.getPeer().host,
+                f"no PROXY header: {error}",
+                "[console] proxy_protocol, or the proxy's own setting (send-proxy)",
+            )
+            self.hang_up()
+            return False
+        if header is None:
+            return False
+        self._header_due = False
+        self._held = self._held[header.length :]
+        if not self._set_client(header):
+            self.hang_up()
+            return False
+        self._set_deadline(self._first_byte_due)
+        return True
+
+    def _set_client(self, header: ProxyHeader) -> bool:
+        """Take the client that the proxy names as the peer; False if that client has too many connections."""
+        if header.host is None:
+            return True
+        kind = IPv6Address if ":" in header.host else IPv4Address
+        address = self._address = kind("TCP", header.host, header.port)
+        self.transport.getPeer = lambda: address
+        if self._slot is not None:
+            self._slot.release()  # the proxy's slot
+        self._slot = self._listener.front.connection_limits.admit(header.host)
+        if self._slot is not None:
+            self._slot.silent(self.hang_up)
+        return self._slot is not None
+
+    def _pass_on(self) -> None:
+        """Pass the connection on to the front, through TLS if its first byte says so."""
+        listener = self._listener
+        over_tls = listener.over_tls if self._held[0] == CLIENT_HELLO else None
+        if listener.tls_only and over_tls is None:
+            self._refuse_plain()
+            return
+        slot, self._slot = self._slot, None
+        assert slot is not None  # it is held until here
+        inner: Any = listener.front.build(self._address, slot)
+        inner.began = self._began
+        if over_tls is not None:
+            inner = TLSTransport(over_tls, inner)
+        self._set_deadline(None)
+        listener.waiting.discard(self)
+        transport, held, self._held = self.transport, self._held, b""
+        self.transport = None
+        self.gone.callback(None)
+        transport.protocol = inner  # as startTLS does it: the transport has another protocol from here
+        inner.makeConnection(transport)
+        inner.dataReceived(held)
+
+    def _refuse_plain(self) -> None:
+        """Refuse a plain connection where only TLS is accepted; a client that speaks HTTP gets the reason."""
+        self._set_deadline(None)
+        if not self._held[:1].isalpha():
+            self.hang_up()
+            return
+        self._held = b""
+        self._listener.refused("PlainText", self.transport.getPeer().host, "this port takes TLS only", status=400)
+        self._end = StreamEnd(self._listener.reactor, self.transport, linger=True)
+        self._end.write(TLS_WANTED)
+        self._end.close(ProtocolViolation())
+
+    def _set_deadline(self, seconds: float | None) -> None:
+        """Close the connection so many seconds after accept; None: no deadline."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        if seconds is not None:
+            reactor = self._listener.reactor
+            self._timer = reactor.callLater(max(0.0, self._began + seconds - reactor.seconds()), self._is_late)
