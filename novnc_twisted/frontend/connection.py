@@ -83,7 +83,8 @@ class FrontConnection(Protocol):
         """Give every byte to ``end`` from now on, beginning with ``rest``, which arrived together with the head."""
         self.set_deadline(None)
         self.end = end
-        end.left = self.left
+        end.makeConnection(self.transport)
+        end.on_detach = self.left
         if rest:
             end.dataReceived(rest)
 
@@ -106,7 +107,7 @@ class FrontConnection(Protocol):
 
     def send_final_response(self, data: bytes, cause: Refusal) -> None:
         """Send a response and close; the client has a bounded time to read it."""
-        end = StreamEnd(self.factory.reactor, self.transport, self.peer, linger=True)
+        end = StreamEnd(self.factory.reactor, self.peer, linger=True)
         self.become(end, b"")
         end.write(data)
         end.close(cause)

@@ -170,7 +170,8 @@ class PendingConnection(Protocol):
             return
         self._held = b""
         self._listener.refused("PlainText", self.transport.getPeer().host, "this port takes TLS only", status=400)
-        self._end = StreamEnd(self._listener.reactor, self.transport, linger=True)
+        self._end = StreamEnd(self._listener.reactor, linger=True)
+        self._end.makeConnection(self.transport)
         self._end.write(TLS_WANTED)
         self._end.close(ProtocolViolation())
 

@@ -109,7 +109,7 @@ class NoVNCProxyProtocol(FrontProtocol):
             )
             return
         send(self.transport, accepted)
-        end = WebSocketEnd(factory.reactor, self.transport, self.peer)
+        end = WebSocketEnd(factory.reactor, self.peer)
         self.become(end, rest)
         self.begin(NoVNCViewer, end, token, address, check)
 

@@ -1,19 +1,10 @@
-"""The end of a session on a plain stream: TCP, unix socket or TLS, on Twisted's transports."""
+"""The end of a session on a plain stream: TCP, unix socket or TLS."""
 
-import socket
-from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import (
-    IDelayedCall,
-    IOpenSSLClientConnectionCreator,
-    IPushProducer,
-    IReactorTime,
-    ISSLTransport,
-    ITCPTransport,
-)
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.interfaces import IDelayedCall, IProtocol, IReactorTime, ISSLTransport, ITCPTransport
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -21,57 +12,33 @@ from novnc_twisted.errors import ClientLeft, MessageTooBig, Refusal
 from novnc_twisted.relay.frames import FrameDecoder
 from novnc_twisted.relay.interfaces import IEnd, IReceiver
 from novnc_twisted.relay.loss_reasons import loss_reason
-from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
-from novnc_twisted.relay.transports import give_back, hang_up, is_plain, send, take, waits_for_its_producer
+from novnc_twisted.relay.transport_end import TransportEnd
+from novnc_twisted.relay.transports import hang_up, send
 
 CLOSE_GRACE = 2.0
 """Seconds that a peer has to read what was written, once we hang up; then the connection is aborted."""
 
 VIEWER_STALL = 300.0
-"""Seconds for which a viewer may leave our buffer (of some 128 KiB) full: it is suspended, or not there any more."""
+"""Seconds for which a viewer may leave our buffer (about 128 KiB) full: it is suspended, or has vanished."""
 
 HOLD_LIMIT = 65536
-"""Bytes that an end holds while it has no receiver."""
+"""Maximum number of bytes that an end holds while it has no receiver."""
 
 
-@implementer(IEnd, IPushProducer)
-class StreamEnd:
+@implementer(IEnd, IProtocol)
+class StreamEnd(TransportEnd):
     """A stream of bytes, to and from a transport.
 
-    It is the transport's producer (so that a full buffer is told to whoever feeds it); its owner, the protocol of that
-    transport, hands it ``dataReceived`` and ``connectionLost``.
+    It is the protocol of its transport, or another protocol passes the calls of its transport on to it.
 
-    RFB knows no half-closed stream: a peer that ends its direction has left.  What it sent before is still delivered.
+    RFB has no half-closed streams: a peer that ends its direction has left.  What it sent before is still delivered.
 
-    :cvar frames: what tells the frames of the stream apart, where it has any.
-    :ivar clock: the reactor, or a clock.
-    :ivar left: told when the socket leaves the transport, of which its owner must then let go.
+    :cvar frames: decodes the frames of the stream, if it has any.
     """
 
     __slots__ = (
-        "_abort",
-        "_closing",
-        "_ended",
-        "_full",
-        "_gone",
-        "_held",
-        "_keeper",
-        "_linger",
-        "_lost",
-        "_over",
-        "_paused",
-        "_receiver",
-        "_stall",
-        "_stalled",
-        "_starting",
-        "_transport",
-        "_waiting",
-        "bytes_in",
-        "bytes_out",
-        "clock",
-        "heard_at",
-        "left",
-        "peer",
+        *("_abort_timer", "_closing", "_held", "_linger", "_over", "_receiver", "_waiting"),
+        *("bytes_in", "bytes_out", "heard_at"),
     )
 
     frames: FrameDecoder | None = None
@@ -79,45 +46,31 @@ class StreamEnd:
     def __init__(
         self,
         clock: IReactorTime,
-        transport: Any,
         peer: str = "",
         *,
         lost: type[Refusal] = ClientLeft,
         linger: bool = False,
         stall: float = 0,
     ) -> None:
-        """Take a connected transport over.
+        """Prepare; :meth:`makeConnection` follows.
 
         :param peer: the peer's address as text.
-        :param lost: what its leaving means.
-        :param linger: when hanging up, end our direction and let the peer close: whatever it is still sending would
-            otherwise make the kernel throw away what we wrote last (a reset overtakes the refusal).
+        :param lost: the cause if the peer leaves.
+        :param linger: when hanging up, end our direction and let the peer close.  Otherwise bytes that the peer is
+            still sending make the kernel reset the connection and discard what we wrote last: the refusal.
         :param stall: seconds for which the peer may leave our buffer full before it counts as lost; 0: for ever.
         """
-        self.peer = peer
+        super().__init__(clock, peer, lost, stall)
         self.bytes_in = 0
         self.bytes_out = 0
         self.heard_at = clock.seconds()
-        self.clock = clock
-        self._transport = transport
-        self._lost = lost
         self._linger = linger
-        self._stall = stall
         self._receiver: IReceiver | None = None
         self._held = b""
         self._over: Refusal | None = None  # why nothing more comes
-        self._full = False  # the transport's buffer
-        self._paused = False  # our reading
         self._closing = False
-        self._ended = False  # whether its peer can send no more
-        self._gone = False
-        self._abort: IDelayedCall | None = None
-        self._stalled: Timer | None = None
+        self._abort_timer: IDelayedCall | None = None
         self._waiting: tuple[Deferred[None], ...] = ()
-        self._starting: Deferred[None] | None = None  # TLS
-        self.left: Callable[[], None] | None = None
-        self._keeper: Any = None  # who has the socket while the end is in a detached relay
-        transport.registerProducer(self, True)
 
     # IEnd
 
@@ -160,16 +113,14 @@ class StreamEnd:
         """See :class:`IEnd`."""
         if self._closing or self._gone:
             return
-        if self._keeper is not None:
-            self._keeper.release()
-            self.close(cause)
-            return
-        self._say_goodbye(cause)
+        if self._side is not None:
+            self._side.release()
+        self._write_final(cause)
         self._closing = True
         self._receiver = None
         self._held = b""
-        self._drop_stall()
-        # A producer left registered would keep the transport open for ever (Twisted waits for its end).
+        self._stop_watching_stall()
+        # Twisted keeps a transport open until its producer has unregistered.
         self._transport.unregisterProducer()
         self.resume_reading()
         if self._ended:
@@ -177,7 +128,7 @@ class StreamEnd:
         else:
             self._hang_up()
         if not self._gone:
-            self._abort = self.clock.callLater(CLOSE_GRACE, self._transport.abortConnection)
+            self._abort_timer = self.clock.callLater(CLOSE_GRACE, self._transport.abortConnection)
 
     def closed(self) -> Deferred[None]:
         """See :class:`IEnd`."""
@@ -188,117 +139,47 @@ class StreamEnd:
             self._waiting += (waiting,)
         return waiting
 
-    # TLS, where it begins in mid-stream
-
-    def start_tls(self, creator: IOpenSSLClientConnectionCreator) -> Deferred[None]:
-        """From now on everything goes through TLS, in which we are the client.
-
-        :return: fires when the handshake is done; fails with why the connection was lost before, which the receiver is
-            then not told.  The owner of the transport tells by :meth:`tls_started`.
-        """
-        started: Deferred[None] = Deferred(self._starting_cancelled)
-        if self._gone or self._closing:
-            started.errback(connectionDone)
-        else:
-            self._starting = started
-            self._transport.startTLS(creator)
-        return started
-
-    def tls_started(self) -> None:
-        """The TLS handshake is done."""
-        starting, self._starting = self._starting, None
-        if starting is not None:
-            starting.callback(None)
-
-    def _starting_cancelled(self, _: Deferred[None]) -> None:
-        self._starting = None
-
-    # For the detached relay, which has the socket meanwhile
-
     def can_leave(self) -> bool:
-        """Whether the transport is a plain socket of Twisted's, with nothing in the way."""
-        return not (self._over or self._closing or self._gone or self._paused) and is_plain(self._transport)
+        """See :class:`TransportEnd`."""
+        return self._over is None and not self._closing and super().can_leave()
 
-    def leave(self, keeper: Any) -> tuple[socket.socket, bytes]:
-        """Take the socket, and what it was still to send, away from the transport, which is let go.
+    # IProtocol
 
-        :param keeper: what stands for the transport until :meth:`come_back`; its ``release`` brings that about.
-        """
-        taken, waiting = take(self._transport)
-        if self.left is not None:
-            self.left()
-            self.left = None
-        self._transport = self._keeper = keeper
-        return taken, waiting
-
-    def come_back(self, taken: socket.socket, waiting: bytes) -> None:
-        """Give the socket, and what is still to be sent on it, back to a transport: a new one."""
-        self._receiver = self._keeper = None
-        self._full = self._paused = False
-        self._drop_stall()
-        self._transport = give_back(self.clock, taken, waiting, _Forwarding(self), self)
-
-    def fail(self, detail: str) -> None:
-        """The peer is gone, the socket says."""
-        self._ended = True
-        self._end(self._lost(detail))
-
-    def takes_some(self) -> None:
-        """The peer takes at least something of what waits for it."""
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = timer_wheel_of(self.clock).callLater(self._stall, self._has_stalled)
-
-    # What the protocol of the transport hands over
+    def connectionMade(self) -> None:
+        """Do nothing: makeConnection did it."""
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes came."""
+        """Receive bytes of the stream."""
         self._deliver(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is gone."""
+        """Notice that the connection is gone."""
         if self._gone:
             return
         self._gone = True
-        self._drop_stall()
-        if self._abort is not None and self._abort.active():
-            self._abort.cancel()
-        starting, self._starting = self._starting, None
-        if starting is not None:
-            self._over = self._lost(loss_reason(reason))
-            starting.errback(reason)
-        elif not self._closing:
+        self._stop_watching_stall()
+        if self._abort_timer is not None and self._abort_timer.active():
+            self._abort_timer.cancel()
+        if not self._closing:
             self._end(self._lost(loss_reason(reason)))
         waiting, self._waiting = self._waiting, ()
         for each in waiting:
             each.callback(None)
 
-    # IPushProducer: the transport tells us about its buffer
-
     def pauseProducing(self) -> None:
-        """The transport's buffer is full."""
-        self._full = True
-        if self._stall and self._stalled is None:
-            self._stalled = timer_wheel_of(self.clock).callLater(self._stall, self._has_stalled)
+        """See :class:`TransportEnd`."""
+        super().pauseProducing()
         if self._receiver is not None:
             self._receiver.pause_writing()
 
-    def resumeProducing(self) -> None:
-        """The transport's buffer is empty again."""
-        self._full = False
-        self._drop_stall()
-        if waits_for_its_producer(self._transport):
-            self._transport.unregisterProducer()
-            return
-        if self._receiver is not None:
-            self._receiver.resume_writing()
-
-    def stopProducing(self) -> None:
-        """The transport is gone; connectionLost follows."""
+    def come_back(self, taken: Any, waiting: bytes) -> None:
+        """See :class:`TransportEnd`."""
+        self._receiver = None
+        super().come_back(taken, waiting)
 
     # What the kinds of ends do in their own manner
 
-    def _say_goodbye(self, cause: Refusal) -> None:
+    def _write_final(self, cause: Refusal) -> None:
         """Write the last bytes, if this kind of end has any."""
 
     def _hang_up(self) -> None:
@@ -310,7 +191,7 @@ class StreamEnd:
             hang_up(transport)
 
     def _deliver(self, data: bytes) -> None:
-        """Hand bytes of the stream on, or hold them."""
+        """Pass bytes of the stream on, or hold them."""
         if self._closing or self._over is not None:
             return
         self.bytes_in += len(data)
@@ -322,29 +203,16 @@ class StreamEnd:
         else:
             self._held += data
 
+    def _has_room(self) -> None:
+        if self._receiver is not None:
+            self._receiver.resume_writing()
+
     def _end(self, cause: Refusal) -> None:
-        """Nothing more comes from this end: tell the receiver, once."""
+        """Notify the receiver, once, that nothing more comes from this end."""
         if self._over is None:
             self._over = cause
             if self._receiver is not None:
                 self._receiver.end_lost(cause)
 
-    def _has_stalled(self) -> None:
-        self._stalled = None
-        self._end(self._lost(f"took nothing for {self._stall:g} s"))
-
-    def _drop_stall(self) -> None:
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
-
     def _waiting_cancelled(self, waiting: Deferred[None]) -> None:
         self._waiting = tuple(each for each in self._waiting if each is not waiting)
-
-
-class _Forwarding(Protocol):
-    """The protocol of a socket that came back."""
-
-    def __init__(self, end: StreamEnd) -> None:
-        self.dataReceived = end.dataReceived  # type: ignore[method-assign]
-        self.connectionLost = end.connectionLost  # type: ignore[method-assign]

@@ -4,7 +4,7 @@ import socket
 from contextlib import suppress
 from typing import Any
 
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Connection
 
 _KEEP_ALIVE = tuple(
@@ -23,8 +23,8 @@ class _Connected(Connection):
     _tlsClientDefault = True
 
 
-def connected(reactor: Any, dialled: socket.socket, protocol: Protocol) -> None:
-    """Give a socket that was dialled to its protocol, as a reactor's own clients do."""
+def connected(reactor: Any, dialled: socket.socket, protocol: Any) -> None:
+    """Give a connected socket to its protocol, as a reactor's own clients do."""
     transport = _Connected(dialled, protocol, reactor)
     transport.startReading()
     protocol.makeConnection(transport)
@@ -44,13 +44,13 @@ def take(transport: Any) -> tuple[socket.socket, bytes]:
     return taken, waiting
 
 
-def give_back(reactor: Any, taken: socket.socket, waiting: bytes, protocol: Protocol, producer: Any) -> Any:
-    """A new transport for a socket that was taken; ``protocol`` is not told of it.
+def give_back(reactor: Any, taken: socket.socket, waiting: bytes, end: Any) -> Any:
+    """Return a new transport for a socket that was taken.
 
-    :param producer: what feeds it, told when its buffer is full.
+    :param end: its protocol and its producer; its ``makeConnection`` is not called.
     """
-    transport = _Connected(taken, protocol, reactor)
-    transport.registerProducer(producer, True)
+    transport = _Connected(taken, end, reactor)
+    transport.registerProducer(end, True)
     transport.startReading()
     if waiting:
         transport.write(waiting)

@@ -1,7 +1,5 @@
 """The end of a session on a WebSocket whose upgrade is done."""
 
-from typing import Any
-
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -41,8 +39,8 @@ class WebSocketEnd(StreamEnd):
 
     frames: FrameDecoder
 
-    def __init__(self, clock: IReactorTime, transport: Any, peer: str = "") -> None:
-        super().__init__(clock, transport, peer, linger=True, stall=VIEWER_STALL)
+    def __init__(self, clock: IReactorTime, peer: str = "") -> None:
+        super().__init__(clock, peer, linger=True, stall=VIEWER_STALL)
         self.frames = FrameDecoder()
         self.alive = True
         self._asked = False  # whether a ping went out at the last turn
@@ -97,7 +95,7 @@ class WebSocketEnd(StreamEnd):
             self._pong = None
         super().resumeProducing()
 
-    def _say_goodbye(self, cause: Refusal) -> None:
+    def _write_final(self, cause: Refusal) -> None:
         self._stop_pings()
         code, reason = cause.close_code, cause.sentence
         theirs = self.frames.close_code
@@ -130,7 +128,7 @@ class WebSocketEnd(StreamEnd):
             self._transport.write(EMPTY)
 
     def _tick(self) -> None:
-        unread = self._paused or (self._keeper is not None and self._keeper.unread)
+        unread = self._paused or (self._side is not None and self._side.unread)
         if self.alive or unread:
             self._missed = 0
         elif self._asked:

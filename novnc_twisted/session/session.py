@@ -26,7 +26,6 @@ from novnc_twisted.errors import (
 )
 from novnc_twisted.relay.interfaces import IFilter
 from novnc_twisted.relay.join import join
-from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
 from novnc_twisted.rfb.handshake import StartTLS
 from novnc_twisted.rfb.login import login
@@ -42,6 +41,7 @@ from novnc_twisted.session.record import record
 from novnc_twisted.session.token_lease import TokenLease
 from novnc_twisted.session.upstream.access_path import pass_gate
 from novnc_twisted.session.upstream.dial import dial
+from novnc_twisted.session.upstream.end import UpstreamEnd
 from novnc_twisted.session.upstream.loss import loss_before_session
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ class Session:
         self._slot: SessionSlot | None = None
         self._joined: Deferred[Refusal] | None = None  # while it lives
         self._introduced = False  # whether RFB began
-        self._upstream: StreamEnd | None = None
+        self._upstream: UpstreamEnd | None = None
         self._server: HandshakeChannel | None = None  # the handshake with it, until it lives
         self._secured_at = -1  # how much it had sent when TLS began
         self._lease: TokenLease | None = None

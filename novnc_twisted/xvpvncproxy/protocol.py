@@ -52,7 +52,7 @@ class XVPVNCProxyProtocol(FrontProtocol):
         if check is None:
             self.refuse(TooManyFailures())
             return
-        end = StreamEnd(self.factory.reactor, self.transport, self.peer, linger=True, stall=VIEWER_STALL)
+        end = StreamEnd(self.factory.reactor, self.peer, linger=True, stall=VIEWER_STALL)
         self.become(end, rest)
         self.begin(XVPViewer, end, token, self.peer_address, check)
 

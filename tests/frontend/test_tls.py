@@ -154,7 +154,7 @@ class SessionTests(TLSCase):
         client.write(b"\6\0\0\0" + (300_000).to_bytes(4, "big") + bytes(300_000))
         self.assertEqual(len((await connection.inbox.get())[1]), 300_008)
         self.assertFalse(self.viewer_end().can_leave())
-        self.assertIsNone(self.viewer_end()._keeper)
+        self.assertIsNone(self.viewer_end()._side)
         client.sendClose(1000)
         self.assertEqual((await client.closed)[:2], (True, 1000))
         await self.all_over()
@@ -206,7 +206,7 @@ class SessionTests(TLSCase):
         viewer = await self.upgraded(plain=True)
         await introduce(viewer)
         await self.server.live.get()
-        self.assertIsNotNone(self.viewer_end()._keeper)
+        self.assertIsNotNone(self.viewer_end()._side)
 
     async def test_tls_only(self) -> None:
         self.how = {"tls_only": True}

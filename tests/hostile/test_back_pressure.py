@@ -27,7 +27,7 @@ class PressureCase(HostileCase):
         self.patch(timer_wheel, "RESOLUTION", 0.05)
         for module in "novnc_twisted.relay.websocket_end", "novnc_twisted.xvpvncproxy.protocol":
             self.patch(sys.modules[module], "VIEWER_STALL", 0.2)
-        self.patch(sys.modules["novnc_twisted.session.upstream.dial"], "STALL", 0.2)
+        self.patch(sys.modules["novnc_twisted.session.upstream.end"], "STALL", 0.2)
         original = StreamEnd.pauseProducing
 
         def pause(end: StreamEnd) -> None:
@@ -157,7 +157,7 @@ class PressureInTLS(PressureCase):
     async def test_a_server(self) -> None:
         """With VeNCrypt's TLS."""
         self.over_tls = False
-        self.patch(sys.modules["novnc_twisted.session.upstream.dial"], "STALL", 30)
+        self.patch(sys.modules["novnc_twisted.session.upstream.end"], "STALL", 30)
         for by in FRONTS:
             self.behind(by)
             floods = Flood(by.message(MESSAGES))

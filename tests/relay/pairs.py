@@ -22,7 +22,8 @@ class Owner(Protocol):
         self.made, self.kind, self.how = made, kind, how
 
     def connectionMade(self) -> None:
-        self.end = self.kind(reactor, self.transport, "peer", **self.how)
+        self.end = self.kind(reactor, "peer", **self.how)
+        self.end.makeConnection(self.transport)
         self.made.callback(self.end)
 
     def dataReceived(self, data: bytes) -> None:

@@ -1,25 +1,22 @@
 """The pipe: all bytes in order, both ways; back-pressure; memory that no peer can grow."""
 
-from twisted.internet import reactor
-from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.errors import ConsoleClosed, ProtocolViolation, Stopping
+from novnc_twisted.errors import ConsoleClosed, ProtocolViolation
 from novnc_twisted.relay import StreamEnd, WebSocketEnd, join
-from novnc_twisted.relay.upstream_protocol import EndProtocol
-from tests.relay.pairs import Pairs
 from tests.relay.test_stream_end import GONE, Transport
-from tests.session.harness import Raw, frame
+from tests.session.harness import frame
 
 
 class InMemory(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.near, self.far = Transport(), Transport()
-        self.client = WebSocketEnd(self.clock, self.near)
-        self.upstream = StreamEnd(self.clock, self.far, lost=ConsoleClosed)
+        self.client = WebSocketEnd(self.clock)
+        self.client.makeConnection(self.near)
+        self.upstream = StreamEnd(self.clock, lost=ConsoleClosed)
+        self.upstream.makeConnection(self.far)
 
     def tearDown(self) -> None:
         self.client.connectionLost(GONE)
@@ -80,21 +77,3 @@ class InMemory(SynchronousTestCase):
         self.client.dataReceived(frame(2, b"y"))
         self.assertEqual(self.far.value(), b"")
         self.assertEqual(self.successResultOf(cause).detail, "forbidden")
-
-
-class Dialled(Pairs, TestCase):
-    """Not a relay at all."""
-
-    async def test_a_dial_gives_an_end(self) -> None:
-        _, peer = await self.pair(StreamEnd)
-        port = reactor.listenTCP(0, Factory.forProtocol(Raw), interface="127.0.0.1")
-        self.addCleanup(port.stopListening)
-        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
-        protocol = await endpoint.connect(
-            Factory.forProtocol(lambda: EndProtocol(reactor, "there", lost=ConsoleClosed))
-        )
-        self.assertEqual(protocol.end.peer, "there")
-        self.assertTrue(protocol.transport.getTcpNoDelay())
-        protocol.end.close(Stopping())
-        await protocol.end.closed()
-        peer.transport.loseConnection()

@@ -3,7 +3,7 @@
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import ISSLTransport, ITCPTransport
+from twisted.internet.interfaces import IProtocol, ISSLTransport, ITCPTransport
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -75,7 +75,9 @@ class EndCase(SynchronousTestCase):
         self.clock, self.transport, self.hears = Clock(), Transport(), Hears()
 
     def make(self, **how: Any) -> Any:
-        self.end = self.kind(self.clock, self.transport, "peer", **how)
+        self.end = self.kind(self.clock, "peer", **how)
+        self.end.makeConnection(self.transport)
+        verifyObject(IProtocol, self.end)
         verifyObject(IEnd, self.end)
         return self.end
 

@@ -193,7 +193,8 @@ class Recording(SynchronousTestCase):
 class Lines(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock, self.transport = Clock(), Transport()
-        self.end = StreamEnd(self.clock, self.transport)
+        self.end = StreamEnd(self.clock)
+        self.end.makeConnection(self.transport)
         self.lost: list[Refusal] = []
         self.line = HandshakeChannel(self.end, self.lost.append)
 

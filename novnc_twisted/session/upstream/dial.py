@@ -1,53 +1,63 @@
-"""To the VNC server: TCP by name or address, or a unix socket of this host."""
+"""Connecting to the VNC server: TCP by name or address, or a unix socket of this host."""
 
 import ipaddress
 import socket
-from typing import Any, Final
+from typing import Any
 
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
-from twisted.internet.interfaces import IReactorFDSet, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IReactorFDSet, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
 from novnc_twisted.contract.connect_info import ConnectInfo
-from novnc_twisted.errors import ConsoleClosed, ConsoleUnreachable
-from novnc_twisted.relay.stream_end import StreamEnd
+from novnc_twisted.errors import ConsoleUnreachable
 from novnc_twisted.relay.transports import connected
-from novnc_twisted.relay.upstream_protocol import EndProtocol
 from novnc_twisted.session.settings import SessionSettings
 from novnc_twisted.session.upstream.connect import connect
+from novnc_twisted.session.upstream.end import UpstreamEnd
 from novnc_twisted.session.upstream.socket_path import pinned_socket
 
-STALL: Final = 60.0
-"""Seconds for which a VNC server may leave our buffer full: it hangs, and its viewer's leaving would go unnoticed."""
+
+def place_of(info: ConnectInfo) -> str:
+    """Return where the console is, for messages: ``host:port``, or the path of a socket."""
+    return info.socket or f"{info.host}:{info.port}"
 
 
-async def dial(reactor: Any, info: ConnectInfo, settings: SessionSettings) -> StreamEnd:
-    """Connect to where the console is.  The caller has the deadline; cancelling gives everything back.
+async def dial(reactor: Any, info: ConnectInfo, settings: SessionSettings) -> UpstreamEnd:
+    """Connect to the VNC server.  The caller has the deadline; cancelling closes everything.
 
-    :raises ConsoleUnreachable: where that can't be done, or may not.
+    :raises ConsoleUnreachable: the connection fails, or is not allowed.
     """
-    peer = info.socket if info.socket else f"{info.host}:{info.port}"
-    protocol = EndProtocol(reactor, peer, lost=ConsoleClosed, stall=STALL)
-    factory = Factory.forProtocol(lambda: protocol)
-    factory.noisy = False
+    end = UpstreamEnd(reactor, place_of(info))
     try:
         if info.socket:
             _check_host(info, settings)
             with pinned_socket(info.socket, settings.socket_directories) as path:
-                await UNIXClientEndpoint(reactor, path).connect(factory)
+                await UNIXClientEndpoint(reactor, path).connect(_EndFactory(end))
         elif IReactorFDSet.providedBy(reactor) and (found := _numeric(info.host, info.port)) is not None:
-            connected(reactor, await connect(reactor, *found), protocol)
+            connected(reactor, await connect(reactor, *found), end)
         else:
-            await _endpoint(reactor, info.host, info.port).connect(factory)
+            await _endpoint(reactor, info.host, info.port).connect(_EndFactory(end))
     except ConsoleUnreachable:
         raise
-    except Exception as error:  # whatever a resolver, the kernel or Twisted makes of it: it can't be reached
-        raise ConsoleUnreachable(f"can't connect to {peer}: {type(error).__name__}: {error}") from None
-    return protocol.end
+    except Exception as error:  # a resolver, the kernel and Twisted have many kinds of errors for it
+        raise ConsoleUnreachable(f"can't connect to {end.peer}: {type(error).__name__}: {error}") from None
+    return end
+
+
+class _EndFactory(Factory):
+    """Gives an endpoint the end that waits for its connection."""
+
+    noisy = False
+
+    def __init__(self, end: UpstreamEnd) -> None:
+        self._end = end
+
+    def buildProtocol(self, addr: IAddress | None) -> UpstreamEnd:  # type: ignore[override]  # it is an IProtocol
+        return self._end
 
 
 def _numeric(host: str, port: int) -> tuple[int, Any] | None:
-    """Family and socket address of an IP address (IPv6 with or without brackets), which needs no search."""
+    """Return family and socket address of an IP address (IPv6 with or without brackets), or None for a name."""
     host = host.removeprefix("[").removesuffix("]")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
@@ -57,7 +67,7 @@ def _numeric(host: str, port: int) -> tuple[int, Any] | None:
 
 
 def _endpoint(reactor: Any, host: str, port: int) -> IStreamClientEndpoint:
-    """By name: whichever of its addresses answers first; an address (IPv6 with or without brackets) needs no search."""
+    """Return an endpoint; for a name, the first of its addresses that answers counts."""
     try:
         address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
     except ValueError:

@@ -16,8 +16,8 @@ from novnc_twisted.access.pem import belong_together, certificates, private_key
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.errors import ConsoleUnreachable
 from novnc_twisted.relay.loss_reasons import tls_error
-from novnc_twisted.relay.stream_end import StreamEnd
 from novnc_twisted.rfb.security.vencrypt import SUBTYPES
+from novnc_twisted.session.upstream.end import UpstreamEnd
 from novnc_twisted.tls import Named, identity
 
 S = TypeVar("S")
@@ -105,7 +105,7 @@ class UpstreamTLS:
         """
         return self.server_name or (info.compute_host or "" if info.socket else info.host)
 
-    async def start(self, end: StreamEnd, name: str | None) -> None:
+    async def start(self, end: UpstreamEnd, name: str | None) -> None:
         """Start TLS on an end, and return when it is up and the server is the one.
 
         :param name: what its certificate must name; None: it has none, nobody is verified.

@@ -1,0 +1,135 @@
+"""The transport under an end: its send buffer, and its socket while a detached relay has it."""
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IPushProducer, IReactorTime
+from zope.interface import implementer
+
+from novnc_twisted.errors import Refusal
+from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
+from novnc_twisted.relay.transports import give_back, is_plain, take, waits_for_its_producer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from novnc_twisted.relay.detached.side import StreamSide
+
+
+@implementer(IPushProducer)
+class TransportEnd:
+    """Owns a transport: notices that its buffer is full or stalled, and lends its socket to a detached relay.
+
+    It is the transport's producer, so that the transport reports a full buffer to it.
+
+    :ivar clock: the reactor, or a clock.
+    :ivar peer: the peer's address as text, for the log.
+    :ivar on_detach: called once, when the socket leaves the first transport, to which its protocol must then drop all
+        references; or None.
+    """
+
+    __slots__ = (
+        *("_ended", "_full", "_gone", "_lost", "_paused", "_side", "_stall", "_stall_timer", "_transport"),
+        *("clock", "on_detach", "peer"),
+    )
+
+    def __init__(self, clock: IReactorTime, peer: str, lost: type[Refusal], stall: float) -> None:
+        """:param lost: the cause if the peer leaves.
+
+        :param stall: seconds for which the peer may leave the buffer full before it counts as lost; 0: for ever.
+        """
+        self.clock = clock
+        self.peer = peer
+        self.on_detach: Callable[[], None] | None = None
+        self._lost = lost
+        self._stall = stall
+        self._stall_timer: Timer | None = None  # while the buffer is full
+        self._full = False  # the transport's buffer
+        self._paused = False  # our reading
+        self._ended = False  # whether the peer can send no more
+        self._gone = False
+        self._transport: Any = None
+        self._side: StreamSide | None = None  # it has the socket while a detached relay is live
+
+    def makeConnection(self, transport: Any) -> None:
+        """Take over a connected transport."""
+        self._transport = transport
+        transport.registerProducer(self, True)
+
+    # IPushProducer: the transport reports the state of its buffer
+
+    def pauseProducing(self) -> None:
+        """Notice that the buffer is full."""
+        self._full = True
+        if self._stall and self._stall_timer is None:
+            self._watch_stall()
+
+    def resumeProducing(self) -> None:
+        """Notice that the buffer is empty again."""
+        self._full = False
+        self._stop_watching_stall()
+        if waits_for_its_producer(self._transport):
+            self._transport.unregisterProducer()
+        else:
+            self._has_room()
+
+    def stopProducing(self) -> None:
+        """Do nothing: connectionLost follows."""
+
+    def takes_some(self) -> None:
+        """Notice that the peer has taken a part of what waits for it."""
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._watch_stall()
+
+    def _watch_stall(self) -> None:
+        self._stall_timer = timer_wheel_of(self.clock).callLater(self._stall, self._has_stalled)
+
+    def _has_stalled(self) -> None:
+        self._stall_timer = None
+        self._end(self._lost(f"took nothing for {self._stall:g} s"))
+
+    def _stop_watching_stall(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    # The socket leaves for a detached relay, and comes back
+
+    def can_leave(self) -> bool:
+        """Whether the socket may leave: the transport is a plain one of Twisted's, and nothing is in the way."""
+        return not (self._gone or self._paused) and is_plain(self._transport)
+
+    def leave(self, side: "StreamSide") -> tuple[socket.socket, bytes]:
+        """Take the socket away from the transport; return it with the bytes that were still to be sent.
+
+        :param side: takes the transport's place until :meth:`come_back`.
+        """
+        taken, waiting = take(self._transport)
+        if self.on_detach is not None:
+            self.on_detach()
+            self.on_detach = None
+        self._transport = self._side = side
+        return taken, waiting
+
+    def come_back(self, taken: socket.socket, waiting: bytes) -> None:
+        """Give the socket, and the bytes that are still to be sent, to a new transport."""
+        self._side = None
+        self._full = self._paused = False
+        self._stop_watching_stall()
+        self._transport = give_back(self.clock, taken, waiting, self)
+
+    def fail(self, detail: str) -> None:
+        """Notice that the connection is broken or that the peer sends no more, as the socket reported it."""
+        self._ended = True
+        self._end(self._lost(detail))
+
+    # What an end does with it
+
+    def _has_room(self) -> None:
+        """The buffer is empty again."""
+        raise NotImplementedError
+
+    def _end(self, cause: Refusal) -> None:
+        """Nothing more comes from the peer, or it takes nothing more."""
+        raise NotImplementedError

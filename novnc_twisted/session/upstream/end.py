@@ -1,0 +1,68 @@
+"""The end of a session towards the VNC server, which may start TLS in mid-stream (VeNCrypt)."""
+
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IHandshakeListener, IOpenSSLClientConnectionCreator, IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from novnc_twisted.errors import ConsoleClosed
+from novnc_twisted.relay.loss_reasons import loss_reason
+from novnc_twisted.relay.stream_end import StreamEnd
+from novnc_twisted.relay.transports import tune
+
+STALL: Final = 60.0
+"""Seconds for which a VNC server may leave our buffer full.
+
+A server that hangs for longer is given up: while its session waits for it, nobody notices that the viewer left.
+"""
+
+
+@implementer(IHandshakeListener)
+class UpstreamEnd(StreamEnd):
+    """A connection to a VNC server."""
+
+    __slots__ = ("_tls_handshake",)
+
+    def __init__(self, clock: IReactorTime, peer: str) -> None:
+        super().__init__(clock, peer, lost=ConsoleClosed, stall=STALL)
+        self._tls_handshake: Deferred[None] | None = None
+
+    def makeConnection(self, transport: Any) -> None:
+        """See :class:`StreamEnd`."""
+        tune(transport)
+        super().makeConnection(transport)
+
+    def start_tls(self, creator: IOpenSSLClientConnectionCreator) -> Deferred[None]:
+        """Send everything through TLS from now on, as its client.
+
+        :return: fires when the TLS handshake is done.  If the connection is lost before, it fails with the reason, and
+            the receiver is not notified.
+        """
+        done: Deferred[None] = Deferred(self._tls_cancelled)
+        if self._gone or self._closing:
+            done.errback(connectionDone)
+        else:
+            self._tls_handshake = done
+            self._transport.startTLS(creator)
+        return done
+
+    def handshakeCompleted(self) -> None:
+        """Notice that the TLS handshake is done."""
+        done, self._tls_handshake = self._tls_handshake, None
+        if done is not None:
+            done.callback(None)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See :class:`StreamEnd`."""
+        done, self._tls_handshake = self._tls_handshake, None
+        if done is not None:
+            self._over = self._lost(loss_reason(reason))
+        super().connectionLost(reason)
+        if done is not None:
+            done.errback(reason)
+
+    def _tls_cancelled(self, _: Deferred[None]) -> None:
+        self._tls_handshake = None
