@@ -1,11 +1,11 @@
 """Requests by which load balancers and monitoring ask whether a port serves: ``OPTIONS`` and ``/healthz``."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from novnc_twisted.access.request_head import RequestHead
 from novnc_twisted.http.request import Request
 from novnc_twisted.http.response import Response
+from novnc_twisted.http.response_head import response_head
 
 HEALTH_PATH: Final = "/healthz"
 """Answered on every HTTP port, without a token and without a log line."""
@@ -13,34 +13,24 @@ HEALTH_PATH: Final = "/healthz"
 HEALTHY: Final = b"ok"
 
 _HEALTH = (HEALTH_PATH.removeprefix("/"),)
+_NO_STORE = (("Cache-Control", "no-store"),)
 
 
-@dataclass(frozen=True, slots=True)
-class CheckAnswer:
-    """The answer to a check.
-
-    :ivar fields: header fields besides those that every response has.
-    :ivar body: of a GET; the response to a HEAD has only its length.
-    """
-
-    status: int
-    fields: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-
-
-def answer_check(head: RequestHead, allow: str) -> CheckAnswer | None:
-    """Answer a health check; None if the request is something else.
+def check_response(head: RequestHead, allow: str, *, close: bool) -> bytes | None:
+    """Return the whole response to a health check at a proxy; None if the request is something else.
 
     ``OPTIONS`` is what HAProxy's ``option httpchk`` sends by default.  It is answered for every target, ``*`` included
     (RFC 9110, section 9.3.7).
 
     :param allow: the methods of this port, for the Allow field.
+    :param close: whether the connection ends with this response.
     """
     if head.method == "OPTIONS":
-        return CheckAnswer(204, (("Allow", allow), ("Cache-Control", "no-store")))
-    if head.method in ("GET", "HEAD") and head.target.partition("?")[0] == HEALTH_PATH:
-        return CheckAnswer(200, (("Cache-Control", "no-store"),), HEALTHY)
-    return None
+        return response_head(204, length=0, fields=(("Allow", allow), *_NO_STORE), close=close)
+    if head.method not in ("GET", "HEAD") or head.target.partition("?")[0] != HEALTH_PATH:
+        return None
+    response = response_head(200, length=len(HEALTHY), fields=_NO_STORE, close=close)
+    return response + HEALTHY if head.method == "GET" else response
 
 
 def is_check(request: Request) -> bool:

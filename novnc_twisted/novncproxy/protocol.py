@@ -18,10 +18,11 @@ from novnc_twisted.events.records import RefusalCause
 from novnc_twisted.frontend.protocol import FrontProtocol
 from novnc_twisted.frontend.refusals import cause_of
 from novnc_twisted.frontend.viewer import FrontViewer
-from novnc_twisted.http.checks import CheckAnswer, answer_check
-from novnc_twisted.http.responses import ALONE, content_security_policy, plain, response_head
+from novnc_twisted.http.checks import check_response
+from novnc_twisted.http.response_head import ALONE, content_security_policy, plain, response_head
+from novnc_twisted.http.static_files import StaticFile, accepted_encodings
 from novnc_twisted.novncproxy.handshake import HandshakeFailed
-from novnc_twisted.novncproxy.page import NOT_BUILT, PageFile, accepted_encodings, redirect_of
+from novnc_twisted.novncproxy.page import NOT_BUILT, redirect_of
 from novnc_twisted.relay.transports import send
 from novnc_twisted.relay.websocket_end import WebSocketEnd
 from novnc_twisted.rfb.handshake import Handshake
@@ -59,8 +60,9 @@ class NoVNCProxyProtocol(FrontProtocol):
             self._refuse(400, "A request names one Host.")
         elif upgrade:
             self._upgrade(head, rest)
-        elif (check := answer_check(head, METHODS)) is not None:
-            self._answer_check(head, check)
+        elif (response := check_response(head, METHODS, close=self._last(head))) is not None:
+            self.transport.write(response)
+            self._answered(self._last(head))
         elif head.method not in ("GET", "HEAD"):
             self.send_final_response(
                 plain(405, "Only GET and HEAD are served.", fields=(("Allow", METHODS),)), ClientLeft()
@@ -127,23 +129,17 @@ class NoVNCProxyProtocol(FrontProtocol):
             self._refuse(verdict, ProtocolViolation.sentence, address=address, detail="it has two Origin fields")
         return verdict == ALLOWED
 
-    def _answer_check(self, head: RequestHead, check: CheckAnswer) -> None:
-        close = self._last(head)
-        response = response_head(check.status, length=len(check.body), fields=check.fields, close=close)
-        self.transport.write(response + (check.body if head.method == "GET" else b""))
-        self._answered(close)
-
     # The page
 
     def _serve(self, head: RequestHead) -> None:
         path, _, query = head.target.partition("?")
         body = head.method == "GET"
         page = self.factory.page
-        file = page.find(path, accepted_encodings(head.lists("accept-encoding"))) if page.there else None
+        file = page.find(path, accepted_encodings(head.lists("accept-encoding"))) if page.exists else None
         if file is None:
             if path == "/favicon.ico":
                 self._finish(head, 204)
-            elif not page.there:
+            elif not page.exists:
                 self.send_final_response(plain(503, NOT_BUILT, body=body), ClientLeft())
             else:
                 self.send_final_response(plain(404, "There is no such page.", body=body), ClientLeft())
@@ -160,7 +156,7 @@ class NoVNCProxyProtocol(FrontProtocol):
             return
         self._send(head, file, fields)
 
-    def _fields(self, head: RequestHead, file: PageFile) -> tuple[tuple[str, str], ...]:
+    def _fields(self, head: RequestHead, file: StaticFile) -> tuple[tuple[str, str], ...]:
         policy = content_security_policy(
             head.one("host"), self.factory.frame_ancestors, foreign=self.factory.page.foreign
         )
@@ -178,7 +174,7 @@ class NoVNCProxyProtocol(FrontProtocol):
         varies = (("Vary", "Accept-Encoding"),) if file.varies else ()
         return (("Content-Security-Policy", policy), ("Cache-Control", cache), *alone, *tag, *encoding, *varies)
 
-    def _send(self, head: RequestHead, file: PageFile, fields: tuple[tuple[str, str], ...]) -> None:
+    def _send(self, head: RequestHead, file: StaticFile, fields: tuple[tuple[str, str], ...]) -> None:
         close = self._last(head)
         self.transport.write(
             response_head(200, length=file.size, content_type=file.content_type, fields=fields, close=close)

@@ -133,7 +133,7 @@ def _page(conf: Any) -> Iterator[str]:
     folder = conf.web or SHIPPED
     option = f"web: the folder {folder}" if conf.web else f"web: it is not set, and the folder {folder}"
     page = Page(folder)
-    if not page.there:
+    if not page.exists:
         return  # which is an error already
     name = urlsplit(conf.vnc.novncproxy_base_url).path.rpartition("/")[2]
     for path, why in (("/", "no page such as vnc.html or vnc_lite.html"), (f"/{name}", f"no {name}")):

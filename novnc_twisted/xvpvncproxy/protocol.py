@@ -11,8 +11,7 @@ from novnc_twisted.errors import ClientLeft, ProtocolViolation, Refusal, TokenMi
 from novnc_twisted.frontend.protocol import FrontProtocol
 from novnc_twisted.frontend.refusals import cause_of
 from novnc_twisted.frontend.viewer import FrontViewer
-from novnc_twisted.http.checks import answer_check
-from novnc_twisted.http.responses import response_head
+from novnc_twisted.http.checks import check_response
 from novnc_twisted.relay.stream_end import VIEWER_STALL, StreamEnd
 from novnc_twisted.rfb.handshake import Handshake
 
@@ -37,9 +36,8 @@ class XVPVNCProxyProtocol(FrontProtocol):
             # A page in a browser can make its visitor send requests; each would count as a guess of the visitor's.
             self.refused("Browser", self.peer_address, ProtocolViolation.status, "a web browser sent the request")
             self.refuse(ProtocolViolation("a web browser"))
-        elif not token and (answer := answer_check(head, METHODS)) is not None:
-            response = response_head(answer.status, length=len(answer.body), fields=answer.fields, close=True)
-            self.send_final_response(response + (answer.body if head.method == "GET" else b""), ClientLeft())
+        elif not token and (response := check_response(head, METHODS, close=True)) is not None:
+            self.send_final_response(response, ClientLeft())
         elif head.method in ("GET", "HEAD") and not token:
             self.refuse(TokenMissing())  # a health check: it leaves no line in the log
         elif head.method not in ("CONNECT", "GET"):

@@ -143,7 +143,7 @@ class MutantTests(SynchronousTestCase):
     )
     test_token_an_escaped_letter = planted("token", f"{ACCESS}.tokens", "%(?:25)*{ord(letter):x}", "nothing")
     test_page_another_folder = planted(
-        "page", "novnc_twisted.novncproxy.page", "not real.is_relative_to(self._folder) or", ""
+        "page", "novnc_twisted.http.static_files", "not real.is_relative_to(self.path) or", ""
     )
     test_json_1e999 = planted("json", "novnc_twisted.messaging.wire", "if math.isinf(number):", "if False:")
     test_bus_request_no_number = planted(

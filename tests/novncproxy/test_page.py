@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from novnc_twisted.http.static_files import StaticFile
 from novnc_twisted.novncproxy import page as page_module
-from novnc_twisted.novncproxy.page import Page, PageFile, redirect_of
+from novnc_twisted.novncproxy.page import Page, redirect_of
 from tests.session.harness import FrontCase
 
 
@@ -355,12 +356,12 @@ class Serving(FrontCase):
         client.write(b"GET /vnc.html HTTP/1.0\r\n\r\n")
         self.assertIn(b"Connection: close", await client.everything())
 
-    def found_files(self) -> list[PageFile]:
+    def found_files(self) -> list[StaticFile]:
         """Collects the files that the front opens from now on; kept here, so that nothing but close() closes them."""
-        found: list[PageFile] = []
+        found: list[StaticFile] = []
         original = self.front.page.find
 
-        def find(path: str, accepted: Container[str] = ()) -> PageFile | None:
+        def find(path: str, accepted: Container[str] = ()) -> StaticFile | None:
             file = original(path, accepted)
             if file is not None:
                 found.append(file)

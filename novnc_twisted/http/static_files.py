@@ -1,0 +1,170 @@
+"""Static files: which file of a folder a path means.  Nothing outside of the folder, no listing, no hidden file."""
+
+import os
+import re
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Final
+from urllib.parse import unquote_to_bytes
+
+_ENCODINGS: Final = (("br", ".br"), ("gzip", ".gz"))  # the smaller one first
+_UNCHANGING = re.compile(r".*-[0-9A-Za-z_]{8,}\.[a-z0-9]+")  # the build puts a hash of the content into the name
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".gif": "image/gif",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".jpg": "image/jpeg",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".map": "application/json",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".mp3": "audio/mpeg",
+    ".oga": "audio/ogg",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".ttf": "font/ttf",
+    ".txt": "text/plain; charset=utf-8",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
+    ".woff": "font/woff",
+    ".woff2": "font/woff2",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """A file to be served.
+
+    :ivar content: the open file, at its beginning; its taker closes it.
+    :ivar size: bytes.
+    :ivar content_type: the media type, by the ending of the name.
+    :ivar path: its path in the folder, with slashes.
+    :ivar tag: its ETag.
+    :ivar unchanging: whether its name changes with its content.
+    :ivar encoding: the Content-Encoding of the content, or None.
+    :ivar varies: whether the content depends on the request's Accept-Encoding.
+    """
+
+    content: BinaryIO
+    size: int
+    path: str
+    content_type: str
+    tag: str
+    unchanging: bool
+    encoding: str | None = None
+    varies: bool = False
+
+    @property
+    def html(self) -> bool:
+        """Whether it is a page."""
+        return self.path.endswith(".html")
+
+
+class StaticFolder:
+    """A folder whose files are served.
+
+    :ivar path: the folder, without symbolic links.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        built: bool = False,
+        names: Mapping[tuple[str, ...], tuple[str, ...]] | None = None,
+    ) -> None:
+        """Look at nothing yet: the folder may be made later.
+
+        :param built: whether our own build made the files: compressed files beside them are current, and a name with
+            a hash belongs to one content for ever.
+        :param names: path -> the names in the folder that are tried for it, in their order; ``()`` is ``/``.
+        """
+        self.path = Path(os.path.realpath(folder))
+        self._built = built
+        self._names = names or {}
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a folder."""
+        return self.path.is_dir()
+
+    def find(self, path: str, accepted: Container[str] = ()) -> StaticFile | None:
+        """Return the file of a URL path (percent-encoded, without its query); None if there is no such file.
+
+        :param accepted: the content codings that the client accepts.
+        """
+        steps = _steps(path)
+        if steps is None:
+            return None
+        if steps not in self._names:
+            return self._open(steps, accepted)
+        return next(
+            (found for name in self._names[steps] if (found := self._open((name,), accepted)) is not None), None
+        )
+
+    def _open(self, steps: tuple[str, ...], accepted: Container[str]) -> StaticFile | None:
+        file = self._open_plain(steps)
+        if file is None or not self._built:
+            return file
+        for encoding, suffix in _ENCODINGS:
+            compressed = self._open_plain((*steps[:-1], steps[-1] + suffix))
+            if compressed is None:
+                continue
+            file = replace(file, varies=True)
+            if encoding in accepted:
+                file.content.close()
+                tag = f'{compressed.tag[:-1]}-{encoding}"'
+                return replace(file, content=compressed.content, size=compressed.size, tag=tag, encoding=encoding)
+            compressed.content.close()
+        return file
+
+    def _open_plain(self, steps: tuple[str, ...]) -> StaticFile | None:
+        real = Path(os.path.realpath(self.path.joinpath(*steps)))
+        try:
+            if not real.is_relative_to(self.path) or not real.is_file():
+                return None
+            content = real.open("rb")
+        except OSError:  # no permission, or a name that is too long
+            return None
+        found = os.fstat(content.fileno())
+        return StaticFile(
+            content,
+            found.st_size,
+            "/".join(steps),
+            _TYPES.get(real.suffix.lower(), "application/octet-stream"),
+            f'"{found.st_mtime_ns:x}-{found.st_size:x}"',
+            self._built and _UNCHANGING.fullmatch(real.name) is not None,
+        )
+
+
+def accepted_encodings(fields: Iterable[str]) -> set[str]:
+    """Return the content codings that Accept-Encoding accepts (RFC 9110, section 12.5.3).
+
+    A coding with the weight 0 is refused; other weights do not count.  ``*`` is ignored: a client that wants a
+    compressed file names the codings that it can read.
+
+    :param fields: the members of Accept-Encoding, in lower case.
+    """
+    accepted = set()
+    for field in fields:
+        coding, _, parameters = field.partition(";")
+        if not re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", parameters):
+            accepted.add(coding.strip())
+    return accepted
+
+
+def _steps(path: str) -> tuple[str, ...] | None:
+    """Return the names in a path; None if one of them is empty, is hidden or would lead out of the folder."""
+    if not path.startswith("/"):
+        return None
+    if path == "/":
+        return ()
+    try:
+        steps = tuple(unquote_to_bytes(step).decode() for step in path[1:].split("/"))
+    except UnicodeDecodeError:
+        return None
+    if any(not step or step.startswith(".") or not step.isprintable() or set(step) & {"/", "\\"} for step in steps):
+        return None
+    return steps
