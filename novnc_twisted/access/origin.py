@@ -1,21 +1,38 @@
-"""Whether a page of this Origin may open a console here: a pure function of one request and the configuration.
+"""Decide whether a page of this Origin may open a console here, by one request and the configuration alone.
 
-Nothing is remembered from one request to the next: nova bug 2158919 was each request's Host being added to the
-configured origins.  (CVE-2015-0259: without such a check, any page that a user visits can open consoles for them.)
+Without this check, any page that a user visits can open consoles for them (CVE-2015-0259).  Nothing is remembered from
+one request to the next: in nova bug 2158919, the Host of each request was added to the configured origins.
 """
 
 import ipaddress
 import re
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 ALLOWED: Final = 200
 FORBIDDEN: Final = 403
 BAD: Final = 400
 
-_HOST = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]]+)(?::[0-9]{1,5})?"
+_HOST = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]]+)(?::(?P<port>[0-9]{1,5}))?"
 _ORIGIN = re.compile(rf"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://{_HOST}")
 _AUTHORITY = re.compile(_HOST)
+
+
+class PageOrigin(NamedTuple):
+    """The origin of a page (RFC 6454), as it was sent.
+
+    :ivar port: its digits; None if it was left out.
+    """
+
+    scheme: str
+    host: str
+    port: str | None
+
+
+def read_origin(text: str) -> PageOrigin | None:
+    """Read an Origin field; None if it names no page, as ``null`` does not."""
+    found = _ORIGIN.fullmatch(text.strip())
+    return None if found is None else PageOrigin(found["scheme"], found["host"], found["port"])
 
 
 def judge_origin(
@@ -26,26 +43,26 @@ def judge_origin(
     allowed: Collection[str] = (),
     forwarded_proto: str | None = None,
 ) -> int:
-    """The HTTP status for a handshake: 200 where it may go on.
+    """Return the HTTP status for a handshake: 200 if it may continue.
 
-    :param origins: the values of its Origin fields.  None at all is allowed: then it is no browser's.
+    :param origins: the values of its Origin fields.  Without any it is allowed: browsers always send one.
     :param hosts: the values of its Host fields.
-    :param scheme: of ``novncproxy_base_url``: that of the pages that may open consoles.
-    :param allowed: ``allowed_origins``, names and addresses besides the request's own Host.
-    :param forwarded_proto: ``X-Forwarded-Proto`` of a trusted proxy, None where there is none; it says how the page
-        came to the browser, so it is used in place of ``scheme``.
+    :param scheme: the scheme of ``novncproxy_base_url``, which pages must have to open consoles.
+    :param allowed: ``allowed_origins``: names and addresses besides the request's own Host.
+    :param forwarded_proto: X-Forwarded-Proto of a trusted proxy, or None.  It is the scheme by which the page was
+        loaded, so it is used in place of ``scheme``.
     :return: 200; 403 for a foreign, blank or ``null`` Origin; 400 for two of them, or for two Hosts.
     """
     if len(origins) > 1 or len(hosts) > 1:
         return BAD
     if not origins:
         return ALLOWED
-    origin = _page(origins[0])
+    origin = read_origin(origins[0])
     if origin is None:
         return FORBIDDEN
-    if origin["scheme"].lower() != (forwarded_proto or scheme).strip().lower():
+    if origin.scheme.lower() != (forwarded_proto or scheme).strip().lower():
         return FORBIDDEN
-    return ALLOWED if bare_host(origin["host"]) in _known_hosts(hosts, allowed) else FORBIDDEN
+    return ALLOWED if bare_host(origin.host) in _known_hosts(hosts, allowed) else FORBIDDEN
 
 
 def explain_refusal(
@@ -56,21 +73,21 @@ def explain_refusal(
     allowed: Collection[str] = (),
     forwarded_proto: str | None = None,
 ) -> tuple[str, str]:
-    """Why :func:`judge_origin` forbids this request: what differed, from what; and the options to change.
+    """Return why :func:`judge_origin` forbids this request, and the options to change.
 
-    Takes the same arguments.  The first text quotes the request: it has to be cleaned before it reaches a log.
+    It takes the same arguments.  The first text quotes the request, and has to be cleaned before it is logged.
     """
-    origin = _page(origins[0]) if origins else None
+    origin = read_origin(origins[0]) if origins else None
     if origin is None:
         return f"the Origin '{', '.join(origins)}' does not name the host of a web page", ""
     reasons, options = [], []
-    if bare_host(origin["host"]) not in _known_hosts(hosts, allowed):
+    if bare_host(origin.host) not in _known_hosts(hosts, allowed):
         names = ", ".join(allowed) or "empty"
         reasons.append(
             f"its host is neither the request's Host ({', '.join(hosts)}) nor in [console] allowed_origins ({names})"
         )
         options.append("[console] allowed_origins")
-    if origin["scheme"].lower() != (forwarded_proto or scheme).strip().lower():
+    if origin.scheme.lower() != (forwarded_proto or scheme).strip().lower():
         if forwarded_proto:
             reasons.append(f"its scheme is not {forwarded_proto}, the X-Forwarded-Proto of the trusted proxy")
             options.append("what the reverse proxy sends as X-Forwarded-Proto")
@@ -83,13 +100,8 @@ def explain_refusal(
     return f"the Origin is {origins[0]}: {'; '.join(reasons)}", "; ".join(options)
 
 
-def _page(origin: str) -> re.Match[str] | None:
-    """The scheme and the host of an Origin, or None where it does not name them."""
-    return _ORIGIN.fullmatch(origin.strip())
-
-
 def _known_hosts(hosts: Sequence[str], allowed: Collection[str]) -> set[str]:
-    """The hosts whose pages may connect: those that are configured, and the one that the request was sent to."""
+    """Return the hosts whose pages may connect: the configured ones, and the one that the request was sent to."""
     known = {bare_host(name) for name in allowed}
     authority = _AUTHORITY.fullmatch(hosts[0].strip()) if hosts else None
     if authority is not None:
@@ -98,9 +110,9 @@ def _known_hosts(hosts: Sequence[str], allowed: Collection[str]) -> set[str]:
 
 
 def bare_host(name: str) -> str:
-    """A host in the form in which it is compared: a name in lower case, an IPv6 address in its shortest form.
+    """Return a host in the form in which hosts are compared: a name in lower case, the shortest form of an IPv6 address.
 
-    An IPv6 address may have brackets, and a zone, which is left out; one that holds an IPv4 address is that one.
+    An IPv6 address may have brackets and a zone, which are left out.  An IPv4-mapped address counts as IPv4.
     """
     host = name.strip().lower().removeprefix("[").removesuffix("]")
     if ":" not in host:

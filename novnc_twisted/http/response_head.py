@@ -1,4 +1,4 @@
-"""HTTP responses: heads with everything that a browser should be told about safety."""
+"""Heads of the proxies' HTTP responses, with the security headers of pages."""
 
 from http import HTTPStatus
 from typing import Final
@@ -13,14 +13,14 @@ _ALWAYS: Final = (
 )
 
 ALONE: Final = (("Cross-Origin-Opener-Policy", "same-origin"),)
-"""For pages that came by https: no window of another site has a hold on them.  By plain http Chromium does not believe
-it, and says so in the console of whoever looks there."""
+"""For pages that were loaded over https: windows of other sites get no reference to them.  Over plain http, Chromium
+ignores the header and logs a warning in its console."""
 
 
 def response_head(
     status: int, *, length: int, content_type: str = PLAIN, fields: tuple[tuple[str, str], ...] = (), close: bool
 ) -> bytes:
-    """The head of a response, up to its empty line.
+    """Return the head of a response, up to its empty line.
 
     :param length: bytes of the body that follows, or would follow a GET.
     """
@@ -33,19 +33,19 @@ def response_head(
 
 
 def plain(status: int, sentence: str, *, body: bool = True, fields: tuple[tuple[str, str], ...] = ()) -> bytes:
-    """A whole response of one sentence, the last of its connection."""
+    """Return a whole response that consists of one sentence and is the last of its connection."""
     data = f"{sentence}\n".encode()
     safe = (("Content-Security-Policy", "default-src 'none'"), ("Cache-Control", "no-store"), *fields)
     return response_head(status, length=len(data), fields=safe, close=True) + (data if body else b"")
 
 
 def content_security_policy(host: str | None, frame_ancestors: tuple[str, ...], *, foreign: bool) -> str:
-    """The Content-Security-Policy of a page.
+    """Return the Content-Security-Policy of a page.
 
     A foreign page gets no rule for scripts and styles, because stock noVNC has inline ones.
 
-    :param host: the request's Host: older browsers do not count ``ws:`` to the same host as ``'self'``.  An IPv6
-        address is left out: the grammar of CSP has none, so browsers report an error, and ``'self'`` suffices.
+    :param host: the Host of the request.  Older browsers do not treat ``ws:`` to the same host as ``'self'``.  An IPv6
+        address is left out, because the grammar of CSP does not allow it; ``'self'`` suffices there.
     """
     frames = f"frame-ancestors {' '.join(frame_ancestors) or chr(39) + 'none' + chr(39)}"
     named = host and is_host(host) and not host.startswith("[")

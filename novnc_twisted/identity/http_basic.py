@@ -104,7 +104,7 @@ class HTTPBasic:
             )
 
     def user(self, name: str) -> User | None:
-        """See IAuth.  The file counts as it is now."""
+        """See IAuth.  The current content of the file counts."""
         return self._file.users().get(name)
 
 

@@ -1,15 +1,16 @@
-"""``noauth``: everyone on this machine is an administrator; web pages and clients of a reverse proxy are refused."""
+"""The strategy ``noauth``: clients on this machine are administrators; web pages and reverse proxies are refused."""
 
 import re
 
 from novnc_twisted.access.hosts import is_loopback
+from novnc_twisted.access.origin import read_origin
 from novnc_twisted.http.request import Request
 from novnc_twisted.identity.errors import not_admitted
 from novnc_twisted.identity.strategy import TokenReader
 from novnc_twisted.identity.users import Caller, User
 
-# Header names that proxies, load balancers and content delivery networks add.  A request of a client on this machine
-# has none of them, so a name too many here costs nothing, and a name too few makes strangers administrators.
+# Names of header fields that proxies, load balancers and content delivery networks add.  Clients on this machine send
+# none of them, so a name too many does no harm, but a missing name makes clients elsewhere administrators.
 _FORWARDING = re.compile(
     r"""
     .*forward.*                              # Forwarded, X-Forwarded-*, X-Original-Forwarded-For, Max-Forwards
@@ -22,17 +23,16 @@ _FORWARDING = re.compile(
     """,
     re.VERBOSE,
 )
-_ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[^\s:/?#@\[\]]+)(?::([0-9]{1,5}))?")
 _PORTS = {"http": 80, "https": 443}
 
 
 class NoAuth:
     """Every client on this machine is an administrator.
 
-    A page of a foreign site reaches a loopback address under its own name (DNS rebinding) or by a cross-site request:
-    the first has a foreign Host, the second an Origin, or Sec-Fetch-Site.  A client of a reverse proxy on this machine
-    is recognised by what proxies add.  One that adds nothing, names this API in Host and speaks HTTP/1.1 cannot be told
-    from a client on this machine.
+    A page of another site can reach a loopback address in two ways.  Under its own name (DNS rebinding), its requests
+    have a foreign Host; by cross-site requests, they have an Origin or Sec-Fetch-Site field.  Clients of a reverse
+    proxy on this machine are recognised by the header fields that proxies add.  A proxy that adds none, sends our own
+    name as Host and uses HTTP/1.1 cannot be distinguished from a client on this machine.
     """
 
     tokens = False
@@ -62,32 +62,34 @@ class NoAuth:
 
 
 def _refuse_proxies(request: Request) -> None:
-    """Refuse requests with headers of proxies, whether or not the peer is a trusted proxy.
+    """Refuse requests with header fields of proxies, whether or not the peer is a trusted proxy.
 
-    A client that forges these headers affects no other client.
+    A client that forges these fields only excludes itself.
 
     :raises HTTPError: 403.
     """
     for name in request.headers:
         if _FORWARDING.fullmatch(name.replace("_", "-")):
             raise not_admitted("ReverseProxy", f"no proxy (header {name[:60]})")
-    # nginx' proxy_pass without further settings adds no header, but speaks HTTP/1.0; today's clients speak 1.1.
+    # nginx' proxy_pass without further settings adds no header field, but uses HTTP/1.0; today's clients use 1.1.
     if request.protocol != "HTTP/1.1":
         raise not_admitted("ReverseProxy", "HTTP/1.1 only: a proxy speaks 1.0")
 
 
 def _refuse_pages(request: Request) -> None:
-    """Refuse requests of web pages; those of an own page, of the same scheme, host and port, are admitted.
+    """Refuse requests of web pages, except pages of this server: of the same scheme, host and port.
 
     :raises HTTPError: 403.
     """
     sites = {site.strip().lower() for site in request.headers.get("sec-fetch-site", [])}
-    origins = {_origin(origin.strip()) for origin in request.headers.get("origin", [])}
+    origins = {_origin(origin) for origin in request.headers.get("origin", [])}
     if not sites <= {"none", "same-origin"} or not origins <= {_origin(f"{request.scheme}://{request.host}")} - {None}:
         raise not_admitted("ForeignPage", "no web pages of other sites")
 
 
 def _origin(text: str) -> tuple[str, str, int] | None:
-    """Scheme, host and port of an Origin, or None where it has none (``null``)."""
-    found = _ORIGIN.fullmatch(text.lower())
-    return None if found is None else (found[1], found[2], int(found[3] or _PORTS[found[1]]))
+    """Return scheme, host and port of an Origin field; None if it names no page (``null``) or another scheme."""
+    origin = read_origin(text.lower())
+    if origin is None or origin.scheme not in _PORTS:
+        return None
+    return origin.scheme, origin.host, int(origin.port or _PORTS[origin.scheme])

@@ -1,0 +1,79 @@
+"""The body of a log-in at the Identity v3 API: Keystone's ``auth`` object with a password and a scope."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.identity.users import User
+
+DOMAIN: Final = {"id": "default", "name": "Default"}
+"""The only domain, which has all users and projects."""
+
+
+class ScopeRefused(Exception):
+    """The user may not log in for this scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogInRequest:
+    """Who wants to log in, and for which project.
+
+    :ivar scope: the ``scope`` of the request as it was sent; None if it has none.
+    """
+
+    name: str
+    password: str = field(repr=False)
+    scope: Any = None
+
+    @classmethod
+    def read(cls, body: Any) -> Self | None:
+        """Read the body of a request.
+
+        :return: None if it names another method than ``password``, or a user of another domain.
+        :raises HTTPError: 400: it is not an ``auth`` object of Keystone.
+        """
+        auth = _object(body, "auth")
+        identity = _object(auth, "identity")
+        if identity.get("methods") != ["password"]:
+            return None
+        user = _object(_object(identity, "password"), "user")
+        name, password = user.get("name", user.get("id")), user.get("password")
+        if not isinstance(name, str) or not isinstance(password, str) or not _is_default(user.get("domain", DOMAIN)):
+            return None
+        return cls(name, password, auth.get("scope"))
+
+    def project_for(self, user: User) -> str | None:
+        """Return the project that the log-in of ``user`` is for: by default the user's own.
+
+        :return: None if it is for no project; administrators may ask for that by ``{"scope": {"system": ...}}``.
+        :raises ScopeRefused: the user may not have this scope.
+        """
+        scope = self.scope
+        if scope is None or scope == "unscoped":
+            return user.project
+        if not isinstance(scope, dict):
+            raise ScopeRefused
+        project = scope.get("project")
+        if not isinstance(project, dict):
+            if user.is_admin and "system" in scope:
+                return None
+            raise ScopeRefused
+        name = project.get("name", project.get("id"))
+        if not isinstance(name, str) or not name or not _is_default(project.get("domain", DOMAIN)):
+            raise ScopeRefused
+        if not user.may_scope_to(name):
+            raise ScopeRefused
+        return name
+
+
+def _object(value: Any, name: str) -> dict[str, Any]:
+    found = value.get(name) if isinstance(value, dict) else None
+    if not isinstance(found, dict):
+        raise HTTPError(400, f"Expecting to find {name} in the request body.")
+    return found
+
+
+def _is_default(domain: Any) -> bool:
+    if not isinstance(domain, dict):
+        return False
+    return domain.get("id") == DOMAIN["id"] or str(domain.get("name")).lower() == "default"
