@@ -13,10 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from benchmarks.load import CACHE, PUBLISHED, Unavailable
+from benchmarks.load import CACHE, PUBLISHED, ROOT, Unavailable
 from benchmarks.measure import FULL, QUICK, ROWS
 from benchmarks.ours import beside
 from benchmarks.picture import draw
+from benchmarks.readme import update
 from benchmarks.report import text
 from benchmarks.run import PROXIES, Run
 
@@ -51,6 +52,8 @@ def main() -> int:
     leave(options.output, report, draw(record["values"], names, caption))
     if options.publish and not wrong:
         leave(PUBLISHED, report, draw(record["values"], names, caption))
+        if not options.only and not options.rows:
+            update(ROOT / "README.md", report)
     print(f"{run.seconds:.0f} s; written: latest.json, latest.md, latest.svg in {options.output}")
     return 1 if wrong else 0
 

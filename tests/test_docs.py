@@ -18,6 +18,7 @@ from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
+from benchmarks import readme
 from novnc_twisted.contract.roles import ROLES
 from novnc_twisted.contract.topics import TOPICS
 from novnc_twisted.errors import TABLE, InstanceNotRunning, InvalidToken
@@ -219,18 +220,58 @@ class Named(TestCase):
         )
 
 
-class Deployment(TestCase):
-    """The README's three steps, as far as they can be judged without running them."""
+class Page(TestCase):
+    """The console page's URL parameters."""
 
-    WHO = ("every host", "controller", "compute1", "compute2", "compute")
+    LOCATION = ROOT / "novnc_twisted" / "web" / "src" / "location.js"
+
+    def test_parameters(self) -> None:
+        """The document lists those that the page reads, with all of their values."""
+        source = self.LOCATION.read_text()
+        read = set(re.findall(r"last\((?:query|page\.searchParams), '(\w+)'\)", source))
+        page = (DOCS / "page.rst").read_text()
+        table = page[page.index(".. _url-parameters:") : page.index("If a parameter is given several times")]
+        rows = re.findall(r"^   \* - (``.*)\n     - ((?:.*\n)(?:       .*\n)*)", table, re.M)
+        self.assertEqual({name for row, _ in rows for name in re.findall(r"``(\w+)=", row)}, read)
+        texts = {re.findall(r"``(\w+)=", row)[0]: row + text for row, text in rows}
+        pictures = re.findall(r"\['(\w+)', '\w+'\]", source)
+        levels = re.findall(r"'(\w+)'", re.findall(r"\[([^]]*)\]\.includes\(logging\)", source)[0])
+        yes = re.findall(r"'(\w+)'", re.findall(r"const YES = \[(.*)\]", source)[0])
+        for name, values in (("resize", pictures), ("logging", levels), ("view_only", yes)):
+            self.assertGreater(len(values), 2, name)
+            for value in values:
+                self.assertRegex(texts[name], rf"``(?:{name}=)?{value}``", f"{name}={value}")
+
+
+class Figures(TestCase):
+    """The README's figures are those of the published report."""
+
+    def test_table(self) -> None:
+        text = README.read_text()
+        shown = text[text.index(readme.BEGIN) + len(readme.BEGIN) : text.index(readme.END)]
+        self.assertEqual(shown, readme.figures((DOCS / "performance" / "latest.md").read_text()))
+
+    def test_update(self) -> None:
+        path = Path(self.mktemp())
+        path.write_text(f"before\n{readme.BEGIN}old\n{readme.END}after\n")
+        report = (DOCS / "performance" / "latest.md").read_text()
+        readme.update(path, report)
+        self.assertEqual(path.read_text(), f"before\n{readme.BEGIN}{readme.figures(report)}{readme.END}after\n")
+        self.assertRaises(KeyError, readme.figures, "### other (other)\n")
+
+
+class Deployment(TestCase):
+    """The README's steps, as far as they can be judged without running them."""
+
+    WHO = ("every host", "api host", "one host", "controller", "compute1", "compute2", "compute")
 
     def setUp(self) -> None:
         self.blocks = re.findall(r"<!-- step: ([^>]+) -->\n```sh\n(.*?)```", README.read_text(), re.S)
 
-    def test_each_block_says_for_whom_it_is(self) -> None:
+    def test_each_block_names_its_host(self) -> None:
         self.assertEqual(len(self.blocks), README.read_text().count("<!-- step:"))
         for who, _ in self.blocks:
-            self.assertIn(re.sub(" (package|systemd)$", "", who), self.WHO)
+            self.assertIn(re.sub(" (package|systemd|copy)$", "", who), self.WHO)
 
     def test_units_exist_and_run_what_the_steps_install(self) -> None:
         units = {path.stem for path in (ROOT / "contrib" / "systemd").glob("*.service")}
@@ -248,13 +289,13 @@ class Deployment(TestCase):
         for who, block in self.blocks:
             for text in re.findall(r"/etc/nova/nova.conf <<'?EOF'?\n(.*?)EOF\n", block, re.S):
                 path = Path(self.mktemp())
-                path.write_text(text.replace("$HOST", "compute1").replace("$MY_IP", "10.0.0.31"))
+                path.write_text(text.replace("$MY_IP", "10.0.0.31"))
                 conf, warnings = read_configuration([str(path)])
                 self.assertEqual(warnings, [], who)
-                self.assertTrue(conf.transport_url.startswith("redis://"))
+                self.assertEqual(conf.transport_url, "memory://")  # Redis is in the files of novnc-redis-acl
                 Named.check_piece(self, who, text)  # type: ignore[arg-type]
                 found += 1
-        self.assertEqual(found, 2)
+        self.assertEqual(found, 3)
 
 
 class Bytes(TestCase):

@@ -1,12 +1,13 @@
-"""README's three deployment steps, to the letter, on three hosts; and what two projects see then.
+"""The README's deployment on three hosts, to the letter; and what two projects see then.
 
 The hosts are namespaces (:mod:`tests.support.hosts`) with the names and addresses of the README.  What its marked
-blocks type, root types there; nothing else configures anything.  Two things stand in for what a test can't have:
+blocks type, root types there; nothing else configures anything.  Three things stand in for what a test can't have:
 
 * For blocks marked "package", which fetch packages: what they install is here already, this checkout and the Python
   that runs the test (at ``/opt/novnc_twisted``, by a link), and the machine's redis-server.
-* For ``systemctl``: the blocks that call it run, too, but it only notes down what it is told.  The test then starts
+* For ``systemctl``: the blocks that call it run, too, but it only notes down its arguments.  The test then starts
   those units by the lines of their files: the command, its user and groups, without privileges.
+* For ``scp``: it notes down its arguments as well, and the test copies those files to their hosts.
 
 A compute host "with libvirt" is given what Debian's package brings: a system libvirtd, its users, and its files.
 """
@@ -38,6 +39,7 @@ PLAIN_VNC = "<graphics type='vnc' autoport='yes'/>"
 LINKS = re.compile(r"http://controller:(?:6080/vnc_auto\.html|6081/console)\?token=[0-9a-f-]{36}")
 
 SYSTEMCTL = '#!/bin/sh\necho "$@" >> /run/asked-of-systemctl\n'
+SCP = '#!/bin/sh\necho "$@" >> /run/asked-of-scp\n'
 
 LIBVIRTD = "[Service]\nExecStart=/usr/sbin/libvirtd\nLimitNOFILE=65536\n"
 """As Debian's unit has it; the machine has libvirt's programs alone."""
@@ -54,7 +56,7 @@ _TEXT = 0xB8000
 
 
 class Block(NamedTuple):
-    """A block of shell in the README: who types it, what is special about it ("package", "systemd"), and its text."""
+    """A block of shell in the README: its hosts, a need ("package", "systemd", "copy") or "", and its text."""
 
     who: str
     kind: str
@@ -75,7 +77,7 @@ class Readme:
         text = (CHECKOUT / "README.md").read_text()
         self.blocks = []
         for who, block in re.findall(r"<!-- step: ([^>]+) -->\n```sh\n(.*?)```", text, re.S):
-            found = re.fullmatch(r"(.*?) ?(package|systemd)?", who)
+            found = re.fullmatch(r"(.*?) ?(package|systemd|copy)?", who)
             assert found is not None
             self.blocks.append(Block(found[1], found[2] or "", block))
         self.owner = re.findall(r"```sh\n(virsh metadata .*?)```", text, re.S)[0]
@@ -85,7 +87,7 @@ class Readme:
 
     def script(self, host: str) -> str:
         """All that root types on a host, in its order; what packages would bring is there already."""
-        names = {host, "every host", *(["compute"] if host.startswith("compute") else [])}
+        names = {host, "every host", "compute" if host.startswith("compute") else "api host"}
         return "\n".join(block.text for block in self.blocks if block.who in names and block.kind != "package")
 
 
@@ -130,7 +132,14 @@ class DeploymentTests(TestCase):
         self.controller, self.one, self.two = network.hosts.values()
         self.viewers = ViewersAt(self, self.controller)
 
-        await together(*(self.deploy(host) for host in network.hosts.values()))
+        await together(*(in_thread(self.prepare, host) for host in network.hosts.values()))
+        await self.deploy(self.controller)
+        for source, target in await in_thread(self.copied):
+            host, _, path = target.removeprefix("root@").partition(":")
+            await in_thread(
+                network.hosts[host].write, path, await in_thread(self.controller.run, f"cat {source}"), 0o600
+            )
+        await together(self.deploy(self.one), self.deploy(self.two))
         red = await self.vm(self.one, "myserver20")
         blue, second = await self.vm(self.two, "myserver21"), await self.vm(self.two, "myserver22")
         await self.give(self.one, "myserver20", "alice", "red")
@@ -145,11 +154,10 @@ class DeploymentTests(TestCase):
         await self.secrets_are_kept(links)
         await self.all_end()
 
-    # --- the three steps
+    # --- the steps
 
     async def deploy(self, host: Host) -> None:
         """Type what the README says, and start what it asks systemd for."""
-        await in_thread(self.prepare, host)
         await in_thread(host.run, self.readme.script(host.name), folder=CHECKOUT)
         asked = (await in_thread(host.run, "cat /run/asked-of-systemctl")).splitlines()
         for words in (line.split() for line in asked):
@@ -158,14 +166,19 @@ class DeploymentTests(TestCase):
                 await self.start(host, name)
         await self.running(host)
 
+    def copied(self) -> list[list[str]]:
+        """The files that the README copies from the controller, each with its host and path."""
+        return [line.split() for line in self.controller.run("cat /run/asked-of-scp").splitlines()]
+
     def prepare(self, host: Host) -> None:
         """What packages bring."""
         host.write("/usr/bin/systemctl", SYSTEMCTL, mode=0o755)
+        host.write("/usr/bin/scp", SCP, mode=0o755)
         host.run(
             # The machine may be one on which somebody followed the README.
             *(f"userdel novnc-{name} 2>/dev/null || true" for name in OURS),
             "rm -rf /etc/nova /opt/novnc_twisted /etc/systemd/system/console*.service /etc/sysusers.d",
-            "rm -f /etc/redis/novnc_twisted.conf /etc/default/novnc_twisted",
+            "rm -rf /etc/redis/novnc_twisted.conf /etc/redis/users.acl /etc/redis-users /etc/default/novnc_twisted",
             f"mkdir -p /opt; ln -s {sys.prefix} {OPT}",
         )
         if host.name.startswith("compute"):

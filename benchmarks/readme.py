@@ -1,0 +1,51 @@
+"""The figures of the README: a few rows of the published report, put there by ``--publish``."""
+
+import re
+from pathlib import Path
+
+COLUMNS = {
+    "ours": "novnc_twisted",
+    "nova": "nova-novncproxy",
+    "websockify": "websockify",
+    "haproxy": "HAProxy, raw TCP",
+}
+"""The proxies by their names in the report, and the heads of their columns."""
+
+LINES = {
+    "bulk": ("CPU for 1 GB of pictures", "s"),
+    "round-trip": ("CPU for a key and its answer", "µs"),
+    "set-up": ("CPU to set up a session", "ms"),
+    "memory": ("Memory of each of 500 sessions", "KiB"),
+    "slow": ("Growth of memory while one viewer does not read", "MiB"),
+}
+"""The rows of the report; of each, the first column is shown."""
+
+BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
+
+
+def figures(report: str) -> str:
+    """The table, in Markdown.
+
+    :param report: the text of ``docs/performance/latest.md``.
+    :raises KeyError: a row is missing.
+    """
+    rows = [["", *COLUMNS.values()], ["---"] * (len(COLUMNS) + 1)]
+    for name, (title, unit) in LINES.items():
+        values = _first_column(report, name)
+        rows.append([title, *(f"{values[proxy]} {unit}" for proxy in COLUMNS)])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def update(readme: Path, report: str) -> None:
+    """Replace the table in the README."""
+    text = readme.read_text()
+    begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
+    readme.write_text(text[:begin] + figures(report) + text[end:])
+
+
+def _first_column(report: str, row: str) -> dict[str, str]:
+    """The medians of the first metric of a row, by proxy."""
+    section = re.search(rf"^### .* \({row}\)\n(.*?)(?=^#|\Z)", report, re.M | re.S)
+    if section is None:
+        raise KeyError(row)
+    return dict(re.findall(r"^\| ([^|]+) \| ([\d.]+)", section[1], re.M))
