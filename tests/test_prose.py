@@ -73,11 +73,9 @@ class CheckoutTests(TestCase):
     """The list of files that may still have findings."""
 
     def test_the_list(self) -> None:
-        """Each listed file exists; no file is listed twice."""
+        """It is sorted, and no file is listed twice."""
         allowed = check_prose.read_allowed()
         self.assertEqual(sorted(set(allowed)), allowed)
-        for name in allowed:
-            self.assertTrue((ROOT / name).exists(), name)
 
     def test_everything_is_read(self) -> None:
         names = {str(path.relative_to(ROOT)) for path in check_prose.files(ROOT)}

@@ -23,7 +23,7 @@ class Service:
     :ivar host: its ``host`` option.
     :ivar updated_at: Unix time of its last heartbeat.
     :ivar info: what else it announced, JSON.
-    :ivar place: an address of its own; on Redis its user's rights can vouch for it (see :mod:`.redis.acl`).
+    :ivar place: an address of its own; on Redis its user's rights can vouch for it (see ``redis.acl``).
     """
 
     topic: str
@@ -123,7 +123,7 @@ class ITransport(Interface):
 
         It costs one look at the presence entries and one call for each topic.  The calls run side by side; a server
         that is slow or dead delays the others at most until the deadline, and is reported as no answer (see
-        :class:`Answer`).  Servers that share a topic are interchangeable: one of them is called for all.  A topic that
+        ``Answer``).  Servers that share a topic are interchangeable: one of them is called for all.  A topic that
         is announced and not served counts as no answer.
 
         Fails with ServiceUnavailable if the presence entries cannot be read, since then no server is known.
