@@ -1,6 +1,6 @@
-"""``make fuzz``: every target in turn for its share of the time, on all cores, and a table at the end.
+"""``make fuzz``: run every target for its share of the time, on all cores, and print a table at the end.
 
-Exit code 0 only where each target ran and nothing was found.
+Exit code 0 if each target ran and nothing was found.
 """
 
 import argparse
@@ -25,13 +25,13 @@ from .tools import Target
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / ".make" / "fuzz"
 SLOWEST = 25
-"""Seconds that one input may take; only the square of a length takes that long."""
+"""Seconds that one input may take; only a cost that is quadratic in its length takes that long."""
 
 MEMORY = 1024
-"""MiB that a target's process may have."""
+"""Limit of memory of a target's process, in MiB."""
 
 KEPT, KEPT_LONGEST = 24, 640
-"""Inputs of fuzzing's that the corpus takes of each target, and bytes of the longest."""
+"""How many inputs that fuzzing found are added to the corpus for each target, and bytes of the longest."""
 
 _running: set[subprocess.Popen[str]] = set()
 _printing = threading.Lock()
@@ -39,7 +39,7 @@ _printing = threading.Lock()
 
 @dataclass
 class Outcome:
-    """What came of one target."""
+    """The result for one target."""
 
     target: Target
     executions: int = 0
@@ -51,7 +51,7 @@ class Outcome:
 
 
 def drive(target: Target, seconds: float, guided: bool) -> Outcome:
-    """Run one target in a process of its own."""
+    """Run one target in its own process."""
     findings, grown = PLACE / "findings" / target.name, PLACE / "corpus" / target.name
     for folder in (findings, grown):
         folder.mkdir(parents=True, exist_ok=True)
@@ -106,19 +106,19 @@ def drive(target: Target, seconds: float, guided: bool) -> Outcome:
 
 
 def _escaped(word: bytes) -> str:
-    """As libFuzzer's dictionaries have it."""
+    """A word in the form of libFuzzer's dictionaries."""
     return "".join(f"\\x{byte:02x}" for byte in word)
 
 
 def _told(said: str) -> str:
-    """The part of the output that tells what was found."""
+    """The part of the output that describes the finding."""
     begins = [said.find(what) for what in ("=== Uncaught Python exception", "Traceback (", "ERROR: libFuzzer")]
     begin = min((at for at in begins if at >= 0), default=0)
     return "\n".join(f"  | {line}" for line in said[begin:].splitlines()[:40])
 
 
 def table(outcomes: list[Outcome], guided: bool, seconds: float) -> str:
-    """What is shown at the end."""
+    """The summary at the end."""
     rows = [("target", "executions", "per second", "edges", "corpus", "findings")]
     for one in sorted(outcomes, key=lambda outcome: outcome.target.name):
         speed = f"{one.executions / one.seconds:,.0f}" if one.seconds else "-"
@@ -139,14 +139,14 @@ def table(outcomes: list[Outcome], guided: bool, seconds: float) -> str:
 
 
 def keep(target: Target) -> int:
-    """Put the few small inputs that reach what the corpus does not into it; the exit code."""
+    """Add the few small inputs to the corpus that reach code that it does not; return the exit code."""
     ours, grown = CORPUS / target.name, PLACE / "corpus" / target.name
     if not grown.is_dir():
         return 0
     command = [sys.executable, "-m", "tests.fuzz.keep", module_of(target), target.name, str(grown)]
     done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     new = [path for path in map(Path, done.stdout.splitlines()) if path.stat().st_size <= KEPT_LONGEST]
-    room = KEPT - sum(len(path.name) == 40 for path in ours.iterdir())  # names that are hashes are libFuzzer's
+    room = KEPT - sum(len(path.name) == 40 for path in ours.iterdir())  # files named by a hash come from libFuzzer
     for path in new[: max(0, room)]:
         shutil.copyfile(path, ours / path.name)
     print(f"{target.name}: {len(new)} of {len(list(grown.iterdir()))} inputs reach more", flush=True)
@@ -154,7 +154,7 @@ def keep(target: Target) -> int:
 
 
 def replay(path: Path) -> int:
-    """Run the target of a finding (its folder's name) on it, to see the traceback."""
+    """Run a target on one of its findings, to see the traceback; the finding's folder names the target."""
     name = path.resolve().parent.name
     found = targets()
     if name not in found:
@@ -166,7 +166,7 @@ def replay(path: Path) -> int:
 
 
 def end(number: int, _frame: FrameType | None) -> None:
-    """Told to stop: so are the others."""
+    """Handle SIGTERM and SIGINT: end the other processes as well."""
     for process in list(_running):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -174,7 +174,7 @@ def end(number: int, _frame: FrameType | None) -> None:
 
 
 def main() -> int:
-    """Run all, some, or one finding again."""
+    """Run all targets, some of them, or one finding again."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", help="their names; all, where none is given")
     parser.add_argument("--seconds", type=float, default=600.0, help="for all targets together (600)")

@@ -1,4 +1,4 @@
-"""The Compute API: bodies, targets and hosts by themselves, and a whole site behind a wire."""
+"""The Compute API: bodies, targets and hosts alone, and a whole site by bytes."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ FIELDS = {"type": ["novnc", "xvpvnc"]}
 
 
 def check_error(error: HTTPError, *codes: int) -> None:
-    """An error has one of these codes, and can be sent."""
+    """Check that an error has one of these codes, and can be sent."""
     holds(error.status in codes, "another error than documented", error.status)
     json.dumps(fault_body(error)).encode("ascii")
 
@@ -41,7 +41,7 @@ def depth_of(value: Any) -> int:
 
 
 def run_json(data: bytes) -> None:
-    """A body: 400, or a value within the limits that a fault can speak of."""
+    """A body: refused with 400, or a value within the limits, which an error can quote."""
     try:
         value = read_json(data)
     except HTTPError as error:
@@ -60,7 +60,7 @@ def run_json(data: bytes) -> None:
             holds(len(json.dumps(fault_body(error))) < 8000, "a fault of any length")
         else:
             same(chosen, {"type": value["os-getVNCConsole"]["type"]}, "the choice")
-            holds(chosen["type"] in FIELDS["type"], "no choice of ours", chosen)
+            holds(chosen["type"] in FIELDS["type"], "an unknown console type", chosen)
 
 
 def run_target(data: bytes) -> None:
@@ -106,11 +106,11 @@ class Basic(NoAuth):
 
 
 class Wire:
-    """A site, what it logs, and what a client gets to see."""
+    """A site, its log, and what a client receives."""
 
     def __init__(self, auth: Any) -> None:
         self.host = FakeHost("host1", instance("one"), instance("two", state="shutoff", power_state=4))
-        self.system = System(auth, self.host, observer=lambda event: None)  # a log would have a timer of its own
+        self.system = System(auth, self.host, observer=lambda event: None)  # the access log would have a timer
         Deferred.fromCoroutine(self.system.start())
 
     def handshake(self, chunks: list[bytes]) -> list[int]:
@@ -140,7 +140,7 @@ class Wire:
             raise failures[0]["log_failure"].value
         for answer in answers:
             same(answer["content-type"], "application/json; charset=UTF-8", "the type")
-            holds(100 < answer.status < 600 and answer.status != 500, "a mistake of ours", answer.status, answer.raw)
+            holds(100 < answer.status < 600 and answer.status != 500, "an internal error", answer.status, answer.raw)
         return [answer.status for answer in answers]
 
 
@@ -150,7 +150,7 @@ _WIRES: list[Wire] = []
 
 def run_site(data: bytes) -> None:
     """First byte: the strategy; the rest: what a client sends.  Answers in any chunks, no traceback, no timer left."""
-    if not data or b"HEAD " in data:  # whose answer has a length and no body: what follows could not be told apart
+    if not data or b"HEAD " in data:  # its answer has a length and no body, so that the next answer could not be found
         return
     if not _WIRES:
         _WIRES.extend((Wire(NoAuth()), Wire(Basic())))
@@ -158,7 +158,7 @@ def run_site(data: bytes) -> None:
     wanted = wire.handshake([data[1:]])
     holds(len(wanted) <= 1, "answers what was pipelined", wanted)
     for chunks in cuttings(data[1:]):
-        # Who waits for the answer may go on: in one chunk that is a pipeline, of which only the first is answered.
+        # A client may send more after the answer.  In one chunk that is a pipeline: only the first is answered.
         same(wire.handshake([chunk for chunk in chunks if chunk])[:1], wanted, "the first answer")
 
 

@@ -1,7 +1,7 @@
-"""Drives one target without its coverage: ``python -m tests.fuzz.blind MODULE NAME SECONDS PREFIX``.
+"""Drive one target without its coverage: ``python -m tests.fuzz.blind MODULE NAME SECONDS PREFIX``.
 
-For where there is no atheris.  hypothesis makes the inputs, and makes a failing one small.  Prints what libFuzzer
-would, as far as there is any.
+For machines without atheris.  hypothesis makes the inputs, and minimizes a failing one.  The output has libFuzzer's
+form, as far as possible.
 """
 
 import sys
@@ -21,7 +21,7 @@ BATCH = 500
 
 
 def drive(target: Target, seconds: float, prefix: str) -> int:
-    """Run it for so long; 0 where nothing was found."""
+    """Run it for some seconds; return 0 if nothing was found."""
     count, last, until = 0, b"", time.monotonic() + seconds
     quiet = settings(
         max_examples=BATCH,

@@ -1,4 +1,4 @@
-"""What comes from the bus: JSON, requests and sealed replies, connect_info; and the URL that leads there."""
+"""Messages from the bus: JSON, requests and sealed replies, connect_info; and transport_url."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from .tools import Target, clean_text_of, fits_a_log, holds, same, text_of
 
 
 class KnownOpener(Opener):
-    """With a key that does not change, so that the corpus may hold replies for it."""
+    """An opener with a fixed key, so that the corpus can contain replies for it."""
 
     def __init__(self) -> None:
         private = PrivateKey(b"fuzz" * 8)
@@ -32,7 +32,7 @@ OPENER = KnownOpener()
 
 
 def decoded(text: str | bytes) -> tuple[bool, Any]:
-    """Whether it is JSON, and what it says."""
+    """Whether it is JSON, and its value."""
     try:
         return True, decode(text)
     except ValueError as error:
@@ -42,7 +42,7 @@ def decoded(text: str | bytes) -> tuple[bool, Any]:
 
 
 def finite(value: Any) -> bool:
-    """Whether JSON has a form for all the numbers in it."""
+    """Whether JSON can represent all numbers in it."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, dict):
@@ -51,7 +51,7 @@ def finite(value: Any) -> bool:
 
 
 def run_json(data: bytes) -> None:
-    """Any message: refused with ValueError, or a value that can be sent on and is the same then."""
+    """Any message: refused with ValueError, or a value that stays the same when it is sent on."""
     good, value = decoded(data)
     text = text_of(data)
     if good:
@@ -70,7 +70,7 @@ def run_json(data: bytes) -> None:
     for check in (check_topic, check_key):
         try:
             same(check(text), text, "the name")
-            holds(len(text) <= 512 and not any(one.isspace() for one in text), "a name that is none", text)
+            holds(len(text) <= 512 and not any(one.isspace() for one in text), "an invalid name", text)
         except ValueError:
             pass
     for check in (fields.text, fields.port, fields.number, fields.count, fields.uuid, fields.token_hash):
@@ -82,7 +82,7 @@ def run_json(data: bytes) -> None:
 
 
 def run_request(data: bytes) -> None:
-    """A call as it stands in Redis."""
+    """A call, as stored in Redis."""
     try:
         request = read_request(text_of(data))
     except ValueError as error:
@@ -100,7 +100,7 @@ def run_request(data: bytes) -> None:
 
 
 def run_reply(data: bytes) -> None:
-    """A reply as it stands in Redis: only what was sealed for this call is taken."""
+    """A reply, as stored in Redis: only one that was sealed for this call is accepted."""
     try:
         call_id, answer = read_reply(text_of(data), OPENER)
     except ValueError as error:
@@ -108,11 +108,11 @@ def run_reply(data: bytes) -> None:
         return
     sealed = decode(text_of(data))["sealed"]
     same(OPENER.open(call_id, sealed), answer, "the answer")
-    holds(" " not in call_id, "a call that is none", call_id)
+    holds(" " not in call_id, "an invalid call", call_id)
 
 
 def sealed_reply(call_id: str, answer: str) -> bytes:
-    """A reply for the known opener; each time another one."""
+    """A reply for the fixed opener; sealing makes it different each time."""
     from base64 import b64encode
 
     key = b64encode(bytes(PrivateKey(b"fuzz" * 8).public_key)).decode()
@@ -120,7 +120,7 @@ def sealed_reply(call_id: str, answer: str) -> bytes:
 
 
 def run_connect_info(data: bytes) -> None:
-    """What check_token answers."""
+    """The answer of check_token."""
     good, value = decoded(data)
     if not good:
         return
@@ -137,7 +137,7 @@ UUID = "11111111-2222-3333-4444-555555555555"
 
 
 def run_host(data: bytes) -> None:
-    """What a compute host answers: it speaks for itself alone, and what is taken can be sent on and logged."""
+    """The answer of a compute host: it concerns that host only, and an accepted one can be sent on and logged."""
     good, value = decoded(data)
     if not good:
         return
@@ -164,7 +164,7 @@ SECRET = "s3cr3t-Pa55"
 
 
 def run_url(data: bytes) -> None:
-    """A transport_url; in every ``@`` there is a password, which no error and no label shows."""
+    """A transport_url; each ``@`` is replaced by a password, which no error and no label shows."""
     for text in (clean_text_of(data), clean_text_of(data).replace("@", f":{SECRET}@", 1)):
         try:
             url = parse_redis_url(text)

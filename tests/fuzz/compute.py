@@ -1,4 +1,4 @@
-"""The XML of a domain: anybody may have written what stands in it."""
+"""The XML of a domain, with any content."""
 
 import re
 
@@ -10,7 +10,7 @@ _DOCTYPE = re.compile(r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOTALL)
 
 
 def run(data: bytes) -> None:
-    """XML as libvirt gives it; nothing in it is expanded, and no number is out of its range."""
+    """XML in libvirt's form: nothing in it is expanded, and no number is out of range."""
     for xml in {clean_text_of(data), text_of(data)}:
         domain = _read(xml)
         if domain is None:

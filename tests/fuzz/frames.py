@@ -1,4 +1,4 @@
-"""WebSocket frames, beside a reader of RFC 6455 that takes the whole stream at once."""
+"""WebSocket frames, compared with a reader of RFC 6455 that reads the whole stream at once."""
 
 from itertools import cycle
 from typing import NamedTuple
@@ -13,7 +13,7 @@ LIMITS = (frames.MESSAGE_LIMIT, 200, 8)
 
 
 class Decoded(NamedTuple):
-    """What a stream says."""
+    """The content of a stream."""
 
     payload: bytes
     pings: list[bytes]
@@ -22,7 +22,7 @@ class Decoded(NamedTuple):
 
 
 def decode(chunks: list[bytes], limit: int) -> Decoded:
-    """By the decoder under test."""
+    """Read it with the decoder under test."""
     decoder = frames.FrameDecoder(limit)
     payload, pings = b"", []
     for chunk in chunks:
@@ -39,7 +39,7 @@ def decode(chunks: list[bytes], limit: int) -> Decoded:
 
 
 def read(data: bytes, limit: int) -> Decoded:
-    """Section 5, one frame after the other."""
+    """Read it by RFC 6455, section 5, one frame after the other."""
     payload, pings, at, open_size = b"", list[bytes](), 0, -1
 
     def over(failure: type[Refusal] | None = None, code: int | None = None) -> Decoded:
@@ -83,7 +83,7 @@ def read(data: bytes, limit: int) -> Decoded:
 
 
 def _close_code(body: bytes) -> int | None:
-    """The code of a close frame; None where it is no proper one."""
+    """The code of a close frame; None if it is invalid."""
     code = int.from_bytes(body[:2], "big")
     if not body:
         return frames.NO_CODE
@@ -95,7 +95,7 @@ def _close_code(body: bytes) -> int | None:
 
 
 def run(data: bytes) -> None:
-    """First byte: the limit of a message; the rest: what a browser sends."""
+    """First byte: the limit of a message; the rest: a browser's stream."""
     if not data:
         return
     limit, wire = LIMITS[data[0] % len(LIMITS)], data[1:]

@@ -1,6 +1,6 @@
-"""Whole sessions in memory: a front, its viewer and a VNC server, of whom nobody can be trusted.
+"""Whole sessions in memory: a proxy between a hostile viewer and a hostile VNC server.
 
-An input is a script: a byte that says who speaks, a byte that says how much, then the words.
+An input is a script of steps: a byte for the sender, a byte for the length, then what it sends.
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ DONE = Failure(ConnectionDone())
 
 @implementer(ITCPTransport)
 class Socket(StringTransport):
-    """One side of a connection; the other is the script."""
+    """The proxy's transport of one connection; the script is the other side."""
 
     def __init__(self, clock: Clock, port: int) -> None:
         super().__init__(peerAddress=IPv4Address("TCP", "192.0.2.9", port))
@@ -43,18 +43,18 @@ class Socket(StringTransport):
         self.open = True
 
     def say(self, data: bytes) -> None:
-        """The other side speaks."""
+        """The other side sends."""
         if self.open and data:
             self.protocol.dataReceived(data)
 
     def leave(self) -> None:
-        """The other side, or ours, ends it."""
+        """One of the sides closes it."""
         if self.open:
             self.open = False
             self.protocol.connectionLost(DONE)
 
     def loseConnection(self) -> None:
-        """See ITransport: later, as a reactor does."""
+        """See ITransport; takes effect later, as with a reactor."""
         self._clock.callLater(0, self.leave)
 
     def abortConnection(self) -> None:
@@ -62,7 +62,7 @@ class Socket(StringTransport):
         self._clock.callLater(0, self.leave)
 
     def loseWriteConnection(self) -> None:
-        """See ITCPTransport: the other side hears it and hangs up."""
+        """See ITCPTransport; the other side closes the connection in response."""
         self._clock.callLater(0, self.leave)
 
     def setTcpNoDelay(self, enabled: bool) -> None:
@@ -88,7 +88,7 @@ class World(Clock):
         self.upstream: Socket | None = None
 
     def connectTCP(self, host: str, port: int, factory: Any, timeout: float = 30, bindAddress: Any = None) -> Any:
-        """See IReactorTCP; there is one VNC server, and it answers at once."""
+        """See IReactorTCP; there is one VNC server, which accepts at once."""
         holds(self.upstream is None, "dials twice")
         protocol = factory.buildProtocol(IPv4Address("TCP", host, port))
         self.upstream = Socket(self, port)
@@ -111,7 +111,7 @@ def steps(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def script(*said: tuple[int, bytes]) -> bytes:
-    """The other way; what is longer than a step is said in several."""
+    """Write a script; data that is longer than a step is split."""
     data = b""
     for what, words in said:
         for at in range(0, max(len(words), 1), 255):
@@ -127,7 +127,7 @@ def masked(data: bytes) -> bytes:
 
 
 def play(data: bytes, xvp: bool, shield: bool) -> tuple[bytes, bytes, bytes]:
-    """What the viewer said, what it heard, and what the VNC server heard, when all is over."""
+    """Run a script; return what the viewer sent and received, and what the VNC server received."""
     world, asked = World(), list[str]()
 
     async def authorise(token: str, console_type: str, address: str) -> ConnectInfo:
@@ -175,7 +175,7 @@ def play(data: bytes, xvp: bool, shield: bool) -> tuple[bytes, bytes, bytes]:
 
 
 def run(data: bytes) -> None:
-    """First byte: which front, with or without the shield; the rest: the script.  Nothing stays, nothing is logged."""
+    """First byte: the proxy, and whether it has the shield; the rest: the script.  Nothing is left, or logged."""
     if not data:
         return
     xvp, shield = bool(data[0] & 1), not data[0] & 2
@@ -204,7 +204,7 @@ def run(data: bytes) -> None:
 
 
 def _secrets(data: bytes, heard: bytes, upstream: bytes) -> None:
-    """Nobody hears the token or the password from us; what a peer knows itself, it may say."""
+    """Check that the proxy sends the token and the password to no peer; a peer may send what it knows."""
     spoken = {
         who: b"".join(words for what, words in steps(data) if what in who) for who in ((CLIENT, FRAMED), (UPSTREAM,))
     }
@@ -214,7 +214,7 @@ def _secrets(data: bytes, heard: bytes, upstream: bytes) -> None:
 
 
 def _heard(heard: bytes, xvp: bool) -> None:
-    """What a viewer gets to see: an HTTP answer; after a 101 it is frames, binary ones and control frames."""
+    """Check what a viewer receives: an HTTP answer, and after a 101 binary and control frames."""
     if not heard:
         return
     head, found, rest = heard.partition(b"\r\n\r\n")
@@ -231,19 +231,19 @@ def _heard(heard: bytes, xvp: bool) -> None:
         holds(len(rest) >= begin + length, "half a frame", rest[:20])
         if rest[0] == 0x88:
             code = int.from_bytes(rest[begin : begin + 2], "big")
-            holds(frames.good_close_code(code), "a close code that is none", code)
+            holds(frames.good_close_code(code), "an invalid close code", code)
             rest[begin + 2 : begin + length].decode()
             holds(len(rest) == begin + length, "speaks after its close frame")
         rest = rest[begin + length :]
 
 
 def _passed(said: bytes, upstream: bytes, xvp: bool) -> None:
-    """What the server heard of the viewer is what the model of the shield lets through."""
+    """Check that the server received what the model of the shield lets through."""
     _, _, stream = said.partition(b"\r\n\r\n")
     words = stream if xvp else read_frames(stream, frames.MESSAGE_LIMIT).payload
     judged = judge(words[14:])
     most = judged.passed + judged.more
-    # Our own part is at most version, choice, response and ClientInit; where it ends hangs on what the server said.
+    # The proxy's own part is at most version, choice, response and ClientInit; its end depends on the server.
     own = [upstream[at:] for at in (12 + 1, 12 + 1 + 1, 12 + 1 + 16 + 1, 12 + 16 + 1)]
     holds(len(upstream) <= 13 or any(most.startswith(tail) for tail in own), "passes what is bad", upstream, most)
 

@@ -1,7 +1,6 @@
-"""Drives one target by its coverage: ``python -m tests.fuzz.guided MODULE NAME LIBFUZZER_ARGUMENTS...``.
+"""Drive one target by its coverage: ``python -m tests.fuzz.guided MODULE NAME LIBFUZZER_ARGUMENTS...``.
 
-atheris is libFuzzer for Python.  It has wheels for Linux on x86-64 alone; elsewhere :mod:`tests.fuzz.blind` does what
-it can.
+atheris is libFuzzer for Python.  It has wheels only for Linux on x86-64; elsewhere :mod:`tests.fuzz.blind` is used.
 """
 
 import hashlib
@@ -17,11 +16,11 @@ from .table import corpus, targets
 BEGAN = time.monotonic()
 
 INSTRUMENTED = ["novnc_twisted", "autobahn.websocket.protocol", "twisted.web.http", "oslo_config.iniparser"]
-"""Whose branches count: ours, and theirs whom we feed with what comes from outside."""
+"""The packages whose branches count: ours, and the libraries that read data from outside."""
 
 
 def main() -> None:
-    """Never returns: libFuzzer ends the process."""
+    """Run it.  This never returns, because libFuzzer ends the process."""
     _, module, name, *arguments = sys.argv
     seconds = int(_value(arguments, "-max_total_time", "0"))
     with atheris.instrument_imports(include=INSTRUMENTED, enable_loader_override=False):
@@ -46,7 +45,7 @@ def _value(arguments: list[str], name: str, default: str) -> str:
 
 
 def _save(prefix: str, data: bytes) -> None:
-    """As libFuzzer does it with its own findings."""
+    """Keep a finding as libFuzzer does."""
     path = Path(f"{prefix}stretched-{hashlib.sha1(data).hexdigest()}")
     path.write_bytes(data)
     print(f"Test unit written to {path}", file=sys.stderr)

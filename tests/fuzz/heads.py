@@ -1,4 +1,4 @@
-"""HTTP heads: requests, the WebSocket upgrade, the reply to our own CONNECT."""
+"""HTTP heads: requests, the WebSocket upgrade, the reply to the proxy's CONNECT."""
 
 import base64
 import hashlib
@@ -31,7 +31,7 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 def gather(chunks: list[bytes], limit: int) -> tuple[bytes | None, bytes, bool]:
-    """The head, what stands behind it, and whether it was too big."""
+    """The head, what follows it, and whether it was too big."""
     buffer = HeadBuffer(limit)
     for number, chunk in enumerate(chunks):
         try:
@@ -47,7 +47,7 @@ def gather(chunks: list[bytes], limit: int) -> tuple[bytes | None, bytes, bool]:
 
 
 def run_request(data: bytes) -> None:
-    """First byte: the limit; the rest: what a client sends."""
+    """First byte: the limit; the rest: a client's stream."""
     if not data:
         return
     limit, wire = LIMITS[data[0] & 1], data[1:]
@@ -64,14 +64,14 @@ def run_request(data: bytes) -> None:
     read = parsed(head)
     if read is None:
         return
-    holds(_TOKEN.fullmatch(read.method), "a method that is none", read.method)
+    holds(_TOKEN.fullmatch(read.method), "an invalid method", read.method)
     holds(read.target.isascii() and read.target.isprintable() and " " not in read.target, "a bad target", read.target)
     for name, value in read.fields:
-        holds(_TOKEN.fullmatch(name) and name == name.lower(), "a field's name that is none", name)
+        holds(_TOKEN.fullmatch(name) and name == name.lower(), "an invalid field name", name)
         holds(
             all(one in "\t" or ord(one) >= 0x20 for one in value) and "\x7f" not in value, "control characters", value
         )
-        holds(value == value.strip(" \t"), "a field's value that is none", value)
+        holds(value == value.strip(" \t"), "an invalid field value", value)
     lines = [f"{read.method} {read.target} HTTP/1.{read.minor}", *(f"{name}: {value}" for name, value in read.fields)]
     same(parsed("\r\n".join([*lines, "", ""]).encode("latin-1")), read, "the head that was written again")
     holds(b"\n " not in head and b"\n\t" not in head, "a folded line was taken", head)
@@ -82,7 +82,7 @@ def run_request(data: bytes) -> None:
 
 
 def parsed(head: bytes) -> RequestHead | None:
-    """The head, or None where it is refused."""
+    """The head; None if it is refused."""
     try:
         return read_request(head)
     except BadHead as error:
@@ -97,7 +97,7 @@ _REPLY = re.compile(
 
 
 def run_upgrade(data: bytes) -> None:
-    """A browser's head: the answer is a refusal, or a 101 that RFC 6455 (4.2.2) has."""
+    """A browser's head: the answer is a refusal, or a 101 as in RFC 6455, section 4.2.2."""
     read = parsed(data)
     if read is None:
         return
@@ -130,7 +130,7 @@ def run_upgrade(data: bytes) -> None:
 
 @implementer(IEnd)
 class MemoryEnd:
-    """An end that keeps what is written and given back."""
+    """An IEnd that keeps what is written and put back."""
 
     peer, bytes_in, bytes_out, heard_at = "192.0.2.1:1", 0, 0, 0.0
 
@@ -167,7 +167,7 @@ PATHS = ("/console?uuid=1", "/a b", "", "/é", "/x\r\nHost: y", "/" + "a" * 1023
 
 
 def pass_it(path: str, chunks: list[bytes]) -> tuple[str, bytes, bytes]:
-    """How it ended ("", "open" or a refusal's detail), what was sent, what is left for RFB."""
+    """The result ("", "open" or a refusal's detail), what was sent, and what is left for RFB."""
     end, lost, ended = MemoryEnd(), list[Refusal](), list[object]()
     line = HandshakeChannel(end, lost.append)
     Deferred.fromCoroutine(pass_gate(line, path)).addBoth(ended.append)
@@ -191,7 +191,7 @@ def pass_it(path: str, chunks: list[bytes]) -> tuple[str, bytes, bytes]:
 
 
 def run_gate(data: bytes) -> None:
-    """First byte: the path; the rest: what the gate answers, and RFB behind it."""
+    """First byte: the path; the rest: the gate's answer, followed by RFB."""
     if not data:
         return
     path, wire = PATHS[data[0] % len(PATHS)], data[1:]

@@ -1,6 +1,6 @@
-"""Which inputs are worth keeping: ``python -m tests.fuzz.keep MODULE NAME FOLDER`` prints their paths.
+"""Choose the inputs to keep: ``python -m tests.fuzz.keep MODULE NAME FOLDER`` prints their paths.
 
-The smallest first, each that makes our code go a way, from one line to another, that none before did.
+An input is kept if our code takes a jump, from one line to another, that no smaller input caused.
 """
 
 import sys
@@ -18,7 +18,7 @@ Arc = tuple[CodeType, int, int]
 
 
 def arcs(run: Callable[[bytes], None], data: bytes) -> set[Arc]:
-    """The ways that our code goes with this input: function, the line before, the line."""
+    """The jumps of our code with this input: function, the line before, the line."""
     seen: set[Arc] = set()
     before: dict[FrameType, int] = {}
 
@@ -42,7 +42,7 @@ def arcs(run: Callable[[bytes], None], data: bytes) -> set[Arc]:
 
 
 def worth_keeping(run: Callable[[bytes], None], known: list[bytes], found: list[bytes]) -> list[bytes]:
-    """Of what was found what reaches more than what is known, the smallest first."""
+    """The found inputs that cause new jumps, the smallest first."""
     reached: set[Arc] = set()
     for data in known:
         reached |= arcs(run, data)

@@ -1,4 +1,4 @@
-"""Paths of the static page: nothing outside of its folder is ever opened, and no redirect leads elsewhere."""
+"""Paths of the static page: no file outside its folder is opened, and no redirect leads to another host."""
 
 import atexit
 import shutil
@@ -15,7 +15,7 @@ _pages: list[Page] = []
 
 
 def page() -> Page:
-    """A folder beside which lies what nobody may see."""
+    """A folder with a secret file next to it."""
     if not _pages:
         base = Path(tempfile.mkdtemp(prefix="fuzz-page"))
         atexit.register(shutil.rmtree, base, ignore_errors=True)
@@ -43,7 +43,7 @@ def run(data: bytes) -> None:
     location = redirect_of(file, query)
     if location is not None:
         parts = urlsplit(location)
-        holds(location.isascii() and location.isprintable(), "a location that is none", location)
+        holds(location.isascii() and location.isprintable(), "an invalid Location", location)
         same((parts.scheme, parts.netloc), ("", ""), "where it leads")
         holds(parts.path and not set(parts.path) & {"/", "\\"}, "another folder", location)
         same(parse_qs(parts.query)["autoconnect"][-1], "1", "whether it connects")

@@ -1,4 +1,4 @@
-"""Who comes in: the PROXY protocol, forwarded addresses, Origins, tokens in requests, and links that are given out."""
+"""Where a request comes from: the PROXY protocol, forwarded addresses, Origins, tokens; and the links we give out."""
 
 import contextlib
 import ipaddress
@@ -22,7 +22,7 @@ TRUSTED = networks(["127.0.0.0/8", "::1", "10.0.0.0/8", "fd00::/8"])
 
 
 def run_proxy(data: bytes) -> None:
-    """What a load balancer sends: at every length None, then the header, and never anything else after either."""
+    """A load balancer's header: None for each part of it, then the header, whatever follows."""
     found: ProxyHeader | str | None = None
     for length in range(min(len(data), 300) + 1):
         now = _proxy(data[:length])
@@ -63,7 +63,7 @@ def _proxy(data: bytes) -> ProxyHeader | str | None:
 
 
 def run_forwarded(data: bytes) -> None:
-    """Lines: the peer, then values of X-Forwarded-For; what comes out is the peer or an address."""
+    """Lines: the peer, then values of X-Forwarded-For; the result is the peer or an address."""
     peer, *values = text_of(data).split("\n")
     found = client_address(peer, values, TRUSTED)
     if not is_trusted(peer, TRUSTED):
@@ -81,7 +81,7 @@ def run_forwarded(data: bytes) -> None:
 
 
 def _addresses(hop: str) -> set[str]:
-    """Every address that an entry could mean: with and without its quotes, brackets and last ``:digits``."""
+    """Each address that an entry could mean: with and without its quotes, brackets and last ``:digits``."""
     found = set()
     bare = re.sub(r'^"(.+)"$', r"\1", hop.strip(" \t"))
     for text in (bare, re.sub(r":[0-9]{1,5}$", "", bare)):
@@ -93,7 +93,7 @@ def _addresses(hop: str) -> set[str]:
 
 
 def run_origin(data: bytes) -> None:
-    """Lines: numbers of Origins and Hosts, then these, then allowed origins; only a host that is known may come in."""
+    """Lines: how many Origins and Hosts, then these, then allowed origins; only a known host is allowed."""
     if len(data) < 2:
         return
     lines = text_of(data[1:]).split("\n")
@@ -105,7 +105,7 @@ def run_origin(data: bytes) -> None:
     if verdict == ALLOWED and origins:
         try:
             parts = urlsplit(origins[0].strip())
-        except ValueError:  # brackets around what is no address, and an operator who allowed just that
+        except ValueError:  # brackets around something else than an address, which the operator allowed
             return
         same(parts.scheme, proto or "http", "the scheme that is allowed")
         name = (parts.hostname or "").lower()
@@ -116,9 +116,9 @@ def run_origin(data: bytes) -> None:
 
 
 def run_token(data: bytes) -> None:
-    """A path, and lines of cookies: a token that can be found is one that no log shows."""
+    """A path, and lines of cookies: no log shows a token that is found there."""
     path, *cookies = text_of(data).split("\n")
-    path = re.sub(r"[^!-~]", "", path)  # as the request line has it
+    path = re.sub(r"[^!-~]", "", path)  # as in the request line
     token = token_of(path, cookies)
     holds(token is None or token, "an empty token")
     if token is not None:
@@ -135,7 +135,7 @@ def run_token(data: bytes) -> None:
 
 
 def run_link(data: bytes) -> None:
-    """A base URL: the link has the token, and the proxy finds it there."""
+    """A base URL: the link contains the token, and the proxy finds it."""
     base = clean_text_of(data)
     try:
         link = access_url(base, TOKEN)
@@ -144,7 +144,7 @@ def run_link(data: bytes) -> None:
     holds(TOKEN in link, "no token in the link", link)
     holds(TOKEN not in scrub(link), "shows the token of a link", link)
     parts = urlsplit(link)
-    if "path=" not in parts.query and parts.query.count("&") < 100:  # no proxy reads more than that
+    if "path=" not in parts.query and parts.query.count("&") < 100:  # the proxies do not read more
         same(token_of(f"/?{parts.query}"), TOKEN, "the token in the link")
 
 

@@ -1,4 +1,4 @@
-"""What Redis itself says, on one connection: replies to three commands, or what is none."""
+"""Redis's side of a connection: replies to three commands, or bytes that are not replies."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ GONE = Failure(ConnectionDone())
 
 
 def handshake(chunks: list[bytes]) -> list[Any]:
-    """What comes of each command: its reply, or the kind of its failure."""
+    """The result of each command: its reply, or the kind of its failure."""
     transport, protocol, ended = StringTransport(), RedisProtocol(), list[Any]()
     protocol.factory = _Factory()
     protocol.makeConnection(transport)
@@ -40,19 +40,19 @@ def _kind(one: Any) -> Any:
 
 
 class _Factory:
-    """What txredisapi's protocol tells its factory."""
+    """The factory that txredisapi's protocol expects."""
 
     isLazy = continueTrying = False
 
     def addConnection(self, connection: object) -> None:
-        """Nobody keeps it."""
+        """Called with a new connection."""
 
     def delConnection(self, connection: object) -> None:
-        """Nobody kept it."""
+        """Called with a lost connection."""
 
 
 def run(data: bytes) -> None:
-    """Any bytes: each command ends, in the same way however they are cut; and an announcement is one, or none."""
+    """Any bytes: each command ends, in the same way for all chunks; an announcement is valid, or is ignored."""
     wanted = handshake([data] if data else [])
     for chunks in cuttings(data):
         same(handshake([chunk for chunk in chunks if chunk]), wanted, "what came of the commands")

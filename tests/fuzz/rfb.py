@@ -1,4 +1,4 @@
-"""The RFB handshake on both sides: a hostile VNC server, a hostile viewer."""
+"""The RFB handshake on both sides: with a hostile VNC server, and with a hostile viewer."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -29,13 +29,13 @@ LIMITS = (LIMIT, 64)
 NUMBERS = {"none": 1, "vnc": 2, "vencrypt": 19}
 LONGEST_DETAIL = 1500
 ALONE = 1024
-"""Bytes that come one by one, so that TLS begins between two of them."""
+"""Bytes that are fed one by one, so that TLS can begin between any two of them."""
 
-_UNASKED = re.compile("[0-9]+ bytes came unasked")  # how many hangs on the chunk with which it was too much
+_UNASKED = re.compile("[0-9]+ bytes came unasked")  # the number depends on the chunk that exceeded the limit
 
 
 class Held(NamedTuple):
-    """What came of a handshake, in a form that can be compared."""
+    """The result of a handshake, in a form that can be compared."""
 
     done: bool
     result: Any
@@ -47,12 +47,12 @@ class Held(NamedTuple):
 
 
 class Seen:
-    """What happened on the way."""
+    """What happened during a handshake."""
 
     def __init__(self) -> None:
         self.asked = 0
         self.tls_at: int | None = None
-        """Bytes that the peer had sent when TLS was to be started."""
+        """Bytes that the peer had sent when TLS was started."""
 
 
 def run(
@@ -63,7 +63,7 @@ def run(
     limit: int = LIMIT,
     tls: bool = True,
 ) -> tuple[Held, Seen]:
-    """Hold a handshake over these chunks; answers come at once, and so does TLS unless ``tls`` is False."""
+    """Run a handshake with these chunks; questions are answered at once, and TLS starts unless ``tls`` is False."""
     seen = Seen()
     driver = HandshakeDriver(handshake, limit)
     driver.start()
@@ -99,13 +99,13 @@ def run(
 def at_any_cutting(
     make: Callable[[], Handshake[Any]], wire: bytes, password: str | None, limit: int
 ) -> tuple[Held, Seen]:
-    """The same comes out however the bytes are cut, but that nothing may come with the last byte before TLS."""
+    """Check that all ways to cut the bytes give the same result; no byte may come with the last one before TLS."""
     pieces = [wire[at : at + 1] for at in range(min(len(wire), ALONE))]
     slowly, seen = run(make(), [*pieces, wire[ALONE:]], password=password, limit=limit)
     if len(wire) > ALONE and "in clear" in slowly.detail:
-        return slowly, seen  # TLS began in the last piece
+        return slowly, seen  # TLS began in the last chunk
     if seen.asked and limit < LIMIT:
-        return slowly, seen  # what comes while nobody asks for it is held, up to the limit: here the chunks matter
+        return slowly, seen  # early bytes are held up to the limit, so that the chunks make a difference here
     for chunks in cuttings(wire, seen.tls_at):
         held, _ = run(make(), chunks, password=password, limit=limit)
         same(held, slowly, "the outcome")
@@ -120,7 +120,7 @@ def at_any_cutting(
 
 
 def failed_well(held: Held, *allowed: type[Refusal]) -> None:
-    """A failure is one of those that are documented, and can be logged."""
+    """Check that a failure is documented, and can be logged."""
     if held.error is not None:
         holds(held.error in allowed, "another refusal than documented", held)
         holds(held.detail, "a refusal without a reason")
@@ -128,7 +128,7 @@ def failed_well(held: Held, *allowed: type[Refusal]) -> None:
 
 
 def run_login(data: bytes) -> None:
-    """First byte: our settings; the rest: what a VNC server says."""
+    """First byte: our settings; the rest: a VNC server's stream."""
     if not data:
         return
     schemes, password = SCHEMES[data[0] & 7], PASSWORDS[data[0] >> 3 & 3]
@@ -136,7 +136,7 @@ def run_login(data: bytes) -> None:
 
 
 def run_vencrypt(data: bytes) -> None:
-    """First byte: our settings; the rest: what a VNC server of 3.8 says that chose VeNCrypt."""
+    """First byte: our settings; the rest: the stream of a 3.8 server after the choice of VeNCrypt."""
     if not data:
         return
     subtypes = SUBTYPES[data[0] & 1]
@@ -172,7 +172,7 @@ def _login(wire: bytes, schemes: tuple[str, ...], subtypes: tuple[str, ...], pas
 
 
 def run_offer(data: bytes) -> None:
-    """What a viewer says; of a good one ClientInit comes out, and what follows is left."""
+    """A viewer's stream; the result for a good one is ClientInit, and what follows it is left."""
     held, seen = at_any_cutting(offer, data, None, LIMIT)
     failed_well(held, ProtocolViolation)
     holds(not seen.asked and seen.tls_at is None, "asks a viewer")
@@ -198,11 +198,11 @@ _SERVED = {
     b"RFB 003.007\n": b"\1\1",
     b"RFB 003.008\n": b"\1\1\0\0\0\0",
 }
-"""What a viewer of each version is sent before ServerInit."""
+"""What the proxy sends to a viewer of each version before ServerInit."""
 
 
 def run_refuse(data: bytes) -> None:
-    """First byte: why; the rest: what a viewer says."""
+    """First byte: the reason; the rest: a viewer's stream."""
     if not data:
         return
     rows = sorted(TABLE)

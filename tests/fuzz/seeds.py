@@ -1,7 +1,7 @@
-"""Makes the part of the corpus that comes from real sessions: ``python -m tests.fuzz.seeds``.
+"""Make the part of the corpus that comes from real sessions: ``python -m tests.fuzz.seeds``.
 
-Handshakes as QEMU, TigerVNC, noVNC and the Java viewer speak them, heads of browsers and proxies, XML as libvirt writes
-it, requests of OpenStack's clients.  What fuzzing added lies beside it, under names that are hashes.
+Handshakes of QEMU, TigerVNC, noVNC and the Java viewer, heads of browsers and proxies, XML of libvirt, requests of
+OpenStack's clients.  Inputs that fuzzing added are named by hashes.
 """
 
 import json
@@ -28,13 +28,13 @@ def extended(flags: int, body: bytes = b"") -> bytes:
 
 
 def zipped(text: bytes) -> bytes:
-    """As noVNC packs a text: flushed, without an end."""
+    """A text compressed as noVNC does it: flushed, without an end."""
     deflate = zlib.compressobj()
     return deflate.compress(struct.pack(">I", len(text) + 1) + text + b"\0") + deflate.flush(zlib.Z_SYNC_FLUSH)
 
 
 def rfb() -> dict[str, dict[str, bytes]]:
-    """Both sides of the handshake; the first byte is the harness' own."""
+    """Both sides of the handshake; the first byte is for the target."""
     return {
         "rfb-login": {
             "qemu-none": b"\0" + RFB + b"\1\1\0\0\0\0" + SERVER_INIT,
@@ -85,7 +85,7 @@ def rfb() -> dict[str, dict[str, bytes]]:
 
 
 def streams() -> dict[str, dict[str, bytes]]:
-    """What a viewer says later."""
+    """A viewer's messages after the handshake."""
     opening = PIXELS + shield.EVERYTHING + REQUEST
     text = "Grüße".encode()
     return {
@@ -126,7 +126,7 @@ def streams() -> dict[str, dict[str, bytes]]:
 
 
 def wires() -> dict[str, dict[str, bytes]]:
-    """HTTP, the PROXY protocol, and what stands in them."""
+    """HTTP, the PROXY protocol, and their fields."""
     browser = b"".join((*heads._UPGRADE[:6], *heads._UPGRADE[8:10], b"\r\n"))
     init = b"HTTP/1.1 200 OK\r\nServer: xapi\r\n\r\nRFB 003.008\n"
     get = b"GET /v2.1/servers/detail?name=one HTTP/1.1\r\nHost: localhost:8774\r\n"
@@ -359,7 +359,7 @@ def messages() -> dict[str, dict[str, bytes]]:
 
 
 def sessions() -> dict[str, dict[str, bytes]]:
-    """Whole ones."""
+    """Whole sessions."""
     live = script(
         (FRAMED, PIXELS + shield.EVERYTHING), (UPSTREAM, update(0, 0, 2, 2)), (FRAMED, POINTER), (FRAMED, KEY)
     )
@@ -390,12 +390,12 @@ def sessions() -> dict[str, dict[str, bytes]]:
 
 
 def parts() -> list[tuple[str, dict[str, bytes]]]:
-    """Of each target its files: their names and what stands in them."""
+    """For each target its files: their names and contents."""
     return [item for part in (rfb(), streams(), wires(), messages(), sessions()) for item in part.items()]
 
 
 def main() -> None:
-    """Write them; but sealed replies, which are new each time, where they are not yet."""
+    """Write them; sealed replies, which differ each time, only if they are missing."""
     for name, files in parts():
         folder = CORPUS / name
         folder.mkdir(parents=True, exist_ok=True)

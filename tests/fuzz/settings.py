@@ -1,4 +1,4 @@
-"""Files of the operator: configuration, users, certificates.  Mistakes are told in one line without a secret."""
+"""Files of the operator: configuration, users, certificates.  An error is one line without a secret."""
 
 import os
 from unicodedata import category
@@ -21,7 +21,7 @@ from .tools import Target, clean_text_of, holds, same, text_of
 
 
 def read(data: bytes) -> FlagFile | None:
-    """A configuration file of these bytes; None where it is unusable."""
+    """A configuration file of these bytes; None if it is unusable."""
     handle = os.memfd_create("fuzz")
     try:
         os.write(handle, data)
@@ -35,7 +35,7 @@ def read(data: bytes) -> FlagFile | None:
 
 
 def run_flagfile(data: bytes) -> None:
-    """nova.conf, bare lines, flag files: refused in one line, or the same when written as oslo.config reads it."""
+    """nova.conf, bare lines, flag files: refused in one line, or the same after writing it in oslo.config's form."""
     file = read(data)
     if file is None:
         return
@@ -46,7 +46,7 @@ def run_flagfile(data: bytes) -> None:
 
 
 def run_htpasswd(data: bytes) -> None:
-    """The user file: never a hash in an error, and no admin by half a line."""
+    """The user file: no error contains a hash, and an incomplete line makes no administrator."""
     text = clean_text_of(data)
     try:
         users = parse(text, "users", ["user"]).users
@@ -65,7 +65,7 @@ def run_htpasswd(data: bytes) -> None:
 
 
 def run_types(data: bytes) -> None:
-    """Values of options: ValueError, and nothing else."""
+    """Values of options: a value or ValueError."""
     text = text_of(data)
     for check in (
         *(network, absolute_folder, policy_source, address, dialled_address, origin_host, service_host),
@@ -82,7 +82,7 @@ def run_types(data: bytes) -> None:
 
 
 def run_pem(data: bytes) -> None:
-    """Certificates and keys: ValueError, in words of ours."""
+    """Certificates and keys: a value or ValueError with our text."""
     for read_one in (certificates, private_key):
         try:
             holds(read_one(data), "nothing")

@@ -1,4 +1,4 @@
-"""The shield, beside a reader of the documents that takes the whole stream at once."""
+"""The shield, compared with a model from the documents that reads the whole stream at once."""
 
 import contextlib
 import struct
@@ -17,12 +17,12 @@ CLIPBOARD = struct.unpack(">i", b"\xc0\xa1\xe5\xce")[0]
 
 
 class Judged(NamedTuple):
-    """What should come of a stream.
+    """The expected result for a stream.
 
-    :ivar passed: what goes on of all that is good and whole.
-    :ivar more: what may go on besides, of a clipboard text that turned out bad.
-    :ivar refusal: why it ended, or None.
-    :ivar held: bytes of the message that is not yet whole.
+    :ivar passed: what is passed on of all complete valid messages.
+    :ivar more: what may be passed on of a clipboard text that is found to be invalid later.
+    :ivar refusal: the reason of the end; None if there is no end.
+    :ivar held: bytes of the incomplete last message.
     """
 
     passed: bytes
@@ -32,21 +32,21 @@ class Judged(NamedTuple):
 
 
 class Refused(Exception):
-    """By the model."""
+    """Read a stream with the model."""
 
     def __init__(self, refusal: type[Refusal] = ProtocolViolation, more: bytes = b"") -> None:
         self.refusal, self.more = refusal, more
 
 
 class Unfinished(Exception):
-    """The rest of the message has not come; the part that streams has."""
+    """A message is incomplete; the part of it that is passed on early is there."""
 
     def __init__(self, passed: bytes = b"") -> None:
         self.passed = passed
 
 
 def judge(data: bytes) -> Judged:
-    """Read a whole stream, message by message, as RFC 6143 (7.5), rfbproto and docs/security.rst have it."""
+    """Read a whole stream, message by message, by RFC 6143, section 7.5, rfbproto and docs/security.md."""
     at, passed, listed = 0, b"", set[int]()
     try:
         while at < len(data):
@@ -60,7 +60,7 @@ def judge(data: bytes) -> Judged:
 
 
 def message(data: bytes, listed: set[int]) -> tuple[int, bytes]:
-    """The first message: its size, and what goes on in its place."""
+    """The first message: its size, and what is passed on instead."""
     kind = data[0]
     if kind == 6:
         return cut_text(data, listed)
@@ -104,14 +104,14 @@ def message(data: bytes, listed: set[int]) -> tuple[int, bytes]:
 
 
 def whole(data: bytes, size: int) -> bytes:
-    """So many bytes, if they are there."""
+    """The first bytes, if they are there."""
     if len(data) < size:
         raise Unfinished
     return data[:size]
 
 
 def pixel_format(bits: int, depth: int, _: int, true_colour: int, *channels: int) -> None:
-    """Each channel is a run of ones within the pixel; a colour map has 256 entries."""
+    """Whether each channel is a run of ones within the pixel; a colour map has 256 entries."""
     if bits not in (8, 16, 32) or depth > bits or (not true_colour and bits > 8):
         raise Refused
     for most, shift in zip(channels[:3], channels[3:], strict=True):
@@ -148,7 +148,7 @@ def unpack(packed: bytes, most: bytes) -> None:
     stream = zlib.decompressobj()
     room = MIB + 1
     try:
-        # In pieces, since what is said first counts: too big, or no zlib.
+        # In pieces, because the first error counts: too big, or invalid zlib.
         for byte in packed if len(packed) < 4096 else ():
             room -= len(stream.decompress(bytes([byte]), room))
             if not room:
@@ -160,7 +160,7 @@ def unpack(packed: bytes, most: bytes) -> None:
 
 
 def through(shield: Shield, chunks: list[bytes]) -> tuple[bytes, type[Refusal] | None]:
-    """What passes, and how it ended."""
+    """What is passed on, and how it ended."""
     passed: list[bytes] = []
     try:
         for chunk in chunks:
@@ -175,7 +175,7 @@ def through(shield: Shield, chunks: list[bytes]) -> tuple[bytes, type[Refusal] |
 
 
 def run(data: bytes) -> None:
-    """A viewer's stream after ClientInit: what passes is what the documents say, in any chunks."""
+    """A viewer's stream after ClientInit: the shield passes what the documents say, with any chunks."""
     if not data:
         return
     wanted = judge(data)

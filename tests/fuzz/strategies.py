@@ -1,4 +1,4 @@
-"""Inputs for a target by hypothesis: anything, words of its grammar, and its corpus with a few changes."""
+"""Inputs for a target by hypothesis: random bytes, words of its grammar, and its corpus with a few changes."""
 
 from hypothesis import strategies as st
 
@@ -7,7 +7,7 @@ from .tools import Target
 
 
 def inputs(target: Target) -> st.SearchStrategy[bytes]:
-    """Bytes, at most as long as the target wants them."""
+    """Bytes, up to the target's greatest length."""
     pieces = st.binary(max_size=8)
     if target.words:
         pieces = st.one_of(st.sampled_from(target.words), pieces)
@@ -24,7 +24,7 @@ def inputs(target: Target) -> st.SearchStrategy[bytes]:
 
 
 def _changed(parts: tuple[bytes, list[tuple[int, int, bytes]]]) -> bytes:
-    """The seed with pieces put in, in the place of some bytes or of none."""
+    """The seed with inserted or replaced pieces."""
     data = bytearray(parts[0])
     for at, count, piece in parts[1]:
         place = at % (len(data) + 1)

@@ -1,4 +1,4 @@
-"""Long inputs: what costs the square of its length is found by a clock that counts our own CPU time alone."""
+"""Long inputs: they find costs that are quadratic in the length, by CPU time."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -7,17 +7,17 @@ from types import FrameType
 from .tools import broken
 
 LENGTH = 60_000
-"""Bytes of a stretched input: a little less than a peer may send ahead of its turn, where chunks begin to matter."""
+"""Bytes of a stretched input: slightly less than a peer may send early."""
 
 SECONDS = 20.0
-"""Of CPU: a hundred times what the slowest takes; the square of the length would take more."""
+"""Limit of CPU time: a hundred times what the slowest target takes; a quadratic cost would take more."""
 
 STRETCHING = 0.25
-"""Part of a run's time for long inputs."""
+"""The part of a run's time that is used for long inputs."""
 
 
 def stretched(data: bytes) -> Iterator[bytes]:
-    """The data with a piece of it repeated: all of it, its first, its middle and its last bytes."""
+    """The data with a repeated piece: all of it, its first, its middle or its last bytes."""
     if not data:
         return
     pieces = {(0, len(data)), (1, len(data))}
@@ -31,7 +31,7 @@ def stretched(data: bytes) -> Iterator[bytes]:
 
 
 def in_time(run: Callable[[bytes], None], data: bytes) -> None:
-    """Run a target on one input; a finding where it takes more CPU than :data:`SECONDS`.  For the main thread."""
+    """Run a target on one input, in the main thread; more CPU time than :data:`SECONDS` is a finding."""
 
     def late(_number: int, _frame: FrameType | None) -> None:
         broken(f"takes more than {SECONDS} s of CPU for {len(data)} bytes", data[:50])

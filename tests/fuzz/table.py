@@ -1,4 +1,4 @@
-"""All targets, by name, and their corpus.  Whoever drives them needs to know no more."""
+"""All targets, by name, and their corpus.  A new target needs an entry here only if its module is new."""
 
 from importlib import import_module
 from pathlib import Path
@@ -10,9 +10,9 @@ CORPUS = Path(__file__).parent / "corpus"
 
 
 def targets(*modules: str) -> dict[str, Target]:
-    """The targets of these modules, or of all of them.
+    """The targets of these modules, or of all modules.
 
-    :raises ValueError: where two have the same name.
+    :raises ValueError: two targets have the same name.
     """
     found: dict[str, Target] = {}
     for module in modules or MODULES:
@@ -24,10 +24,10 @@ def targets(*modules: str) -> dict[str, Target]:
 
 
 def module_of(target: Target) -> str:
-    """Where it is defined, as :func:`targets` takes it."""
+    """The module that defines a target, as an argument for :func:`targets`."""
     return target.run.__module__.rpartition(".")[2]
 
 
 def corpus(name: str) -> list[bytes]:
-    """One target's corpus."""
+    """The corpus of a target."""
     return [path.read_bytes() for path in sorted((CORPUS / name).glob("*"))]

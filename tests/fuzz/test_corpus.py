@@ -1,4 +1,4 @@
-"""Every target on every file of its corpus: what once was found stays found, and the harness fits its parsers."""
+"""Every target on every file of its corpus: earlier findings stay fixed, and the targets fit the parsers."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from tests.fuzz.tools import Broken, broken
 
 ALL = targets()
 LARGEST = 400 * 1024
-"""Bytes that the corpus may have in all: it travels with each checkout."""
+"""Limit of the corpus in bytes, since each checkout contains it."""
 
 
 def replay(name: str) -> Callable[[SynchronousTestCase], None]:
@@ -66,7 +66,7 @@ class ReplayTests(SynchronousTestCase):
 
 class TableTests(SynchronousTestCase):
     def test_corpus_and_targets(self) -> None:
-        """A folder for each target, small files, and what seeds.py makes is there as it makes it."""
+        """Each target has a folder with small files, and the files of seeds.py are up to date."""
         self.assertEqual({path.name for path in CORPUS.iterdir()}, set(ALL))
         files = list(CORPUS.glob("*/*"))
         self.assertLess(sum(path.stat().st_size for path in files), LARGEST)
@@ -74,26 +74,26 @@ class TableTests(SynchronousTestCase):
             self.assertLessEqual(path.stat().st_size, 4096, path)
         for name, made in parts():
             for title, data in made.items():
-                if title != "answer":  # sealed anew each time
+                if title != "answer":  # sealing makes it different each time
                     self.assertEqual(
                         (CORPUS / name / title).read_bytes(), data, f"{name}/{title}: run tests.fuzz.seeds"
                     )
 
     def test_modules(self) -> None:
-        """Each target is found by its module, as the driver calls it."""
+        """The driver finds each target by its module."""
         for name, target in ALL.items():
             self.assertIn(module_of(target), MODULES)
             self.assertIs(targets(module_of(target))[name], target)
         self.assertRaises(ValueError, targets, "shield", "shield")
 
     def test_long_inputs(self) -> None:
-        """Of each target one stretched input; the fuzzing itself takes all of them."""
+        """One stretched input of each target; fuzzing uses all of them."""
         for name, target in ALL.items():
             data = max(corpus(name), key=len)
             in_time(target.run, next(iter(stretched(data))))
 
     def test_what_takes_too_long(self) -> None:
-        """Is a finding, by our own CPU time."""
+        """Too much CPU time is a finding."""
 
         def square(data: bytes) -> None:
             while True:

@@ -1,4 +1,4 @@
-"""``make fuzz``: what it says of targets that are found wanting, and of those that are not."""
+"""``make fuzz``: its output for targets with and without findings."""
 
 import io
 import subprocess
@@ -53,7 +53,7 @@ class DriverTests(SynchronousTestCase):
         self.assertIn("there are no targets nonsense", said)
 
     def test_a_finding(self) -> None:
-        """It is made small and kept, and the exit code says so."""
+        """A finding is minimized and kept, and the exit code is not 0."""
         folder = Path(self.mktemp())
         folder.mkdir()
         target = Target("wrong", wrong, words=(b"OK",))

@@ -1,4 +1,4 @@
-"""What a run found goes into the corpus only where it reaches more."""
+"""An input that fuzzing found is added to the corpus only if it reaches more code."""
 
 from hashlib import sha1
 
@@ -10,7 +10,7 @@ from tests.fuzz.table import CORPUS, targets
 
 class KeepTests(SynchronousTestCase):
     def test_ways(self) -> None:
-        """Of our code alone, the same each time."""
+        """Only our code counts, and the result is always the same."""
         run = targets("rfb")["rfb-offer"].run
         good, bad = b"RFB 003.008\n\1\1", b"RFB 004.000\n"
         self.assertEqual(arcs(run, good), arcs(run, good))
@@ -26,7 +26,7 @@ class KeepTests(SynchronousTestCase):
         self.assertEqual(worth_keeping(run, [good, bad], [other, bad]), [])
 
     def test_names(self) -> None:
-        """What fuzzing added has the name that it gives: the SHA-1 of the content."""
+        """The name of an input that fuzzing added is the SHA-1 of its content."""
         for path in CORPUS.glob("*/*"):
             if len(path.name) == 40:
                 self.assertEqual(path.name, sha1(path.read_bytes()).hexdigest())

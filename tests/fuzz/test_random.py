@@ -1,4 +1,4 @@
-"""Every target on inputs that hypothesis makes: always the same ones, so that a failure is a change of ours."""
+"""Every target on inputs by hypothesis: always the same ones, so that a failure comes from a change of the code."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What the harnesses share: a finding, and the ways in which a network cuts a stream."""
+"""What the targets share: findings, and the ways in which a network cuts a stream."""
 
 import random
 import zlib
@@ -21,7 +21,7 @@ def broken(what: str, *values: object) -> NoReturn:
 
 
 def holds(condition: object, what: str, *values: object) -> None:
-    """Report a finding unless it holds.  No ``assert``: that one may be switched off."""
+    """Report a finding unless a condition holds.  ``assert`` is not used, because ``python -O`` removes it."""
     if not condition:
         broken(what, *values)
 
@@ -33,15 +33,15 @@ def same(got: object, wanted: object, what: str) -> None:
 
 
 def fits_a_log(text: str, limit: int, what: str) -> None:
-    """A text for the log: bounded, one line, nothing that hides."""
+    """Check a text for the log: bounded, one line, only visible characters."""
     holds(len(text) <= limit, f"{what} is longer than {limit}", len(text))
     holds(text.isprintable(), f"{what} is not printable", text)
 
 
 def cuttings(data: bytes, at: int | None = None) -> Iterator[list[bytes]]:
-    """The data in chunks: byte by byte where it is short, in two and in several at places drawn from the data itself.
+    """The data in chunks: byte by byte if it is short, in two, and in several; the data itself selects the places.
 
-    :param at: a place where there is always a cut.
+    :param at: a place with a cut in any case.
     """
     if len(data) <= SLOWLY:
         yield [data[place : place + 1] for place in range(len(data))]
@@ -54,12 +54,12 @@ def cuttings(data: bytes, at: int | None = None) -> Iterator[list[bytes]]:
 
 
 def text_of(data: bytes) -> str:
-    """Any text: UTF-8, where it is that, and lone surrogates for the other bytes."""
+    """Any text: the data as UTF-8, with lone surrogates for invalid bytes."""
     return data.decode("utf-8", "surrogateescape")
 
 
 def clean_text_of(data: bytes) -> str:
-    """Any text that UTF-8 has a form for."""
+    """Any text that can be encoded in UTF-8."""
     return data.decode("utf-8", "replace")
 
 
@@ -67,10 +67,10 @@ def clean_text_of(data: bytes) -> str:
 class Target:
     """A parser under test.
 
-    :ivar name: as on the command line and of the corpus' folder.
-    :ivar run: takes any bytes; raises for a finding and for nothing else.
+    :ivar name: its name on the command line, and of the corpus' folder.
+    :ivar run: takes any bytes, and raises only for a finding.
     :ivar longest: bytes of the longest input that the drivers make.
-    :ivar words: pieces that inputs are made of: what chance would not find.
+    :ivar words: pieces for inputs, which random bytes would not contain.
     """
 
     name: str
