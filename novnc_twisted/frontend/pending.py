@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from novnc_twisted.access import deadlines
 from novnc_twisted.access.connection_limits import ConnectionSlot
 from novnc_twisted.access.proxy_protocol import BadProxyHeader, ProxyHeader, read_proxy_header
 from novnc_twisted.errors import ProtocolViolation
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 CLIENT_HELLO: Final = 0x16
 """The first byte of TLS (the record type ``handshake``); an HTTP request begins with a letter."""
 
-PROXY_DEADLINE: Final = 5.0
+PROXY_DEADLINE: Final = deadlines.PROXY_HEADER
 """Seconds from accept within which a proxy must have sent its header."""
 
-TLS_DEADLINE: Final = 5.0
+TLS_DEADLINE: Final = deadlines.TLS
 """Seconds from accept for the first byte, if only TLS is accepted; the TLS handshake then has its own deadline."""
 
-PLAIN_DEADLINE: Final = 10.0
+PLAIN_DEADLINE: Final = deadlines.HEAD
 """Seconds from accept for the first byte, if plain HTTP is accepted: the deadline of an HTTP head."""
 
 _SENTENCE = "This port takes TLS only: use https:// or wss://."

@@ -134,7 +134,7 @@ class Site(HTTPFactory):
             request = read_request(wire_request, self._trusted)
         except HTTPError as error:
             # This client speaks another HTTP, or something between it and us reads the request differently.
-            wire_request.channel.close_behind()
+            wire_request.channel.close_after_response()
             self.report(error, getattr(wire_request.client, "host", ""))
             response = self.application.error_response(error)
         else:

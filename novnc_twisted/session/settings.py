@@ -3,6 +3,7 @@
 import socket
 from dataclasses import dataclass, field
 
+from novnc_twisted.access import deadlines
 from novnc_twisted.rfb.security.vencrypt import DEFAULT_SUBTYPES
 from novnc_twisted.session.upstream.tls import UpstreamTLS
 
@@ -41,8 +42,8 @@ class SessionSettings:
     max_sessions: int = 0
     max_sessions_per_server: int = 16
     max_failures_per_minute: int = 600
-    tls_deadline: float = 5
-    head_deadline: float = 10
+    tls_deadline: float = deadlines.TLS
+    head_deadline: float = deadlines.HEAD
     token_deadline: float = 5
     dial_deadline: float = 10
     rfb_deadline: float = 10

@@ -11,7 +11,8 @@ from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.access.forwarded import networks
 from novnc_twisted.api.site import MAX_CONNECTIONS, SECRET_BELOW
 from novnc_twisted.http.access_log import loggable
-from novnc_twisted.http.channel import CLOSE_TIMEOUT, IDLE_TIMEOUT
+from novnc_twisted.http.channel import IDLE_TIMEOUT
+from novnc_twisted.http.strict_channel import CLOSE_TIMEOUT
 from novnc_twisted.identity import NoAuth
 from tests.api.harness import Connection, FakeHost, instance, running, uuid_of
 from tests.support.logged import Logged

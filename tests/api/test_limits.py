@@ -8,7 +8,8 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.http.channel import CLOSE_TIMEOUT, IDLE_TIMEOUT, MAX_DRAINED, REQUEST_TIMEOUT
+from novnc_twisted.http.channel import IDLE_TIMEOUT, REQUEST_TIMEOUT
+from novnc_twisted.http.strict_channel import CLOSE_TIMEOUT, MAX_DRAINED
 from novnc_twisted.http.wire_request import MAX_BODY
 from novnc_twisted.identity import NoAuth
 from tests.api.harness import Connection, FakeHost, instance, running

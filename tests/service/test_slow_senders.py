@@ -19,7 +19,8 @@ from novnc_twisted.access.forwarded import networks
 from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.frontend.tls import FrontTLS
-from novnc_twisted.http.channel import CLOSE_TIMEOUT, IDLE_TIMEOUT
+from novnc_twisted.http.channel import IDLE_TIMEOUT
+from novnc_twisted.http.strict_channel import CLOSE_TIMEOUT
 from novnc_twisted.identity import NoAuth
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory

@@ -1,0 +1,12 @@
+"""Deadlines that hold for the clients of every port, in seconds."""
+
+from typing import Final
+
+PROXY_HEADER: Final = 5.0
+"""From accept until the PROXY header is complete."""
+
+TLS: Final = 5.0
+"""From accept until the TLS handshake is complete."""
+
+HEAD: Final = 10.0
+"""For the head of an HTTP request: from accept, from the end of the TLS handshake, or from the last response."""

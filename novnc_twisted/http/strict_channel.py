@@ -1,0 +1,146 @@
+"""Strict parsing of HTTP/1.1: twisted.web's parser, and the checks that it lacks.
+
+Two programs that read one request differently are how requests are smuggled past a proxy.  So everything is refused
+that another reader may understand in another way: obsolete line folding, control characters, transfer codings besides
+``chunked``, and requests that come before the last response.  The request line, the header and the body are bounded.
+"""
+
+from typing import Any, Final
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.web.http import HTTPChannel
+
+from novnc_twisted.access.request_head import HEAD_LIMIT, MAX_FIELDS
+from novnc_twisted.events.records import RefusalCause
+from novnc_twisted.http.errors import HTTPError, RefusalReason
+from novnc_twisted.http.response import phrase
+from novnc_twisted.http.wire_request import MAX_BODY, WireRequest
+
+MAX_DRAINED: Final = 16 * MAX_BODY
+"""Bytes of a refused body that are read and dropped, so that the client receives the response."""
+
+CLOSE_TIMEOUT: Final = 5.0
+"""Seconds for which a closed connection may still receive its response, or send what was refused."""
+
+_CAUSES: Final[dict[int, RefusalCause]] = {400: "BadRequest", 413: "BodyTooBig", 431: "HeadTooBig"}
+_CONTROL = bytes({*range(0x20), 0x7F} - set(b"\t"))
+_MAX_LENGTH_DIGITS: Final = 15
+
+
+class StrictChannel(HTTPChannel):
+    """A connection whose requests are parsed strictly, one at a time.
+
+    :ivar is_refused: whether a request was refused, so that nothing more is parsed.
+    """
+
+    totalHeadersSize = HEAD_LIMIT
+    MAX_LENGTH = HEAD_LIMIT
+    maxHeaders = MAX_FIELDS
+    requestFactory = WireRequest
+
+    factory: Any
+    transport: Any
+    is_refused = False
+    _closing: IDelayedCall | None = None
+    _drained = 0
+
+    def dataReceived(self, data: bytes) -> None:
+        """See Protocol."""
+        if not self.is_refused:
+            super().dataReceived(data)
+            return
+        self._drained += len(data)
+        if self._drained > MAX_DRAINED:
+            self.transport.abortConnection()
+
+    def lineReceived(self, line: bytes) -> None:
+        """See LineReceiver."""
+        if self.is_refused:
+            return
+        if line[:1] in (b" ", b"\t") or len(line.translate(None, _CONTROL)) < len(line):
+            # Obsolete folding (RFC 9112, section 5.2), or what another reader may take for the end of a line.
+            self._respondToBadRequestAndDisconnect()
+        elif self._receivedHeaderSize + len(line) > self.totalHeadersSize:
+            self.lineLengthExceeded(line)
+        else:
+            super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """See LineReceiver."""
+        self.refuse(431, "The request line or the header is too long.")
+
+    def headerReceived(self, line: bytes) -> bool:
+        """See HTTPChannel.  The only transfer coding is ``chunked``, and lengths have few digits."""
+        name, _, value = line.partition(b":")
+        name, value = name.lower(), value.strip(b" \t")
+        if self.is_refused:
+            return False
+        if (name == b"transfer-encoding" and value.lower() != b"chunked") or (
+            name == b"content-length" and len(value) > _MAX_LENGTH_DIGITS
+        ):
+            self._respondToBadRequestAndDisconnect()
+            return False
+        return bool(super().headerReceived(line)) and not self.is_refused
+
+    def allHeadersReceived(self) -> None:
+        """See HTTPChannel.  Refuse a body whose announced length is too large."""
+        if self.is_refused:
+            return
+        if self.length is not None and self.length > MAX_BODY:
+            self.refuse(413, "Request is too large.", drain=True)
+        else:
+            super().allHeadersReceived()
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """See LineReceiver: part of the body, or bytes that come while a request is answered."""
+        if self.is_refused:
+            return
+        if self._handlingRequest:
+            self.close_after_response()
+            return
+        super().rawDataReceived(data)
+        # The announced length of a chunk: it cannot all be taken, so there is no need to wait for it.
+        if getattr(self._transferDecoder, "length", 0) > MAX_BODY:
+            self.refuse(413, "Request is too large.", drain=True)
+
+    def allContentReceived(self) -> None:
+        """See HTTPChannel.  Drop bytes that came after the request, and close the connection after its response."""
+        if self.is_refused:
+            return
+        behind = self.clearLineBuffer() + b"".join(self._dataBuffer)
+        self._dataBuffer = []
+        if behind.strip(b"\r\n"):
+            self.close_after_response()
+        super().allContentReceived()
+
+    def close_after_response(self) -> None:
+        """Close the connection after the response that is being made.  What comes until then is dropped."""
+        self.persistent = False
+        for request in self.requests:
+            request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        """See HTTPChannel, which calls this for everything that it cannot parse."""
+        self.refuse(400, "Malformed request")
+
+    def refuse(self, status: int, message: str, *, drain: bool = False) -> None:
+        """Respond to a request that cannot be read, and close the connection.
+
+        :param drain: first read and drop what still comes.  A connection that is closed with unread bytes is reset,
+            and the client loses the response.
+        """
+        if self.is_refused:
+            return
+        self.is_refused = True
+        self.setTimeout(None)
+        error = HTTPError(status, message, reason=RefusalReason(_CAUSES[status]))
+        self.factory.report(error, getattr(self.transport.getPeer(), "host", ""))
+        response = self.factory.application.error_response(error)
+        body = response.encode()
+        lines = [b"HTTP/1.1 %d %s" % (status, phrase(status)), b"Connection: close"]
+        lines += [f"{name}: {value}".encode("ascii") for name, value in response.body_headers(body)]
+        self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        if drain:
+            self._closing = self.callLater(CLOSE_TIMEOUT, self.loseConnection)
+        else:
+            self.loseConnection()
