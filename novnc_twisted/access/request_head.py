@@ -117,12 +117,22 @@ def read_request(head: bytes) -> RequestHead:
     match = _REQUEST.fullmatch(first)
     if match is None:
         raise BadHead("no request line")
-    absolute = _ABSOLUTE.fullmatch(match[2])
+    authority, target = split_absolute(match[2])
+    if authority is not None:
+        fields = tuple((name, authority if name == "host" else value) for name, value in fields)
+    return RequestHead(match[1], target, int(match[3]), fields)
+
+
+def split_absolute(target: str) -> tuple[str | None, str]:
+    """Split a request target in absolute form (RFC 9112, section 3.2.2) into its authority, and its path and query.
+
+    :return: None and the whole target if it is in another form.
+    """
+    absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None:
-        return RequestHead(match[1], match[2], int(match[3]), fields)
+        return None, target
     authority, path = absolute.groups()
-    fields = tuple((name, authority if name == "host" else value) for name, value in fields)
-    return RequestHead(match[1], path if path.startswith("/") else f"/{path}", int(match[3]), fields)
+    return authority, path if path.startswith("/") else f"/{path}"
 
 
 def read_status(head: bytes) -> int:

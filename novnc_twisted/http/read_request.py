@@ -7,9 +7,10 @@ from twisted.internet.address import IPv4Address, IPv6Address
 
 from novnc_twisted.access.forwarded import Network, client_address, forwarded_prefix, forwarded_proto
 from novnc_twisted.access.hosts import is_host, is_loopback
+from novnc_twisted.access.request_head import split_absolute
 from novnc_twisted.http.errors import malformed
 from novnc_twisted.http.request import Request
-from novnc_twisted.http.targets import absolute_form, split_target
+from novnc_twisted.http.targets import split_target
 from novnc_twisted.http.wire_request import WireRequest
 
 
@@ -20,9 +21,9 @@ def read_request(wire_request: WireRequest, trusted: Sequence[Network]) -> Reque
     :raises HTTPError: 400 for a malformed target or Host.
     """
     method = wire_request.method.decode("ascii", "replace")
-    authority, target = absolute_form(wire_request.uri)
-    if target == b"*" and method == "OPTIONS":
-        target = b"/"  # RFC 9110, section 9.3.7: the request is about the server as a whole
+    authority, target = split_absolute(wire_request.uri.decode("latin-1"))
+    if target == "*" and method == "OPTIONS":
+        target = "/"  # RFC 9110, section 9.3.7: the request is about the server as a whole
     segments, query = split_target(target)
     headers = {
         name.decode("latin-1").lower(): [value.decode("latin-1") for value in values]
@@ -47,7 +48,7 @@ def read_request(wire_request: WireRequest, trusted: Sequence[Network]) -> Reque
     )
 
 
-def _host(wire_request: WireRequest, hosts: Sequence[str], authority: bytes | None) -> str:
+def _host(wire_request: WireRequest, hosts: Sequence[str], authority: str | None) -> str:
     """Return the host that was requested: an absolute target counts before the Host field (RFC 9112, section 3.2.2).
 
     :raises HTTPError: 400: either of them is malformed, or an HTTP/1.1 request has no Host.
@@ -60,10 +61,9 @@ def _host(wire_request: WireRequest, hosts: Sequence[str], authority: bytes | No
         host = _local_host(wire_request.host)
     if authority is None:
         return host
-    requested = authority.decode("latin-1")
-    if not is_host(requested):
+    if not is_host(authority):
         raise malformed("Malformed request URL")
-    return requested
+    return authority
 
 
 def _local_host(address: Any) -> str:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Final
 
 from twisted.web.http import Request
 
+from novnc_twisted.access.request_head import split_absolute
 from novnc_twisted.http.response import Response, phrase
-from novnc_twisted.http.targets import absolute_form
 
 if TYPE_CHECKING:
     from novnc_twisted.http.channel import LimitedChannel
@@ -43,7 +43,7 @@ class WireRequest(Request):
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """See Request.  Neither forms nor the query are parsed here."""
         self.method, self.uri, self.clientproto = command, path, version
-        self.path = absolute_form(path)[1].partition(b"?")[0]
+        self.path = split_absolute(path.decode("latin-1"))[1].partition("?")[0].encode("latin-1")
         self.args = {}
         self.channel.factory.request_received(self)
 

@@ -1,7 +1,6 @@
 """What travels between the services: JSON both ways, and what a served method answers."""
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
+from novnc_twisted.access import strict_json
 from novnc_twisted.errors import TABLE, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import Method
 
@@ -42,28 +42,10 @@ def decode(text: str | bytes, limit: int = MAX_MESSAGE) -> Any:
     """
     if len(text) > limit:
         raise ValueError("too long")
-    try:
-        return _DECODER.decode(text if isinstance(text, str) else text.decode())
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-    except ValueError:
-        # JSONDecodeError carries the whole text.
-        raise ValueError("no JSON") from None
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if math.isinf(number):  # 1e999, which could not be sent on
-        raise ValueError("a number that is too large")
-    return number
+    return strict_json.loads(text)
 
 
 _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
-_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
 
 def encode_object(value: Mapping[str, Any]) -> str:

@@ -67,7 +67,7 @@ def run_target(data: bytes) -> None:
     """Lines: a request target, a Host, a microversion."""
     target, *rest = data.split(b"\n")
     try:
-        segments, query = split_target(target)
+        segments, query = split_target(target.decode("latin-1"))
     except HTTPError as error:
         check_error(error, 400)
     else:
