@@ -40,6 +40,7 @@ class Site(HTTPFactory):
     :ivar application: answers the requests.
     :ivar connection_limits: how many connections there may be.
     :ivar observer: called with the event of each refused request.
+    :ivar connections: the channels of the open connections.
     """
 
     protocol = LimitedChannel  # type: ignore[assignment]
@@ -72,14 +73,14 @@ class Site(HTTPFactory):
         self._trusted = tuple(trusted_proxies)
         self._secret_below = tuple(secret_below)
         self._unreadable = UnreadableAddresses(reactor)
-        self._channels: set[LimitedChannel] = set()
+        self.connections: set[LimitedChannel] = set()
 
     def startFactory(self) -> None:
         """See Factory.  Open no access log of twisted.web, which would contain tokens, and start no timer for it."""
 
     def stopFactory(self) -> None:
         """See Factory.  Close idle connections at once, the others after their response."""
-        for channel in list(self._channels):
+        for channel in list(self.connections):
             channel.close_when_idle()
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
@@ -91,12 +92,12 @@ class Site(HTTPFactory):
         """Return a channel for a connection that already has its slot."""
         channel: Any = super().buildProtocol(addr)
         channel.slot = slot
-        self._channels.add(channel)
+        self.connections.add(channel)
         return channel
 
     def channel_closed(self, channel: LimitedChannel) -> None:
         """Release the slot of a connection that has ended."""
-        self._channels.discard(channel)
+        self.connections.discard(channel)
         channel.slot.release()
 
     def report(self, error: HTTPError, address: str) -> None:

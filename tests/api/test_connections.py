@@ -53,7 +53,7 @@ class ConnectionTests(SynchronousTestCase):
             connection.send(whole[:length])
             connection.protocol.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.assertEqual(self.system.site._channels, set())
+        self.assertEqual(self.system.site.connections, set())
 
     def test_many_connections(self) -> None:
         """The one that has waited longest without a request is closed for a new one; those with a request stay."""

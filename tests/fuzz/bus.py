@@ -183,7 +183,7 @@ def run_url(data: bytes) -> None:
         holds(isinstance(url, RedisURL), "something else")
 
 
-_REQUEST = (
+REQUEST = (
     b'{"id":"0123456789abcdef0123456789abcdef"',
     b',"to":"0123456789abcdef0123456789abcdef"',
     b',"key":"B0H1OVkfb5t2KdY8Tv7oFjL1fLkJ2r0Jx8tVtq3nXg0="',
@@ -217,7 +217,7 @@ TARGETS = (
         256,
         (b'{"result":', b'{"error":"InvalidToken","detail":"', b"NaN", b"1e999", b"[", b"\\ud800", b'"', b"-0.0", b"}"),
     ),
-    Target("bus-request", run_request, 512, _REQUEST),
+    Target("bus-request", run_request, 512, REQUEST),
     Target("bus-reply", run_reply, 512, (b'{"id":"', b'","sealed":"', b'"}')),
     Target("host-answer", run_host, 512, _HOST),
     Target("connect-info", run_connect_info, 384, _INFO),

@@ -210,7 +210,7 @@ def run_gate(data: bytes) -> None:
         holds(not bad and end is None, "goes on waiting", wire)
 
 
-_UPGRADE = (
+UPGRADE = (
     b"GET /?token=11111111-2222-3333-4444-555555555555 HTTP/1.1\r\n",
     b"Host: 127.0.0.1:6080\r\n",
     b"Upgrade: websocket\r\n",
@@ -226,8 +226,8 @@ _UPGRADE = (
 )
 
 TARGETS = (
-    Target("http-request", run_request, 512, (*_UPGRADE, b"CONNECT /console?token=T HTTP/1.0\r\n", b"\n\n", b": ")),
-    Target("http-upgrade", run_upgrade, 768, (*_UPGRADE, b": ", b", ")),
+    Target("http-request", run_request, 512, (*UPGRADE, b"CONNECT /console?token=T HTTP/1.0\r\n", b"\n\n", b": ")),
+    Target("http-upgrade", run_upgrade, 768, (*UPGRADE, b": ", b", ")),
     Target(
         "access-path",
         run_gate,

@@ -127,7 +127,7 @@ def streams() -> dict[str, dict[str, bytes]]:
 
 def wires() -> dict[str, dict[str, bytes]]:
     """HTTP, the PROXY protocol, and their fields."""
-    browser = b"".join((*heads._UPGRADE[:6], *heads._UPGRADE[8:10], b"\r\n"))
+    browser = b"".join((*heads.UPGRADE[:6], *heads.UPGRADE[8:10], b"\r\n"))
     init = b"HTTP/1.1 200 OK\r\nServer: xapi\r\n\r\nRFB 003.008\n"
     get = b"GET /v2.1/servers/detail?name=one HTTP/1.1\r\nHost: localhost:8774\r\n"
     action = b"POST /v2.1/servers/%s/action HTTP/1.1\r\nHost: localhost:8774\r\n" % UUID
@@ -139,7 +139,7 @@ def wires() -> dict[str, dict[str, bytes]]:
     return {
         "http-request": {
             "browser": b"\0" + browser,
-            "all": b"\0" + b"".join(heads._UPGRADE),
+            "all": b"\0" + b"".join(heads.UPGRADE),
             "java": b"\0CONNECT /console?token=T HTTP/1.0\r\n\r\nRFB 003.008\n",
             "bare-lf": b"\0GET / HTTP/1.1\nHost: h\n\nrest",
             "control": b"\0GET / HTTP/1.1\r\nConnection: close,\x1dUpgrade\r\n\r\n",
@@ -149,10 +149,10 @@ def wires() -> dict[str, dict[str, bytes]]:
             "too-big": b"\1GET / HTTP/1.1\r\nA: " + b"b" * 60 + b"\r\n\r\n",
         },
         "http-upgrade": {
-            "novnc": b"".join(heads._UPGRADE),
+            "novnc": b"".join(heads.UPGRADE),
             "browser": browser,
             "version-013": browser.replace(b": 13", b": 013"),
-            "two-keys": browser.replace(b"\r\n\r\n", b"\r\n" + heads._UPGRADE[4] + b"\r\n"),
+            "two-keys": browser.replace(b"\r\n\r\n", b"\r\n" + heads.UPGRADE[4] + b"\r\n"),
         },
         "access-path": {
             "open": b"\0" + init,
@@ -246,7 +246,7 @@ def wires() -> dict[str, dict[str, bytes]]:
 def messages() -> dict[str, dict[str, bytes]]:
     """The bus, files, XML."""
     call = "0123456789abcdef" * 2
-    request = b"".join(bus._REQUEST)
+    request = b"".join(bus.REQUEST)
     one = {"uuid": UUID.decode(), "name": "one", "state": "running", "power_state": 1, "vcpus": 1, "memory_mb": 512}
     console = {"token": "t", "access_url": "http://h/", "console_type": "novnc", "host": "h", "port": 5900, "name": "n"}
     hashed = b"$2b$04$" + b"a" * 53

@@ -94,4 +94,4 @@ class _Near(_Way):
         middle.passed += len(data)
         if not self.left:
             for step in middle.leave:
-                Deferred.fromCoroutine(to._do(step))
+                Deferred.fromCoroutine(to.do(step))

@@ -107,7 +107,7 @@ class PortsCase(FrontCase):
         self.patch(application, "answer", noted)
 
     async def _api_closed(self) -> None:
-        for one in list(self.system.site._channels):
+        for one in list(self.system.site.connections):
             gone: Deferred[None] = Deferred()
             lost = one.connectionLost
 

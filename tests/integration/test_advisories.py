@@ -182,7 +182,7 @@ class DesyncTests(RedisTestCase):
                     break
             self.assertEqual(late, 3, "the last were not cancelled any more: each await was met")
         await self.all_right()
-        self.assertEqual(len(self.caller._calls._pending), 0)
+        self.assertEqual(len(self.caller.calls.pending), 0)
 
     async def test_timed_out_in_a_frozen_redis(self) -> None:
         """Deadlines that end while Redis holds the replies: what it says once it is back is for those who ask then."""

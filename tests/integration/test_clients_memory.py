@@ -47,7 +47,7 @@ class Clients(TestCase):
 
     async def _closed(self, port: Any) -> None:
         await port.stopListening()
-        for channel in list(self.system.site._channels):
+        for channel in list(self.system.site.connections):
             ended = Deferred()
             channel.transport.protocol.connectionLost = _after(channel.transport.protocol.connectionLost, ended)
             channel.transport.abortConnection()

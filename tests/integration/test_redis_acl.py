@@ -185,7 +185,7 @@ class RefusedTests(RolesCase):
 
     async def test_forged_replies(self) -> None:
         """A host that was called knows the caller's process and key, not the ids of calls to others."""
-        process, key = self.api._process, self.api._calls._opener.public_key
+        process, key = self.api.calls.process, self.api.calls.public_key
         called = self.compute.find(A)
         for call_id in (HEX, secrets.token_hex(16)):
             text = json.dumps({"id": call_id, "sealed": Sealer(key).seal(call_id, '{"result":{"uuid":"forged"}}')})
@@ -195,7 +195,7 @@ class RefusedTests(RolesCase):
     async def test_the_server_of_another_is_gone(self) -> None:
         """Not even with a flood of what is no reply, in which the true host's answer is lost."""
         token, thief = await self.make_token(), await self.login("compute.two")
-        replies = f"novnc:r:consoleauth:{self.auth._transport._process}"
+        replies = f"novnc:r:consoleauth:{self.auth._transport.calls.process}"
         for _ in range(4):
             self.stolen("compute.two", "RPUSH", replies, *["junk"] * 5_000)
         await self.refused(ServiceUnavailable, thief.call("consoleauth", "instance_gone", instance_uuid=A))

@@ -151,9 +151,9 @@ class SecrecyTests(RedisTestCase):
     async def test_bad_replies_are_dropped(self) -> None:
         redis = RedisServer(self)
         caller, _ = await self.pair(redis)
-        process, key = caller._process, caller._calls._opener.public_key
+        process, key = caller.calls.process, caller.calls.public_key
         called = caller.call("t", "wait", seconds=0.3, deadline=5)
-        [call_id] = caller._calls._pending
+        [call_id] = caller.calls.pending
 
         def sealed(answer: str) -> str:
             return json.dumps({"id": call_id, "sealed": Sealer(key).seal(call_id, answer)})
@@ -282,14 +282,14 @@ class ProtocolTests(RedisTestCase):
                         await one
                 else:
                     self.assertEqual(await one, number)
-        self.assertEqual(len(caller._calls._pending), 0)
+        self.assertEqual(len(caller.calls.pending), 0)
 
     async def test_strings_stay_strings(self) -> None:
         """txredisapi makes numbers of what looks like one, unless told not to; and needs hiredis for the rest."""
         self.assertTrue(issubclass(RedisProtocol, txredisapi.HiredisProtocol))
         redis = RedisServer(self)
         transport = await self.transport(redis.url)
-        protocol = await transport._link.connected(5)
+        protocol = await transport.link.connected(5)
         for text in ("0123", "1.50", "-7", "+1", "QUEUED"):
             await protocol.command("SET", "x", text)
             self.assertEqual(await protocol.command("GET", "x"), text)
@@ -317,10 +317,10 @@ class ProtocolTests(RedisTestCase):
         """A frozen Redis runs what it was sent when it thaws."""
         redis = RedisServer(self)
         caller, _ = await self.pair(redis)
-        now = await caller._link.exact_now()
+        now = await caller.link.exact_now()
         for left, answer in ((-1, "late"), (0, "late"), (5000, "queued")):
             keys = ["novnc:p:t", "novnc:q:none"]
-            self.assertEqual(await caller._link.run(QUEUE, keys, "x", now + left, 10, deadline=5), answer)
+            self.assertEqual(await caller.link.run(QUEUE, keys, "x", now + left, 10, deadline=5), answer)
         self.assertEqual(redis.command("LLEN", "novnc:q:none"), 1)
 
     async def test_too_long_a_reply_ends_the_connection(self) -> None:

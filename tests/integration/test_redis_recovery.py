@@ -177,7 +177,7 @@ class RecoveryTests(RedisTestCase):
         caller, _ = await self.pair(redis)
         redis.freeze()
         self.addCleanup(redis.thaw)
-        detail = await self.fails(Deferred.fromCoroutine(caller._link.execute("GET", "x", deadline=0.2)))
+        detail = await self.fails(Deferred.fromCoroutine(caller.link.execute("GET", "x", deadline=0.2)))
         self.assertEqual(detail, "Redis did not answer within 0.2 s")
 
     async def test_down_at_start(self) -> None:

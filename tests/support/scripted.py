@@ -110,13 +110,13 @@ class Peer(Protocol):
     async def _play(self) -> None:
         try:
             for step in self.script:
-                await self._do(step)
+                await self.do(step)
                 if self.lost:
                     return
         except Over:
             return
 
-    async def _do(self, step: Step) -> None:
+    async def do(self, step: Step) -> None:
         transport: Any = self.transport
         match step:
             case Send(data):

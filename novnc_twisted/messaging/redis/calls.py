@@ -36,7 +36,7 @@ class Calls:
 
     :param connect: makes the link for a queue, from its purpose.
     :param link: where requests are queued.
-    :param process: this process' name on the bus, 32 hex digits, known to nobody but those who are called.
+    :param process: this process' name on the bus, 32 hex digits, which only the called services know.
     :param role: the role in which it calls.
     :param health: reports messages that are no replies.
     """
@@ -52,7 +52,7 @@ class Calls:
     ) -> None:
         self._reactor = reactor
         self._link = link
-        self._process = process
+        self.process = process
         self._role = role
         self._health = health
         self._opener = Opener()
@@ -60,6 +60,16 @@ class Calls:
         lists = [keys.replies(process, role)]
         purpose = "replies"
         self._replies = Queue(reactor, connect(purpose), lists, self._answered, health=health, purpose=purpose)
+
+    @property
+    def pending(self) -> list[str]:
+        """The ids of the calls that wait for a reply."""
+        return list(self._pending)
+
+    @property
+    def public_key(self) -> str:
+        """The key with which services seal their replies to this process."""
+        return self._opener.public_key
 
     def start(self) -> Deferred[None]:
         """Begin to take replies."""
@@ -89,7 +99,7 @@ class Calls:
         while True:
             # A frozen Redis may run it later, but never after the caller has given up.
             gives_up = await self._link.now() + int((until - self._reactor.seconds()) * 1000)
-            text = Request(call_id, self._process, self._opener.public_key, gives_up, method, arguments).encode()
+            text = Request(call_id, self.process, self._opener.public_key, gives_up, method, arguments).encode()
             left = until - self._reactor.seconds()
             answer = await self._link.run(QUEUE, names, text, gives_up, MAX_WAITING, deadline=left)
             if answer == "queued":

@@ -37,7 +37,9 @@ class RedisTransport:
 
     :param reactor: the reactor.
     :param address: where Redis is.
-    :param role: the role in which it calls; empty where it is everything.
+    :param role: the role in which it calls; empty if it has every role.
+    :ivar link: the connection for commands.
+    :ivar calls: the calls of this process.
     :raises ValueError: a file that the address names can't be used, or the role is none.
     """
 
@@ -47,14 +49,13 @@ class RedisTransport:
         self._reactor = reactor
         self._address = address
         self._endpoint = endpoint_of(reactor, address)
-        self._process = secrets.token_hex(16)
         self._worker = secrets.token_hex(6)
         self._workers = count(1)
         self._state = "new"
         self._health = Health(reactor, address.label)
         # What has no user of its own has all rights, as far as Redis' defaults go.
         scripts = Scripts(reactor, keeps or address.username is None, self._health)
-        self._link = Link(
+        self.link = Link(
             reactor,
             self._endpoint,
             address,
@@ -64,10 +65,10 @@ class RedisTransport:
             asks_policy=keeps,
             on_up=self._is_up,
         )
-        self._presence = Presence(reactor, self._link, keeps, self._health)
-        self._calls = Calls(reactor, self._connect, self._link, self._process, role, self._health)
+        self._presence = Presence(reactor, self.link, keeps, self._health)
+        self.calls = Calls(reactor, self._connect, self.link, secrets.token_hex(16), role, self._health)
         self._served: dict[Announcement, Serving | None] = {}
-        self.store: IKeyedStore = RedisStore(self._link, keeps=role != "compute")
+        self.store: IKeyedStore = RedisStore(self.link, keeps=role != "compute")
 
     def _connect(self, purpose: str) -> Link:
         """The link for a queue."""
@@ -77,7 +78,7 @@ class RedisTransport:
             self._address,
             self._health,
             purpose,
-            after=self._link,
+            after=self.link,
             max_pending=MAX_PENDING,
         )
 
@@ -87,7 +88,7 @@ class RedisTransport:
             return execute(_misused, f"the transport is {self._state}")
         self._state = "started"
         self._presence.start()
-        firsts = [self._link.start(), self._calls.start()]
+        firsts = [self.link.start(), self.calls.start()]
         firsts += [serving.start() for serving in self._served.values() if serving is not None]
         return gatherResults(firsts, consumeErrors=True).addCallback(lambda _: None)
 
@@ -101,16 +102,16 @@ class RedisTransport:
     async def _stop(self, started: bool) -> None:
         if started:
             await DeferredList([Deferred.fromCoroutine(self._withdraw(one, LAST_WORDS)) for one in list(self._served)])
-        await self._calls.stop()
+        await self.calls.stop()
         await self._presence.stop()
         self._health.stop()
-        await self._link.stop()
+        await self.link.stop()
 
     def call(self, topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
         """See ITransport; TypeError or ValueError where the arguments are no JSON."""
         try:
             self._needs_start()
-            return self._calls.call(topic, method, deadline, arguments)
+            return self.calls.call(topic, method, deadline, arguments)
         except (ServiceUnavailable, TypeError, ValueError) as error:
             failed: Deferred[Any] = Deferred()
             failed.errback(Failure(error))
@@ -140,7 +141,7 @@ class RedisTransport:
             serving = Serving(
                 self._reactor,
                 self._connect,
-                self._link,
+                self.link,
                 check_topic(topic),
                 dict(methods),
                 callers,
