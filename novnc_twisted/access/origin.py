@@ -110,7 +110,7 @@ def _known_hosts(hosts: Sequence[str], allowed: Collection[str]) -> set[str]:
 
 
 def bare_host(name: str) -> str:
-    """Return a host in its form for comparisons: a name in lower case, the shortest form of an IPv6 address.
+    """Return a host in its form for comparisons: in lower case, an IPv6 address in its shortest form.
 
     An IPv6 address may have brackets and a zone, which are left out.  An IPv4-mapped address counts as IPv4.
     """
