@@ -1,6 +1,6 @@
 """What the API asks of the services behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from novnc_twisted.api.call import Instance
@@ -14,21 +14,30 @@ class IComputeAPI(Protocol):
         ...
 
     async def find(self, instance_uuid: str, /) -> Instance:
-        """A domain, wherever it is; InstanceNotFound, ServiceUnavailable."""
+        """Return a server, from the host that has it; InstanceNotFound, ServiceUnavailable."""
         ...
 
     async def last_known(self, instance_uuid: str, /) -> Instance | None:
-        """What a host that is not alive published of a domain."""
+        """Return what a host that is not alive published of a server."""
         ...
 
-    async def list_instances(self) -> Sequence[Instance]:
-        """The domains of all hosts; of those that do not answer, as they published them."""
+    async def page(
+        self,
+        *,
+        project: str | None = None,
+        visible: Callable[[Instance], bool] = ...,
+        wanted: Callable[[Instance], bool] = ...,
+        name: str = "",
+        marker: str | None = None,
+        limit: int | None = None,
+    ) -> tuple[Sequence[Instance], bool]:
+        """Return servers in the order of lists, and whether further ones follow; InstanceNotFound: the marker."""
         ...
 
     async def get_vnc_console(
-        self, instance_uuid: str, console_type: str, user_id: str | None, project_id: str | None, /
+        self, instance_uuid: str, console_type: str, user_id: str | None, project_id: str | None, host: str | None, /
     ) -> dict[str, Any]:
-        """A new console of a domain: its token, access_url and where it is."""
+        """Return a new console of a server: its token, access_url and address."""
         ...
 
 

@@ -90,7 +90,8 @@ class Consoles(Resource):
                 raise HTTPError(400, f"Unavailable console type {console_type}.")
             caller = call.caller
             project = caller.project or instance.get("project_id")
-            console = await self._compute.get_vnc_console(instance["uuid"], console_type, caller.user, project)
+            uuid, host = instance["uuid"], instance["host"]
+            console = await self._compute.get_vnc_console(uuid, console_type, caller.user, project, host)
             await self._consoleauth.authorize_console(
                 console["token"],
                 console_type=console_type,

@@ -37,7 +37,8 @@ class Flavors(Resource):
         ]
 
     async def _ids(self, call: Call) -> list[str]:
-        return sorted({flavor_id(instance) for instance in await self._inventory.list(call.caller)})
+        servers, _ = await self._inventory.page(call.caller)
+        return sorted({flavor_id(server) for server in servers})
 
     async def _index(self, call: Call) -> Response:
         keys = ("id", "name", "links")

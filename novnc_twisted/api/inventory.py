@@ -1,6 +1,7 @@
-"""The servers that a caller may see, and why one that was there can't be asked for."""
+"""The servers that a caller may see, and the difference between "gone" and "not available"."""
 
 import uuid
+from collections.abc import Callable, Sequence
 
 from novnc_twisted.api.backends import IComputeAPI
 from novnc_twisted.api.call import Instance
@@ -10,7 +11,7 @@ from novnc_twisted.identity.users import Caller
 
 
 class Inventory:
-    """Asks the compute hosts, and tells a server that is gone from one whose host does not answer.
+    """The servers of all compute hosts, as one caller sees them.
 
     A server whose host is not alive is listed with an unknown state.  Any request for it is answered with "not
     available", rather than with "there is no such server".
@@ -19,18 +20,36 @@ class Inventory:
     def __init__(self, compute: IComputeAPI) -> None:
         self._compute = compute
 
-    async def list(self, caller: Caller) -> list[Instance]:
-        """The caller's servers, by name.
+    async def page(
+        self,
+        caller: Caller,
+        *,
+        wanted: Callable[[Instance], bool] = lambda _instance: True,
+        name: str = "",
+        marker: str | None = None,
+        limit: int | None = None,
+    ) -> tuple[Sequence[Instance], bool]:
+        """Return the caller's servers by name and id, and whether further ones follow.
 
+        Only the servers of the caller's project are looked at, unless the caller is an administrator.
+
+        :param wanted: the filters of the request.
+        :param name: a text that the name must contain.
+        :param marker: the id of the last server of the previous page.
+        :param limit: the number of servers, at most; None: all.
+        :raises InstanceNotFound: the marker names no server of the caller.
         :raises ServiceUnavailable: no compute host answers.
         """
-        return [instance for instance in await self._compute.list_instances() if caller.sees(instance)]
+        project = None if caller.is_admin else caller.project or ""
+        return await self._compute.page(
+            project=project, visible=caller.sees, wanted=wanted, name=name, marker=marker, limit=limit
+        )
 
     async def find(self, caller: Caller, server_id: str) -> Instance:
-        """One of the caller's servers, by id.
+        """Return one of the caller's servers by its id.
 
-        :raises HTTPError: 404, also for what is no UUID, and for another project's server.
-        :raises ServiceUnavailable: where the compute host that runs it, or may run it, does not answer.
+        :raises HTTPError: 404, also for an id that is not a UUID, and for a server of another project.
+        :raises ServiceUnavailable: the compute host that runs it, or may run it, does not answer.
         """
         try:
             normal = str(uuid.UUID(server_id))
@@ -46,8 +65,3 @@ class Inventory:
         if not caller.sees(instance):
             raise instance_not_found(server_id)
         return instance
-
-
-def sort_key(instance: Instance) -> tuple[str, str]:
-    """The order of lists: by name, then by id."""
-    return instance["name"], instance["uuid"]

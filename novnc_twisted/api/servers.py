@@ -1,19 +1,20 @@
 """``/servers``: the libvirt domains of the live compute hosts (nova's ``api/openstack/compute/servers.py``)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from novnc_twisted.api import server_view
 from novnc_twisted.api.call import Call, Instance
-from novnc_twisted.api.inventory import Inventory, sort_key
+from novnc_twisted.api.inventory import Inventory
+from novnc_twisted.errors import InstanceNotFound
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.response import Response
 from novnc_twisted.http.routing import Handler, Resource
 
 MAX_LIMIT = 1000
-"""Servers in one answer at most (nova's ``[api] max_limit``)."""
+"""Servers in one answer, at most, and without a limit in the request (nova's ``[api] max_limit``)."""
 
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 _TRUE = ("1", "t", "true", "on", "y", "yes")
@@ -43,17 +44,16 @@ class Servers(Resource):
         return Response(200, {"server": server_view.full(call, await self._inventory.find(call.caller, server_id))})
 
     async def _list(self, call: Call, path: str, view: Any) -> Response:
-        limit, marker = _limit(call), call.request.parameter("marker")
-        instances = await self._inventory.list(call.caller)
-        if marker is not None:
-            start = next((sort_key(instance) for instance in instances if instance["uuid"] == marker), None)
-            if start is None:
-                raise HTTPError(400, f"marker [{marker}] not found")
-            instances = [instance for instance in instances if sort_key(instance) > start]
-        matching = [instance for instance in instances if _matches(call, instance)]
-        page = matching[:limit]
+        # ``name`` is a literal substring: nova's regular expression comes from a user, and matching it may never end.
+        limit, marker, name = _limit(call), call.request.parameter("marker"), call.request.parameter("name") or ""
+        try:
+            page, more = await self._inventory.page(
+                call.caller, wanted=_filter(call), name=name, marker=marker, limit=limit
+            )
+        except InstanceNotFound:
+            raise HTTPError(400, f"marker [{marker}] not found") from None
         body: dict[str, Any] = {"servers": [view(call, instance) for instance in page]}
-        if page and len(page) < len(matching):
+        if page and more:
             query = {name: values for name, values in call.request.query.items() if name != "marker"}
             target = f"{path}?{urlencode({**query, 'marker': page[-1]['uuid']}, doseq=True)}"
             body["servers_links"] = [call.link("next", target)]
@@ -73,25 +73,24 @@ def _limit(call: Call) -> int:
     return min(int(limit), MAX_LIMIT)
 
 
-def _matches(call: Call, instance: Instance) -> bool:
-    """The filters that a list of domains has a meaning for; others are ignored, as nova does.
+def _filter(call: Call) -> Callable[[Instance], bool]:
+    """Return whether a server passes the filters of a request, the name apart.
 
-    ``name`` is a literal substring: nova's regular expression comes from a user and may never end.
+    Filters that mean nothing for domains are ignored, as in nova.
     """
     get = call.request.parameter
-    if (get("deleted") or "").lower() in _TRUE:
-        return False
-    wanted = get("name")
-    if wanted is not None and wanted not in instance["name"]:
-        return False
-    for name, value in (("uuid", instance["uuid"]), ("status", server_view.status_of(instance))):
-        wanted = get(name)
-        if wanted is not None and wanted.lower() != value.lower():
-            return False
-    if call.caller.is_admin:
-        host, project = get("host"), get("project_id") or get("tenant_id")
-        if host is not None and host != instance.get("host"):
-            return False
-        if project is not None and project not in (instance.get("project_id"), instance.get("project_name")):
-            return False
-    return True
+    deleted = (get("deleted") or "").lower() in _TRUE
+    uuid, status = get("uuid"), get("status")
+    host = get("host") if call.caller.is_admin else None
+    project = (get("project_id") or get("tenant_id")) if call.caller.is_admin else None
+
+    def wanted(instance: Instance) -> bool:
+        return (
+            not deleted
+            and (uuid is None or uuid.lower() == instance["uuid"])
+            and (status is None or status.lower() == server_view.status_of(instance).lower())
+            and (host is None or host == instance.get("host"))
+            and (project is None or project in (instance.get("project_id"), instance.get("project_name")))
+        )
+
+    return wanted

@@ -1,4 +1,4 @@
-"""What a hypervisor's driver gives to the manager."""
+"""The interface between the manager and the driver of a hypervisor."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,23 +11,27 @@ from novnc_twisted.compute.domain_xml import Domain, Vnc
 
 
 class Change(Enum):
-    """What happened to a domain, or to the driver."""
+    """A change of a domain, or of the connection to the hypervisor."""
 
     CONNECTED = "connected"
     """The hypervisor answers (again): changes may have been missed."""
+    DISCONNECTED = "disconnected"
+    """The hypervisor reports no changes until it answers again."""
     DEFINED = "defined"
     DESCRIBED = "described"
-    """Its metadata changed, which may name another project now."""
+    """The metadata of the domain changed, which may name another project now."""
     STARTED = "started"
+    STATE = "state"
+    """The domain was paused, resumed, suspended, or has crashed."""
     STOPPED = "stopped"
     MIGRATED = "migrated"
-    """It stopped here, since it runs elsewhere."""
+    """The domain stopped here, because it runs on another host."""
     UNDEFINED = "undefined"
 
 
 @dataclass(frozen=True, slots=True)
 class DomainEvent:
-    """A change, and the UUID of the domain (empty for CONNECTED)."""
+    """A change, and the UUID of the domain (empty for CONNECTED and DISCONNECTED)."""
 
     change: Change
     uuid: str = ""
@@ -43,27 +47,27 @@ class ActiveConsole:
 
 
 class IDriver(Interface):
-    """A hypervisor of this host.  Nothing blocks; every Deferred fails with ServiceUnavailable within a deadline."""
+    """The hypervisor of this host.  Nothing blocks; every Deferred fires, or fails with ServiceUnavailable, in time."""
 
     clock = Attribute("An IReactorTime.")
 
     def start(listener: Callable[[DomainEvent], None]) -> Deferred[None]:
-        """Begin, and tell the listener of events; where the hypervisor is down it goes on trying."""
+        """Connect, and call the listener with each event.  While the hypervisor is down, the driver keeps trying."""
 
     def stop() -> Deferred[None]:
         """Close the connections."""
 
     def list_domains() -> Deferred[list[Domain]]:
-        """All domains, stopped ones too."""
+        """Return all domains, stopped ones as well."""
 
     def get_domain(uuid: str) -> Deferred[Domain]:
-        """One domain; fails with InstanceNotFound where there is none such."""
+        """Return one domain; fails with InstanceNotFound if it does not exist."""
 
     def domain_with_conflicts(uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
-        """One domain, and the consoles of other active ones at its address, at one look; fails as ``get_domain``."""
+        """Return a domain, and the consoles of other active domains at its address; fails as ``get_domain``."""
 
     def active_consoles() -> Deferred[list[ActiveConsole]]:
-        """Where the VNC servers of all active domains are; those without one are left out."""
+        """Return the consoles of all active domains that have a VNC server."""
 
     def get_vnc_password(uuid: str) -> Deferred[str | None]:
-        """The VNC password, which may be empty; None where the domain has none.  InstanceNotFound as above."""
+        """Return the VNC password, which may be empty; None without a password.  Fails as ``get_domain``."""

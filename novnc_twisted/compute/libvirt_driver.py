@@ -91,6 +91,10 @@ class LibvirtDriver:
                 self._forget_consoles()
             listener(event)
 
+        def answers(answers: bool) -> None:
+            listener(DomainEvent(Change.CONNECTED if answers else Change.DISCONNECTED))
+
+        self._health.on_change = answers
         self._pool.start()
         self._watch = Watch(
             self._reactor, self._uri, heard, watched=self._reader.watched, changed=self._changed, health=self._health
@@ -100,6 +104,7 @@ class LibvirtDriver:
 
     def stop(self) -> Deferred[None]:
         """See IDriver; within 2 s, also where libvirt hangs."""
+        self._health.on_change = lambda _answers: None
         if self._watch is not None:
             self._watch.stop()
         return self._pool.stop()

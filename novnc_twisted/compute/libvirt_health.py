@@ -1,10 +1,12 @@
-"""Whether libvirt answers: one warning when it stops to answer, and one line when it answers again."""
+"""Whether libvirt answers: one warning when it stops answering, and one line when it answers again."""
+
+from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 EVENTS, CALLS = "events", "calls"
-"""The two sources of what is known: the connection for events, and the connections for calls."""
+"""What is watched: the connection for events, and the connections for calls."""
 
 HINT = (
     "If libvirtd runs, it may hang or have reached max_clients (libvirtd.conf), or polkit or unix_sock_rw_perms may "
@@ -18,13 +20,15 @@ _log = Logger()
 
 
 class Health:
-    """Logs what the connections to one libvirt meet; used in the reactor's thread alone.
+    """Logs the troubles of the connections to one libvirt; used in the reactor's thread only.
 
     :param clock: decides when the same refusal is logged again.
     :param uri: names libvirt in the log.
+    :ivar on_change: called with False when libvirt stops answering, and with True when it answers again.
     """
 
     def __init__(self, clock: IReactorTime, uri: str) -> None:
+        self.on_change: Callable[[bool], None] = lambda _answers: None
         self._clock = clock
         self._uri = uri
         self._troubled: set[str] = set()
@@ -32,7 +36,8 @@ class Health:
 
     def trouble(self, source: str, reason: str) -> None:
         """This source cannot use libvirt; logged once, until both can."""
-        if not self._troubled:
+        first = not self._troubled
+        if first:
             _log.warn(
                 "libvirt at {uri} can't be reached ({reason}); trying on. {hint}",
                 uri=self._uri,
@@ -40,6 +45,8 @@ class Health:
                 hint=HINT,
             )
         self._troubled.add(source)
+        if first:
+            self.on_change(False)
 
     def well(self, source: str) -> None:
         """This source can use libvirt."""
@@ -47,6 +54,7 @@ class Health:
             self._troubled.discard(source)
             if not self._troubled:
                 _log.info("libvirt at {uri} answers again", uri=self._uri)
+                self.on_change(True)
 
     def refused(self, reason: str) -> None:
         """libvirt answers, but refuses a call; each reason is logged once in ten minutes."""

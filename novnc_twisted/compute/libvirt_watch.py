@@ -1,4 +1,4 @@
-"""The connection that hears what happens to domains, made again whenever it is lost."""
+"""The connection that receives libvirt's events, made again whenever it is lost."""
 
 import threading
 from collections.abc import Callable
@@ -15,13 +15,13 @@ from novnc_twisted.compute.libvirt_health import EVENTS, Health
 from novnc_twisted.compute.libvirt_loop import close, open_connection, unusable
 
 _BACK_OFF = (0.2, 0.5, 1.0, 2.0, 5.0)
-"""Seconds between attempts to connect; the last goes on for ever."""
+"""Seconds between attempts to connect; the last one repeats."""
 
 _SILENCE = 10.0
-"""Seconds after which a libvirtd that accepts a connection and says nothing counts as one that can't be reached."""
+"""Seconds after which a libvirtd that accepts a connection but does not answer counts as unreachable."""
 
 _LOOK = 5.0
-"""Seconds between looks at a connection whose end nobody told us of."""
+"""Seconds between two checks whether the connection is still usable, because its end may not be reported."""
 
 _EVENTS = (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE)
 
@@ -59,16 +59,16 @@ class Watch:
         self._silence: IDelayedCall | None = None
 
     def start(self) -> None:
-        """Begin to try."""
+        """Start to connect."""
         threading.Thread(target=self._watch, name="libvirt-watch", daemon=True).start()
 
     def stop(self) -> None:
-        """Hear no more."""
+        """Stop passing events on."""
         self._stopping = True
         self._end_silence()
         self._wake.set()
 
-    def _tell(self, event: DomainEvent) -> None:
+    def _pass_on(self, event: DomainEvent) -> None:
         """In the reactor."""
         if not self._stopping:
             self._listener(event)
@@ -78,7 +78,7 @@ class Watch:
         while True:
             self._wake.clear()
             if self._stopping:
-                return  # whoever stopped us set the event before we cleared it
+                return  # stop() set the event before it was cleared here
             self._reactor.callFromThread(self._begin_silence)
             try:
                 connection = open_connection(self._uri)
@@ -95,6 +95,7 @@ class Watch:
                 while not self._wake.wait(_LOOK) and not unusable(connection):
                     pass
                 self._watched(False)
+                self._reactor.callFromThread(self._pass_on, DomainEvent(Change.DISCONNECTED))
                 self._unregister(connection, registered)
             except libvirt.libvirtError as error:
                 self._reactor.callFromThread(self._unreachable, reason_of(error))
@@ -145,7 +146,7 @@ class Watch:
         uuid = domain.UUIDString()
         self._changed(uuid)
         if change is not None and not self._stopping:
-            self._reactor.callFromThread(self._tell, DomainEvent(change, uuid))
+            self._reactor.callFromThread(self._pass_on, DomainEvent(change, uuid))
 
     def _begin_silence(self) -> None:
         self._end_silence()
@@ -167,11 +168,11 @@ class Watch:
             return
         _log.info("connected to libvirt at {uri}", uri=self._uri)
         self._health.well(EVENTS)
-        self._tell(DomainEvent(Change.CONNECTED))
+        self._pass_on(DomainEvent(Change.CONNECTED))
 
 
 def change_of(event: int, detail: int) -> Change | None:
-    """What a lifecycle event means for consoles; None: nothing."""
+    """Return what a lifecycle event means; None: nothing."""
     if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:
         return Change.MIGRATED if detail == libvirt.VIR_DOMAIN_EVENT_STOPPED_MIGRATED else Change.STOPPED
     if event == libvirt.VIR_DOMAIN_EVENT_UNDEFINED:
@@ -179,4 +180,8 @@ def change_of(event: int, detail: int) -> Change | None:
     return {
         libvirt.VIR_DOMAIN_EVENT_DEFINED: Change.DEFINED,
         libvirt.VIR_DOMAIN_EVENT_STARTED: Change.STARTED,
+        libvirt.VIR_DOMAIN_EVENT_SUSPENDED: Change.STATE,
+        libvirt.VIR_DOMAIN_EVENT_RESUMED: Change.STATE,
+        libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED: Change.STATE,
+        libvirt.VIR_DOMAIN_EVENT_CRASHED: Change.STATE,
     }.get(event)

@@ -24,7 +24,7 @@ from novnc_twisted.errors import (
     InstanceNotFound,
     InstanceNotRunning,
 )
-from novnc_twisted.messaging.domain_locations import DomainLocations
+from novnc_twisted.messaging.domain_record import DomainRecord
 from novnc_twisted.messaging.interfaces import ITransport
 
 _log = Logger()
@@ -62,9 +62,8 @@ class ComputeManager:
         self._base_urls = {NOVNC: novncproxy_base_url, XVPVNC: xvpvncproxy_base_url}
         self._enabled = vnc_enabled
         self._vanished = VanishedDomains(transport, driver, driver.clock)
-        self._publisher = DomainPublisher(DomainLocations(transport.store), driver, driver.clock, host)
+        self._publisher = DomainPublisher(DomainRecord(transport.store, host), driver, driver.clock)
         self._reports = DomainReports(driver, server_listen, server_proxyclient_address)
-        self._unpublished: DomainEvent | None = None
         self._withdraw: Callable[[], Deferred[None]] | None = None
 
     def start(self) -> Deferred[None]:
@@ -90,8 +89,7 @@ class ComputeManager:
             place=self._address,
             exclusive=True,
         )
-        if self._unpublished is not None:
-            self._publisher.changed(self._unpublished)
+        self._publisher.start()  # not before: another host of this name may be alive, and its record must stay
 
     async def _stop(self) -> None:
         withdraw, self._withdraw = self._withdraw, None
@@ -104,7 +102,7 @@ class ComputeManager:
     # --- methods on the bus
 
     async def list_instances(self, *, after: str = "") -> dict[str, Any]:
-        """Return the domains of this host in the order of their UUIDs: ``instances``, and whether there are ``more``.
+        """Return the domains of this host by UUID, as ``instances``, and whether there are ``more``.
 
         :param after: the last UUID of the previous page; a page is as long as one message allows.
         """
@@ -234,10 +232,7 @@ class ComputeManager:
     def _changed(self, event: DomainEvent) -> None:
         """Handle an event of the driver."""
         self._vanished.changed(event)
-        if self._withdraw is None:
-            self._unpublished = event  # another host of this name may be alive, and its record must stay
-        else:
-            self._publisher.changed(event)
+        self._publisher.changed(event)
         if event.change in (Change.STOPPED, Change.MIGRATED, Change.UNDEFINED):
             self._reports.forget(event.uuid)
         if event.change in (Change.CONNECTED, Change.STARTED):

@@ -1,61 +1,88 @@
-"""Publishes which domains this host has, so that they are known while the host is not there to be asked."""
+"""Publishes the domains of this host, so that other services know where each one is and can list them.
 
-from collections.abc import Mapping
-from typing import Any
+An event of libvirt has one domain read and one part of the record written.  All domains are read when libvirt answers
+(again), when many change at once, and every few minutes, because some changes have no event.
+"""
+
+from typing import Final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from novnc_twisted.compute.interfaces import DomainEvent, IDriver
-from novnc_twisted.errors import Refusal
-from novnc_twisted.messaging.domain_locations import FIELDS, DomainLocations
+from novnc_twisted.compute.domain_xml import Domain
+from novnc_twisted.compute.interfaces import Change, DomainEvent, IDriver
+from novnc_twisted.errors import InstanceNotFound, Refusal
+from novnc_twisted.messaging.domain_record import FIELDS, DomainRecord, Row
 
-SOON = 0.1
+SOON: Final = 0.1
 """Seconds from an event to the publication: several domains often change at the same time."""
 
-APART = 1.0
+APART: Final = 0.25
 """Seconds between two publications, at least."""
 
-REST = 20
+REST: Final = 20
 """How many times as long as a publication took the next one waits at least: thousands of domains take a while."""
 
-RETRY = 5.0
-"""Seconds until the next attempt, where libvirt or the store does not answer."""
+RETRY: Final = 5.0
+"""Seconds until the next attempt if libvirt or the store does not answer."""
 
-RENEWAL = 60.0
+RENEWAL: Final = 60.0
 """Seconds between renewals: a store that lost its data gets the record again within this time."""
+
+RECONCILIATION: Final = 300.0
+"""Seconds between two times that all domains are read and all parts of the record are renewed."""
+
+FEW: Final = 8
+"""Domains that are read one by one; if more have changed, all are read."""
 
 _log = Logger()
 
 
 class DomainPublisher:
-    """Keeps one host's record of its domains up to date.
+    """Keeps the record of one host up to date.
 
+    :param record: the host's record.
     :param clock: times the publications.
     """
 
-    def __init__(self, locations: DomainLocations, driver: IDriver, clock: IReactorTime, host: str) -> None:
-        self._locations = locations
+    def __init__(self, record: DomainRecord, driver: IDriver, clock: IReactorTime) -> None:
+        self._record = record
         self._driver = driver
         self._clock = clock
-        self._host = host
-        self._published: list[tuple[Any, ...]] | None = None
+        self._changed: set[str] = set()
+        self._read_all = True
+        self._connected = False
+        self._current = False
+        self._due = False
+        self._started = False
         self._next = 0.0
+        self._reconcile_at = 0.0
         self._timer: IDelayedCall | None = None
         self._work: Deferred[None] | None = None
-        self._due = False
         self._failing = False
         self._stopped = False
 
+    def start(self) -> None:
+        """Begin to publish: this process is the only one of its host's name."""
+        self._started = True
+        if self._due:
+            self._schedule(SOON)
+
     def changed(self, event: DomainEvent) -> None:
-        """Publish soon: a domain came, went, or was changed."""
+        """Publish what has changed, soon."""
+        if event.change is Change.CONNECTED:
+            self._connected = self._read_all = True
+        elif event.change is Change.DISCONNECTED:
+            self._connected = False
+        else:
+            self._changed.add(event.uuid)
         self._due = True
         self._schedule(max(SOON, self._next - self._clock.seconds()))
 
     def stop(self) -> None:
-        """Publish no more; the record stays, since the domains do."""
+        """Stop publishing; the record stays, since the domains do."""
         self._stopped = True
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
@@ -63,7 +90,7 @@ class DomainPublisher:
             self._work.cancel()
 
     def _schedule(self, delay: float) -> None:
-        if self._stopped or self._work is not None:
+        if not self._started or self._stopped or self._work is not None:
             return
         if self._timer is not None and self._timer.active():
             if self._timer.getTime() <= self._clock.seconds() + delay:
@@ -78,7 +105,7 @@ class DomainPublisher:
         self._work.addCallback(self._over)
 
     def _unexpected(self, failure: Failure) -> None:
-        _log.failure("publishing the domains of this host failed", failure)
+        _log.failure("the domains of this host could not be published", failure)
 
     def _over(self, _result: None) -> None:
         self._work = None
@@ -88,38 +115,73 @@ class DomainPublisher:
             self._schedule(max(APART, self._next - self._clock.seconds()) if self._due else RENEWAL)
 
     async def _run(self) -> None:
+        began = self._clock.seconds()
         try:
-            if not self._due and self._published is not None and await self._locations.renew(self._host):
-                return
             if not self._due:
-                self._published = None  # the store has lost it
-            await self._publish()
+                await self._renew()
+            if self._due:
+                await self._publish()
         except Refusal as refusal:
             self._due = True
             if not self._failing:
                 self._failing = True
                 _log.warn(
-                    "the domains of this host can't be published ({reason}), so that they will be missing in lists "
-                    "while this host is away; trying on. With Redis' ACLs, novnc-redis-acl gives the rights",
+                    "the domains of this host can't be published ({reason}), so that lists show what was published "
+                    "before; trying again. With Redis' ACLs, novnc-redis-acl gives the rights",
                     reason=str(refusal),
                 )
         else:
             self._failing = False
+        took = self._clock.seconds() - began
+        self._next = began + took + max(APART, REST * took)
+
+    async def _renew(self) -> None:
+        """Renew the record; have it written again if the store has lost it."""
+        reconcile = self._clock.seconds() >= self._reconcile_at
+        if not await self._record.renew(parts=reconcile):
+            self._record.rewrite()
+            self._due = True
+        if reconcile:
+            self._read_all = self._due = True
 
     async def _publish(self) -> None:
+        """Read what has changed, and write it.
+
+        If libvirt does not answer, the record says so before this fails.
+        """
         self._due = False
-        began = self._clock.seconds()
-        domains = [_record(domain) for domain in await self._driver.list_domains()]
-        domains.sort(key=lambda domain: str(domain["uuid"]))
-        rows = [tuple(domain.values()) for domain in domains]
-        if rows == self._published:
-            return
-        left_out = await self._locations.publish(self._host, domains)
-        self._published, now = rows, self._clock.seconds()
-        self._next = now + max(APART, REST * (now - began))
+        try:
+            await self._read()
+        except Refusal:
+            self._read_all, self._current = True, False
+            await self._write()
+            raise
+        await self._write()
+
+    async def _read(self) -> None:
+        changed, self._changed = self._changed, set()
+        if self._read_all or len(changed) > FEW or not await self._read_some(changed):
+            self._read_all = False
+            self._record.replace([_row(domain) for domain in await self._driver.list_domains()])
+            self._reconcile_at = self._clock.seconds() + RECONCILIATION
+            self._current = True
+
+    async def _read_some(self, changed: set[str]) -> bool:
+        """Read these domains one by one; False if one of them can't be read."""
+        for uuid in changed:
+            try:
+                self._record.set(_row(await self._driver.get_domain(uuid)))
+            except InstanceNotFound:
+                self._record.remove(uuid)
+            except Refusal:
+                return False
+        return True
+
+    async def _write(self) -> None:
+        left_out = await self._record.write(current=self._connected and self._current)
         if left_out:
             _log.warn("{count} domains of this host are too many to be published", count=left_out)
 
 
-def _record(domain: Any) -> Mapping[str, Any]:
-    return {field: getattr(domain, field) for field in FIELDS}
+def _row(domain: Domain) -> Row:
+    return [getattr(domain, field) for field in FIELDS]

@@ -71,10 +71,9 @@ def page(host: str, answer: Any) -> tuple[list[dict[str, Any]], str]:
     return found, fields.argument("uuid", last.get("uuid"), fields.uuid) if isinstance(last, dict) else ""
 
 
-def published(host: str, domains: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What a host published while it was there, as instances in a state that nobody knows now."""
-    told = [{**domain, "state": UNKNOWN, "power_state": 0} for domain in domains]
-    return instances(host, {"instances": told})
+def unknown(published: dict[str, Any]) -> dict[str, Any]:
+    """Return an instance of a host that can't be asked now: as the host published it, but in an unknown state."""
+    return {**published, "state": UNKNOWN, "power_state": 0, "migrating": False}
 
 
 def console(host: str, instance_uuid: str, answer: Any) -> dict[str, Any]:

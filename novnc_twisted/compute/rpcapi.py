@@ -1,6 +1,6 @@
-"""The caller's side of nova-compute: one compute host, or all the live ones at once."""
+"""The caller's side of nova-compute: where a server is, lists of servers, and new tokens."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -8,18 +8,18 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from novnc_twisted.compute import replies
+from novnc_twisted.compute.instance_directory import Instance, InstanceDirectory, is_active
 from novnc_twisted.contract.fields import is_uuid
 from novnc_twisted.contract.topics import COMPUTE
 from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
-from novnc_twisted.messaging.domain_locations import DomainLocations
 from novnc_twisted.messaging.fanout import gather
 from novnc_twisted.messaging.interfaces import ITransport
 
 LIST_DEADLINE = 2.0
-"""Seconds in which a host has to give a page of its list; after them, what it published stands for it."""
+"""Seconds in which a host without a published record must answer with a page of its list."""
 
 MAX_PAGES = 100
-"""Pages of a host's list; one has room for more than a thousand servers with names of usual length."""
+"""Pages of a host's list; one page holds more than a thousand servers with names of usual length."""
 
 T = TypeVar("T")
 
@@ -27,67 +27,103 @@ _log = Logger()
 
 
 class ComputeAPI:
-    """What the API asks the compute hosts.  A host that is down or hangs never hides the others.
+    """Calls to the compute hosts.  A host that is down or hangs never hides the others.
 
-    :param deadline: seconds for each host's answer; hosts are asked in parallel.
+    What the hosts published says which host to ask; the host's own answer decides.
+
+    :param deadline: seconds for the answer of each host; hosts are asked at the same time.
+    :param now: a clock in seconds, by which a look at the published records is used for a short time; None: each
+        request looks.
     """
 
-    def __init__(self, transport: ITransport, *, deadline: float = 5.0) -> None:
+    def __init__(self, transport: ITransport, *, deadline: float = 5.0, now: Callable[[], float] | None = None) -> None:
         self._transport = transport
         self._deadline = deadline
-        self._locations = DomainLocations(transport.store)
+        self._directory = InstanceDirectory(transport, now)
 
     async def hosts(self) -> list[str]:
-        """The names of the live compute hosts, sorted."""
+        """Return the names of the live compute hosts, sorted."""
         services = await self._transport.services(COMPUTE.prefix)
         return sorted({COMPUTE.member(service.topic) for service in services})
 
-    async def list_instances(self) -> list[dict[str, Any]]:
-        """All servers, each once: where it is active, if it is; sorted by name and UUID.
+    # --- lists
 
-        Where another host answers, those of a host that is not alive, or does not answer within
-        :data:`LIST_DEADLINE`, are listed as that host published them, with the state "unknown".  A host that published
-        nothing is left out, and named in the log.
+    async def list_instances(self, project: str | None = None) -> list[Instance]:
+        """Return all servers, or those of a project, as :meth:`page` does."""
+        servers, _ = await self.page(project=project)
+        return servers
 
-        :raises ServiceUnavailable: no host answers.
+    async def page(
+        self,
+        *,
+        project: str | None = None,
+        visible: Callable[[Instance], bool] = lambda _instance: True,
+        wanted: Callable[[Instance], bool] = lambda _instance: True,
+        name: str = "",
+        marker: str | None = None,
+        limit: int | None = None,
+    ) -> tuple[list[Instance], bool]:
+        """Return servers by name and UUID, each once, and whether further ones follow.
+
+        The list is made of what the hosts published: the state of a server is that after libvirt's last event.  Servers
+        of a host that is not alive, or whose libvirt does not answer, have the state "unknown".  A live host that
+        published nothing is asked; if it does not answer within :data:`LIST_DEADLINE`, it is left out and logged.
+
+        :param project: the id or name of a project: only its servers are looked at.
+        :param visible: whether the caller may see a server.
+        :param wanted: whether a visible server belongs into the list.
+        :param name: a text that the name must contain.
+        :param marker: the UUID of the last server of the previous page.
+        :param limit: the number of servers, at most; None: all.
+        :raises InstanceNotFound: the marker names no visible server.
+        :raises ServiceUnavailable: no compute host answers.
         """
-        hosts = await self.hosts()
+        await self._directory.refresh()
+        more = await self._unpublished()
+        after = None
+        if marker is not None:
+            after = self._directory.best(marker, more)
+            if after is None or not visible(after):
+                raise InstanceNotFound("the marker is unknown")
+        return self._directory.page(project, after, limit, name, lambda one: visible(one) and wanted(one), more)
+
+    async def _unpublished(self) -> dict[str, Instance]:
+        """Ask the live hosts that published nothing; give their servers by UUID.
+
+        :raises ServiceUnavailable: no host answers, and no record is current.
+        """
+        directory = self._directory
+        hosts = directory.unpublished()
+        current = any(directory.is_current(host) for host in directory.live)
         lists, silent = await self._lists(hosts, LIST_DEADLINE)
-        if silent and not lists:
+        if silent and not lists and not current:
             # A slow answer is better than none.
             lists, silent = await self._lists(hosts, self._deadline - LIST_DEADLINE)
-        if not lists:
-            raise ServiceUnavailable(f"no compute host answers: {next(iter(silent.values()), 'none is alive')}")
-        published = await self._published(set(hosts) - silent.keys())
+        if not lists and not current:
+            raise ServiceUnavailable(f"no compute host answers: {self._why(silent)}")
         for host, refusal in silent.items():
-            if host not in published:
-                _log.warn("compute host {host} did not list its servers: {reason}", host=host, reason=str(refusal))
-        lists += [replies.published(host, domains) for host, domains in published.items()]
-        found: dict[str, dict[str, Any]] = {}
+            _log.warn("compute host {host} did not list its servers: {reason}", host=host, reason=str(refusal))
+        found: dict[str, Instance] = {}
         for instance in (instance for listed in lists for instance in listed):
             known = found.get(instance["uuid"])
-            if known is None or (_is_active(instance) and not _is_active(known)):
+            if known is None or (is_active(instance) and not is_active(known)):
                 found[instance["uuid"]] = instance
-        return sorted(found.values(), key=lambda instance: (instance["name"], instance["uuid"]))
+        return found
 
-    async def last_known(self, instance_uuid: str) -> dict[str, Any] | None:
-        """What is published of a server by a host that is not alive; None: no such host had it.
+    def _why(self, silent: Mapping[str, Refusal]) -> str:
+        if silent:
+            return str(next(iter(silent.values())))
+        host = next(iter(self._directory.live), None)
+        return "none is alive" if host is None else f"libvirt of compute host {host} does not answer"
 
-        :raises ServiceUnavailable: the store does not answer.
-        """
-        found = await self._locations.last_host_of(instance_uuid, await self.hosts())
-        if found is None:
-            return None
-        return next(iter(replies.published(found[0], [found[1]])), None)
-
-    async def _lists(self, hosts: list[str], deadline: float) -> tuple[list[list[dict[str, Any]]], dict[str, Refusal]]:
-        """The lists of these hosts, and the refusals of those that gave none."""
+    async def _lists(self, hosts: list[str], deadline: float) -> tuple[list[list[Instance]], dict[str, Refusal]]:
+        """Return the lists of these hosts, and the refusals of those that gave none."""
         answers = await gather(Deferred.fromCoroutine(self._list(host, deadline)) for host in hosts)
         silent = {host: answer for host, answer in zip(hosts, answers, strict=True) if isinstance(answer, Refusal)}
         return [answer for answer in answers if not isinstance(answer, Refusal)], silent
 
-    async def _list(self, host: str, deadline: float) -> list[dict[str, Any]]:
-        """The whole list of a host, page by page."""
+    async def _list(self, host: str, deadline: float) -> list[Instance]:
+        """Return the whole list of a host, read page by page."""
         found, after = await self._call(host, replies.page, "list_instances", deadline=deadline)
         for _ in range(MAX_PAGES):
             if not after:
@@ -97,65 +133,99 @@ class ComputeAPI:
             after = last if last > after else ""
         raise ServiceUnavailable(f"compute host {host} lists more than {MAX_PAGES} pages of servers")
 
-    async def _published(self, answering: set[str]) -> dict[str, list[dict[str, Any]]]:
-        """What the other hosts published; a store that does not answer costs nobody the list."""
-        try:
-            return await self._locations.away(answering)
-        except ServiceUnavailable as refusal:
-            _log.warn(
-                "servers of compute hosts that do not answer are missing in the list: {reason}", reason=str(refusal)
-            )
-            return {}
+    # --- one server
 
-    async def find(self, instance_uuid: str) -> dict[str, Any]:
-        """The server, from the host where it is active, else from one that knows it.
+    async def find(self, instance_uuid: str) -> Instance:
+        """Return a server, as reported by the host where it is active, or else by a host that knows it.
+
+        The hosts that published it are asked.  If their answers are not what they published, all live hosts are asked.
 
         :raises InstanceNotFound: every live host says that it has no such server, or the id is not a UUID.
-        :raises ServiceUnavailable: a host did not answer and none of the others has it, or no compute host is live.
+        :raises ServiceUnavailable: a host did not answer and no other host has it, or no compute host is live.
         """
         if not is_uuid(instance_uuid):
             raise InstanceNotFound("not a UUID")
-        hosts = await self.hosts()
-        if not hosts:
-            raise ServiceUnavailable("no compute host is live")
-
-        def one_instance(host: str, answer: Any) -> dict[str, Any]:
-            instance = replies.instance(host, answer)
-            if instance["uuid"] != instance_uuid.lower():
-                raise ServiceUnavailable(f"{host} told of another instance")
-            return instance
-
-        answers = await gather(
-            (self._call(host, one_instance, "get_instance", instance_uuid=instance_uuid) for host in hosts),
-            enough=_is_active,
-        )
-        found = [answer for answer in answers if isinstance(answer, dict)]
+        uuid = instance_uuid.lower()
+        await self._directory.refresh()
+        answers = await self._ask(self._directory.candidates(uuid), uuid)
+        found = [answer for answer in answers.values() if isinstance(answer, dict)]
+        if not any(map(is_active, found)) and not self._is_as_published(uuid, answers):
+            await self._directory.look()
+            answers = {host: answer for host, answer in answers.items() if host in self._directory.live}
+            answers |= await self._ask([host for host in self._directory.live if host not in answers], uuid)
+            found = [answer for answer in answers.values() if isinstance(answer, dict)]
         if found:
-            return max(found, key=_is_active)
-        for answer in answers:
+            return max(found, key=is_active)
+        if not self._directory.live:
+            raise ServiceUnavailable("no compute host is live")
+        for answer in answers.values():
             if isinstance(answer, Refusal) and not isinstance(answer, InstanceNotFound):
                 raise answer
         raise InstanceNotFound(instance_uuid)
 
-    async def get_vnc_console(
-        self, instance_uuid: str, console_type: str, user_id: str | None = None, project_id: str | None = None
-    ) -> dict[str, Any]:
-        """A new token for a server's console, and where it is; ``authorize_console`` must be told of it.
+    async def last_known(self, instance_uuid: str) -> Instance | None:
+        """Return what a host that is not alive published of a server; None: no such host had it.
 
-        :raises InstanceNotFound: no live host knows it.
+        :raises ServiceUnavailable: the published records can't be read.
+        """
+        await self._directory.look()
+        host = self._directory.last_host(instance_uuid.lower())
+        return None if host is None else replies.unknown(self._directory.entries(instance_uuid.lower())[host])
+
+    async def get_vnc_console(
+        self,
+        instance_uuid: str,
+        console_type: str,
+        user_id: str | None = None,
+        project_id: str | None = None,
+        host: str | None = None,
+    ) -> dict[str, Any]:
+        """Return a new token for a server's console, and the console's address, both for ``authorize_console``.
+
+        :param host: the compute host that has the server; None: it is looked up.
+        :raises InstanceNotFound: no live host knows the server.
         :raises InstanceNotRunning: it is stopped.
-        :raises ConsoleTypeUnavailable: it has no VNC display, or its host does not serve such a console.
+        :raises ConsoleTypeUnavailable: it has no VNC display, or its host does not serve such consoles.
         :raises ConsoleUnreachable: another running server of its host claims the same address.
         """
-        instance = await self.find(instance_uuid)
-        return await self._call(
-            instance["host"],
-            lambda host, answer: replies.console(host, instance["uuid"], answer),
-            "get_vnc_console",
-            instance_uuid=instance_uuid,
-            console_type=console_type,
-            user_id=user_id,
-            project_id=project_id,
+        asked: dict[str, Any] = {
+            "instance_uuid": instance_uuid,
+            "console_type": console_type,
+            "user_id": user_id,
+            "project_id": project_id,
+        }
+
+        def read(host: str, answer: Any) -> dict[str, Any]:
+            return replies.console(host, instance_uuid.lower(), answer)
+
+        if host is not None:
+            try:
+                return await self._call(host, read, "get_vnc_console", **asked)
+            except InstanceNotFound:
+                pass  # it has just left this host
+        return await self._call(str((await self.find(instance_uuid))["host"]), read, "get_vnc_console", **asked)
+
+    async def _ask(self, hosts: Iterable[str], uuid: str) -> dict[str, Instance | Refusal]:
+        """Ask hosts for a server; once one of them has it active, the others are not waited for."""
+        hosts = list(hosts)
+
+        def read(host: str, answer: Any) -> Instance:
+            instance = replies.instance(host, answer)
+            if instance["uuid"] != uuid:
+                raise ServiceUnavailable(f"{host} reported another instance")
+            return instance
+
+        answers = await gather(
+            (self._call(host, read, "get_instance", instance_uuid=uuid) for host in hosts), enough=is_active
+        )
+        return dict(zip(hosts, answers, strict=True))
+
+    def _is_as_published(self, uuid: str, answers: Mapping[str, Instance | Refusal]) -> bool:
+        """Whether some host has the server, and each host that published it answered with what it published."""
+        entries = self._directory.entries(uuid)
+        return any(isinstance(answer, dict) for answer in answers.values()) and all(
+            isinstance(answer, dict) and host in entries and answer["state"] == entries[host]["state"]
+            for host, answer in answers.items()
         )
 
     def _call(
@@ -171,7 +241,3 @@ def _with_host(failure: Failure, host: str) -> Failure:
     if isinstance(error, ServiceUnavailable) and host not in error.detail:
         return Failure(ServiceUnavailable(f"compute host {host}: {error.detail}"))
     return failure
-
-
-def _is_active(instance: dict[str, Any]) -> bool:
-    return instance.get("state") not in (None, "shutoff", "nostate", replies.UNKNOWN) and not instance.get("migrating")

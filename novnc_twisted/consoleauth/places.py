@@ -1,4 +1,4 @@
-"""Where a server's console is now: the walk over the compute hosts."""
+"""Where the console of a server is now: which compute hosts are asked, and which answer counts."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,22 +17,27 @@ from novnc_twisted.errors import (
     Refusal,
     ServiceUnavailable,
 )
-from novnc_twisted.messaging.domain_locations import DomainLocations
+from novnc_twisted.messaging.domain_directory import DomainDirectory
 from novnc_twisted.messaging.fanout import gather
 from novnc_twisted.messaging.interfaces import ITransport
 
-# A proxy waits 5 s for the whole check: these three in a row fit into that.
-_FIRST, _OTHERS, _CLAIMS = 2.0, 1.5, 1.0
+_FIRST, _LIKELY, _OTHERS, _CONFLICTS = 2.0, 1.0, 1.5, 1.0
+"""Seconds for each round of questions."""
 
-_SAY_AGAIN = 60.0
-_MAX_SAID = 1000
+_ALL = 3.5
+"""Seconds for the rounds before that about conflicts: a proxy waits 5 s for the whole check."""
+
+_REPORT_AGAIN = 60.0
+_MAX_REPORTED = 1000
+
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a console is: as ConnectInfo's fields of these names.
+    """The address of a console, as ConnectInfo's fields of these names.
 
-    :ivar owners: the id and the name of the project that the server belongs to there; None where that is not told.
+    :ivar owners: the id and the name of the project that the server belongs to there; None: the host did not report it.
     """
 
     compute_host: str
@@ -46,62 +51,83 @@ class Place:
 class Places:
     """Asks the compute hosts where a console is.
 
-    :param clock: times how often the same conflict is logged.
+    Their published records say which hosts to ask; the answer of a live host decides.
+
+    :param clock: for deadlines, for the age of what was published, and to log a conflict once a minute.
     """
 
     def __init__(self, transport: ITransport, clock: IReactorTime) -> None:
         self._transport = transport
-        self._locations = DomainLocations(transport.store)
+        self._directory = DomainDirectory(transport, lambda _host, _domain: True, clock.seconds)
         self._clock = clock
-        self._said: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
 
     async def locate(self, instance_uuid: str, console_type: str, port: int, compute_host: str | None) -> Place:
-        """Ask the host that made the token; where that is gone or does not run the server, the other live ones.
+        """Ask the host that made the token; if it is gone or does not run the server, ask other live hosts.
 
-        That host is believed before any other: while it is live, nobody else can say that he runs the server unless it
-        says that it does not.
+        The token's host is believed before any other: while it is live, another host is believed to run the server
+        only if the token's host says that it does not.
 
-        :raises InstanceNotRunning: nobody runs it, a live host knows it.
-        :raises InstanceNotFound: no live host knows it, and the token's host is one of them.
+        :raises InstanceNotRunning: no host runs it, and a live host knows it.
+        :raises InstanceNotFound: no live host knows it, and the token's host is live.
         :raises ConsoleTypeUnavailable: it runs without a VNC display.
         :raises ConsoleUnreachable: two hosts run it, or another running server claims the same address.
         :raises ServiceUnavailable: no host is live, one that might run it does not answer, or the host that had it last
-            is not live and no other one runs it.
+            is not live and no other host runs it.
         """
-        live = await self._live()
-        if not live:
-            raise ServiceUnavailable("no compute host is live")
+        began = self._clock.seconds()
         asked = {"instance_uuid": instance_uuid, "console_type": console_type, "port": port}
-        first = [compute_host] if compute_host in live else []
-        others = [host for host in live if host != compute_host]
+        directory = self._directory
+        await directory.refresh()
         answers: dict[str, Any] = {}
-        for hosts, deadline in ((first, _FIRST), (others, _OTHERS)):
-            answers |= await self._ask("validate_console_port", hosts, deadline, asked)
-            running = [host for host, answer in answers.items() if _runs(answer)]
-            if len(running) > 1:
-                self._refuse_twofold(instance_uuid, running)
-            if running:
-                answer = answers[running[0]]
-                if isinstance(answer, Refusal):
-                    raise answer
-                place = _place(running[0], answer, live[running[0]])
-                await self._refuse_claimed(instance_uuid, place, live)
-                return place
-            if any(not isinstance(answer, InstanceNotFound | InstanceNotRunning) for answer in answers.values()):
+        first = compute_host or ""
+        if first in directory.live:
+            answers = await self._ask("validate_console_port", [first], _FIRST, asked)
+            if _runs(answers[first]):
+                return await self._accept(instance_uuid, answers)
+        await directory.look()  # what follows must not rest on what was known before
+        if not directory.live:
+            raise ServiceUnavailable("no compute host is live")
+        answers = {host: answer for host, answer in answers.items() if host in directory.live}
+        if first in directory.live and first not in answers:
+            answers = await self._ask("validate_console_port", [first], _FIRST, asked)
+        likely = directory.candidates(instance_uuid)
+        for hosts, deadline in (((), 0.0), (likely, _LIKELY), (list(directory.live), _OTHERS)):
+            left = _ALL - (self._clock.seconds() - began)
+            missing = [host for host in hosts if host not in answers]
+            answers |= await self._ask("validate_console_port", missing, min(deadline, left), asked)
+            if any(map(_runs, answers.values())):
+                return await self._accept(instance_uuid, answers)
+            if not isinstance(answers.get(first, InstanceNotFound()), InstanceNotFound | InstanceNotRunning):
                 break  # the token's host may run it
-        refusal = _nobody_runs_it(instance_uuid, answers)
+        refusal = _not_running(instance_uuid, answers)
         if isinstance(refusal, InstanceNotFound):
-            await self._refuse_while_away(instance_uuid, compute_host, live)
+            self._refuse_while_away(instance_uuid, compute_host)
         raise refusal
 
+    async def _accept(self, instance_uuid: str, answers: Mapping[str, Any]) -> Place:
+        """Return the place that the one host gives which runs the server."""
+        running = [host for host, answer in answers.items() if _runs(answer)]
+        if len(running) > 1:
+            self._refuse_twofold(instance_uuid, running)
+        host, answer = running[0], answers[running[0]]
+        if isinstance(answer, Refusal):
+            raise answer
+        if host not in self._directory.live:
+            raise ServiceUnavailable(f"{instance_uuid}: compute host {host} is not alive any more")
+        place = _place(host, answer, self._directory.live[host])
+        await self._refuse_conflicts(instance_uuid, place)
+        return place
+
     async def refuse_rivals(self, instance_uuid: str, console_type: str, compute_host: str) -> None:
-        """No live host but this one may run a server for which a token is made.
+        """Refuse a token if another live host than this one runs the server.
 
-        A host that does not answer is not waited for longer than others.
+        The hosts that published it are asked, and those that published nothing; none is waited for long.
 
-        :raises ConsoleUnreachable: another one runs it.
+        :raises ConsoleUnreachable: another host runs it.
         """
-        others = [host for host in await self._live() if host != compute_host]
+        await self._directory.refresh()
+        others = [host for host in self._directory.candidates(instance_uuid) if host != compute_host]
         asked = {"instance_uuid": instance_uuid, "console_type": console_type, "port": None}
         answers = await self._ask("validate_console_port", others, _OTHERS, asked)
         running = [host for host, answer in answers.items() if _runs(answer)]
@@ -109,44 +135,42 @@ class Places:
             self._refuse_twofold(instance_uuid, [compute_host, *running])
 
     async def is_gone(self, instance_uuid: str, hosts: Iterable[str | None]) -> bool:
-        """Whether no live host knows the server, and each host that may have had it is live.
+        """Return whether no live host knows the server, and each host that may have had it is live.
 
-        Silence says nothing: who was called may hinder what others answer, see docs/redis_acl.
+        A missing answer means nothing: a called service may suppress the answers of others, see docs/redis_acl.
 
         :param hosts: the hosts for which tokens of it were made; None: not known.
         :raises ServiceUnavailable: a host does not answer or is not live, and none of the others knows it.
         """
-        live = await self._live()
-        answers = await self._ask("get_instance", live, _FIRST, {"instance_uuid": instance_uuid})
-        if any(not isinstance(answer, Refusal) for answer in answers.values()):
-            return False
+        await self._directory.look()
+        answers: dict[str, Any] = {}
+        for asked in (self._directory.candidates(instance_uuid), list(self._directory.live)):
+            missing = [host for host in asked if host not in answers]
+            answers |= await self._ask("get_instance", missing, _FIRST, {"instance_uuid": instance_uuid})
+            if any(not isinstance(answer, Refusal) for answer in answers.values()):
+                return False
         if not all(isinstance(answer, InstanceNotFound) for answer in answers.values()):
             raise ServiceUnavailable("a compute host does not say whether it has it")
         for host in {None, *hosts}:
-            await self._refuse_while_away(instance_uuid, host, live)
+            self._refuse_while_away(instance_uuid, host)
         return True
 
-    async def _refuse_while_away(self, instance_uuid: str, compute_host: str | None, live: Mapping[str, str]) -> None:
-        """No live host knows the server; but one that is not live may have it.
+    def _refuse_while_away(self, instance_uuid: str, compute_host: str | None) -> None:
+        """Refuse if a host that is not live may have the server.  The last look was made for this request.
 
         :param compute_host: the host where it was last, as far as the caller knows.
-        :raises ServiceUnavailable: that host is not live, or another one that is not live published that it has it.
+        :raises ServiceUnavailable: that host is not live, or another one that is not live published the server.
         """
-        if compute_host is not None and compute_host not in live:
+        if compute_host is not None and compute_host not in self._directory.live:
             raise ServiceUnavailable(f"{instance_uuid}: compute host {compute_host}, which had it, is not alive")
-        last = await self._locations.last_host_of(instance_uuid, live)
+        last = self._directory.last_host(instance_uuid)
         if last is not None:
-            raise ServiceUnavailable(f"{instance_uuid}: compute host {last[0]}, which has it, is not alive")
-
-    async def _live(self) -> dict[str, str]:
-        """The address of each live host."""
-        services = await self._transport.services(COMPUTE.prefix)
-        return {COMPUTE.member(service.topic): service.place for service in services}
+            raise ServiceUnavailable(f"{instance_uuid}: compute host {last}, which has it, is not alive")
 
     async def _ask(
         self, method: str, hosts: Iterable[str], deadline: float, asked: Mapping[str, Any]
     ) -> dict[str, Any | Refusal]:
-        """The answers of these hosts, which are asked side by side."""
+        """Return the answers of these hosts, which are asked at the same time."""
         hosts = list(hosts)
         replies = await gather(
             self._transport.call(COMPUTE.of(host), method, deadline=deadline, **asked) for host in hosts
@@ -155,43 +179,41 @@ class Places:
 
     def _refuse_twofold(self, instance_uuid: str, running: Iterable[str]) -> NoReturn:
         hosts = sorted(running)
-        self._say(
+        self._report(
             f"server {instance_uuid} runs on {' and '.join(hosts)}: its console is refused until one of them is stopped"
         )
         raise ConsoleUnreachable(f"{len(hosts)} hosts run it")
 
-    async def _refuse_claimed(self, instance_uuid: str, place: Place, live: Mapping[str, str]) -> None:
-        """Two hosts that announce one address may both have a server at the same port of it: we can't tell whose it is.
+    async def _refuse_conflicts(self, instance_uuid: str, place: Place) -> None:
+        """Refuse an address that a running server of another host has as well.
 
-        A unix socket is dialled only by the proxy of its own host, so a namesake on another one does no harm.
+        Hosts that announce one address may each have a server at the same port, and then a connection could lead to
+        either.  A unix socket is used only by the proxy of its own host, so sockets of one name do no harm.
         """
         if place.socket is not None:
             return
-        twins = [host for host, address in live.items() if host != place.compute_host and address == place.host]
+        neighbours = [host for host in self._directory.at(place.host) if host != place.compute_host]
         asked = {"host": place.host, "port": place.port, "socket": None}
-        for host, answer in (await self._ask("claims", twins, _CLAIMS, asked)).items():
-            # One that hangs hides nobody.
+        for host, answer in (await self._ask("claims", neighbours, _CONFLICTS, asked)).items():
+            # A host that hangs must not keep others from their consoles.
             claimed = [] if isinstance(answer, Refusal) else _uuids(host, answer)
             rivals = [uuid for uuid in claimed if uuid != instance_uuid]
             if rivals:
-                self._say(
+                self._report(
                     f"server {instance_uuid} on {place.compute_host} and server {rivals[0]} on {host} claim one VNC "
                     f"address, {place.host} port {place.port}: both are refused; give each host a "
                     "server_proxyclient_address of its own"
                 )
                 raise ConsoleUnreachable("two running servers claim its address")
 
-    def _say(self, line: str) -> None:
+    def _report(self, line: str) -> None:
         now = self._clock.seconds()
-        if now - self._said.get(line, -_SAY_AGAIN) < _SAY_AGAIN:
+        if now - self._reported.get(line, -_REPORT_AGAIN) < _REPORT_AGAIN:
             return
-        if len(self._said) >= _MAX_SAID:
-            self._said.clear()
-        self._said[line] = now
+        if len(self._reported) >= _MAX_REPORTED:
+            self._reported.clear()
+        self._reported[line] = now
         _log.error("{line}", line=line)
-
-
-_log = Logger()
 
 
 def _runs(answer: Any) -> bool:
@@ -199,7 +221,8 @@ def _runs(answer: Any) -> bool:
     return isinstance(answer, dict | ConsoleTypeUnavailable | ConsoleUnreachable)
 
 
-def _nobody_runs_it(instance_uuid: str, answers: Mapping[str, Any]) -> Refusal:
+def _not_running(instance_uuid: str, answers: Mapping[str, Any]) -> Refusal:
+    """Return the refusal for a server that no host runs."""
     for kind in (InstanceNotRunning, ServiceUnavailable):
         for host, answer in answers.items():
             if isinstance(answer, kind):

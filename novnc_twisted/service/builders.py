@@ -112,7 +112,7 @@ def consoleapi(context: Context) -> Component:
     site = make_site(
         context.reactor,
         consoleauth=ConsoleAuthAPI(context.transport),
-        compute=ComputeAPI(context.transport),
+        compute=ComputeAPI(context.transport, now=context.reactor.seconds),
         transport=context.transport,
         auth=auth,
         trusted_proxies=tuple(conf.console.trusted_proxies),

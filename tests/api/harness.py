@@ -16,8 +16,8 @@ from novnc_twisted.api import make_site
 from novnc_twisted.compute.rpcapi import ComputeAPI
 from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 from novnc_twisted.errors import ConsoleTypeUnavailable, InstanceNotFound, InstanceNotRunning, InvalidToken
-from novnc_twisted.messaging.domain_locations import DomainLocations
 from novnc_twisted.messaging.memory import MemoryTransport
+from tests.support import published
 from tests.support.handed_out import secret
 
 
@@ -250,5 +250,4 @@ def running(test: Any, auth: Any, *hosts: FakeHost, **more: Any) -> System:
 
 def publish(test: Any, system: System, host: str, *instances: dict[str, Any]) -> None:
     """Publish what a compute host has, as it does itself."""
-    locations = DomainLocations(system.transport.store)
-    test.successResultOf(Deferred.fromCoroutine(locations.publish(host, instances)))
+    test.successResultOf(Deferred.fromCoroutine(published.publish(system.transport.store, host, instances)))

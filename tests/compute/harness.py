@@ -103,6 +103,7 @@ class ComputeCase(TestCase):
         self.addCleanup(self.transport.stop)
         self.api = ComputeAPI(self.transport)
         self.managers: dict[str, ComputeManager] = {}
+        self.drivers: dict[str, FakeDriver] = {}
         self.said: list[str] = []
 
         def watch(event: dict[str, Any]) -> None:
@@ -113,7 +114,7 @@ class ComputeCase(TestCase):
         self.addCleanup(globalLogPublisher.removeObserver, watch)
 
     async def host(self, name: str = "one", **settings: Any) -> FakeDriver:
-        driver = FakeDriver(self.clock)
+        driver = self.drivers[name] = FakeDriver(self.clock)
         manager = self.managers[name] = ComputeManager(self.transport, driver, host=name, **settings)
         await manager.start()
         self.addCleanup(manager.stop)

@@ -271,7 +271,7 @@ class MappingTests(TestCase):
             (libvirt.VIR_DOMAIN_EVENT_STARTED, libvirt.VIR_DOMAIN_EVENT_STARTED_MIGRATED, Change.STARTED),
             (libvirt.VIR_DOMAIN_EVENT_STOPPED, libvirt.VIR_DOMAIN_EVENT_STOPPED_DESTROYED, Change.STOPPED),
             (libvirt.VIR_DOMAIN_EVENT_STOPPED, libvirt.VIR_DOMAIN_EVENT_STOPPED_MIGRATED, Change.MIGRATED),
-            (libvirt.VIR_DOMAIN_EVENT_SUSPENDED, 0, None),
+            (libvirt.VIR_DOMAIN_EVENT_SUSPENDED, 0, Change.STATE),
             (99, 99, None),
         ]:
             self.assertIs(change_of(event, detail), expected)

@@ -1,9 +1,16 @@
 """All live hosts at once: none hides the others."""
 
+from typing import Any
+
 from twisted.internet.defer import Deferred
 
+from novnc_twisted.compute import ComputeAPI
+from novnc_twisted.compute.domain_xml import Domain
+from novnc_twisted.compute.interfaces import Change
+from novnc_twisted.compute.publisher import APART, SOON
 from novnc_twisted.errors import InstanceNotFound, InstanceNotRunning, ServiceUnavailable
-from tests.compute.harness import A, B, ComputeCase, domain
+from novnc_twisted.messaging.domain_directory import MAX_AGE
+from tests.compute.harness import A, B, ComputeCase, FakeDriver, domain
 
 
 class ApiTests(ComputeCase):
@@ -97,3 +104,109 @@ class ApiTests(ComputeCase):
         finding.cancel()
         self.assertEqual(self.clock.getDelayedCalls(), [])
         finding.addErrback(lambda failure: None)
+
+
+class LookupTests(ComputeCase):
+    """Look-ups by what the hosts published: the host that has a server is asked, and no other."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        for number in range(20):
+            driver = await self.host(f"host{number}")
+            driver.add(domain(f"{number:08x}-2222-3333-4444-555555555555", f"vm{number}", 5901))
+            driver.tell(Change.CONNECTED)
+        self.last = driver
+        self.last.add(domain())
+        self.clock.advance(SOON)
+        self.calls: list[tuple[str, str]] = []
+        call = self.transport.call
+
+        def counted(topic: str, method: str, /, **arguments: Any) -> Deferred[Any]:
+            self.calls.append((topic, method))
+            return call(topic, method, **arguments)
+
+        self.patch(self.transport, "call", counted)
+
+    async def publish(self, driver: FakeDriver, change: Change, changed: Domain) -> None:
+        driver.add(changed)
+        driver.tell(change, changed.uuid)
+        self.clock.advance(APART)
+
+    async def test_one_call(self) -> None:
+        self.assertEqual((await self.api.find(A.upper()))["host"], "host19")
+        self.assertEqual(self.calls, [("compute.host19", "get_instance")])
+
+    async def test_a_link(self) -> None:
+        server = await self.api.find(A)
+        console = await self.api.get_vnc_console(A, "novnc", host=server["host"])
+        self.assertEqual(console["compute_host"], "host19")
+        self.assertEqual([method for _, method in self.calls], ["get_instance", "get_vnc_console"])
+
+    async def test_a_stopped_server(self) -> None:
+        await self.publish(self.last, Change.STOPPED, domain(active=False, state="shutoff"))
+        self.assertEqual((await self.api.find(A))["state"], "shutoff")
+        self.assertEqual(len(self.calls), 1)
+
+    async def test_not_published_yet(self) -> None:
+        self.last.add(domain(B))
+        self.assertEqual((await self.api.find(B))["host"], "host19")
+        self.assertEqual(len(self.calls), 20)
+
+    async def test_it_has_moved_and_that_is_not_published_yet(self) -> None:
+        driver = self.drivers["host3"]
+        for left in ({}, {A: domain(active=False, state="shutoff")}):
+            self.last.domains = left
+            driver.add(domain())
+            self.assertEqual((await self.api.find(A))["host"], "host3")
+
+    async def test_it_migrates(self) -> None:
+        self.last.add(domain(state="paused", migrating=True))
+        self.drivers["host3"].add(domain())
+        self.assertEqual((await self.api.find(A))["host"], "host3")
+
+    async def test_it_leaves_between_the_look_up_and_the_link(self) -> None:
+        server = await self.api.find(A)
+        self.last.domains.clear()
+        await self.publish(self.drivers["host3"], Change.STARTED, domain())
+        self.assertEqual((await self.api.get_vnc_console(A, "novnc", host=server["host"]))["compute_host"], "host3")
+
+    async def test_on_two_hosts(self) -> None:
+        await self.publish(self.drivers["host3"], Change.DEFINED, domain(active=False, state="shutoff"))
+        self.assertEqual((await self.api.find(A))["host"], "host19")
+        self.assertEqual(len(self.calls), 2)
+
+    async def test_its_host_is_dead(self) -> None:
+        await self.managers["host19"].stop()
+        await self.refused(InstanceNotFound, self.api.find(A))
+        self.assertEqual((await self.api.last_known(A) or {})["host"], "host19")
+        await self.publish(self.drivers["host3"], Change.STARTED, domain())
+        self.assertEqual((await self.api.find(A))["host"], "host3")
+
+    async def test_its_host_hangs(self) -> None:
+        self.last.get_domain = lambda _uuid: Deferred()  # type: ignore[method-assign]
+        finding = Deferred.fromCoroutine(self.api.find(A))
+        self.clock.advance(5)
+        await self.assertFailure(finding, ServiceUnavailable)
+
+    async def test_a_recent_look_is_used(self) -> None:
+        """A look is used for twenty times as long as it took; what it does not show is looked up anew."""
+        api = ComputeAPI(self.transport, now=self.clock.seconds)
+        looks = 0
+        services = self.transport.services
+
+        def slow(prefix: str) -> Any:
+            nonlocal looks
+            looks += 1
+            self.clock.advance(0.01)
+            return services(prefix)
+
+        self.patch(self.transport, "services", slow)
+        for _ in range(3):
+            await api.find(A)
+        self.assertEqual(looks, 1)
+        self.drivers["host3"].add(domain(B))
+        self.assertEqual((await api.find(B))["host"], "host3")
+        self.assertEqual(looks, 2)
+        self.clock.advance(MAX_AGE)
+        await api.find(A)
+        self.assertEqual(looks, 3)

@@ -11,8 +11,8 @@ from novnc_twisted.errors import (
     InvalidToken,
     ServiceUnavailable,
 )
-from novnc_twisted.messaging.domain_locations import FIELDS, DomainLocations
 from tests.consoleauth.harness import OTHER_VM, TOKEN, VIEWER, VM, ConsoleAuthCase
+from tests.support.published import publish
 
 
 class PlacesTests(ConsoleAuthCase):
@@ -74,17 +74,17 @@ class PlacesTests(ConsoleAuthCase):
 
     async def test_it_moved_and_the_new_host_is_gone(self) -> None:
         """The token's host lives and does not know it; the host that has it now is not there to say so."""
-        published = DomainLocations(self.transport.store)
+        store = self.transport.store
         self.one.consoles.clear()
-        await published.publish("two", [{**dict.fromkeys(FIELDS), "uuid": VM}])
+        await publish(store, "two", [{"uuid": VM}])
         await self.refused(InstanceNotFound, self.check())  # two is alive, and says that it has it no more
         await self.gone["two"]()
         refusal = await self.refused(ServiceUnavailable, self.check())
         self.assertIn("compute host two, which has it, is not alive", refusal.detail)
         await self.refused(ServiceUnavailable, self.api.get_vnc_password(TOKEN, "novnc", VIEWER))
-        await published.publish("two", [{**dict.fromkeys(FIELDS), "uuid": OTHER_VM}])
+        await publish(store, "two", [{"uuid": OTHER_VM}])
         await self.refused(InstanceNotFound, self.check())
-        await self.transport.store.put("domains:two", {"domains": "x"}, 60)
+        await store.put("domains:two", {"parts": "x"}, 60)
         await self.refused(ServiceUnavailable, self.check())
 
     async def test_presence_cannot_be_read(self) -> None:
@@ -181,6 +181,92 @@ class PlacesTests(ConsoleAuthCase):
         await self.refused(ServiceUnavailable, self.check())
 
 
+class PublishedTests(ConsoleAuthCase):
+    """Hosts that published what they have: only those that may run the server are asked."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        await self.serve()
+        for number in range(20):
+            await self.host(f"host{number}")
+            await publish(self.transport.store, f"host{number}", [{"uuid": OTHER_VM}] if number == 7 else [])
+        self.one = await self.host("one")
+        self.record = await publish(self.transport.store, "one", [{"uuid": VM}])
+        self.one.run()
+
+    def asked(self) -> dict[str, list[str]]:
+        return {name: host.asked for name, host in self.hosts.items() if host.asked}
+
+    async def test_a_link_and_a_check(self) -> None:
+        await self.token()
+        self.assertEqual(self.asked(), {})
+        await self.check()
+        self.assertEqual(self.asked(), {"one": ["validate_console_port"]})
+
+    async def test_it_moved(self) -> None:
+        await self.token()
+        self.one.consoles.clear()
+        await publish(self.transport.store, "host3", [{"uuid": VM}])
+        self.hosts["host3"].run()
+        self.assertEqual((await self.check()).compute_host, "host3")
+        self.assertEqual(set(self.asked()), {"one", "host3"})
+
+    async def test_it_moved_and_that_is_not_published_yet(self) -> None:
+        await self.token()
+        self.one.consoles.clear()
+        self.hosts["host3"].run()
+        self.assertEqual((await self.check()).compute_host, "host3")
+
+    async def test_it_moved_twice_and_its_last_host_hangs(self) -> None:
+        await self.token()
+        self.one.consoles.clear()
+        await publish(self.transport.store, "host3", [{"uuid": VM}])
+        self.hosts["host3"].hangs = True
+        self.hosts["host4"].run()
+        checking = Deferred.fromCoroutine(self.check())
+        self.clock.advance(1)
+        self.assertEqual((await checking).compute_host, "host4")
+
+    async def test_two_hosts_run_it(self) -> None:
+        await publish(self.transport.store, "host3", [{"uuid": VM}])
+        self.hosts["host3"].run()
+        for host in ("one", "host3"):
+            await self.refused(ConsoleUnreachable, self.token(compute_host=host))
+
+    async def test_another_host_has_its_definition(self) -> None:
+        await publish(self.transport.store, "host3", [{"uuid": VM}])
+        self.hosts["host3"].refusals[VM] = InstanceNotRunning("shutoff")
+        await self.token()
+        await self.check()
+
+    async def test_a_host_that_published_nothing_runs_it(self) -> None:
+        (await self.host("new")).run()
+        await self.refused(ConsoleUnreachable, self.token())
+
+    async def test_a_host_publishes_what_it_does_not_have(self) -> None:
+        await publish(self.transport.store, "host3", [{"uuid": VM}])
+        await self.token()
+        self.assertEqual((await self.check()).compute_host, "one")
+
+    async def test_only_hosts_with_its_address_are_asked_for_conflicts(self) -> None:
+        neighbour = await self.host("neighbour", "one.example")
+        await publish(self.transport.store, "neighbour", [])
+        await self.token()
+        await self.check()
+        self.assertEqual(self.asked(), {"one": ["validate_console_port"], "neighbour": ["claims"]})
+        neighbour.run(OTHER_VM)
+        await self.refused(ConsoleUnreachable, self.check())
+
+    async def test_gone(self) -> None:
+        await self.token()
+        self.one.consoles.clear()
+        await publish(self.transport.store, "host3", [{"uuid": VM}])
+        self.hosts["host3"].run()
+        answer = await self.transport.call("consoleauth", "instance_gone", instance_uuid=VM)
+        self.assertEqual(answer, {"gone": False, "deleted": 0})
+        self.assertEqual(set(self.asked()), {"one", "host3"})
+
+
 class GoneTests(ConsoleAuthCase):
     """Tokens are dropped where every host that may have the server lives and says that it does not."""
 
@@ -215,7 +301,7 @@ class GoneTests(ConsoleAuthCase):
         await self.kept()
 
     async def test_a_host_that_is_not_alive_published_it(self) -> None:
-        await DomainLocations(self.transport.store).publish("three", [{**dict.fromkeys(FIELDS), "uuid": VM}])
+        await publish(self.transport.store, "three", [{"uuid": VM}])
         await self.kept()
 
 

@@ -132,6 +132,12 @@ GET novnc:s:domains:two
 SET novnc:s:domains:two x
 DEL novnc:s:domains:two
 PEXPIREAT novnc:s:domains:two 1
+MGET novnc:s:domains:one novnc:s:domains:two
+GET novnc:s:domains:two/1.0
+SET novnc:s:domains:two/1.0 x
+DEL novnc:s:domains:two/1.0
+SET novnc:s:domains:one.b x
+SET novnc:s:domains:one.b/1.0 x
 SMEMBERS novnc:g:compute-hosts
 SREM novnc:g:compute-hosts two
 PEXPIRE novnc:g:compute-hosts 0
@@ -206,6 +212,7 @@ ZADD novnc:a:compute.two@192.0.2.2 99999999999999 me
 SADD novnc:services x
 SREM novnc:services compute.one@192.0.2.1
 SET novnc:s:domains:two x
+SET novnc:s:domains:two/1.0 x
 DEL novnc:s:domains:two
 SADD novnc:g:compute-hosts x
 """,
@@ -223,6 +230,7 @@ BLPOP novnc:r:proxy:{HEX} 0.1
 ZADD novnc:p:compute.one 99999999999999 me
 ZADD novnc:a:compute.one@192.0.2.1 99999999999999 me
 SET novnc:s:domains:two x
+SET novnc:s:domains:two/1.0 x
 DEL novnc:s:domains:two
 SADD novnc:g:compute-hosts x
 """,

@@ -11,6 +11,7 @@ from novnc_twisted.errors import (
     Refusal,
     ServiceUnavailable,
 )
+from novnc_twisted.messaging.domain_record import part_key
 from novnc_twisted.messaging.redis import keys
 from tests.integration.test_redis_services import CloudCase
 from tests.support.cloud import Cloud, together
@@ -173,9 +174,16 @@ class ServicesTests(GoingWrongCase):
             if host not in str(answer.body):
                 return
 
+    async def listed(self, expected: dict[str, str]) -> None:
+        """Wait until the list shows these states."""
+        states: dict[str, str] = {}
+        while states != expected:
+            listed = await self.cloud.api("GET", "servers/detail")
+            states = {server["name"]: server["status"] for server in listed.body["servers"]}
+
     async def published(self, host: str, server: str) -> None:
-        """Wait until a compute host has published a server; that takes it up to a second."""
-        key = keys.stored(f"domains:{host}")
+        """Wait until a compute host has published a server; that takes it a part of a second."""
+        key = keys.stored(part_key(host, 1, 0))
         while server.encode() not in (await in_thread(self.cloud.redis.command, "GET", key) or b""):
             pass
 
@@ -186,15 +194,11 @@ class ServicesTests(GoingWrongCase):
         await self.published("compute1", "myserver20")
         cloud.one.libvirtd.freeze()
         self.addCleanup(cloud.one.libvirtd.thaw)
-        _, _, listed, other = await together(
-            self.refused(links, ServiceUnavailable),
-            self.api_unavailable(self.red),
-            cloud.api("GET", "servers/detail"),
-            cloud.ask_console(self.blue),
+        _, _, other = await together(
+            self.refused(links, ServiceUnavailable), self.api_unavailable(self.red), cloud.ask_console(self.blue)
         )
-        states = {server["name"]: server["status"] for server in listed.body["servers"]}
-        self.assertEqual(states, {"myserver20": "UNKNOWN", "myserver21": "ACTIVE"})
         self.assertEqual(other.status, 200)
+        await self.listed({"myserver20": "UNKNOWN", "myserver21": "ACTIVE"})
         cloud.one.libvirtd.thaw()
         # Where it hung for long, its connection was given up meanwhile and is just being made again.
         while (await cloud.ask_console(self.red)).status != 200:

@@ -147,7 +147,7 @@ _LIST_SERVICES = StoreRight(
 )
 _READ_DOMAINS = StoreRight(
     "The records in which compute hosts publish their VMs.",
-    (f"%R~{keys.stored('domains:*')} +get", f"~{keys.group('compute-hosts')} +smembers +srem +pexpire"),
+    (f"%R~{keys.stored('domains:*')} +get +mget", f"~{keys.group('compute-hosts')} +smembers +srem +pexpire"),
 )
 _TOKEN_KEYS = " ".join(
     f"~{keys.stored(f'{kind}:*')}" for kind in ("token", "lease", "used", "bound", "owned", "dropped")
@@ -168,7 +168,7 @@ _STORE_RIGHTS: Final = {
         StoreRight(
             "Its own record of its VMs.",
             (
-                f"~{keys.stored('domains:{host}')} +get +set +del +pexpireat",
+                f"~{keys.stored('domains:{host}')} ~{keys.stored('domains:{host}/*')} +get +set +del +pexpireat",
                 f"%W~{keys.group('compute-hosts')} +sadd",
             ),
         ),

@@ -1,0 +1,132 @@
+"""The published servers of all compute hosts, in the order of lists."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeAlias
+
+from novnc_twisted.compute import replies
+from novnc_twisted.messaging.domain_directory import DomainDirectory
+from novnc_twisted.messaging.interfaces import ITransport
+
+Instance: TypeAlias = dict[str, Any]
+
+_Key: TypeAlias = tuple[str, str]
+"""The name and the UUID of a server: lists are sorted by them."""
+
+
+class _Order:
+    """A set of keys that is sorted when it is read; a key that was added twice must be removed twice."""
+
+    def __init__(self) -> None:
+        self._counts: dict[_Key, int] = {}
+        self._sorted: list[_Key] = []
+        self._changed = False
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def add(self, key: _Key) -> None:
+        self._counts[key] = self._counts.get(key, 0) + 1
+        self._changed = True
+
+    def remove(self, key: _Key) -> None:
+        self._counts[key] -= 1
+        if not self._counts[key]:
+            del self._counts[key]
+        self._changed = True
+
+    def keys(self) -> Sequence[_Key]:
+        if self._changed:
+            # Mostly sorted already, and then sorting takes one pass.
+            kept = [key for key in self._sorted if key in self._counts]
+            self._sorted = sorted([*kept, *(self._counts.keys() - set(kept))])
+            self._changed = False
+        return self._sorted
+
+
+class InstanceDirectory(DomainDirectory[Instance]):
+    """Published servers, with an index of the servers of each project.
+
+    :param now: see :class:`DomainDirectory`.
+    """
+
+    def __init__(self, transport: ITransport, now: Callable[[], float] | None = None) -> None:
+        super().__init__(transport, replies.instance, now)
+        self._all = _Order()
+        self._projects: dict[str, _Order] = {}
+
+    def added(self, host: str, uuid: str, entry: Instance) -> None:
+        """See DomainDirectory."""
+        self._all.add((entry["name"], uuid))
+        for project in _projects(entry):
+            self._projects.setdefault(project, _Order()).add((entry["name"], uuid))
+
+    def removed(self, host: str, uuid: str, entry: Instance) -> None:
+        """See DomainDirectory."""
+        self._all.remove((entry["name"], uuid))
+        for project in _projects(entry):
+            self._projects[project].remove((entry["name"], uuid))
+            if not len(self._projects[project]):
+                del self._projects[project]
+
+    def best(self, uuid: str, more: Mapping[str, Instance]) -> Instance | None:
+        """Return a server as the host reports it where it is active; else as any host does, preferably a live one.
+
+        The state is UNKNOWN where only hosts that are not alive, or whose libvirt does not answer, have it.
+
+        :param more: servers of live hosts that published nothing, by UUID.
+        """
+        found = more.get(uuid)
+        for host, entry in self.entries(uuid).items():
+            shown = entry if self.is_current(host) else replies.unknown(entry)
+            if found is None or _rank(shown) > _rank(found):
+                found = shown
+        return found
+
+    def page(
+        self,
+        project: str | None,
+        after: Instance | None,
+        limit: int | None,
+        name: str,
+        wanted: Callable[[Instance], bool],
+        more: Mapping[str, Instance],
+    ) -> tuple[list[Instance], bool]:
+        """Return the next servers by name and UUID, and whether others follow.
+
+        :param project: the id or name of a project whose servers are enough; None: all projects.
+        :param after: the last server of the previous page.
+        :param limit: the number of servers, at most; None: all.
+        :param name: a text that the name must contain.
+        :param wanted: whether a server belongs into the list.
+        :param more: see :meth:`best`.
+        """
+        order = self._all if project is None else self._projects.get(project, _Order())
+        keys = order.keys()
+        if more:
+            keys = sorted({*keys, *((instance["name"], uuid) for uuid, instance in more.items())})
+        start = 0 if after is None else bisect_right(keys, (after["name"], after["uuid"]))
+        found: list[Instance] = []
+        for known_as, uuid in islice(keys, start, None):
+            instance = self.best(uuid, more) if name in known_as else None
+            # Two hosts may know a server by two names.
+            if instance is None or instance["name"] != known_as or not wanted(instance):
+                continue
+            if limit is not None and len(found) >= limit:
+                return found, True
+            found.append(instance)
+        return found, False
+
+
+def is_active(instance: Mapping[str, Any]) -> bool:
+    """Whether a server runs, or is paused, on the host that reports it, and does not migrate."""
+    return instance.get("state") not in (None, "shutoff", "nostate", replies.UNKNOWN) and not instance.get("migrating")
+
+
+def _rank(instance: Instance) -> int:
+    return 2 if is_active(instance) else int(instance["state"] != replies.UNKNOWN)
+
+
+def _projects(entry: Instance) -> Collection[str]:
+    return {project for project in (entry["project_id"], entry["project_name"]) if project}

@@ -1,0 +1,264 @@
+"""Which compute host has which domain: a copy in memory of what the hosts published, and which of them are alive.
+
+A look reads presence, the group of hosts and the heads of their records: four commands, whatever the number of hosts;
+and then only the parts that changed since the last look (:mod:`.domain_record`).
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, Final, Generic, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from novnc_twisted.contract.fields import is_uuid
+from novnc_twisted.contract.topics import COMPUTE
+from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.messaging.domain_record import FIELDS, GROUP, KEPT, Head, head_key, part_key, part_number
+from novnc_twisted.messaging.fanout import gather
+from novnc_twisted.messaging.interfaces import ITransport, UnusableRecord
+from novnc_twisted.messaging.shared_call import SharedCall
+from novnc_twisted.messaging.wire import check_key
+
+REST: Final = 20
+"""How many times as long as a look took its results are used: looks take less than a twentieth of the time."""
+
+MAX_AGE: Final = 5.0
+"""Seconds for which the results of a look are used, at most."""
+
+MAX_DOMAINS: Final = 50_000
+"""Domains of one host that are read, at most."""
+
+_TOGETHER = 32
+
+T = TypeVar("T")
+_log = Logger()
+
+
+class _Record(Generic[T]):
+    """What is known of the record of one host.
+
+    :ivar parts: for each part, its version and its domains by UUID.
+    :ivar current: see :class:`Head`.
+    :ivar unusable: why the record, or some of it, cannot be used.
+    """
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[str, dict[str, T]]] = []
+        self.current = True
+        self.unusable: UnusableRecord | None = None
+
+
+class DomainDirectory(Generic[T]):
+    """A copy of all records.
+
+    Its properties show the last look; they change only while :meth:`refresh` or :meth:`look` runs.
+
+    :param read: makes an entry of a host and a published domain (a mapping of :data:`FIELDS`).  It raises
+        ServiceUnavailable for a domain that cannot be used, which is left out.
+    :param now: a clock in seconds, for the age of the last look; None: every refresh looks.
+    :ivar live: the address of each live host (``Service.place``), by host.
+    """
+
+    def __init__(
+        self,
+        transport: ITransport,
+        read: Callable[[str, dict[str, Any]], T],
+        now: Callable[[], float] | None = None,
+    ) -> None:
+        self._transport = transport
+        self._read = read
+        self._now = now
+        self._records: dict[str, _Record[T]] = {}
+        self._places: dict[str, dict[str, T]] = {}
+        self._neighbours: dict[str, list[str]] = {}
+        self._good_until: float | None = None
+        self._look = SharedCall(lambda: Deferred.fromCoroutine(self._begin()))
+        self._failure: ServiceUnavailable | None = None
+        self.live: Mapping[str, str] = {}
+
+    async def refresh(self) -> None:
+        """Look, unless the last look is recent enough to say which hosts to ask.
+
+        :raises ServiceUnavailable: nothing says which hosts are alive.
+        """
+        if self._now is None or self._good_until is None or self._now() >= self._good_until:
+            await self._look()
+
+    async def look(self) -> None:
+        """Look now.  What speaks against a domain or a host (it is gone, it is not alive) needs this.
+
+        :raises ServiceUnavailable: nothing says which hosts are alive.
+        """
+        await self._look()
+
+    def entries(self, uuid: str) -> Mapping[str, T]:
+        """Return the published entries of a domain by host, of hosts that are not alive as well."""
+        return self._places.get(uuid, {})
+
+    def candidates(self, uuid: str) -> list[str]:
+        """Return the live hosts that may have a domain: those that published it, and those without a usable record."""
+        published = [host for host in self._places.get(uuid, ()) if host in self.live]
+        return [*published, *(host for host in self.unpublished() if host not in published)]
+
+    def unpublished(self) -> list[str]:
+        """Return the live hosts without a usable record."""
+        return [host for host in self.live if not self.has_record(host)]
+
+    def has_record(self, host: str) -> bool:
+        """Whether a host has published a record, and all of it can be used."""
+        record = self._records.get(host)
+        return record is not None and record.unusable is None
+
+    def is_current(self, host: str) -> bool:
+        """Whether a host is alive and its record follows the events of its libvirt."""
+        return host in self.live and self.has_record(host) and self._records[host].current
+
+    def at(self, place: str) -> Collection[str]:
+        """Return the live hosts with this address."""
+        return self._neighbours.get(place, ())
+
+    def last_host(self, uuid: str) -> str | None:
+        """Return the host that is not alive and published a domain, or None.
+
+        :raises ServiceUnavailable: the records could not be read, or the record of a host that is not alive cannot be
+            used: that host may have the domain.
+        """
+        if self._failure is not None:
+            raise self._failure
+        for host in self._places.get(uuid, ()):
+            if host not in self.live:
+                return host
+        for host, record in self._records.items():
+            if host not in self.live and record.unusable is not None:
+                raise record.unusable
+        return None
+
+    def added(self, host: str, uuid: str, entry: T) -> None:
+        """A host published a domain, or changed it: for subclasses that keep an index."""
+
+    def removed(self, host: str, uuid: str, entry: T) -> None:
+        """A host no longer publishes this entry: for subclasses that keep an index."""
+
+    # --- looking
+
+    async def _begin(self) -> None:
+        now = self._now
+        began = 0.0 if now is None else now()
+        services = await self._transport.services(COMPUTE.prefix)
+        self.live = {COMPUTE.member(service.topic): service.place for service in services}
+        self._neighbours = {}
+        for host, place in self.live.items():
+            self._neighbours.setdefault(place, []).append(host)
+        try:
+            await self._read_records()
+        except ServiceUnavailable as failure:
+            if self._failure is None:
+                _log.warn("the published domains can't be read, so all hosts are asked: {why}", why=str(failure))
+            self._failure = failure
+            for host in list(self._records):
+                self._forget(host)
+        else:
+            self._failure = None
+        if now is not None:
+            self._good_until = now() + min(MAX_AGE, REST * (now() - began))
+
+    async def _read_records(self) -> None:
+        store = self._transport.store
+        hosts = [host for host in await store.members(GROUP, KEPT) if _is_name(host)]
+        heads = await store.get_many([head_key(host) for host in hosts])
+        for host in self._records.keys() - set(hosts):
+            self._forget(host)
+        wanted: list[tuple[str, int, int]] = []
+        for host, found in zip(hosts, heads, strict=True):
+            if found is not None:
+                wanted += self._compare(host, found)
+                continue
+            self._forget(host)
+            if host not in self.live:
+                await store.leave(GROUP, host)
+        for start in range(0, len(wanted), _TOGETHER):
+            some = wanted[start : start + _TOGETHER]
+            for part, answer in zip(some, await gather(store.get(part_key(*one)) for one in some), strict=True):
+                self._take(*part, answer)
+
+    def _compare(self, host: str, found: dict[str, Any] | UnusableRecord) -> Iterator[tuple[str, int, int]]:
+        """Take the head of a record; give the parts that have to be read."""
+        record = self._records.setdefault(host, _Record())
+        try:
+            if isinstance(found, UnusableRecord):
+                raise found
+            head = Head.from_wire(found)
+        except UnusableRecord as error:
+            self._forget(host)
+            record = self._records[host] = _Record()
+            record.unusable = error
+            return
+        count = len(head.parts)
+        if len(record.parts) != count:
+            self._forget(host)
+            record = self._records[host] = _Record()
+            record.parts = [("", {})] * count
+        record.current, record.unusable = head.current, None
+        for number, version in enumerate(head.parts):
+            if record.parts[number][0] != version:
+                yield host, count, number
+
+    def _take(self, host: str, count: int, number: int, answer: dict[str, Any] | Refusal | None) -> None:
+        """Take a part of a record in place of the one before."""
+        record = self._records[host]
+        if len(record.parts) != count:
+            return
+        version, rows = "", []
+        if isinstance(answer, dict) and isinstance(answer.get("version"), str) and isinstance(answer.get("rows"), list):
+            version, rows = answer["version"], answer["rows"]
+        elif isinstance(answer, ServiceUnavailable) and not isinstance(answer, UnusableRecord):
+            raise answer
+        else:
+            record.unusable = UnusableRecord(f"a part of what compute host {host} published is missing")
+        before = record.parts[number][1]
+        after = self._entries_of(host, rows, count, number)
+        for uuid in [uuid for uuid, entry in before.items() if after.get(uuid) != entry]:
+            self._drop(host, uuid, before[uuid])
+        for uuid, entry in after.items():
+            if before.get(uuid) != entry:
+                self._places.setdefault(uuid, {})[host] = entry
+                self.added(host, uuid, entry)
+        record.parts[number] = version, after
+
+    def _entries_of(self, host: str, rows: Iterable[Any], count: int, number: int) -> dict[str, T]:
+        """Return the usable domains of a part, each of which must belong to this part."""
+        found: dict[str, T] = {}
+        wrong = 0
+        for row in rows:
+            uuid = row[0].lower() if isinstance(row, list) and len(row) == len(FIELDS) and is_uuid(row[0]) else ""
+            try:
+                if not uuid or part_number(uuid, count) != number or len(found) > MAX_DOMAINS // count:
+                    raise ServiceUnavailable("not a domain of this part")
+                found[uuid] = self._read(host, dict(zip(FIELDS, row, strict=True)))
+            except ServiceUnavailable:
+                wrong += 1
+        if wrong:
+            _log.warn("{count} domains that {host} published can't be used", count=wrong, host=host)
+        return found
+
+    def _forget(self, host: str) -> None:
+        """Drop a record."""
+        record = self._records.pop(host, None)
+        for _, entries in record.parts if record is not None else ():
+            for uuid, entry in entries.items():
+                self._drop(host, uuid, entry)
+
+    def _drop(self, host: str, uuid: str, entry: T) -> None:
+        hosts = self._places[uuid]
+        del hosts[host]
+        if not hosts:
+            del self._places[uuid]
+        self.removed(host, uuid, entry)
+
+
+def _is_name(host: str) -> bool:
+    try:
+        check_key(head_key(host))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,225 @@
+"""The record in which a compute host publishes its domains: its keys in the store, its form, and its writer.
+
+A record has a head and parts.  The head, ``domains:HOST``, names the version of each part; the parts,
+``domains:HOST/COUNT.NUMBER``, hold the domains, distributed by UUID.  So a change of one domain writes one part and the
+head, and a reader (:mod:`.domain_directory`) fetches only the parts whose versions changed.  On Redis a host may write
+only its own record, and add its name to the group of hosts.
+
+Records are hints: they say which hosts to ask, and what a host had that is not alive.  They never decide a right.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final, Self
+
+from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
+from novnc_twisted.messaging.wire import MAX_MESSAGE, encode
+
+KEPT: Final = 7 * 86400.0
+"""Seconds for which a record outlives its host."""
+
+FIELDS: Final = (
+    "uuid",
+    "name",
+    "project_id",
+    "project_name",
+    "user_id",
+    "user_name",
+    "created",
+    "vcpus",
+    "memory_mb",
+    "state",
+    "power_state",
+    "migrating",
+)
+"""What is published of a domain, in this order."""
+
+GROUP: Final = "compute-hosts"
+"""The group of the hosts that published a record."""
+
+MAX_PARTS: Final = 512
+"""Parts of one record, at most."""
+
+_ROWS: Final = 32  # domains for which a part is planned; a record is divided anew when its parts hold twice as many
+_ROOM = MAX_MESSAGE - 1000
+
+Row = list[Any]
+"""The values of :data:`FIELDS` of one domain."""
+
+
+def head_key(host: str) -> str:
+    """Return the key of the head of a host's record."""
+    return f"domains:{host}"
+
+
+def part_key(host: str, count: int, number: int) -> str:
+    """Return the key of a part; a record that is divided into another number of parts has other keys."""
+    return f"domains:{host}/{count}.{number}"
+
+
+def part_number(uuid: str, count: int) -> int:
+    """Return the number of the part, of so many, that holds a domain."""
+    return int(sha256(uuid.encode()).hexdigest()[:8], 16) % count
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a record.
+
+    :ivar parts: the version of each part.
+    :ivar current: whether the record follows libvirt's events; False while the host's libvirt does not answer.
+    """
+
+    parts: tuple[str, ...] = ()
+    current: bool = True
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return it as JSON for the store."""
+        return {"parts": list(self.parts), "current": self.current}
+
+    @classmethod
+    def from_wire(cls, value: Mapping[str, Any]) -> Self:
+        """Read a head.
+
+        :raises UnusableRecord: the value is no head.
+        """
+        parts = value.get("parts")
+        if not isinstance(parts, list) or len(parts) > MAX_PARTS or not all(isinstance(one, str) for one in parts):
+            raise UnusableRecord("a compute host published an invalid list of parts")
+        return cls(tuple(parts), value.get("current") is True)
+
+
+class DomainRecord:
+    """Writes the record of one host.
+
+    Changes are collected in memory; :meth:`write` writes the parts that they touched.
+    """
+
+    def __init__(self, store: IKeyedStore, host: str) -> None:
+        self._store = store
+        self._host = host
+        self._parts: list[dict[str, Row]] = []
+        self._versions: list[str] = []
+        self._touched: set[int] = set()
+        self._written: Head | None = None
+        self._joined = False
+
+    def replace(self, rows: Iterable[Row]) -> None:
+        """Replace all domains."""
+        found = list(rows)
+        if not self._fits(len(found)):
+            self._divide(len(found))
+        parts: list[dict[str, Row]] = [{} for _ in self._parts]
+        for row in found:
+            parts[self._number(row[0])][row[0]] = row
+        for number, (before, part) in enumerate(zip(self._parts, parts, strict=True)):
+            if before != part:
+                self._parts[number] = part
+                self._touched.add(number)
+
+    def set(self, row: Row) -> None:
+        """Add or replace one domain."""
+        if not self._parts:
+            self._divide(1)
+        number = self._number(row[0])
+        if self._parts[number].get(row[0]) != row:
+            self._parts[number][row[0]] = row
+            self._touched.add(number)
+            total = sum(map(len, self._parts))
+            if not self._fits(total):
+                self.replace([row for part in self._parts for row in part.values()])
+
+    def remove(self, uuid: str) -> None:
+        """Remove a domain, if it is there."""
+        number = self._number(uuid) if self._parts else 0
+        if self._parts and self._parts[number].pop(uuid, None) is not None:
+            self._touched.add(number)
+
+    async def write(self, *, current: bool = True) -> int:
+        """Write what changed since the last time; give the number of domains that did not fit into a part.
+
+        :param current: see :class:`Head`.
+        :raises ServiceUnavailable: the store does not answer; the next call writes what this one could not.
+        """
+        before = self._written or await self._read_head()
+        left_out = 0
+        for number in sorted(self._touched):
+            rows, version = _fitting(list(self._parts[number].values()))
+            left_out += len(self._parts[number]) - len(rows)
+            self._versions[number] = version
+            await self._write_part(number, rows, before)
+            self._touched.discard(number)
+        head = Head(tuple(self._versions), current)
+        if head != self._written:
+            await self._store.put(head_key(self._host), head.to_wire(), KEPT)
+            self._written = head
+        if not self._joined:
+            await self._store.join(GROUP, self._host, KEPT)
+            self._joined = True
+        if len(before.parts) != len(head.parts):
+            await self._store.remove(*self._keys(len(before.parts)))
+        return left_out
+
+    async def renew(self, *, parts: bool = False) -> bool:
+        """Keep the record for :data:`KEPT` seconds more; False if the store has lost some of it.
+
+        :param parts: renew the parts as well; else only the head.
+        """
+        await self._store.join(GROUP, self._host, KEPT)
+        keys = [head_key(self._host), *(self._keys(len(self._versions)) if parts else ())]
+        kept = [await self._store.extend(key, KEPT) for key in keys]
+        return all(kept)
+
+    def rewrite(self) -> None:
+        """Let the next :meth:`write` write everything, because the store has lost some of it."""
+        self._written = Head()
+        self._joined = False
+        self._touched.update(range(len(self._parts)))
+
+    async def _read_head(self) -> Head:
+        """Read the head that an earlier process of this host wrote."""
+        try:
+            return Head.from_wire(await self._store.get(head_key(self._host)) or {"parts": []})
+        except UnusableRecord:
+            return Head()
+
+    async def _write_part(self, number: int, rows: list[Row], before: Head) -> None:
+        key, version = part_key(self._host, len(self._parts), number), self._versions[number]
+        same = len(before.parts) == len(self._parts) and before.parts[number] == version
+        if not (same and await self._store.extend(key, KEPT)):
+            await self._store.put(key, {"version": version, "rows": rows}, KEPT)
+
+    def _keys(self, count: int) -> list[str]:
+        return [part_key(self._host, count, number) for number in range(count)]
+
+    def _fits(self, domains: int) -> bool:
+        """Whether so many domains make good use of the parts that there are."""
+        count = len(self._parts)
+        few = count > 1 and domains * 8 <= _ROWS * count
+        return not few and (domains <= 2 * _ROWS * count or count == MAX_PARTS)
+
+    def _divide(self, domains: int) -> None:
+        count = 1
+        while count * _ROWS < domains and count < MAX_PARTS:
+            count *= 2
+        self._parts = [{} for _ in range(count)]
+        self._versions = [""] * count
+        self._touched = set(range(count))
+
+    def _number(self, uuid: str) -> int:
+        return part_number(uuid, len(self._parts))
+
+
+def _fitting(rows: list[Row]) -> tuple[list[Row], str]:
+    """Return as many of the rows as one object of the store holds, and their version."""
+    texts: list[str] = []
+    size = 0
+    for row in sorted(rows, key=lambda row: str(row[0])):
+        text = encode(row)
+        size += len(text) + 1
+        if size > _ROOM:
+            break
+        texts.append(text)
+    version = sha256("\n".join(texts).encode()).hexdigest()[:16]
+    return sorted(rows, key=lambda row: str(row[0]))[: len(texts)], version
