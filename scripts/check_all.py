@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""What ``make test-all`` runs: ``make test`` with each Python from 3.11 to 3.13 on this machine.
+"""What ``make test-all`` runs: ``make test`` with each Python from 3.11 to 3.13, and the tests of the bus on Valkey.
 
 Each version has its own environment, ``.venv-3.12`` for example.  Versions that the machine does not have are named at
-the start and in the summary; they are not a failure.  ``--quick`` runs ``make quick`` instead.
+the start and in the summary; they are not a failure.  ``--quick`` runs ``make quick`` instead, without Valkey.
 """
 
 import argparse
@@ -55,10 +55,9 @@ def _pass_on(process: subprocess.Popen[bytes]) -> None:
         signal.signal(number, end)
 
 
-def run(target: str, version: str, python: str) -> bool:
-    """Run a target of the Makefile with an interpreter; return whether it passed."""
-    print(f"\n##### Python {version}: {python}", flush=True)
-    command = ["make", target, f"PYTHON={python}", f"VENV=.venv-{version}"]
+def run(title: str, command: list[str]) -> bool:
+    """Run a command; return whether it passed."""
+    print(f"\n##### {title}", flush=True)
     with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
         _pass_on(process)
         return process.wait() == 0
@@ -72,11 +71,18 @@ def main() -> int:
     found = {version: find(version) for version in VERSIONS}
     for version, python in found.items():
         print(f"Python {version}: {python or f'absent (looked for in {PLACES})'}", flush=True)
-    results = {version: run(target, version, python) for version, python in found.items() if python is not None}
+    results = {
+        version: run(f"Python {version}: {python}", ["make", target, f"PYTHON={python}", f"VENV=.venv-{version}"])
+        for version, python in found.items()
+        if python is not None
+    }
+    on_valkey = target == "quick" or run("Valkey", [sys.executable, "scripts/check.py", "--only", "valkey"])
     print()
     for version in VERSIONS:
         print(f"Python {version}: " + {True: "passed", False: "FAILED", None: "absent"}[results.get(version)])
-    return 0 if results and all(results.values()) else 1
+    if target == "test":
+        print("The bus on Valkey: " + ("passed" if on_valkey else "FAILED"))
+    return 0 if results and all(results.values()) and on_valkey else 1
 
 
 if __name__ == "__main__":
