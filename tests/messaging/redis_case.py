@@ -1,12 +1,13 @@
 """A link to a fake Redis on a clock."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.redis.command_link import CommandLink
 from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.running import Scripts
@@ -14,6 +15,8 @@ from novnc_twisted.messaging.redis.scripts import Script
 from novnc_twisted.messaging.redis_url import RedisURL
 from tests.support.fake_redis import EPOCH, FakeRedis
 from tests.support.logged import Logged
+
+L = TypeVar("L", bound=Link)
 
 
 class LinkCase(SynchronousTestCase):
@@ -33,12 +36,20 @@ class LinkCase(SynchronousTestCase):
         self.scripts = Scripts(self.clock, self.may_load, self.health)
         self.links: list[Link] = []
         self.addCleanup(self.stop)
-        self.link = self.made("commands", scripts=self.scripts)
+        self.link = self.commands()
 
-    def made(self, purpose: str, **more: Any) -> Link:
-        """Another link to the same Redis."""
-        options: dict[str, Any] = {"seconds": self.clock.seconds, **more}
-        link = Link(self.clock, self.redis, self.address, self.health, purpose, **options)
+    def commands(self, **options: Any) -> CommandLink:
+        """Make a link for commands to the same Redis."""
+        return self._made(CommandLink, "commands", scripts=self.scripts, **options)
+
+    def made(self, purpose: str, **options: Any) -> Link:
+        """Make another link to the same Redis."""
+        return self._made(Link, purpose, **options)
+
+    def _made(self, kind: type[L], purpose: str, **options: Any) -> L:
+        link = kind(
+            self.clock, self.redis, self.address, self.health, purpose, **{"seconds": self.clock.seconds, **options}
+        )
         self.links.append(link)
         return link
 

@@ -263,7 +263,7 @@ class PolicyTests(LinkCase):
 
     def lines(self, answer: bytes) -> list[str]:
         self.redis.answers["INFO"] = answer
-        self.made("commands", scripts=self.scripts, asks_policy=True).start()
+        self.commands(asks_policy=True).start()
         self.advance(3)
         return self.redis_lines()
 

@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 
 from novnc_twisted.errors import Refusal, ServiceUnavailable
 from novnc_twisted.messaging.redis import keys
+from novnc_twisted.messaging.redis.command_link import CommandLink
 from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.messages import MAX_DEADLINE, Request, read_reply
@@ -45,7 +46,7 @@ class Calls:
         self,
         reactor: Any,
         connect: Callable[[str], Link],
-        link: Link,
+        link: CommandLink,
         process: str,
         role: str,
         health: Health,

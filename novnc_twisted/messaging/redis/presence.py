@@ -11,9 +11,9 @@ from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import Service, TopicInUse
 from novnc_twisted.messaging.redis import keys
 from novnc_twisted.messaging.redis.claims import Claim, conflict, origin
+from novnc_twisted.messaging.redis.command_link import CommandLink
 from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.heartbeat import BEAT, FROZEN, PRESENCE
-from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.running import RETRY
 from novnc_twisted.messaging.redis.scripts import ANNOUNCE, SERVICES, WITHDRAW
 from novnc_twisted.messaging.waiting import Late, ended, sleep, within
@@ -71,7 +71,7 @@ class Presence:
     :param health: reports that another process has a topic that must have one server only.
     """
 
-    def __init__(self, reactor: Any, link: Link, keeps: bool, health: Health) -> None:
+    def __init__(self, reactor: Any, link: CommandLink, keeps: bool, health: Health) -> None:
         self._reactor = reactor
         self._link = link
         self._keeps = "1" if keeps else ""

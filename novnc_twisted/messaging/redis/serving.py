@@ -16,6 +16,7 @@ from novnc_twisted.contract.roles import ROLES, methods_for
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import Method
 from novnc_twisted.messaging.redis import keys
+from novnc_twisted.messaging.redis.command_link import CommandLink
 from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.messages import MAX_DEADLINE, Request, read_request, write_reply
@@ -49,7 +50,7 @@ class Serving:
         self,
         reactor: Any,
         connect: Callable[[str], Link],
-        link: Link,
+        link: CommandLink,
         topic: str,
         methods: Mapping[str, Method],
         callers: Mapping[str, Collection[str]] | None,

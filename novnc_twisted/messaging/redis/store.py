@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
 from novnc_twisted.messaging.redis import keys as names
-from novnc_twisted.messaging.redis.link import Link
+from novnc_twisted.messaging.redis.command_link import CommandLink
 from novnc_twisted.messaging.redis.scripts import EXTEND, INDEXED, PUT, REMOVE
 from novnc_twisted.messaging.wire import check_key, decode, encode_object
 
@@ -30,7 +30,7 @@ class RedisStore:
 
     may_lose_data = True
 
-    def __init__(self, link: Link, keeps: bool = True) -> None:
+    def __init__(self, link: CommandLink, keeps: bool = True) -> None:
         self._link = link
         self._keeps = keeps
 
@@ -82,7 +82,7 @@ class RedisStore:
         return _begun(get_many())
 
     def now(self) -> Deferred[float]:
-        """See IKeyedStore: Redis' clock, estimated (see :meth:`Link.now`)."""
+        """See IKeyedStore: Redis' clock, estimated (see :meth:`.CommandLink.now`)."""
 
         async def now() -> float:
             return await self._link.now() / 1000

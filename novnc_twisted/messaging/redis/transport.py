@@ -16,6 +16,7 @@ from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.fanout import broadcast
 from novnc_twisted.messaging.interfaces import Answer, IKeyedStore, ITransport, Method, Service, TopicInUse
 from novnc_twisted.messaging.redis.calls import Calls
+from novnc_twisted.messaging.redis.command_link import CommandLink
 from novnc_twisted.messaging.redis.endpoint import endpoint_of
 from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.heartbeat import FROZEN
@@ -55,7 +56,7 @@ class RedisTransport:
         self._health = Health(reactor, address.label)
         # What has no user of its own has all rights, as far as Redis' defaults go.
         scripts = Scripts(reactor, keeps or address.username is None, self._health)
-        self.link = Link(
+        self.link = CommandLink(
             reactor,
             self._endpoint,
             address,

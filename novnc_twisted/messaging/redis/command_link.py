@@ -1,0 +1,131 @@
+"""The connection to Redis for commands and scripts, which have deadlines; a heartbeat watches it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IStreamClientEndpoint
+
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.redis.health import Health
+from novnc_twisted.messaging.redis.heartbeat import FROZEN, Heartbeat, milliseconds
+from novnc_twisted.messaging.redis.link import Link
+from novnc_twisted.messaging.redis.login import eviction_policy
+from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError, RedisProtocol
+from novnc_twisted.messaging.redis.reasons import OUTAGES, TROUBLES, Frozen, sentence
+from novnc_twisted.messaging.redis.running import FRESH, Scripts
+from novnc_twisted.messaging.redis.scripts import Script
+from novnc_twisted.messaging.redis_url import RedisURL
+from novnc_twisted.messaging.waiting import Late, within
+
+
+class CommandLink(Link):
+    """A link for commands that do not block.  It asks Redis for the time each second, and so notices a frozen one.
+
+    :param scripts: runs scripts on it.
+    :param asks_policy: whether to ask what Redis does when its memory is full, and to warn if it drops data.
+    :param options: further parameters of :class:`.Link`.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        endpoint: IStreamClientEndpoint,
+        address: RedisURL,
+        health: Health,
+        purpose: str,
+        *,
+        scripts: Scripts,
+        asks_policy: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(reactor, endpoint, address, health, purpose, **options)
+        self._scripts = scripts
+        self._asks_policy = asks_policy
+        self._heartbeat = Heartbeat(self._seconds)
+        scripts.on_found = lambda: self._heartbeat.doubt(FRESH)
+
+    @property
+    def doubtful(self) -> float:
+        """Seconds for which missing presence entries mean nothing: their services may still be reconnecting."""
+        return self._heartbeat.doubtful
+
+    @property
+    def waits_for_scripts(self) -> bool:
+        """Whether Redis had none of our scripts when one was last run."""
+        return self._scripts.missing
+
+    async def now(self) -> int:
+        """Return an estimate of Redis' time, in milliseconds since 1970: never ahead, at most one round trip behind."""
+        await self.connected(FROZEN)
+        return self._heartbeat.now()
+
+    async def exact_now(self) -> int:
+        """Ask Redis for its time in milliseconds since 1970."""
+        return milliseconds(await self.execute("TIME", deadline=FROZEN))
+
+    async def execute(self, *words: str | int, deadline: float) -> Any:
+        """Send a command, once, and return its reply.
+
+        :param deadline: seconds; the wait for a connection counts.
+        :raises ServiceUnavailable: there is no connection, no reply in time, or Redis answers with an error.
+        """
+        return await self._send(lambda protocol: protocol.command(*words), deadline)
+
+    async def run(self, script: Script, keys: list[str], *arguments: str | int, deadline: float) -> Any:
+        """Run a script; otherwise like :meth:`execute`."""
+        words = (len(keys), *keys, *arguments)
+        reply = await self._send(
+            lambda protocol: Deferred.fromCoroutine(self._scripts.run(protocol, script, *words)), deadline
+        )
+        if script.writes:
+            self._health.no_trouble()
+        return reply
+
+    async def _send(self, send: Callable[[RedisProtocol], Deferred[Any]], deadline: float) -> Any:
+        begun = self._seconds()
+        protocol = await self.connected(deadline)
+        sent = self._seconds()
+        misses = self._scripts.misses
+        try:
+            return await within(send(protocol), deadline - (sent - begun), self._reactor)
+        except Late:
+            if self.waits_for_scripts:
+                raise ServiceUnavailable("Redis has none of our scripts: no consoleauth has loaded them") from None
+            raise ServiceUnavailable(f"Redis did not answer within {deadline:g} s") from None
+        except ConnectionGone:
+            raise ServiceUnavailable("Redis was lost before it answered") from None
+        except RedisError as error:
+            if error.code in OUTAGES:
+                protocol.transport.abortConnection()
+            elif error.code in TROUBLES:
+                self._health.trouble(error.code)
+            else:
+                self._health.complain(f"answered {error.code} to a command: {sentence(error.code)}")
+            raise ServiceUnavailable(f"Redis answered {error.code}") from None
+        finally:
+            # A wait for scripts is not a stall of Redis.
+            if misses == self._scripts.misses:
+                self._heartbeat.took(self._seconds() - sent)
+
+    async def _begin(self, protocol: RedisProtocol) -> None:
+        await super()._begin(protocol)
+        await self._scripts.begin(protocol)
+        self._health.clock(await self._heartbeat.begin(protocol))
+        if self._asks_policy:
+            policy = await eviction_policy(protocol)
+            # Redis logs each denied attempt: a user without the right does not ask again.
+            self._asks_policy = policy is not None
+            self._health.eviction(policy or "noeviction")
+
+    async def _watch(self, protocol: RedisProtocol) -> BaseException | None:
+        try:
+            await self._heartbeat.watch(protocol, self._reactor, self._health.clock)
+        except Frozen as error:
+            return error
+        return None
+
+    def _up(self, protocol: RedisProtocol) -> None:
+        if self._lost_before:
+            self._heartbeat.doubt()
+        super()._up(protocol)
