@@ -1,4 +1,4 @@
-"""``memory://``: every service in one process."""
+"""The transport for ``memory://``: every service in one process."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -27,7 +27,7 @@ from novnc_twisted.messaging.wire import (
 
 @dataclass(slots=True, eq=False)
 class _Served:
-    """What is served or announced here."""
+    """One topic that is served or announced."""
 
     topic: str
     worker: str
@@ -40,7 +40,7 @@ class _Served:
 
 
 class _Call:
-    """One call: its caller's Deferred, its deadline and the work that is done for it."""
+    """One call: its result, its deadline, and the method that runs for it."""
 
     def __init__(self, clock: IReactorTime, served: _Served, deadline: float) -> None:
         self.result: Deferred[Any] = Deferred(lambda _: self._end())
@@ -50,7 +50,7 @@ class _Call:
         self._timer = clock.callLater(deadline, self.fail, f"{served.topic} did not answer within {deadline:g} s")
 
     def run(self, method: str, request: str) -> None:
-        """Do the work."""
+        """Run the method."""
         self._work = Deferred.fromCoroutine(self._run(method, request))
         if self._over:
             self._end()
@@ -64,7 +64,7 @@ class _Call:
             finally:
                 served.slots.release()
         except CancelledError:
-            # By the end of this call, or the method had something of its own cancelled.
+            # Either this call has ended, or the method cancelled something of its own.
             self._work = None
             self.fail(f"{served.topic} gave up")
             return
@@ -80,7 +80,7 @@ class _Call:
             self.result.callback(result)
 
     def fail(self, detail: str) -> None:
-        """End it for the caller with ServiceUnavailable, and cancel the work."""
+        """Fail the call with ServiceUnavailable, and cancel the method."""
         if not self._over:
             self._end()
             self.result.errback(ServiceUnavailable(detail))
@@ -96,12 +96,12 @@ class _Call:
 
 @implementer(ITransport)
 class MemoryTransport:
-    """All services of one process; arguments and results go through JSON all the same.
+    """A transport between the services of one process.  Arguments and results are still converted to JSON and back.
 
-    A method begins to run before ``call`` returns, and its answer is there as soon as it has one: on a
-    ``task.Clock`` nothing but deadlines waits for the clock.
+    A method begins to run before ``call`` returns, and the call fires as soon as the method has: with a ``task.Clock``,
+    only deadlines need the clock.
 
-    :param reactor: tells the time (IReactorTime).
+    :param reactor: IReactorTime.
     """
 
     def __init__(self, reactor: IReactorTime) -> None:
@@ -128,7 +128,7 @@ class MemoryTransport:
         return succeed(None)
 
     def call(self, topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
-        """See ITransport; TypeError or ValueError where the arguments are no JSON."""
+        """See ITransport; TypeError or ValueError if the arguments have no form in JSON."""
         try:
             request = encode_object(arguments)
         except (TypeError, ValueError):
@@ -170,7 +170,7 @@ class MemoryTransport:
         place: str = "",
         exclusive: bool = False,
     ) -> Deferred[Callable[[], Deferred[None]]]:
-        """See ITransport.  All callers are this process itself, which has no role."""
+        """See ITransport.  All callers are in this process, which has no role."""
         if exclusive and any(served.topic == topic and served.methods is not None for served in self._served):
             return fail(TopicInUse(f"{binary} on {host}: this process serves {topic} already"))
         return execute(self._add, topic, dict(methods), binary, host, info, check_place(place))

@@ -16,7 +16,7 @@ from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
 from novnc_twisted.messaging.wire import check_key, decode, encode_object
 
 _SWEEP = 256
-"""Expired entries that one operation drops at most: a bound for its time."""
+"""Maximum number of expired entries that one operation drops, which bounds its time."""
 
 
 @dataclass(slots=True)
@@ -28,18 +28,18 @@ class _Entry:
 
 @implementer(IKeyedStore)
 class MemoryStore:
-    """An IKeyedStore on a clock.
+    """An IKeyedStore in memory.
 
-    There is no timer: each operation first drops some of what has expired, oldest first, so that it does not grow.
+    It needs no timer: each operation first drops some expired entries, oldest first, so that the store does not grow.
 
-    :param clock: tells the time, in seconds; an entry is live before the time at which it expires.
+    :param clock: IReactorTime.
     """
 
     may_lose_data = False
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        # Unix time is shown to people, and must not step with this machine's wall clock.
+        # now() is shown to people as a date, and must not step with this machine's wall clock.
         self._started_at = time.time() - clock.seconds()
         self._entries: dict[str, _Entry] = {}
         self._indexes: dict[str, dict[str, None]] = {}
@@ -47,7 +47,7 @@ class MemoryStore:
         self._expiries: list[tuple[float, str]] = []
 
     def __len__(self) -> int:
-        """How many entries are held, expired ones that were not dropped yet among them."""
+        """The number of entries, including expired ones that have not been dropped yet."""
         return len(self._entries)
 
     def put(self, key: str, value: Mapping[str, Any], ttl: float, index: str = "") -> Deferred[None]:
@@ -85,7 +85,7 @@ class MemoryStore:
         return execute(get_many)
 
     def now(self) -> Deferred[float]:
-        """See IKeyedStore: the wall clock's time when this was made, and the clock's from then on."""
+        """See IKeyedStore: the wall clock's time at the start, advanced by ``clock``."""
         return succeed(self._started_at + self._clock.seconds())
 
     def extend(self, key: str, ttl: float) -> Deferred[bool]:
@@ -95,7 +95,7 @@ class MemoryStore:
             entry = self._live(check_key(key))
             if entry is None:
                 return False
-            # Its place among the expiries is mended when its old time comes.
+            # The heap of expiries is corrected when the old time comes.
             entry.expires_at = max(entry.expires_at, self._clock.seconds() + ttl)
             return True
 
@@ -164,7 +164,7 @@ class MemoryStore:
         if index:
             self._indexes.setdefault(index, {})[key] = None
         if len(self._expiries) > 2 * len(self._entries) + 64:
-            # Places of entries that were removed: they would stay until their time comes.
+            # Removed entries stay in the heap until their time comes; rebuild it before it grows too much.
             self._expiries = [(entry.expires_at, key) for key, entry in self._entries.items()]
             heapify(self._expiries)
 

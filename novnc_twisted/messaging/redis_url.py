@@ -1,4 +1,4 @@
-"""What a ``redis`` URL says; nothing here speaks Redis."""
+"""Parses ``redis://`` URLs and their variants; makes no connection."""
 
 import re
 from dataclasses import dataclass, field
@@ -19,18 +19,18 @@ _SAYS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisURL:
-    """Where a Redis or Valkey is, and how to log in.
+    """The address of a Redis or Valkey, and how to log in.
 
-    :ivar path: of its unix socket; then host and port say nothing.
-    :ivar username: of an ACL user, None for the default user.
-    :ivar password: None where there is none.
-    :ivar tls: whether the connection is encrypted; certificates are always verified then.
-    :ivar ca: file of the authorities that are trusted (PEM), None for the system's.
-    :ivar cert: file of our own certificate (PEM), None where none is sent.
-    :ivar key: file of its private key (PEM), None where it is in ``cert``.
-    :ivar server_name: the name that the server's certificate must have, where it is not ``host``.
-    :ivar sentinels: host and port of Sentinels, which know the primary; then host and port say nothing.
-    :ivar service: its name there.
+    :ivar path: the path of its unix socket; host and port are unused then.
+    :ivar username: the ACL user; None for the default user.
+    :ivar password: the password, or None.
+    :ivar tls: whether to use TLS, which always verifies the server's certificate.
+    :ivar ca: the file of trusted authorities (PEM); None for the system's.
+    :ivar cert: the file of our own certificate (PEM); None to send no certificate.
+    :ivar key: the file of its private key (PEM); None if the key is in ``cert``.
+    :ivar server_name: the name that the server's certificate must have; None for ``host``.
+    :ivar sentinels: the hosts and ports of the Sentinels that name the primary; host and port are unused then.
+    :ivar service: the name that the Sentinels know the primary by.
     """
 
     host: str = "127.0.0.1"
@@ -49,7 +49,7 @@ class RedisURL:
 
     @property
     def label(self) -> str:
-        """The address for the log: without user, password and files."""
+        """The address for the log, without user, password and files."""
         if self.path is not None:
             return f"redis+unix://{self.path}?db={self.db}"
         if self.sentinels:
@@ -63,11 +63,11 @@ def _bracketed(host: str) -> str:
 
 
 def parse_redis_url(url: str) -> RedisURL:
-    """What a ``redis://``, ``rediss://``, ``redis+unix://`` or ``redis+sentinel://`` URL says.
+    """Parse a ``redis://``, ``rediss://``, ``redis+unix://`` or ``redis+sentinel://`` URL.
 
     User, password, path and query are percent-decoded.
 
-    :raises ValueError: with one sentence, in which nothing of user and password occurs.
+    :raises ValueError: it is invalid.  The text is one sentence, without user and password.
     """
     scheme = url.partition("://")[0]
     parts, port = _split(url)
@@ -85,7 +85,7 @@ def parse_redis_url(url: str) -> RedisURL:
     userinfo = parts.netloc.rpartition("@")[0]
     name, colon, password = userinfo.partition(":")
     username = unquote(name) or None
-    # ACL users without a password (nopass) still have to give one, any.
+    # An ACL user without a password (nopass) still has to send one; any will do.
     secret = unquote(password) if colon or name else None
     if scheme == "redis+unix":
         path = unquote(parts.path)
@@ -96,7 +96,7 @@ def parse_redis_url(url: str) -> RedisURL:
         raise ValueError("transport_url has key but no cert")
     if scheme == "redis+sentinel":
         return _sentinels(parts, says, query, username, secret)
-    # What urlsplit makes of a stray bracket is no host.
+    # urlsplit accepts stray brackets, which are not part of a host.
     found = _HOST.match(parts.netloc.rpartition("@")[2])
     if not parts.hostname or port == 0 or found is None or not _is_host(found):
         raise ValueError(f"transport_url is not of the form {says} (no host, or a bad port)")
@@ -146,7 +146,7 @@ def _sentinels(
 
 
 def _is_host(found: re.Match[str]) -> bool:
-    """Whether what stands in brackets is an IPv6 address, and what stands without them a host name or IPv4 address."""
+    """Return whether a host in brackets is an IPv6 address, and one without brackets a host name or IPv4 address."""
     if found[1] is not None:
         return is_ip(found[1]) and ":" in found[1]
     try:
@@ -157,10 +157,10 @@ def _is_host(found: re.Match[str]) -> bool:
 
 
 def _split(url: str) -> tuple[SplitResult | None, int | None]:
-    # The errors of urlsplit quote what may be a piece of a password.
+    # The errors of urlsplit may quote a part of the password.
     try:
         parts = urlsplit(url)
-        # Several hosts have several ports.
+        # Sentinels are several hosts, each with its own port.
         return parts, None if parts.scheme == "redis+sentinel" else parts.port
     except ValueError:
         return None, None

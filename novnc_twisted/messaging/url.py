@@ -1,4 +1,4 @@
-"""From a ``transport_url`` to its transport."""
+"""Makes the transport for a ``transport_url``."""
 
 import re
 from importlib.util import find_spec
@@ -12,7 +12,7 @@ _OURS = "memory://, redis://, rediss://, redis+unix:// or redis+sentinel://"
 
 
 def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
-    """The transport that a URL names, not started yet.
+    """Make the transport for a URL; it is not started yet.
 
     :param reactor: IReactorTime for ``memory://``; a whole reactor for the others.
     :param url: ``memory://``; ``redis://[user:password@]host[:port][/db]``; ``rediss://`` the same over TLS, which
@@ -21,8 +21,8 @@ def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
         ``redis+sentinel://[user:password@]host[:port],.../service[?db=N&tls=true&...]``.  Percent-escapes are decoded.
     :param role: in which it calls, one of ``novnc_twisted.contract.ROLES``: a topic that is served to some
         roles refuses the others.  Without one it is everything.
-    :raises ValueError: with one sentence to show, without a password: the URL can't be used, a file that it names
-        can't be read, or the extra ``[redis]`` is not installed.
+    :raises ValueError: the URL is invalid, a file that it names cannot be read, or the extra ``[redis]`` is not
+        installed.  The text is one sentence for the user, without the password.
     """
     scheme, found, rest = url.partition("://")
     if scheme == "memory" and found:

@@ -1,4 +1,4 @@
-"""What travels between the services: JSON both ways, and what a served method answers."""
+"""The format of calls and answers: JSON in both directions."""
 
 import json
 import re
@@ -13,10 +13,10 @@ from novnc_twisted.errors import TABLE, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import Method
 
 MAX_MESSAGE = 1 << 20
-"""Bytes that one request or reply may have, as JSON."""
+"""Maximum length of a request or reply, in bytes of JSON."""
 
 MAX_CONCURRENCY = 100
-"""Calls that one served topic of one process works on at a time; further ones wait."""
+"""Maximum number of calls that one served topic of a process works on at a time; further calls wait."""
 
 _KEY = re.compile(r"\S{1,512}\Z")
 _TOPIC = re.compile(r"[!-~]{1,255}\Z")
@@ -24,9 +24,9 @@ _log = Logger()
 
 
 def encode(value: Any) -> str:
-    """A value as ASCII JSON.
+    """Encode a value as ASCII JSON.
 
-    :raises TypeError: it holds what JSON has no form for.
+    :raises TypeError: it contains a type that has no form in JSON.
     :raises ValueError: it holds NaN or an infinity, refers to itself, or is longer than :data:`MAX_MESSAGE`.
     """
     text = _ENCODER.encode(value)
@@ -36,9 +36,9 @@ def encode(value: Any) -> str:
 
 
 def decode(text: str | bytes, limit: int = MAX_MESSAGE) -> Any:
-    """The value of a JSON text that a peer wrote.
+    """Decode a JSON text that a peer wrote.
 
-    :raises ValueError: it is no JSON, is too long or nests too deep, or holds NaN or a number beyond all floats.
+    :raises ValueError: it is not JSON, too long or nested too deeply, or contains NaN or a number beyond all floats.
     """
     if len(text) > limit:
         raise ValueError("too long")
@@ -49,40 +49,40 @@ _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 def encode_object(value: Mapping[str, Any]) -> str:
-    """A mapping as a JSON object; TypeError where it is none, else as :func:`encode`."""
+    """Encode a mapping as a JSON object; TypeError if it is not a mapping, otherwise like :func:`encode`."""
     if not isinstance(value, Mapping):
         raise TypeError(f"a mapping is needed, not {type(value).__name__}")
     return encode(dict(value))
 
 
 def check_topic(topic: str) -> str:
-    """The topic; ValueError where it is not 1 to 255 printable ASCII characters without spaces."""
+    """Return the topic; ValueError unless it has 1 to 255 printable ASCII characters without spaces."""
     if not _TOPIC.match(topic):
         raise ValueError("a topic has 1 to 255 printable ASCII characters and no space")
     return topic
 
 
 def check_place(place: str) -> str:
-    """The address; ValueError where it is more than 255 printable ASCII characters, or has a space or an ``@``."""
+    """Return the address; ValueError unless it has at most 255 printable ASCII characters, no space and no ``@``."""
     if place and not (_TOPIC.match(place) and "@" not in place):
         raise ValueError("an address has at most 255 printable ASCII characters, no space and no @")
     return place
 
 
 def check_key(key: str) -> str:
-    """The key or index of the store; ValueError where it is not 1 to 512 characters without white space."""
+    """Return the key or index of the store; ValueError unless it has 1 to 512 characters without white space."""
     if not _KEY.match(key):
         raise ValueError("a key of the store has 1 to 512 characters and no white space")
     return key
 
 
 async def perform(topic: str, methods: Mapping[str, Method], method: str, arguments: Mapping[str, Any]) -> str:
-    """Run one served method; what it answers, as the JSON text that :func:`outcome` understands.
+    """Run one served method; returns its answer as the JSON text that :func:`outcome` reads.
 
-    A refusal keeps its type.  Any other exception is a mistake in the service: it is logged here, once, and its caller
-    learns that the service is not available.
+    A refusal keeps its type.  Any other exception is a bug in the service: it is logged here, once, and the caller gets
+    ServiceUnavailable.
 
-    :raises CancelledError: where the work was cancelled.
+    :raises CancelledError: the method was cancelled.
     """
     try:
         if method not in methods:
@@ -98,16 +98,16 @@ async def perform(topic: str, methods: Mapping[str, Method], method: str, argume
 
 
 def refused(refusal: Refusal) -> dict[str, str]:
-    """A refusal as it travels: the name of its row in the table, and its detail."""
+    """Encode a refusal: the name of its row in the table, and its detail."""
     row = next(row.__name__ for row in type(refusal).__mro__ if row.__name__ in TABLE)
     return {"error": row, "detail": refusal.detail}
 
 
 def outcome(text: str | bytes) -> Any:
-    """The result that an answer carries.
+    """Decode an answer, and return its result.
 
-    :raises Refusal: the one that the method raised.
-    :raises ValueError: the text is no answer.
+    :raises Refusal: the refusal that the method raised.
+    :raises ValueError: the text is not an answer.
     """
     answer = decode(text)
     if not isinstance(answer, dict):

@@ -57,7 +57,7 @@ class WaitingTests(LinkCase):
         """For a moment after the scripts came, it does not mean much that somebody is not there."""
         self.link.start()
         self.run_script(ANNOUNCE)
-        self.assertEqual(self.link.doubtful, 0)
+        self.assertEqual(self.link.grace_period, 0)
         self.redis.answers["EVALSHA"] = NOSCRIPT
         running = self.run_script(ANNOUNCE)
         self.assertTrue(self.link.waits_for_scripts)
@@ -65,12 +65,12 @@ class WaitingTests(LinkCase):
         self.advance(0.3)
         self.successResultOf(running)
         self.assertFalse(self.link.waits_for_scripts)
-        self.assertGreater(self.link.doubtful, 0.4)
+        self.assertGreater(self.link.grace_period, 0.4)
         self.advance(0.6)
-        self.assertEqual(self.link.doubtful, 0)
+        self.assertEqual(self.link.grace_period, 0)
 
     def test_a_wait_for_scripts_is_no_stall(self) -> None:
-        """A stall makes absent services doubtful for seconds, so a look-up would miss its deadline."""
+        """A stall begins a grace period of seconds, in which a look-up would miss its deadline."""
         self.link.start()
         self.redis.answers["EVALSHA"] = NOSCRIPT
         running = self.run_script(SERVICES)
@@ -78,7 +78,7 @@ class WaitingTests(LinkCase):
         self.redis.answers["EVALSHA"] = b"*0\r\n"
         self.advance(0.2)
         self.successResultOf(running)
-        self.assertLessEqual(self.link.doubtful, FRESH)
+        self.assertLessEqual(self.link.grace_period, FRESH)
 
     def test_forgotten_later(self) -> None:
         """SCRIPT FLUSH, or another primary."""

@@ -1,4 +1,4 @@
-"""Calling: requests into a topic's list, replies from this process' own."""
+"""Makes calls: puts requests into a topic's queue, and takes the replies from this process' own queue."""
 
 import secrets
 from collections.abc import Callable
@@ -20,10 +20,10 @@ from novnc_twisted.messaging.waiting import sleep
 from novnc_twisted.messaging.wire import check_topic, encode_object, outcome
 
 MAX_WAITING = 1000
-"""Calls that may wait in the list of one topic."""
+"""Maximum number of calls that wait in one queue."""
 
 RETRY = 0.1
-"""Seconds between two looks for a server that may be on its way back."""
+"""Seconds between two attempts while the topic's server may still be reconnecting."""
 
 _REFUSED = {
     "late": "Redis got the call for {} too late",
@@ -35,11 +35,11 @@ _REFUSED = {
 class Calls:
     """The calls of one process.
 
-    :param connect: makes the link for a queue, from its purpose.
-    :param link: where requests are queued.
-    :param process: this process' name on the bus, 32 hex digits, which only the called services know.
-    :param role: the role in which it calls.
-    :param health: reports messages that are no replies.
+    :param connect: makes the link for a queue, given its purpose.
+    :param link: queues the requests.
+    :param process: this process' name on the bus: 32 random hex digits that only the called services learn.
+    :param role: the role of this process.
+    :param health: notified of messages that are not valid replies.
     """
 
     def __init__(
@@ -77,13 +77,13 @@ class Calls:
         return self._replies.start()
 
     async def stop(self) -> None:
-        """Fail the calls that wait, and take no more replies."""
+        """Fail the pending calls, and take no more replies."""
         for pending in list(self._pending.values()):
             pending.fail(ServiceUnavailable("the transport was stopped"))
         await self._replies.stop()
 
     def call(self, topic: str, method: str, deadline: float, arguments: dict[str, Any]) -> Deferred[Any]:
-        """See ITransport; TypeError or ValueError where the arguments are no JSON or too long."""
+        """See ITransport; TypeError or ValueError if the arguments have no form in JSON, or are too long."""
         check_topic(topic)
         encode_object(arguments)
         if not 0 < deadline <= MAX_DEADLINE:
@@ -95,17 +95,17 @@ class Calls:
         return pending.result
 
     async def _queue(self, call_id: str, topic: str, method: str, arguments: dict[str, Any], until: float) -> None:
-        """Put it into the topic's list, once."""
+        """Put a call into the topic's queue, once."""
         names = [keys.servers(topic), keys.requests(topic, self._role)]
         while True:
-            # A frozen Redis may run it later, but never after the caller has given up.
+            # A Redis that was frozen may run the script late, but not after the caller has given up.
             gives_up = await self._link.now() + int((until - self._reactor.seconds()) * 1000)
             text = Request(call_id, self.process, self._opener.public_key, gives_up, method, arguments).encode()
             left = until - self._reactor.seconds()
             answer = await self._link.run(QUEUE, names, text, gives_up, MAX_WAITING, deadline=left)
             if answer == "queued":
                 return
-            if answer != "nobody" or not self._link.doubtful:
+            if answer != "nobody" or not self._link.grace_period:
                 raise ServiceUnavailable(_REFUSED.get(answer, "Redis does not queue calls for {}").format(topic))
             await sleep(RETRY, self._reactor)
 
@@ -120,7 +120,7 @@ class Calls:
 
 
 class _Pending:
-    """One call that waits."""
+    """One call that waits for its reply."""
 
     def __init__(self, reactor: Any, topic: str, deadline: float, forget: Callable[[], object]) -> None:
         self.result: Deferred[Any] = Deferred(lambda _: self._end())
@@ -130,14 +130,14 @@ class _Pending:
         self._timer = reactor.callLater(deadline, self.fail, late)
 
     def queue(self, queuing: Any) -> None:
-        """Begin to queue it; where that fails, it fails."""
+        """Begin to put it into the queue; the call fails if that fails."""
         self._queuing = Deferred.fromCoroutine(queuing)
         self._queuing.addErrback(self._not_queued)
 
     def answer(self, text: str) -> None:
-        """It was answered.
+        """Fire with the result or refusal in a reply.
 
-        :raises ValueError: the answer is none; it goes on to wait.
+        :raises ValueError: the reply is invalid; the call goes on waiting.
         """
         try:
             result = outcome(text)
@@ -148,7 +148,7 @@ class _Pending:
         self.result.callback(result)
 
     def fail(self, refusal: Refusal | Failure) -> None:
-        """It failed."""
+        """Fail the call."""
         self._end()
         self.result.errback(refusal)
 

@@ -1,4 +1,4 @@
-"""Topics of which there can be one server only, such as a compute host's: two with one name are a mistake."""
+"""Exclusive topics, such as a compute host's: two servers with one name are a mistake in the configuration."""
 
 import os
 import socket
@@ -12,19 +12,19 @@ _MAX_NAME = 200
 
 
 def origin(address: str) -> str:
-    """This process, as others name it in their logs.
+    """Return a description of this process for the logs of others.
 
-    :param address: the one from which it reaches Redis, empty where that says nothing.
+    :param address: the local address of its connection to Redis; empty on a unix socket.
     """
     return ", ".join(filter(None, (socket.gethostname()[:_MAX_NAME], address, f"process {os.getpid()}")))
 
 
 class Claim:
-    """Whether this process has an exclusive topic.
+    """Tracks whether this process has an exclusive topic.
 
     :param topic: the topic.
     :param owned: called with each change.
-    :param health: reports that it was lost, and got back.
+    :param health: notified when the topic is lost and when it is regained.
     """
 
     def __init__(self, topic: str, owned: Callable[[bool], None], health: Health) -> None:
@@ -35,7 +35,7 @@ class Claim:
         self._reported = False
 
     def won(self) -> None:
-        """Nobody else has the topic."""
+        """Serve the topic: no other process has it."""
         if not self._has:
             self._has = True
             self._owned(True)
@@ -44,7 +44,7 @@ class Claim:
             self._health.solved(f"has no other {self.topic} any more: this process serves it")
 
     def lost(self, sentence: str) -> None:
-        """Another server has the topic: serve nothing while it is alive."""
+        """Serve nothing while another process has the topic."""
         if self._has:
             self._has = False
             self._owned(False)
@@ -52,7 +52,7 @@ class Claim:
 
 
 def conflict(topic: str, host: str, mine: str, others: list[Any]) -> str:
-    """The line for the log and for the end of a start: names both processes, and the option to change.
+    """Return the error line about two servers of one topic: it names both processes, and the option to change.
 
     :param host: this service's ``host`` option.
     :param others: the presence entries under the topic, ``WORKER JSON``.
@@ -65,7 +65,7 @@ def conflict(topic: str, host: str, mine: str, others: list[Any]) -> str:
 
 
 def _named(member: Any) -> str:
-    """The origin that a presence entry gives: others wrote it, so it is cleaned and cut."""
+    """Return the origin that a presence entry gives.  Another process wrote it, so it is cleaned and shortened."""
     try:
         name = decode(member.split(" ", 1)[1])["from"]
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):

@@ -43,12 +43,12 @@ class CommandLink(Link):
         self._scripts = scripts
         self._asks_policy = asks_policy
         self._heartbeat = Heartbeat(self._seconds)
-        scripts.on_found = lambda: self._heartbeat.doubt(FRESH)
+        scripts.on_found = lambda: self._heartbeat.begin_grace_period(FRESH)
 
     @property
-    def doubtful(self) -> float:
-        """Seconds for which missing presence entries mean nothing: their services may still be reconnecting."""
-        return self._heartbeat.doubtful
+    def grace_period(self) -> float:
+        """Seconds for which missing presence entries mean nothing yet: their services may still be reconnecting."""
+        return self._heartbeat.grace_period
 
     @property
     def waits_for_scripts(self) -> bool:
@@ -127,5 +127,5 @@ class CommandLink(Link):
 
     def _up(self, protocol: RedisProtocol) -> None:
         if self._lost_before:
-            self._heartbeat.doubt()
+            self._heartbeat.begin_grace_period()
         super()._up(protocol)

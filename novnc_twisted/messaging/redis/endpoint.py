@@ -1,4 +1,4 @@
-"""The endpoint of a Redis URL: TCP, unix socket, TLS, or the primary that Sentinels name."""
+"""The endpoint for a Redis URL: TCP, unix socket, TLS, or the primary that Sentinels name."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,21 +27,21 @@ from novnc_twisted.messaging.waiting import within
 from novnc_twisted.tls import Named, identity
 
 CONNECT_TIMEOUT = 3.0
-"""Seconds for name look-up and connecting, and again for TLS and log-in."""
+"""Seconds for name look-up and connecting, and the same again for TLS and log-in."""
 
 ASK_TIMEOUT = 1.0
 """Seconds for one Sentinel to answer, before the next one is asked."""
 
 _OF_SENTINELS = {"NOAUTH": "SENTINELAUTH", "UNKNOWN": "NOSENTINEL"}
-"""What errors mean where a Sentinel is asked."""
+"""The codes of errors that mean something else when a Sentinel answers with them."""
 
 _END = b"-----END CERTIFICATE-----"
 
 
 def endpoint_of(reactor: Any, address: RedisURL) -> IStreamClientEndpoint:
-    """Where to connect.  Over TLS the server's certificate and name are verified.
+    """Return the endpoint for an address.  Over TLS it verifies the server's certificate and name.
 
-    :raises ValueError: a file of the URL can't be read or used; the sentence names it.
+    :raises ValueError: a file of the URL cannot be read or used; the text is one sentence that names it.
     """
     if address.path is not None:
         return UNIXClientEndpoint(reactor, address.path, timeout=CONNECT_TIMEOUT)
@@ -57,9 +57,9 @@ def endpoint_of(reactor: Any, address: RedisURL) -> IStreamClientEndpoint:
 
 @implementer(IStreamClientEndpoint)
 class _SentinelEndpoint:
-    """The primary that the first Sentinel which answers names, asked anew for each connection.
+    """Connects to the primary that the first answering Sentinel names.  Each connection asks again.
 
-    Sentinels are spoken to as the servers are: with TLS or without.
+    Sentinels are asked over TLS if the servers use TLS.
     """
 
     def __init__(self, reactor: Any, address: RedisURL, endpoint: Callable[[str, int], IStreamClientEndpoint]) -> None:
@@ -79,7 +79,7 @@ class _SentinelEndpoint:
                 except CancelledError:
                     raise
                 except Exception as error:
-                    # An impostor is worth more words than one that is down.
+                    # A wrong certificate is a more useful reason than a Sentinel that is down.
                     failed = failed if isinstance(failed, Untrusted) else error
             raise failed
 
@@ -102,7 +102,7 @@ class _SentinelEndpoint:
 
 
 def _secured(address: RedisURL) -> Callable[[str, IStreamClientEndpoint], IStreamClientEndpoint]:
-    """What wraps the endpoint of a host in TLS, where the URL says so."""
+    """Return a function that adds TLS to the endpoint of a host, if the URL asks for it."""
     if not address.tls:
         return lambda host, endpoint: endpoint
     trust = platformTrust() if address.ca is None else trustRootFromCertificates(_certificates("ca", address.ca))
@@ -118,7 +118,7 @@ def _secured(address: RedisURL) -> Callable[[str, IStreamClientEndpoint], IStrea
 
 @implementer(IStreamClientEndpoint)
 class _NamedEndpoint:
-    """TLS to a server whose certificate must have a name; what is wrong with it ends the protocol as Untrusted."""
+    """Connects with TLS.  If the server's certificate is wrong, the protocol is lost with :class:`.Untrusted`."""
 
     def __init__(self, options: CertificateOptions, name: str, endpoint: IStreamClientEndpoint) -> None:
         try:
@@ -128,7 +128,7 @@ class _NamedEndpoint:
         self._options, self._name, self._endpoint = options, name, endpoint
 
     def connect(self, factory: Any) -> Deferred[IProtocol]:
-        """See IStreamClientEndpoint.  The handshake comes after it: nothing that is written goes out before it."""
+        """See IStreamClientEndpoint.  It fires before the TLS handshake, and data is sent only after the handshake."""
         check = Named(self._options, self._name)
 
         def watch(protocol: Any) -> IProtocol:

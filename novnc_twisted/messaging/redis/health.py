@@ -1,4 +1,4 @@
-"""What the log says about Redis: one line when something is wrong, one when it is over, and no flood."""
+"""Logs the state of Redis: one line when something is wrong, one when it is over, and no flood."""
 
 import time
 from collections import deque
@@ -10,15 +10,15 @@ from twisted.logger import Logger, LogLevel
 from novnc_twisted.messaging.redis.reasons import TooLong, loss, refusal, sentence
 
 QUIET = 60.0
-"""Seconds for which further complaints are counted instead of logged."""
+"""Seconds for which further lines of one kind are counted instead of logged."""
 
 MAX_LOSSES = 5
-"""Outages that are logged within QUIET seconds."""
+"""Maximum number of outages that are logged within QUIET seconds."""
 
 MAX_SKEW = 5.0
-"""Seconds by which this machine's clock and Redis' may differ."""
+"""Seconds by which this machine's clock and Redis' may differ without a warning."""
 
-_log = Logger()
+_logger = Logger()
 
 
 class Health:
@@ -36,31 +36,31 @@ class Health:
         self._policy = "noeviction"
         self._label = label
         self._down: set[str] = set()
-        self._told = False
+        self._reported_down = False
         self._refusals: set[str] = set()
         self._losses: deque[float] = deque(maxlen=MAX_LOSSES)
         self._troubles: set[str] = set()
         self._stopped = False
         self._quiet_until: dict[str, float] = {}
-        self._swallowed = 0
+        self._suppressed = 0
 
     def up(self, connection: str) -> None:
-        """A connection is logged in."""
+        """Note that a connection is logged in."""
         self._down.discard(connection)
         if self._down:
             return
-        if self._told:
-            self._say(LogLevel.info, "is back")
-        self._told = False
+        if self._reported_down:
+            self._log(LogLevel.info, "is back")
+        self._reported_down = False
         self._refusals.clear()
 
     def down(self, connection: str, reason: BaseException) -> None:
-        """A connection was lost, or could not be made.
+        """Note that a connection was lost, or could not be made.
 
-        :param connection: names it: what it is for.
+        :param connection: what it is for; identifies it.
         """
         if isinstance(reason, TooLong):
-            # Somebody else's message: Redis itself is well.
+            # A peer sent that message: Redis itself works.
             self.complain(
                 f"a message among {connection} was {reason} and is dropped; have Redis refuse such ones by "
                 "proto-max-bulk-len 4mb in redis.conf",
@@ -71,92 +71,92 @@ class Health:
         self._down.add(connection)
         words = refusal(reason)
         if words is None:
-            if first and self._may_tell():
-                self._say(LogLevel.warn, f"can't be reached ({loss(reason)}); trying again")
-                self._told = True
-        elif words not in self._refusals and (not first or self._may_tell()):
+            if first and self._outage_is_due():
+                self._log(LogLevel.warn, f"can't be reached ({loss(reason)}); trying again")
+                self._reported_down = True
+        elif words not in self._refusals and (not first or self._outage_is_due()):
             self._refusals.add(words)
-            self._say(LogLevel.error, f"refuses the connection for {connection}: {words}; trying again")
-            self._told = True
+            self._log(LogLevel.error, f"refuses the connection for {connection}: {words}; trying again")
+            self._reported_down = True
 
     def trouble(self, code: str) -> None:
-        """Redis refused a command with a code that stays until somebody does something."""
+        """Note that Redis refused a command with a code that lasts until an administrator acts."""
         if code not in self._troubles and self.problem(code, f"refuses commands: {sentence(code)}"):
             self._troubles.add(code)
 
     def no_trouble(self) -> None:
-        """Redis has executed a command that writes."""
+        """Note that Redis has executed a command that writes."""
         if self._troubles:
             self._troubles.clear()
             self.solved("accepts commands again")
 
     def problem(self, kind: str, words: str) -> bool:
-        """Log something that lasts, as an error; whether it was logged: then :meth:`solved` has to follow."""
-        due = self._may_say(kind)
+        """Log a lasting problem as an error.  Returns whether it was logged; if so, :meth:`solved` has to follow."""
+        due = self._is_due(kind)
         if due:
-            self._say(LogLevel.error, words)
+            self._log(LogLevel.error, words)
         return due
 
     def solved(self, words: str) -> None:
         """Log the end of a :meth:`problem`."""
-        self._say(LogLevel.info, words)
+        self._log(LogLevel.info, words)
 
     def clock(self, now: float) -> None:
-        """Redis has told its time (Unix time in seconds): one warning where this machine's clock is another one."""
+        """Compare Redis' time (Unix time in seconds) with this machine's clock; warn once if they differ."""
         ahead = self._wall() - now
         if abs(ahead) <= MAX_SKEW:
             self._skewed = False
         elif not self._skewed:
             self._skewed = True
-            self._say(
+            self._log(
                 LogLevel.warn,
                 f"has another time: this machine's clock is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}; "
                 "tokens expire by Redis' clock; set the clocks by NTP",
             )
 
     def eviction(self, policy: str) -> None:
-        """Redis drops data when its memory is full: one warning, since tokens and their marks are lost then."""
+        """Check the eviction policy; warn once if a full Redis drops data, since tokens are lost then."""
         if policy != self._policy:
             self._policy = policy
-            self._say(
+            self._log(
                 LogLevel.warn,
                 f"has maxmemory-policy {policy}: when its memory is full, it drops tokens, and forgets that a one-time "
                 "token was used; set maxmemory-policy noeviction in redis.conf",
             )
 
     def complain(self, what: str, kind: str = "") -> None:
-        """Redis, or a peer by way of it, sent something unexpected.
+        """Log that Redis, or a peer, sent something unexpected.
 
-        :param what: does not hold its content.
-        :param kind: of the complaint: one line in QUIET seconds for each.
+        :param what: what happened; must not quote what was sent.
+        :param kind: the kind of line: one of each kind is logged in QUIET seconds.
         """
-        if self._down or not self._may_say(kind):
-            self._swallowed += 1
+        if self._down or not self._is_due(kind):
+            self._suppressed += 1
             return
-        more = f" (and {self._swallowed} more such lines)" if self._swallowed else ""
-        self._swallowed = 0
-        _log.warn("Redis at {label}: {what}{more}", label=self._label, what=what, more=more)
+        more = f" (and {self._suppressed} more such lines)" if self._suppressed else ""
+        self._suppressed = 0
+        _logger.warn("Redis at {label}: {what}{more}", label=self._label, what=what, more=more)
 
     def stop(self) -> None:
         """Log nothing more."""
         self._stopped = True
 
-    def _may_say(self, kind: str) -> bool:
-        """Whether lines of this kind are due again: one in QUIET seconds."""
+    def _is_due(self, kind: str) -> bool:
+        """Return whether a line of this kind may be logged now: one in QUIET seconds."""
         now = self._clock.seconds()
         if self._stopped or now < self._quiet_until.get(kind, now):
             return False
         self._quiet_until[kind] = now + QUIET
         return True
 
-    def _may_tell(self) -> bool:
-        """Whether one more outage is logged: a server that comes and goes must not fill the disk."""
+    def _outage_is_due(self) -> bool:
+        """Return whether one more outage may be logged: an unstable server must not fill the disk."""
         now = self._clock.seconds()
         if len(self._losses) == MAX_LOSSES and now - self._losses[0] <= QUIET:
             return False
         self._losses.append(now)
         return True
 
-    def _say(self, level: Any, words: str) -> None:
+    def _log(self, level: Any, words: str) -> None:
         if not self._stopped:
-            _log.emit(level, "Redis at {label} {words}", label=self._label, words=words)
+            _logger.emit(level, "Redis at {label} {words}", label=self._label, words=words)

@@ -1,4 +1,4 @@
-"""Redis' clock as seen from here, and whether missing signs of life can be believed."""
+"""An estimate of Redis' clock, and the grace period in which missing presence entries mean nothing."""
 
 import time
 from collections import deque
@@ -12,29 +12,29 @@ from novnc_twisted.messaging.redis.reasons import Frozen
 from novnc_twisted.messaging.waiting import Late, sleep, within
 
 PRESENCE = 3.0
-"""Seconds for which a sign of life counts; it is renewed each second."""
+"""Seconds after which a presence entry expires; it is renewed each second."""
 
 BEAT = 1.0
-"""Seconds between two looks at whether Redis still answers."""
+"""Seconds between two heartbeats."""
 
 FROZEN = 2.0
-"""Seconds without an answer after which a connection is taken for dead."""
+"""Seconds without an answer after which a connection counts as dead."""
 
 STALL = 0.5
-"""Seconds after which an answer counts as a stall: signs of life may have expired meanwhile, unseen."""
+"""Seconds after which an answer counts as a stall, in which presence entries may have expired without a reason."""
 
 MAX_BACKOFF = 3.0
-"""Seconds between two attempts to connect, at most."""
+"""Maximum number of seconds between two attempts to connect."""
 
 GRACE_PERIOD = MAX_BACKOFF + BEAT
-"""Seconds after an outage for which others may still be on their way back."""
+"""Seconds after an outage within which other services reconnect."""
 
 
 class Heartbeat:
-    """What the answers to TIME say.
+    """Asks Redis for its time each second.
 
-    The estimate is made from the local monotonic clock and the quickest of the last answers, so that neither a step
-    of the local clock nor a slow answer moves it far.
+    The estimate of Redis' time uses the local monotonic clock and the fastest of the last answers, so that neither a
+    step of the local clock nor a slow answer moves it far.
 
     :param seconds: a clock in seconds that does not step.
     """
@@ -42,33 +42,33 @@ class Heartbeat:
     def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
         self._ahead: deque[float] = deque(maxlen=5)
-        self._doubt_until = 0.0
+        self._grace_until = 0.0
 
     def now(self) -> int:
-        """Redis' time in milliseconds since 1970: never ahead of it, behind by one round trip at most."""
+        """Return an estimate of Redis' time, in milliseconds since 1970: never ahead, at most one round trip behind."""
         return int((self._seconds() + max(self._ahead)) * 1000)
 
     @property
-    def doubtful(self) -> float:
-        """Seconds for which missing signs of life mean nothing: their owners may still be on their way back."""
-        return max(0.0, self._doubt_until - self._seconds())
+    def grace_period(self) -> float:
+        """Seconds for which missing presence entries mean nothing yet: their services may still be reconnecting."""
+        return max(0.0, self._grace_until - self._seconds())
 
-    def doubt(self, seconds: float = GRACE_PERIOD) -> None:
-        """Believe for so many seconds that those who are not there may come back."""
-        self._doubt_until = max(self._doubt_until, self._seconds() + seconds)
+    def begin_grace_period(self, seconds: float = GRACE_PERIOD) -> None:
+        """Wait for so many seconds before missing presence entries count."""
+        self._grace_until = max(self._grace_until, self._seconds() + seconds)
 
     def took(self, seconds: float) -> None:
-        """So long it took to answer something."""
+        """Note how long Redis took to answer something."""
         if seconds > STALL:
-            self.doubt()
+            self.begin_grace_period()
 
     async def begin(self, protocol: RedisProtocol) -> float:
-        """A new connection, perhaps to another Redis; gives its time, as Unix time."""
+        """Start with a new connection, perhaps to another Redis; returns its Unix time in seconds."""
         self._ahead.clear()
         return await self._ask(protocol)
 
     async def watch(self, protocol: RedisProtocol, reactor: Any, report: Callable[[float], None]) -> None:
-        """Ask for the time each second; end the connection where it does not answer.
+        """Ask for the time each second until the connection ends; close it if Redis does not answer.
 
         :param report: called with each answer, Unix time in seconds.
         :raises Frozen: there was no answer in time.
@@ -89,12 +89,12 @@ class Heartbeat:
 
     async def _ask(self, protocol: RedisProtocol) -> float:
         now = milliseconds(await protocol.command("TIME")) / 1000
-        # Taken after the answer: so the estimate is never ahead of Redis.
+        # The local clock is read after the answer, so that the estimate is never ahead of Redis.
         self._ahead.append(now - self._seconds())
         return now
 
 
 def milliseconds(reply: Any) -> int:
-    """An answer to TIME in milliseconds."""
+    """Convert an answer to TIME to milliseconds."""
     seconds, microseconds = reply
     return int(seconds) * 1000 + int(microseconds) // 1000

@@ -1,4 +1,4 @@
-"""The first commands on a new connection: log in, and see whether this server can be used."""
+"""The first commands on a new connection: log in, and check that this server can be used."""
 
 import re
 from collections.abc import Coroutine
@@ -14,13 +14,13 @@ from novnc_twisted.messaging.redis_url import RedisURL
 from novnc_twisted.messaging.waiting import Late, peek, within
 
 MIN_VERSION = 7
-"""Redis' oldest major version that will do: selectors of ACL users and ``PEXPIRE NX`` came with it."""
+"""The oldest supported major version of Redis: it introduced selectors of ACL users and ``PEXPIRE NX``."""
 
 
 async def log_in(protocol: RedisProtocol, address: RedisURL) -> None:
-    """Log in, select the database, and check the server's kind.
+    """Log in, check the server's kind, and select the database.
 
-    :raises RedisError: Redis refuses, or is not a server that can be used; the code says why (see :mod:`.reasons`).
+    :raises RedisError: Redis refuses, or is a server that cannot be used; the code gives the reason (:mod:`.reasons`).
     :raises NoPrimary: a Sentinel named this server, and it is a replica.
     :raises ConnectionGone: the connection ended.
     """
@@ -41,7 +41,7 @@ async def log_in(protocol: RedisProtocol, address: RedisURL) -> None:
 async def in_time(begin: Coroutine[Any, Any, None], protocol: RedisProtocol, address: RedisURL, reactor: Any) -> None:
     """Run the first commands of a connection within CONNECT_TIMEOUT.
 
-    What hinders them is raised in the form that :mod:`.reasons` has words for.
+    Failures are raised as exceptions that :mod:`.reasons` has sentences for.
     """
     try:
         await within(Deferred.fromCoroutine(begin), CONNECT_TIMEOUT, reactor)
@@ -57,7 +57,7 @@ async def in_time(begin: Coroutine[Any, Any, None], protocol: RedisProtocol, add
 
 
 def _check(hello: Any, address: RedisURL) -> None:
-    """Judge a reply to HELLO: names and values in turn."""
+    """Check a reply to HELLO: a list of alternating names and values."""
     if not isinstance(hello, list):
         raise RedisError("OLD")
     found = {str(name): value for name, value in zip(hello[::2], hello[1::2], strict=False)}
@@ -73,7 +73,7 @@ def _check(hello: Any, address: RedisURL) -> None:
 
 
 async def eviction_policy(protocol: RedisProtocol) -> str | None:
-    """What Redis does when its memory is full (``maxmemory-policy``); None where this user may not ask.
+    """Return what Redis does when its memory is full (``maxmemory-policy``); None if this user may not ask.
 
     :raises RedisError: Redis refuses for another reason.
     :raises ConnectionGone: the connection ended.

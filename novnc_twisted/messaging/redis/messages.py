@@ -1,4 +1,4 @@
-"""Requests and replies as they stand in Redis; what comes from there is checked like any other input."""
+"""The format of requests and replies in Redis.  What is read from there is checked like any other input."""
 
 import re
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from novnc_twisted.messaging.redis.sealing import Opener, Sealer
 from novnc_twisted.messaging.wire import MAX_MESSAGE, decode, encode
 
 MAX_DEADLINE = 300.0
-"""Seconds that a call may take, at most."""
+"""Maximum deadline of a call, in seconds."""
 
 _ID = re.compile(r"[0-9a-f]{32}\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call that waits for its server.
+    """A call that waits in a queue.
 
-    :ivar call_id: 32 hex digits, drawn at random.
-    :ivar reply_to: the process that called, likewise.
-    :ivar public_key: what its reply is sealed to.
-    :ivar gives_up: the millisecond, by Redis' clock, at which its caller stops waiting.
+    :ivar call_id: 32 random hex digits.
+    :ivar reply_to: the calling process, 32 random hex digits.
+    :ivar public_key: the key to which the reply is sealed.
+    :ivar gives_up: when the caller stops waiting: milliseconds since 1970, by Redis' clock.
     """
 
     call_id: str
@@ -31,7 +31,7 @@ class Request:
     arguments: dict[str, Any]
 
     def encode(self) -> str:
-        """As JSON; ValueError where it is longer than what travels."""
+        """Return it as JSON; ValueError if that is too long."""
         return encode(
             {
                 "id": self.call_id,
@@ -45,12 +45,12 @@ class Request:
 
 
 def read_request(text: Any) -> Request:
-    """What a request says; ValueError, without its content, where it is none."""
+    """Read a request; ValueError if it is invalid, with a text that quotes nothing of it."""
     body = _object(text, MAX_MESSAGE)
     call_id, reply_to, key, until = body.get("id"), body.get("to"), body.get("key"), body.get("until")
     method, arguments = body.get("method"), body.get("arguments")
     if not (isinstance(call_id, str) and _ID.match(call_id) and isinstance(reply_to, str) and _ID.match(reply_to)):
-        raise ValueError("no id, or nobody to answer")
+        raise ValueError("no id, or no address for the reply")
     if not (isinstance(method, str) and isinstance(arguments, dict)):
         raise ValueError("no method, or no arguments")
     if type(until) is not int or not isinstance(key, str):
@@ -60,13 +60,16 @@ def read_request(text: Any) -> Request:
 
 
 def write_reply(request: Request, answer: str) -> str:
-    """The sealed reply to a request; ValueError where its key is unusable."""
+    """Seal the reply to a request; ValueError if its key is unusable."""
     sealed = Sealer(request.public_key).seal(request.call_id, answer)
     return f'{{"id":"{request.call_id}","sealed":"{sealed}"}}'
 
 
 def read_reply(text: Any, opener: Opener) -> tuple[str, str]:
-    """The call that a reply is for, and its answer; ValueError, without its content, where it is none for us."""
+    """Return the id of the call that a reply is for, and its answer.
+
+    :raises ValueError: it is invalid, or was sealed for another process; the text quotes nothing of it.
+    """
     # Base64 makes it longer by a third.
     body = _object(text, 2 * MAX_MESSAGE)
     call_id, sealed = body.get("id"), body.get("sealed")

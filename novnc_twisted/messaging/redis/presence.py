@@ -1,4 +1,4 @@
-"""Signs of life: what this process announces, and who else is there."""
+"""Presence entries: those that this process keeps up, and those of the other services."""
 
 import json
 from collections.abc import Callable
@@ -20,19 +20,19 @@ from novnc_twisted.messaging.waiting import Late, ended, sleep, within
 from novnc_twisted.messaging.wire import check_topic, decode
 
 CLAIM_RETRY = 0.25
-"""Seconds between two attempts to get a topic that another server has."""
+"""Seconds between two attempts to claim a topic that another server has."""
 
 _PERIOD = int(PRESENCE * 1000)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Announcement:
-    """What is announced.
+    """One presence entry of this process.
 
-    :ivar info: what else it says, a JSON object.
-    :ivar lists: the lists of calls that it serves.
+    :ivar info: a JSON object to announce.
+    :ivar lists: the keys of the queues that it serves; empty if it serves nothing.
     :ivar exclusive: whether it must be the only server of its topic.
-    :ivar owned: called with each change of whether it may serve the topic, where it is exclusive.
+    :ivar owned: if it is exclusive, called with each change of whether it may serve the topic.
     """
 
     topic: str
@@ -47,28 +47,28 @@ class Announcement:
 
     @property
     def name(self) -> str:
-        """Under which it is announced."""
+        """The name in the set of all topics, ``TOPIC@PLACE``."""
         return f"{self.topic}@{self.place}"
 
     @property
     def server(self) -> str:
-        """Its name among the servers of its topic; empty where it serves nothing."""
+        """Its name in the set of its topic's servers; empty if it serves nothing."""
         return self.worker if self.lists else ""
 
     def member(self, origin: str) -> str:
-        """What stands under its topic.
+        """Return the entry as text: its worker, a space, and a JSON object.
 
-        :param origin: names this process for people.
+        :param origin: a description of this process for people.
         """
         names = f'"binary":{json.dumps(self.binary)},"host":{json.dumps(self.host)},"from":{json.dumps(origin)}'
         return f'{self.worker} {{{names},"info":{self.info}}}'
 
 
 class Presence:
-    """The announcements of one process, renewed each second and as soon as Redis is back.
+    """The presence entries of one process, renewed each second and as soon as Redis is back.
 
-    :param keeps: whether it may take others out of the set of topics: those that are gone.
-    :param health: reports that another process has a topic that must have one server only.
+    :param keeps: whether this process removes expired entries of others.
+    :param health: notified when another process has an exclusive topic of this one.
     """
 
     def __init__(self, reactor: Any, link: CommandLink, keeps: bool, health: Health) -> None:
@@ -81,17 +81,17 @@ class Presence:
         self._running: Deferred[None] | None = None
 
     def start(self) -> None:
-        """Begin to renew."""
+        """Begin to renew the entries."""
         self._running = Deferred.fromCoroutine(self._run())
 
     async def stop(self) -> None:
-        """Renew no more."""
+        """Renew the entries no more."""
         running, self._running = self._running, None
         if running is not None:
             await ended(running, self._reactor)
 
     async def add(self, announcement: Announcement) -> None:
-        """Announce it from now on.
+        """Add an entry and keep it up.
 
         :raises TopicInUse: it is exclusive, and another live process has its topic.
         """
@@ -102,7 +102,7 @@ class Presence:
             await self._renew(announcement)
 
     async def remove(self, announcement: Announcement, deadline: float = FROZEN) -> list[Any]:
-        """Announce it no more; of each of its lists, the requests that nobody takes any more."""
+        """Remove an entry; returns, for each of its queues, the requests that no other server will take."""
         if self._announced.pop(announcement, None) is None:
             return []
         names = [keys.announced(announcement.name), keys.servers(announcement.topic), *announcement.lists]
@@ -113,14 +113,14 @@ class Presence:
             return []  # it expires
 
     def renew(self) -> None:
-        """Renew at once: Redis is back, and may have forgotten us."""
+        """Renew all entries at once: Redis is back, and may have lost them."""
         # The same in all entries of this process, which are removed by their text.
         self._origin = self._origin or origin(self._link.local_address)
         for announcement in list(self._announced):
             Deferred.fromCoroutine(self._renew(announcement))
 
     async def services(self, prefix: str, deadline: float) -> list[Service]:
-        """The live services whose topic begins so.
+        """Return the live services whose topic begins with ``prefix``.
 
         :raises ServiceUnavailable: Redis does not answer.
         """
@@ -139,20 +139,23 @@ class Presence:
         while True:
             words = keys.announced(""), self._keeps, prefix
             found = await self._link.run(SERVICES, [keys.SERVICES], *words, deadline=deadline)
-            doubt = self._link.doubtful
-            if not doubt:
+            grace = self._link.grace_period
+            if not grace:
                 return list(found)
-            await sleep(doubt, self._reactor)
+            await sleep(grace, self._reactor)
 
     async def _run(self) -> None:
         while True:
-            # Services that start together find one another as soon as Redis has the scripts.
+            # Services that start together must find one another as soon as Redis has the scripts.
             await sleep(RETRY if self._link.waits_for_scripts else BEAT, self._reactor)
             if self._announced:
                 await gatherResults([Deferred.fromCoroutine(self._renew(one)) for one in list(self._announced)])
 
     async def _claim(self, one: Announcement) -> None:
-        """Wait until no other process has the topic, or for as long as a crashed one is still believed."""
+        """Wait until no other process has the topic.
+
+        :raises TopicInUse: another one had it for longer than the entry of a crashed process lasts.
+        """
         waited = 0.0
         try:
             while others := await self._announce(one):
@@ -167,7 +170,7 @@ class Presence:
         try:
             others = await self._announce(one)
         except ServiceUnavailable:
-            return  # the link says so; the next one comes in a second
+            return  # the link logs it; the next attempt follows in a second
         claim = self._announced.get(one)
         if claim is None:
             return
@@ -177,7 +180,7 @@ class Presence:
             claim.won()
 
     async def _announce(self, one: Announcement) -> list[Any]:
-        """Renew a presence entry; gives the entries of those that have the topic instead.
+        """Renew a presence entry; if other processes have its exclusive topic, return their entries instead.
 
         :raises ServiceUnavailable: Redis does not answer.
         """
@@ -187,7 +190,7 @@ class Presence:
         return (reply or await self._elsewhere(one)) if isinstance(reply, list) else []
 
     async def _elsewhere(self, one: Announcement) -> list[Any]:
-        """The entries of those that have a topic at another place than this process' own."""
+        """Return the entries of other processes that have a topic at another address."""
         words = keys.announced(""), "", f"{one.topic}@"
         try:
             found = await self._link.run(SERVICES, [keys.SERVICES], *words, deadline=FROZEN)
@@ -204,11 +207,11 @@ def _service(name: Any, member: Any, score: Any) -> Service | None:
         worker, text = member.split(" ", 1)
         topic, _, place = name.rpartition("@")
         check_topic(topic)
-        said = decode(text)
-        binary, host, info = said["binary"], said["host"], said["info"]
-        believed_until = float(score) / 1000
+        entry = decode(text)
+        binary, host, info = entry["binary"], entry["host"], entry["info"]
+        expires_at = float(score) / 1000
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
     if not (isinstance(binary, str) and isinstance(host, str) and isinstance(info, dict)):
         return None
-    return Service(topic, worker, binary, host, believed_until - PRESENCE, info, place)
+    return Service(topic, worker, binary, host, expires_at - PRESENCE, info, place)

@@ -1,8 +1,6 @@
-"""One connection to Redis: txredisapi's protocol, without what of it would be in the way.
+"""One connection to Redis: txredisapi's parser and reply queue, with our own limits and errors.
 
-The factories of txredisapi are not used: they give up for ever when a log-in fails, keep commands for ever while they
-are disconnected, and verify no certificate.  :mod:`.link` keeps the connection instead.  Importing txredisapi installs
-the global reactor: no other module does.
+The package's docstring gives the reasons.  Importing txredisapi installs the global reactor; only this package may.
 """
 
 import hiredis
@@ -16,13 +14,13 @@ if not issubclass(txredisapi.RedisProtocol, txredisapi.HiredisProtocol):  # prag
     raise ImportError(f"txredisapi does not use hiredis {hiredis.__version__}")
 
 MAX_PENDING = 32 << 20
-"""Bytes that Redis may send without having finished one reply."""
+"""Maximum number of bytes of one reply."""
 
 
 class RedisError(Exception):
     """Redis answered with an error.
 
-    :ivar code: its first word, as ``NOPERM``, or a code of :mod:`.reasons`; the text itself may quote what was sent.
+    :ivar code: its first word, such as ``NOPERM``, or a code of :mod:`.reasons`; the text itself may quote secrets.
     """
 
     def __init__(self, code: str) -> None:
@@ -35,15 +33,15 @@ class ConnectionGone(Exception):
 
 
 class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
-    """A connection that says when it is lost, and that a peer can't make log a traceback.
+    """A connection whose loss can be waited for.  No input of the peer makes it log a traceback.
 
-    Strings come back as ``str`` (``bytes`` where they are no UTF-8), never as numbers.  Cancelling a command's
+    Strings are returned as ``str`` (as ``bytes`` if they are not UTF-8), never as numbers.  Cancelling a command's
     Deferred keeps the replies in order.
 
-    :ivar lost: fires with the reason, an exception, once it is lost.
-    :ivar max_pending: bytes that Redis may send without having finished one reply.
-    :ivar too_long: whether the connection was ended because a reply was longer than that.
-    :ivar garbled: whether it was ended because something else than RESP came.
+    :ivar lost: fires with the reason, an exception, when the connection is lost.
+    :ivar max_pending: maximum number of bytes of one reply.
+    :ivar too_long: whether the connection was closed because a reply was longer than that.
+    :ivar garbled: whether the connection was closed because the peer does not speak RESP.
     :ivar answered: whether a reply has come.
     """
 
@@ -59,7 +57,7 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
         self._unfinished = 0
 
     def dataReceived(self, data: bytes, unpause: bool = False) -> None:
-        """Take replies; what is no RESP, or too much of it, ends the connection."""
+        """Parse replies; close the connection if the data is not RESP, or a reply is too long."""
         self._unfinished += len(data)
         try:
             super().dataReceived(data)
@@ -72,18 +70,18 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
             self.transport.abortConnection()
 
     def replyReceived(self, reply: object) -> None:
-        """A whole reply is here."""
+        """Handle one complete reply."""
         self._unfinished = 0
         self.answered = self.answered or not isinstance(reply, txredisapi.ConnectionError)
         super().replyReceived(reply)
 
     def connectionLost(self, why: Failure) -> None:
-        """Say so, then fail what waits for a reply: who then asks for a connection does not get this one again."""
+        """Fire ``lost`` first, then fail the pending commands: their callers must not get this connection again."""
         self.lost.callback(why.value or ConnectionGone())
         super().connectionLost(why)
 
     def command(self, *words: str | int) -> Deferred[object]:
-        """Send a command; its reply.
+        """Send a command; fires with its reply.
 
         Fails with RedisError or ConnectionGone.
         """

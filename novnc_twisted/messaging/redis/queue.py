@@ -1,4 +1,4 @@
-"""Taking messages from lists in Redis, on a connection of its own."""
+"""Takes messages from lists in Redis, on a connection of its own."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,28 +14,27 @@ from novnc_twisted.messaging.redis.reasons import TROUBLES, sentence
 from novnc_twisted.messaging.waiting import Late, ended, sleep, within
 
 BLOCK = 2
-"""Seconds that Redis holds one BLPOP: with FROZEN, the time in which a frozen connection is found."""
-
+"""Time-out of a BLPOP, in seconds.  A connection that is silent for FROZEN seconds longer is frozen."""
 
 GLANCE = 0.05
-"""The same where one of the lists has no free slot: soon after it has one, it is looked at again."""
+"""The same, in seconds, while a list is left out because it has no free slot: it must be included again soon."""
 
 MAX_PENDING = 4 << 20
-"""Bytes of the longest message that is taken: a sealed reply of MAX_MESSAGE bytes has a third more."""
+"""Maximum length of a message in bytes.  Sealing makes a reply of MAX_MESSAGE bytes longer by a third."""
 
 
 class Queue:
-    """Takes messages one after another, each once, and hands them on.
+    """Takes messages from lists, each message once, and passes them to a function.
 
-    BLPOP holds its connection, so a queue has its own.  Lists take turns, and each has slots of its own: a sender that
-    fills one list does not delay messages in another.
+    BLPOP blocks its connection, so each queue has its own.  The lists take turns, and each has its own slots: a sender
+    that fills one list does not delay messages in another.
 
-    :param link: not started yet; it starts and stops with this.
-    :param keys: of the lists.
-    :param take: called with the list's key and each message, must not raise; where there are slots, :meth:`release` has
-        to be called for it in the end.
-    :param slots: how many of each list may be worked on at a time, None for any number.
-    :param health: reports that Redis refuses.
+    :param link: the connection; it must not be started yet, and is started and stopped with the queue.
+    :param keys: the keys of the lists.
+    :param take: called with the list's key and each message, must not raise.  If there are slots, :meth:`release` must
+        be called when the message has been worked on.
+    :param slots: maximum number of messages of each list that are worked on at a time; None: no limit.
+    :param health: notified when Redis refuses.
     :param purpose: what is taken, in the log.
     """
 
@@ -68,25 +67,25 @@ class Queue:
         return list(self._busy)
 
     def start(self) -> Deferred[None]:
-        """Begin; fires once the first attempt to connect has succeeded or failed."""
+        """Begin; fires when the first attempt to connect has succeeded or failed."""
         first = self._link.start()
         self._running = Deferred.fromCoroutine(self._run())
         return first
 
     async def stop(self) -> None:
-        """Take no more, and close the connection."""
+        """Take no more messages, and close the connection."""
         running, self._running = self._running, None
         if running is not None:
             await ended(running, self._reactor)
         await self._link.stop()
 
     def release(self, key: str) -> None:
-        """A message of this list was worked on."""
+        """Free the slot of a message of this list that has been worked on."""
         self._busy[key] -= 1
         self._wake()
 
     def pause(self, paused: bool) -> None:
-        """Take nothing more until this is called with False; what Redis is asked for already still comes."""
+        """Take no more messages until this is called with False.  A BLPOP that is under way still takes one."""
         self._paused = paused
         self._wake()
 
@@ -109,12 +108,12 @@ class Queue:
                 self._take(key, message)
 
     def _rotate(self, key: str) -> None:
-        """The others come first, next time."""
+        """Put a list behind the others."""
         self._keys.remove(key)
         self._keys.append(key)
 
     async def _pop(self, keys: list[str], block: float) -> tuple[str, Any] | None:
-        """One message and its list's key, or None where there is none for now."""
+        """Return one message and its list's key, or None if there is no message for now."""
         try:
             protocol = await self._link.connected(BLOCK)
         except ServiceUnavailable:

@@ -1,8 +1,8 @@
-"""Why Redis refuses a connection or a command: codes for the code, and sentences for the log.
+"""Why Redis refuses a connection or a command: codes for the program, and sentences for the log.
 
-The text of an error may quote what was sent, so it never leaves this module: a text is recognised by how it begins, and
-what is logged is a sentence from here.  The texts are those of Redis 7 (``src/server.c``, ``src/acl.c``,
-``src/networking.c``, ``src/db.c``); Valkey has the same ones with its own name in them.
+The text of an error may quote what was sent, so it is never logged: it is recognised by how it begins, and a sentence
+from here is logged.  The texts are those of Redis 7 (``src/server.c``, ``src/acl.c``, ``src/networking.c``,
+``src/db.c``) and of Valkey 9, which has its own name and a few other words in them.
 """
 
 import os
@@ -19,10 +19,10 @@ from twisted.internet.error import (
 from novnc_twisted.messaging.waiting import Late
 
 OUTAGES = ("READONLY", "MASTERDOWN", "LOADING")
-"""Codes after which the connection is made again: the server is not the one that it was, or not ready yet."""
+"""Codes after which the connection is made again: the server has become a replica, or is not ready yet."""
 
 TROUBLES = ("OOM", "MISCONF", "NOREPLICAS", "BUSY", "CLUSTERDOWN")
-"""Codes that every command that writes gets while the connection itself is good."""
+"""Codes with which Redis refuses every command that writes, while the connection itself works."""
 
 _PASSING = ("LOADING", "MASTERDOWN")
 
@@ -38,7 +38,7 @@ _TEXTS = (
     ("ERR The user executing the script can't", "NOPERM"),
     ("ERR ACL failure in script", "NOPERM"),
 )
-"""How errors begin that Redis gives no code of their own, and the code that they have here."""
+"""How errors without a code of their own begin, and the code that they get here."""
 
 _WORDS = {
     "MAXCLIENTS": "it has reached its limit of connections; raise maxclients in redis.conf",
@@ -72,7 +72,7 @@ _WORDS = {
 
 
 def code_of(text: str) -> str:
-    """The code of an error: its first word, or a code from here where Redis says only ``ERR``."""
+    """Return the code of an error: its first word, or a code of our own if that is only ``ERR``."""
     for begin, code in _TEXTS:
         if text.startswith(begin):
             return code
@@ -81,31 +81,31 @@ def code_of(text: str) -> str:
 
 
 def sentence(code: str) -> str:
-    """What the code means and what to do about it."""
+    """Return what the code means and what to do about it."""
     return _WORDS.get(code, f"it refuses us ({code})")
 
 
 class NoPrimary(Exception):
-    """No Sentinel names a primary, or the server that it names is not a primary (yet)."""
+    """No Sentinel names a primary, or the named server is not a primary (yet)."""
 
 
 class Untrusted(Exception):
-    """The server's certificate is not good; the text says why, in our own words."""
+    """The server's certificate is not valid; the text is our own description of why."""
 
 
 class Frozen(Exception):
-    """The server did not answer in time on a connection that was good before."""
+    """The server did not answer in time on a connection that worked before."""
 
 
 class TooLong(Exception):
-    """The connection was given up because of a reply that is too long; the text gives the limit."""
+    """The connection was closed because a reply was too long; the text gives the limit."""
 
 
 class NoLogIn(Exception):
-    """The server accepted the connection, and gave no answer of Redis.
+    """The server accepted the connection, but did not answer as Redis does.
 
-    :ivar what: ``silent``, ``closed`` or ``garbled``: what it did instead.
-    :ivar tls: whether TLS was spoken.
+    :ivar what: what it did instead: ``silent``, ``closed`` or ``garbled``.
+    :ivar tls: whether the connection used TLS.
     """
 
     def __init__(self, what: str, *, tls: bool) -> None:
@@ -115,7 +115,7 @@ class NoLogIn(Exception):
 
 
 def refusal(reason: BaseException) -> str | None:
-    """A cause that does not pass by itself, in words; None for an ordinary loss."""
+    """Describe a cause that lasts until an administrator acts; None for an ordinary loss."""
     code = getattr(reason, "code", None)
     if isinstance(code, str):
         return None if code in _PASSING else sentence(code)
@@ -129,7 +129,7 @@ def refusal(reason: BaseException) -> str | None:
 
 
 def loss(reason: BaseException) -> str:
-    """An ordinary loss in a few words."""
+    """Describe an ordinary loss in a few words."""
     if isinstance(reason, NoLogIn):
         return _NO_LOG_IN[reason.what] + (_WITH_TLS if reason.tls else _WITHOUT_TLS).get(reason.what, "")
     if isinstance(reason, NoPrimary):

@@ -1,4 +1,4 @@
-"""Running our scripts in Redis, and getting them there."""
+"""Runs our scripts in Redis, and loads them if need be."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,28 +13,28 @@ RETRY = 0.2
 """Seconds between two attempts to run a script that Redis does not have yet."""
 
 FRESH = 3 * RETRY
-"""Seconds after the scripts were loaded for which services that waited for them may still be on their way."""
+"""Seconds after the scripts were loaded for which services that waited for them may not have announced themselves."""
 
 _WAYS: list[tuple[tuple[str, ...], tuple[int, ...]]] = [(("SCRIPT", "LOAD"), ()), (("EVAL",), (0,))]
-"""Words before and after a script's text that load it; without arguments a script does nothing.
+"""The commands that load a script: the words before and after its text.  Without arguments a script does nothing.
 
-A way that the user may not go is not tried again: Redis keeps each attempt in ``ACL LOG``.
+A command that is denied is not tried again, since Redis keeps each attempt in ``ACL LOG``.
 """
 
-PATIENCE = 1.0
-"""Seconds for which scripts may be missing before the log says so: services that start together need some time."""
+REPORT_AFTER = 1.0
+"""Seconds for which scripts may be missing before that is logged: services that start together need some time."""
 
 
 class Scripts:
-    """Runs scripts by their SHA-1; if Redis does not have them, loads them or waits for a service that may.
+    """Runs scripts by their SHA-1.  If Redis does not have them, loads them or waits until another service has.
 
-    Redis keeps scripts in memory only.  A restarted Redis, another primary, and one that was told ``SCRIPT FLUSH`` has
-    none.  A user with the rights of one role must not try what he may not: Redis keeps each attempt in ``ACL LOG``.
+    Redis keeps scripts in memory only: they are missing after a restart, a change of the primary, and SCRIPT FLUSH.  A
+    user without the right to load them must not try to, since Redis keeps each denied attempt in ``ACL LOG``.
 
     :param reactor: IReactorTime.
     :param may_load: whether this connection's user may load scripts.
-    :param health: reports that they are missing.
-    :ivar misses: how often Redis did not have a script that was to be run.
+    :param health: notified when they are missing.
+    :ivar misses: how many attempts failed because Redis did not have the script.
     """
 
     def __init__(self, reactor: Any, may_load: bool, health: Health) -> None:
@@ -46,15 +46,15 @@ class Scripts:
         self._fresh = False
         self._reported = False
         self.on_found: Callable[[], None] = lambda: None
-        """Called when scripts that were missing are there."""
+        """Called when Redis has scripts that it did not have before."""
 
     @property
     def missing(self) -> bool:
-        """Whether Redis did not have them when one was last run."""
+        """Whether Redis did not have the script that was run last."""
         return self._missing_since is not None
 
     async def begin(self, protocol: RedisProtocol) -> None:
-        """Load them on a new connection, or see that Redis is ready to run one.
+        """Load all scripts on a new connection, or check that Redis is ready to run one.
 
         :raises RedisError: Redis is not ready, or refuses.
         :raises ConnectionGone: the connection ended.
@@ -110,7 +110,7 @@ class Scripts:
         now = self._reactor.seconds()
         if self._missing_since is None:
             self._missing_since = now
-        elif not self._reported and now - self._missing_since >= PATIENCE:
+        elif not self._reported and now - self._missing_since >= REPORT_AFTER:
             self._reported = self._health.problem(
                 "scripts",
                 "has none of the scripts that the services run; a consoleauth loads them when it connects: is one "

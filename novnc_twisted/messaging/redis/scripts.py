@@ -1,27 +1,27 @@
-"""What runs inside Redis (7.0 or newer), each at one stroke and by Redis' own clock.
+"""The Lua scripts that run in Redis (7.0 or newer), each atomically and by Redis' own clock.
 
 Keys (``novnc:`` before each, see :mod:`.keys`):
 
 =====================  ==========  ==================================================================================
 ``q:TOPIC:ROLE``       list        calls of a role that wait for a server of the topic
 ``r:ROLE:PROCESS``     list        replies for a process
-``p:TOPIC``            sorted set  workers that serve the topic, by the millisecond until which they are believed
-``a:TOPIC@PLACE``      sorted set  everything announced under the topic, ``WORKER JSON``, by the same
-``services``           set         each ``TOPIC@PLACE`` under which something was announced lately
-``s:KEY``              string      an object of the keyed store, behind its place in an index
+``p:TOPIC``            sorted set  workers that serve the topic, by the millisecond at which their entries expire
+``a:TOPIC@PLACE``      sorted set  presence entries of the topic, ``WORKER JSON``, by the same
+``services``           set         each ``TOPIC@PLACE`` with a recent presence entry
+``s:KEY``              string      an object of the keyed store, after its place in an index
 ``i:INDEX``            sorted set  places of an index, by the millisecond at which their objects expire
 =====================  ==========  ==================================================================================
 
-Who has no role leaves out ``:ROLE`` and ``ROLE:``.  Each expires by itself: when all of ours has ended, nothing is
-left.
+For callers without a role, ``:ROLE`` and ``ROLE:`` are left out.  Every key expires: when all services have ended,
+nothing is left.
 """
 
 from hashlib import sha1
 
-# EVALSHA wants the right to read and to write each key that it is told of.  So it is told of none: what a script does
-# with a key is judged where it does it, by the caller's rights.  (Lua's unpack has room for 8000 only.)
-# An invalid count (negative, broken, infinite, not a number, more than there are arguments) would have Redis loop
-# for ever.  Without arguments a script does nothing: so it can be loaded by EVAL, and Redis be asked whether it has it.
+# EVALSHA demands the rights to read and to write each declared key.  Therefore no key is declared: Redis checks each
+# command of a script by the caller's rights.  (Lua's unpack has room for 8000 values only.)
+# An invalid count (negative, a fraction, infinite, not a number, more than there are arguments) could make Redis loop
+# for ever.  Without arguments a script does nothing, so EVAL can load it, and EVALSHA can ask whether Redis has it.
 _HEAD = """
 if #ARGV == 0 then return 'here' end
 local words, count = ARGV, tonumber(ARGV[1])
@@ -35,13 +35,13 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local latest = now + 10000
 """
-# No sign of life is believed beyond that: one that somebody made to last for ever does not outlive his credential.
+# Entries that expire later than ``latest`` are ignored: a stolen credential must not add one that lasts for ever.
 
 
 class Script:
-    """A script and the name under which Redis caches it; its arguments are a count, so many keys, and the rest.
+    """A script and the SHA-1 under which Redis caches it.  Its arguments are a count, so many keys, and all others.
 
-    :ivar writes: whether each run of it adds data, so that a Redis that takes no more data refuses it.
+    :ivar writes: whether each run adds data.  A Redis that takes no more data refuses such a script.
     """
 
     def __init__(self, text: str, *, writes: bool = False) -> None:
@@ -68,9 +68,9 @@ return 'queued'
 """,
     writes=True,
 )
-"""Queue a call where somebody serves it and its time is not over.
+"""Put a call into a queue, if the topic has a server and the caller still waits.
 
-A frozen Redis runs what it was sent when it thaws: by then the caller may have given up, hence ``late``.
+A Redis that was frozen runs what it was sent once it thaws; if the caller has given up by then, the answer is ``late``.
 """
 
 REPLY = Script(
@@ -88,9 +88,9 @@ return 1
 
 ANNOUNCE = Script(
     """
--- services a:TOPIC@PLACE p:TOPIC | milliseconds, TOPIC@PLACE, worker and what it says, worker or '', 1: keeps services,
--- 1: alone
--- SADD comes first: where memory is full Redis refuses it, but nothing that follows another change.
+-- services a:TOPIC@PLACE p:TOPIC | milliseconds, TOPIC@PLACE, worker and JSON, worker or '', 1: keeps services,
+-- 1: exclusive
+-- SADD comes first: a Redis without free memory refuses the first command that adds data, but not those after it.
 local ttl = tonumber(ARGV[1])
 redis.call('SADD', KEYS[1], ARGV[2])
 if ARGV[5] == '1' then redis.call('PEXPIRE', KEYS[1], ttl) end
@@ -111,14 +111,14 @@ return 1
 """,
     writes=True,
 )
-"""Renew this service's presence, ``1``; or, where it must be the only server of its topic and another one is alive, the
-presence entries under the topic.
+"""Renew a presence entry and return 1.  If it is exclusive and the topic has another live server, return the presence
+entries of the topic instead.
 
-The set of topics is kept by consoleauth: nobody else may take anything out of it, or let it expire.
+consoleauth keeps the set of topics: no other role has the right to remove names from it, or to let it expire.
 """
 
 WITHDRAW = Script("""
--- a:TOPIC@PLACE p:TOPIC q:TOPIC... | worker and what it says, worker or ''
+-- a:TOPIC@PLACE p:TOPIC q:TOPIC... | worker and JSON, worker or ''
 redis.call('ZREM', KEYS[1], ARGV[1])
 if ARGV[2] == '' then return {} end
 redis.call('ZREM', KEYS[2], ARGV[2])
@@ -131,7 +131,9 @@ for i = 3, #KEYS do
 end
 return left
 """)
-"""Be seen no more.  The last one of a topic takes along the calls that nobody will take, to answer them."""
+"""Remove a presence entry.  If it was the last server of its topic, also empty the topic's queues and return the calls,
+so that they can be failed at once.
+"""
 
 SERVICES = Script("""
 -- services | prefix of the keys a:, 1: keeps services, how the wanted topics begin
@@ -156,8 +158,8 @@ return answer
 A connection that keeps the set of topics also removes every name from it that has no live entry, wanted or not.
 """
 
-# A stored object is "INDEX SPACE PLACE NEWLINE JSON"; without an index the first line is empty.  A place is the
-# microsecond of its making, of fixed width, and the key: so that places sort in the order of their making.
+# A stored object is "INDEX SPACE PLACE NEWLINE JSON"; without an index the first line is empty.  A place is the time of
+# creation in microseconds, of fixed width, and the key, so that places sort by the time of creation.
 _LEAVE = """
 local function leave(key)
   local old = redis.call('GET', key)
@@ -215,7 +217,7 @@ return removed
 )
 
 INDEXED = Script("""
--- i:INDEX | how many of the newest are left out
+-- i:INDEX | how many of the newest to leave out
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. now)
 local places = redis.call('ZRANGE', KEYS[1], 0, -1)
 local wanted = #places - math.max(0, tonumber(ARGV[1]))

@@ -1,7 +1,7 @@
-"""Replies that only their caller can read (libsodium's sealed boxes).
+"""Encryption of replies, so that only the caller can read them (libsodium's sealed boxes).
 
-A request carries the public key of the process that calls.  Who reads the bus, its replicas or its files learns
-neither tokens nor VNC passwords from the answers.
+A request carries the public key of the calling process.  Anyone who can read the bus, its replicas or its files learns
+neither tokens nor VNC passwords from the replies.
 """
 
 from base64 import b64decode, b64encode
@@ -11,9 +11,9 @@ from nacl.public import PrivateKey, PublicKey, SealedBox
 
 
 class Opener:
-    """The private half, made anew for each process and kept in its memory alone.
+    """Decrypts replies.  Each process generates a private key of its own, and keeps it in memory only.
 
-    :ivar public_key: what callers send along, as text.
+    :ivar public_key: the public key as text, sent with each request.
     """
 
     def __init__(self) -> None:
@@ -22,9 +22,9 @@ class Opener:
         self.public_key = b64encode(bytes(private.public_key)).decode()
 
     def open(self, call_id: str, sealed: str) -> str:
-        """What was sealed for this call.
+        """Decrypt the answer to a call.
 
-        :raises ValueError: it was not sealed for us, or for another call.
+        :raises ValueError: it was sealed for another process or another call.
         """
         try:
             text = self._box.decrypt(b64decode(sealed, validate=True)).decode()
@@ -37,9 +37,9 @@ class Opener:
 
 
 class Sealer:
-    """What seals the answer to one request.
+    """Encrypts the answer to one request.
 
-    :raises ValueError: the key is none.
+    :raises ValueError: the public key is invalid.
     """
 
     def __init__(self, public_key: str) -> None:
@@ -49,9 +49,9 @@ class Sealer:
             raise ValueError("not a public key") from error
 
     def seal(self, call_id: str, answer: str) -> str:
-        """The answer to a call, for the holder of the private key alone.
+        """Encrypt the answer to a call for the holder of the private key.
 
-        :raises ValueError: nothing can be sealed to this key.
+        :raises ValueError: libsodium rejects the public key.
         """
         try:
             return b64encode(self._box.encrypt(f"{call_id} {answer}".encode())).decode()

@@ -1,7 +1,7 @@
-"""Serving: requests from a topic's lists, each worked on once and answered to its caller alone.
+"""Serves a topic: takes requests from its queues, runs each once, and replies to its caller.
 
-A topic has a list for each role of callers.  Redis lets nobody write into the list of a role that he has not got, so
-the list tells who calls.
+A topic has a queue for each role of callers.  Redis lets only users with a role write to that role's queue, so the
+queue proves the caller's role.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -28,22 +28,22 @@ from novnc_twisted.messaging.wire import MAX_CONCURRENCY, encode, perform, refus
 _log = Logger()
 
 MAX_REPLIES = 10_000
-"""Replies that may wait for one process."""
+"""Maximum number of replies that wait for one process."""
 
-LAST_WORDS = 1.0
-"""Seconds for the answers to calls that are given up when serving ends."""
+FINAL_REPLIES = 1.0
+"""Seconds for the replies to calls that are cancelled when serving ends."""
 
 
 class Serving:
     """One topic, served by this process.
 
-    Each role that has methods here has a connection of its own, so that a flood by one of them does not delay the
-    others; one more is for all the rest.
+    Each role that may call a method has a connection of its own, so that a flood of calls from one role does not delay
+    the others.  All other queues share one more connection.
 
-    :param connect: makes the link for a queue, from its purpose.
-    :param link: where replies go.
-    :param callers: the roles that each method is for; None: every method is for all.
-    :param health: reports messages that are no requests, or can't be answered.
+    :param connect: makes the link for a queue, given its purpose.
+    :param link: sends the replies.
+    :param callers: the roles that may call each method; None: all roles may call all methods.
+    :param health: notified of messages that are not valid requests, or cannot be answered.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Serving:
         )
 
     def start(self) -> Deferred[None]:
-        """Begin to take requests; fires once the first attempts to connect have succeeded or failed."""
+        """Begin to take requests; fires when the first attempts to connect have succeeded or failed."""
         return gatherResults([queue.start() for queue in self._queues]).addCallback(lambda _: None)
 
     def pause(self, paused: bool) -> None:
@@ -92,13 +92,13 @@ class Serving:
 
     @property
     def lists(self) -> list[str]:
-        """The keys of the topic's lists."""
+        """The keys of the topic's queues."""
         return list(self._roles)
 
     async def stop(self, untaken: Iterable[Iterable[Any]] = ()) -> None:
-        """Take no more, give up what is worked on, and tell its callers.
+        """Take no more requests, cancel those that are being worked on, and answer their callers.
 
-        :param untaken: of each list, the requests that nobody takes any more: their callers are told as well.
+        :param untaken: the requests left in each queue that no other server will take: they are answered, too.
         """
         self._stopping = True
         await gatherResults([Deferred.fromCoroutine(queue.stop()) for queue in self._queues])
@@ -138,9 +138,9 @@ class Serving:
             try:
                 now = await self._link.exact_now()
             except ServiceUnavailable:
-                # Whether its caller still waits can't be known: better not run it than run it too late.
+                # It is unknown whether the caller still waits.  Not to run the call is better than to run it too late.
                 return
-            # Nobody has a reply wait for longer than any call may take.
+            # A caller cannot make its reply wait longer than a call may take.
             request = replace(request, gives_up=min(request.gives_up, now + int(1000 * MAX_DEADLINE)))
             left = request.gives_up - now
             if left <= 0:
@@ -156,12 +156,12 @@ class Serving:
             return
         except CancelledError:
             answer = self._gave_up()
-        await self._reply(role, request, answer, LAST_WORDS if self._stopping else 5.0)
+        await self._reply(role, request, answer, FINAL_REPLIES if self._stopping else 5.0)
 
     async def _give_up(self, role: str, message: Any) -> None:
         request = self._read(message)
         if request is not None:
-            await self._reply(role, request, self._gave_up(), LAST_WORDS)
+            await self._reply(role, request, self._gave_up(), FINAL_REPLIES)
 
     def _gave_up(self) -> str:
         return encode(refused(ServiceUnavailable(f"{self._topic} " + ("was stopped" if self._stopping else "gave up"))))
@@ -181,13 +181,13 @@ class Serving:
         except ValueError as error:
             self._health.complain(f"a request for {self._topic} can't be answered: {error}")
         except ServiceUnavailable as error:
-            # Its caller learns it by its own deadline.
+            # The caller's own deadline ends its wait.
             self._health.complain(f"an answer of {self._topic} was lost: {error.detail}")
 
 
 def _shared(
     methods: Mapping[str, Mapping[str, Method]], callers: Mapping[str, Collection[str]] | None
 ) -> list[list[str]]:
-    """The roles whose lists share a connection: each role that is known to call has its own."""
+    """Group the roles by connection: each role that may call a method has its own."""
     apart = [role for role, its in methods.items() if role and its] if callers is not None else []
     return [*([role] for role in apart), [role for role in methods if role not in apart]]

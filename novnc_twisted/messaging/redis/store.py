@@ -23,9 +23,9 @@ DEADLINE = 5.0
 
 @implementer(IKeyedStore)
 class RedisStore:
-    """An IKeyedStore; its keys expire by Redis' clock, in milliseconds.
+    """An IKeyedStore whose keys expire by Redis' clock, in milliseconds.
 
-    :param keeps: whether this user may let groups expire.
+    :param keeps: whether this user has the right to set the expiry of groups.
     """
 
     may_lose_data = True
@@ -117,7 +117,7 @@ class RedisStore:
         return _begun(indexed())
 
     def join(self, group: str, member: str, ttl: float) -> Deferred[None]:
-        """See IKeyedStore; a group is a set, of which who may only add to it can hide nothing."""
+        """See IKeyedStore.  A group is a set: a user with the right to SADD only can hide no member."""
 
         async def join() -> None:
             name = names.group(check_key(group))

@@ -1,4 +1,4 @@
-"""``redis://`` and its kin: services that meet in Redis."""
+"""The transport for ``redis://``, ``rediss://``, ``redis+unix://`` and ``redis+sentinel://``."""
 
 from __future__ import annotations  # else those of inner functions are worked out at each call
 
@@ -24,7 +24,7 @@ from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.presence import Announcement, Presence
 from novnc_twisted.messaging.redis.queue import MAX_PENDING
 from novnc_twisted.messaging.redis.running import Scripts
-from novnc_twisted.messaging.redis.serving import LAST_WORDS, Serving
+from novnc_twisted.messaging.redis.serving import FINAL_REPLIES, Serving
 from novnc_twisted.messaging.redis.store import DEADLINE, RedisStore
 from novnc_twisted.messaging.redis_url import RedisURL
 from novnc_twisted.messaging.wire import check_place, check_topic, encode_object
@@ -34,18 +34,18 @@ from novnc_twisted.messaging.wire import check_place, check_topic, encode_object
 class RedisTransport:
     """An ITransport over one Redis (or Valkey) of version 7.0 or newer.
 
-    It holds two connections, and for each topic that it serves one for each role that may call it, and one more.
+    It holds two connections, and for each served topic one for each role that may call it, and one more.
 
     :param reactor: the reactor.
     :param address: where Redis is.
-    :param role: the role in which it calls; empty if it has every role.
+    :param role: the role of this process; empty for a process that is the whole system.
     :ivar link: the connection for commands.
     :ivar calls: the calls of this process.
-    :raises ValueError: a file that the address names can't be used, or the role is none.
+    :raises ValueError: a file that the address names cannot be used, or the role is unknown.
     """
 
     def __init__(self, reactor: Any, address: RedisURL, role: str = "") -> None:
-        # What is common to all of them is kept by those who may do it anyway.
+        # Keys that all services share are cleaned up by the roles that have the rights to them.
         keeps = check_role(role) in ("", CONSOLEAUTH)
         self._reactor = reactor
         self._address = address
@@ -54,7 +54,7 @@ class RedisTransport:
         self._workers = count(1)
         self._state = "new"
         self._health = Health(reactor, address.label)
-        # What has no user of its own has all rights, as far as Redis' defaults go.
+        # Redis' default user has all rights, unless the administrator took them away.
         scripts = Scripts(reactor, keeps or address.username is None, self._health)
         self.link = CommandLink(
             reactor,
@@ -72,7 +72,7 @@ class RedisTransport:
         self.store: IKeyedStore = RedisStore(self.link, keeps=role != "compute")
 
     def _connect(self, purpose: str) -> Link:
-        """The link for a queue."""
+        """Make the link for a queue."""
         return Link(
             self._reactor,
             self._endpoint,
@@ -102,14 +102,15 @@ class RedisTransport:
 
     async def _stop(self, started: bool) -> None:
         if started:
-            await DeferredList([Deferred.fromCoroutine(self._withdraw(one, LAST_WORDS)) for one in list(self._served)])
+            withdrawn = [Deferred.fromCoroutine(self._withdraw(one, FINAL_REPLIES)) for one in list(self._served)]
+            await DeferredList(withdrawn)
         await self.calls.stop()
         await self._presence.stop()
         self._health.stop()
         await self.link.stop()
 
     def call(self, topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
-        """See ITransport; TypeError or ValueError where the arguments are no JSON."""
+        """See ITransport; TypeError or ValueError if the arguments have no form in JSON."""
         try:
             self._needs_start()
             return self.calls.call(topic, method, deadline, arguments)
@@ -148,12 +149,12 @@ class RedisTransport:
                 callers,
                 self._health,
             )
-            # An exclusive topic is served once it is known to be this process' own.
+            # An exclusive topic is not served before this process has claimed it.
             serving.pause(exclusive)
-            lists, said = tuple(serving.lists), encode_object(info or {})
+            lists, announced = tuple(serving.lists), encode_object(info or {})
             worker = self._next_worker()
             one = Announcement(
-                *(topic, worker, binary, host, said, lists, check_place(place), exclusive),
+                *(topic, worker, binary, host, announced, lists, check_place(place), exclusive),
                 owned=lambda owned: serving.pause(not owned),
             )
             return await self._add(one, serving)
@@ -166,8 +167,8 @@ class RedisTransport:
         """See ITransport; may be called before the start, too."""
 
         async def announce() -> Callable[[], Deferred[None]]:
-            said = encode_object(info or {})
-            return await self._add(Announcement(check_topic(topic), self._next_worker(), binary, host, said), None)
+            announced = encode_object(info or {})
+            return await self._add(Announcement(check_topic(topic), self._next_worker(), binary, host, announced), None)
 
         return Deferred.fromCoroutine(announce())
 
@@ -195,7 +196,7 @@ class RedisTransport:
         return lambda: Deferred.fromCoroutine(self._withdraw(one, FROZEN))
 
     def _next_worker(self) -> str:
-        """A name for what is served.  Not that of the process, which is a secret of those that it calls."""
+        """Return a new name for a server.  It must not reveal the process' name, which only called services learn."""
         return f"{self._worker}-{next(self._workers)}"
 
     async def _withdraw(self, one: Announcement, deadline: float) -> None:
