@@ -1,4 +1,4 @@
-"""Whatever is asked: no answer leads elsewhere, sets a cookie, opens the API to other sites, or echoes the question."""
+"""No answer redirects to another host, sets a cookie, opens the API to other sites, or quotes the request."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from tests.api.harness import Connection, FakeHost, FakeReactor, instance, quick
 from tests.session.harness import TOKEN, FrontCase
 
 MARK = "xqevilqx"
-"""Stands in each attack, and may stand in no answer."""
+"""Part of each attack; no answer may contain it."""
 
 TARGETS = tuple(
     target.replace("evil", MARK)
@@ -76,7 +76,7 @@ class AnswerCase(FrontCase):
     timeout = 60
 
     async def each(self, *, hosts_are_ours: bool) -> list[str]:
-        """Judge every answer; gives the Locations that there were."""
+        """Check every answer, and return the Locations."""
         locations = []
         for request in requests():
             client = await self.raw()
@@ -107,15 +107,15 @@ class NoVNCAnswers(AnswerCase):
     async def test_our_page_redirects_nobody(self) -> None:
         """CVE-2021-3654, CVE-2022-35507, CVE-2022-31358, CVE-2022-39348, CVE-2024-41810, CVE-2020-35678.
 
-        No Location at all; no field and no line that the request has written; no cookie (CVE-2018-1340,
-        CVE-2013-7436).  The Host stands in the page's policy alone, where it is one.
+        No Location; no field and no line from the request; no cookie (CVE-2018-1340,
+        CVE-2013-7436).  Only the page's policy contains the Host, if it is valid.
         """
         self.patch(page_module, "SHIPPED", self.folder)
         self.novnc(web=self.folder, settings=self.settings(max_failures_per_minute=0))
         self.assertEqual(await self.each(hosts_are_ours=True), [])
 
     async def test_a_foreign_page_redirects_to_itself(self) -> None:
-        """CVE-2021-3654: the only redirect there is, of a foreign page to itself, whatever the request says."""
+        """CVE-2021-3654: the only redirect leads from a foreign page to itself, for any request."""
         self.novnc(web=self.folder, settings=self.settings(max_failures_per_minute=0))
         locations = await self.each(hosts_are_ours=True)
         self.assertGreater(len(locations), 0)
@@ -127,12 +127,12 @@ class NoVNCAnswers(AnswerCase):
 
 class XVPAnswers(AnswerCase):
     async def test_a_status_line_and_no_more(self) -> None:
-        """The XVP proxy says a status and a sentence of the table, and nothing of what it heard."""
+        """The XVP proxy sends a status and a sentence of the table, and quotes nothing."""
         self.xvp(settings=self.settings(max_failures_per_minute=0))
         self.assertEqual(await self.each(hosts_are_ours=False), [])
 
     async def test_no_address_of_the_client_is_dialled(self) -> None:
-        """CVE-2022-35508: where to is the token's alone.  A path, a host or a port that a client names is not read."""
+        """CVE-2022-35508: only the token selects the server.  A path, host or port in the request is not read."""
         self.xvp()
         for line in (
             f"CONNECT {MARK}:5900?token={TOKEN} HTTP/1.0",
@@ -145,7 +145,7 @@ class XVPAnswers(AnswerCase):
             self.assertEqual(await client.read(12), b"RFB 003.008\n")
             client.transport.abortConnection()
             await self.all_over()
-        self.assertEqual(len(self.server.connections), 3)  # all reached the token's own
+        self.assertEqual(len(self.server.connections), 3)  # all reached the token's server
 
 
 class APIAnswers(SynchronousTestCase):
@@ -167,7 +167,7 @@ class APIAnswers(SynchronousTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_no_redirect_no_cookie_no_other_site(self) -> None:
-        """CVE-2024-26135, CVE-2022-31358, CVE-2024-41810: cookies none, CORS none, JSON only."""
+        """CVE-2024-26135, CVE-2022-31358, CVE-2024-41810: no cookies, no CORS, JSON only."""
         self.judge(running(self, NoAuth(), FakeHost("host1", instance("one"))))
 
     def test_with_users_too(self) -> None:

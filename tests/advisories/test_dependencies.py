@@ -1,4 +1,4 @@
-"""What we stand on, and what is not used: advisories of others' libraries that are answered by not being there."""
+"""Our dependencies, and modules that we do not use: advisories that do not concern us for that reason."""
 
 import json
 import re
@@ -25,10 +25,10 @@ NOT_USED = {
     "websockets": "CVE-2018-1000518",
     "pickle": "nothing that comes over a wire or from the store may be one",
 }
-"""Modules that none of ours asks for, and why not."""
+"""Modules that we do not import, and the reasons."""
 
 FIXED = {"Twisted": "26.4", "autobahn": "20.12.3", "cryptography": "42", "defusedxml": "0.7"}
-"""The first releases in which what we heard of is mended; ours may be later ones only."""
+"""The first releases with all known fixes; earlier ones must not be accepted."""
 
 
 class DependencyTests(TestCase):
@@ -40,7 +40,7 @@ class DependencyTests(TestCase):
             self.assertGreaterEqual(least, Version(fixed), name)
 
     def test_what_is_not_used(self) -> None:
-        """None of our modules names it; and with all of ours imported, Twisted's DNS and SSH are not there."""
+        """Our modules do not import them; with all of our modules imported, Twisted's DNS and SSH are not loaded."""
         package = Path(novnc_twisted.__file__).parent
         names = []
         for path in sorted(package.rglob("*.py")):

@@ -1,4 +1,4 @@
-"""The search over a whole run: it finds what is there, in each form and each kind of file, and says how much it saw."""
+"""The search for secrets in a whole run: it finds each form in each kind of file, and counts what it searched."""
 
 import os
 from pathlib import Path
@@ -38,7 +38,7 @@ class SearchTests(SynchronousTestCase):
         self.assertEqual(len(handed_out.search(self.folder, [])[0]), 1)
 
     def test_without_a_run(self) -> None:
-        """Tests that somebody runs alone leave nothing anywhere."""
+        """Tests outside of a whole run write nothing."""
         del os.environ[handed_out.VARIABLE]
         self.assertEqual(handed_out.secret("short"), "short")
         handed_out.output("novncproxy", "x")

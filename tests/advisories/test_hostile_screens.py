@@ -1,4 +1,4 @@
-"""What a hostile VNC server says of its screen: bounded before ServerInit, and not looked at after it."""
+"""A hostile VNC server's screen: its size is bounded before ServerInit, and its updates are not parsed."""
 
 import contextlib
 import struct
@@ -38,7 +38,7 @@ class AfterServerInit(FrontCase):
     timeout = 60
 
     async def test_nothing_is_decoded(self) -> None:
-        """It goes to the viewer as it is, byte for byte; the proxy neither fails by it nor keeps any of it."""
+        """The viewer receives it unchanged; the proxy neither fails nor keeps any of it."""
         self.novnc()
         for what, saying in SAYINGS.items():
             viewer: WebSocket = await self.websocket()
@@ -68,7 +68,7 @@ class AfterServerInit(FrontCase):
 
 
 class BeforeServerInit(SynchronousTestCase):
-    """Every length that the server names before: none of it costs memory that was not sent."""
+    """Lengths that the server announces: they cost no memory before the bytes arrive."""
 
     START = b"RFB 003.008\n\1\1\0\0\0\0"
 
@@ -100,14 +100,14 @@ class BeforeServerInit(SynchronousTestCase):
         for what, pieces in promises.items():
             with self.little_memory():
                 handshake = self.told(*pieces)
-                for _ in range(64):  # whatever follows: it ends soon
+                for _ in range(64):  # it ends soon, whatever follows
                     if not handshake.done:
                         handshake.receive(b"A" * 1024)
             self.assertIsInstance(handshake.error, ConsoleUnreachable, what)
             self.assertRegex(str(handshake.error), "refuses us: A+$|authentication failed: A+$|claims a name of", what)
 
     def test_screens_of_every_size(self) -> None:
-        """CVE-2014-6052, CVE-2014-8240: width times height is not worked out, let alone allocated."""
+        """CVE-2014-6052, CVE-2014-8240: no memory of width times height is allocated."""
         for width, height in ((0, 0), (HUGE, HUGE), (0, HUGE), (1, HUGE)):
             with self.little_memory():
                 handshake = self.told(self.START, struct.pack(">HH16sI", width, height, PIXEL_FORMAT, 1) + b"n")

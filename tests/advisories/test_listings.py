@@ -1,4 +1,4 @@
-"""What can be listed is of no use to whoever wants to join: no token, no password, no name by which one is found."""
+"""Lists help no one to join a session: they contain no token, no password, and no key to one."""
 
 import json
 from base64 import b64encode
@@ -23,7 +23,7 @@ VNC_PASSWORD = "vnc-passw0rd"
 
 
 class RunningHost(FakeHost):
-    """A compute host whose consoles can be opened, too."""
+    """A compute host whose consoles can be opened."""
 
     async def serve(self, transport: Any) -> Any:
         async def validate_console_port(instance_uuid: str, console_type: str, port: int | None) -> dict[str, Any]:
@@ -47,7 +47,7 @@ class RunningHost(FakeHost):
 
 
 class RealAuth(ConsoleAuthManager):
-    """consoleauth, in the place where the harness has a pretended one."""
+    """The real consoleauth instead of the harness's fake."""
 
     async def serve(self, transport: Any) -> Any:
         await self.start()
@@ -55,7 +55,7 @@ class RealAuth(ConsoleAuthManager):
 
 
 class ListingTests(TestCase):
-    """With a live session of project blue's VM: everything that the API, the bus and the store list."""
+    """Everything that the API, the bus and the store list, while project blue's VM has a live session."""
 
     async def setUp(self) -> None:
         users = Path(self.mktemp())
@@ -71,11 +71,11 @@ class ListingTests(TestCase):
         answer = system.post(path, {"remote_console": {"protocol": "vnc", "type": "novnc"}}, **ADMIN)
         self.token = answer.body["remote_console"]["url"].partition("token=")[2]
         self.api = ConsoleAuthAPI(system.transport)
-        await self.api.check_token(self.token, "novnc", VIEWER)  # somebody is in
+        await self.api.check_token(self.token, "novnc", VIEWER)  # there is a live session
         await self.api.keep_token(self.token, VIEWER)
 
     def listed(self, who: dict[str, str]) -> Iterator[str]:
-        """All that the API answers to whoever asks, headers too."""
+        """The API's answers to all users, including headers."""
         for path in (
             "/",
             "/v2.1",
@@ -99,8 +99,8 @@ class ListingTests(TestCase):
     async def test_the_api_lists_nothing_to_join(self) -> None:
         """CVE-2021-41767: the id by which a session could be joined stood in the list of sessions.
 
-        Neither an admin nor a user of another project is told the token, its hash, or the VNC password; and what is
-        told opens nothing.
+        Neither an administrator nor a user of another project receives the token, its hash, or the VNC password; and
+        nothing that they receive opens a console.
         """
         seen = set()
         for who in (ADMIN, ALICE):
@@ -113,7 +113,7 @@ class ListingTests(TestCase):
             await self.refused(word)
 
     async def test_what_is_stored_opens_nothing(self) -> None:
-        """CVE-2026-115373: what one may read of somebody's work (here: all of the store) is no key to it."""
+        """CVE-2026-115373: data that others may read (here: all of the store) opens no console."""
         parts = [part for part in vars(self.system.transport.store).values() if isinstance(part, dict)]
         seen = {text for part in parts for text in (*map(str, part), *map(repr, part.values()))}
         self.assertTrue(any(hash_token(self.token) in word for word in seen), "the store was read")
@@ -129,7 +129,7 @@ class ListingTests(TestCase):
             self.assertNotIn(secret, told)
 
     def words(self, value: Any) -> Iterator[str]:
-        """Each name and text in it."""
+        """Each name and text in a value."""
         if isinstance(value, dict):
             for name, item in value.items():
                 yield from (name, *self.words(item))
@@ -143,7 +143,7 @@ class ListingTests(TestCase):
         await self.assertFailure(Deferred.fromCoroutine(self.api.check_token(word, "novnc", VIEWER)), InvalidToken)
 
     async def test_a_token_is_found_by_itself_alone(self) -> None:
-        """The list can fail: the token itself opens the console."""
+        """The check itself can fail: the token opens the console."""
         info = await self.api.check_token(self.token, "novnc", VIEWER)
         self.assertEqual(info.instance_uuid, uuid_of("blue"))
         for word in (self.token.upper(), self.token[:-1], f"{self.token} ", str(uuid4())):

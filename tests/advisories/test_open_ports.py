@@ -1,4 +1,4 @@
-"""What a port scan of our processes finds, and that nothing which opens a door stands in the source."""
+"""A port scan of our processes, and a search for built-in secrets in the source."""
 
 import contextlib
 import os
@@ -21,10 +21,10 @@ _LISTEN = "0A"
 
 
 def listening(pid: int) -> set[tuple[str, int]]:
-    """Where a process listens: kind and port; of UDP and unix sockets, whatever it has bound."""
+    """Where a process listens: kind and port; for UDP and unix sockets, everything it has bound."""
     inodes = set()
     for handle in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # the one by which the folder was read
+        with contextlib.suppress(FileNotFoundError):  # the descriptor with which the folder was read
             if found := re.fullmatch(r"socket:\[(\d+)\]", str(handle.readlink())):
                 inodes.add(found[1])
     return {(kind, port) for kind, port, inode in _sockets(pid) if inode in inodes}
@@ -46,12 +46,12 @@ def _sockets(pid: int) -> Iterator[tuple[str, int, str]]:
 
 
 class OpenPortTests(TestCase):
-    """CVE-2013-2757: consoles stood open on a network, beside the proxy that was to guard them."""
+    """CVE-2013-2757: consoles could be reached through the network without the proxy."""
 
     timeout = 60
 
     async def test_the_scan_finds_what_listens(self) -> None:
-        """The scan can fail: what the test itself opens is found, of each kind."""
+        """The scan itself can fail: it finds sockets of each kind that the test opens."""
         with contextlib.ExitStack() as opened:
             mine = set()
             for kind, family, type_, address in (
@@ -95,7 +95,7 @@ class OpenPortTests(TestCase):
 
 
 class ConstantTests(SynchronousTestCase):
-    """CVE-2013-2756: whoever knew the source could sign for the console proxy.  No two of ours have a key in common."""
+    """CVE-2013-2756: a built-in key let anyone sign for the console proxy.  Our processes share no key."""
 
     def test_a_token_of_another_installation(self) -> None:
         users = Path(self.mktemp())
@@ -115,7 +115,7 @@ class ConstantTests(SynchronousTestCase):
 
 
 class DrawnTests(ComputeCase):
-    """CVE-2013-2756: nor can a console's token be worked out from what is known of its VM, or from the one before."""
+    """CVE-2013-2756: a token cannot be derived from data about its VM, or from the token before."""
 
     async def test_console_tokens_are_drawn(self) -> None:
         (await self.host()).add(domain())
@@ -126,5 +126,5 @@ class DrawnTests(ComputeCase):
         ever = never = 0
         for number in (UUID(token).int for token in drawn):
             ever, never = ever | number, never | ~number
-        # Each of the 122 bits that a version 4 leaves free was 1 and was 0.
+        # Each of the 122 random bits of a version 4 UUID was 1 and was 0.
         self.assertEqual((ever & never & ((1 << 128) - 1)).bit_count(), 122)

@@ -1,4 +1,4 @@
-"""What is asked besides, twice, or in another place never changes who is let in, nor what is done for whom."""
+"""Additional, repeated or misplaced parameters never change who is admitted, or on whose behalf something is done."""
 
 from base64 import b64encode
 from pathlib import Path
@@ -34,7 +34,7 @@ class ProxyTests(FrontCase):
     timeout = 60
 
     async def test_additions_open_nothing(self) -> None:
-        """CVE-2023-54391: one more parameter, and the password was not looked at.  Here each token is looked up."""
+        """CVE-2023-54391: an additional parameter skipped the password check.  Here each token is checked."""
         self.novnc(settings=self.settings(max_failures_per_minute=0))
         for addition in (*ADDITIONS, f"token={GOOD}&token=wrong", "token=wrong", ""):
             for path in (f"/?{addition}&token=wrong", f"/websockify?token=wrong&{addition}#token={GOOD}"):
@@ -45,7 +45,7 @@ class ProxyTests(FrontCase):
         self.assertTrue(all(token != GOOD for token, _, _ in self.asked), self.asked)
 
     async def test_additions_change_nothing(self) -> None:
-        """Nor do they lead a good token elsewhere: what is asked of the authoriser is the token, type and address."""
+        """They do not change a valid token's server: only token, type and address are passed to the authoriser."""
         self.novnc()
         for addition in ADDITIONS:
             viewer = await self.websocket(f"/?{addition}&token={quote(GOOD)}")
@@ -55,7 +55,7 @@ class ProxyTests(FrontCase):
         self.assertEqual(self.asked, [(GOOD, "novnc", "127.0.0.1")] * len(ADDITIONS))
 
     async def test_a_token_in_another_place_is_none(self) -> None:
-        """Neither in the path, nor in headers, nor in the body of what follows."""
+        """A token is not read from the path, headers, or the body."""
         self.novnc()
         for path, more in (
             (f"/{GOOD}", ""),
@@ -77,12 +77,12 @@ class APITests(SynchronousTestCase):
         self.system = self.fresh()
 
     def fresh(self) -> System:
-        """One that has locked nobody out yet."""
+        """A log-in without lock-outs so far."""
         host = FakeHost("host1", instance("red", project_id="red"), instance("blue", project_id="blue"))
         return running(self, HTTPBasic(FakeReactor(), self.users, admin_users=["root"]), host)
 
     def test_additions_at_the_log_in(self) -> None:
-        """CVE-2023-54391: members besides, in every place of the document, with a wrong password and with none."""
+        """CVE-2023-54391: additional members in every place of the document, with a wrong password and without one."""
         more: dict[str, Any] = {"tfa-challenge": "x", "admin": True, "password": None, "token": {"id": "x"}, "trust": 1}
         for place in ("auth", "identity", "password", "user"):
             for password in ("wrong", "", None, True, [], {"r3d": 1}, 0):
@@ -97,7 +97,7 @@ class APITests(SynchronousTestCase):
                 self.assertNotIn("x-subject-token", answer.headers)
 
     def test_other_methods_of_the_identity(self) -> None:
-        """A method that is not looked at is none: alone, beside the password's, or twice."""
+        """An unknown method is refused: alone, beside the password's, or twice."""
         user = {"name": "root", "password": "wrong", "domain": {"id": "default"}}
         for methods in ([], ["token"], ["password", "token"], ["external"], ["password", "password"], "password", None):
             identity = {"methods": methods, "password": {"user": user}, "token": {"id": "x"}}
@@ -105,7 +105,7 @@ class APITests(SynchronousTestCase):
             self.assertEqual(answer.status, 401, methods)
 
     def test_the_callers_own_rights(self) -> None:
-        """CVE-2026-71566: what is asked of a compute host is asked for the caller, whatever the caller says he is."""
+        """CVE-2026-71566: compute hosts are asked on behalf of the authenticated caller, whatever a request claims."""
         alice = {"Authorization": "Basic " + b64encode(b"alice:r3d").decode()}
         posing = {"X_User_Id": "root", "X_Project_Id": "blue", "X_Roles": "admin", "X_Is_Admin": "True"}
         posing |= {"X_Identity_Status": "Confirmed", "X_Forwarded_User": "root", "X_Remote_User": "root"}
@@ -124,7 +124,7 @@ class APITests(SynchronousTestCase):
 
 
 class DeputyTests(ConsoleAuthCase):
-    """CVE-2026-71566: consoleauth, which may ask compute hosts for passwords, asks for nobody who has no token."""
+    """CVE-2026-71566: consoleauth, which may ask compute hosts for passwords, never asks without a token."""
 
     async def test_the_password_is_for_those_whom_the_console_is_for(self) -> None:
         host = await self.host()

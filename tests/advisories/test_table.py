@@ -1,4 +1,4 @@
-"""The tables of docs/security.md: each advisory has a test that exists, or a reason; none is missing, none is twice."""
+"""The tables of docs/security.md: each advisory occurs once, with an existing test or a reason."""
 
 import re
 import unittest
@@ -96,7 +96,7 @@ KNOWN = [
     "CVE-2026-71566",
     "CVE-2026-7374",
 ]
-"""What we heard of; a further one goes here first, and then into a table."""
+"""All advisories that we know.  Add a new one here first, then to a table."""
 
 
 class Row(NamedTuple):
@@ -123,7 +123,7 @@ def rows_of(page: str) -> list[Row]:
 
 
 def complaints(row: Row) -> list[str]:
-    """What is wrong with a row."""
+    """The errors of a row."""
     names = re.findall(r"`(tests\.[\w.]+)`", row.held_by)
     if not names:
         reason = row.held_by.removeprefix(REASON)
@@ -140,7 +140,7 @@ def complaints(row: Row) -> list[str]:
         except (ImportError, AttributeError) as error:
             found.append(f"{name}: {error}")
             continue
-        # Only what trial runs: a class of a test module with that method.
+        # Only tests that trial runs: a class of a test module with that method.
         if not (isinstance(case, type) and issubclass(case, unittest.TestCase) and callable(getattr(case, method, 0))):
             found.append(f"{name} is no test")
     return found
@@ -163,7 +163,7 @@ class TableTests(TestCase):
         self.assertEqual(len({row.advisory for row in self.rows}), len(self.rows))
 
     def test_ids_in_tests_and_code_are_known(self) -> None:
-        """Whatever id a docstring names stands in the tables: nobody has to look for it elsewhere."""
+        """Each id in a docstring is in the tables."""
         root = PAGE.parents[1]
         for folder in ("novnc_twisted", "tests"):
             for path in root.joinpath(folder).rglob("*.py"):

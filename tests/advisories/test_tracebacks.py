@@ -1,4 +1,4 @@
-"""A fault of ours makes a traceback.  What the faulty code held then, tokens and passwords, does not stand in it."""
+"""Tracebacks of internal errors contain no tokens and passwords that the failing code held."""
 
 from base64 import b64encode
 from pathlib import Path
@@ -21,18 +21,18 @@ PASSWORD = secret(uuid4().hex[:8])
 
 
 class Fault(Exception):
-    """Of ours, and told."""
+    """An internal error."""
 
 
 def fault(*_: Any, **__: Any) -> Any:
-    raise Fault("of ours")
+    raise Fault("internal")
 
 
 class SessionTests(FrontCase):
     def told(self, logged: Logged) -> None:
-        """There is a traceback, and what it must not hold is not in it."""
+        """Assert that there is a traceback without these secrets."""
         text = "\n".join(logged.lines())
-        self.assertIn("tests.advisories.test_tracebacks.Fault: of ours", text)
+        self.assertIn("tests.advisories.test_tracebacks.Fault: internal", text)
         for hidden in (TOKEN, PASSWORD):
             self.assertNotIn(hidden, text)
             self.assertNotIn(hidden, self.log_text())
@@ -69,7 +69,7 @@ class SessionTests(FrontCase):
 
 class BusTests(ConsoleAuthCase):
     async def test_while_consoleauth_has_it(self) -> None:
-        """On the bus a token is its hash; a password is there while it is passed on."""
+        """The bus carries a token as its hash; a password only while it is passed on."""
         logged = Logged(self)
         manager = await self.serve()
         host = await self.host()
@@ -86,7 +86,7 @@ class BusTests(ConsoleAuthCase):
         with self.assertRaises(Exception) as caught:
             await self.api.get_vnc_password(ASKED, "novnc", VIEWER)
         text = "\n".join([*logged.lines(), str(caught.exception), repr(caught.exception)])
-        self.assertIn("Fault: of ours", text)
+        self.assertIn("Fault: internal", text)
         for hidden in (ASKED, PASSWORD):
             self.assertNotIn(hidden, text)
         self.assertEqual(len(self.flushLoggedErrors(Fault)), 1)
@@ -109,7 +109,7 @@ class APITests(SynchronousTestCase):
         ]
         self.assertEqual([answer.status for answer in answers], [500, 500])
         text = "\n".join([*logged.lines(), *map(repr, answers)])
-        self.assertIn("Fault: of ours", text)
+        self.assertIn("Fault: internal", text)
         for hidden in (PASSWORD, basic):
             self.assertNotIn(hidden, text)
         self.assertEqual(len(self.flushLoggedErrors(Fault)), 2)

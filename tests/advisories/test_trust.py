@@ -1,4 +1,4 @@
-"""Whom we trust towards a VNC server: what an operator named, for what it was made, and nobody by having been seen."""
+"""Certificates of VNC servers: only those that the operator configured are trusted, for their purpose only."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -15,7 +15,7 @@ from tests.support.pki import Credential
 
 
 def signed_by(leaf: Credential, name: str) -> Credential:
-    """A certificate that the holder of a server's certificate signs, as if that were a CA's."""
+    """A certificate signed with the key of a server's certificate, as if that were a CA's."""
     above = x509.load_pem_x509_certificate(leaf.cert)
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(name))])
@@ -49,7 +49,7 @@ class TrustTests(UpstreamCase):
             self.assertIn(word, detail)
 
     async def test_a_servers_certificate_makes_no_others(self) -> None:
-        """Signed by the key of a server that our CA knows: with its certificate between, or without."""
+        """Signed with the key of a server of our CA: with that server's certificate in the chain, or without."""
         forged = signed_by(NAMED, "127.0.0.1")
         await self.refused_with(forged, "certificate verify failed")
         await self.refused_with(forged, "certificate verify failed", chain=NAMED.cert)
@@ -61,12 +61,12 @@ class TrustTests(UpstreamCase):
             await self.refused_with(forged, "certificate verify failed", chain=NAMED.cert, ca_certs=trusted)
 
     async def test_trusted_is_not_named(self) -> None:
-        """A server's certificate that is trusted as it is has to name who was dialled all the same."""
+        """A server's certificate that is trusted directly must also contain the dialled name."""
         elsewhere = OURS.issue("192.0.2.99")
         await self.refused_with(elsewhere, "name mismatch", ca_certs=OURS.pem + elsewhere.cert)
 
     async def test_nothing_is_learned(self) -> None:
-        """Who was refused is refused again, however often: there is no first use that makes trust."""
+        """A refused certificate is refused again: there is no trust on first use."""
         forged = signed_by(NAMED, "127.0.0.1")
         for _ in range(3):
             await self.refused_with(forged, "certificate verify failed")

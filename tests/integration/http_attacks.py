@@ -1,12 +1,12 @@
-"""What attackers and scanners send to an HTTP port, as one table of bytes, and what each of our ports makes of it.
+"""What attackers and scanners send to an HTTP port, as a table of bytes, and how each of our ports responds.
 
 Sources: the advisories of twisted.web (CVE-2020-10108 and 10109, CVE-2022-24801, CVE-2022-39348, CVE-2023-46137,
 CVE-2024-41671, CVE-2024-41810), of autobahn (CVE-2020-35678), of nova (CVE-2021-3654), RFC 9112, and what port
 scanners send.
 
-``METHOD`` and ``TARGET`` stand for what is good at a port: the API takes POST (and answers 405 there), the noVNC port
-serves its page, the XVP port refuses the token (401).  A behaviour is a status, or statuses; the connection is closed
-behind it, unless it stands in ``stays()``.
+``METHOD`` and ``TARGET`` stand for valid values at a port: the API gets POST (and answers 405), the noVNC port
+serves its page, the XVP port refuses the token (401).  A behaviour is a status, or several; the connection is closed
+after it, except with ``stays()``.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ END = b"\r\n"
 SECOND = b"GET /%b?token=%b HTTP/1.1\r\nHost: localhost\r\n\r\n" % (SMUGGLED, SMUGGLED)
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 NOTHING: tuple[int, ...] = ()
-"""Closed without a word."""
+"""Closed without an answer."""
 
 
 class Attack(NamedTuple):
@@ -36,7 +36,7 @@ class Attack(NamedTuple):
     expected: dict[str, Outcome]
 
     def for_port(self, port: str) -> bytes:
-        """The bytes for a port."""
+        """The bytes for one port."""
         method, target = GOOD[port]
         return self.raw.replace(b"METHOD", method).replace(b"TARGET", target)
 
@@ -56,7 +56,7 @@ Behaviour = int | Stays | tuple[int, ...]
 
 
 def row(name: str, raw: bytes, api: Behaviour = 400, novnc: Behaviour = 400, xvp: Behaviour = 400) -> Attack:
-    """A row; by default it is refused with 400 everywhere."""
+    """A row; the default is a refusal with 400 at all ports."""
 
     def outcome(behaviour: Behaviour) -> Outcome:
         if isinstance(behaviour, Stays):
@@ -67,7 +67,7 @@ def row(name: str, raw: bytes, api: Behaviour = 400, novnc: Behaviour = 400, xvp
 
 
 def body(name: str, fields: bytes, content: bytes = b"", api: Behaviour = 400, novnc: Behaviour = 400) -> Attack:
-    """A request with a body; the XVP port, to which fields mean nothing and that reads no body, only sees the token."""
+    """A request with a body.  The XVP port ignores fields and does not read a body: it only looks at the token."""
     control = b"\0" in fields or b"\x0b" in fields
     return row(name, HEAD + fields + END + content, api, novnc, xvp=400 if control else 401)
 
@@ -96,7 +96,7 @@ LENGTHS = [
     body("Transfer-Encoding twice", CHUNKED * 2, b"0\r\n\r\n" + SECOND),
     body("two Transfer-Encodings", b"Transfer-Encoding: identity\r\n" + CHUNKED, b"0\r\n\r\n" + SECOND),
     body("Transfer-Encoding, which it may say loudly", b"tRANSFER-ENCODING: ChUnKeD\r\n", b"0\r\n\r\n", api=stays(405)),
-    # A name that some take for another is none of ours; what comes behind is never a second request.
+    # A field name that some servers read as another one is unknown here; what follows is never a second request.
     body("Transfer_Encoding", b"Transfer_Encoding: chunked\r\n", b"0\r\n\r\n" + SECOND, api=405),
     body("Content_Length", b"Content_Length: 6\r\n", b"0\r\n\r\n" + SECOND, api=405),
 ]  # fmt: skip
@@ -142,7 +142,7 @@ LINES = [
     row("a tab before the colon", HEAD + b"Content-Length\t: 5\r\n" + END),
     row("no colon", HEAD + b"nothing\r\n" + END),
     row("no name", HEAD + b": b\r\n" + END),
-    row("a name that is none", HEAD + b"(x): b\r\n" + END),
+    row("an invalid field name", HEAD + b"(x): b\r\n" + END),
     row("a name beyond ASCII", HEAD + "Größe: b\r\n".encode() + END),
     row("many fields", HEAD + b"A: b\r\n" * 101 + END, 400, 431, 400),
     row("a huge head", HEAD + b"A: " + b"b" * 20_000 + b"\r\n" + END, 431, 431, 400),

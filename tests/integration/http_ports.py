@@ -1,4 +1,4 @@
-"""The API and both proxies, listening on loopback, for clients that send raw bytes and read each byte of an answer."""
+"""The API and both proxies on loopback, for clients that send raw bytes and check each byte of an answer."""
 
 import re
 import shutil
@@ -21,16 +21,16 @@ from tests.session.harness import FrontCase, Raw
 API, NOVNC, XVP = PORTS = ("api", "novnc", "xvp")
 
 SMUGGLED = b"smuggled"
-"""Stands in requests that must be answered by nobody."""
+"""Part of requests that nothing may answer."""
 
 _LINE = re.compile(rb"[A-Za-z][A-Za-z0-9-]*: [ -~]*")
 _FORBIDDEN = (b"set-cookie", b"refresh", b"x-powered-by")
 
 
 class Outcome(NamedTuple):
-    """What came back.
+    """The response to a client.
 
-    :ivar statuses: of the answers, in their order.
+    :ivar statuses: the statuses of the answers, in their order.
     :ivar closed: whether the port closed the connection.
     """
 
@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
 
 
 def parse(data: bytes) -> list[tuple[int, dict[bytes, bytes], bytes]]:
-    """The answers in a stream, each judged by what none of ours may say: status, fields and body of each."""
+    """The answers in a stream, each with status, fields and body, after checking them."""
     answers = []
     while data:
         head, end, data = data.partition(b"\r\n\r\n")
@@ -59,14 +59,14 @@ def parse(data: bytes) -> list[tuple[int, dict[bytes, bytes], bytes]]:
 
 
 def judge(fields: dict[bytes, bytes]) -> None:
-    """No cookie is ever set, nobody is ever sent to another host."""
+    """Assert that no cookie is set, and that no redirect leads to another host."""
     assert not [name for name in _FORBIDDEN if name in fields], fields
     location = fields.get(b"location", b"/")
     assert re.fullmatch(rb"/(?![/\\])[!-~]*", location), location
 
 
 class PortsCase(FrontCase):
-    """All three.  The API answers without a log-in; tokens are those of FrontCase.
+    """All three ports.  The API answers without a log-in; tokens are those of FrontCase.
 
     :cvar patience: seconds that a head has, and the API's whole request.
     :ivar asked_of_api: each request that reached the API's application.
@@ -131,7 +131,7 @@ class PortsCase(FrontCase):
             await client.gone
 
     async def answers(self, client: Raw, count: int = 1) -> list[tuple[int, dict[bytes, bytes], bytes]]:
-        """So many whole answers, or all that came before the port closed."""
+        """Wait for complete answers, or for the end of the connection."""
 
         def take() -> Any:
             try:
@@ -145,7 +145,7 @@ class PortsCase(FrontCase):
         return await client.when(take)
 
     async def outcome(self, name: str, raw: bytes) -> Outcome:
-        """What a port makes of these bytes: whether it closes is known by another, good request behind them."""
+        """Send bytes to a port, followed by a good request, which shows whether the connection was closed."""
         client = await self.connect(name)
         client.write(raw)
         found = await self.answers(client)

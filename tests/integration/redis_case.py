@@ -1,4 +1,4 @@
-"""What the tests of the Redis transport share."""
+"""The test case of the Redis transport."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.support.redis_server import RedisServer
 
 
 class RedisTestCase(TestCase):
-    """A TestCase with a real Redis; each test names the transports that it wants."""
+    """A TestCase with a real Redis; each test makes the transports that it needs."""
 
     timeout = 300
 
@@ -23,23 +23,23 @@ class RedisTestCase(TestCase):
         self.ran: list[Any] = []
 
     async def transport(self, url: str, role: str = "") -> Any:
-        """A started transport, stopped with the test."""
+        """Start a transport, which is stopped at the end of the test."""
         transport = transport_from_url(reactor, url, role)
         self.addCleanup(transport.stop)
         await transport.start()
         return transport
 
     async def pair(self, redis: RedisServer) -> tuple[Any, Any]:
-        """A caller and a server of the topic ``t``: ``note(value)`` notes its value in ``ran`` and gives it back.
+        """A caller and a server of the topic ``t``: ``note(value)`` notes its value in ``ran`` and returns it.
 
-        ``wait(seconds)`` notes that it waits, and does.
+        ``wait(seconds)`` notes that it waits, then waits.
         """
         caller, server = await self.transport(redis.url), await self.transport(redis.url)
         await self.serve(server)
         return caller, server
 
     async def serve(self, server: Any) -> Any:
-        """Let it serve the topic ``t``."""
+        """Serve the topic ``t``."""
 
         async def note(value: Any) -> Any:
             self.ran.append(value)
@@ -52,11 +52,11 @@ class RedisTestCase(TestCase):
         return await server.serve("t", {"note": note, "wait": wait}, binary="nova-consoleauth", host="control")
 
     def pause(self, seconds: float) -> Deferred[None]:
-        """Real time goes by."""
+        """Wait in real time."""
         return deferLater(reactor, seconds, lambda: None)
 
     async def until_answered(self, caller: Any, value: Any) -> None:
-        """Call until it is answered, as the callers of what is idempotent do; the test's time-out ends it."""
+        """Call until there is an answer, as callers of idempotent methods do; the test's time-out ends it."""
         while True:
             try:
                 self.assertEqual(await caller.call("t", "note", deadline=1, value=value), value)
@@ -65,18 +65,18 @@ class RedisTestCase(TestCase):
                 await self.pause(0.05)
 
     async def until(self, condition: Any) -> None:
-        """Until something is so; the test's time-out ends it."""
+        """Wait until a condition holds; the test's time-out ends it."""
         while not condition():
             await self.pause(0.01)
 
     async def fails(self, called: Deferred[Any]) -> str:
-        """It fails with ServiceUnavailable; its detail."""
+        """Assert that it fails with ServiceUnavailable, and return the detail."""
         with self.assertRaises(ServiceUnavailable) as caught:
             await called
         return caught.exception.detail
 
     def assert_quiet(self, lost: int, back: int) -> None:
-        """So many lines say that Redis was lost and is back; nothing else was logged about it, and no failure."""
+        """Assert how many lines report that Redis was lost and is back, and that nothing else was logged about it."""
         self.assertEqual(len(self.logged.lines("can't be reached")), lost, self.logged.lines())
         self.assertEqual(len(self.logged.lines("is back")), back, self.logged.lines())
         self.assertEqual(len(self.logged.lines("Redis at")), lost + back, self.logged.lines())

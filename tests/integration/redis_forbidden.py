@@ -1,4 +1,4 @@
-"""What a stolen credential must not do: these tables are the promise.  What it still can stands in docs/redis_acl.rst.
+"""What a stolen credential must not do: these tables are a promise.  docs/redis_acl.rst says what it still can.
 
 Names are the users', as ``novnc-redis-acl`` makes them: host ``one`` is at 192.0.2.1, ``two`` at 192.0.2.2.
 """
@@ -9,7 +9,7 @@ from tests.integration.redis_roles import VIEWER
 
 HEX = "0" * 32
 TOKEN = "{token}"
-"""Stands for a live token's hash."""
+"""Placeholder for a live token's hash."""
 
 FOR_NOBODY = """
 SCAN 0
@@ -71,7 +71,7 @@ DEL novnc:services
 EXPIRE novnc:services 1
 SET novnc:services x
 """
-"""Commands that no role may give."""
+"""Commands that no role may run."""
 
 FOR_NEITHER = f"""
 SCRIPT LOAD return(1)
@@ -143,7 +143,7 @@ SREM novnc:g:compute-hosts two
 PEXPIRE novnc:g:compute-hosts 0
 DEL novnc:g:compute-hosts
 """
-"""What the credential of a proxy or of compute host ``one`` must not do besides."""
+"""What the credential of a proxy or of compute host ``one`` must not do in addition."""
 
 FOR = {
     "proxy": f"""
@@ -235,7 +235,7 @@ DEL novnc:s:domains:two
 SADD novnc:g:compute-hosts x
 """,
 }
-"""What one of them must not do besides."""
+"""What one of the two must not do in addition."""
 
 BY_SCRIPT: list[tuple[scripts.Script, list[str], list[str]]] = [
     (scripts.PUT, ["novnc:s:token:forged", f"novnc:i:instance:{A}"], ["{}", "60000", "token:forged"]),
@@ -253,10 +253,10 @@ BY_SCRIPT: list[tuple[scripts.Script, list[str], list[str]]] = [
         ["60000", "compute.two@192.0.2.2", "x {}", "x", ""],
     ),
 ]
-"""Our own scripts, with keys that are not for a proxy or compute host ``one``: they run with the caller's rights."""
+"""Our scripts, with keys that a proxy or compute host ``one`` may not use: scripts run with the caller's rights."""
 
 BAD_COUNTS = ("1e15", "1e308", "inf", "-inf", "nan", "-1", "-1e15", "0.5", "3", "0x1p60", "", "x", "\u0661")
-"""What is no number of keys where two arguments follow it: a script must neither loop nor run."""
+"""Wrong numbers of keys before two arguments: a script must neither loop nor run."""
 
 ASKED = {
     "proxy": {
@@ -279,4 +279,4 @@ ASKED = {
         "instance_gone": {"instance_uuid": A},
     },
 }
-"""Methods of consoleauth that are not for a role, which may well call others."""
+"""Methods of consoleauth that a role must not call, although it may call others."""

@@ -22,7 +22,7 @@ VIEWER = "198.51.100.7"
 class RolesCase(RedisTestCase):
     """VM A is red's and runs on host ``one``, B is blue's and runs on ``two``.
 
-    :ivar drivers: the hosts' hypervisors.
+    :ivar drivers: the hypervisor drivers of the hosts.
     """
 
     timeout = 300
@@ -52,14 +52,14 @@ class RolesCase(RedisTestCase):
         self.door = ConsoleAuthAPI(self.proxy)
 
     async def login(self, name: str) -> Any:
-        """A started transport, as that user."""
+        """Start a transport as that user."""
         transport = transport_from_url(reactor, self.users.urls[name], name.partition(".")[0])
         self.addCleanup(transport.stop)
         await transport.start()
         return transport
 
     async def make_token(self, uuid: str = A) -> str:
-        """As the API does it."""
+        """Make a token as the API does."""
         server = await self.compute.find(uuid)
         console = await self.compute.get_vnc_console(uuid, "novnc", "u", server["project_id"])
         fields = {name: value for name, value in console.items() if name not in ("token", "access_url")}
@@ -68,15 +68,15 @@ class RolesCase(RedisTestCase):
         return str(console["token"])
 
     def admin(self, *words: str) -> Any:
-        """Ask Redis as one who may everything."""
+        """Run a Redis command with all rights."""
         return self.redis.command(*words, login=ADMIN)
 
     def stolen(self, name: str, *words: str | bytes) -> Any:
-        """Ask Redis with the credential of a role."""
+        """Run a Redis command with the credential of a role."""
         return self.redis.command(*words, login=self.users.login(name))
 
     async def refused(self, kind: type[Refusal], called: Any) -> str:
-        """The detail of the refusal that it ends with."""
+        """Assert that it is refused, and return the detail."""
         with self.assertRaises(kind) as caught:
             await called if isinstance(called, Deferred) else await Deferred.fromCoroutine(called)
         return caught.exception.detail

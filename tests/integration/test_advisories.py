@@ -1,4 +1,4 @@
-"""Advisories that only real parts can show: QEMU's name in a browser, passwords that go with a VM, Redis's replies."""
+"""Advisories that need real programs: QEMU's name in a browser, passwords during migration, Redis's replies."""
 
 import tempfile
 from pathlib import Path
@@ -53,7 +53,7 @@ class NameTests(TestCase):
         self.url = f"http://127.0.0.1:{port.getHost().port}/vnc_auto.html?token=t"
 
     async def test_qemus_own_name_in_a_browser(self) -> None:
-        """As QEMU says it, and as the compute host's libvirt does: text, in the title too, and a clean console."""
+        """QEMU's name and the one in libvirt are text, also in the title, and the browser does not complain."""
         for self.name, shown in (("", f"QEMU ({HOSTILE[:40]}"), (HOSTILE, HOSTILE[:40])):
 
             def steps(page: Any, shown: str = shown) -> tuple[str, int, str]:
@@ -81,7 +81,7 @@ class PasswordTests(LibvirtCase):
         await (await self.host(self.one, "one")).seen(Change.CONNECTED)
 
     async def wants_its_password(self, info: Any) -> None:
-        """The VNC server offers no way in without one, and a wrong one is none."""
+        """The VNC server admits no one without a password or with a wrong one."""
         for password, result in (("wrong", 1), ("", 1), (PASSWORD, 0)):
             raw: Raw = await Viewers(self).raw(info.host, info.port)
             self.assertEqual(await raw.read(12), b"RFB 003.008\n")
@@ -92,10 +92,10 @@ class PasswordTests(LibvirtCase):
             self.assertEqual(int.from_bytes(await raw.read(4), "big"), result, password)
 
     async def test_migrated(self) -> None:
-        """CVE-2015-3252, CVE-2011-1773: the password was lost on the way, and the console open to all.
+        """CVE-2015-3252, CVE-2011-1773: the password was lost during migration, and the console was open to all.
 
-        A real live migration: the new QEMU demands it, and the token of before still gets it from consoleauth; and a VM
-        that was saved and restored demands it too.
+        A real live migration: the new QEMU requires it, and consoleauth still returns it for an earlier token.  A VM
+        that was saved and restored requires it too.
         """
         two = await private_libvirtd(self)
         await (await self.host(two, "two")).seen(Change.CONNECTED)
@@ -118,9 +118,9 @@ class PasswordTests(LibvirtCase):
         self.assertEqual(await self.consoleauth.get_vnc_password(token, "novnc", VIEWER), PASSWORD)
 
     async def test_empty(self) -> None:
-        """CVE-2016-5008, CVE-2011-0011: an empty password that lets everybody in.
+        """CVE-2016-5008, CVE-2011-0011: an empty password admitted everybody.
 
-        We never log in with one: not where libvirt has one, and not where a VNC server would be content with it.
+        We never log in with an empty password, even if libvirt has one or a VNC server accepts one.
         """
         xml = small_domain("myserver20", identity=self.uuid, graphics=vnc_with_password(""))
         await in_thread(self.one.create, xml)
@@ -131,7 +131,7 @@ class PasswordTests(LibvirtCase):
 
 
 class DesyncTests(RedisTestCase):
-    """CVE-2023-28858, CVE-2023-28859: a command was cancelled, and its reply went to whoever asked next."""
+    """CVE-2023-28858, CVE-2023-28859: the reply to a cancelled command went to the next command."""
 
     timeout = 300
 
@@ -143,7 +143,7 @@ class DesyncTests(RedisTestCase):
             await self.caller.store.put(f"k{number}", {"of": number}, 600, index=f"i{number}")
 
     def asked(self, number: int) -> list[tuple[Any, Any]]:
-        """Each kind of command: what was asked, and what only this one may be told."""
+        """Each kind of command, and the reply that only this command may get."""
         store = self.caller.store
         return [
             (store.get(f"k{number}"), {"of": number}),
@@ -159,13 +159,13 @@ class DesyncTests(RedisTestCase):
             await deferLater(reactor, 0, lambda: None)  # type: ignore[arg-type]
 
     async def all_right(self) -> None:
-        """Whoever asks now is told what was asked."""
+        """Assert that each new command gets its own reply."""
         for number in range(8):
             for answer, expected in self.asked(number):
                 self.assertEqual(await answer, expected)
 
     async def test_cancelled_at_every_await(self) -> None:
-        """At once, and after each number of turns of the reactor until all were answered before."""
+        """Cancelled at once, and after each number of reactor iterations up to the replies."""
         for kind in range(6):
             late = 0
             for turns in range(200):
@@ -185,7 +185,7 @@ class DesyncTests(RedisTestCase):
         self.assertEqual(len(self.caller.calls.pending), 0)
 
     async def test_timed_out_in_a_frozen_redis(self) -> None:
-        """Deadlines that end while Redis holds the replies: what it says once it is back is for those who ask then."""
+        """After time-outs in a frozen Redis, each new command gets its own reply."""
         self.redis.freeze()
         self.addCleanup(self.redis.thaw)
         begun = [answer for number in range(4) for answer, _ in self.asked(number)]

@@ -21,7 +21,7 @@ XVP_URL = rf"http://127\.0\.0\.1:6081/console\?token=({UUID})"
 
 
 class Clients(TestCase):
-    """A listening API, and a way to run commands against it."""
+    """A listening API, and a method that runs clients against it."""
 
     timeout = 300
 
@@ -54,7 +54,7 @@ class Clients(TestCase):
             await ended
 
     def run_client(self, command: str, settings: dict[str, str]) -> "Deferred[tuple[str, str, int]]":
-        """Run it; its output, what it says besides, and its exit code."""
+        """Run a client; return its output, its standard error, and its exit code."""
         name, *arguments = command.split()
         env = {key: value for key, value in os.environ.items() if not re.match(r"(?i)OS_|.*_proxy$", key)}
         env |= {"HOME": self.mktemp(), "PYTHONWARNINGS": "ignore", "COLUMNS": "200"} | settings
@@ -112,7 +112,7 @@ class NoAuthTests(Clients):
     """auth_strategy = noauth."""
 
     async def test_nova(self) -> None:
-        """The seed's commands print their tables."""
+        """The commands of the 2012 description print their tables."""
         await self.listen(NoAuth())
         listed, novnc, xvpvnc, services, old, show = await self.run_all(
             self.none("nova"),
@@ -149,7 +149,7 @@ class NoAuthTests(Clients):
         self.assertIn(["id", uuid_of("myserver20")], self.rows(show))
 
     async def test_openstack(self) -> None:
-        """Today's commands print theirs."""
+        """Today's commands print their tables."""
         await self.listen(NoAuth())
         settings = self.none("openstack")
         listed, novnc, xvpvnc, old, services = await self.run_all(
@@ -184,7 +184,7 @@ class NoAuthTests(Clients):
         self.assertIn("Token not found", unknown[1])
 
     async def test_errors(self) -> None:
-        """What goes wrong is said in a sentence, by both clients."""
+        """Both clients print errors as a sentence."""
         await self.listen(NoAuth())
         cases = {
             "nosuch": r"No server with a name or ID of 'nosuch' exists|No Server found for nosuch",
@@ -209,7 +209,7 @@ class NoAuthTests(Clients):
             self.assertNotIn("Traceback", errors)
 
     async def test_dead_compute_host(self) -> None:
-        """Nobody there to ask is another thing than no such server, whether one host died or all."""
+        """A dead host, or several, is another error than a missing server."""
         await self.listen(NoAuth())
         nova, openstack = self.none("nova"), self.none("openstack")
         (listed,) = await self.run_all(nova, "nova list")
@@ -252,7 +252,7 @@ class HTTPBasicTests(Clients):
         await self.listen(HTTPBasic(reactor, file, admin_users=["root"]))
 
     async def test_password(self) -> None:
-        """A log-in at the small identity; a project sees its own servers only."""
+        """A log-in at our identity service; a project sees only its own servers."""
         await self.start()
         alice = self.password("alice", "r3d:pass", "red")
         root = self.password("root", "toor", "anything")
@@ -299,7 +299,7 @@ class HTTPBasicTests(Clients):
         self.assertRegex(dict(self.rows(url)[1:])["url"], NOVNC_URL)
 
     async def test_wrong_password(self) -> None:
-        """Both ways say that it was wrong."""
+        """Both ways to log in report a wrong password."""
         await self.start()
         results = await gatherResults(
             [

@@ -1,4 +1,4 @@
-"""consoleauth with several workers over a real Redis: the policy's promises hold across processes and restarts."""
+"""consoleauth with several workers on a real Redis: the token policy holds across processes and restarts."""
 
 import time
 from typing import Any
@@ -19,9 +19,9 @@ ELSEWHERE = "198.51.100.1"
 
 
 class RedisTests(TestCase):
-    """Two consoleauths, a compute host and a caller, each with a transport of its own.
+    """Two consoleauths, a compute host and a caller, each with its own transport.
 
-    The wall clock is the test's; Redis' own is further behind, which the times of what it keeps allow for.
+    The test controls the wall clock; Redis's clock is behind it, which the times of stored records take into account.
     """
 
     timeout = 300
@@ -90,7 +90,7 @@ class RedisTests(TestCase):
         await self.refused(InvalidToken, self.check())
 
     async def test_a_ttl_of_zero(self) -> None:
-        """Whatever the policy, a token has expired as soon as it is made; Redis, which takes no 0, keeps nothing."""
+        """With any policy a token expires at once; Redis, which does not accept 0, stores nothing."""
         for policy in ({}, {"one_time": True}, {"bind_address": True}, {"enforce_session_timeout": True}):
             (manager,) = await self.serve(1, token_ttl=0, **policy)
             await self.token()
@@ -102,7 +102,7 @@ class RedisTests(TestCase):
             await manager.stop()
 
     async def test_a_redis_that_lost_everything(self) -> None:
-        """Killed, without a file: the link of a live session is good again as soon as Redis is."""
+        """Redis was killed, without a file: the link of a live session is valid again as soon as Redis is back."""
         await self.serve()
         await self.token()
         await self.token("unused")
@@ -120,7 +120,7 @@ class RedisTests(TestCase):
         await self.refused(InvalidToken, self.check("unused"))
 
     async def test_clocks_that_differ(self) -> None:
-        """The one that makes a token is 700 s ahead of the one that checks it, and tokens live for 600 s."""
+        """The clock that makes a token is 700 s ahead of the one that checks it; tokens are valid for 600 s."""
         (ahead,) = await self.serve(1, now=None)
         with mock.patch("time.time", return_value=time.time() + 700):
             await self.token()

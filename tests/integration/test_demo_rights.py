@@ -1,4 +1,4 @@
-"""The demo, started by root: nothing but the demo itself runs as root, and root writes only where nobody else can."""
+"""The demo, started by root: only the demo itself runs as root, and root writes only where no one else can."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ NOBODY = {"user": "nobody", "group": "nogroup", "extra_groups": ()}
 
 
 class RightsTests(SynchronousTestCase):
-    """As root; another user runs these tests again by sudo."""
+    """These tests run as root; another user runs them by sudo."""
 
     def setUp(self) -> None:
         if os.geteuid() != 0:
@@ -33,7 +33,7 @@ class RightsTests(SynchronousTestCase):
         return subprocess.run(command, stderr=subprocess.DEVNULL, timeout=DEADLINE, **NOBODY).returncode
 
     def test_processes(self) -> None:
-        """libvirtd, its VM and the services are nobody's; what root wrote, nobody can change."""
+        """libvirtd, its VM and the services run as the user nobody, who cannot change files that root wrote."""
         if os.geteuid() != 0:
             return
         demo = Demo(self)  # type: ignore[arg-type]
@@ -60,7 +60,7 @@ class RightsTests(SynchronousTestCase):
         demo.assert_nothing_left()
 
     def test_links(self) -> None:
-        """Root follows no link that libvirtd's user made: it writes to none, and copies nothing from one."""
+        """Root follows no link that libvirtd's user made: neither when it writes nor when it reads."""
         if os.geteuid() != 0:
             return
         target, cache = Path(self.mktemp()).absolute(), Path(self.mktemp()).absolute()

@@ -1,4 +1,4 @@
-"""What goes wrong between six processes, Redis, two libvirtds and their VMs, and what users are told then."""
+"""Failures between six processes, Redis, two libvirtds and their VMs, and what users see then."""
 
 import signal
 from typing import Any
@@ -19,40 +19,40 @@ from tests.support.libvirtd import in_thread
 from tests.support.twistd import free_port
 
 LOST = "can't be reached ("
-"""What the log says once when Redis, or libvirt, is lost."""
+"""The log lines for a lost Redis or libvirt."""
 
 
 class GoingWrongCase(CloudCase):
-    """How refusals are seen."""
+    """How users see refusals."""
 
     async def links(self, uuid: str) -> tuple[str, str]:
-        """A console of each kind."""
+        """A console at each proxy."""
         return await self.cloud.console(uuid, "novnc"), await self.cloud.console(uuid, "xvpvnc")
 
     async def refused(self, links: tuple[str, str], *rows: type[Refusal]) -> None:
-        """Both are refused with one of these rows of the table."""
+        """Assert that both consoles are refused with one of these rows of the table."""
         (code, sentence), (status, words) = await together(*(self.cloud.viewers.refusal(url) for url in links))
         self.assertIn((code, sentence), [(row.close_code, row.sentence) for row in rows])
         self.assertIn((status, words), [(row.status, row.sentence) for row in rows])
 
     async def work(self, links: tuple[str, str], name: str) -> None:
-        """Both show this VM."""
+        """Assert that both consoles show this VM."""
         for url in links:
             await (await self.shows(url, name)).leave()
 
     async def api_unavailable(self, uuid: str) -> None:
-        """A console can't be had now."""
+        """Assert that no console can be created now."""
         answer = await self.cloud.ask_console(uuid)
         self.assertEqual(answer.status, 503, answer)
         self.assertIn(ServiceUnavailable.sentence, str(answer.body))
 
     def no_traceback(self) -> None:
-        """Nobody's mistake but ours would leave one."""
+        """Assert that no log contains a traceback."""
         self.assertNotIn("Traceback", self.cloud.heard())
 
 
 class ServicesTests(GoingWrongCase):
-    """Redis, consoleauth or a compute host is not there."""
+    """Redis, consoleauth or a compute host is not available."""
 
     async def test_redis_down_at_start(self) -> None:
         self.cloud = cloud = await Cloud(self).start(redis=False)
@@ -65,12 +65,12 @@ class ServicesTests(GoingWrongCase):
         self.no_traceback()
 
     async def test_redis_killed(self) -> None:
-        """Sessions live on, nothing new is had, and all is well again once Redis is."""
+        """Sessions stay, no new ones begin, and everything works again once Redis is back."""
         cloud = await self.start()
         links = await self.links(self.red)
         await self.sessions()
         cloud.redis.kill()
-        # At once, and when everyone knows.
+        # At once, and when every service has noticed it.
         for _ in range(2):
             await together(self.refused(links, ServiceUnavailable), self.api_unavailable(self.red))
             await cloud.said(LOST)
@@ -86,12 +86,12 @@ class ServicesTests(GoingWrongCase):
         await cloud.said("is back")
         await self.consoles_work()
         await self.flow()
-        await self.refused(links, InvalidToken)  # this Redis keeps nothing
+        await self.refused(links, InvalidToken)  # this Redis stores nothing on disk
         self.assertEqual(cloud.heard().count(LOST), len(cloud.names))
         self.no_traceback()
 
     async def test_redis_frozen(self) -> None:
-        """The same; this one forgets nothing."""
+        """The same with a Redis that stores everything."""
         cloud = await self.start()
         links = await self.links(self.red)
         await self.sessions()
@@ -110,7 +110,7 @@ class ServicesTests(GoingWrongCase):
         self.no_traceback()
 
     async def test_redis_restarted_with_its_data(self) -> None:
-        """An append-only file: tokens outlive it."""
+        """With an append-only file, tokens survive."""
         cloud = await self.start(redis_options=("appendonly yes", "appendfsync always"))
         links = await self.links(self.red)
         cloud.redis.kill()
@@ -123,7 +123,7 @@ class ServicesTests(GoingWrongCase):
         cloud = await self.start()
         links = await self.links(self.red)
         await cloud.kill("consoleauth", signal.SIGKILL)
-        # While it still counts as alive, and when it does not any more.
+        # While it still counts as alive, and afterwards.
         for _ in range(2):
             await together(self.refused(links, ServiceUnavailable), self.api_unavailable(self.red))
         await cloud.back("consoleauth")
@@ -139,7 +139,7 @@ class ServicesTests(GoingWrongCase):
         links = await self.links(self.red)
         await self.published("compute1", "myserver20")
         await cloud.kill("consolecompute compute1", signal.SIGKILL)
-        # It still counts as alive: all are listed all the same, and nobody waits for ever.
+        # It still counts as alive: all servers are listed nevertheless, within the deadline.
         listed, shown, _ = await together(
             cloud.client("openstack server list", cloud.none("openstack")),
             cloud.ask_console(self.red),
@@ -161,14 +161,14 @@ class ServicesTests(GoingWrongCase):
             self.assertIn(ServiceUnavailable.sentence, ran.errors)
             self.assertNotIn("Traceback", ran.errors)
         self.assertNotIn("compute1", services.output)
-        await self.refused(links, ServiceUnavailable)  # nobody can say that the server is gone
+        await self.refused(links, ServiceUnavailable)  # it is not known whether the server is gone
         await (await self.shows(await cloud.console(self.blue), "myserver21")).leave()
         await cloud.back("consolecompute compute1")
         await self.work(links, "myserver20")
         self.no_traceback()
 
     async def gone_from_services(self, host: str) -> None:
-        """Until os-services shows it no more; the test's time-out ends it."""
+        """Wait until os-services no longer shows it; the test's time-out ends it."""
         while True:
             answer = await self.cloud.api("GET", "os-services")
             if host not in str(answer.body):
@@ -188,7 +188,7 @@ class ServicesTests(GoingWrongCase):
             pass
 
     async def test_libvirtd(self) -> None:
-        """Hung, then killed and restarted: VMs go on, and so do their tokens."""
+        """It hangs, is killed and restarted: VMs continue, and their tokens stay valid."""
         cloud = await self.start()
         links = await self.links(self.red)
         await self.published("compute1", "myserver20")
@@ -200,7 +200,7 @@ class ServicesTests(GoingWrongCase):
         self.assertEqual(other.status, 200)
         await self.listed({"myserver20": "UNKNOWN", "myserver21": "ACTIVE"})
         cloud.one.libvirtd.thaw()
-        # Where it hung for long, its connection was given up meanwhile and is just being made again.
+        # If it hung for long, its connection was given up, and is being made again now.
         while (await cloud.ask_console(self.red)).status != 200:
             pass
         await self.work(links, "myserver20")
@@ -208,7 +208,7 @@ class ServicesTests(GoingWrongCase):
         await cloud.processes["consolecompute compute1"].seen(LOST)
         await together(self.refused(links, ServiceUnavailable), self.api_unavailable(self.red))
         await in_thread(cloud.one.libvirtd.start)
-        # It may not have found its QEMUs again yet, so it is not asked for more than our services ask.
+        # It may not have found its QEMUs yet, so only the calls of our services are tried.
         for url in (*links, *await self.links(self.red)):
             viewer = await (await cloud.viewers.open(url)).ready()
             self.assertEqual(viewer.name, "myserver20")
@@ -218,7 +218,7 @@ class ServicesTests(GoingWrongCase):
 
 
 class ServersTests(GoingWrongCase):
-    """A VM stops, goes, comes back, or is not alone."""
+    """A VM stops, is removed, comes back, or exists twice."""
 
     async def test_stopped(self) -> None:
         cloud = await self.start()
@@ -233,7 +233,7 @@ class ServersTests(GoingWrongCase):
         self.no_traceback()
 
     async def test_port_taken_by_another(self) -> None:
-        """CVE-2013-0335: transient, and persistent and undefined."""
+        """CVE-2013-0335: a transient VM, and a persistent one that is undefined."""
         cloud = await self.start()
         port = free_port(cloud.one.address)
         graphics = f"<graphics type='vnc' port='{port}' autoport='no'/>"
@@ -256,7 +256,7 @@ class ServersTests(GoingWrongCase):
         self.no_traceback()
 
     async def test_port_taken_while_nobody_looked(self) -> None:
-        """The same while the compute service was away, so that it never heard of the end."""
+        """The same while the compute service was stopped, so that it missed the event."""
         cloud = await self.start()
         port = free_port(cloud.one.address)
         graphics = f"<graphics type='vnc' port='{port}' autoport='no'/>"
@@ -270,7 +270,7 @@ class ServersTests(GoingWrongCase):
         self.assertEqual(viewer.name, "second")
 
     async def test_moved(self) -> None:
-        """Migrated live with a session open, and moved while stopped: the same token finds it."""
+        """Migrated live during a session, or moved while stopped: the same token finds it."""
         cloud = await self.start()
         uuid = await cloud.one.create("wanderer")
         links = await self.links(uuid)
@@ -286,7 +286,7 @@ class ServersTests(GoingWrongCase):
         self.assertEqual(await cloud.two.text("wanderer", 6), "> mmm")
         await cloud.two.virsh("destroy", "wanderer")
         await self.refused(links, InstanceNotFound, InvalidToken)
-        # Stopped here, undefined here, defined and started there.
+        # Stopped and undefined here, defined and started there.
         links = await self.links(self.red)
         await cloud.one.virsh("destroy", "myserver20")
         await in_thread(cloud.two.libvirtd.define, cloud.two.xml("myserver20", "red", identity=self.red))
@@ -299,7 +299,7 @@ class ServersTests(GoingWrongCase):
         self.no_traceback()
 
     async def test_two_run(self) -> None:
-        """One UUID runs on several hosts: where the token was made, else on exactly one; else nobody knows which."""
+        """A UUID runs on several hosts: the token's host counts, or the only host; otherwise the console is refused."""
         cloud = await self.start(hosts=3)
         third = cloud.hosts["compute3"]
         links = await self.links(self.red)

@@ -1,4 +1,4 @@
-"""Locked out, by real requests over loopback, with bcrypt in its threads; and what unmodified clients make of it."""
+"""Lock-outs by real requests on loopback, with bcrypt in threads, and how unmodified clients report them."""
 
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class LockoutTests(Clients):
         return sorted(status for status, _, _ in answers)
 
     async def test_guesses_side_by_side(self) -> None:
-        """Eight of a hundred are looked at; the others cost no bcrypt; the right one helps no more."""
+        """Eight of a hundred are compared; the others cost no bcrypt; then the right password does not help either."""
         await self.begin()
         statuses = await self.statuses([{"password": f"wrong {number}"} for number in range(100)])
         self.assertEqual(statuses, [401] * self.compared + [429] * (100 - self.compared))
@@ -72,7 +72,7 @@ class LockoutTests(Clients):
         self.assertEqual(await self.many(60, password="secret"), [200] * 60)
 
     async def test_what_clients_show(self) -> None:
-        """Both ways to log in: the sentence, at once, and an exit code; nothing is tried again and again."""
+        """Both ways to log in: the client prints the sentence and exits at once, without retries."""
         await self.begin()
         await self.many(5)
         compared = self.compared

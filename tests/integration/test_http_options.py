@@ -1,4 +1,4 @@
-"""The API as a process of its own: what nova.conf says of lock-outs and of proxies in front is what it does."""
+"""The API as a process: it obeys nova.conf's options for lock-outs and for proxies in front of it."""
 
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class OptionTests(TestCase):
         return response.code, wait, (await readBody(response)).decode()
 
     async def test_behind_a_proxy(self) -> None:
-        """Each client that it names is counted for itself; links are as it says."""
+        """From a trusted proxy: each client that it names is counted separately, and links use its address."""
         await self.begin("trusted_proxies = 127.0.0.1, ::1")
         self.assertEqual([(await self.ask("x", "192.0.2.1"))[0] for _ in range(3)], [401, 401, 429])
         status, wait, _ = await self.ask("secret", "192.0.2.1")
@@ -55,7 +55,7 @@ class OptionTests(TestCase):
             self.assertNotIn(secret, self.api.output)
 
     async def test_behind_nobody(self) -> None:
-        """A client that names another address is counted all the same, and writes no links."""
+        """A client that claims another address is counted, and does not influence links."""
         await self.begin()
         self.assertEqual([(await self.ask("x", f"192.0.2.{at}"))[0] for at in range(3)], [401, 401, 429])
         self.assertIn('"http://localhost', (await self.ask("x", path="/v2.1"))[2])

@@ -6,12 +6,12 @@ from tests.support.cloud import together
 
 
 def waits(attack: Attack) -> bool:
-    """Whether some port gives it its time."""
+    """Whether a port waits until its time-out."""
     return any(outcome.statuses in ((), (408,)) for outcome in attack.expected.values())
 
 
 class Smuggling(PortsCase):
-    """Each request is answered once or not at all, and what is ambiguous ends its connection."""
+    """Each request is answered once or not at all, and an ambiguous one ends its connection."""
 
     async def at(self, attack: Attack, port: str) -> str:
         outcome = await self.outcome(port, attack.for_port(port))
@@ -36,7 +36,7 @@ class Smuggling(PortsCase):
 
 
 class NeverWhole(Smuggling):
-    """What some port waits for in vain; here it does not wait for long."""
+    """Incomplete requests, with short time-outs."""
 
     patience = 1.5
 

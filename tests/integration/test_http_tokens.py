@@ -1,4 +1,4 @@
-"""Tokens at the doors: both proxies before a real consoleauth, with clients of several addresses."""
+"""Tokens at both proxies, with a real consoleauth and clients of several addresses."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ HERE, THERE = "127.0.0.1", "127.0.0.2"
 
 
 class TokenCase(FrontCase):
-    """Both fronts in one process, as twistd console has them."""
+    """Both proxies in one process, as in twistd console."""
 
     async def begin(self, *, limit: int = 600, trusted: tuple[str, ...] = (), **policy: Any) -> None:
         self.transport = MemoryTransport(reactor)
@@ -59,7 +59,7 @@ class TokenCase(FrontCase):
         return name
 
     async def from_(self, address: str, port: int) -> Raw:
-        """A client of this address."""
+        """A client with this address."""
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port, bindAddress=(address, 0))
         client: Any = await endpoint.connect(Factory.forProtocol(Raw))
         self.addCleanup(self._gone, client)
@@ -71,21 +71,21 @@ class TokenCase(FrontCase):
             await client.gone
 
     async def by_novnc(self, token: str, address: str = HERE, more: str = "") -> Any:
-        """A WebSocket, or the status in its place."""
+        """A WebSocket, or the status of the refusal."""
         client = await self.from_(address, self.front_port)
         client.write(HANDSHAKE.format(path=f"/?token={token}", more=more).encode())
         status = int((await client.until(b"\r\n\r\n"))[9:12])
         return WebSocket(client) if status == 101 else status
 
     async def novnc_says(self, token: str, address: str = HERE, more: str = "") -> int:
-        """How the noVNC port refuses: a close code, or a status; 0: it lets in."""
+        """The refusal at the noVNC port: a close code, or a status; 0: admitted."""
         socket = await self.by_novnc(token, address, more)
         if isinstance(socket, int):
             return socket
         try:
             self.assertEqual((await introduce(socket))[2], "myserver20")
         except AssertionError:
-            # Refused in RFB's own words: introduce() met no offer.
+            # Refused by RFB: introduce() found no security types.
             return (await socket.until_closed())[0]
         socket.raw.transport.abortConnection()
         await socket.raw.gone
@@ -93,7 +93,7 @@ class TokenCase(FrontCase):
         return 0
 
     async def xvp_says(self, token: str, address: str = HERE) -> int:
-        """The XVP port's status; 0: it lets in."""
+        """The XVP port's status; 0: admitted."""
         client = await self.from_(address, self.xvp_port)
         client.write(f"CONNECT /console?token={token} HTTP/1.0\r\n\r\n".encode())
         status = int((await client.until(b"\r\n\r\n"))[9:12])
@@ -107,7 +107,7 @@ class TokenCase(FrontCase):
 
 class KindTests(TokenCase):
     async def test_each_kind_at_its_own_door(self) -> None:
-        """And it is as good there afterwards as it was."""
+        """Afterwards it is still valid at its own port."""
         await self.begin()
         novnc, xvp = await self.token("n"), await self.token("x", "xvpvnc")
         self.assertEqual((await self.xvp_says(novnc), await self.novnc_says(xvp)), (403, 4403))
@@ -122,7 +122,7 @@ class KindTests(TokenCase):
         self.assertEqual((await self.novnc_says(novnc), await self.xvp_says(xvp)), (4401, 401))
 
     async def test_bind_address(self) -> None:
-        """To who used it first; the address of the peer, or what a trusted proxy says."""
+        """A token is bound to the address that used it first: the peer's, or the one from a trusted proxy."""
         await self.begin(bind_address=True, trusted=("127.0.0.9",))
         novnc, xvp = await self.token("n"), await self.token("x", "xvpvnc")
         self.assertEqual((await self.novnc_says(novnc), await self.xvp_says(xvp, THERE)), (0, 0))
@@ -137,7 +137,7 @@ class KindTests(TokenCase):
         self.assertEqual((await self.novnc_says(token), await self.novnc_says(token, THERE)), (4403, 0))
 
     async def test_the_end_of_its_time_cuts_the_session(self) -> None:
-        """enforce_session_timeout: 4408, and it is good for nothing any more."""
+        """enforce_session_timeout: the session ends with 4408, and the token is no longer valid."""
         await self.begin(enforce_session_timeout=True, token_ttl=3)
         token = await self.token("n")
         socket = await self.by_novnc(token)
@@ -147,10 +147,10 @@ class KindTests(TokenCase):
 
 
 class GuessTests(TokenCase):
-    """Guesses of a token are counted by address, at both doors together; what cannot be a guess never is."""
+    """Guesses of a token are counted by address, at both ports together; other errors are not counted."""
 
     async def test_a_good_token_among_guesses(self) -> None:
-        """A client behind the address of another that guesses is admitted; a missing token is not a guess."""
+        """A client that shares its address with a guessing one is admitted; a missing token is not a guess."""
         await self.begin(limit=3)
         token, other = await self.token("n"), await self.token("x", "xvpvnc")
         said = [
@@ -173,7 +173,7 @@ class GuessTests(TokenCase):
             self.assertEqual((await self.novnc_says(token), await self.xvp_says(other)), (0, 0))
 
     async def test_one_at_a_time_beyond_the_limit(self) -> None:
-        """While one token is being checked the others get 429, and nobody is asked about them."""
+        """While one token is being checked, the others get 429 without a check."""
         await self.begin(limit=1)
         await self.novnc_says("a")
         asked: list[Any] = []

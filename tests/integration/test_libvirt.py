@@ -1,4 +1,4 @@
-"""consoleauth and compute on real libvirtds and QEMUs: what they say, and what happens when those go wrong."""
+"""consoleauth and compute with real libvirtds and QEMUs: their answers, and failures of libvirtd and QEMU."""
 
 import contextlib
 import socket
@@ -41,10 +41,10 @@ VIEWER = "192.0.2.7"
 
 
 class WatchedAuth(ConsoleAuthManager):
-    """A ConsoleAuthManager whose dropping of tokens a test can await."""
+    """A ConsoleAuthManager that notifies the test when it has dropped tokens."""
 
     async def delete_tokens_for_instance(self, *, instance_uuid: str) -> dict[str, Any]:
-        """Drop them, then tell."""
+        """Drop the tokens, then notify."""
         answer = await super().delete_tokens_for_instance(instance_uuid=instance_uuid)
         self.dropped.callback(instance_uuid)
         return answer
@@ -53,13 +53,13 @@ class WatchedAuth(ConsoleAuthManager):
 
 
 def greeting(host: str, port: int) -> bytes:
-    """The first words of a VNC server."""
+    """The first bytes of a VNC server."""
     with socket.create_connection((host, port), 10) as connection:
         return connection.recv(12)
 
 
 class LibvirtCase(TestCase):
-    """consoleauth, and compute hosts on libvirtds of their own."""
+    """consoleauth, and compute hosts, each with its own libvirtd."""
 
     timeout = 300
 
@@ -76,7 +76,7 @@ class LibvirtCase(TestCase):
         self.uuid = str(uuid4())
 
     async def host(self, libvirtd: PrivateLibvirtd, name: str = "one", **settings: Any) -> WatchedDriver:
-        """A compute host on this libvirtd."""
+        """Start a compute host on this libvirtd."""
         driver = WatchedDriver(libvirtd.uri, **settings)
         manager = ComputeManager(self.transport, driver, host=name)
         self.addCleanup(manager.stop)
@@ -84,7 +84,7 @@ class LibvirtCase(TestCase):
         return driver
 
     async def token(self, console_type: str = "novnc", owner: str | None = None) -> str:
-        """A token for our VM, as the API makes one."""
+        """Make a token for our VM as the API does."""
         console = await self.compute.get_vnc_console(self.uuid, console_type)
         await self.consoleauth.authorize_console(
             console["token"],
@@ -97,7 +97,7 @@ class LibvirtCase(TestCase):
         return await self.consoleauth.check_token(token, "novnc", VIEWER)
 
     async def refused(self, kind: type[Refusal], work: Any) -> Refusal:
-        """The refusal that the work ends with."""
+        """Assert that it is refused, and return the refusal."""
         return await self.assertFailure(Deferred.fromCoroutine(work), kind)
 
     async def listed(self, *expected: Any, fields: tuple[str, ...] = ("uuid", "state", "host")) -> list[Any]:
@@ -127,11 +127,11 @@ class OneHostTests(LibvirtCase):
         await self.driver.seen(Change.CONNECTED)
 
     async def create(self, **more: Any) -> None:
-        """Start our VM, transient."""
+        """Start our VM as a transient one."""
         await in_thread(self.libvirtd.create, small_domain("myserver20", identity=self.uuid, **more))
 
     async def define_and_start(self, **more: Any) -> None:
-        """Start our VM, persistent."""
+        """Start our VM as a persistent one."""
         await in_thread(self.libvirtd.define, small_domain("myserver20", identity=self.uuid, **more))
         await in_thread(self.libvirtd.start_vm, "myserver20")
 
@@ -144,7 +144,7 @@ class OneHostTests(LibvirtCase):
         self.assertEqual((instance["vcpus"], instance["memory_mb"]), (1, 16))
 
     async def test_its_owner_changes_while_it_runs(self) -> None:
-        """As with ``virsh metadata --live``; and names of any language all the way through."""
+        """The owner is changed with ``virsh metadata --live``; names of all languages stay intact."""
         await in_thread(self.libvirtd.create, small_domain("検証\u3000サーバ", identity=self.uuid))
         tokens = []
         for number, project in enumerate(("red", "青\u00a0い", "red"), 1):
@@ -210,7 +210,7 @@ class OneHostTests(LibvirtCase):
         await self.driver.seen(Change.STOPPED, self.uuid)
         await self.refused(InstanceNotRunning, self.check(token))
         await self.refused(InstanceNotRunning, self.token())
-        # Another one may take its port meanwhile: the token names the VM.
+        # Another VM may use its port meanwhile: the token names the VM.
         await in_thread(self.libvirtd.create, small_domain("other"))
         await in_thread(self.libvirtd.start_vm, "myserver20")
         info = await self.check(token)
@@ -225,7 +225,7 @@ class OneHostTests(LibvirtCase):
     async def test_undefined(self) -> None:
         await self.define_and_start()
         token = await self.token()
-        await in_thread(self.libvirtd.undefine, "myserver20")  # while it runs: it is transient now
+        await in_thread(self.libvirtd.undefine, "myserver20")  # while it runs, which makes it transient
         await self.driver.seen(Change.UNDEFINED, self.uuid)
         await self.check(token)
         await in_thread(self.libvirtd.destroy, "myserver20")
@@ -262,7 +262,7 @@ class OneHostTests(LibvirtCase):
         await in_thread(self.libvirtd.start)
         await self.driver.seen(Change.CONNECTED, times=2)
         self.assertEqual((await self.check(token)).name, "myserver20")
-        await in_thread(self.libvirtd.destroy, "myserver20")  # events are heard again
+        await in_thread(self.libvirtd.destroy, "myserver20")  # events are received again
         self.assertEqual(await self.auth.dropped, self.uuid)
 
     async def test_it_goes_while_libvirtd_is_away(self) -> None:
@@ -282,7 +282,7 @@ class OneHostTests(LibvirtCase):
         await self.refused(ServiceUnavailable, self.check(token))
         await self.list_refused()
         self.libvirtd.thaw()
-        # What hung is through soon after; nothing had to be restarted.
+        # Hanging calls finish soon after, without any restart.
         self.assertEqual((await self.check_until_it_answers(token)).name, "myserver20")
 
     async def test_libvirtd_hangs_when_we_start(self) -> None:
@@ -306,7 +306,7 @@ class OneHostTests(LibvirtCase):
         self.assertEqual((await self.check_until_it_answers(token)).name, "myserver20")
 
     async def check_until_it_answers(self, token: str) -> Any:
-        """What hung is freed by libvirt, in its own time: there is nothing of ours to await."""
+        """libvirt itself ends hanging calls later; there is no event to wait for."""
         while True:
             try:
                 return await self.check(token)
@@ -315,7 +315,7 @@ class OneHostTests(LibvirtCase):
 
 
 class FullTests(LibvirtCase):
-    """libvirtd has as many clients as it takes: it accepts further connections and leaves them waiting."""
+    """libvirtd has reached max_clients: it accepts further connections, but does not answer."""
 
     async def test_max_clients(self) -> None:
         libvirtd = await private_libvirtd(self, libvirtd_conf="max_clients = 1\nmax_anonymous_clients = 1\n")
@@ -360,7 +360,7 @@ class TwoHostsTests(LibvirtCase):
         await in_thread(self.one.start_vm, "myserver20")
         token = await self.token()
         self.assertEqual((await self.check(token)).compute_host, "one")
-        await in_thread(self.two.define, self.xml)  # it is known elsewhere before it goes here
+        await in_thread(self.two.define, self.xml)  # another host knows it before it ends here
         await in_thread(self.one.destroy, "myserver20")
         await in_thread(self.one.undefine, "myserver20")
         await self.refused(InstanceNotRunning, self.check(token))

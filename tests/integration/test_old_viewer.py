@@ -1,4 +1,4 @@
-"""A real viewer of RFB 3.3 (Debian's vncsnapshot) through the XVP proxy, before a real QEMU."""
+"""A real viewer of RFB 3.3 (Debian's vncsnapshot) through the XVP proxy, with a real QEMU."""
 
 import shutil
 import tempfile
@@ -20,7 +20,7 @@ FIRST_PORT = 5900
 
 
 class Plain(Protocol):
-    """Passes a plain VNC viewer on to the XVP proxy, which wants a CONNECT first."""
+    """Relays a plain VNC viewer to the XVP proxy, which expects a CONNECT first."""
 
     transport: Any
 
@@ -57,7 +57,7 @@ class OldViewer(FrontCase):
     timeout = 300
 
     async def test_a_picture(self) -> None:
-        """It answers 3.3 to our 3.8, is served, and saves the screen."""
+        """It answers 3.3 to our 3.8, gets a session, and saves the screen."""
         program = shutil.which("vncsnapshot")
         assert program is not None, "no vncsnapshot found: apt-get install vncsnapshot"
         folder = Path(tempfile.mkdtemp())

@@ -12,12 +12,12 @@ from tests.support.vm import SmallVM
 
 
 class QEMULimit(FrontCase):
-    """One viewer too many learns that there are too many; the others stay."""
+    """The viewer above the limit gets TooManySessions; the others stay connected."""
 
     timeout = 300
 
     async def vm(self, connections: int) -> None:
-        folder = Path(tempfile.mkdtemp())  # short: a unix socket lies in it
+        folder = Path(tempfile.mkdtemp())  # short, since it contains a unix socket
         self.addCleanup(shutil.rmtree, folder)
         vm = SmallVM(folder, vnc=f"connections={connections}")
         self.addCleanup(vm.stop)

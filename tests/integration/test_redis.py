@@ -1,4 +1,4 @@
-"""The Redis transport on a real redis-server: the contract."""
+"""The contract of transports, for the Redis transport on a real redis-server."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""A stolen credential: each thing that it must not do, tried on a real Redis with the services at work.
+"""A stolen credential: everything that it must not do is tried on a real Redis with working services.
 
-What is tried stands in :mod:`.redis_forbidden`.
+The table of attempts is in :mod:`.redis_forbidden`.
 """
 
 import json
@@ -25,7 +25,7 @@ from tests.support.redis_server import Client
 
 
 class ForbiddenTests(RolesCase):
-    """Redis itself says NOPERM."""
+    """Redis itself refuses with NOPERM."""
 
     async def setUp(self) -> None:  # type: ignore[override]
         await super().setUp()
@@ -33,12 +33,12 @@ class ForbiddenTests(RolesCase):
         self.hash = hash_token(self.token)
 
     def attempts(self, name: str) -> list[list[str]]:
-        """What a credential must not do, in words."""
+        """What a credential must not do, beyond the tables."""
         lines = FOR_NOBODY + (FOR_NEITHER if name in ("proxy", "compute.one") else "") + FOR[name]
         return [[word.replace(TOKEN, self.hash) for word in line.split()] for line in lines.split("\n") if line]
 
     def answer(self, name: str, *words: str) -> str:
-        """What Redis answers: an error's text, or what was got."""
+        """Redis's answer: an error's text, or the value."""
         try:
             return repr(self.stolen(name, *words))
         except RuntimeError as error:
@@ -62,7 +62,7 @@ class ForbiddenTests(RolesCase):
                 named = [key.replace(TOKEN, self.hash) for key in keys]
                 words = ["EVALSHA", script.sha, "0", str(len(named)), *named, *arguments]
                 answer = self.answer(name, *words)
-                # With keys that are told the right to read and to write is asked for before it runs.
+                # With declared keys Redis checks the rights to read and to write before it runs the script.
                 told = self.answer(name, "EVALSHA", script.sha, str(len(named)), *named, "0", *arguments)
                 if code_of(answer) != "NOPERM" or "script" not in answer or not told.startswith("NOPERM"):
                     done.append((name, words, answer, told))
@@ -70,7 +70,7 @@ class ForbiddenTests(RolesCase):
         await self.still_works()
 
     async def test_counts_that_are_none(self) -> None:
-        """With a count of 1e15 a script would loop until an administrator ends it, and nobody else be answered."""
+        """With a count of 1e15 a script would block Redis until an administrator ends it."""
         done = []
         for name in FOR:
             for script in ALL:
@@ -79,7 +79,7 @@ class ForbiddenTests(RolesCase):
                     if answer != "ERR bad number of keys":
                         done.append((name, script.text[-200:], count, answer))
         self.assertEqual(done, [])
-        # Not even consoleauth's credential, which may read indexes, has one of them loop.
+        # Even with consoleauth's credential, which may read indexes, no script loops.
         self.admin("ZADD", "novnc:i:x", "99999999999999", "1" * 17 + "a", "99999999999999", "2" * 17 + "b")
         for left_out, keys in (("-1e15", "[b'a', b'b']"), ("nan", "[b'a', b'b']"), ("inf", "[]"), ("1e15", "[]")):
             answer = self.answer("consoleauth", "EVALSHA", INDEXED.sha, "0", "1", "novnc:i:x", left_out)
@@ -87,7 +87,7 @@ class ForbiddenTests(RolesCase):
         await self.still_works()
 
     async def still_works(self) -> None:
-        """Nothing of it had an effect."""
+        """Assert that the attempts had no effect."""
         info = await self.door.check_token(self.token, "novnc", VIEWER)
         self.assertEqual((info.compute_host, info.host), ("one", "192.0.2.1"))
         self.assertEqual([one.topic for one in await self.api.services("compute.")], ["compute.one", "compute.two"])
@@ -100,7 +100,7 @@ class ForbiddenTests(RolesCase):
 
 
 class RefusedTests(RolesCase):
-    """Where Redis lets it through, the service that is called does not."""
+    """If Redis allows a call, the called service refuses it."""
 
     async def test_methods_of_consoleauth(self) -> None:
         token = await self.make_token()
@@ -138,7 +138,7 @@ class RefusedTests(RolesCase):
         self.assertEqual(await self.api.call(manager.topic, "end_sessions", user_id="u"), {"ended": 0})
 
     async def test_to_serve_another_hosts_topic(self) -> None:
-        """It is not seen, and hears nothing."""
+        """A false service is not listed, and receives no calls."""
         heard: list[Any] = []
 
         async def note(**arguments: Any) -> None:
@@ -156,13 +156,13 @@ class RefusedTests(RolesCase):
         self.assertEqual(heard, [])
 
     async def test_a_host_with_the_address_of_another(self) -> None:
-        """Two's credential announces two at one's address: it is not seen there, and its own address stands."""
+        """Host two's credential announces two at one's address: it is not listed there, and its own address stays."""
         thief = await self.login("compute.two")
         await thief.serve("compute.two", {}, binary="nova-compute", host="two", place="192.0.2.1")
         self.assertEqual([one.place for one in await self.api.services("compute.two")], ["192.0.2.2"])
 
     async def test_a_second_host_of_one_name(self) -> None:
-        """It has the same credential; nothing that it does to find out who else is there is denied."""
+        """It has the same credential; Redis denies nothing that it does to find the other one."""
         twin = await self.login("compute.one")
         with self.assertRaises(TopicInUse) as caught:
             await twin.serve(
@@ -173,7 +173,7 @@ class RefusedTests(RolesCase):
         self.assertEqual((await self.compute.find(A))["host"], "one")
 
     async def test_signs_of_life_for_ever(self) -> None:
-        """They do not outlive the credential: beyond a few seconds none is believed."""
+        """False announcements do not outlive the credential: they expire after a few seconds."""
         await self.managers["two"].stop()
         said = '{"binary":"nova-compute","host":"two","info":{}}'
         self.stolen("compute.two", "SADD", "novnc:services", "compute.two@192.0.2.2")
@@ -184,7 +184,7 @@ class RefusedTests(RolesCase):
         self.assertEqual(await self.refused(ServiceUnavailable, called), "nobody serves compute.two")
 
     async def test_forged_replies(self) -> None:
-        """A host that was called knows the caller's process and key, not the ids of calls to others."""
+        """A host that was called knows the caller's process and key, but not the ids of calls to others."""
         process, key = self.api.calls.process, self.api.calls.public_key
         called = self.compute.find(A)
         for call_id in (HEX, secrets.token_hex(16)):
@@ -193,7 +193,7 @@ class RefusedTests(RolesCase):
         self.assertEqual((await called)["host"], "one")
 
     async def test_the_server_of_another_is_gone(self) -> None:
-        """Not even with a flood of what is no reply, in which the true host's answer is lost."""
+        """This holds for a flood of invalid replies as well, in which the true host's answer is lost."""
         token, thief = await self.make_token(), await self.login("compute.two")
         replies = f"novnc:r:consoleauth:{self.auth._transport.calls.process}"
         for _ in range(4):
@@ -203,7 +203,7 @@ class RefusedTests(RolesCase):
         self.assertEqual((await self.door.check_token(token, "novnc", VIEWER)).compute_host, "one")
 
     async def test_messages_that_are_too_long(self) -> None:
-        """A role whose credential pushes huge values into its own list holds up that list alone, and is named."""
+        """A credential that pushes huge values into its own list blocks only that list, and is named in the log."""
         queue, long, stop = "novnc:q:consoleauth:proxy", b"x" * (5 << 20), False
 
         def push() -> None:
@@ -234,7 +234,7 @@ class RefusedTests(RolesCase):
         await self.until_good(token)
 
     async def until_good(self, token: str) -> None:
-        """Until a proxy's call is answered."""
+        """Wait until a proxy's call is answered."""
         while True:
             try:
                 self.assertEqual((await self.door.check_token(token, "novnc", VIEWER)).compute_host, "one")
@@ -244,7 +244,7 @@ class RefusedTests(RolesCase):
                 return
 
     async def test_requests_that_are_none(self) -> None:
-        """Junk of one role holds up no other; and who calls has no say in whose the reply is."""
+        """Junk of one role blocks no other role, and a caller cannot direct replies to others."""
         for _ in range(100):
             self.stolen("proxy", "RPUSH", "novnc:q:consoleauth:proxy", "junk", "{}", "[" * 1000)
         request = {

@@ -9,7 +9,7 @@ from tests.support.redis_users import ADMIN
 
 
 class RolesTests(CloudCase):
-    """The same system, with the rights that each part needs and no others."""
+    """The same system, in which each part has only the rights that it needs."""
 
     async def test_consoles_restarts_and_a_redis_that_forgot(self) -> None:
         cloud = await self.start(acl=True)

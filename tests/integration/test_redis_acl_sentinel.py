@@ -1,4 +1,4 @@
-"""Users by role on a primary and its replica: users are not replicated, scripts neither."""
+"""Users by role on a primary and its replica: neither users nor scripts are replicated."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +12,7 @@ PASSWORDS = {"REPLICA-SHA256": "replica-password", "SENTINEL-SHA256": "sentinel-
 
 
 class SentinelTests(RedisTestCase):
-    """Sentinel makes the replica the primary: the services go there, and consoleauth brings the scripts."""
+    """Sentinel makes the replica the primary: the services connect to it, and consoleauth loads the scripts."""
 
     async def test_primary_is_killed(self) -> None:
         text = (DOCS / "redis-sentinel.acl").read_text()
@@ -60,5 +60,5 @@ class SentinelTests(RedisTestCase):
                 self.assertEqual(type(error).__name__, "ServiceUnavailable")
                 await self.pause(0.1)
         self.assertEqual(replica.command("ROLE", login=ADMIN)[0], b"master")  # type: ignore[index]
-        # The replica had none of the scripts; nobody has tried what he may not.
+        # The replica had none of the scripts; no service has tried to load them without the right.
         self.assertEqual(replica.command("ACL", "LOG", login=ADMIN), [])

@@ -1,4 +1,4 @@
-"""What stands in Redis: nothing in clear, nothing for ever, and nothing from there is believed."""
+"""The contents of Redis: nothing in clear, nothing without an expiry, and nothing that is trusted."""
 
 import json
 import secrets
@@ -22,7 +22,7 @@ SECRET = "9f4d2c7e-plain-password"
 
 
 class SecrecyTests(RedisTestCase):
-    """Whoever reads the bus, its replicas or its files learns nothing from the answers."""
+    """Readers of the bus, its replicas or its files cannot read the answers."""
 
     async def test_answers_are_sealed(self) -> None:
         redis = RedisServer(self, options=("appendonly yes", "appendfsync always"))
@@ -57,7 +57,7 @@ class SecrecyTests(RedisTestCase):
                 self.assertNotIn(secret, everything)
 
     async def test_replies_at_rest_are_sealed(self) -> None:
-        """A reply that nobody takes: DUMP of every key."""
+        """A reply that is never read: DUMP of every key."""
         redis = RedisServer(self)
         _, server = await self.pair(redis)
 
@@ -135,7 +135,7 @@ class SecrecyTests(RedisTestCase):
             redis.command("RPUSH", "novnc:q:t", message)
         self.assertEqual(await caller.call("t", "note", value="good"), "good")
         self.assertEqual(self.ran, ["good"])
-        # One line, not one for each.
+        # One line for all of them.
         self.assertEqual(len(self.logged.lines("was dropped")), 1)
         self.assertEqual(self.logged.lines(SECRET), [])
         self.assertEqual(self.flushLoggedErrors(), [])
@@ -164,7 +164,7 @@ class SecrecyTests(RedisTestCase):
             json.dumps({"id": call_id}),
             json.dumps({"id": call_id, "sealed": SECRET}),
             json.dumps({"id": call_id, "sealed": Sealer(Opener().public_key).seal(call_id, '{"result":1}')}),
-            # Sealed for another call of the same process.
+            # It is sealed for another call of the same process.
             json.dumps({"id": call_id, "sealed": Sealer(key).seal("0" * 32, '{"result":1}')}),
             sealed("[]"),
             sealed("{}"),
@@ -179,7 +179,7 @@ class SecrecyTests(RedisTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_store_and_services_of_others(self) -> None:
-        """What somebody else wrote there is no object and no service."""
+        """Foreign data in Redis is not an object or a service."""
         redis = RedisServer(self)
         caller, _ = await self.pair(redis)
         redis.command("SET", "novnc:s:bad", SECRET)
@@ -213,7 +213,7 @@ class SecrecyTests(RedisTestCase):
 
 
 class SharingTests(RedisTestCase):
-    """Many workers, each call once."""
+    """Many workers; each call runs once."""
 
     async def test_each_call_runs_once(self) -> None:
         redis = RedisServer(self)
@@ -254,7 +254,7 @@ class SharingTests(RedisTestCase):
 
 
 class ProtocolTests(RedisTestCase):
-    """The traps of txredisapi that lie in its protocol."""
+    """Defects of txredisapi's protocol that ours avoids."""
 
     async def test_cancelled_commands_keep_replies_in_order(self) -> None:
         """CVE-2023-28858: the reply to a cancelled command must not go to the next one."""
@@ -285,7 +285,7 @@ class ProtocolTests(RedisTestCase):
         self.assertEqual(len(caller.calls.pending), 0)
 
     async def test_strings_stay_strings(self) -> None:
-        """txredisapi makes numbers of what looks like one, unless told not to; and needs hiredis for the rest."""
+        """By default txredisapi converts texts that look like numbers; it needs hiredis for the rest."""
         self.assertTrue(issubclass(RedisProtocol, txredisapi.HiredisProtocol))
         redis = RedisServer(self)
         transport = await self.transport(redis.url)
@@ -295,26 +295,26 @@ class ProtocolTests(RedisTestCase):
             self.assertEqual(await protocol.command("GET", "x"), text)
 
     async def test_blocking_commands_hold_no_other(self) -> None:
-        """BLPOP waits on a connection of its own: commands beside it are answered while it waits."""
+        """BLPOP waits on a connection of its own: other commands are answered meanwhile."""
         redis = RedisServer(self)
         caller, _ = await self.pair(redis)
         listed: Any = redis.command("CLIENT", "LIST")
         blocked = [line for line in listed.decode().splitlines() if "cmd=blpop" in line]
-        # The replies of both processes, and the topic that one serves.
+        # The replies of both processes, and the topic that one of them serves.
         self.assertEqual(len(blocked), 3)
         self.assertTrue(all(" flags=b " in line for line in blocked), blocked)
         await caller.store.get("x")
         self.assertIn("flags=b", str(redis.command("CLIENT", "LIST")))
 
     async def test_commands_have_a_deadline_while_disconnected(self) -> None:
-        """txredisapi keeps them for ever."""
+        """txredisapi would keep them without a limit."""
         redis = RedisServer(self, start=False)
         transport = await self.transport(redis.url)
         for waiting in (transport.store.get("x"), transport.store.put("x", {}, 1), transport.services()):
             await self.fails(waiting)
 
     async def test_call_that_is_late_is_not_queued(self) -> None:
-        """A frozen Redis runs what it was sent when it thaws."""
+        """When a frozen Redis continues, it runs the commands that it received."""
         redis = RedisServer(self)
         caller, _ = await self.pair(redis)
         now = await caller.link.exact_now()

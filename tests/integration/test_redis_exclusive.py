@@ -1,4 +1,4 @@
-"""A topic of which there can be one server only: two compute hosts of one name."""
+"""A topic that can have only one server: two compute hosts with the same name."""
 
 import json
 import signal
@@ -16,10 +16,10 @@ TOPIC = "compute.one"
 
 
 class ExclusiveTests(RedisTestCase):
-    """The second live server of a topic serves nothing, and both are named."""
+    """The second live server of a topic serves nothing, and the log names both."""
 
     async def host(self, redis: RedisServer, name: str) -> Any:
-        """A compute host; gives what stops it."""
+        """Start a compute host; return a function that stops it."""
         return await self.begin(await self.transport(redis.url), name)
 
     def begin(self, transport: Any, name: str, place: str = "192.0.2.1") -> Deferred[Any]:
@@ -33,7 +33,7 @@ class ExclusiveTests(RedisTestCase):
         return serving
 
     async def asked(self, caller: Any, times: int = 10) -> set[str]:
-        """Who answers."""
+        """The host that answers."""
         return {await caller.call(TOPIC, "who") for _ in range(times)}
 
     async def test_the_second_does_not_start(self) -> None:
@@ -52,7 +52,7 @@ class ExclusiveTests(RedisTestCase):
         self.assertEqual(len(await caller.services()), 1)
 
     async def test_at_another_address(self) -> None:
-        """A cloned image with an address of its own."""
+        """A cloned image with another address."""
         redis = RedisServer(self)
         await self.host(redis, "first")
         with self.assertRaises(TopicInUse) as caught:
@@ -69,7 +69,7 @@ class ExclusiveTests(RedisTestCase):
             await stop()
 
     async def test_a_predecessor_that_crashed(self) -> None:
-        """Its presence lasts for 3 s: until then the next one waits, and then serves."""
+        """Its presence entry lasts for 3 s: the next server waits until then."""
         redis = RedisServer(self)
         caller = await self.transport(redis.url)
         until = int(redis.command("TIME")[0]) * 1000 + 3000  # type: ignore[index]
@@ -81,12 +81,12 @@ class ExclusiveTests(RedisTestCase):
         self.assertEqual(self.logged.lines("Redis at"), [])
 
     async def test_a_host_that_was_frozen(self) -> None:
-        """Another one took its name meanwhile: it serves nothing more, says so, and serves again when that one ends."""
+        """Another server took its name meanwhile: it stops serving, reports it, and serves again when that one ends."""
         redis = RedisServer(self)
         caller = await self.transport(redis.url)
         await self.host(redis, "frozen")
         await self.asked(caller, 1)
-        # As if no sign of life of it had come for a while.
+        # As if its heartbeat had been missing for a while.
         redis.command("DEL", f"novnc:p:{TOPIC}", f"novnc:a:{TOPIC}@192.0.2.1")
         stop = await self.host(redis, "second")
         await self.until(lambda: self.logged.lines("has another live compute.one"))
@@ -102,7 +102,7 @@ class ExclusiveTests(RedisTestCase):
         self.assertEqual(await self.asked(caller), {"frozen"})
 
     async def test_redis_is_down_at_first(self) -> None:
-        """Nobody can be refused then; later one of them serves, and the other one says why it does not."""
+        """Neither can be refused then; later one of them serves, and the other one reports why it does not."""
         redis = RedisServer(self, start=False)
         caller = await self.transport(redis.url)
         starting = [self.begin(await self.transport(redis.url), name) for name in ("first", "second")]
@@ -122,7 +122,7 @@ class ExclusiveTests(RedisTestCase):
             await self.pause(0.5)
 
     async def test_workers_of_other_topics(self) -> None:
-        """Where a topic is not exclusive, its workers share it."""
+        """Workers share a topic that is not exclusive."""
         redis = RedisServer(self)
         caller = await self.transport(redis.url)
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""Ways to a Redis: log-in, ACL users, unix sockets, TLS; and what the log is told where one does not work."""
+"""Ways to connect to Redis: log-in, ACL users, unix sockets, TLS; and the log lines of failures."""
 
 import datetime
 from ipaddress import ip_address
@@ -15,7 +15,7 @@ from tests.support.redis_server import RedisServer
 PASSWORD = "hunter2 /@:#?%ü"
 ESCAPED = "hunter2%20%2F%40%3A%23%3F%25%C3%BC"
 
-# All that the transport does, and nothing else: neither KEYS nor SCAN, PUBLISH nor SUBSCRIBE.
+# All commands of the transport, and no others: neither KEYS nor SCAN, PUBLISH nor SUBSCRIBE.
 COMMANDS = (
     "-@all +auth +select +time +evalsha +eval +blpop +get +set +del "
     "+llen +rpush +lrange +pttl +pexpire +pexpireat +zadd +zcount +zrem +zrange +zrangebyscore +zremrangebyscore "
@@ -24,7 +24,7 @@ COMMANDS = (
 
 
 class LogInCase(RedisTestCase):
-    """Tests with a password that must not be seen."""
+    """Tests with a password that no log may contain."""
 
     def assert_no_password(self) -> None:
         for piece in ("hunter2", ESCAPED):
@@ -79,7 +79,7 @@ class LogInTests(LogInCase):
         self.assert_no_password()
 
     async def test_wrong_password(self) -> None:
-        """It is said once, without the password; and it goes on trying until the password is right."""
+        """It is logged once, without the password; the transport retries until the password is right."""
         redis = RedisServer(self, options=("requirepass other",))
         transport = await self.transport(f"redis://:{ESCAPED}@127.0.0.1:{redis.port}")
         await self.serve(transport)
@@ -99,7 +99,7 @@ class LogInTests(LogInCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_user_who_may_not(self) -> None:
-        """Errors are known by their first word; their text may quote what was sent."""
+        """Errors are recognized by their first word, since their text may quote the command."""
         redis = RedisServer(self)
         redis.command("ACL", "SETUSER", "poor", "on", f">{PASSWORD}", "~novnc:s:*", "-@all", "+time", "+get")
         transport = await self.transport(f"redis://poor:{ESCAPED}@127.0.0.1:{redis.port}")
@@ -110,7 +110,7 @@ class LogInTests(LogInCase):
         self.assert_no_password()
 
     async def test_replica_that_refuses_writes(self) -> None:
-        """It is left, since the primary may stand at the same name by now; and used again when it is one."""
+        """Its connection is closed, since the name may lead to the primary by now; a new primary is used again."""
         redis = RedisServer(self)
         transport = await self.transport(redis.url)
         redis.command("CONFIG", "SET", "replica-read-only", "yes")
@@ -172,7 +172,7 @@ class TLSTests(LogInCase):
         await self.refused(url, "name mismatch: the server's certificate is not for")
 
     async def test_a_certificate_that_names_nobody(self) -> None:
-        """The right CA's, without any subjectAltName: it may be another machine's."""
+        """A certificate of the right CA without a subjectAltName, which may belong to another machine."""
         redis = RedisServer(self, tls=(*self.ca.certificate("nobody"), self.ca.file), options=("requirepass hunter2",))
         url = f"rediss://:hunter2@127.0.0.1:{redis.port}?ca={self.ca.file}"
         await self.refused(url, "name mismatch: the server's certificate names nobody")
@@ -225,7 +225,7 @@ class SentinelTests(LogInCase):
         self.folder.mkdir()
 
     def start(self, tls: tuple[Path, Path, Path] | None = None) -> None:
-        """A primary, a replica and a Sentinel, which know one another's password."""
+        """A primary, a replica and a Sentinel with a common password."""
         more = ("tls-replication yes",) if tls else ()
         options = ("requirepass hunter2", "masterauth hunter2", "repl-diskless-sync-delay 0", *more)
         self.primary = RedisServer(self, tls=tls, options=options)
@@ -249,7 +249,7 @@ class SentinelTests(LogInCase):
         await transport.store.put("key", {"a": 1}, 60)
         waits = ("WAIT", "1", "20000")
         await self.until(lambda: self.primary.command(*waits, login=("hunter2",)) == 1)
-        # The Sentinel hears of the replica from the primary.
+        # The Sentinel learns of the replica from the primary.
         await self.until(lambda: b"num-slaves" in str(self.sentinel.command("SENTINEL", "MASTERS")).encode())
         await self.until(lambda: len(self.sentinel.command("SENTINEL", "REPLICAS", "nova")) == 1)  # type: ignore[arg-type]
         self.primary.kill()
@@ -265,7 +265,7 @@ class SentinelTests(LogInCase):
         await self.fails_over(f"redis+sentinel://:hunter2@127.0.0.1:{dead},127.0.0.1:{self.sentinel.port}/nova")
 
     async def test_tls(self) -> None:
-        """Both the Sentinel and what it names are spoken to over TLS, and verified."""
+        """Connections to the Sentinel and to the server that it names use TLS, and are verified."""
         ca, other = Authority(self.folder, "ca"), Authority(self.folder, "other")
         self.start((*ca.certificate("server", "127.0.0.1"), ca.file))
         url = f"redis+sentinel://:hunter2@127.0.0.1:{self.sentinel.port}/nova"
@@ -277,7 +277,7 @@ class SentinelTests(LogInCase):
         await self.fails_over(f"{url}?ca={ca.file}")
 
     async def test_tls_with_a_certificate_that_names_nobody(self) -> None:
-        """No Sentinel's word is taken that may be somebody else."""
+        """A Sentinel that is not verified is not believed."""
         ca = Authority(self.folder, "ca")
         self.start((*ca.certificate("nobody"), ca.file))
         dead = RedisServer(self, start=False).port
@@ -308,7 +308,7 @@ class Authority:
         self.file.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
     def certificate(self, file: str, *names: str) -> tuple[Path, Path]:
-        """A certificate for names and addresses, and its key: the files.  Without a name it has no subjectAltName."""
+        """Files of a certificate for names and addresses, and of its key.  Without names it has no subjectAltName."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0] if names else "127.0.0.1")])
         made = self._builder(subject, key)

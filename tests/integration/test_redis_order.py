@@ -1,4 +1,4 @@
-"""The order in which services and Redis come up does not matter, nor that Redis forgets: each service by its role."""
+"""The order in which services and Redis start does not matter, nor does a Redis that lost its data; with roles."""
 
 import random
 from typing import Any
@@ -17,11 +17,11 @@ from tests.support.redis_server import RedisServer
 from tests.support.redis_users import ADMIN, RedisUsers
 
 DELAY = 1.5
-"""Seconds by which each of them is late, at most: beyond the time after which missing scripts are reported."""
+"""The greatest delay of each, in seconds: longer than the time after which missing scripts are reported."""
 
 
 class OrderTests(RedisTestCase):
-    """Whatever comes first waits for what it needs, and tries nothing that it may not: ``ACL LOG`` stays empty."""
+    """Each service waits for what it needs, and tries nothing without permission: ``ACL LOG`` stays empty."""
 
     timeout = 300
 
@@ -65,7 +65,7 @@ class OrderTests(RedisTestCase):
         return transport
 
     async def start(self, name: str, delay: float) -> None:
-        """Start one of them, late."""
+        """Start one of them after a random delay."""
         await self.pause(delay)
         if name == "redis":
             self.redis.start()
@@ -73,7 +73,7 @@ class OrderTests(RedisTestCase):
             await getattr(self, name)()
 
     async def console(self) -> str:
-        """A link, as the API makes it, checked as a proxy does."""
+        """Make a link as the API does, and check it as a proxy does."""
         console = await ComputeAPI(self.asks, deadline=1.0).get_vnc_console(A, "novnc", "u", "red")
         fields = {name: value for name, value in console.items() if name not in ("token", "access_url")}
         await ConsoleAuthAPI(self.asks, deadline=1.0).authorize_console(console["token"], **fields)
@@ -81,7 +81,7 @@ class OrderTests(RedisTestCase):
         return info.host
 
     async def until_it_works(self) -> None:
-        """The test's time-out ends it; until then nothing but 'not available' is said."""
+        """Retry until the test's time-out; the only error until then may be 'not available'."""
         while True:
             try:
                 self.assertEqual(await self.console(), ADDRESSES["one"])
@@ -94,7 +94,7 @@ class OrderTests(RedisTestCase):
                     return
 
     def log(self) -> Any:
-        """What Redis denied somebody."""
+        """What Redis has denied."""
         return self.redis.command("ACL", "LOG", login=ADMIN)
 
     async def test_any_order(self) -> None:
@@ -110,7 +110,7 @@ class OrderTests(RedisTestCase):
         starting = [self.start(name, chance.uniform(0, DELAY)) for name in names]
         await gatherResults([Deferred.fromCoroutine(one) for one in starting])
         await self.until_it_works()
-        # Told to forget, restarted empty: in the time until consoleauth is back others find no scripts.
+        # Flushed, then restarted empty: until consoleauth is back, the others find no scripts.
         self.redis.command("SCRIPT", "FLUSH", login=ADMIN)
         await self.until_it_works()
         self.redis.command("FLUSHALL", login=ADMIN)
@@ -124,7 +124,7 @@ class OrderTests(RedisTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_without_a_consoleauth(self) -> None:
-        """Others wait within their deadlines, say so once, and once that it is over."""
+        """The others wait within their deadlines; one log line reports it, and one its end."""
         self.redis.start()
         await gatherResults([Deferred.fromCoroutine(one) for one in (self.compute(), self.api(), self.novncproxy())])
         await self.until(lambda: len(self.logged.lines("a consoleauth loads them when it connects")) == 2)

@@ -1,4 +1,4 @@
-"""Why a Redis can't be used: the log says it in words, once, and once when it is over."""
+"""The reasons why Redis cannot be used: one log line names the reason, and one reports the end."""
 
 import socket
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from tests.support.redis_server import RedisServer
 
 
 class ReasonsTests(LogInCase):
-    """Each mistake in transport_url or redis.conf is one line that says what to change."""
+    """Each error in transport_url or redis.conf is one log line that says what to change."""
 
     async def reason(self, url: str) -> str:
-        """The one line that stands in the log, for however long it lasts."""
+        """The only line in the log, however long it lasts."""
         self.logged.clear()
         transport = await self.transport(url)
         await self.fails(transport.call("t", "note", deadline=0.5, value=1))
@@ -30,7 +30,7 @@ class ReasonsTests(LogInCase):
     async def test_password_though_redis_has_none(self) -> None:
         url = RedisServer(self).url
         self.assertIn("Redis has none: set requirepass", await self.reason(url.replace("://", f"://:{ESCAPED}@")))
-        # Redis does not say whether there is such a user.
+        # Redis does not reveal whether the user exists.
         self.assertIn("(WRONGPASS)", await self.reason(url.replace("://", f"://nova:{ESCAPED}@")))
 
     async def test_a_database_that_is_not_there(self) -> None:
@@ -63,7 +63,7 @@ class ReasonsTests(LogInCase):
         self.assertIn("is not a Sentinel", line)
 
     async def test_protected_mode(self) -> None:
-        """Redis counts an address as its own host's by its peer alone; so the answer is sent by the test."""
+        """Redis recognizes its own host by the peer's address, so the test itself sends the answer."""
         factory = Factory.forProtocol(Denies)
         port = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
@@ -75,7 +75,7 @@ class ReasonsTests(LogInCase):
 
     async def test_no_such_host(self) -> None:
         line = await self.reason("redis://redis.invalid:6379")
-        # Where no name server answers, nobody can tell whether there is such a host.
+        # Without an answering name server it is unknown whether the host exists.
         self.assertRegex(line, r"can't be reached \((its host's name is not found|no answer to the connection, or)")
 
     async def test_no_such_socket(self) -> None:
@@ -84,7 +84,7 @@ class ReasonsTests(LogInCase):
 
 
 class Denies(Protocol):
-    """What Redis answers to a connection from elsewhere, where it has no password."""
+    """The answer of a Redis without a password to a connection from another host."""
 
     def connectionMade(self) -> None:
         self.transport.write(b"-DENIED Redis is running in protected mode because protected mode is enabled\r\n")
@@ -101,7 +101,7 @@ def cluster(case: TestCase) -> RedisServer:
 
 
 class TroubleTests(RedisTestCase):
-    """Redis is connected, and takes no data: one line says why, and one that it is over."""
+    """Redis is connected, but refuses data: one line names the reason, and one reports the end."""
 
     async def trouble(self, redis: RedisServer, code: str, words: str, mend: Callable[[], object]) -> None:
         transport = await self.transport(redis.url)
@@ -142,7 +142,7 @@ class TroubleTests(RedisTestCase):
 
 
 class EvictionTests(RedisTestCase):
-    """A Redis that drops data when its memory is full is no place for tokens."""
+    """A Redis that evicts data when its memory is full must not store tokens."""
 
     async def test_other_policies(self) -> None:
         for policy in ("allkeys-lru", "volatile-ttl"):
@@ -161,7 +161,7 @@ class EvictionTests(RedisTestCase):
         self.assertEqual(self.logged.lines("Redis at"), [])
 
     async def test_a_user_who_may_not_ask(self) -> None:
-        """It is asked once, not with each connection: Redis logs each attempt."""
+        """It is read once, not with each connection, because Redis logs each attempt."""
         redis = RedisServer(self, options=("maxmemory-policy allkeys-lru",))
         redis.command("ACL", "SETUSER", "poor", "on", ">secret", "~novnc:*", "+@all", "-info")
         await self.transport(redis.url.replace("://", "://poor:secret@"), "consoleauth")
@@ -172,7 +172,7 @@ class EvictionTests(RedisTestCase):
 
 
 class FullTests(RedisTestCase):
-    """``maxclients``: which of a process' connections are refused must not matter."""
+    """``maxclients``: it is reported whichever of a process's connections is refused."""
 
     async def test_no_connection_is_left(self) -> None:
         redis = RedisServer(self, options=("maxclients 1",))

@@ -1,4 +1,4 @@
-"""Redis is killed, restarted, frozen or not there yet: nothing of ours has to be restarted."""
+"""Redis is killed, restarted, frozen or not started yet: our services need no restart."""
 
 import signal
 import subprocess
@@ -38,7 +38,7 @@ reactor.run()
 
 
 class Swamp(Factory):
-    """Relays to Redis; at a word, the connections of that moment swallow everything."""
+    """Relays to Redis; on command, the present connections drop all data."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -106,11 +106,11 @@ class RecoveryTests(RedisTestCase):
             await self.until_answered(caller, f"round {round_}")
             self.assertEqual([one.topic for one in await caller.services()], ["t"])
         self.assertNotIn("lost", self.ran)
-        # One transport calls, one serves.
+        # One transport calls, the other one serves.
         self.assert_quiet(lost=4, back=4)
 
     async def forgotten(self) -> tuple[Any, Callable[[], None]]:
-        """A caller of a Redis that was restarted, whose server is not back yet; and what brings it back."""
+        """A caller of a restarted Redis, whose server is not back yet; and a function that brings it back."""
         redis = RedisServer(self)
         caller, server = await self.pair(redis)
         presence = server._presence
@@ -127,7 +127,7 @@ class RecoveryTests(RedisTestCase):
         return caller, back
 
     async def test_calls_wait_until_servers_are_back(self) -> None:
-        """A Redis that has forgotten everything: the first call does not believe that nobody serves."""
+        """After Redis lost its data, the first call waits for the server instead of failing."""
         caller, back = await self.forgotten()
         called = caller.call("t", "note", deadline=10, value="waited")
         await self.pause(0.3)
@@ -146,7 +146,7 @@ class RecoveryTests(RedisTestCase):
         self.assertEqual([one.topic for one in await called], ["t"])
 
     async def test_connections_that_vanish(self) -> None:
-        """A firewall forgets them, or the other machine loses its power: nothing comes, not even an end."""
+        """A firewall drops them, or the other machine loses its power: no data arrives, and no end either."""
         redis = RedisServer(self)
         swamp = Swamp(redis.port)
         port = reactor.listenTCP(0, swamp, interface="127.0.0.1")
@@ -165,14 +165,14 @@ class RecoveryTests(RedisTestCase):
         caller, _ = await self.pair(redis)
         redis.kill()
         await self.until(lambda: len(self.logged.lines("can't be reached")) == 2)
-        # The first fails after the period for which an outage is waited out, well before its own deadline.
+        # The first one fails after the grace period of an outage, long before its own deadline.
         self.assertIn("can't be reached", await self.fails(caller.call("t", "note", deadline=60, value=1)))
         self.assertIn("can't be reached", await self.fails(caller.call("t", "note", deadline=60, value=1)))
         self.assertIn("can't be reached", await self.fails(caller.store.get("key")))
         self.assertIn("can't be reached", await self.fails(caller.services()))
 
     async def test_commands_keep_their_own_deadline(self) -> None:
-        """It ends before a frozen connection is found out."""
+        """A command's deadline ends before a frozen connection is detected."""
         redis = RedisServer(self)
         caller, _ = await self.pair(redis)
         redis.freeze()
@@ -190,7 +190,7 @@ class RecoveryTests(RedisTestCase):
         self.assert_quiet(lost=2, back=2)
 
     async def test_frozen_for_a_moment(self) -> None:
-        """Shorter than a connection is given up for, long enough to miss signs of life."""
+        """Frozen for less than the limit of a connection, but long enough to miss heartbeats."""
         redis = RedisServer(self)
         caller, _ = await self.pair(redis)
         redis.freeze()
@@ -199,11 +199,11 @@ class RecoveryTests(RedisTestCase):
         await self.pause(FROZEN / 2)
         redis.thaw()
         await self.until_answered(caller, "thawed")
-        # Answered in order: what was sent before would have run by now.
+        # Redis answers in order: the commands before have run by now.
         self.assertEqual(self.ran, ["thawed"])
 
     async def test_frozen_for_long(self) -> None:
-        """Redis runs what it was sent before, when it thaws: calls that were given up must not run then."""
+        """When Redis continues, it runs the commands that it received; calls that timed out must not run then."""
         redis = RedisServer(self)
         caller, _ = await self.pair(redis)
         redis.freeze()
@@ -218,7 +218,7 @@ class RecoveryTests(RedisTestCase):
         await self.until_answered(caller, "again")
         self.assertEqual(self.ran, ["thawed", "again"])
         self.assert_quiet(lost=2, back=2)
-        # Connections that froze are gone: none of them takes requests that nobody would see.
+        # The frozen connections are closed: none of them takes requests that would be lost.
         clients = redis.command("CLIENT", "LIST")
         self.assertIsInstance(clients, bytes)
         await self.until(lambda: redis.command("CLIENT", "LIST").count(b"\n") <= 6)
@@ -233,14 +233,14 @@ class RecoveryTests(RedisTestCase):
         await self.until_answered(caller, 2)
 
     async def test_connections_killed(self) -> None:
-        """Idle connections cut by a firewall or an administrator, blocking ones among them."""
+        """Idle connections that a firewall or an administrator cuts, including blocking ones."""
         redis = RedisServer(self)
         caller, _ = await self.pair(redis)
         for value in range(5):
             redis.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             await self.until_answered(caller, value)
         self.assertEqual(self.flushLoggedErrors(), [])
-        # Five losses are told for each of the two transports, no more.
+        # Five losses are logged for each of the two transports, no more.
         for value in range(3):
             redis.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             await self.until_answered(caller, value)
@@ -248,7 +248,7 @@ class RecoveryTests(RedisTestCase):
         self.assertEqual(len(self.logged.lines("is back")), 10)
 
     async def test_connection_lost_while_logging_in(self) -> None:
-        """txredisapi's factory gives up for ever there."""
+        """txredisapi's own factory would never retry here."""
 
         class HangUp(Protocol):
             def dataReceived(self, data: bytes) -> None:
@@ -268,7 +268,7 @@ class RecoveryTests(RedisTestCase):
         self.assertEqual(self.logged.lines("hunter2"), [])
 
     async def test_no_redis_at_all(self) -> None:
-        """What speaks something else does not make a traceback."""
+        """A server that does not speak Redis's protocol causes no traceback."""
 
         class Other(Protocol):
             def connectionMade(self) -> None:
@@ -297,7 +297,7 @@ class RecoveryTests(RedisTestCase):
         await stopped
 
     async def test_frozen_server(self) -> None:
-        """A server that hangs: calls fail, then fail by name; when it goes on it does not run what was given up."""
+        """A server that hangs: calls fail, later at once; when it continues, it does not run calls that timed out."""
         redis = RedisServer(self)
         caller = await self.transport(redis.url)
         worker = subprocess.Popen([sys.executable, "-c", WORKER, redis.url])

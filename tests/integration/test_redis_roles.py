@@ -1,4 +1,4 @@
-"""Users of Redis by role: each service does its work, and nothing that it asks of Redis is denied."""
+"""Users of Redis by role: each service works, and Redis denies none of its commands."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from tests.support.redis_server import RedisServer
 
 
 class SlotsTests(RedisTestCase):
-    """Callers of a role have slots of their own."""
+    """Callers of each role have their own slots."""
 
     async def test_who_fills_his_slots_holds_up_nobody_else(self) -> None:
         redis = RedisServer(self)
@@ -48,7 +48,7 @@ class SlotsTests(RedisTestCase):
 
 
 class WorkTests(RolesCase):
-    """All that the services ask of one another."""
+    """All calls between the services."""
 
     def assert_nothing_denied(self) -> None:
         denied = [dict(zip(entry[::2], entry[1::2], strict=True)) for entry in self.admin("ACL", "LOG")]
@@ -88,7 +88,7 @@ class WorkTests(RolesCase):
         self.assert_nothing_denied()
 
     async def test_a_server_that_is_gone(self) -> None:
-        """Its host says so; consoleauth sees for itself."""
+        """Its host reports it; consoleauth checks it."""
         token = await self.make_token()
         driver = self.drivers["one"]
         driver.tell(Change.CONNECTED)
@@ -119,14 +119,14 @@ class WorkTests(RolesCase):
         self.assert_nothing_denied()
 
     async def test_redis_is_restarted(self) -> None:
-        """It has forgotten the scripts, which nobody but consoleauth may put there: the others wait for it."""
+        """Redis lost the scripts, which only consoleauth may load: the others wait for it."""
         self.redis.kill()
         self.redis.start()
         token = await self.make_token_soon()
         self.assertEqual((await self.door.check_token(token, "novnc", VIEWER)).compute_host, "one")
 
     async def test_redis_is_told_to_forget_the_scripts(self) -> None:
-        """consoleauth, which is connected all the time, puts them there again."""
+        """consoleauth, which stays connected, loads them again."""
         self.admin("SCRIPT", "FLUSH")
         token = await self.make_token()
         self.assertEqual((await self.door.check_token(token, "novnc", VIEWER)).compute_host, "one")

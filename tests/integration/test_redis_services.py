@@ -1,4 +1,4 @@
-"""Six processes over Redis, two of them compute hosts: unmodified clients, whole sessions, restarts, an orderly end."""
+"""Six processes with Redis, two of them compute hosts: unmodified clients, sessions, restarts, an orderly end."""
 
 import signal
 from pathlib import Path
@@ -40,14 +40,14 @@ class CloudCase(TestCase):
         return cloud
 
     async def shows(self, url: str, name: str) -> Viewer:
-        """The URL leads to this VM's screen, and its keyboard; the viewer that found it so."""
+        """Assert that the URL leads to this VM's screen and keyboard, and return the viewer."""
         viewer = await self.cloud.viewers.open(url)
         self.assertEqual(viewer.name, name)
         await self.is_screen_of(viewer, name)
         return viewer
 
     async def is_screen_of(self, viewer: Viewer, name: str) -> None:
-        """What the viewer shows is what the VM's own VNC server shows, and what is typed arrives in its memory."""
+        """Assert that the viewer shows what the VM's VNC server shows, and that keys reach the VM's memory."""
         host, other, others = self.cloud.one, self.cloud.two, "myserver21"
         if name == "myserver21":
             host, other, others = other, host, "myserver20"
@@ -63,7 +63,7 @@ class CloudCase(TestCase):
         self.assertEqual(await other.text(others, 6), elsewhere)
 
     async def consoles_work(self) -> None:
-        """New consoles of both VMs, of both kinds, at the first attempt."""
+        """Assert that new consoles of both VMs at both proxies work at the first attempt."""
         for uuid, name in ((self.red, "myserver20"), (self.blue, "myserver21")):
             for kind in ("novnc", "xvpvnc"):
                 viewer = await self.cloud.viewers.open(await self.cloud.console(uuid, kind))
@@ -73,23 +73,23 @@ class CloudCase(TestCase):
                 await viewer.leave()
 
     async def sessions(self) -> None:
-        """One of each kind, over which bytes go both ways from now on."""
+        """A session at each proxy, with continuous traffic in both directions."""
         cloud = self.cloud
         urls = [await cloud.console(self.red, "novnc"), await cloud.console(self.blue, "xvpvnc")]
         self.flows = [Flow(cloud, await (await cloud.viewers.open(url)).ready()) for url in urls]
 
     async def flow(self) -> None:
-        """Both sessions live."""
+        """Assert that both sessions are live."""
         await together(*(flow.more() for flow in self.flows))
 
 
 def url_in(ran: Ran) -> str:
-    """The URL in the table of a client."""
+    """The URL in a client's table."""
     return next(cell for row in ran.rows() for cell in row if cell.startswith("http"))
 
 
 class ClientsTests(CloudCase):
-    """What the unmodified clients print, and that it leads where it should."""
+    """The output of unmodified clients, and where its URLs lead."""
 
     async def test_noauth(self) -> None:
         cloud = await self.start()
@@ -125,7 +125,7 @@ class ClientsTests(CloudCase):
         self.assertNotIn("Traceback", cloud.heard())
 
     async def test_http_basic(self) -> None:
-        """Two projects: each sees its own, by both ways to log in."""
+        """Two projects: each sees its own servers, with both ways to log in."""
         users = Path(self.mktemp()).absolute()
         passwords = {"alice": "r3d:pass", "bob": "blue pass", "root": "toor"}
         projects = {"alice": ":red", "bob": ":blue", "root": ""}
@@ -182,9 +182,9 @@ class ClientsTests(CloudCase):
 
 
 class Flow:
-    """Types into a console without end and sees each key appear: bytes both ways.
+    """Types into a console without end, and waits for each key to appear: bytes in both directions.
 
-    :ivar keys: how many appeared.
+    :ivar keys: how many keys have appeared.
     """
 
     def __init__(self, cloud: Cloud, viewer: Viewer) -> None:
@@ -197,7 +197,7 @@ class Flow:
         cloud.case.addCleanup(self._running.cancel)
 
     async def more(self, count: int = 3) -> None:
-        """Until so many more have appeared."""
+        """Wait until this many more keys have appeared."""
         if self._lost is not None:
             raise self._lost
         awaited: Deferred[None] = Deferred()
@@ -211,7 +211,7 @@ class Flow:
             for item in [one for one in self._waiting if one[0] <= self.keys]:
                 self._waiting.remove(item)
                 item[1].callback(None)
-            await self._viewer.update()  # the cursor blinks: that is the pace
+            await self._viewer.update()  # the blinking cursor sets the pace
 
     def _ended(self, failure: Failure) -> None:
         if failure.check(CancelledError):
@@ -224,7 +224,7 @@ class Flow:
 
 
 class SurvivalTests(CloudCase):
-    """A session lives on while what made it is restarted; what comes after works with nothing else restarted."""
+    """A session survives restarts of the services that made it; new sessions work without further restarts."""
 
     async def test_services_restarted(self) -> None:
         cloud = await self.start()
@@ -247,7 +247,7 @@ class StoppingTests(CloudCase):
 
     async def test_sigterm(self) -> None:
         cloud = await self.start()
-        # A VM that listens at another address than the one that is dialled: there is somebody who says nothing.
+        # The proxy dials an address at which a silent server listens instead of the VM.
         silent = FakeVNCServer(stall="version")
         port = reactor.listenTCP(0, silent, interface=cloud.one.address)  # type: ignore[attr-defined]
         self.addCleanup(port.stopListening)
@@ -270,14 +270,14 @@ class StoppingTests(CloudCase):
             self.assertEqual(await stopped, 0)
 
     async def test_sigterm_while_others_hang(self) -> None:
-        """Redis and a libvirtd do not answer: nobody waits for them longer than promised."""
+        """Redis and a libvirtd do not answer: no service waits for them beyond its deadlines."""
         cloud = await self.start()
         live = [await cloud.viewers.open(await cloud.console(self.red, kind)) for kind in ("novnc", "xvpvnc")]
         cloud.redis.freeze()
         self.addCleanup(cloud.redis.thaw)
         cloud.one.libvirtd.freeze()
         self.addCleanup(cloud.one.libvirtd.thaw)
-        # Something is under way in each of them, and nobody knows yet that it is in vain.
+        # Each service is waiting for a reply that will not come.
         waiting = [cloud.ask_console(self.red), cloud.viewers.refusal(self.unknown())]
         under_way = Deferred.fromCoroutine(together(*waiting)).addErrback(lambda _: None)
         services = [cloud.processes.pop(name) for name in cloud.names]
@@ -290,5 +290,5 @@ class StoppingTests(CloudCase):
             self.assertNotIn("Traceback", service.output)
 
     def unknown(self) -> str:
-        """A console that never was."""
+        """A console that does not exist."""
         return f"http://127.0.0.1:{self.cloud.ports['novnc']}/vnc_auto.html?token={uuid4()}"

@@ -1,4 +1,4 @@
-"""No token and no password stands anywhere in clear: logs, bus, files, command lines, errors, what browsers send."""
+"""No token and no password occurs in clear: in logs, bus, files, command lines, errors, or what browsers send."""
 
 import base64
 import re
@@ -24,7 +24,7 @@ from tests.support.tap import Tap
 
 END = "the-end-of-the-watch"
 ASKED = (("SAVE",), ("SLOWLOG", "GET", "-1"), ("CLIENT", "LIST"), ("ACL", "LOG"), ("INFO",))
-"""What a curious operator asks of Redis."""
+"""Commands of a curious operator of Redis."""
 
 
 class SecretsTests(CloudCase):
@@ -38,7 +38,7 @@ class SecretsTests(CloudCase):
         redis_password = secret(secrets.token_hex(8))
         self.cloud = cloud = Cloud(
             self,
-            # Uncompressed, so that what DUMP and the file hold can be read.
+            # Uncompressed, so that DUMP and the file can be searched.
             redis_options=(
                 "appendonly yes",
                 "appendfsync always",
@@ -61,7 +61,7 @@ class SecretsTests(CloudCase):
             self.addCleanup(monitor.close)
             monitor.command("AUTH", redis_password)
             monitor.command("MONITOR")
-            monitor.patience(60)  # until the services are there Redis has nothing to do
+            monitor.patience(60)  # before the services start, Redis gets no commands
             return deferToThread(watch, monitor)
 
         watching = monitored()
@@ -85,13 +85,13 @@ class SecretsTests(CloudCase):
             "DUMP of every key": at_rest,
             "append-only file": b"".join(files(cloud.redis.folder / "appendonlydir")),
             "snapshot": (cloud.redis.folder / "dump.rdb").read_bytes(),
-            "what Redis tells of its clients and commands": repr(told).encode(),
+            "Redis's lists of clients and commands": repr(told).encode(),
             "Redis' own log": (cloud.redis.folder / "redis.log").read_bytes(),
             "answers that are errors": b"\n".join(self.errors),
             "what a browser sends besides": requests,
         }
         await cloud.stop()
-        for process in cloud.ended:  # their last words, too
+        for process in cloud.ended:  # including their last output
             searched[f"output of {process.command} to its end {id(process)}"] = process.output.encode()
         self.assertEqual(len([name for name in searched if name.startswith("/proc/")]), 2 * len(cloud.names))
 
@@ -107,7 +107,7 @@ class SecretsTests(CloudCase):
         await self.the_search_can_fail(searched, hidden, monitored)
 
     async def everything(self, uuid: str, other: str, basic: dict[str, str], passwords: dict[str, str]) -> list[str]:
-        """Every way that a secret takes; gives the tokens, those of the identity among them."""
+        """Use secrets in every way; return the tokens, including those of the identity service."""
         cloud, viewers = self.cloud, self.cloud.viewers
         links = []
         for server in (uuid, other):
@@ -120,7 +120,7 @@ class SecretsTests(CloudCase):
                 await viewer.leave()
         tokens = [token_in(link) for link in links]
         api, novnc, xvp = (cloud.ports[name] for name in ("api", "novnc", "xvp"))
-        # The page, and what it loads, with the address that holds the token as Referer; foreign pages; a cookie.
+        # The page and its files, with the address with the token as Referer; foreign pages; a cookie.
         host, token = f"127.0.0.1:{novnc}", tokens[0]
         page = f"/vnc_auto.html?token={token}"
         upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -146,7 +146,7 @@ class SecretsTests(CloudCase):
             f"token={tokens[1]}",
         ):
             await self.says(xvp, f"{line}\r\n\r\n")
-        # The wrong front, and a server that was stopped, so that refusals are logged.
+        # The wrong proxy, and a stopped server, so that refusals are logged.
         await viewers.refusal(links[1].replace(f":{xvp}/console", f":{novnc}/vnc_auto.html"))
         await cloud.two.virsh("destroy", "myserver21")
         await viewers.refusal(links[2])
@@ -161,7 +161,7 @@ class SecretsTests(CloudCase):
         await self.says(
             api, f"GET /v2.1/servers?token={token} HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n"
         )
-        # The small identity, by the clients themselves and by hand.
+        # Our identity service, by the clients and by hand.
         ran = await cloud.clients(
             ("nova get-vnc-console myserver20 novnc", cloud.password("alice", passwords["alice"], "red")),
             ("openstack token issue -f value -c id", cloud.password("alice", passwords["alice"], "red")),
@@ -175,7 +175,7 @@ class SecretsTests(CloudCase):
         return tokens
 
     async def says(self, port: int, text: str) -> None:
-        """Say it, and await that the other side has closed; what it answers is an error, unless it is a page."""
+        """Send a request, and wait for the end of the connection; the answer must be an error, or a page."""
         raw = await self.cloud.viewers.raw("127.0.0.1", port)
         raw.write(text.encode())
         answer = await raw.everything()
@@ -183,9 +183,9 @@ class SecretsTests(CloudCase):
             self.errors.append(answer)
 
     async def page_loads(self, uuid: str, basic: dict[str, str]) -> bytes:
-        """A real browser opens a console, through something that listens; all that it says there.
+        """Everything that a real browser sends while it opens a console, through a recording relay.
 
-        But for the token's two own places: the request of the page, and that of the WebSocket.
+        The token's two proper places are left out: the request of the page, and that of the WebSocket.
         """
         body = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
         answer = await self.cloud.api("POST", f"servers/{uuid}/remote-consoles", body, basic)
@@ -231,7 +231,7 @@ class SecretsTests(CloudCase):
             "DUMP of every key": digest,
             "append-only file": digest,
             "snapshot": digest,
-            "what Redis tells of its clients and commands": digest,
+            "Redis's lists of clients and commands": digest,
             "Redis' own log": b"Accepted",
             "answers that are errors": b"HTTP/1.1 403 ",
             "what a browser sends besides": b"User-Agent: ",
@@ -245,7 +245,7 @@ class SecretsTests(CloudCase):
     async def the_search_can_fail(
         self, searched: dict[str, bytes], hidden: dict[str, str], monitored: Callable[[], Any]
     ) -> None:
-        """A secret that is planted is found, whatever the place and the form."""
+        """A planted secret is found in each place and form."""
         for where in searched:
             for what, text in hidden.items():
                 for form in forms(text):
@@ -264,13 +264,13 @@ class SecretsTests(CloudCase):
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         with subprocess.Popen(program, env={"TOKEN": token}, **pipes) as process:
             assert process.stdout is not None
-            process.stdout.readline()  # it runs: before that it has no command line yet
+            process.stdout.readline()  # it runs: before, it has no command line yet
             planted |= about(process.pid)
         self.assertEqual(found(planted, {"token": token}), [(where, "token") for where in planted])
 
 
 def found(searched: dict[str, bytes], hidden: dict[str, str]) -> list[tuple[str, str]]:
-    """Where which secret stands, in any of its forms."""
+    """The places of secrets, in any of their forms."""
     return [
         (where, what)
         for where, text in searched.items()
@@ -280,12 +280,12 @@ def found(searched: dict[str, bytes], hidden: dict[str, str]) -> list[tuple[str,
 
 
 def about(pid: int) -> dict[str, bytes]:
-    """What anybody on the machine may see of a process."""
+    """What every user of the machine can see of a process."""
     return {f"/proc/{pid}/{what}": Path(f"/proc/{pid}/{what}").read_bytes() for what in ("cmdline", "environ")}
 
 
 def watch(monitor: Client) -> bytes:
-    """All that MONITOR shows, until the end is asked for."""
+    """Everything that MONITOR shows until it is ended."""
     seen: list[bytes] = []
     while not seen or END.encode() not in seen[-1]:
         line: Any = monitor.reply()
@@ -300,7 +300,7 @@ def ask(redis: RedisServer, password: str, *words: str | bytes) -> Any:
 
 
 def dumped(redis: RedisServer, password: str) -> bytes:
-    """Every key and its value, as Redis dumps them."""
+    """Every key and its value, as dumped by Redis."""
     keys = ask(redis, password, "KEYS", "*")
     return b"\n".join(key + b" " + (ask(redis, password, "DUMP", key) or b"") for key in keys)
 

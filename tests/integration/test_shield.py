@@ -1,4 +1,4 @@
-"""The shield before a real QEMU, which would obey."""
+"""The shield in front of a real QEMU, which would obey the removed messages."""
 
 import struct
 import tempfile
@@ -43,17 +43,17 @@ class RealQEMU(TestCase):
     timeout = 300
 
     async def setUp(self) -> None:
-        folder = tempfile.TemporaryDirectory()  # not trial's own: a unix socket's path has to be short
+        folder = tempfile.TemporaryDirectory()  # not trial's folder: the path of a unix socket must be short
         self.addCleanup(folder.cleanup)
         self.vm = SmallVM(Path(folder.name), vnc="power-control=on")
         self.addCleanup(self.vm.stop)
         await deferToThread(self.vm.start)
         self.viewers = Viewers(self)
-        first = await (await self.open()).ready()  # until then the guest changes the size of its screen
+        first = await (await self.open()).ready()  # before, the guest changes the size of its screen
         await first.leave()
 
     async def open(self, **settings: Any) -> Viewer:
-        """A viewer through a front of its own."""
+        """A viewer with its own proxy."""
 
         async def authorise(*_: str) -> ConnectInfo:
             return ConnectInfo(host="127.0.0.1", port=self.vm.port, name="myserver20")
@@ -65,14 +65,14 @@ class RealQEMU(TestCase):
         return await self.viewers.open(f"http://127.0.0.1:{port.getHost().port}/vnc_auto.html?token=t")
 
     async def test_power_control(self) -> None:
-        """QEMU would offer it to every viewer.  Here it is silent, and what is sent all the same it does not hear."""
+        """QEMU offers it to every viewer.  Through the proxy the offer is missing, and requests do not reach QEMU."""
         bare = await self.open(shield=False)
         bare.stream.write(LISTED)
         self.assertEqual(await bare.stream.read(4), XVP_INIT)
         await bare.leave()
         viewer = await self.open()
         viewer.stream.write(LISTED)
-        await viewer.ready()  # it fails at any message that it does not expect
+        await viewer.ready()  # it fails at any unexpected message
         await viewer.type("a")
         before = viewer.text()
         viewer.stream.write(RESET + RESET)
@@ -82,7 +82,7 @@ class RealQEMU(TestCase):
         self.assertIn("> ab", shown)
 
     async def test_refused(self) -> None:
-        """Each of them ends its own session, and nothing else: the next viewer types on."""
+        """Each of them ends only its own session: the next viewer can type."""
         for message in REFUSED.values():
             viewer = await self.open()
             viewer.stream.write(EVERYTHING + message)
@@ -94,8 +94,8 @@ class RealQEMU(TestCase):
         await viewer.type("a")
 
     async def test_clipboard(self) -> None:
-        """The extended clipboard, from one viewer to the other: QEMU is told, asks, and is given the text."""
-        for flush in (zlib.Z_FULL_FLUSH, zlib.Z_FINISH):  # as noVNC packs, and as QEMU does
+        """The extended clipboard, from one viewer to another: QEMU is notified, requests the text, and receives it."""
+        for flush in (zlib.Z_FULL_FLUSH, zlib.Z_FINISH):  # compressed as noVNC does, and as QEMU does
             one, other = await self.open(), await self.open()
             for viewer in (one, other):
                 viewer.stream.write(encodings(0, CLIPBOARD))
@@ -120,7 +120,7 @@ class RealQEMU(TestCase):
         return flags, await viewer.stream.read(-length - 4)
 
     async def test_pixel_formats(self) -> None:
-        """QEMU draws in each that passes."""
+        """QEMU draws in each pixel format that passes."""
         for bits, most, shifts in (
             (32, (255, 255, 255), (16, 8, 0)),
             (16, (31, 63, 31), (11, 5, 0)),

@@ -40,7 +40,7 @@ ROLES = {
     "novncproxy": "proxy",
     "xvpvncproxy": "proxy",
 }
-"""The role in Redis of each service; each gets the file of its own role alone, as docs/redis_acl.rst says."""
+"""The Redis role of each service; each gets only the file of its role, as docs/redis_acl.rst says."""
 
 REDIS = """[Service]
 Type=notify
@@ -49,7 +49,7 @@ ExecStart=/usr/bin/redis-server --bind 127.0.0.1 --save "" --aclfile /etc/redis/
 
 LIBVIRTD = "[Service]\nType=notify\nExecStart=/usr/sbin/libvirtd\nEnvironment=LIBVIRTD_ARGS=\n"
 QEMU_CONF = 'stdio_handler = "file"\nsecurity_driver = "none"\n'
-"""No virtlogd and no AppArmor are here."""
+"""This machine has neither virtlogd nor AppArmor."""
 
 LIBVIRTD_CONF = (
     'unix_sock_group = "libvirt"\nunix_sock_rw_perms = "0770"\nauth_unix_ro = "none"\nauth_unix_rw = "none"\n'
@@ -63,7 +63,7 @@ PAGE = "curl --silent --show-error --insecure --fail --max-time 60 https://127.0
 
 @functools.cache
 def machine() -> Machine | MachineFailed:
-    """The machine, with all services started; or why there is none.  One for all tests, as it takes some seconds."""
+    """The machine with all services, or the reason why it is missing.  All tests share it, as a boot takes long."""
     try:
         booted = Machine()
     except MachineFailed as error:
@@ -77,7 +77,7 @@ def machine() -> Machine | MachineFailed:
 
 
 def deploy(host: Machine) -> None:
-    """Do what the README and docs/redis_acl.rst say, and start all services."""
+    """Follow the README and docs/redis_acl.rst, and start all services."""
     checkout = shlex.quote(str(CHECKOUT))
     redis = "novnc-redis-acl --url redis://127.0.0.1:6379/0 --into /etc/redis-users"
     host.run(
@@ -132,14 +132,14 @@ class SystemdCase(SynchronousTestCase):
         self.addCleanup(self.machine.run, f"rm -r {folder}", *again)
 
     def pid(self, unit: str) -> int:
-        """The unit's main process, as the machine numbers it; 0: it does not run."""
+        """The id of the unit's main process in the machine; 0: it does not run."""
         return int(self.machine.show(unit, "MainPID"))
 
     def active(self, unit: str) -> bool:
         return self.machine.show(unit, "ActiveState") == "active"
 
     def said(self, unit: str, text: str, since: int = 0) -> list[dict[str, str]]:
-        """The lines of a unit's journal that hold a text, but for so many first lines."""
+        """The lines of a unit's journal that contain a text, without the first ``skip`` lines."""
         return [one for one in self.machine.journal(f"{unit}.service")[since:] if text in one["MESSAGE"]]
 
     def lines(self, unit: str) -> int:
@@ -148,10 +148,10 @@ class SystemdCase(SynchronousTestCase):
 
 
 class LifeTests(SystemdCase):
-    """Starts, mistakes, and services that hang."""
+    """Starts, configuration errors, and services that hang."""
 
     def test_all_start(self) -> None:
-        """Each as its own user, and they work together: libvirt, Redis, the page and the API answer."""
+        """Each service runs as its own user, and they work together: libvirt, Redis, the page and the API answer."""
         for unit in SERVICES:
             self.assertTrue(self.active(unit), unit)
             user = self.machine.run(f"ps -o user:32= -p {self.pid(unit)}").strip()
@@ -164,7 +164,7 @@ class LifeTests(SystemdCase):
         self.assertEqual(self.machine.run(status), "401")
 
     def test_all_in_one(self) -> None:
-        """``console`` takes the place of the others; it has no file of its own here, which need not exist."""
+        """``console`` replaces the others; its environment file is missing here, and is optional."""
         self.addCleanup(self.machine.run, f"systemctl start {' '.join(SERVICES)}")
         self.machine.run("systemctl start console")
         self.assertEqual([unit for unit in SERVICES if self.active(unit)], [])
@@ -174,7 +174,7 @@ class LifeTests(SystemdCase):
         self.machine.run("systemctl reload console")
 
     def test_a_mistake_in_the_configuration(self) -> None:
-        """One line, exit code 78, and systemd does not try again."""
+        """A configuration error: one line, exit code 78, and systemd does not restart it."""
         path = "/etc/nova/xvpvncproxy.conf"
         good = self.machine.run(f"cat {path}")
         self.addCleanup(self.machine.run, "systemctl reset-failed xvpvncproxy", "systemctl restart xvpvncproxy")
@@ -189,7 +189,7 @@ class LifeTests(SystemdCase):
         self.assertEqual((line["PRIORITY"], line["SYSLOG_IDENTIFIER"]), ("3", "xvpvncproxy"))
 
     def test_a_service_that_hangs(self) -> None:
-        """It is started again; one that does not hang is left alone."""
+        """systemd restarts a service that hangs, and no other."""
         self.drop_in("consoleauth", "WatchdogSec=5")
         self.drop_in("consoleapi", "WatchdogSec=5")
         hung, other = self.pid("consoleauth"), self.pid("consoleapi")
@@ -199,7 +199,7 @@ class LifeTests(SystemdCase):
         self.assertEqual(self.pid("consoleapi"), other)
 
     def test_a_worker_that_hangs(self) -> None:
-        """It alone is started again, with the sessions that it had; the others go on."""
+        """Only that worker is restarted; the sessions of the others continue."""
         self.drop_in("novncproxy", "WatchdogSec=6")
         before = self.lines("novncproxy")
         first = self.pid("novncproxy")
@@ -213,7 +213,7 @@ class LifeTests(SystemdCase):
         self.assertIn(other, self.machine.run(f"cat /proc/{first}/task/{first}/children").split())
 
     def test_sockets(self) -> None:
-        """With a socket unit, a request that comes while the service is down waits, and is answered."""
+        """With a socket unit, a request during a restart waits, and is answered."""
         self.machine.run("systemctl stop novncproxy")
         self.addCleanup(self.machine.run, "systemctl stop novncproxy.socket", "systemctl restart novncproxy")
         self.machine.run("systemctl start novncproxy.socket")
@@ -226,21 +226,21 @@ class ReloadTests(SystemdCase):
     """``systemctl reload``."""
 
     def certificate(self, port: int) -> str:
-        """The certificate of a port, now."""
+        """The certificate that a port presents now."""
         return self.machine.run(f"python -c {shlex.quote(CERTIFICATE)} {port}")
 
     def reload(self, unit: str) -> int:
-        """The command's exit code."""
+        """Reload a unit, and return the exit code."""
         return self.machine.attempt(f"systemctl reload {unit}").returncode
 
     def test_every_service(self) -> None:
-        """Those without a certificate have nothing to read, and succeed."""
+        """Units without a certificate have nothing to read, and succeed."""
         pids = [self.pid(unit) for unit in SERVICES]
         self.machine.run(f"systemctl reload {' '.join(SERVICES)}")
         self.assertEqual([self.pid(unit) for unit in SERVICES], pids)
 
     def test_certificates(self) -> None:
-        """A good one is in use when the command ends; a bad one fails it, and changes nothing."""
+        """A valid certificate is in use when the command ends; an invalid one makes it fail, and changes nothing."""
         for unit, port, name, group in (
             ("novncproxy", 6080, "proxy", "novnc-proxy"),
             ("xvpvncproxy", 6081, "proxy", "novnc-proxy"),
@@ -251,7 +251,7 @@ class ReloadTests(SystemdCase):
             self.assertNotEqual(self.certificate(port), good.cert.decode())
             put_credential(self.machine, good, name, group)
             self.assertEqual(self.reload(unit), 0)
-            # Each connection goes to any of the workers.
+            # Any of the workers may accept a connection.
             self.assertEqual({self.certificate(port) for _ in range(6)}, {good.cert.decode()})
 
             before = self.lines(unit)
@@ -265,7 +265,7 @@ class ReloadTests(SystemdCase):
             put_credential(self.machine, good, name, group)
 
     def test_an_option(self) -> None:
-        """The files are checked before; the service is not asked then."""
+        """The files are checked first; a failed check does not reach the service."""
         self.addCleanup(self.machine.write, "/etc/nova/nova.conf", NOVA_CONF, mode="600")
         self.machine.write("/etc/nova/nova.conf", f"{NOVA_CONF}lockout_failures = many\n", mode="600")
         before = self.lines("consoleapi")
@@ -277,10 +277,10 @@ class ReloadTests(SystemdCase):
 
 
 class JournalTests(SystemdCase):
-    """What stands in the journal, of the services and of their workers."""
+    """The journal of the services and of their workers."""
 
     def test_lines(self) -> None:
-        """A priority, the service's name, no second time stamp, and nothing about Twisted's cache."""
+        """Lines have a priority, the service's name and one time stamp; none is about Twisted's cache."""
         for unit in SERVICES:
             entries = self.machine.journal(f"{unit}.service")
             self.assertTrue([one for one in entries if f"{unit} is ready" in one["MESSAGE"] and one["PRIORITY"] == "6"])
@@ -291,7 +291,7 @@ class JournalTests(SystemdCase):
         self.assertEqual({re.findall(r"\[worker (\d)", one["MESSAGE"])[0] for one in workers}, {"1", "2"})
 
     def test_a_warning(self) -> None:
-        """Of a service and of a worker: Redis is gone, and comes back."""
+        """The lines of a service and of a worker when Redis is lost, and when it is back."""
         before = {unit: self.lines(unit) for unit in SERVICES}
         self.machine.run("systemctl stop redis-server")
         self.addCleanup(self.machine.run, "systemctl start redis-server")
@@ -302,16 +302,16 @@ class JournalTests(SystemdCase):
 
 
 class ProtectionTests(SystemdCase):
-    """A service that is broken into gets nowhere on its machine."""
+    """A compromised service cannot attack others on its machine."""
 
     def test_exposure(self) -> None:
-        """As ``systemd-analyze security`` judges the running units."""
+        """The result of ``systemd-analyze security`` for the running units."""
         for unit in SERVICES:
             judged = self.machine.attempt(f"systemd-analyze security --threshold={EXPOSURE * 10:.0f} {unit}")
             self.assertEqual(judged.returncode, 0, judged.stdout)
 
     def test_no_service_reads_what_is_anothers(self) -> None:
-        """Files, credentials, control sockets, processes: each user tries all, and is only let in to its own."""
+        """Files, credentials, control sockets, processes: each user tries all of them, and can use only its own."""
         pids = {unit: self.pid(unit) for unit in SERVICES}
         for thief in SERVICES:
             allowed, forbidden = self.places(thief, pids)
@@ -322,7 +322,7 @@ class ProtectionTests(SystemdCase):
                 self.assertRegex(answer, "Permission denied|not permitted", f"{thief} may not: {command}")
 
     def places(self, thief: str, pids: dict[str, int]) -> tuple[list[str], list[str]]:
-        """What a service may read, and what it may not, each as a command that prints nothing."""
+        """What a service may read, and what it must not, each as a command without output."""
         own = [f"cat /run/credentials/{thief}.service/nova.conf > /dev/null", f"kill -0 {pids[thief]}"]
         others = [
             *(f"cat /etc/nova/{name}.conf > /dev/null" for name in ("nova", *SERVICES)),
@@ -346,7 +346,7 @@ class ProtectionTests(SystemdCase):
         return own, others
 
     def attempt_as(self, unit: str, commands: list[str]) -> list[str]:
-        """What each command writes to standard error, as the user of a unit, with the unit's groups."""
+        """The standard error of each command, run as the user of a unit, with the unit's groups."""
         user = f"novnc-{unit}"
         groups = f"$(id -G {user} | tr ' ' ',')"
         for group in self.machine.show(unit, "SupplementaryGroups").split():

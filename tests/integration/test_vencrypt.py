@@ -1,6 +1,6 @@
-"""VeNCrypt to real VNC servers: QEMU as libvirt starts it with vnc_tls, and TigerVNC's Xvnc with mixed lists.
+"""VeNCrypt to real VNC servers: QEMU as started by libvirt with vnc_tls, and TigerVNC's Xvnc with mixed lists.
 
-The viewers come through a whole proxy and know nothing of it.
+The viewers connect through a whole proxy, and are not aware of it.
 """
 
 import os
@@ -33,7 +33,7 @@ PASSWORD = "pa55word"
 
 
 class RealCase(FrontCase):
-    """A proxy before a real VNC server."""
+    """A proxy in front of a real VNC server."""
 
     timeout = 300
 
@@ -48,7 +48,7 @@ class RealCase(FrontCase):
         return self.password
 
     def front_with(self, *, xvp: bool = False, subtypes: tuple[str, ...] = (), **more: Any) -> str:
-        """A front; gives the URL of a console on it."""
+        """Start a proxy, and return the URL of a console."""
         schemes = more.pop("schemes", ("vencrypt",))
         subtypes = subtypes or ("X509None", "X509Vnc")
         more.setdefault("ca_certs", OURS.pem)
@@ -66,7 +66,7 @@ class RealCase(FrontCase):
         return f"http://127.0.0.1:{self.front_port}/{page}?token={TOKEN}"
 
     async def detail(self, url: str) -> str:
-        """Why it is refused: the viewer is told the usual, the log what it was."""
+        """Assert that it is refused: the viewer gets the usual sentence, and the log the cause."""
         said = (502 if "/console" in url else 4502, ConsoleUnreachable.sentence)
         self.assertEqual(await self.viewers.refusal(url), said)
         detail = str((await self.ended())["detail"])
@@ -76,7 +76,7 @@ class RealCase(FrontCase):
 
 
 class QEMUTests(RealCase):
-    """QEMU with the arguments that libvirt gives it for vnc_tls and vnc_tls_x509_verify."""
+    """QEMU with libvirt's arguments for vnc_tls and vnc_tls_x509_verify."""
 
     async def vm(
         self,
@@ -88,7 +88,7 @@ class QEMUTests(RealCase):
         unix: str = "",
         sasl: bool = False,
     ) -> None:
-        """Start a VM whose VNC server wants TLS."""
+        """Start a VM whose VNC server requires TLS."""
         folder = qemu_folder(self.folder / "pki", OURS.pem, server)
         creds = creds or (
             f"tls-creds-x509,id=t,dir={folder},endpoint=server,verify-peer={'on' if verify else 'off'},sanity-check=off"
@@ -105,7 +105,7 @@ class QEMUTests(RealCase):
         self.port = machine.port
 
     async def works(self, url: str) -> None:
-        """A console on which typing shows."""
+        """Assert that the console works, including keys."""
         viewer = await self.viewers.open(url)
         self.assertEqual(viewer.name, "myserver20")
         await viewer.ready()
@@ -120,7 +120,7 @@ class QEMUTests(RealCase):
             await self.works(self.front_with(xvp=xvp))
 
     async def test_a_password(self) -> None:
-        """vnc_tls = 1 and a passwd: X509Vnc; a wrong one is refused, inside of TLS."""
+        """vnc_tls = 1 and a passwd: X509Vnc; a wrong password is refused, inside TLS."""
         await self.vm(password=True)
         await self.works(self.front_with())
         self.password = "wrong"
@@ -129,7 +129,7 @@ class QEMUTests(RealCase):
         self.assertIn("there is none for it", await self.detail(self.front_with()))
 
     async def test_our_certificate(self) -> None:
-        """vnc_tls_x509_verify = 1: right, none, another CA's, expired."""
+        """vnc_tls_x509_verify = 1: a valid client certificate, none, another CA's, an expired one."""
         await self.vm(verify=True)
         await self.works(self.front_with(client_cert=CLIENT_OURS.cert, client_key=CLIENT_OURS.key))
         self.assertIn(
@@ -144,7 +144,7 @@ class QEMUTests(RealCase):
             self.assertIn(hint, await self.detail(url))
 
     async def test_whom_we_trust(self) -> None:
-        """Another CA, another name; the name that is configured, and that of the host that was dialled."""
+        """Another CA, another name; the configured name, and that of the dialled host."""
         await self.vm()
         self.assertIn("CA is not trusted", await self.detail(self.front_with(ca_certs=OTHER.pem)))
         self.assertIn("CA is not trusted", await self.detail(self.front_with(ca_certs=None)))
@@ -163,7 +163,7 @@ class QEMUTests(RealCase):
         self.assertIn("has expired", await self.detail(self.front_with()))
 
     async def test_not_what_we_want(self) -> None:
-        """QEMU offers one type; where it is not ours, or another sub-type is, nothing else is tried."""
+        """QEMU offers one type; if we do not support it or its sub-type, nothing else is tried."""
         await self.vm(password=True)
         self.assertIn("no common security type", await self.detail(self.front_with(schemes=("none", "vnc"))))
         self.assertIn(
@@ -172,18 +172,18 @@ class QEMUTests(RealCase):
         )
 
     async def test_sasl(self) -> None:
-        """Which we don't have; its number is QEMU's, not the one of rfbproto."""
+        """A type that we do not support; QEMU's number differs from that in rfbproto."""
         await self.vm(sasl=True)
         self.assertIn("the VNC server offers 263 (X509_SASL)", await self.detail(self.front_with()))
 
     async def test_anonymous(self) -> None:
-        """TLSNone, where the operator wants it."""
+        """TLSNone, if the operator allows it."""
         await self.vm(creds=f"tls-creds-anon,id=t,dir={self.folder / 'pki'},endpoint=server")
         await self.works(self.front_with(subtypes=("X509None", "TLSNone")))
         self.assertIn("offers 257 (TLS_NONE)", await self.detail(self.front_with()))
 
     async def test_a_unix_socket(self) -> None:
-        """It has no address: the certificate must name the compute host."""
+        """A unix socket has no address: the certificate must contain the compute host's name."""
         path = self.folder / "vnc.sock"
         await self.vm(unix=str(path))
         self.info = {"socket": str(path), "host": "", "port": 0, "compute_host": "compute1"}
@@ -192,7 +192,7 @@ class QEMUTests(RealCase):
 
 
 class LibvirtTests(RealCase):
-    """libvirt with vnc_tls in its qemu.conf, of which a domain's XML says nothing."""
+    """libvirt with vnc_tls in its qemu.conf, which a domain's XML does not show."""
 
     async def port_of(self, libvirtd: PrivateLibvirtd, name: str) -> int:
         found = re.search(r"<graphics type='vnc' port='(\d+)'", await in_thread(libvirtd.virsh, "dumpxml", name))
@@ -200,7 +200,7 @@ class LibvirtTests(RealCase):
         return int(found[1])
 
     async def test_twistd_console(self) -> None:
-        """As the documents have it: their PKI, their options, nova get-vnc-console, and a viewer on such a VM."""
+        """The documents' instructions: their PKI, their options, nova get-vnc-console, and a viewer of such a VM."""
         pki = self.folder / "pki"
         pki.mkdir()
         script = str(EXAMPLES / "vnc-pki.sh")
@@ -247,7 +247,7 @@ class LibvirtTests(RealCase):
             self.assertNotIn(secret, process.output)
 
     async def test_vnc_tls(self) -> None:
-        """With vnc_tls_x509_verify, for a VM without a password and one with."""
+        """With vnc_tls_x509_verify, for a VM without a password and one with a password."""
         pki = qemu_folder(self.folder / "pki", OURS.pem, SERVER)
         self.folder.chmod(0o755)  # for QEMU's user
         libvirtd = await private_libvirtd(
@@ -267,7 +267,7 @@ class LibvirtTests(RealCase):
 
 
 class XvncTests(RealCase):
-    """Mixed lists: our order decides, whatever the server's."""
+    """Mixed lists: our order decides, not the server's."""
 
     async def test_mixed_lists(self) -> None:
         cert, key = self.folder / "cert.pem", self.folder / "key.pem"
