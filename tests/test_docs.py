@@ -98,6 +98,14 @@ class Generated(TestCase):
                 self.assertIn(right.meaning, text)
         self.assertIn(".. rights::", (DOCS / "redis_acl.rst").read_text())
 
+    def test_topics_on_the_bus(self) -> None:
+        text = "\n".join(extension.topic_lines())
+        for topic in TOPICS:
+            self.assertIn(f"``{topic.pattern}``", text)
+            for method in topic.methods:
+                self.assertIn(f"``{method}``", text)
+        self.assertIn(".. topics::", (DOCS / "wire.rst").read_text())
+
     def test_the_sample_is_current(self) -> None:
         made = Path(self.mktemp())
         with contextlib.redirect_stderr(io.StringIO()):

@@ -1,12 +1,14 @@
-"""What the documents take from the code, so that it can't differ: refusals, options, changes.
+"""Sphinx directives that generate parts of the documents from the code, so that the two cannot differ.
 
-Directives: ``.. refusals::`` (the table of :mod:`novnc_twisted.errors`, with the advice of ``advice.py``),
-``.. options::`` (the table of :mod:`novnc_twisted.service.options`), ``.. changes::`` (CHANGES.md, and before it the
-fragments of ``changelog.d`` that no release has taken yet), ``.. rights::`` (what each user of Redis may do, from
-:mod:`novnc_twisted.contract.topics` and :mod:`novnc_twisted.messaging.redis.acl`), ``.. interface:: NAME`` (a zope
-Interface, which autodoc does not know), and ``.. measured:: FILE [SECTION]`` (a report that ``--publish`` of the
-benchmarks left in docs/performance, or one of its sections).  The ``*_lines`` functions give reStructuredText and are
-what the tests look at.
+* ``.. refusals::``: the table of :mod:`novnc_twisted.errors`, with the advice of ``advice.py``
+* ``.. options::``: the table of :mod:`novnc_twisted.service.options`
+* ``.. changes::``: the fragments of ``changelog.d`` that belong to no release yet, then CHANGES.md
+* ``.. topics::``: the topics and methods of :mod:`novnc_twisted.contract.topics`
+* ``.. rights::``: the rights of each Redis user, from the same table and :mod:`novnc_twisted.messaging.redis.acl`
+* ``.. interface:: NAME``: a zope Interface, which autodoc does not support
+* ``.. measured:: FILE [SECTION]``: a report of the benchmarks in docs/performance (``--publish``), or one section of it
+
+The ``*_lines`` functions return reStructuredText; the tests check their output.
 """
 
 import ast
@@ -125,6 +127,16 @@ def rights_lines() -> list[str]:
     return list(_table(["User", "Calls", "Serves", "Reads and writes"], "16 36 14 34", rows))
 
 
+def topic_lines() -> list[str]:
+    """The topics on the bus, with the roles that may call each method."""
+    rows = [
+        ["" if number else f"``{topic.pattern}``", f"``{method}``", ", ".join(f"``{role}``" for role in callers)]
+        for topic in TOPICS
+        for number, (method, callers) in enumerate(topic.methods.items())
+    ]
+    return list(_table(["Topic", "Method", "Roles that may call it"], "20 40 40", rows))
+
+
 def _paragraphs(texts: Iterable[str]) -> str:
     return "\n\n".join(texts) or "nothing"
 
@@ -236,6 +248,10 @@ class _Changes(_Generated):
     make = staticmethod(change_lines)
 
 
+class _Topics(_Generated):
+    make = staticmethod(topic_lines)
+
+
 class _Rights(_Generated):
     make = staticmethod(rights_lines)
 
@@ -274,6 +290,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("options", _Options)
     app.add_directive("changes", _Changes)
     app.add_directive("rights", _Rights)
+    app.add_directive("topics", _Topics)
     app.add_directive("interface", _Interface)
     app.add_directive("measured", _Measured)
     app.connect("missing-reference", _find_refusal)
