@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.identity import HTTPBasic, NoAuth
 from novnc_twisted.novncproxy import page as page_module
-from tests.api.harness import Connection, FakeHost, FakeReactor, instance, quick_hash, running
+from tests.api.harness import FakeHost, FakeReactor, instance, quick_hash, running
+from tests.http.harness import Connection
 from tests.session.harness import TOKEN, FrontCase
 
 MARK = "xqevilqx"

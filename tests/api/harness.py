@@ -1,15 +1,12 @@
 """The API in memory: real compute and consoleauth clients on a MemoryTransport, with hosts that are made up."""
 
 import json
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
 import bcrypt
-from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 
 from novnc_twisted.access import access_url
 from novnc_twisted.api import make_site
@@ -17,6 +14,7 @@ from novnc_twisted.compute.rpcapi import ComputeAPI
 from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 from novnc_twisted.errors import ConsoleTypeUnavailable, InstanceNotFound, InstanceNotRunning, InvalidToken
 from novnc_twisted.messaging.memory import MemoryTransport
+from tests.http.harness import Answer, Connection
 from tests.support import published
 from tests.support.handed_out import secret
 
@@ -136,61 +134,6 @@ class FakeReactor(Clock):
 
     def callFromThread(self, function: Any, *args: Any) -> None:
         function(*args)
-
-
-@dataclass
-class Answer:
-    """A response, parsed."""
-
-    status: int
-    headers: dict[str, list[str]]
-    body: Any
-    raw: bytes = b""
-
-    def __getitem__(self, name: str) -> str:
-        return self.headers[name.lower()][-1]
-
-
-@dataclass
-class Connection:
-    """One connection to a site, without a network."""
-
-    site: Any
-    local: str = "127.0.0.1"
-    peer: str = "127.0.0.1"
-    transport: StringTransport = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.transport = StringTransport(
-            hostAddress=IPv4Address("TCP", self.local, 8774), peerAddress=IPv4Address("TCP", self.peer, 40000)
-        )
-        self.protocol = self.site.buildProtocol(self.transport.getPeer())
-        if self.protocol is not None:
-            self.protocol.makeConnection(self.transport)
-
-    def send(self, data: bytes) -> None:
-        self.protocol.dataReceived(data)
-
-    def answers(self) -> list[Answer]:
-        return parse_all(self.transport.value())
-
-
-def parse_all(data: bytes) -> list[Answer]:
-    found = []
-    while data:
-        head, _, data = data.partition(b"\r\n\r\n")
-        status, *lines = head.decode().split("\r\n")
-        headers: dict[str, list[str]] = {}
-        for line in lines:
-            name, _, value = line.partition(": ")
-            headers.setdefault(name.lower(), []).append(value)
-        code = int(status.split(" ")[1])
-        if code == 100:
-            continue
-        length = int(headers["content-length"][0])
-        raw, data = data[:length], data[length:]
-        found.append(Answer(code, headers, json.loads(raw) if raw else None, raw))
-    return found
 
 
 class System:

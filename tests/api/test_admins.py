@@ -3,8 +3,9 @@
 from typing import Any
 
 from novnc_twisted.identity import HTTPBasic
-from tests.api.harness import Answer, running
+from tests.api.harness import running
 from tests.api.users import RED, ROOT, TOKENS, UsersCase, basic, log_in
+from tests.http.harness import Answer
 from tests.support.logged import Logged
 
 ALICE = {"Authorization": basic("alice", "r3d:pass")}

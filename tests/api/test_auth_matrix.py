@@ -6,8 +6,8 @@ CVE-2023-54391 (a further parameter skipped the check of the password), CVE-2024
 from base64 import b64encode, urlsafe_b64encode
 from typing import Any
 
-from tests.api.harness import Answer, Connection
 from tests.api.users import TOKENS, UsersCase, basic, log_in
+from tests.http.harness import Answer, Connection
 
 GOOD, BAD = basic("alice", "r3d:pass"), basic("alice", "wrong")
 ROOT = basic("root", "toor")

@@ -9,7 +9,8 @@ from novnc_twisted.access import hash_token
 from novnc_twisted.consoleauth import ConsoleAuthManager
 from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 from novnc_twisted.identity import NoAuth
-from tests.api.harness import Answer, FakeHost, instance, running, uuid_of
+from tests.api.harness import FakeHost, instance, running, uuid_of
+from tests.http.harness import Answer
 
 SERVER = f"/v2.1/servers/{uuid_of('myserver20')}"
 ASK = {"remote_console": {"protocol": "vnc", "type": "novnc"}}

@@ -7,8 +7,9 @@ from twisted.python.failure import Failure
 
 from novnc_twisted.identity import HTTPBasic, passwords
 from novnc_twisted.identity.lockout import LockoutSettings
-from tests.api.harness import Answer, running
+from tests.api.harness import running
 from tests.api.users import TOKENS, UsersCase, basic, log_in
+from tests.http.harness import Answer
 from tests.support.logged import Logged
 
 MESSAGE = "Too many failed log-ins. Try again in 2 s."

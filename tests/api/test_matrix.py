@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from tests.api.harness import Answer, uuid_of
+from tests.api.harness import uuid_of
 from tests.api.users import TOKENS, UsersCase, log_in
+from tests.http.harness import Answer
 
 VERSIONS = ("2.1", "2.5", "2.6", "2.31")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")

@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.events import RequestRefused
 from novnc_twisted.identity import HTTPBasic
-from tests.api.harness import Answer, FakeHost, FakeReactor, System, instance, quick_hash
+from tests.api.harness import FakeHost, FakeReactor, System, instance, quick_hash
+from tests.http.harness import Answer
 from tests.support.observed import only
 
 RED, ROOT = quick_hash("r3d:pass"), quick_hash("toor")

@@ -18,7 +18,8 @@ from novnc_twisted.http.request import Request
 from novnc_twisted.http.targets import split_target
 from novnc_twisted.identity.noauth import NoAuth
 from novnc_twisted.identity.users import User
-from tests.api.harness import Connection, FakeHost, System, instance
+from tests.api.harness import FakeHost, System, instance
+from tests.http.harness import Connection
 
 from .tools import Target, cuttings, holds, same
 

@@ -2,8 +2,8 @@
 
 from base64 import b64encode
 
-from tests.api.harness import Connection
 from tests.api.users import TOKENS, UsersCase, basic
+from tests.http.harness import Connection
 
 
 class HTTPBasicTests(UsersCase):

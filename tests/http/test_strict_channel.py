@@ -1,8 +1,6 @@
-"""What the wire may not do."""
+"""What a client may not send, and the limits on what it may."""
 
 import random
-from typing import Any
-from unittest.mock import Mock
 
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
@@ -11,21 +9,19 @@ from twisted.trial.unittest import SynchronousTestCase
 from novnc_twisted.http.channel import IDLE_TIMEOUT, REQUEST_TIMEOUT
 from novnc_twisted.http.strict_channel import CLOSE_TIMEOUT, MAX_DRAINED
 from novnc_twisted.http.wire_request import MAX_BODY
-from novnc_twisted.identity import NoAuth
-from tests.api.harness import Connection, FakeHost, instance, running
+from tests.http.harness import Connection, EchoSite
 
-GET = b"GET /v2.1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
-POST = b"POST /v2.1/servers/x/action HTTP/1.1\r\nHost: localhost\r\n"
+GET = b"GET /some/path HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST /some/path HTTP/1.1\r\nHost: localhost\r\n"
 
 
-class WireTests(SynchronousTestCase):
+class StrictChannelTests(SynchronousTestCase):
     def setUp(self) -> None:
-        observer = Mock()  # a log would have a timer of its own
-        self.system = running(self, NoAuth(), FakeHost("host1", instance("one")), observer=observer)
-        self.clock = self.system.reactor
+        self.site = EchoSite()
+        self.clock = self.site.clock
 
     def connect(self) -> Connection:
-        return Connection(self.system.site)
+        return Connection(self.site)
 
     def refused(self, status: int, *pieces: bytes) -> Connection:
         """One answer, and the connection is being closed."""
@@ -71,7 +67,7 @@ class WireTests(SynchronousTestCase):
         chance = random.Random(20)
         seeds = (
             GET,
-            b"GET /v2.1/servers?limit=1 HTTP/1.1\r\nHost: localhost\r\nOpenStack-API-Version: compute 2.6\r\n\r\n",
+            b"GET /some/path?limit=1 HTTP/1.1\r\nHost: localhost\r\nAccept: text/plain\r\n\r\n",
             POST + b'Content-Length: 37\r\n\r\n{"os-getVNCConsole":{"type":"novnc"}} ',
             POST + b'Transfer-Encoding: chunked\r\n\r\nA\r\n{"os-getVN\r\n1\r\n}\r\n0\r\n\r\n',
         )
@@ -110,23 +106,12 @@ class WireTests(SynchronousTestCase):
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_pipelined_while_one_is_answered(self) -> None:
-        from twisted.internet.defer import Deferred
-
-        silent: Deferred[None] = Deferred()
-
-        async def list_instances() -> Any:
-            await silent
-            return {"instances": []}
-
-        self.system.hosts[0].list_instances = list_instances  # type: ignore[method-assign]
-        self.successResultOf(self.system.undo[0]())
-        self.successResultOf(Deferred.fromCoroutine(self.system.hosts[0].serve(self.system.transport)))
         connection = self.connect()
-        connection.send(GET.replace(b"/v2.1", b"/v2.1/servers"))
+        connection.send(GET.replace(b"/some/path", b"/wait"))
         for _ in range(1000):
             connection.send(GET)
         self.assertEqual(connection.answers(), [])
-        silent.callback(None)
+        self.site.application.silent.callback(None)
         self.assertEqual([answer.status for answer in connection.answers()], [200])
         self.assertTrue(self.closed(connection))
 
@@ -189,7 +174,7 @@ class WireTests(SynchronousTestCase):
             connection = self.connect()
             connection.send(b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (target, host))
             (answer,) = connection.answers()
-            self.assertEqual((answer.status, list(answer.body)), (400, ["badRequest"]), (target, host))
+            self.assertEqual(answer.status, 400, (target, host))
             self.assertNotIn(b"script", answer.raw)
 
     def test_long_heads(self) -> None:
@@ -201,7 +186,7 @@ class WireTests(SynchronousTestCase):
 
     def test_big_bodies(self) -> None:
         connection = self.refused(413, POST + b"Content-Length: %d\r\n\r\n" % (MAX_BODY + 1))
-        self.assertEqual(list(connection.answers()[0].body), ["overLimit"])
+        self.assertEqual(connection.answers()[0].body, {"error": "Request is too large."})
         # What is sent all the same is dropped, so that the client gets to read why.
         for _ in range(MAX_BODY // 65536 + 1):
             connection.send(b"x" * 65536)
@@ -255,13 +240,3 @@ class WireTests(SynchronousTestCase):
         self.assertFalse(self.closed(connection))
         self.clock.advance(1)
         self.assertTrue(self.closed(connection))
-
-    def test_a_defect_of_ours(self) -> None:
-        async def broken(*_: Any) -> Any:
-            raise ZeroDivisionError("inner secret")
-
-        self.system.site.application.compute.answer = broken
-        answer = self.system.get("/v2.1/servers")
-        self.assertEqual((answer.status, list(answer.body)), (500, ["computeFault"]))
-        self.assertNotIn(b"secret", answer.raw)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)

@@ -1,4 +1,4 @@
-"""Requests that are refused before the API looks at what they ask for: an event for each, and a short log."""
+"""Requests that are refused before the API looks at what they ask for, and mistakes of the API itself."""
 
 from typing import Any
 
@@ -6,8 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.events import RequestRefused
 from novnc_twisted.identity import NoAuth
-from tests.api.harness import Connection, FakeHost, System, running
+from tests.api.harness import FakeHost, System, running
 from tests.api.users import TOKENS, UsersCase, basic, log_in
+from tests.http.harness import Connection
 from tests.support.logged import Logged
 from tests.support.observed import only
 
@@ -51,6 +52,18 @@ class NoAuthTests(SynchronousTestCase):
         ):
             self.assertEqual(self.event(data, peer="192.0.2.7"), (cause, status, "192.0.2.7"), data[:50])
 
+    def test_what_cannot_be_read_is_answered_in_nova_s_format(self) -> None:
+        for data, name in (
+            (b"GET /\r\n\r\n", "badRequest"),
+            (b"GET / HTTP/1.1\r\n\r\n", "badRequest"),
+            (b"GET /" + b"a" * 20_000, "computeFault"),
+            (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000000\r\n\r\n", "overLimit"),
+        ):
+            connection = Connection(self.system.site)
+            connection.send(data)
+            (answer,) = connection.answers()
+            self.assertEqual(list(answer.body), [name])
+
     def test_what_is_asked_wrongly_is_no_event(self) -> None:
         for method, path, status in (
             ("GET", "/v2.1/servers/x", 404),
@@ -77,6 +90,19 @@ class NoAuthTests(SynchronousTestCase):
         self.assertEqual(len(log.lines("199 more times")), 2)
         self.assertEqual(len(log.lines("no longer refuses")), 2)
         self.assertTrue(all(line.isprintable() for line in log.lines("consoleapi")))
+
+
+class UnexpectedErrorTests(SynchronousTestCase):
+    def test_an_exception_is_logged_and_not_shown(self) -> None:
+        async def broken(*_: Any) -> Any:
+            raise ZeroDivisionError("inner secret")
+
+        system = running(self, NoAuth())
+        self.patch(system.site.application.compute, "answer", broken)
+        answer = system.get("/v2.1/servers")
+        self.assertEqual((answer.status, list(answer.body)), (500, ["computeFault"]))
+        self.assertNotIn(b"secret", answer.raw)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
 
 class LockoutTests(UsersCase):

@@ -1,0 +1,151 @@
+"""How many connections there may be, how they end, and what the log says of their requests."""
+
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.access.connection_limits import ConnectionLimits
+from novnc_twisted.access.forwarded import networks
+from novnc_twisted.http.access_log import loggable
+from novnc_twisted.http.channel import IDLE_TIMEOUT
+from novnc_twisted.http.strict_channel import CLOSE_TIMEOUT
+from tests.http.harness import Connection, EchoSite
+from tests.support.logged import Logged
+
+GET = b"GET /some/path HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST /some/path HTTP/1.1\r\nHost: localhost\r\n"
+
+
+def is_closed(connection: Connection) -> bool:
+    return bool(connection.transport.disconnecting)
+
+
+class EndTests(SynchronousTestCase):
+    """When a connection ends."""
+
+    def setUp(self) -> None:
+        self.site = EchoSite()
+        self.clock = self.site.clock
+
+    def test_idle_connections(self) -> None:
+        connection = Connection(self.site)
+        connection.send(GET)
+        self.clock.advance(IDLE_TIMEOUT)
+        self.assertTrue(is_closed(connection))
+
+    def test_a_client_that_does_not_read(self) -> None:
+        connection = Connection(self.site)
+        connection.send(GET + GET)
+        self.assertTrue(is_closed(connection))
+        self.assertFalse(connection.transport.disconnected)
+        self.clock.advance(CLOSE_TIMEOUT)
+        self.assertTrue(connection.transport.disconnected)
+
+    def test_leaving_at_any_time(self) -> None:
+        whole = POST + b"Content-Length: 2\r\n\r\n{}"
+        for length in range(len(whole) + 1):
+            connection = Connection(self.site)
+            connection.send(whole[:length])
+            connection.protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(len(self.site.connection_limits), 0)
+
+    def test_leaving_while_the_request_is_answered(self) -> None:
+        connection = Connection(self.site)
+        connection.send(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        connection.protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertTrue(self.site.application.silent.called, "the work for it is cancelled")
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_the_end_of_listening(self) -> None:
+        idle, waiting = Connection(self.site), Connection(self.site)
+        idle.send(GET)
+        waiting.send(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.site.stopFactory()
+        self.assertEqual([is_closed(one) for one in (idle, waiting)], [True, False])
+        self.site.application.silent.callback(None)
+        self.assertEqual(len(waiting.answers()), 1)
+        self.assertTrue(is_closed(waiting))
+
+
+class LimitTests(SynchronousTestCase):
+    """Which connections may stay."""
+
+    def test_many_connections(self) -> None:
+        """The one that has waited longest without a request is closed for a new one; those with a request stay."""
+        site = EchoSite(limits=ConnectionLimits(4))
+        connections = [Connection(site, peer=f"10.0.0.{at}") for at in range(4)]
+        connections[0].send(POST + b"Content-Length: 2\r\n\r\n")  # its head is complete
+        connections[1].send(GET)  # answered, and waiting for the next request
+        self.assertIsNotNone(Connection(site, peer="10.0.1.1").protocol)
+        self.assertEqual([one.transport.disconnected for one in connections], [False, False, True, False])
+        for at in (3, 1):
+            Connection(site, peer=f"10.0.2.{at}")
+            self.assertTrue(connections[at].transport.disconnected)
+        self.assertFalse(connections[0].transport.disconnected)
+        self.assertEqual(len(site.connection_limits), 4)
+
+    def test_bodies_that_never_come(self) -> None:
+        """Requests without their bodies are closed for other connections; one that is being answered stays."""
+        site = EchoSite(limits=ConnectionLimits(4))
+        connections = [Connection(site, peer=f"10.0.0.{at}") for at in range(4)]
+        for connection in connections:
+            connection.send(POST + b"Content-Length: 2\r\n\r\n{")
+        other = Connection(site, peer="10.0.1.1")
+        other.send(GET)
+        self.assertEqual(len(other.answers()), 1)
+        self.assertEqual([one.transport.disconnected for one in connections], [True, False, False, False])
+
+    def test_one_client_excludes_no_other(self) -> None:
+        """Silent connections of one client cost others nothing; a trusted proxy sends those of many clients."""
+        for trusted, places in (((), 10), (["10.0.0.1"], 20)):
+            limits = ConnectionLimits(20, trusted=networks(trusted))
+            site = EchoSite(limits=limits)
+            for _ in range(100):
+                Connection(site, peer="10.0.0.1")
+            self.assertEqual(len(limits), places)
+        other = Connection(site, peer="10.0.0.2")
+        other.send(GET)
+        self.assertEqual(len(other.answers()), 1)
+
+
+class LogTests(SynchronousTestCase):
+    """What the access log says."""
+
+    def get(self, site: EchoSite, peer: str, value: str) -> None:
+        head = f"GET /some/path HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {value}\r\n\r\n"
+        Connection(site, peer=peer).send(head.encode())
+
+    def test_loggable(self) -> None:
+        for path, shown in (
+            (b"/some/path", "/some/path"),
+            (b"/some/secrets/abc", "/some/secrets/***"),
+            (b"/some/SEC%72ETS/a/b", "/some/SEC%72ETS/***"),
+            (b"/a\x1b[31m\xff", "/a?[31m?"),
+        ):
+            self.assertEqual(loggable(path, ["secrets"]).replace("\ufffd", "?"), shown)
+        self.assertLessEqual(len(loggable(b"/" + b"x" * 9999)), 300)
+
+    def test_the_client_s_address(self) -> None:
+        """It is the one that a trusted proxy names, else the peer's."""
+        log = Logged(self)
+        site = EchoSite(trusted=["10.0.0.1"])
+        for peer in ("10.0.0.1", "10.0.0.2"):
+            self.get(site, peer, "192.0.2.7")
+        self.assertTrue(log.lines("192.0.2.7 GET /some/path 200"))
+        self.assertTrue(log.lines("10.0.0.2 GET /some/path 200"))
+
+    def test_addresses_that_cannot_be_read(self) -> None:
+        """Such a client is unknown, and there is one warning in a minute."""
+        log = Logged(self)
+        site = EchoSite(trusted=["10.0.0.1"])
+        self.get(site, "10.0.0.1", '"[2001:db8::7]:51008"')
+        self.assertTrue(log.lines("2001:db8::7 GET /some/path 200"))
+        for _ in range(3):
+            self.get(site, "10.0.0.1", "198.51.100.1, unix:")
+        self.assertEqual(len(log.lines("unknown GET /some/path 200")), 3)
+        (warning,) = log.lines("'198.51.100.1, unix:' as X-Forwarded-For")
+        self.assertIn("10.0.0.1", warning)
+        site.clock.advance(60)
+        self.get(site, "10.0.0.1", "")
+        self.assertEqual(len(log.lines("as X-Forwarded-For")), 2)
