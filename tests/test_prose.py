@@ -65,7 +65,7 @@ class ReadersTests(TestCase):
             self.assertEqual(found(name, text), [(2, "as it is")])
 
     def test_ordinary_uses(self) -> None:
-        text = "There is none. As long as it is open, none of these is for good reason. Some tell them apart.\n"
+        text = "There is none. As long as it is open, none of these is for good reason. A flag tells them apart.\n"
         self.assertEqual(found("a.md", text), [])
 
 

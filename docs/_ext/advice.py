@@ -1,37 +1,36 @@
-"""What an operator can do about each refusal: a row for each class of :mod:`novnc_twisted.errors` (a test holds it)."""
+"""What an operator can do about each refusal: one entry for each class of :mod:`novnc_twisted.errors` (a test checks it)."""
 
 ADVICE: dict[str, str] = {
-    "TokenMissing": "The link was cut: ``?token=`` must reach the proxy. A reverse proxy that drops the query of "
-    "the WebSocket request does this to everybody.",
-    "InvalidToken": "Ask for a new link. If links die at once, compare the clocks of the hosts, and see whether "
-    "all services have the same ``transport_url``. If they die too early, raise ``[consoleauth] token_ttl``.",
-    "ConsoleForbidden": "A ``novnc`` link belongs to novncproxy, an ``xvpvnc`` link to xvpvncproxy. With "
-    "``bind_address`` the link is good only for the address that used it first: behind a reverse proxy set "
-    "``trusted_proxies``. After ``token_ttl`` only the address of the lost session may come back.",
-    "InstanceNotFound": "The VM was undefined, or its compute host forgot it. ``openstack server list`` shows "
-    "what the live hosts have.",
-    "ConsoleTypeUnavailable": "Add ``<graphics type='vnc' autoport='yes'/>`` to the VM's XML, or switch ``[vnc] "
-    "enabled`` on at its compute host.",
-    "InstanceNotRunning": "Start the VM. The link stays valid meanwhile.",
-    "ConsoleUnreachable": "The ``detail`` says which address and what happened. Usual causes: the VM listens on "
+    "TokenMissing": "The link is incomplete: ``?token=`` must reach the proxy. If this happens to all users, a reverse proxy "
+    "removes the query of the WebSocket request.",
+    "InvalidToken": "Request a new link. If links are invalid at once, compare the clocks of the hosts, and check that "
+    "all services have the same ``transport_url``. If they expire too early, raise ``[consoleauth] token_ttl``.",
+    "ConsoleForbidden": "A ``novnc`` link works with novncproxy, an ``xvpvnc`` link with xvpvncproxy. With "
+    "``bind_address``, a link is valid only for the address that used it first: behind a reverse proxy, set "
+    "``trusted_proxies``. After ``token_ttl``, only the address of the lost session can reconnect.",
+    "InstanceNotFound": "The VM has been deleted. ``openstack server list`` shows the VMs of the live hosts.",
+    "ConsoleTypeUnavailable": "Add ``<graphics type='vnc' autoport='yes'/>`` to the VM's XML, or set ``[vnc] "
+    "enabled`` on its compute host.",
+    "InstanceNotRunning": "Start the VM. The link stays valid until it expires.",
+    "ConsoleUnreachable": "The ``detail`` contains the address and the reason. Usual causes: the VM listens on "
     "127.0.0.1 and the proxy is on another host (``vnc_listen`` in qemu.conf, then restart the VM); a firewall; a "
     "wrong ``server_proxyclient_address``; a unix socket on another host; with TLS, a certificate (:ref:`vencrypt`).",
-    "ServiceUnavailable": "The ``detail`` says who did not answer. See whether consoleauth, Redis and the VM's "
-    "compute host run: ``nova service-list``.",
-    "ConsoleClosed": "Nothing is wrong with the gateway: the VM was stopped or moved, or QEMU closed the "
-    "connection. QEMU takes 32 connections, and a viewer that asks for exclusive access pushes the others out.",
-    "IdleTimeout": "``[console] idle_timeout`` is on. Pings of the browser do not count, keys and mouse do.",
-    "SessionExpired": "``[consoleauth] enforce_session_timeout`` is on: sessions end when their token does.",
-    "Revoked": "Nothing takes back a live session yet, so this is not seen before a later release.",
-    "TooManySessions": "``[console] max_sessions_per_server`` or ``max_sessions`` is reached, or QEMU's own 32 "
-    "viewers, those of all proxies and workers together; the ``detail`` says which.",
-    "TooManyFailures": "``[console] max_failures_per_minute`` is reached. If everybody shares one address, the "
-    "proxy sees your reverse proxy: set ``trusted_proxies``.",
-    "ProtocolViolation": "Something that is no viewer, such as a port scan, or a viewer with a fault.",
-    "TextRefused": "VNC is binary; a WebSocket client of another kind came here.",
+    "ServiceUnavailable": "The ``detail`` names the service that did not answer. Check that consoleauth, Redis and the VM's "
+    "compute host are running: ``nova service-list``.",
+    "ConsoleClosed": "The gateway works: the VM was stopped or moved, or QEMU closed the connection. QEMU accepts 32 "
+    "connections, and disconnects the others when a viewer requests exclusive access.",
+    "IdleTimeout": "``[console] idle_timeout`` is on. Keys and mouse count as activity, the browser's pings do not.",
+    "SessionExpired": "``[consoleauth] enforce_session_timeout`` is on: a session ends when its token expires.",
+    "Revoked": "No command of this release revokes a live session.",
+    "TooManySessions": "``[console] max_sessions_per_server`` or ``max_sessions`` was reached, or QEMU's own limit of "
+    "32 viewers over all proxies and workers. The ``detail`` says which.",
+    "TooManyFailures": "``[console] max_failures_per_minute`` was reached. If all users have the same address, it "
+    "is that of your reverse proxy: set ``trusted_proxies``.",
+    "ProtocolViolation": "The client is not a viewer (a port scan, for example), or the viewer has a bug.",
+    "TextRefused": "VNC is binary: the client is a WebSocket client of another kind.",
     "MessageTooBig": "A head over 16 KiB or a WebSocket message over 1 MiB. Large cookies of the same domain are "
     "a usual cause of the first.",
-    "SetupTimeout": "A very bad network, or a client that only holds connections open.",
-    "Stopping": "Viewers reconnect with the same link, once it is back.",
-    "ClientLeft": "The window was closed, or the network was lost: the usual end, and nothing to be done.",
+    "SetupTimeout": "The network is very slow, or the client only keeps connections open.",
+    "Stopping": "Viewers reconnect with the same link when the service is running again.",
+    "ClientLeft": "The window was closed, or the network was lost. This is the usual end; no action is needed.",
 }

@@ -1,7 +1,7 @@
-"""Calls between services of your own: ``python bus.py [TRANSPORT-URL]``.
+"""Call one of your own services from another: ``python bus.py [TRANSPORT-URL]``.
 
-One service that greets, and one that asks it, by the messaging of novnc_twisted. With ``memory://``, the default, both
-are in one process; with a ``redis://`` URL they could as well be on two machines.
+A service that greets, and a caller, with the messaging of novnc_twisted. With ``memory://``, the default, both are in
+one process. With a ``redis://`` URL they can be on different machines.
 """
 
 import sys
@@ -15,7 +15,7 @@ from novnc_twisted.messaging import transport_from_url
 
 
 async def greet(name: str) -> dict[str, str]:
-    """A method that is served: JSON by keyword in, JSON or a refusal out."""
+    """A method of the service: it takes JSON values as keyword arguments, and returns JSON or raises a refusal."""
     if not name:
         raise InstanceNotFound("nobody to greet")
     return {"greeting": f"Hello, {name}"}

@@ -1,7 +1,7 @@
 #!/bin/sh
-# vnc-pki.sh ADDRESS NAME: in the current folder a CA, the certificate of the VNC servers on the compute host with this
-# address and name, and one for all proxies.  For the next compute host put server-*.pem away and run it again: the CA
-# and the proxies' certificate stay.
+# vnc-pki.sh ADDRESS NAME: create in the current directory a CA, a certificate for the VNC servers on the compute host
+# with this address and name, and one for all proxies.  For the next compute host, move server-*.pem away and run it
+# again: the CA and the proxies' certificate are kept.
 set -eu
 umask 077
 address=$1 name=$2

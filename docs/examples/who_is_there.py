@@ -1,6 +1,6 @@
-"""What a VNC server says of itself: ``python who_is_there.py HOST:PORT [PASSWORD-FILE]``.
+"""Print the size and the name of a VNC server's screen: ``python who_is_there.py HOST:PORT [PASSWORD-FILE]``.
 
-The RFB handshake of novnc_twisted.rfb on a plain blocking socket: it needs neither Twisted nor any other event loop.
+It runs the RFB handshake of novnc_twisted.rfb on a blocking socket, without Twisted or another event loop.
 """
 
 import socket
@@ -14,8 +14,8 @@ def look(host: str, port: int, password: str | None = None, timeout: float = 10.
     """Log in and read the screen's size and name.
 
     :param timeout: seconds for each answer of the server.
-    :raises novnc_twisted.errors.ConsoleUnreachable: if it is no VNC server, or refuses us; the detail says why.
-    :raises OSError: if it can't be reached.
+    :raises novnc_twisted.errors.ConsoleUnreachable: if it is not a VNC server, or refuses the log-in; the detail contains the reason.
+    :raises OSError: if it cannot be reached.
     """
     with socket.create_connection((host, port), timeout) as connection:
         driver = HandshakeDriver(login())

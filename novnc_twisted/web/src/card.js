@@ -1,5 +1,5 @@
 /*
- * The card on the stage that says why there is no console, and what comes next.
+ * The card on the stage that states why there is no console, and what happens next.
  */
 import { $ } from './page.js';
 import { say, text } from './strings.js';
@@ -11,11 +11,11 @@ export class Card {
         $('cancel').addEventListener('click', on.cancel);
     }
 
-    /** Show why, as `describe` of refusals.js tells it. Words from outside come as text, never as markup. */
+    /** Show the reason that `describe` of refusals.js returns. Text from outside is inserted as text, never as markup. */
     show({ title, sentence, hint, retry }, { waiting = false } = {}) {
         $('card-title').textContent = title;
         $('card').hidden = false;
-        // an alert is read out when its text changes: so the text comes after the card is there
+        // screen readers read an alert when its text changes, so the text is set after the card is visible
         if ($('sentence').textContent !== sentence) {
             $('sentence').textContent = sentence;
         }
@@ -30,13 +30,13 @@ export class Card {
         $('again').focus({ preventScroll: true });
     }
 
-    /** How long until the next try; null: it is not told, since it is soon and often. */
+    /** Show the seconds until the next attempt. null: show none, because attempts are frequent. */
     countdown(seconds) {
         $('countdown').hidden = seconds === null;
         $('countdown').textContent = seconds === null ? '' : say.countdown(seconds);
     }
 
-    /** The page tries by itself now. */
+    /** Show that the page is trying to connect. */
     trying() {
         $('countdown').textContent = text.trying;
     }

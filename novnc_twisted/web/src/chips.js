@@ -1,16 +1,16 @@
 /*
- * Chips in the bar: what is going on while the panel that shows it is shut.  A click on one ends it.
+ * Chips in the bar: active states whose panel is closed.  A click on a chip ends its state.
  */
 import { $, button, label } from './page.js';
 
 export class Chips {
-    /** @param {() => void} done  called after a click: the chip that had the focus is gone */
+    /** @param {() => void} done  called after a click, because the chip that had the focus is removed */
     constructor(done) {
         this._done = done;
         this._shown = new Map();
     }
 
-    /** Show a chip, or change its words.  `ends`: what a click does, in words; `end`: the same as a function. */
+    /** Show a chip, or change its text.  `ends`: what a click does, as a text; `end`: the function that does it. */
     show(id, words, ends, end) {
         let chip = this._shown.get(id);
         if (!chip) {

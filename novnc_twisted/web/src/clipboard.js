@@ -70,7 +70,7 @@ export class Clipboard {
         $('typing').textContent = known ? '' : say.unknownLayout(id);
     }
 
-    /* Say before anything is sent what would not arrive. */
+    /* Report what cannot be sent, before anything is sent. */
     _judge() {
         const words = $('outgoing').value;
         const unknown = spell(words, this.layout).filter(({ known }) => !known).length;
@@ -101,7 +101,7 @@ export class Clipboard {
         }
         this._typing = true;
         this._stopped = false; // on purpose
-        this._modifiers.release(); // a held Ctrl would make commands of the letters
+        this._modifiers.release(); // with Ctrl held down, the letters would be commands
         $('type').textContent = text.stop;
         const progress = { done: 0, count: 0 };
         const all = await this._typist.type(words, this.layout, (done, count) => {
@@ -147,14 +147,14 @@ export class Clipboard {
     }
 }
 
-/* The layout is remembered, not guessed: the browser's language says nothing of the server, and most have the US one. */
+/* The layout is remembered, not guessed: the browser's language is no hint at the server's, and most servers use US. */
 const KEY = 'novnc_twisted.layout';
 
 function remembered() {
     try {
         return localStorage.getItem(KEY) ?? 'us';
     } catch {
-        return 'us'; // the browser keeps nothing
+        return 'us'; // the browser stores nothing
     }
 }
 
@@ -162,6 +162,6 @@ function remember(layout) {
     try {
         localStorage.setItem(KEY, layout);
     } catch {
-        // the browser keeps nothing: the choice holds for this visit
+        // the browser stores nothing: the choice is valid for this visit
     }
 }

@@ -1,5 +1,5 @@
 /*
- * Buttons that do something that cannot be undone: they ask for a second click.
+ * Buttons for actions that cannot be undone: they require a second click.
  */
 import { $, label } from './page.js';
 import { say } from './strings.js';
@@ -27,7 +27,7 @@ export function confirmed(element, name, act) {
             element.removeAttribute('aria-label');
             element.title = '';
         }
-        if ($('notice').textContent === say.confirmHint(name)) { // another button may have spoken since
+        if ($('notice').textContent === say.confirmHint(name)) { // another button may have replaced the notice
             $('notice').textContent = '';
         }
     };

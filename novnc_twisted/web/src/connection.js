@@ -8,12 +8,12 @@ import { Health } from './health.js';
 import { reachable } from './reachable.js';
 import RFB from './rfb.js';
 
-/* A refusal comes twice, first as RFB failure and then as close frame; this long the second is waited for, in ms. */
+/* A refusal arrives twice: as RFB failure, then as close frame. ms to wait for the second. */
 const CLOSE_FRAME = 2000;
 /* The proxy takes a WebSocket at once; this long, in ms, it is waited for. In a network that drops packets a later try
    gets through before this one. */
 const OPEN = 10000;
-/* The proxy gives itself 30 s to set a session up; this long, in ms, it is waited for. */
+/* The proxy's deadline for the set-up of a session is 30 s. ms to wait for it. */
 const SET_UP = 35000;
 const TICK = 500; // ms between two looks at the connection's health
 /* FramebufferUpdateRequest (RFC 6143, 7.5.3) for one pixel, not incremental: a server has to answer it. */
@@ -48,7 +48,7 @@ export class Connection extends EventTarget {
 
         this.rfb = new RFB(stage, socket, { shared: true });
         this.rfb.background = 'transparent';
-        this.rfb.showDotCursor = true; // where the server draws no cursor there would be none at all
+        this.rfb.showDotCursor = true; // without it, there is no pointer if the server draws none
         this.rfb.addEventListener('connect', () => this._connected());
         this.rfb.addEventListener('securityfailure', ({ detail }) => {
             this._end.reason = utf8(detail.reason ?? '');
@@ -92,12 +92,12 @@ export class Connection extends EventTarget {
         return Boolean(this._health?.unmoved);
     }
 
-    /** The person asked for the end: nobody is waited for. */
+    /** The user ended the connection: do not wait for the server. */
     close() {
         this._giveUp(1000);
     }
 
-    /** Find out now whether the console answers: the network changed, or the person is back. */
+    /** Check now whether the console answers: the network changed, or the user is back. */
     probe() {
         if (this.connected) {
             this._health.network(navigator.onLine);
@@ -110,7 +110,7 @@ export class Connection extends EventTarget {
         clearTimeout(this._deadline);
         this._gate = new InputGate();
         this._health = new Health(performance.now());
-        this._send(EMPTY); // so that it is known early whether the proxy answers such messages
+        this._send(EMPTY); // to find out early whether the proxy answers such messages
         this._ticker = setInterval(() => this._tick(), TICK);
         this._emit('connect');
     }
@@ -150,7 +150,7 @@ export class Connection extends EventTarget {
         }
     }
 
-    /* Ask or tell the health something, and pass on what has changed. */
+    /* Pass an event to the health check, and dispatch an event if its state has changed. */
     _look(step) {
         if (!this.connected) {
             return null;
@@ -195,7 +195,7 @@ export class Connection extends EventTarget {
     }
 }
 
-/* noVNC hands RFB failures on byte by byte; ours are UTF-8. */
+/* noVNC passes the bytes of an RFB failure as characters; our failures are UTF-8. */
 function utf8(bytes) {
     return new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
 }

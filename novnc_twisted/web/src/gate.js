@@ -1,8 +1,8 @@
 /*
- * Lets the person's input through while the console answers, and drops it while it does not.  Pure.
+ * Passes the user's input on while the console answers, and discards it while it does not.  Pure.
  *
- * What is typed blindly must not arrive minutes later.  But what was pressed before goes up all the same: else the
- * guest would repeat a key for ever.  Message types and layouts: RFC 6143, section 7.5, and QEMU's extension.
+ * Input without a visible effect must not arrive minutes later.  But releases of keys that were pressed before are
+ * still sent: otherwise the guest would repeat the key.  Message types and layouts: RFC 6143, section 7.5, and QEMU's extension.
  */
 const KEY = 4;
 const POINTER = 5;
@@ -18,7 +18,7 @@ export class InputGate {
     }
 
     /**
-     * Judge one message of noVNC, or one piece of a long text, which noVNC sends in pieces of 10 KiB.
+     * Check one message of noVNC, or one piece of a long text, which noVNC sends in pieces of 10 KiB.
      *
      * @param {Uint8Array} message
      * @returns {{input: boolean, key: boolean, pass: boolean}} whether it is input, a key, and whether it may be sent

@@ -3,9 +3,9 @@
  *
  * A network can fail without closing anything; the WebSocket then looks open for many minutes.  The question goes to
  * the proxy and not to the VNC server, which may be busy for minutes and still be good.  There are two ways to ask:
- * an empty WebSocket message, which our proxy answers with one, and a request for a file.  The message is the better
- * witness, since it takes the session's own connection; the file is for a proxy that does not know it, and shows
- * whether a new connection would get through.
+ * an empty WebSocket message, which our proxy answers with one, and a request for a file.  The message is
+ * more reliable, because it uses the session's own connection.  The file is for a proxy that does not answer it, and
+ * shows whether a new connection would succeed.
  */
 
 export const AFTER_INPUT = 4000; // ms without an answer to a key or the mouse, after which the proxy is asked
@@ -20,7 +20,7 @@ export class Health {
     constructor(now) {
         this.stalled = false;
         this.lost = false; // the session does not answer, a new one would get through
-        this.unmoved = false; // keys change nothing on the screen: the server may be paused, which VNC does not tell
+        this.unmoved = false; // keys change nothing on the screen: the server may be paused, which VNC does not report
         this._typed = null; // when the first key since the last change was sent
         this._echoes = false; // whether the proxy answers empty messages
         this._heard = now;
@@ -62,17 +62,17 @@ export class Health {
         } else if (this.stalled) {
             this._reachable ??= now;
         } else if (!this._echoes) {
-            this._rest(now); // there is nothing better to go by
+            this._rest(now); // there is no better indication
         }
     }
 
-    /** The browser says whether it has a network. Without one it may err (a VPN, the own machine): a request decides. */
+    /** The browser reports whether it has a network. "None" may be wrong (a VPN, the same machine): a request decides. */
     network(there) {
         this._offline = !there;
         this.nudge();
     }
 
-    /** Something happened that makes it worth asking now: the network changed, the person came back. */
+    /** Check now, because the network changed or the user is back. */
     nudge() {
         this._nudged = true;
     }

@@ -1,7 +1,7 @@
 /*
- * Keys that a browser or its system would keep for itself, as what RFB sends: [keysym, DOM code] pairs.  Pure.
+ * Keys that a browser or its system keeps for itself, as RFB sends them: [keysym, DOM code] pairs.  Pure.
  *
- * Both are given: QEMU goes by the code (extended key events), other servers by the keysym.
+ * Both are given: QEMU uses the code (extended key events), other servers use the keysym.
  */
 import KeyTable from '../node_modules/@novnc/novnc/core/input/keysym.js';
 import { sysrq } from './strings.js';
@@ -24,7 +24,7 @@ const letter = (c) => [c.charCodeAt(0), `Key${c.toUpperCase()}`];
 
 export const CTRL_ALT_DEL = [CTRL, ALT, DELETE];
 
-/** Modifiers that can be held down until they are let go. */
+/** Modifiers that can be held down until they are released. */
 export const HOLD = [
     { name: 'Ctrl', key: CTRL },
     { name: 'Alt', key: ALT },
@@ -81,7 +81,7 @@ export const ROW = [
     ...Array.from({ length: 12 }, (_, i) => ({ name: `F${i + 1}`, key: f(i + 1) })),
 ];
 
-/** What to send for keys pressed in order and let go in the reverse order: `[keysym, code, down]`. */
+/** The events for keys that are pressed in order and released in the reverse order: `[keysym, code, down]`. */
 export function strokes(keys) {
     const down = keys.map(([keysym, code]) => [keysym, code, true]);
     const up = [...keys].reverse().map(([keysym, code]) => [keysym, code, false]);

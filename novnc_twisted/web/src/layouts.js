@@ -15,7 +15,7 @@ const KEYS = [
     'IntlBackslash', ...[...'ZXCVBNM'].map((c) => `Key${c}`), 'Comma', 'Period', 'Slash', 'IntlRo',
 ];
 
-/* The levels in DATA's order, and how gladly each is used: AltGr's level differs most between operating systems. */
+/* The levels in DATA's order, and the preference for each: AltGr's level differs most between operating systems. */
 const LEVELS = [
     { modifiers: [], cost: 0 },
     { modifiers: [SHIFT], cost: 1 },

@@ -6,7 +6,7 @@ const DEFAULT_PATH = 'websockify'; // what reverse proxies in front of noVNC for
 const PICTURES = new Map([['off', 'original'], ['none', 'original'], ['remote', 'remote']]);
 const YES = ['1', 'true', 'yes', 'on'];
 
-/* The last of several counts, as it does for the proxy; an empty token is none. */
+/* The last of several values counts, as for the proxy; an empty token counts as missing. */
 function last(query, name) {
     const values = query.getAll(name);
     return values.length ? values[values.length - 1] : null;
@@ -16,7 +16,7 @@ function last(query, name) {
  * The address of the WebSocket for a page that was opened at `href`.
  *
  * Understands `?token=T` and `?path=PATH%3Ftoken%3DT`.  The host is always the page's own: `host`, `port` and
- * a path that looks like another site are not obeyed, so that a crafted link can't carry the token away.
+ * a path that looks like another site are ignored, so that a manipulated link cannot send the token elsewhere.
  */
 export function socketURL(href) {
     const page = new URL(href);

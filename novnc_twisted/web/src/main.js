@@ -1,5 +1,5 @@
 /*
- * The console page: connects by itself, keeps connected, and says why when it can't.
+ * The console page: connects automatically, stays connected, and reports why if it cannot.
  */
 import { initLogging } from '../node_modules/@novnc/novnc/core/util/logging.js';
 import { Chips } from './chips.js';
@@ -21,7 +21,7 @@ import { touch, View } from './view.js';
 import { Zoom } from './zoom.js';
 
 const options = viewOptions(location.href);
-initLogging(options.logging); // a refusal is no error of the page: it is told on the card
+initLogging(options.logging); // a refusal is not an error of the page: the card shows it
 
 const screen = {
     get controlled() {

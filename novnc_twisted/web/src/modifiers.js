@@ -1,5 +1,5 @@
 /*
- * Modifiers that stay down until they are let go: one state for the key panel, the key row and the chips in the bar.
+ * Modifiers that stay down until they are released: one state for the key panel, the key row and the chips in the bar.
  */
 import { HOLD } from './keys.js';
 import { button } from './page.js';

@@ -1,11 +1,11 @@
 /*
- * What the page needs of noVNC's RFB object and has no public name there.
+ * What the page uses of noVNC's RFB object that has no public name there.
  *
- * package.json pins noVNC's version, and the tests of tests/web that use these functions fail where a name is gone.
+ * package.json pins noVNC's version, and the tests of tests/web that use these functions fail if a name is missing.
  */
 
 /**
- * Send a key event, after noVNC has brought the server's Caps Lock in line where its state is known (QEMU sends it).
+ * Send a key event, after noVNC has adjusted the server's Caps Lock, if its state is known (QEMU sends it).
  *
  * This is the function that noVNC's own keyboard calls.  `capsLock`: whether Caps Lock has to be on for this key;
  * null: it does not matter.
@@ -14,7 +14,7 @@ export function sendKey(rfb, keysym, code, down, capsLock) {
     rfb._handleKeyEvent(keysym, code, down, null, capsLock);
 }
 
-/** Release on the server what is held down on the keyboard while the screen loses the focus. */
+/** Release on the server the keys that are held down when the screen loses the focus. */
 export function releaseOnBlur(rfb, canvas) {
     canvas.addEventListener('blur', () => rfb._keyboard._allKeysUp());
 }

@@ -6,13 +6,13 @@ import { text } from './strings.js';
 /** The element with this id. */
 export const $ = (id) => document.getElementById(id);
 
-/** Give a button or other control its name, for eyes and for screen readers. */
+/** Set the name of a button or other control, visible and for screen readers. */
 export function label(element, words) {
     element.setAttribute('aria-label', words);
     element.title = words;
 }
 
-/** Put the words of strings.js where the HTML names them. */
+/** Insert the texts of strings.js where the HTML names them. */
 export function fillIn(root = document) {
     for (const element of root.querySelectorAll('[data-text]')) {
         element.textContent = text[element.dataset.text];

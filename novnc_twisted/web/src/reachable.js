@@ -1,9 +1,9 @@
 /*
- * Whether a new connection to the proxy would get through.
+ * Whether a new connection to the proxy would succeed.
  */
 import { ANSWER } from './health.js';
 
-/** Ask the proxy for a small file of the page; no cache may answer for it. */
+/** Request a small file of the page from the proxy, bypassing caches. */
 export async function reachable() {
     const file = new URL('favicon.svg', location.href);
     file.search = `alive=${Date.now()}`;

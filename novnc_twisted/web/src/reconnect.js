@@ -21,8 +21,8 @@ export class Backoff {
         this.reset();
     }
 
-    /* To be called when a connection has proved itself, not when it merely opened: a server that
-       accepts and drops at once would otherwise be asked once a second for ever. */
+    /* Call it when a connection has lasted, not when it has opened: a server that accepts and closes
+       at once would otherwise be tried once a second without end. */
     reset() {
         this._cause = null;
         this._attempt = 0;

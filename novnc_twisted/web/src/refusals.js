@@ -2,13 +2,13 @@
  * Why a connection ended, in words, and what the page does about it.  Pure.
  *
  * The codes are those of novnc_twisted/errors.py.  The sentence comes with the close frame; the ones here
- * stand in where it did not.
+ * are used if it did not.
  */
 import { lost, refusals } from './strings.js';
 
 /*
- * auto: how the page tries again by itself, as `Backoff.next` takes it.
- * keep: the last picture may stay, dimmed. Where the right to look is over, it may not.
+ * auto: how the page retries automatically, as arguments of `Backoff.next`.
+ * keep: whether the last picture may stay, dimmed. It may not if the user no longer has the right to see it.
  */
 const POLICY = {
     1000: { keep: true },
@@ -61,7 +61,7 @@ export function describe({ code, reason = '', opened = false, connected = false 
             retry: connected ? 'reconnect' : 'retry',
         };
     }
-    if (clean(reason)) { // a failure that came without a code we know
+    if (clean(reason)) { // a failure without a known code
         return { code, title: lost.refused, sentence: clean(reason), hint: '', keep: false, auto: null, retry: 'retry' };
     }
     const lostWords = opened ? lost.dropped : lost.unreachable;

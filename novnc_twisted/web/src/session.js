@@ -1,5 +1,5 @@
 /*
- * The life of the console: connects, notices when it does not answer, tries again, and says why it can't.
+ * The life of the console: connects, notices when it does not answer, retries, and reports why it cannot connect.
  */
 import { Card } from './card.js';
 import { Connection } from './connection.js';
@@ -59,7 +59,7 @@ export class Session extends EventTarget {
         }
     }
 
-    /** The person's wish: disconnect, or connect again. */
+    /** The user's wish: disconnect, or connect again. */
     toggle() {
         if (this.busy) {
             this.connection.close();
@@ -69,7 +69,7 @@ export class Session extends EventTarget {
         }
     }
 
-    /** The network changed, or the person is back: no need to wait any longer, and reason to ask whether all is well. */
+    /** The network changed, or the user is back: retry now, or check whether the session answers. */
     wake() {
         if (this._status.state === 'waiting' || this._gaveUp) {
             this.connect({ quietly: true });
@@ -78,7 +78,7 @@ export class Session extends EventTarget {
         }
     }
 
-    /** Say again what the state is. */
+    /** Show the state again. */
     refresh() {
         this._set(this._status.state);
     }
@@ -102,7 +102,7 @@ export class Session extends EventTarget {
         this._emit('connect', { focus });
     }
 
-    /* A session that does not answer may still be good, so the screen stays, and keeps the focus. */
+    /* A session that does not answer may still continue, so the screen stays, and keeps the focus. */
     _healthChanged() {
         if (this.connection.stalled) {
             this._card.show({ ...lost.stalled, hint: '', retry: 'reconnect' });
@@ -138,7 +138,7 @@ export class Session extends EventTarget {
             this._backoff.reset();
             this._set(end.connected || end.code === 1000 ? 'disconnected' : 'refused');
         }
-        if (!repeated && unfocused()) { // a person who has gone elsewhere is not called back
+        if (!repeated && unfocused()) { // do not take the focus from a user who works elsewhere
             this._card.focus();
         }
     }
@@ -163,7 +163,7 @@ export class Session extends EventTarget {
         this._ended({ code: 1000, reason: '', opened: false, connected: false });
     }
 
-    /* Leave a connection without a word about it. */
+    /* Close a connection without showing it. */
     _leave() {
         const { connection } = this;
         this.connection = null;

@@ -6,7 +6,7 @@ import { say, text } from './strings.js';
 
 const TAIL = 8; // characters at the end of a long name that always show
 
-/** Cut a name in two: the beginning may be shortened where it does not fit, the end may not. */
+/** Split a name in two parts: the first may be shortened if it does not fit, the second may not. */
 export function cut(name) {
     const characters = Intl.Segmenter // Firefox has it since 125
         ? [...new Intl.Segmenter().segment(name)].map(({ segment }) => segment)
@@ -52,7 +52,7 @@ export class Status {
         this._title();
     }
 
-    /* Among several tabs one has to see which console is in trouble: only a good state needs no words. */
+    /* With several tabs, the title must show which console has a problem; only "connected" is left out. */
     _title() {
         document.title = say.title(this._name, this._words.startsWith(text.connected) ? '' : this._words);
     }

@@ -1,5 +1,5 @@
 /*
- * The last picture, dimmed behind the card, so that people know where they were.
+ * The last picture, dimmed behind the card, so that users see where they were.
  */
 import { $ } from './page.js';
 

@@ -1,5 +1,5 @@
 /*
- * Every word that the page says (but what it says without JavaScript).  Texts in the page's HTML are named by `data-text` and `data-label`.
+ * All texts of the page (except the one for browsers without JavaScript).  Texts in the page's HTML are named by `data-text` and `data-label`.
  */
 
 export const text = {
@@ -112,7 +112,7 @@ export const sysrq = {
     h: 'Show help',
 };
 
-/* By close code: a title, and the sentence for when none came with the close frame; and hints that may follow it. */
+/* By close code: a title, the sentence to use if the close frame has none, and hints that may follow it. */
 export const refusals = {
     1000: { title: 'Disconnected', sentence: 'The console was closed. Reconnect to go on.' },
     1001: {

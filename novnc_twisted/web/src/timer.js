@@ -1,15 +1,15 @@
 /*
- * Waiting that goes on at full pace while the page is in the background.
+ * Timers that keep their pace while the page is in the background.
  *
- * Browsers let a hidden page's own timers run once a second, but not those of its workers.  The worker is a file of
+ * Browsers slow the timers of a hidden page down to one a second, but not those of its workers.  The worker is a file of
  * the page's own, as its Content-Security-Policy demands.
  */
 
 const plain = (ms) => new Promise((done) => setTimeout(done, ms));
 
 /**
- * A function that waits for some ms.  The worker begins at the first wait.  Where there can be no worker, the page's
- * own timers have to do.
+ * A function that waits for some ms.  The worker begins at the first wait.  If there can be no worker, the page's
+ * own timers are used.
  */
 export function waiter(url) {
     let worker; // null: there can be none

@@ -1,5 +1,5 @@
 /*
- * The bar's manners: one stop for Tab, arrows within (WAI-ARIA toolbar), panels that open below it, Escape.
+ * The bar's behaviour: one stop for Tab, arrow keys within (WAI-ARIA toolbar), panels that open below it, Escape.
  *
  * It listens on its own elements only: while the server's screen has the focus every key is the server's.
  */
@@ -21,7 +21,7 @@ export class Toolbar {
             $(id).addEventListener('click', () => this.toggle(id));
             $(panel).addEventListener('keydown', (event) => this._escape(event, id));
         }
-        // who points is done with the button; who came by keyboard stays on it
+        // after a click, the focus returns to the screen; with the keyboard, it stays on the button
         for (const id of ['fit', 'full']) {
             $(id).addEventListener('click', (event) => event.detail && this._leave());
         }
@@ -31,7 +31,7 @@ export class Toolbar {
         $('stage').addEventListener('mousedown', () => this.closePanels(), true);
         $('stage').addEventListener('touchstart', () => this.closePanels(), { capture: true, passive: true });
         this._armed = false; // Ctrl, Alt and Shift are down together
-        this._spoilt = false; // another key came between
+        this._spoilt = false; // another key was pressed in between
         window.addEventListener('keydown', (event) => this._chord(event), true);
         window.addEventListener('keyup', (event) => this._chord(event), true);
     }
@@ -43,7 +43,7 @@ export class Toolbar {
     collapse() {
         this.closePanels();
         this._bar.hidden = true;
-        $('float').append($('chips')); // what goes on must be seen without the bar, too
+        $('float').append($('chips')); // active states must be visible without the bar, too
         $('show').hidden = false;
         this._leave();
     }

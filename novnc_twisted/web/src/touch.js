@@ -1,8 +1,8 @@
 /*
- * The on-screen keyboard of a phone: a text field nobody sees, whose changes become keys.
+ * The on-screen keyboard of a phone: an invisible text field, whose changes become keys.
  *
- * Phones tell no key codes for what their keyboards write, so the field is filled, and what was added to or
- * taken from its end is what was typed.
+ * Phones report no key codes for the text of their keyboards.  So the field has content, and what is added or removed
+ * at its end is what was typed.
  */
 import { BACKSPACE, ENTER, ROW } from './keys.js';
 import { spell } from './layouts.js';

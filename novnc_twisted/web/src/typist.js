@@ -4,16 +4,16 @@
 import { strokes } from './keys.js';
 import { spell } from './layouts.js';
 
-/* QEMU spaces key events by 10 ms and queues some hundreds; what does not fit is lost without a word. */
+/* QEMU spaces key events by 10 ms and queues some hundreds; further events are lost without an error. */
 const EVENT = 12; // ms for each key event
 const LINE = 120; // ms more after Enter: shells and boot loaders read line by line
 
-const CAPS_LOCK = false; // a text is spelt for a keyboard without it
+const CAPS_LOCK = false; // texts are typed as on a keyboard without it
 
 export class Typist {
     /**
      * @param {(keysym: number, code: string|null, down: boolean, capsLock: boolean) => boolean} send
-     *   false: nobody takes keys now
+     *   false: keys are not accepted now
      * @param {(ms: number) => Promise<void>} wait
      */
     constructor(send, wait = (ms) => new Promise((done) => setTimeout(done, ms))) {
@@ -37,7 +37,7 @@ export class Typist {
         });
     }
 
-    /** Forget what is not yet sent. */
+    /** Discard the keys that have not been sent yet. */
     stop() {
         const dropped = this._queue.splice(0);
         dropped.forEach(({ ended }) => ended?.(false));
@@ -58,7 +58,7 @@ export class Typist {
     async _next() {
         const { chords, sent, ended } = this._queue.shift();
         const events = chords.flatMap(strokes);
-        // the events of one character go in one turn: no key is left down by a stop between them
+        // all events of a character are sent together, so that a stop between them leaves no key down
         if (!events.map((event) => this._send(...event, CAPS_LOCK)).every(Boolean)) {
             this.stop();
             return;

@@ -41,12 +41,12 @@ export class View {
         this._render();
     }
 
-    /** Whether the picture is scaled to the window; also while the server is asked for another size, and has not got it. */
+    /** Whether the picture is scaled to the window; also while another size is requested from the server. */
     get scale() {
         return this.picture !== 'original';
     }
 
-    /** Whether the server is asked to fit its screen to the window. */
+    /** Whether the server is requested to fit its screen to the window. */
     get resize() {
         return this.picture === 'remote';
     }
@@ -62,7 +62,7 @@ export class View {
         this._set({ drag: on });
     }
 
-    /** The connection has ended: the next one says for itself whether its picture is larger than the stage. */
+    /** The connection has ended: the next one reports whether its picture is larger than the stage. */
     ended() {
         $('drag-row').hidden = true;
         this.drag = false;
@@ -100,7 +100,7 @@ export class View {
             // where the browser can, Escape, Alt-Tab and the like go to the server; holding Escape leaves
             await navigator.keyboard?.lock?.();
         } catch (error) {
-            console.info('full screen:', error.message); // the browser's own refusal: it has told the person
+            console.info('full screen:', error.message); // the browser refused, and has informed the user
         }
     }
 
