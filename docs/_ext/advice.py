@@ -1,8 +1,8 @@
-"""What an operator can do about each refusal: one entry for each class of :mod:`novnc_twisted.errors` (a test checks it)."""
+"""What an operator can do about each refusal: an entry for each class of :mod:`novnc_twisted.errors`, as a test checks."""
 
 ADVICE: dict[str, str] = {
-    "TokenMissing": "The link is incomplete: ``?token=`` must reach the proxy. If this happens to all users, a reverse proxy "
-    "removes the query of the WebSocket request.",
+    "TokenMissing": "The link is incomplete: ``?token=`` must reach the proxy. If this happens to all users, a "
+    "reverse proxy removes the query of the WebSocket request.",
     "InvalidToken": "Request a new link. If links are invalid at once, compare the clocks of the hosts, and check that "
     "all services have the same ``transport_url``. If they expire too early, raise ``[consoleauth] token_ttl``.",
     "ConsoleForbidden": "A ``novnc`` link works with novncproxy, an ``xvpvnc`` link with xvpvncproxy. With "
@@ -15,8 +15,8 @@ ADVICE: dict[str, str] = {
     "ConsoleUnreachable": "The ``detail`` contains the address and the reason. Usual causes: the VM listens on "
     "127.0.0.1 and the proxy is on another host (``vnc_listen`` in qemu.conf, then restart the VM); a firewall; a "
     "wrong ``server_proxyclient_address``; a unix socket on another host; with TLS, a certificate (:ref:`vencrypt`).",
-    "ServiceUnavailable": "The ``detail`` names the service that did not answer. Check that consoleauth, Redis and the VM's "
-    "compute host are running: ``nova service-list``.",
+    "ServiceUnavailable": "The ``detail`` names the service that did not answer. Check that consoleauth, Redis and the "
+    "VM's compute host are running: ``nova service-list``.",
     "ConsoleClosed": "The gateway works: the VM was stopped or moved, or QEMU closed the connection. QEMU accepts 32 "
     "connections, and disconnects the others when a viewer requests exclusive access.",
     "IdleTimeout": "``[console] idle_timeout`` is on. Keys and mouse count as activity, the browser's pings do not.",
