@@ -1,1 +1,1 @@
-"""The demo: one real VM and every service of novnc_twisted, on loopback, from ``make demo``."""
+"""The demo: a real VM and every service of novnc_twisted on loopback, started by ``make demo``."""

@@ -1,7 +1,7 @@
-"""``python -m demo``: a real VM, and the way to its screen that this project is about.
+"""``python -m demo``: a real VM, and the services that show its screen.
 
-Stays until Ctrl-C or SIGTERM, and leaves nothing behind: the VM, its libvirtd, the services and their folder are gone
-when it ends, in whatever way it ends.
+It runs until Ctrl-C or SIGTERM.  However it ends, nothing is left: the VM, its libvirtd, the services and their folder
+are removed.
 """
 
 import argparse
@@ -23,11 +23,11 @@ SERVER = "myserver20"
 
 
 class Stopped(BaseException):
-    """Someone asked the demo to end."""
+    """The demo was requested to end."""
 
 
 def main() -> int:
-    """Run the demo; gives the exit code."""
+    """Run the demo, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--with-parent", action="store_true", help="end, too, when the process that started it ends")
     options = parser.parse_args()
@@ -49,7 +49,7 @@ def main() -> int:
 
 
 def run(libvirtd: PrivateLibvirtd, ports: Ports) -> int:
-    """All of it, until someone asks it to end; gives the exit code."""
+    """Run everything until the demo is requested to end, and return the exit code."""
     began = time.monotonic()
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
@@ -75,7 +75,7 @@ def _failed(error: Exception) -> int:
 
 
 def tell(text: str) -> None:
-    """Print it; whoever read our output and has gone away is as good as one who asks us to end."""
+    """Print a text.  If the reader of the output is gone, end the demo as at SIGTERM."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -84,19 +84,19 @@ def tell(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """One line of progress."""
+    """Print a line of progress."""
     tell(f"demo: {text}")
 
 
 def cache_folder() -> Path:
-    """Where what libvirt learned about QEMU (2-8 s the first time) is kept from one demo to the next."""
+    """The folder that keeps QEMU's capabilities, which libvirt needs 2 to 8 s to find out, for the next demo."""
     if os.geteuid() == 0:
         return Path("/var/cache/novnc_twisted-demo")
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "novnc_twisted-demo"
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
-    """Once is enough: what follows is tidying up, which nobody interrupts."""
+    """Handle the first signal only, so that a second one does not interrupt the clean-up."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise Stopped
@@ -106,7 +106,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 def _console(libvirtd: PrivateLibvirtd, ports: Ports) -> Iterator[Console]:
     console = Console(libvirtd.root, ports, libvirtd.uri, libvirtd.user)
     try:
-        console.start()  # it gets ready while the VM starts
+        console.start()  # it starts while the VM starts
         yield console
     finally:
         console.stop()

@@ -1,8 +1,8 @@
-"""Two processes, each of which tidies up when the other is killed; and the first buries whoever is left alone.
+"""Two processes, each of which cleans up when the other is killed.  The first one also reaps orphans.
 
-The demo works in the second one.  The first waits for it, passes signals on, and takes note of the end of processes
-that their parents left behind: libvirt waits 40 s for a QEMU that it ended and that nobody took note of, as happens in
-containers whose process 1 does not care.
+The demo works in the second one.  The first waits for it, passes signals on, and reaps processes whose parents have
+ended: libvirt waits 40 s for a QEMU that it has ended and that no process reaps, which happens in containers whose
+process 1 does not reap.
 """
 
 import ctypes
@@ -21,18 +21,18 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def die_with_parent(signal_number: int = signal.SIGKILL) -> None:
     """Ask the kernel (prctl(2)) to send this process a signal when the process that started it ends.
 
-    Fit for ``preexec_fn``.
+    Suitable for ``preexec_fn``.
     """
     _libc.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
 
 
 def run_guarded(prepare: Callable[[], tuple[Callable[[], int], Callable[[], object]]]) -> int:
-    """Run the work in a process of its own, and leave nothing behind, whichever of the two is killed.
+    """Run the work in its own process, and leave nothing behind, whichever of the two is killed.
 
-    :param prepare: gives the work and the tidying up.  No signal interrupts it, so it is the place to make the first
-        thing that must be tidied up, and to set handlers of signals.  The work begins with STOP_SIGNALS blocked, and
-        unblocks them; it is told to end by SIGTERM, and tidies up itself.  The tidying up is for when it could not,
-        and does no harm where it did.
+    :param prepare: returns the work and the clean-up.  No signal interrupts ``prepare``, so it can create the first
+        thing that must be cleaned up, and set signal handlers.  The work begins with STOP_SIGNALS blocked, and
+        unblocks them.  It ends at SIGTERM, and cleans up itself.  The clean-up is for the case that it could not, and
+        must do no harm if it did.
     :return: the work's exit code.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {*STOP_SIGNALS, signal.SIGCHLD})
@@ -49,13 +49,13 @@ def run_guarded(prepare: Callable[[], tuple[Callable[[], int], Callable[[], obje
 
 
 def _work(work: Callable[[], int], parent: int) -> None:
-    """The second process: it never returns."""
+    """Run the second process; this function never returns."""
     status = 1
     try:
         os.setsid()  # Ctrl-C in a terminal is for the first process, which passes it on
         die_with_parent(signal.SIGTERM)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-        if os.getppid() == parent:  # else it was killed before we could ask
+        if os.getppid() == parent:  # otherwise the first process was killed before the request
             status = work()
     except BaseException:
         traceback.print_exc()
@@ -64,7 +64,7 @@ def _work(work: Callable[[], int], parent: int) -> None:
 
 
 def _guard(worker: int) -> int:
-    """The first process: it waits for the second one's end; gives its status."""
+    """Run the first process: wait for the second one, and return its status."""
     while True:
         number = signal.sigwait({*STOP_SIGNALS, signal.SIGCHLD})
         if number != signal.SIGCHLD:
@@ -76,11 +76,11 @@ def _guard(worker: int) -> int:
 
 
 def _bury() -> list[tuple[int, int]]:
-    """Take note of every child that has ended; gives their ids and statuses."""
+    """Reap every child that has ended, and return their ids and statuses."""
     ended = []
     try:
         while (one := os.waitpid(-1, os.WNOHANG)) != (0, 0):
             ended.append(one)
-    except ChildProcessError:  # none is left
+    except ChildProcessError:  # no child is left
         pass
     return ended

@@ -1,11 +1,11 @@
-"""The demo's guest: a boot sector of our own, whose screen answers to typing.
+"""The demo's guest: its own boot sector, which shows the keys that are typed.
 
-512 bytes, no operating system: it sets standard VGA text (80 x 25, 720 x 400 pixels), says whose screen this is, echoes
-what is typed, knows Enter and Backspace, scrolls, and halts the processor between keys, so that it costs no CPU even
-where QEMU emulates it.  Ctrl-Alt-Del restarts it (that is the BIOS).
+512 bytes, no operating system: it sets standard VGA text (80 x 25, 720 x 400 pixels), shows the server's name,
+echoes what is typed, supports Enter and Backspace, scrolls, and halts the processor between keys, so that it costs no
+CPU even when QEMU emulates it.  The BIOS restarts it at Ctrl-Alt-Del.
 
-The listing below is the program: machine code at the left, what it means behind the semicolon.  :func:`assemble` only
-puts in addresses, so nothing has to be installed to build it.
+The listing below is the program: machine code on the left, its meaning after the semicolon.  :func:`assemble` only
+inserts addresses, so building it needs no other program.
 """
 
 import re
@@ -133,9 +133,9 @@ BANNER = (
 
 
 def assemble(listing: str) -> bytes:
-    """The machine code of a listing: lines of ``label:`` or ``bytes and references ; meaning``.
+    """Return the machine code of a listing: lines of ``label:`` or ``bytes and references ; meaning``.
 
-    :raises ValueError: for a label that does not exist, or one that is too far away for a one-byte jump.
+    :raises ValueError: if a label does not exist, or is too far away for a one-byte jump.
     """
     labels: dict[str, int] = {}
     items: list[tuple[int, str]] = []  # (address, what stands there)
@@ -168,10 +168,10 @@ def assemble(listing: str) -> bytes:
 
 
 def boot_sector(name: str) -> bytes:
-    """The guest's boot sector, with the server's name on its screen; as a floppy's image it needs nothing behind it.
+    """Return the guest's boot sector, which shows the server's name.  It is a complete image of a floppy disk.
 
     :param name: the server's name; only its printable ASCII is shown.
-    :raises ValueError: for a name that leaves no room for itself.
+    :raises ValueError: if the name is too long.
     """
     shown = re.sub(r"[^ -~]", "?", name)
     program = assemble(LISTING) + BANNER.format(name=shown).encode("ascii") + b"\0"

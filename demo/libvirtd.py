@@ -1,8 +1,8 @@
-"""A libvirtd of one's own, with small VMs in software emulation: for the demo, and for the tests on real parts.
+"""A private libvirtd with small VMs in software emulation, for the demo and for tests with real programs.
 
-Nothing of the machine is touched: it runs in libvirt's session mode, as an unprivileged user, with every folder that it
-uses inside one that goes when it is closed.  Several of them are several compute hosts on one machine.  Standard
-library only, and blocking: whoever has a reactor calls it in a thread.
+It changes nothing on the machine.  It runs in libvirt's session mode, as an unprivileged user.  All folders that it
+uses are inside one folder, which is removed when it is closed.  Several of them act as several compute hosts on one
+machine.  It uses the standard library only, and all calls block: programs with a reactor call it in a thread.
 """
 
 import contextlib
@@ -28,24 +28,24 @@ VNC_ON_LOOPBACK = "<graphics type='vnc' port='-1' autoport='yes' listen='127.0.0
 """VNC without a password on a port of loopback that libvirt chooses."""
 
 VNC_ON_UNIX_SOCKET = "<graphics type='vnc'><listen type='socket'/></graphics>"
-"""VNC on a unix socket in a folder that libvirt chooses (the live XML tells which)."""
+"""VNC on a unix socket in a folder that libvirt chooses (it is in the live XML)."""
 
 
 _LIBVIRTDS_OWN = ("r", "c", "k", "d", "s")
-"""Folders in which libvirtd and its VMs write; as root nothing is written there once they are theirs."""
+"""Folders in which libvirtd and its VMs write.  Root writes nothing there after they belong to libvirtd's user."""
 
 _MOST = 1 << 22
-"""Bytes of a file of libvirt's cache."""
+"""Maximum size of a file of libvirt's cache, in bytes."""
 
 _PROGRAMS = (b"qemu", b"kvm", b"libvirtd", b"virtlogd")
 
 
 class LibvirtdFailed(Exception):
-    """libvirtd or virsh is missing, did not come up, or refused; the text says which and why."""
+    """libvirtd or virsh is missing, did not start, or refused a request; the text contains the reason."""
 
 
 def vnc_with_password(password: str, *, valid_to: str | None = None) -> str:
-    """VNC on loopback that asks for a password (at most 8 characters count).
+    """VNC on loopback with a password, of which 8 characters count.
 
     :param valid_to: UTC time as ``2036-01-01T00:00:00`` after which every password is refused.
     """
@@ -67,9 +67,9 @@ def small_domain(
 
     :param identity: its UUID; None: a new one.
     :param graphics: the ``<graphics>`` element; empty: no display.
-    :param metadata: what stands inside ``<metadata>``, as nova's ``<nova:instance>``.
-    :param boot_image: a raw disk image to boot from (512 bytes will do), readable by the VM's user; None: the BIOS
-        says that there is no bootable device, and stays there.
+    :param metadata: the content of ``<metadata>``, as nova's ``<nova:instance>``.
+    :param boot_image: a raw disk image to boot from (512 bytes are enough), readable by the VM's user; None: the BIOS
+        reports that there is no bootable device, and stops.
     :param domain_type: ``qemu`` is software emulation; ``test`` is libvirt's test driver.
     """
     disk = ""
@@ -93,15 +93,15 @@ def small_domain(
 
 
 class PrivateLibvirtd:
-    """One libvirtd, started by ``start`` (or ``with``) and gone with all its VMs after ``close``.
+    """One libvirtd, started by ``start`` (or ``with``) and removed with all its VMs by ``close``.
 
-    :param cache: a folder in which what libvirt learns about QEMU (3-8 s the first time) is kept for the next one; it
-        is made where it is missing.
-    :param user: who runs it where we are root; else it is us.
-    :param progress: is told, in a few words, what is being done.
-    :ivar root: the folder that holds everything; put images for the VMs there with :meth:`put`.  It belongs to the user
-        that started this, also where that is root: what root writes is in folders that nobody else can change.
-    :ivar user: the ids of the user and the group that run libvirtd where this is root; else None.
+    :param cache: a folder that keeps QEMU's capabilities, which libvirt needs 3 to 8 s to find out, for the next one.
+        It is created if it is missing.
+    :param user: the user that runs it if the caller is root.  Otherwise the caller runs it.
+    :param progress: called with a short text for each step.
+    :ivar root: the folder that holds everything; put images for the VMs there with :meth:`put`.  It belongs to the
+        caller.  If that is root, root writes only in folders that no other user can change.
+    :ivar user: the ids of the user and the group that run libvirtd if the caller is root; otherwise None.
     :ivar socket: the path of its read-write socket.
     :ivar uri: its connection URI.
     """
@@ -127,7 +127,7 @@ class PrivateLibvirtd:
         self.root = Path(tempfile.mkdtemp(prefix="nt", dir="/tmp"))
         for folder in (*_LIBVIRTDS_OWN, "i"):
             (self.root / folder).mkdir(mode=0o700)
-        if self.user is not None:  # others may pass, and see nothing
+        if self.user is not None:  # others may traverse it, but not list it
             self.root.chmod(0o711)
             (self.root / "i").chmod(0o711)
         self.socket = self.root / "s" / "libvirt-sock"
@@ -167,7 +167,7 @@ class PrivateLibvirtd:
         """Start it and wait until its socket answers.
 
         :param timeout: seconds.
-        :raises LibvirtdFailed: where it is not installed, ends, or does not answer in time.
+        :raises LibvirtdFailed: if it is not installed, ends, or does not answer in time.
         """
         if self.pid is not None:
             return
@@ -200,7 +200,7 @@ class PrivateLibvirtd:
             time.sleep(0.02)
 
     def stop(self, signal_number: int = signal.SIGTERM, timeout: float = 10.0) -> None:
-        """End libvirtd alone; its VMs go on, as they do in real life."""
+        """Stop libvirtd only; its VMs continue, as on a real host."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -214,7 +214,7 @@ class PrivateLibvirtd:
             process.wait()
 
     def kill(self) -> None:
-        """End libvirtd at once (SIGKILL); its VMs go on."""
+        """Kill libvirtd (SIGKILL); its VMs continue."""
         self.stop(signal.SIGKILL)
 
     def restart(self) -> None:
@@ -223,24 +223,24 @@ class PrivateLibvirtd:
         self.start()
 
     def freeze(self) -> None:
-        """Let it hang (SIGSTOP): connections are still accepted by the kernel, nothing answers."""
+        """Make it hang (SIGSTOP): the kernel still accepts connections, but nothing answers."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Let it continue (SIGCONT)."""
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
-        """End libvirtd and its VMs, each by its process id, and remove its folder."""
+        """Stop libvirtd and its VMs, each by its process id, and remove the folder."""
         if not self.root.exists():
             return
         self._progress("stopping libvirtd and its VMs")
         self._keep_cache()
         self.kill()
-        # VMs are no children of ours; each has our folder, which nobody else has, in its command line.  A second look:
-        # one may have been about to start.
+        # The VMs are not our children.  They are found by the name of our folder in their command lines.  The second look
+        # finds VMs that were about to start.
         for _ in range(2):
             for pid in self._processes():
                 _end(pid)
@@ -249,9 +249,9 @@ class PrivateLibvirtd:
     # --- VMs
 
     def virsh(self, *arguments: str, timeout: float = 60.0, stdin: str | None = None) -> str:
-        """What virsh prints.
+        """Run virsh and return what it prints.
 
-        :raises LibvirtdFailed: where it is missing, fails, or takes longer than ``timeout`` seconds.
+        :raises LibvirtdFailed: if it is missing, fails, or takes longer than ``timeout`` seconds.
         """
         try:
             done = subprocess.run(
@@ -273,7 +273,7 @@ class PrivateLibvirtd:
         return str(done.stdout).strip()
 
     def define(self, xml: str) -> None:
-        """Make a persistent VM, stopped."""
+        """Define a persistent VM; it is stopped."""
         self._with_file(xml, "define")
 
     def start_vm(self, name: str) -> None:
@@ -289,7 +289,7 @@ class PrivateLibvirtd:
         self._keep_cache()
 
     def destroy(self, name: str) -> None:
-        """Pull a VM's plug (about 2 s)."""
+        """Switch a VM off (about 2 s)."""
         self.virsh("destroy", name)
 
     def kill_vm(self, name: str) -> None:
@@ -298,11 +298,11 @@ class PrivateLibvirtd:
             _end(pid)
 
     def undefine(self, name: str) -> None:
-        """Forget a persistent VM."""
+        """Undefine a persistent VM."""
         self.virsh("undefine", name)
 
     def dumpxml(self, name: str) -> str:
-        """A VM's XML as it is now, without secrets."""
+        """Return the live XML of a VM, without secrets."""
         return self.virsh("dumpxml", name)
 
     def put(self, name: str, content: bytes) -> Path:
@@ -313,24 +313,24 @@ class PrivateLibvirtd:
         return path
 
     def log(self, lines: int = 5) -> str:
-        """The end of what libvirtd said, in one line."""
+        """Return the last lines of libvirtd's output, in one line."""
         path = self.root / "stderr"
         texts = path.read_text(errors="replace").splitlines()[-lines:] if path.exists() else []
-        return " | ".join(texts) or "it said nothing"
+        return " | ".join(texts) or "it printed nothing"
 
     # --- inside
 
     def _write_configuration(self) -> None:
         (self.root / "libvirtd.conf").write_text(
             f'unix_sock_dir = "{self.root / "s"}"\n'
-            f'host_uuid = "{uuid.uuid4()}"\n'  # two on one machine must not look like one host to each other
+            f'host_uuid = "{uuid.uuid4()}"\n'  # two on one machine must not take each other for the same host
             'log_outputs = "3:stderr"\n'
         )
         (self.root / "libvirtd.conf").chmod(0o644)
         folder = self.root / "c" / "libvirt"
         folder.mkdir()
-        # Without stdio_handler each VM wants a virtlogd, one more process to end.
-        # Ports away from those of others: a port that a VM gave up is then free for the next one of ours.
+        # Without stdio_handler, each VM needs a virtlogd, one more process to stop.
+        # A range of ports for this libvirtd: a port that one of its VMs releases is then free for its next VM.
         first = random.SystemRandom().randrange(10_000, 31_000, 100)
         (folder / "qemu.conf").write_text(
             'stdio_handler = "file"\nsecurity_driver = "none"\n'
@@ -338,7 +338,7 @@ class PrivateLibvirtd:
         )
 
     def _give(self, path: Path) -> None:
-        """Make it the property of libvirtd's user: what is inside first, while that user can't change it yet."""
+        """Give it to libvirtd's user: the content first, while that user cannot change it yet."""
         if self.user is None:
             return
         if path.is_dir() and not path.is_symlink():
@@ -355,7 +355,7 @@ class PrivateLibvirtd:
         return True
 
     def _with_file(self, xml: str, command: str) -> None:
-        # A pipe would do, but virsh wants a file name it can open again.
+        # Not a pipe, because virsh needs a file name that it can open again.
         path = self.put(f"{uuid.uuid4()}.xml", xml.encode())
         try:
             self.virsh(command, str(path))
@@ -363,7 +363,7 @@ class PrivateLibvirtd:
             path.unlink()
 
     def _processes(self, also: str = "") -> Iterator[int]:
-        """Ours alone: somebody who reads our log has our folder in the command line, too."""
+        """Return our processes only: a program that reads our log also has our folder in its command line."""
         mark = f"{self.root}/".encode()
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -386,16 +386,16 @@ class PrivateLibvirtd:
     def _keep_cache(self) -> None:
         if self._cache is None:
             return
-        with contextlib.suppress(OSError):  # it is not there yet
+        with contextlib.suppress(OSError):  # it does not exist yet
             source = _open_folder(self.root / "k", "libvirt", "qemu", "cache", "capabilities")
             self._cache.mkdir(parents=True, exist_ok=True)
             _copy_xml(source, self._cache)
 
 
 def _open_folder(path: Path, *below: str) -> int:
-    """A descriptor of a folder below another one, whose owner may be another user: no link is followed.
+    """Open a folder below another one, whose owner may be another user, without following links.
 
-    :raises OSError: one of them is not there, or not a folder.
+    :raises OSError: one of them does not exist, or is not a folder.
     """
     kind = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     folder = os.open(path, kind)
@@ -409,9 +409,9 @@ def _open_folder(path: Path, *below: str) -> int:
 
 
 def _copy_xml(source: int, target: Path) -> None:
-    """Copy the plain files of a folder, given as a descriptor, which is closed.
+    """Copy the regular files of a folder, which is given as a descriptor, and close it.
 
-    The folder may belong to another user: no link is followed, also no hard link to somebody else's file.
+    The folder may belong to another user, so neither symbolic links nor hard links to other users' files are followed.
     """
     try:
         owner = os.fstat(source).st_uid
@@ -423,7 +423,7 @@ def _copy_xml(source: int, target: Path) -> None:
                 found = os.fstat(content.fileno())
                 if not stat.S_ISREG(found.st_mode) or found.st_uid != owner:
                     continue
-                # Whole or not at all: another one may be reading it.
+                # Replaced as a whole, because another demo may read it now.
                 with tempfile.NamedTemporaryFile(dir=target, delete=False) as copy:
                     copy.write(content.read(_MOST))
                 Path(copy.name).replace(target / name)
@@ -432,7 +432,7 @@ def _copy_xml(source: int, target: Path) -> None:
 
 
 def _end(pid: int, timeout: float = 5.0) -> None:
-    """SIGKILL one process and wait until it is gone, by a handle that no other process can come to have."""
+    """Kill one process and wait until it is gone, with a handle that cannot refer to another process."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""The demo's gateway: every service in one ``twistd console``, and OpenStack's own client asking it."""
+"""The demo's gateway: every service in one ``twistd console``, and OpenStack's own client."""
 
 import json
 import os
@@ -17,11 +17,11 @@ from demo.unprivileged import start_twistd
 
 LOOPBACK = "127.0.0.1"
 
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is never behind a proxy
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy
 
 
 class DemoFailed(Exception):
-    """Something the demo needs is missing or does not work; the text is for whoever started it."""
+    """Something that the demo needs is missing or does not work; the text is for the user."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Ports:
 
     @classmethod
     def parse(cls, text: str) -> "Ports":
-        """Three port numbers, as DEMO_PORTS has them.
+        """Parse three port numbers, as in DEMO_PORTS.
 
-        :raises DemoFailed: for anything else.
+        :raises DemoFailed: if the text is anything else.
         """
         words = text.split()
         if not words:
@@ -50,9 +50,9 @@ class Ports:
         return cls(*(int(word) for word in words))
 
     def check_free(self) -> None:
-        """See that nobody else listens there.
+        """Check that the ports are free.
 
-        :raises DemoFailed: naming the port that is taken.
+        :raises DemoFailed: if a port is in use; the text names it.
         """
         for port in (self.api, self.novnc, self.xvp):
             with socket.socket() as probe:
@@ -96,9 +96,9 @@ connection_uri = {connection_uri}
 
 
 def client_settings(ports: Ports) -> dict[str, str]:
-    """The environment in which OpenStack's clients ask an API without authentication.
+    """The environment variables with which OpenStack's clients use an API without authentication.
 
-    python-novaclient's shell insists on a user, a project and an auth URL, but uses none of them.
+    python-novaclient's shell requires a user, a project and an auth URL, but does not use them.
     """
     return {
         "OS_AUTH_TYPE": "none",
@@ -113,7 +113,7 @@ class Console:
     """``twistd console``, from :meth:`start` to :meth:`stop`.
 
     :param folder: where its nova.conf and its log are written.
-    :param user: the ids of the user and the group that run it where this is root; None: the user that started this.
+    :param user: the ids of the user and the group that run it if the caller is root; None: the caller.
     """
 
     def __init__(self, folder: Path, ports: Ports, connection_uri: str, user: tuple[int, int] | None = None) -> None:
@@ -127,14 +127,14 @@ class Console:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it; :meth:`wait_for` tells when it serves."""
+        """Start it; :meth:`wait_for` waits until it serves."""
         arguments = ["-n", "--pidfile=", "console", "--config-file", str(self._config)]
         with self.log.open("ab") as log:
             common: dict[str, Any] = {
                 "stdin": subprocess.DEVNULL,
                 "stdout": log,
                 "stderr": log,
-                "cwd": self._folder,  # not the checkout: twistd looks for plugins where it stands
+                "cwd": self._folder,  # not the checkout: twistd looks for plugins in the working directory
                 "start_new_session": True,
             }
             if self._user is None:
@@ -148,7 +148,7 @@ class Console:
         """Return when the API lists the server and the proxy serves its page.
 
         :param timeout: seconds.
-        :raises DemoFailed: when it ends before that, or takes too long; with the end of its log.
+        :raises DemoFailed: if it ends before that, or takes too long; the text has the end of its log.
         """
         give_up = time.monotonic() + timeout
         while not self._serves(server):
@@ -158,24 +158,24 @@ class Console:
             time.sleep(0.05)
 
     def check(self) -> None:
-        """See that it still runs.
+        """Check that it still runs.
 
-        :raises DemoFailed: with the end of its log.
+        :raises DemoFailed: if it does not; the text has the end of its log.
         """
         if self._process is not None and self._process.poll() is not None:
             raise DemoFailed(f"twistd console ended with {self._process.returncode}\n{self.last_lines()}")
 
     def wait(self) -> None:
-        """Wait until it ends, which it should not.
+        """Wait until it ends.  It should not.
 
-        :raises DemoFailed: when it has.
+        :raises DemoFailed: when it has ended.
         """
         if self._process is not None:
             self._process.wait()
         self.check()
 
     def stop(self, timeout: float = 7.0) -> None:
-        """End it, in order within ``timeout`` seconds, or else at once."""
+        """Stop it, and kill it if it has not ended after ``timeout`` seconds."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -187,7 +187,7 @@ class Console:
             process.wait()
 
     def last_lines(self, count: int = 15) -> str:
-        """The end of its log."""
+        """Return the end of its log."""
         return "\n".join(f"  | {line}" for line in self.log.read_text(errors="replace").splitlines()[-count:])
 
     def _serves(self, server: str) -> bool:
@@ -198,15 +198,15 @@ class Console:
                 pass
             with socket.create_connection((LOOPBACK, self.ports.xvp), timeout=2):
                 pass
-        except (OSError, ValueError):  # not yet; urllib's errors are OSErrors
+        except (OSError, ValueError):  # it does not answer yet; urllib's errors are OSErrors
             return False
         return server in names
 
 
 def program(name: str) -> str:
-    """The path of a program that was installed with this Python.
+    """Return the path of a program that was installed with this Python.
 
-    :raises DemoFailed: where it is missing.
+    :raises DemoFailed: if it is missing.
     """
     path = Path(sys.executable).parent / name
     if not path.exists():
@@ -215,9 +215,9 @@ def program(name: str) -> str:
 
 
 def get_vnc_console(ports: Ports, server: str, console_type: str) -> str:
-    """What ``nova get-vnc-console SERVER TYPE`` prints: python-novaclient's own table.
+    """Return what ``nova get-vnc-console SERVER TYPE`` prints: python-novaclient's own table.
 
-    :raises DemoFailed: with what it said instead.
+    :raises DemoFailed: if the client fails; the text has its output.
     """
     done = subprocess.run(
         [program("nova"), "get-vnc-console", server, console_type],
@@ -234,6 +234,6 @@ def get_vnc_console(ports: Ports, server: str, console_type: str) -> str:
 
 
 def _environment(settings: dict[str, str]) -> dict[str, str]:
-    """Ours, without what someone's own cloud left there, and without a proxy for loopback."""
+    """Return the environment without OpenStack variables of another cloud, and without a proxy for loopback."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
     return own | {"NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK} | settings

@@ -1,8 +1,8 @@
-"""Runs ``twistd`` as a user without privileges where the demo was started by root.
+"""Run ``twistd`` as a user without privileges if root has started the demo.
 
-That user may not enter the home of root, where the checkout, its virtual environment and its Python often are.  So the
+That user cannot enter root's home, where the checkout, its virtual environment and its Python often are.  So the
 package is copied into the demo's folder, and the rest is reached through open folders: a path below
-``/proc/self/fd/N`` does not pass the folders above it.
+``/proc/self/fd/N`` does not traverse the folders above it.
 """
 
 import os
@@ -26,7 +26,7 @@ def start_twistd(
 ) -> "subprocess.Popen[bytes]":
     """Start it.
 
-    :param folder: one that belongs to root, which the user may pass; the package is copied there.
+    :param folder: a folder of root that the user may traverse; the package is copied there.
     :param more: for Popen.
     """
     packages = folder / "packages"
@@ -46,13 +46,13 @@ def start_twistd(
                 "PYTHONHOME": f"/proc/self/fd/{base}",
                 "PYTHONPATH": f"{packages}:/proc/self/fd/{site}",
                 "PYTHONDONTWRITEBYTECODE": "1",
-                "LD_LIBRARY_PATH": f"/proc/self/fd/{base}/lib",  # where libpython is, if it is a file of its own
+                "LD_LIBRARY_PATH": f"/proc/self/fd/{base}/lib",  # for libpython, if it is a separate file
             },
             pass_fds=(base, site),
             user=uid,
             group=gid,
             extra_groups=(),
-            preexec_fn=die_with_parent,  # the kernel forgets it at a change of user, which comes before
+            preexec_fn=die_with_parent,  # after the change of user, at which the kernel would clear it
             **more,
         )
     finally:
