@@ -58,7 +58,7 @@ def sleep(seconds: float, clock: IReactorTime) -> Deferred[None]:
 
 
 async def peek(fired: Deferred[T]) -> T:
-    """Return the result of a Deferred and leave it there for any number of other callers."""
+    """Return the result of a Deferred, which must not fail, and leave it there for any number of other callers."""
     seen: Deferred[T] = Deferred()
 
     def see(result: T) -> T:

@@ -7,10 +7,152 @@ from twisted.internet.defer import Deferred
 from novnc_twisted.messaging.interfaces import TopicInUse
 from novnc_twisted.messaging.redis.claims import conflict
 from novnc_twisted.messaging.redis.presence import Announcement, Presence
+from novnc_twisted.messaging.redis.scripts import ANNOUNCE
 from tests.messaging.redis_case import LinkCase
-from tests.support.fake_redis import NOSCRIPT, bulk
+from tests.support.fake_redis import EPOCH, NOSCRIPT, bulk
 
 OTHER = 'x {"binary":"nova-compute","host":"one","from":"web3, 10.0.0.3, process 7","info":{}}'
+
+
+class EntryTests(LinkCase):
+    """Entries of this process, and those of others."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.presence = Presence(self.clock, self.link, True, self.health)
+        self.presence.start()
+        self.link.start()
+
+    def stop(self) -> None:
+        stopping = Deferred.fromCoroutine(self.presence.stop())
+        self.advance(0.1)
+        self.successResultOf(stopping)
+        super().stop()
+
+    def services(self, prefix: str = "", deadline: float = 5.0) -> Deferred[Any]:
+        return Deferred.fromCoroutine(self.presence.services(prefix, deadline))
+
+    def entry(self, topic: str, worker: str = "w", place: str = "", until: int = 1000 * EPOCH + 3000) -> list[str]:
+        """An entry as the script lists it."""
+        said = f'{{"binary":"b-{topic}","host":"h","from":"x","info":{{"n":1}}}}'
+        return [f"{topic}@{place}", f"{worker} {said}", str(until)]
+
+    def add(self, **options: Any) -> Announcement:
+        one = Announcement("t", "w-1", "nova-b", "h", "{}", **options)
+        self.successResultOf(Deferred.fromCoroutine(self.presence.add(one)))
+        return one
+
+    def asked(self) -> list[str]:
+        """The words of the last script, from its keys on."""
+        return self.redis.named("EVALSHA")[-1][4:]
+
+    def test_services(self) -> None:
+        self.redis.answers["EVALSHA"] = bulk(
+            *self.entry("b", place="10.0.0.1"), *self.entry("a", "2"), *self.entry("a")
+        )
+        found = self.successResultOf(self.services())
+        self.assertEqual(
+            [(one.topic, one.worker, one.place) for one in found],
+            [("a", "2", ""), ("a", "w", ""), ("b", "w", "10.0.0.1")],
+        )
+        self.assertEqual((found[2].binary, found[2].host, found[2].info), ("b-b", "h", {"n": 1}))
+        # When the entry was renewed, not when it expires.
+        self.assertEqual(found[2].updated_at, EPOCH)
+
+    def test_redis_picks_the_wanted_topics(self) -> None:
+        self.redis.answers["EVALSHA"] = bulk(*self.entry("proxy.a"), *self.entry("compute.a"))
+        found = self.successResultOf(self.services("proxy."))
+        self.assertEqual(self.asked(), ["novnc:services", "novnc:a:", "1", "proxy."])
+        # And what a Redis of another version sends besides is left out.
+        self.assertEqual([one.topic for one in found], ["proxy.a"])
+
+    def test_entries_that_others_made_badly(self) -> None:
+        """They hide nobody else."""
+        good = self.entry("a")
+        for bad in (
+            ["x y@", *good[1:]],
+            ["a@", "no-json", "1"],
+            ["a@", "w [1]", "1"],
+            ["a@", 'w {"binary":"b","host":7,"info":{}}', "1"],
+            ["a@", 'w {"binary":"b","host":"h","info":[]}', "1"],
+            ["a@", 'w {"binary":"b"}', "1"],
+            ["a@", good[1], "soon"],
+            ["a@", b"\xff\xfe", "1"],
+        ):
+            self.redis.answers["EVALSHA"] = bulk(*bad, *good)
+            self.assertEqual([one.worker for one in self.successResultOf(self.services())], ["w"], bad)
+        self.redis.answers["EVALSHA"] = bulk(*good, "half", "of one")
+        self.assertEqual(len(self.successResultOf(self.services())), 1)
+
+    def test_a_grace_period_is_waited_out(self) -> None:
+        """Services that are missing right after an outage may still be reconnecting."""
+        self.redis.die()
+        self.redis.refuses = False
+        self.advance(1)
+        self.redis.answers["EVALSHA"] = bulk()
+        waiting = self.services(deadline=10)
+        self.advance(1)
+        self.assertNoResult(waiting)
+        self.redis.answers["EVALSHA"] = bulk(*self.entry("a"))
+        self.advance(4)
+        self.assertEqual(len(self.successResultOf(waiting)), 1)
+
+    def test_only_within_the_deadline(self) -> None:
+        self.redis.die()
+        self.redis.refuses = False
+        self.advance(1)
+        self.redis.answers["EVALSHA"] = bulk()
+        waiting = self.services(deadline=1)
+        self.advance(1.1)
+        self.assertEqual(self.unavailable(waiting), "Redis did not answer within 1 s")
+
+    def test_renewed_each_second(self) -> None:
+        self.add(place="10.0.0.1", lists=("q",))
+        keys = ["novnc:services", "novnc:a:t@10.0.0.1", "novnc:p:t"]
+        self.assertEqual(self.asked()[:5], [*keys, "3000", "t@10.0.0.1"])
+        self.assertRegex(self.asked()[5], r'^w-1 \{"binary":"nova-b","host":"h","from":"[^"]*","info":\{\}\}$')
+        self.assertEqual(self.asked()[6:], ["w-1", "1", ""])
+        before = len(self.redis.named("EVALSHA"))
+        self.advance(3.1)
+        self.assertEqual(len(self.redis.named("EVALSHA")) - before, 3)
+
+    def test_an_entry_without_a_server(self) -> None:
+        self.add()
+        self.assertEqual(self.asked()[6:], ["", "1", ""])
+
+    def test_removed(self) -> None:
+        one = self.add(lists=("q1", "q2"))
+        self.redis.answers["EVALSHA"] = b"*2\r\n" + bulk("request") + bulk()
+        left = self.successResultOf(Deferred.fromCoroutine(self.presence.remove(one)))
+        self.assertEqual(left, [["request"], []])
+        self.assertEqual(self.asked()[:4], ["novnc:a:t@", "novnc:p:t", "q1", "q2"])
+        self.assertEqual(self.asked()[5], "w-1")
+        # The text is the one that was added, or it would not be found there.
+        announced = [words for words in self.redis.named("EVALSHA") if words[1] == ANNOUNCE.sha and len(words) > 3]
+        self.assertEqual(self.asked()[4], announced[-1][9])
+        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(self.presence.remove(one))), [])
+        asked = len(self.redis.named("EVALSHA"))
+        self.advance(3)
+        self.assertEqual(len(self.redis.named("EVALSHA")), asked)
+
+    def test_removed_without_redis(self) -> None:
+        """It expires."""
+        one = self.add(lists=("q",))
+        self.redis.die()
+        removing = Deferred.fromCoroutine(self.presence.remove(one))
+        self.advance(3)
+        self.assertEqual(self.successResultOf(removing), [])
+
+    def test_back_after_an_outage(self) -> None:
+        self.add()
+        self.redis.die()
+        self.redis.refuses = False
+        self.redis.heard.clear()
+        self.advance(0.2)
+        self.presence.renew()
+        self.assertEqual(
+            len([words for words in self.redis.named("EVALSHA") if words[1] == ANNOUNCE.sha and len(words) > 3]), 1
+        )
 
 
 class ClaimTests(LinkCase):

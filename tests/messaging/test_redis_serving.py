@@ -1,0 +1,200 @@
+"""Serving a topic: each request runs once, is answered to its caller alone, and ends with its deadline."""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+
+from novnc_twisted.errors import ConsoleForbidden, ServiceUnavailable
+from novnc_twisted.messaging.redis.messages import MAX_DEADLINE, Request, read_reply
+from novnc_twisted.messaging.redis.scripts import REPLY
+from novnc_twisted.messaging.redis.sealing import Opener
+from novnc_twisted.messaging.redis.serving import MAX_REPLIES, Serving
+from novnc_twisted.messaging.wire import MAX_CONCURRENCY, outcome
+from tests.messaging.redis_case import LinkCase
+from tests.support.fake_redis import EPOCH, bulk
+
+CALLER = "0123456789abcdef" * 2
+CALL = "f" * 32
+
+
+class ServingTests(LinkCase):
+    """The topic ``t``: the API may call ``echo``, ``refuse`` and ``hold``, a proxy only ``echo``."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.opener = Opener()
+        self.ran: list[Any] = []
+        self.held: list[Deferred[Any]] = []
+        self.serving = self.serve()
+        self.link.start()
+        self.serving.start()
+        self.advance(0.1)
+
+    def serve(self) -> Serving:
+        async def echo(**arguments: Any) -> Any:
+            self.ran.append(arguments)
+            return arguments
+
+        async def refuse() -> Any:
+            raise ConsoleForbidden("why")
+
+        def hold() -> Deferred[Any]:
+            self.held.append(Deferred(lambda _: self.ran.append("cancelled")))
+            return self.held[-1]
+
+        connect: Callable[[str], Any] = lambda purpose: self.made(purpose, after=self.link)  # noqa: E731
+        callers = {"echo": ("api", "proxy"), "refuse": ("api",), "hold": ("api",)}
+        methods = {"echo": echo, "refuse": refuse, "hold": hold}
+        return Serving(self.clock, connect, self.link, "t", methods, callers, self.health)
+
+    def stop(self) -> None:
+        stopping = Deferred.fromCoroutine(self.serving.stop())
+        self.advance(0.1)
+        self.successResultOf(stopping)
+        super().stop()
+
+    def request(self, method: str, seconds: float = 5, **arguments: Any) -> str:
+        """A request of the caller, as it stands in a queue."""
+        gives_up = int(1000 * (EPOCH + self.clock.seconds() + seconds))
+        return Request(CALL, CALLER, self.opener.public_key, gives_up, method, arguments).encode()
+
+    def push(self, text: str, role: str = "api") -> None:
+        """A request arrives in the queue of a role."""
+        key = f"novnc:q:t:{role}" if role else "novnc:q:t"
+        [connection] = [one for one in self.redis.blocked() if key in one.last]
+        connection.say(bulk(key, text))
+
+    def replies(self) -> list[list[str]]:
+        """The arguments of each reply: its key, text, end, and the limit of replies."""
+        return [words[4:] for words in self.redis.named("EVALSHA") if words[1] == REPLY.sha and len(words) > 3]
+
+    def answer(self) -> Any:
+        """What the last reply says to the caller."""
+        call_id, text = read_reply(self.replies()[-1][1], self.opener)
+        self.assertEqual(call_id, CALL)
+        return outcome(text)
+
+    def test_answered_to_the_caller_alone(self) -> None:
+        self.push(self.request("echo", value=[1, "ü"]))
+        self.assertEqual(self.ran, [{"value": [1, "ü"]}])
+        self.assertEqual(self.answer(), {"value": [1, "ü"]})
+        [(key, text, end, limit)] = self.replies()
+        self.assertEqual((key, limit), (f"novnc:r:api:{CALLER}", str(MAX_REPLIES)))
+        self.assertEqual(int(end), int(1000 * (EPOCH + self.clock.seconds() + 5)))
+        self.assertNotIn("value", text)
+
+    def test_the_reply_goes_to_the_role_that_called(self) -> None:
+        """The queue proves the role, whatever the request contains."""
+        self.push(self.request("echo"), role="proxy")
+        self.push(self.request("echo"), role="")
+        self.assertEqual([one[0] for one in self.replies()], [f"novnc:r:proxy:{CALLER}", f"novnc:r:{CALLER}"])
+
+    def test_refusals_keep_their_type(self) -> None:
+        self.push(self.request("refuse"))
+        with self.assertRaises(ConsoleForbidden) as caught:
+            self.answer()
+        self.assertEqual(caught.exception.detail, "why")
+
+    def test_a_method_of_another_role(self) -> None:
+        self.push(self.request("refuse"), role="proxy")
+        with self.assertRaises(ServiceUnavailable) as caught:
+            self.answer()
+        self.assertEqual(caught.exception.detail, "t has no such method")
+        [line] = self.redis_lines()
+        self.assertTrue(line.endswith(": proxy called refuse of t, which is not for it: refused"), line)
+
+    def test_an_unknown_method_is_no_attack(self) -> None:
+        self.push(self.request("unknown"), role="proxy")
+        with self.assertRaises(ServiceUnavailable):
+            self.answer()
+        self.assertEqual(self.redis_lines(), [])
+
+    def test_too_late_to_run(self) -> None:
+        for seconds in (-0.01, -1):
+            self.push(self.request("echo", seconds))
+        self.assertEqual((self.ran, self.replies()), ([], []))
+
+    def test_a_caller_may_have_given_up(self) -> None:
+        """Without Redis' time a request does not run: it could be too late."""
+        self.redis.answers["TIME"] = b"-LOADING Redis is loading\r\n"
+        self.push(self.request("echo"))
+        self.advance(1)
+        self.assertEqual((self.ran, self.replies()), ([], []))
+
+    def test_work_ends_with_the_deadline(self) -> None:
+        self.push(self.request("hold", 2))
+        self.advance(1.9)
+        self.assertEqual(self.ran, [])
+        self.advance(0.2)
+        self.assertEqual((self.ran, self.replies()), (["cancelled"], []))
+
+    def test_no_reply_waits_longer_than_a_call_may_take(self) -> None:
+        self.push(self.request("echo", 10**9))
+        self.assertLessEqual(int(self.replies()[0][2]), 1000 * (EPOCH + self.clock.seconds() + MAX_DEADLINE))
+
+    def test_a_method_that_cancels_something_of_its_own(self) -> None:
+        self.push(self.request("hold"))
+        self.held[0].errback(CancelledError())
+        with self.assertRaises(ServiceUnavailable) as caught:
+            self.answer()
+        self.assertEqual(caught.exception.detail, "t gave up")
+
+    def test_invalid_requests(self) -> None:
+        """One line that quotes nothing of them, and the next request is served."""
+        for text in ("secret", "{}", '{"id":"secret"}'):
+            self.push(text)
+        self.assertEqual(len(self.redis_lines()), 1)
+        self.assertIn("a request for t was dropped: ", self.redis_lines()[0])
+        self.assertNotIn("secret", self.redis_lines()[0])
+        self.push(self.request("echo"))
+        self.assertEqual(self.answer(), {})
+
+    def test_a_lost_reply(self) -> None:
+        self.redis.answers["EVALSHA"] = b"-OOM command not allowed\r\n"
+        self.push(self.request("echo"))
+        self.assertIn("an answer of t was lost: Redis answered OOM", self.redis_lines()[-1])
+
+    def test_slots_are_freed(self) -> None:
+        for _ in range(MAX_CONCURRENCY):
+            self.push(self.request("hold", 60))
+        key = "novnc:q:t:api"
+        self.assertEqual([one for one in self.redis.blocked() if key in one.last], [])
+        self.held[0].callback(None)
+        self.advance(0.1)
+        self.push(self.request("echo"))
+        self.assertEqual(self.answer(), {})
+
+    def test_a_full_queue_of_one_role_delays_no_other(self) -> None:
+        for _ in range(MAX_CONCURRENCY):
+            self.push(self.request("hold", 60))
+        self.push(self.request("echo"), role="proxy")
+        self.assertEqual(self.answer(), {})
+
+    def test_pause(self) -> None:
+        self.serving.pause(True)
+        self.push(self.request("echo"))  # a BLPOP was under way
+        self.assertEqual([words for one in self.redis.blocked() for words in one.last if words.endswith(":api")], [])
+        self.serving.pause(False)
+        self.push(self.request("echo"))
+        self.assertEqual(len(self.ran), 2)
+
+    def test_stopped_while_calls_run(self) -> None:
+        """Their callers need not wait for their deadlines."""
+        self.push(self.request("hold", 60))
+        stopping = Deferred.fromCoroutine(self.serving.stop([[], [self.request("echo", 60), "junk"]]))
+        self.advance(0.1)
+        self.successResultOf(stopping)
+        self.assertEqual(self.ran, ["cancelled"])
+        self.assertEqual(len(self.replies()), 2)
+        with self.assertRaises(ServiceUnavailable) as caught:
+            self.answer()
+        self.assertEqual(caught.exception.detail, "t was stopped")
+
+    def test_purposes(self) -> None:
+        lists = [sorted(key.removeprefix("novnc:q:t") for key in one.last[1:-1]) for one in self.redis.blocked()]
+        self.assertEqual(sorted(lists), [["", ":compute", ":consoleauth"], [":api"], [":proxy"]])
+        self.assertEqual(
+            sorted(key.removeprefix("novnc:q:t") for key in self.serving.lists),
+            ["", ":api", ":compute", ":consoleauth", ":proxy"],
+        )

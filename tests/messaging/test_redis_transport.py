@@ -1,0 +1,157 @@
+"""The transport over Redis, from its start to its stop, with a fake Redis on a clock."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.redis import transport as module
+from novnc_twisted.messaging.redis.scripts import ANNOUNCE, WITHDRAW, Script
+from novnc_twisted.messaging.redis.transport import RedisTransport
+from novnc_twisted.messaging.redis_url import RedisURL
+from tests.support.fake_redis import FakeRedis, bulk
+from tests.support.logged import Logged
+
+
+async def method() -> int:
+    """A method to serve."""
+    return 1
+
+
+class TransportTests(SynchronousTestCase):
+    """One process with the role of a compute host."""
+
+    def setUp(self) -> None:
+        self.logged = Logged(self)
+        self.clock = Clock()
+        self.redis = FakeRedis(self.clock)
+        self.redis.answers["EVALSHA"] = self.script
+        self.others: list[str] = []
+        self.patch(module, "endpoint_of", lambda _reactor, _address: self.redis)
+        self.transport = self.made("compute")
+        self.addCleanup(self.stop)
+
+    def script(self, words: list[str]) -> bytes:
+        """What Redis answers to a script: the entries of other servers to ANNOUNCE."""
+        if words[1] == ANNOUNCE.sha:
+            return bulk(*self.others) if self.others else b":1\r\n"
+        return bulk() if words[1] == WITHDRAW.sha else b":1\r\n"
+
+    def made(self, role: str) -> RedisTransport:
+        return RedisTransport(self.clock, RedisURL(username="u", password="p"), role)
+
+    def stop(self) -> None:
+        stopping = self.transport.stop()
+        self.advance(2)
+        self.successResultOf(stopping)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def advance(self, seconds: float) -> None:
+        for _ in range(round(seconds / 0.05)):
+            self.clock.advance(0.05)
+
+    def serve(self, **options: Any) -> Deferred[Any]:
+        return self.transport.serve("t", {"method": method}, binary="nova-b", host="h", **options)
+
+    def ran(self, script: Script) -> list[list[str]]:
+        """The arguments with which a script ran."""
+        return [words[4:] for words in self.redis.named("EVALSHA") if words[1] == script.sha and len(words) > 3]
+
+    def test_an_unknown_role(self) -> None:
+        self.assertRaises(ValueError, self.made, "compute.one")
+
+    def test_started_twice(self) -> None:
+        self.successResultOf(self.transport.start())
+        self.failureResultOf(self.transport.start(), RuntimeError)
+
+    def test_only_some_roles_load_scripts(self) -> None:
+        for role, loads in (("compute", False), ("api", False), ("proxy", False), ("consoleauth", True), ("", True)):
+            self.stop()
+            self.redis.heard.clear()
+            self.transport = self.made(role)
+            self.transport.start()
+            self.assertEqual(bool(self.redis.named("SCRIPT")), loads, role)
+
+    def test_before_the_start(self) -> None:
+        for failing in (self.transport.call("t", "m"), self.transport.services(), self.transport.broadcast("t", "m")):
+            self.failureResultOf(failing, ServiceUnavailable)
+
+    def test_two_connections_without_a_topic(self) -> None:
+        self.successResultOf(self.transport.start())
+        self.assertEqual(len(self.redis.connections), 2)
+
+    def test_connections_of_a_topic(self) -> None:
+        """One for each role that may call it, and one more."""
+        self.transport.start()
+        self.successResultOf(self.serve(callers={"method": ("api", "consoleauth")}))
+        self.assertEqual(len(self.redis.connections), 2 + 3)
+
+    def test_served_before_the_start(self) -> None:
+        stop = self.successResultOf(self.serve())
+        self.assertEqual(self.redis.connections, [])
+        self.transport.start()
+        self.assertEqual(len(self.redis.connections), 3)
+        self.assertEqual(self.ran(ANNOUNCE)[0][4], "t@")
+        stopping = stop()
+        self.advance(0.1)
+        self.successResultOf(stopping)
+        self.assertEqual(len(self.redis.connections), 2)
+
+    def test_an_entry_does_not_reveal_the_name_of_the_process(self) -> None:
+        """Called services learn it; a client that can list the services must not."""
+        self.transport.start()
+        self.successResultOf(self.serve())
+        self.successResultOf(self.transport.announce("x", binary="b", host="h"))
+        for words in self.ran(ANNOUNCE):
+            self.assertNotIn(self.transport.calls.process, " ".join(words))
+
+    def test_workers_of_one_process_differ(self) -> None:
+        self.transport.start()
+        for _ in range(3):
+            self.successResultOf(self.serve())
+        self.assertEqual(len({words[5].split()[0] for words in self.ran(ANNOUNCE)}), 3)
+
+    def test_an_exclusive_topic_is_not_served_before_it_is_claimed(self) -> None:
+        self.others.append('x {"binary":"b","host":"h","from":"web3","info":{}}')
+        self.transport.start()
+        serving = self.serve(exclusive=True)
+        self.advance(1)
+        self.assertNoResult(serving)
+        served = [words for words in self.redis.named("BLPOP") if any(":q:" in word for word in words)]
+        self.assertEqual(served, [])
+        self.others.clear()
+        self.advance(0.5)
+        self.successResultOf(serving)
+        served = [words for words in self.redis.named("BLPOP") if any(":q:" in word for word in words)]
+        self.assertEqual(len(served), 1)
+
+    def test_stop_withdraws_everything(self) -> None:
+        self.transport.start()
+        self.successResultOf(self.serve())
+        self.successResultOf(self.transport.announce("x", binary="b", host="h"))
+        stopping = self.transport.stop()
+        self.advance(1)
+        self.successResultOf(stopping)
+        self.assertEqual(len(self.ran(WITHDRAW)), 2)
+        self.assertEqual(self.redis.connections, [])
+        self.failureResultOf(self.serve(), ServiceUnavailable)
+        self.successResultOf(self.transport.stop())
+
+    def test_stop_without_redis_ends_in_time(self) -> None:
+        """A process promises to be gone within 5 s of SIGTERM."""
+        self.transport.start()
+        self.successResultOf(self.serve())
+        self.redis.answers["EVALSHA"] = None
+        stopping = self.transport.stop()
+        self.advance(1.5)
+        self.successResultOf(stopping)
+
+    def test_invalid_arguments(self) -> None:
+        self.transport.start()
+        self.failureResultOf(self.transport.call("t", "m", value=object()), TypeError)
+        self.failureResultOf(self.transport.call("a b", "m"), ValueError)
+        self.failureResultOf(self.serve(info={"a": float("nan")}), ValueError)
+        self.failureResultOf(self.serve(place="a@b"), ValueError)
+        self.failureResultOf(self.transport.announce("", binary="b", host="h"), ValueError)
