@@ -1,4 +1,4 @@
-"""What every transport promises: the same tests for memory and for a real Redis."""
+"""The contract of every transport: the same tests run in memory and on a real Redis."""
 
 import time
 from typing import Any
@@ -13,13 +13,13 @@ from novnc_twisted.messaging.interfaces import IKeyedStore, ITransport, Service,
 
 
 class Unprintable(Exception):
-    """A mistake in a service."""
+    """A bug in a service."""
 
 
 class TransportContract:
-    """Mixed into TestCases, which give ``transport`` and ``other``: two ways to the same bus, started.
+    """Mixed into TestCases that set ``transport`` and ``other``: two started transports of the same bus.
 
-    They may be one and the same object.  ``pause(seconds)`` waits by the transport's clock.
+    They may be one object.  ``pause(seconds)`` waits by the transport's clock.
     """
 
     transport: Any
@@ -57,7 +57,7 @@ class TransportContract:
         real_reactor.callLater(0.01, fires.callback, "now")
         self.assertEqual(await called, "now")
 
-    async def test_arguments_that_are_no_json(self) -> None:
+    async def test_arguments_without_a_form_in_json(self) -> None:
         async def echo(value: Any) -> Any:
             raise AssertionError("must not be called")
 
@@ -69,7 +69,7 @@ class TransportContract:
             with self.assertRaises(ValueError):
                 await self.transport.call("consoleauth", "echo", value=number)
 
-    async def test_result_that_is_no_json(self) -> None:
+    async def test_result_without_a_form_in_json(self) -> None:
         async def bad() -> Any:
             return float("nan")
 
@@ -106,7 +106,7 @@ class TransportContract:
 
     async def test_refusal_that_is_not_in_the_table(self) -> None:
         class Special(errors.InvalidToken):
-            """One of a plugin."""
+            """A refusal of a plugin."""
 
         async def refuse() -> Any:
             raise Special("x")
@@ -116,7 +116,7 @@ class TransportContract:
             await self.transport.call("consoleauth", "refuse")
         self.assertIs(type(caught.exception), errors.InvalidToken)
 
-    async def test_mistake_is_logged_once_where_it_happened(self) -> None:
+    async def test_a_bug_is_logged_once_where_it_happened(self) -> None:
         async def stumble() -> Any:
             raise Unprintable("secret inside")
 
@@ -139,14 +139,14 @@ class TransportContract:
             await self.transport.call("consoleauth", "known", more=1)
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
 
-    async def test_nobody_serves(self) -> None:
+    async def test_a_topic_without_a_server(self) -> None:
         await self.other.announce("novncproxy.h", binary="nova-novncproxy", host="h")
         for topic in ("consoleauth", "novncproxy.h"):
             with self.assertRaises(errors.ServiceUnavailable) as caught:
                 await self.transport.call(topic, "check_token", deadline=60)
             self.assertIn(f"nobody serves {topic}", caught.exception.detail)
 
-    async def test_topic_that_is_none(self) -> None:
+    async def test_invalid_topics(self) -> None:
         for topic in ("", "a b", "a\n", "ü", "x" * 300):
             with self.assertRaises(ValueError):
                 await self.transport.serve(topic, {}, binary="b", host="h")
@@ -310,7 +310,7 @@ class TransportContract:
         self.assertIn("nobody serves", caught.exception.detail)
         self.assertEqual(await self.transport.services(), [])
 
-    async def test_stop_serving_tells_those_who_wait(self) -> None:
+    async def test_stop_serving_fails_pending_calls(self) -> None:
         begun: Deferred[None] = Deferred()
 
         async def slow() -> Any:
@@ -383,7 +383,7 @@ class TransportContract:
         self.assertEqual(await store.get_many(["b", "c", "a", "b"]), [{"n": 2}, None, {"n": 1}, {"n": 2}])
         self.assertEqual(await store.get_many([]), [])
 
-    async def test_store_takes_json_objects_alone(self) -> None:
+    async def test_store_takes_only_json_objects(self) -> None:
         store = self.transport.store
         for value in ([1], "text", {"a": b"b"}, {"a": {1}}):
             for put in (store.put, store.put_new):

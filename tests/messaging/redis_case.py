@@ -20,7 +20,7 @@ L = TypeVar("L", bound=Link)
 
 
 class LinkCase(SynchronousTestCase):
-    """``link`` is the one for commands, not started yet.
+    """Makes links.  ``link`` is the one for commands; it is not started yet.
 
     :ivar may_load: whether its user may load scripts.
     """
@@ -63,23 +63,23 @@ class LinkCase(SynchronousTestCase):
             self.successResultOf(one)
 
     def fresh(self) -> None:
-        """Another Redis, and another link."""
+        """Begin again with another Redis and another link."""
         self.stop()
         self.setUp()
 
     def run_script(self, script: Script, deadline: float = 5.0) -> Deferred[Any]:
-        """Run it, with one key."""
+        """Run a script with one key."""
         return Deferred.fromCoroutine(self.link.run(script, ["key"], deadline=deadline))
 
     def advance(self, seconds: float, step: float = 0.05) -> None:
-        """Time goes by, in small steps."""
+        """Advance the clock in small steps."""
         for _ in range(round(seconds / step)):
             self.clock.advance(step)
 
     def unavailable(self, work: Deferred[Any]) -> str:
-        """The detail with which it has failed."""
+        """Return the detail of the ServiceUnavailable that it has failed with."""
         return str(self.failureResultOf(work, ServiceUnavailable).value.detail)
 
     def redis_lines(self) -> list[str]:
-        """What the log says about Redis."""
+        """Return the log lines about Redis."""
         return [line.removeprefix("Redis at redis://there ") for line in self.logged.lines("Redis at")]

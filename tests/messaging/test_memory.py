@@ -30,7 +30,7 @@ class MemoryContractTests(TransportContract, TestCase):
 
 
 class MemoryTests(SynchronousTestCase):
-    """What only this one does."""
+    """Behaviour of this transport only."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -41,7 +41,7 @@ class MemoryTests(SynchronousTestCase):
         return self.successResultOf(self.transport.serve("t", methods, binary="b", host="h"))
 
     def test_services_were_seen_in_unix_time(self) -> None:
-        """Whatever the clock counts: clients of the API are shown it as a date."""
+        """Clients of the API see it as a date, so it must not be the time of a ``task.Clock``."""
         self.serve()
         before = time.time()
         (service,) = self.successResultOf(self.transport.services())

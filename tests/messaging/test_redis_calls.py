@@ -1,4 +1,4 @@
-"""Calls by way of a list in Redis, and the keyed store, by bytes and on a clock."""
+"""Calls through queues in Redis, and the keyed store, by bytes and on a clock."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ SECRET = "9f4d2c7e-plain-password"
 
 
 class CallTests(LinkCase):
-    """One process that calls the topic ``t`` in the role of the API."""
+    """One process with the role of the API, which calls the topic ``t``."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -41,13 +41,13 @@ class CallTests(LinkCase):
         return self.calls.call("t", "method", deadline, arguments)
 
     def queued(self) -> Request:
-        """The last call as it was queued."""
+        """Return the last request that was queued."""
         words = self.redis.named("EVALSHA")[-1]
         self.assertEqual(words[1:6], [QUEUE.sha, "0", "2", "novnc:p:t", "novnc:q:t:api"])
         return read_request(words[6])
 
     def answer(self, text: str) -> None:
-        """A reply comes from the process' own list."""
+        """Let a reply come from the process' own queue."""
         [connection] = self.redis.blocked()
         self.assertEqual(connection.last[1], f"novnc:r:api:{PROCESS}")
         connection.say(bulk(connection.last[1], text))
@@ -74,7 +74,7 @@ class CallTests(LinkCase):
         self.answer(write_reply(self.queued(), encode(refused(ConsoleForbidden("why")))))
         self.assertEqual(self.failureResultOf(called, ConsoleForbidden).value.detail, "why")
 
-    def test_nobody(self) -> None:
+    def test_not_queued(self) -> None:
         for answer, detail in (
             ("nobody", "nobody serves t"),
             ("late", "Redis got the call for t too late"),
@@ -84,8 +84,8 @@ class CallTests(LinkCase):
             self.redis.answers["EVALSHA"] = f"+{answer}\r\n".encode()
             self.assertEqual(self.unavailable(self.call()), detail)
 
-    def test_nobody_yet(self) -> None:
-        """After an outage the server may be on its way back: it is looked for again, within the deadline."""
+    def test_not_queued_yet(self) -> None:
+        """After an outage the server may still be reconnecting: the call is tried again within its deadline."""
         self.redis.die()
         self.redis.refuses = False
         self.advance(1)
@@ -119,13 +119,13 @@ class CallTests(LinkCase):
         [line] = self.redis_lines()
         self.assertIn("may not do what this service does", line)
 
-    def test_deadlines_that_are_none(self) -> None:
+    def test_invalid_deadlines(self) -> None:
         for deadline in (0, -1, 301):
             with self.assertRaises(ServiceUnavailable):
                 self.call(deadline=deadline)
 
-    def test_what_is_no_reply(self) -> None:
-        """Dropped, with one line that holds nothing of it; the true answer still counts."""
+    def test_invalid_replies(self) -> None:
+        """They are dropped, with one line that quotes nothing of them; the valid reply still counts."""
         called = self.call()
         request = self.queued()
         forged = Request(request.call_id, PROCESS, Opener().public_key, 0, "x", {})
@@ -153,7 +153,7 @@ class CallTests(LinkCase):
 
 
 class StoreTests(LinkCase):
-    """What is asked of Redis for the keyed store."""
+    """The commands that the keyed store sends."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -161,7 +161,7 @@ class StoreTests(LinkCase):
         self.link.start()
 
     def asked(self) -> list[str]:
-        """The last command, without what is common to all scripts."""
+        """Return the last command, without the words that all scripts have in common."""
         words = self.redis.heard[-1]
         return words[:2] + words[3:] if words[0] == "EVALSHA" else words
 
@@ -197,7 +197,7 @@ class StoreTests(LinkCase):
         self.assertEqual(self.asked(), ["EVALSHA", INDEXED.sha, "1", "novnc:i:i", "3"])
 
     def test_time(self) -> None:
-        """Redis', not this machine's."""
+        """The time is that of Redis, not of this machine."""
         self.redis.ahead = 3
         self.advance(6)
         self.assertAlmostEqual(self.successResultOf(self.store.now()), EPOCH + 9, places=2)
@@ -209,6 +209,6 @@ class StoreTests(LinkCase):
         for one in waiting:
             self.assertEqual(self.unavailable(one), "Redis can't be reached")
 
-    def test_keys_that_are_none(self) -> None:
+    def test_invalid_keys(self) -> None:
         for work in (self.store.get("a b"), self.store.put("", {}, 1), self.store.remove("x\n")):
             self.failureResultOf(work, ValueError)

@@ -1,4 +1,4 @@
-"""What the log says about Redis: once, once when it is over, and never a flood."""
+"""Log lines about Redis: one when something is wrong, one when it is over, and never a flood."""
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
@@ -35,7 +35,7 @@ class HealthTests(SynchronousTestCase):
         self.assertEqual(self.lines(), ["can't be reached (it closed the connection); trying again", "is back"])
 
     def test_another_reason_in_the_same_outage(self) -> None:
-        """Each reason that does not pass by itself is named, once."""
+        """Each reason that lasts until an administrator acts is logged once."""
         for reason in (LOST, FULL, FULL, RedisError("WRONGPASS"), FULL, LOST):
             self.health.down("a", reason)
         self.assertEqual(len(self.lines()), 3)
@@ -61,7 +61,7 @@ class HealthTests(SynchronousTestCase):
         self.assertEqual(len(self.lines()), 2)
 
     def test_complaints(self) -> None:
-        """One a minute for each kind, with the number of those that were left out."""
+        """One line a minute for each kind, with the number of lines that were left out."""
         for _ in range(10):
             self.health.complain("x")
             self.health.complain("y", "another kind")
@@ -82,7 +82,7 @@ class HealthTests(SynchronousTestCase):
 
 
 class ReasonTests(SynchronousTestCase):
-    """From what Redis says to a sentence of ours; nothing of its text is shown."""
+    """Sentences for the errors of Redis; nothing of their texts is shown."""
 
     def test_codes(self) -> None:
         for text, code in (

@@ -1,4 +1,4 @@
-"""A connection to Redis that is kept up: back-off, deadlines, and the reasons why it can't be used."""
+"""Connections to Redis: reconnection, deadlines, and the reasons why one cannot be used."""
 
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ from tests.support.fake_redis import hello
 
 
 class BackoffTests(LinkCase):
-    """Pauses grow, differ by chance, and end at some seconds."""
+    """Pauses between attempts grow up to a limit, and have a random part."""
 
     def test_pauses(self) -> None:
         self.redis.refuses = True
@@ -23,7 +23,7 @@ class BackoffTests(LinkCase):
             self.assertTrue(longest / 2 - 0.06 <= pause <= longest + 0.06, (number, pause))
         late = pauses[8:]
         self.assertGreater(len(late), 10)
-        # Chance decides: not all of a cluster's processes come at once.
+        # Not all processes of a site reconnect at the same moment.
         self.assertGreater(max(late) - min(late), 0.2)
         self.assertEqual(self.redis_lines(), ["can't be reached (connection refused); trying again"])
 
@@ -45,7 +45,7 @@ class BackoffTests(LinkCase):
         self.assertEqual(len(self.redis.connections), 1)
 
     def test_one_that_comes_and_goes(self) -> None:
-        """Neither without a pause, nor with long ones."""
+        """There are pauses, but no long ones."""
         self.link.start()
         for _ in range(200):
             for connection in list(self.redis.connections):
@@ -54,7 +54,7 @@ class BackoffTests(LinkCase):
         self.assertTrue(20 <= len(self.redis.attempts) <= 60, len(self.redis.attempts))
 
     def test_one_connection_tries_for_all(self) -> None:
-        """The queues' connections wait for that of the commands, and follow at once."""
+        """The connections of queues wait for the one for commands, and follow at once."""
         followers = [self.made(name, after=self.link) for name in ("replies", "calls")]
         self.redis.refuses = True
         firsts = [link.start() for link in (self.link, *followers)]
@@ -80,7 +80,7 @@ class BackoffTests(LinkCase):
 
 
 class FrozenTests(LinkCase):
-    """A Redis that does not answer any more."""
+    """A Redis that no longer answers."""
 
     def test_found_by_one_and_left_by_all(self) -> None:
         self.link.start()
@@ -104,10 +104,10 @@ class FrozenTests(LinkCase):
 
 
 class ReasonTests(LinkCase):
-    """One line for each, that says what to change; and one when it is over."""
+    """Each reason has one line that says what to change, and there is one line when it is over."""
 
     def line(self, **answers: bytes | None) -> str:
-        """The line for a Redis that answers so."""
+        """Return the line for a Redis that gives these answers."""
         before = dict(self.redis.answers)
         self.redis.answers.update(answers)
         self.link.start()
@@ -139,7 +139,7 @@ class ReasonTests(LinkCase):
     def test_very_old(self) -> None:
         self.assertIn("older than Redis 7.0", self.line(HELLO=b"-ERR unknown command 'HELLO'\r\n"))
 
-    def test_a_version_that_is_none(self) -> None:
+    def test_an_invalid_version(self) -> None:
         self.assertIn("older than Redis 7.0", self.line(HELLO=b"+OK\r\n"))
 
     def test_protected_mode(self) -> None:
@@ -158,7 +158,7 @@ class ReasonTests(LinkCase):
         self.assertEqual(self.redis_lines(), [])
 
     def test_the_second_connection_alone(self) -> None:
-        """What fails is named, though commands work."""
+        """The failing connection is named, though commands work."""
         self.link.start()
         self.redis.answers["HELLO"] = b"-ERR max number of clients reached\r\n"
         self.made("replies", after=self.link).start()
@@ -172,7 +172,7 @@ class ReasonTests(LinkCase):
 
 
 class LogInTests(LinkCase):
-    """User, password and database; errors that quote them."""
+    """User, password and database, and errors that quote them."""
 
     address = RedisURL(username="nova", password="hunter2", db=7)
 
@@ -201,7 +201,7 @@ class LogInTests(LinkCase):
 
 
 class TroubleTests(LinkCase):
-    """Redis is connected, and refuses what writes."""
+    """Redis is connected, and refuses commands that write."""
 
     def test_codes(self) -> None:
         for code, words in (
@@ -236,7 +236,7 @@ class TroubleTests(LinkCase):
 
 
 class ClockTests(LinkCase):
-    """This machine's clock beside Redis'."""
+    """This machine's clock differs from that of Redis."""
 
     def test_another_time(self) -> None:
         self.redis.ahead = -700
@@ -259,7 +259,7 @@ class ClockTests(LinkCase):
 
 
 class PolicyTests(LinkCase):
-    """What Redis does when its memory is full."""
+    """The eviction policy of Redis."""
 
     def lines(self, answer: bytes) -> list[str]:
         self.redis.answers["INFO"] = answer

@@ -1,4 +1,4 @@
-"""Presence: what is announced, and topics of which there can be one server only."""
+"""Presence entries, and exclusive topics."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class EntryTests(LinkCase):
         return Deferred.fromCoroutine(self.presence.services(prefix, deadline))
 
     def entry(self, topic: str, worker: str = "w", place: str = "", until: int = 1000 * EPOCH + 3000) -> list[str]:
-        """An entry as the script lists it."""
+        """Return an entry as the script lists it."""
         said = f'{{"binary":"b-{topic}","host":"h","from":"x","info":{{"n":1}}}}'
         return [f"{topic}@{place}", f"{worker} {said}", str(until)]
 
@@ -43,7 +43,7 @@ class EntryTests(LinkCase):
         return one
 
     def asked(self) -> list[str]:
-        """The words of the last script, from its keys on."""
+        """Return the keys and arguments of the last script."""
         return self.redis.named("EVALSHA")[-1][4:]
 
     def test_services(self) -> None:
@@ -67,7 +67,7 @@ class EntryTests(LinkCase):
         self.assertEqual([one.topic for one in found], ["proxy.a"])
 
     def test_entries_that_others_made_badly(self) -> None:
-        """They hide nobody else."""
+        """They hide no valid entry."""
         good = self.entry("a")
         for bad in (
             ["x y@", *good[1:]],
@@ -156,7 +156,7 @@ class EntryTests(LinkCase):
 
 
 class ClaimTests(LinkCase):
-    """A second compute host of one name."""
+    """A second compute host with the same name."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -174,7 +174,7 @@ class ClaimTests(LinkCase):
         super().stop()
 
     def start(self, answer: Any = b":1\r\n") -> Deferred[None]:
-        """Redis is there, and answers so to an announcement."""
+        """Connect to a Redis that gives this answer to an announcement, and announce."""
         self.redis.answers["EVALSHA"] = answer
         self.link.start()
         self.presence.renew()
@@ -223,7 +223,7 @@ class ClaimTests(LinkCase):
         self.assertIn("has no other compute.one any more", self.redis_lines()[-1])
 
     def test_without_redis(self) -> None:
-        """Nobody can be refused: it is decided when Redis is back."""
+        """The topic is claimed when Redis is back."""
         self.redis.refuses = True
         adding = self.start(bulk(OTHER))
         self.advance(5)
@@ -245,8 +245,8 @@ class ClaimTests(LinkCase):
         self.advance(1.2)
         self.assertEqual(self.owned, [True])
 
-    def test_what_others_say_is_cleaned(self) -> None:
-        """Whoever can write there must not write into the log."""
+    def test_entries_of_others_are_cleaned(self) -> None:
+        """A client that can write entries must not be able to write into the log."""
         for said in (
             "x",
             "x {",

@@ -1,4 +1,4 @@
-"""Taking messages from lists: turns, slots, pauses, and what fails; and a topic's lists on connections of their own."""
+"""Queues: turns, slots, pauses and failures; and the connections of a topic's queues."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ class QueueTests(LinkCase):
         super().stop()
 
     def asked(self) -> list[str]:
-        """The last BLPOP."""
+        """Return the words of the last BLPOP."""
         return self.redis.named("BLPOP")[-1]
 
     def answer(self, data: bytes) -> None:
@@ -55,7 +55,7 @@ class QueueTests(LinkCase):
         self.assertEqual(sorted(self.asked()[1:3]), ["a", "b"])
 
     def test_a_message_that_is_too_long(self) -> None:
-        """It costs its own connection, is named, and the other list comes first then."""
+        """The connection is closed, the log names the queue, and the other list comes first next time."""
         self.answer(b"*2\r\n$1\r\na\r\n$5000000\r\n" + b"x" * (MAX_PENDING + 1))
         self.advance(1)
         self.assertEqual(self.asked(), ["BLPOP", "b", "a", "2"])
@@ -78,7 +78,7 @@ class QueueTests(LinkCase):
         self.assertIn("answered WRONGTYPE where calls were taken", self.redis_lines()[0])
 
     def test_no_more_data_is_taken(self) -> None:
-        """The connection is good all the same."""
+        """The connection stays."""
         self.answer(b"-OOM command not allowed\r\n")
         self.advance(2)
         self.assertEqual(len(self.redis.attempts), 1)
@@ -96,7 +96,7 @@ class QueueTests(LinkCase):
         self.assertEqual(self.taken, [("a", "asked for before")])
 
     def test_frozen(self) -> None:
-        """It is left, and asked again on another connection."""
+        """The connection is closed, and another one is made."""
         self.advance(3.9)
         self.assertEqual(len(self.redis.attempts), 1)
         self.advance(0.7)
@@ -105,11 +105,11 @@ class QueueTests(LinkCase):
 
 
 class ServingTests(LinkCase):
-    """Which lists share a connection."""
+    """The queues that share a connection."""
 
     def lists(self, callers: Any) -> list[list[str]]:
         async def method() -> None:
-            """Nothing is asked."""
+            """A method that is never called."""
 
         purposes: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Scripts in Redis: who loads them, and who waits for them."""
+"""Scripts in Redis: some users load them, others wait for them."""
 
 from novnc_twisted.messaging.redis.running import FRESH
 from novnc_twisted.messaging.redis.scripts import ALL, ANNOUNCE, SERVICES
@@ -9,7 +9,7 @@ LOADING = ("SCRIPT", "EVAL")
 
 
 class WaitingTests(LinkCase):
-    """A user who may not load scripts never tries to: Redis keeps each attempt in ``ACL LOG``."""
+    """A user without the right to load scripts never tries to, since Redis keeps each attempt in ``ACL LOG``."""
 
     def test_waits_until_they_are_there(self) -> None:
         self.redis.answers["EVALSHA"] = NOSCRIPT
@@ -54,7 +54,7 @@ class WaitingTests(LinkCase):
         self.assertEqual(self.redis_lines(), [])
 
     def test_others_may_have_waited_too(self) -> None:
-        """For a moment after the scripts came, it does not mean much that somebody is not there."""
+        """When the scripts have just been loaded, missing services may still be waiting to announce themselves."""
         self.link.start()
         self.run_script(ANNOUNCE)
         self.assertEqual(self.link.grace_period, 0)
@@ -81,7 +81,7 @@ class WaitingTests(LinkCase):
         self.assertLessEqual(self.link.grace_period, FRESH)
 
     def test_forgotten_later(self) -> None:
-        """SCRIPT FLUSH, or another primary."""
+        """After SCRIPT FLUSH, or on another primary."""
         self.link.start()
         self.successResultOf(self.run_script(ANNOUNCE))
         self.redis.answers["EVALSHA"] = NOSCRIPT
@@ -112,7 +112,7 @@ class WaitingTests(LinkCase):
 
 
 class LoadingTests(LinkCase):
-    """consoleauth, and who has no role."""
+    """consoleauth, and processes without a role."""
 
     may_load = True
 
@@ -134,7 +134,7 @@ class LoadingTests(LinkCase):
         self.assertEqual(len(self.loaded()), 2 * len(ALL))
 
     def test_by_eval_where_script_load_is_denied(self) -> None:
-        """Without arguments, with which a script does nothing."""
+        """EVAL has no arguments, and a script without arguments does nothing."""
         self.redis.answers["SCRIPT"] = NOPERM
         self.link.start()
         self.assertEqual(self.redis.named("EVAL"), [["EVAL", script.text, "0"] for script in ALL])
@@ -146,7 +146,7 @@ class LoadingTests(LinkCase):
             self.assertTrue(script.text.lstrip().startswith("if #ARGV == 0 then return"))
 
     def test_denied_both(self) -> None:
-        """It waits like the others then, and tries no more."""
+        """It then waits like the others, and does not try again."""
         self.redis.answers |= {"SCRIPT": NOPERM, "EVAL": NOPERM, "EVALSHA": NOSCRIPT}
         self.link.start()
         running = self.run_script(ANNOUNCE)
@@ -157,7 +157,7 @@ class LoadingTests(LinkCase):
         self.assertEqual([words[0] for words in self.redis.named(*LOADING)], ["SCRIPT", "EVAL"])
 
     def test_a_redis_that_never_keeps_them(self) -> None:
-        """No busy loop."""
+        """It must not become a busy loop."""
         self.redis.answers |= {"SCRIPT": OK, "EVALSHA": NOSCRIPT}
         self.link.start()
         running = self.run_script(ANNOUNCE, deadline=2)

@@ -19,7 +19,7 @@ async def nothing() -> None:
 
 
 class MemoryTests(TestCase):
-    """In one process there are no roles, but an address is seen all the same."""
+    """In one process there are no roles, but a service may have an address."""
 
     async def test_place_and_callers(self) -> None:
         inner = transport_from_url(Clock(), "memory://", "proxy")
@@ -64,7 +64,7 @@ class AclTests(SynchronousTestCase):
     WITHOUT_KEYS = (("consoleauth", "+script|load"), ("consoleauth", "+info"))
 
     def test_nothing_but_single_commands_on_our_keys(self) -> None:
-        """No category, no command that looks into what it does not know, no key of others, no channel."""
+        """No category of commands, no command that searches keys, no key of other programs, no channel."""
         for name in self.NAMES:
             line = " ".join(rules(Identity.parse(name)))
             plain, selectors = re.sub(r"\([^)]*\)", "", line), re.findall(r"\(([^)]*)\)", line)
@@ -78,7 +78,7 @@ class AclTests(SynchronousTestCase):
             self.assertNotRegex(line, r"\+(eval|scan|keys|monitor|psubscribe|subscribe|publish|config|acl|client)\b")
 
     def test_calls_follow_from_the_table_of_topics(self) -> None:
-        """A role may write into the queues of those topics alone that have a method for it."""
+        """A role may write only into queues of topics that have a method for it."""
         for name in self.NAMES:
             identity = Identity.parse(name)
             line = " ".join(rules(identity))
@@ -95,7 +95,7 @@ class AclTests(SynchronousTestCase):
                 self.assertRegex(right.meaning, r"^[A-Z].*\.$")
                 self.assertTrue(right.selectors)
 
-    def test_consoleauth_may_keep_whatever_it_keeps(self) -> None:
+    def test_consoleauth_has_a_right_for_each_kind_of_key(self) -> None:
         """A new kind of key needs a pattern."""
         source = Path(store.__file__).read_text()
         kinds = set(re.findall(r'f"([a-z]+):\{', source)) - {"instance", "user"} | {"used", "bound"}

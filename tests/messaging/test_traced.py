@@ -1,4 +1,4 @@
-"""What a traced transport tells, and what it never tells."""
+"""What a traced transport logs, and what it never logs."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ class TracedTests(SynchronousTestCase):
         methods = {"check_token": check_token}
         self.withdraw = self.successResultOf(self.transport.serve("consoleauth", methods, binary="b", host="h"))
 
-    def told(self) -> list[str]:
+    def lines(self) -> list[str]:
         self.assertEqual({event["log_level"] for event in self.events}, {LogLevel.debug})
         return [formatEvent(event) for event in self.events]
 
@@ -42,20 +42,20 @@ class TracedTests(SynchronousTestCase):
         self.later.callback(None)
         self.assertEqual(self.successResultOf(call), {"password": "s3cret"})
         line = "consoleauth check_token: answered after 250.0 ms"
-        self.assertEqual(self.told(), [f"served {line}", f"called {line}"])
+        self.assertEqual(self.lines(), [f"served {line}", f"called {line}"])
         self.assertNotIn("s3cret", str(self.events))
 
     def test_a_refusal(self) -> None:
         self.later.callback(None)
         self.failureResultOf(self.transport.call("consoleauth", "check_token", secret="wrong"), InvalidToken)
         line = "consoleauth check_token: InvalidToken: it is unknown after 0.0 ms"
-        self.assertEqual(self.told(), [f"served {line}", f"called {line}"])
+        self.assertEqual(self.lines(), [f"served {line}", f"called {line}"])
 
     def test_nobody(self) -> None:
         self.failureResultOf(self.transport.call("nobody", "x"), ServiceUnavailable)
-        self.assertEqual(self.told(), ["called nobody x: ServiceUnavailable: nobody serves nobody after 0.0 ms"])
+        self.assertEqual(self.lines(), ["called nobody x: ServiceUnavailable: nobody serves nobody after 0.0 ms"])
 
-    def test_the_rest_is_the_other_s(self) -> None:
+    def test_other_methods_are_passed_on(self) -> None:
         self.successResultOf(self.transport.announce("novncproxy.h", binary="nova-novncproxy", host="h"))
         topics = [service.topic for service in self.successResultOf(self.transport.services())]
         self.assertEqual(topics, ["consoleauth", "novncproxy.h"])

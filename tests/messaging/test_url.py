@@ -1,4 +1,4 @@
-"""From a transport_url to its transport, or to one sentence."""
+"""The transport for a transport_url, or one sentence about what is wrong with it."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from novnc_twisted.messaging.redis_url import RedisURL, parse_redis_url
 
 
 class ParseTests(SynchronousTestCase):
-    """What redis URLs say."""
+    """URLs of Redis."""
 
     def test_good(self) -> None:
         for url, expected in {
@@ -112,7 +112,7 @@ class ParseTests(SynchronousTestCase):
 
 
 class TransportFromURLTests(SynchronousTestCase):
-    """The transport, or why not."""
+    """The transport for a URL, or the reason why there is none."""
 
     def refused(self, url: str) -> str:
         return str(self.assertRaises(ValueError, transport_from_url, Clock(), url))

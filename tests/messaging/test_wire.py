@@ -1,4 +1,4 @@
-"""JSON from the bus: what is taken can be sent on, what is refused is not quoted."""
+"""JSON from the bus: accepted values can be sent on, refused ones are not quoted."""
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -7,7 +7,7 @@ from novnc_twisted.messaging.wire import decode, encode
 
 class DecodeTests(SynchronousTestCase):
     def test_numbers_beyond_all_floats(self) -> None:
-        """Python makes an infinity of them, for which JSON has no form."""
+        """Python reads them as infinity, which has no form in JSON."""
         for text in ("1e999", '{"result":{"expires_at":-1e999}}', b"[1E400]"):
             error = self.assertRaises(ValueError, decode, text)
             self.assertEqual(str(error), "no JSON")
