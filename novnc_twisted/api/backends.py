@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from novnc_twisted.api.call import Instance
+from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.console import Console
 
 
 class IComputeAPI(Protocol):
@@ -34,18 +36,18 @@ class IComputeAPI(Protocol):
         """Return servers in the order of lists, and whether further ones follow; InstanceNotFound: the marker."""
         ...
 
-    async def get_vnc_console(
-        self, instance_uuid: str, console_type: str, user_id: str | None, project_id: str | None, host: str | None, /
-    ) -> dict[str, Any]:
-        """Return a new console of a server: its token, access_url and address."""
+    async def get_vnc_console(self, instance_uuid: str, console_type: str, host: str | None, /) -> Console:
+        """Return a new console of a server."""
         ...
 
 
 class IConsoleAuthAPI(Protocol):
     """What is used of :class:`novnc_twisted.consoleauth.rpcapi.ConsoleAuthAPI`."""
 
-    async def authorize_console(self, token: str, /, **arguments: Any) -> Any:
-        """Make a token valid."""
+    async def authorize_console(
+        self, token: str, connect_info: ConnectInfo, /, *, client_address: str | None = ..., owner: str | None = ...
+    ) -> float:
+        """Let a token open a console; return the Unix time at which the token expires."""
         ...
 
     async def show_token(self, token: str, /) -> dict[str, Any]:

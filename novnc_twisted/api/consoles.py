@@ -4,6 +4,7 @@ The mail's flow: ask the compute host for the console (it draws the token), tell
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from novnc_twisted.access.tokens import MAX_TOKEN
 from novnc_twisted.api import schema
@@ -90,25 +91,12 @@ class Consoles(Resource):
                 raise HTTPError(400, f"Unavailable console type {console_type}.")
             caller = call.caller
             project = caller.project or instance.get("project_id")
-            uuid, host = instance["uuid"], instance["host"]
-            console = await self._compute.get_vnc_console(uuid, console_type, caller.user, project, host)
-            await self._consoleauth.authorize_console(
-                console["token"],
-                console_type=console_type,
-                host=console["host"],
-                port=console["port"],
-                socket=console.get("socket"),
-                internal_access_path=console.get("internal_access_path"),
-                instance_uuid=instance["uuid"],
-                name=console.get("name") or instance["name"],
-                user_id=caller.user,
-                project_id=project,
-                compute_host=console["compute_host"],
-                owner=_owner(caller, instance),
-            )
+            console = await self._compute.get_vnc_console(instance["uuid"], console_type, instance["host"])
+            info = replace(console.connect_info, user_id=caller.user, project_id=project)
+            await self._consoleauth.authorize_console(console.token, info, owner=_owner(caller, instance))
         except Refusal as refusal:
             raise error_of(refusal, server_id=server_id, console_type=console_type) from refusal
-        return str(console["access_url"])
+        return console.access_url
 
     async def _show_token(self, call: Call, token: str) -> Response:
         call.needs_admin("os-console-auth-tokens")

@@ -16,7 +16,8 @@ from novnc_twisted.compute.publisher import DomainPublisher
 from novnc_twisted.compute.reports import DomainReports
 from novnc_twisted.compute.vanished_domains import VanishedDomains
 from novnc_twisted.contract import fields
-from novnc_twisted.contract.connect_info import NOVNC, XVPVNC
+from novnc_twisted.contract.connect_info import NOVNC, XVPVNC, ConnectInfo
+from novnc_twisted.contract.console import Console
 from novnc_twisted.contract.topics import COMPUTE, COMPUTE_BINARY
 from novnc_twisted.errors import (
     ConsoleTypeUnavailable,
@@ -117,10 +118,8 @@ class ComputeManager:
         self._found(domain)
         return instance_of(domain, self._host)
 
-    async def get_vnc_console(
-        self, *, instance_uuid: str, console_type: str, user_id: str | None = None, project_id: str | None = None
-    ) -> dict[str, Any]:
-        """Create a token for the console of a domain; return it with the console's address.
+    async def get_vnc_console(self, *, instance_uuid: str, console_type: str) -> dict[str, Any]:
+        """Create a token for the console of a domain; return it as a :class:`~novnc_twisted.contract.Console`.
 
         The token opens nothing until consoleauth has authorised it.
 
@@ -136,18 +135,16 @@ class ComputeManager:
         self._check_enabled()
         vnc = self._console(domain, others)
         token = str(uuids.uuid4())
-        return {
-            "token": token,
-            "access_url": access_url(base_url, token),
-            "console_type": console_type,
-            "host": self._address,
-            "port": vnc.port or 0,
-            "socket": vnc.socket,
-            "internal_access_path": None,
-            "instance_uuid": domain.uuid,
-            "name": domain.name,
-            "compute_host": self._host,
-        }
+        info = ConnectInfo(
+            host=self._address,
+            port=vnc.port or 0,
+            socket=vnc.socket,
+            instance_uuid=domain.uuid,
+            name=domain.name,
+            console_type=console_type,
+            compute_host=self._host,
+        )
+        return Console(token=token, access_url=access_url(base_url, token), connect_info=info).to_wire()
 
     async def validate_console_port(
         self, *, instance_uuid: str, console_type: str, port: int | None = None

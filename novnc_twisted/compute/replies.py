@@ -1,11 +1,14 @@
 """What compute hosts say, judged before it is used: a host speaks for itself alone, and in the form that was agreed."""
 
+from dataclasses import replace
 from typing import Any
 
 from twisted.logger import Logger
 
 from novnc_twisted.access.display import one_line
 from novnc_twisted.contract import fields
+from novnc_twisted.contract.console import Console
+from novnc_twisted.contract.record import read
 from novnc_twisted.errors import ServiceUnavailable
 
 UNKNOWN = "unknown"
@@ -76,26 +79,14 @@ def unknown(published: dict[str, Any]) -> dict[str, Any]:
     return {**published, "state": UNKNOWN, "power_state": 0, "migrating": False}
 
 
-def console(host: str, instance_uuid: str, answer: Any) -> dict[str, Any]:
-    """A new console as a host tells of it: of the instance that was asked for, on the host that was asked.
+def console(host: str, instance_uuid: str, answer: Any) -> Console:
+    """Read a new console: of the instance and the host that were asked, whatever the answer says about them.
 
-    :raises ServiceUnavailable: a field can't be used; the detail names it.
+    :raises ServiceUnavailable: the answer cannot be used; the detail names the field.
     """
-    values = _object(host, answer)
-    return {
-        "token": fields.argument("token", values.get("token"), fields.short_text),
-        "access_url": fields.argument("access_url", values.get("access_url"), fields.long_text),
-        "console_type": fields.argument("console_type", values.get("console_type"), fields.short_text),
-        "host": fields.argument("host", values.get("host"), fields.short_text),
-        "port": fields.argument("port", values.get("port"), fields.port),
-        "socket": fields.argument("socket", values.get("socket"), fields.optional(fields.text)),
-        "internal_access_path": fields.argument(
-            "internal_access_path", values.get("internal_access_path"), fields.optional(fields.text)
-        ),
-        "instance_uuid": instance_uuid,
-        "name": fields.argument("name", values.get("name"), fields.text),
-        "compute_host": host,
-    }
+    found = read(Console, answer, f"compute host {host}")
+    info = replace(found.connect_info, instance_uuid=instance_uuid, compute_host=host, user_id=None, project_id=None)
+    return replace(found, connect_info=info)
 
 
 def _object(host: str, answer: Any) -> dict[str, Any]:

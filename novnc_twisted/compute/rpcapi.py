@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 
 from novnc_twisted.compute import replies
 from novnc_twisted.compute.instance_directory import Instance, InstanceDirectory, is_active
+from novnc_twisted.contract.console import Console
 from novnc_twisted.contract.fields import is_uuid
 from novnc_twisted.contract.topics import COMPUTE
 from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
@@ -172,15 +173,8 @@ class ComputeAPI:
         host = self._directory.last_host(instance_uuid.lower())
         return None if host is None else replies.unknown(self._directory.entries(instance_uuid.lower())[host])
 
-    async def get_vnc_console(
-        self,
-        instance_uuid: str,
-        console_type: str,
-        user_id: str | None = None,
-        project_id: str | None = None,
-        host: str | None = None,
-    ) -> dict[str, Any]:
-        """Return a new token for a server's console, and the console's address, both for ``authorize_console``.
+    async def get_vnc_console(self, instance_uuid: str, console_type: str, host: str | None = None) -> Console:
+        """Return a new token for a server's console, which consoleauth has to authorise.
 
         :param host: the compute host that has the server; None: it is looked up.
         :raises InstanceNotFound: no live host knows the server.
@@ -188,14 +182,9 @@ class ComputeAPI:
         :raises ConsoleTypeUnavailable: it has no VNC display, or its host does not serve such consoles.
         :raises ConsoleUnreachable: another running server of its host claims the same address.
         """
-        asked: dict[str, Any] = {
-            "instance_uuid": instance_uuid,
-            "console_type": console_type,
-            "user_id": user_id,
-            "project_id": project_id,
-        }
+        asked: dict[str, Any] = {"instance_uuid": instance_uuid, "console_type": console_type}
 
-        def read(host: str, answer: Any) -> dict[str, Any]:
+        def read(host: str, answer: Any) -> Console:
             return replies.console(host, instance_uuid.lower(), answer)
 
         if host is not None:

@@ -5,15 +5,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from novnc_twisted.access.tokens import hash_token
+from novnc_twisted.access.tokens import MAX_TOKEN, hash_token
+from novnc_twisted.contract import fields
+from novnc_twisted.contract.admission import Admission
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.record import read
 from novnc_twisted.contract.topics import CONSOLEAUTH
 from novnc_twisted.errors import InvalidToken, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
-
-MAX_TOKEN = 256
-"""Characters of the longest token that is asked for; ours have 36."""
 
 
 class ConsoleAuthAPI:
@@ -34,47 +33,29 @@ class ConsoleAuthAPI:
     async def authorize_console(
         self,
         token: str,
+        connect_info: ConnectInfo,
         *,
-        console_type: str,
-        host: str,
-        port: int,
-        instance_uuid: str,
-        compute_host: str,
-        name: str,
-        socket: str | None = None,
-        internal_access_path: str | None = None,
-        user_id: str | None = None,
-        project_id: str | None = None,
         client_address: str | None = None,
         owner: str | None = None,
     ) -> float:
-        """Let the token open this console; gives the Unix time at which it expires.
+        """Let a token open a console; return the Unix time at which the token expires.
 
-        :param client_address: who asked for it: with ``bind_address`` nobody else may use it.
-        :param owner: the project that the server belongs to, its id or its name.  Once the server belongs to another
-            one, or to none, the token opens nothing.  None: it opens the server whichever project it belongs to.
-        :raises ConsoleUnreachable: another live host than ``compute_host`` runs the server, too.
+        :param connect_info: the console, with its server, the server's name and its compute host.
+        :param client_address: the address of the client that asked for the token: with ``bind_address``, only this
+            address may use it.
+        :param owner: the id or the name of the project that the server belongs to.  As soon as the server belongs to
+            another project or none, the token opens nothing.  None: the project does not matter.
+        :raises ConsoleForbidden: the token opens another console already.
+        :raises ConsoleUnreachable: another live host than ``connect_info.compute_host`` runs the server, too.
         """
         answer = await self._call(
             "authorize_console",
             token,
-            console_type=console_type,
-            host=host,
-            port=port,
-            socket=socket,
-            internal_access_path=internal_access_path,
-            instance_uuid=instance_uuid,
-            name=name,
-            user_id=user_id,
-            project_id=project_id,
-            compute_host=compute_host,
+            connect_info=connect_info.to_wire(),
             client_address=client_address,
             owner=owner,
         )
-        expires_at = answer.get("expires_at")
-        if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
-            raise ServiceUnavailable("consoleauth gave no usable expires_at")
-        return float(expires_at)
+        return fields.argument("expires_at of consoleauth", answer.get("expires_at"), fields.number)
 
     async def check_token(self, token: str, console_type: str, client_address: str) -> ConnectInfo:
         """Where the console of this token is now.
@@ -87,12 +68,12 @@ class ConsoleAuthAPI:
         :raises ConsoleUnreachable: two running servers claim its address, or two hosts run it.
         """
         answer = await self._call("check_token", token, console_type=console_type, client_address=client_address)
-        info = read(ConnectInfo, answer, "consoleauth")
-        left = answer.get("expires_in")
-        if info.expires_at is None or isinstance(left, bool) or not isinstance(left, int | float):
+        admission = read(Admission, answer, "consoleauth")
+        info = admission.connect_info
+        if info.expires_at is None:
             return info
-        # By this machine's clock, which may differ from the one by which the token expires.
-        return replace(info, expires_at=self._now() + left)
+        # By the clock of this machine, which may differ from the clock by which the token expires.
+        return replace(info, expires_at=self._now() + admission.expires_in)
 
     async def get_vnc_password(self, token: str, console_type: str, client_address: str) -> str | None:
         """The VNC password of the token's server, for the one connection that needs it; None: it has none."""
@@ -112,16 +93,6 @@ class ConsoleAuthAPI:
         :raises InvalidToken: unknown or expired.
         """
         return await self._call("show_token", token)
-
-    async def delete_tokens_for_instance(self, instance_uuid: str) -> int:
-        """Drop every token of a server; how many there were."""
-        answer = await self._transport.call(
-            CONSOLEAUTH.name, "delete_tokens_for_instance", deadline=self._deadline, instance_uuid=instance_uuid
-        )
-        deleted = answer.get("deleted") if isinstance(answer, dict) else None
-        if not isinstance(deleted, int):
-            raise ServiceUnavailable("consoleauth gave no usable number of tokens")
-        return deleted
 
     async def _call(self, method: str, token: str, **arguments: Any) -> dict[str, Any]:
         if not token or len(token) > MAX_TOKEN:

@@ -1,11 +1,12 @@
 """Token records over the keyed store: tokens by their hash, each server's tokens in an index, leases beside them."""
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated
 
 from novnc_twisted.access.tokens import hash_token
+from novnc_twisted.contract import fields
 from novnc_twisted.contract.connect_info import ConnectInfo
-from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.contract.record import Record, read
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 LEASE = 60.0
@@ -19,7 +20,7 @@ DROPPED = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class TokenRecord:
+class TokenRecord(Record):
     """What a token opens.
 
     :ivar connect_info: where the console was when the token was made.
@@ -28,36 +29,10 @@ class TokenRecord:
     :ivar owner: the project that the server must belong to, its id or its name; None: to any.
     """
 
-    connect_info: ConnectInfo
-    expires_at: float
-    client_address: str | None = None
-    owner: str | None = None
-
-    def to_wire(self) -> dict[str, Any]:
-        """As JSON for the store."""
-        return {
-            "connect_info": self.connect_info.to_wire(),
-            "expires_at": self.expires_at,
-            "client_address": self.client_address,
-            "owner": self.owner,
-        }
-
-    @classmethod
-    def from_wire(cls, value: dict[str, Any]) -> Self:
-        """Read it back.
-
-        :raises ServiceUnavailable: the store holds something else under a token's key.
-        """
-        try:
-            address, owner = value.get("client_address"), value.get("owner")
-            return cls(
-                ConnectInfo.from_wire(value["connect_info"]),
-                float(value["expires_at"]),
-                None if address is None else str(address),
-                None if owner is None else str(owner),
-            )
-        except (KeyError, TypeError, ValueError):
-            raise ServiceUnavailable("the store holds an unreadable token record") from None
+    connect_info: Annotated[ConnectInfo, ConnectInfo.from_wire]
+    expires_at: Annotated[float, fields.number]
+    client_address: Annotated[str | None, fields.short_text] = None
+    owner: Annotated[str | None, fields.text] = None
 
 
 class TokenStore:
@@ -81,7 +56,7 @@ class TokenStore:
     async def get(self, token_hash: str) -> TokenRecord | None:
         """The record, which may have expired: see its ``expires_at`` and :meth:`leased_until`."""
         value = await self._store.get(_token(token_hash))
-        return None if value is None else TokenRecord.from_wire(value)
+        return None if value is None else read(TokenRecord, value, "the store")
 
     async def hosts_of_instance(self, instance_uuid: str) -> set[str | None]:
         """The compute hosts for which a server's tokens were made."""

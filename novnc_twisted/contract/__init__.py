@@ -5,8 +5,10 @@ from novnc_twisted._lazy import lazy
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "Admission": "admission",
         "CONSOLE_TYPES": "connect_info",
         "ConnectInfo": "connect_info",
+        "Console": "console",
         "ROLES": "roles",
         "Record": "record",
         "SessionInfo": "session_info",

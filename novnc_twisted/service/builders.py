@@ -70,6 +70,7 @@ def consoleauth(context: Context) -> Component:
         max_tokens_per_server=options.max_tokens_per_server,
         max_tokens_per_user=options.max_tokens_per_user,
         host=context.conf.host,
+        observer=context.connections.events,
     )
     return Component(manager.start, manager.stop)
 

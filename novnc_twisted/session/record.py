@@ -5,7 +5,7 @@ from typing import Final
 from twisted.logger import Logger, LogLevel
 
 from novnc_twisted.access.display import clean
-from novnc_twisted.contract import ConnectInfo
+from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.errors import ConsoleUnreachable, Refusal, ServiceUnavailable
 
 _OUR_SIDE: Final = (ConsoleUnreachable, ServiceUnavailable)

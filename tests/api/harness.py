@@ -12,6 +12,7 @@ from novnc_twisted.access import access_url
 from novnc_twisted.api import make_site
 from novnc_twisted.compute.rpcapi import ComputeAPI
 from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
+from novnc_twisted.contract import ConnectInfo, Console
 from novnc_twisted.errors import ConsoleTypeUnavailable, InstanceNotFound, InstanceNotRunning, InvalidToken
 from novnc_twisted.messaging.memory import MemoryTransport
 from tests.http.harness import Answer, Connection
@@ -71,8 +72,8 @@ class FakeHost:
             raise InstanceNotFound(instance_uuid)
         return self.instances[instance_uuid]
 
-    async def get_vnc_console(self, instance_uuid: str, console_type: str, user_id: Any, project_id: Any) -> Any:
-        self.asked.append((instance_uuid, console_type, user_id, project_id))
+    async def get_vnc_console(self, instance_uuid: str, console_type: str) -> Any:
+        self.asked.append((instance_uuid, console_type))
         found = await self.get_instance(instance_uuid)
         if found["state"] != "running":
             raise InstanceNotRunning(instance_uuid)
@@ -80,18 +81,15 @@ class FakeHost:
             raise ConsoleTypeUnavailable(instance_uuid)
         base = {"novnc": "http://127.0.0.1:6080/vnc_auto.html", "xvpvnc": "http://127.0.0.1:6081/console"}
         token = secret(str(uuid4()))
-        return {
-            "token": token,
-            "access_url": access_url(base[console_type], token),
-            "console_type": console_type,
-            "host": "192.0.2.7",
-            "port": 5901,
-            "socket": None,
-            "internal_access_path": None,
-            "instance_uuid": instance_uuid,
-            "name": found["name"],
-            "compute_host": self.name,
-        }
+        info = ConnectInfo(
+            host="192.0.2.7",
+            port=5901,
+            instance_uuid=instance_uuid,
+            name=found["name"],
+            console_type=console_type,
+            compute_host=self.name,
+        )
+        return Console(token=token, access_url=access_url(base[console_type], token), connect_info=info).to_wire()
 
 
 class FakeConsoleAuth:
@@ -112,7 +110,7 @@ class FakeConsoleAuth:
         if token_hash not in self.tokens:
             raise InvalidToken("unknown")
         keys = ("instance_uuid", "host", "port", "internal_access_path")
-        return {key: self.tokens[token_hash][key] for key in keys}
+        return {key: self.tokens[token_hash]["connect_info"][key] for key in keys}
 
 
 class InlinePool:

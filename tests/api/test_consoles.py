@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.access import hash_token
 from novnc_twisted.consoleauth import ConsoleAuthManager
-from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.identity import NoAuth
 from tests.api.harness import FakeHost, instance, running, uuid_of
 from tests.http.harness import Answer
@@ -43,21 +43,20 @@ class ConsoleTests(SynchronousTestCase):
         self.assertEqual((console["protocol"], console["type"]), ("vnc", "novnc"))
         base, token = console["url"].split("?token=")
         self.assertEqual(base, "http://127.0.0.1:6080/vnc_auto.html")
-        self.assertEqual(self.host.asked, [(uuid_of("myserver20"), "novnc", "admin", None)])
+        self.assertEqual(self.host.asked, [(uuid_of("myserver20"), "novnc")])
         self.assertEqual(
             self.system.consoleauth.tokens,
             {
                 hash_token(token): {
-                    "console_type": "novnc",
-                    "host": "192.0.2.7",
-                    "port": 5901,
-                    "socket": None,
-                    "internal_access_path": None,
-                    "instance_uuid": uuid_of("myserver20"),
-                    "name": "myserver20",
-                    "user_id": "admin",
-                    "project_id": None,
-                    "compute_host": "host1",
+                    "connect_info": ConnectInfo(
+                        host="192.0.2.7",
+                        port=5901,
+                        instance_uuid=uuid_of("myserver20"),
+                        name="myserver20",
+                        console_type="novnc",
+                        user_id="admin",
+                        compute_host="host1",
+                    ).to_wire(),
                     "client_address": None,
                     "owner": None,
                 }
@@ -251,6 +250,7 @@ class WithConsoleAuthTests(SynchronousTestCase):
         path = f"/v2.1/os-console-auth-tokens/{token}"
         answer = system.get(path, OpenStack_API_Version="compute 2.31")
         self.assertEqual(answer.body["console"]["instance_uuid"], uuid_of("myserver20"))
-        dropped = ConsoleAuthAPI(system.transport).delete_tokens_for_instance(uuid_of("myserver20"))
-        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(dropped)), 1)
+        uuid = uuid_of("myserver20")
+        dropped = system.transport.call("consoleauth", "delete_tokens_for_instance", instance_uuid=uuid)
+        self.assertEqual(self.successResultOf(dropped), {"deleted": 1})
         self.assertEqual(system.get(path, OpenStack_API_Version="compute 2.31").status, 404)

@@ -23,14 +23,16 @@ INSTANCE: dict[str, Any] = {
 CONSOLE: dict[str, Any] = {
     "token": "34ce7a44-6186-43d8-be14-2ea9e028b8fa",
     "access_url": "http://x/?token=34ce7a44-6186-43d8-be14-2ea9e028b8fa",
-    "console_type": "novnc",
-    "host": "10.0.0.66",
-    "port": 5900,
-    "socket": None,
-    "internal_access_path": None,
-    "instance_uuid": B,
-    "name": "myserver20",
-    "compute_host": "one",
+    "connect_info": {
+        "host": "10.0.0.66",
+        "port": 5900,
+        "instance_uuid": B,
+        "name": "myserver20",
+        "console_type": "novnc",
+        "compute_host": "one",
+        "user_id": "root",
+        "project_id": "evil",
+    },
 }
 
 
@@ -59,8 +61,9 @@ class LyingHostTests(ComputeCase):
         }
         self.assertEqual((await self.api.find(A))["host"], "liar")
         self.assertEqual([one["host"] for one in await self.api.list_instances()], ["liar"])
-        console = await self.api.get_vnc_console(A, "novnc")
-        self.assertEqual((console["compute_host"], console["instance_uuid"]), ("liar", A))
+        info = (await self.api.get_vnc_console(A, "novnc")).connect_info
+        self.assertEqual((info.compute_host, info.instance_uuid), ("liar", A))
+        self.assertEqual((info.user_id, info.project_id), (None, None))
 
     async def test_another_instance_than_was_asked_for(self) -> None:
         self.answers["get_instance"] = {**INSTANCE, "uuid": B}
@@ -114,10 +117,15 @@ class LyingHostTests(ComputeCase):
 
     async def test_consoles_that_are_none(self) -> None:
         self.answers["get_instance"] = INSTANCE
-        for name in ("token", "access_url", "console_type", "host", "port", "name"):
+        for name in ("token", "access_url", "connect_info"):
             for wrong in (None, [], "x\n", "", -1, 70_000, True):
                 self.answers["get_vnc_console"] = {**CONSOLE, name: wrong}
                 await self.refused(ServiceUnavailable, self.api.get_vnc_console(A, "novnc"))
+        for name in ("host", "port", "name", "console_type"):
+            for wrong in (None, [], "x\n", -1, 70_000, True):
+                self.answers["get_vnc_console"] = {**CONSOLE, "connect_info": {**CONSOLE["connect_info"], name: wrong}}
+                refusal = await self.refused(ServiceUnavailable, self.api.get_vnc_console(A, "novnc"))
+                self.assertIn(f"compute host liar: Console.connect_info: ConnectInfo.{name}: ", refusal.detail)
         for wrong in (None, [], "x", 5):
             self.answers["get_vnc_console"] = wrong
             await self.refused(ServiceUnavailable, self.api.get_vnc_console(A, "novnc"))

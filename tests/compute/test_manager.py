@@ -4,6 +4,7 @@ from uuid import UUID
 
 from novnc_twisted.compute.domain_xml import Vnc
 from novnc_twisted.compute.interfaces import Change
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import (
     ConsoleTypeUnavailable,
     ConsoleUnreachable,
@@ -26,21 +27,21 @@ class ConsoleTests(ComputeCase):
         self.driver.add(domain())
 
     async def test_get_vnc_console(self) -> None:
-        console = await self.call("get_vnc_console", instance_uuid=A, console_type="novnc", user_id="u")
+        console = await self.call("get_vnc_console", instance_uuid=A, console_type="novnc")
         token = console.pop("token")
         self.assertEqual((str(UUID(token)), UUID(token).version), (token, 4))
         self.assertEqual(
             console,
             {
                 "access_url": f"http://controlnode:6080/vnc_auto.html?path=%3Ftoken%3D{token}",
-                "console_type": "novnc",
-                "host": "127.0.0.1",
-                "port": 5900,
-                "socket": None,
-                "internal_access_path": None,
-                "instance_uuid": A,
-                "name": "myserver20",
-                "compute_host": "one",
+                "connect_info": ConnectInfo(
+                    host="127.0.0.1",
+                    port=5900,
+                    instance_uuid=A,
+                    name="myserver20",
+                    console_type="novnc",
+                    compute_host="one",
+                ).to_wire(),
             },
         )
 
@@ -260,7 +261,7 @@ class ReportTests(ComputeCase):
         driver = await self.host(server_proxyclient_address="10.0.0.5")
         driver.add(domain())
         console = await self.call("get_vnc_console", instance_uuid=A, console_type="novnc")
-        self.assertEqual(console["host"], "10.0.0.5")
+        self.assertEqual(console["connect_info"]["host"], "10.0.0.5")
 
     async def test_what_is_stopped_is_not_reported(self) -> None:
         driver = await self.host()

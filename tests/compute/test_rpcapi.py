@@ -51,7 +51,7 @@ class ApiTests(ComputeCase):
             (await self.host(name)).add(domain(**here))
         self.assertEqual([i["host"] for i in await self.api.list_instances()], ["two"])
         self.assertEqual((await self.api.find(A))["host"], "two")
-        self.assertEqual((await self.api.get_vnc_console(A, "novnc"))["compute_host"], "two")
+        self.assertEqual((await self.api.get_vnc_console(A, "novnc")).connect_info.compute_host, "two")
 
     async def test_a_host_that_hangs_hides_nobody(self) -> None:
         (await self.host("one")).add(domain())
@@ -91,8 +91,8 @@ class ApiTests(ComputeCase):
     async def test_get_vnc_console(self) -> None:
         await self.host("one")
         (await self.host("two")).add(domain())
-        console = await self.api.get_vnc_console(A, "novnc", "u", "p")
-        self.assertEqual((console["compute_host"], console["instance_uuid"]), ("two", A))
+        info = (await self.api.get_vnc_console(A, "novnc")).connect_info
+        self.assertEqual((info.compute_host, info.instance_uuid), ("two", A))
 
     async def test_a_stopped_server(self) -> None:
         (await self.host("one")).add(domain(active=False, state="shutoff"))

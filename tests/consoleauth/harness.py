@@ -8,6 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.consoleauth import ConsoleAuthAPI, ConsoleAuthManager
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import InstanceNotFound, Refusal
 from novnc_twisted.messaging.memory import MemoryTransport
 from tests.support.handed_out import secret
@@ -127,7 +128,13 @@ class ConsoleAuthCase(TestCase):
             "project_id": "p",
             "compute_host": "one",
         }
-        return await self.api.authorize_console(token, **{**asked, **fields})
+        more = {name: fields.pop(name) for name in ("client_address", "owner") if name in fields}
+        return await self.api.authorize_console(token, ConnectInfo(**{**asked, **fields}), **more)
+
+    async def delete_tokens(self, uuid: str = VM) -> int:
+        """As the API asks for it; how many there were."""
+        answer = await self.transport.call("consoleauth", "delete_tokens_for_instance", instance_uuid=uuid)
+        return int(answer["deleted"])
 
     async def check(self, token: str = TOKEN, console_type: str = "novnc", viewer: str = VIEWER) -> Any:
         return await self.api.check_token(token, console_type, viewer)

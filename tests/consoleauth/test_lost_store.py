@@ -97,7 +97,7 @@ class LostTests(ConsoleAuthCase):
         await self.token()
         for _ in range(4):
             await self.check()
-        self.assertEqual(await self.api.delete_tokens_for_instance(VM), 1)
+        self.assertEqual(await self.delete_tokens(VM), 1)
         for _ in range(4):
             await self.api.keep_token(TOKEN, VIEWER)
             await self.refused(InvalidToken, self.check())
@@ -131,7 +131,7 @@ class LostTests(ConsoleAuthCase):
                 await self.check(token)
         await self.lose()
         await self.check()
-        self.assertEqual(await self.api.delete_tokens_for_instance(VM), 2)
+        self.assertEqual(await self.delete_tokens(VM), 2)
         for _ in range(2):
             for token in (TOKEN, SECOND):
                 await self.api.keep_token(token, VIEWER)
@@ -155,7 +155,7 @@ class LostTests(ConsoleAuthCase):
 
     async def test_dropped_while_the_store_has_lost_it(self) -> None:
         await self.used()
-        self.assertEqual(await self.api.delete_tokens_for_instance(VM), 0)
+        self.assertEqual(await self.delete_tokens(VM), 0)
         await self.api.keep_token(TOKEN, VIEWER)
         await self.refused(InvalidToken, self.check())
 

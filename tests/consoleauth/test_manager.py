@@ -150,7 +150,7 @@ class LeaseTests(ConsoleAuthCase):
         await self.serve()
         await self.token()
         await self.lapse(40)
-        self.assertEqual(await self.api.delete_tokens_for_instance(VM), 1)
+        self.assertEqual(await self.delete_tokens(VM), 1)
         await self.api.keep_token(TOKEN, VIEWER)
         await self.refused(InvalidToken, self.check())
 
@@ -290,8 +290,8 @@ class NumberTests(ConsoleAuthCase):
         await self.token("a")
         await self.token("b")
         await self.token("c", instance_uuid=OTHER_VM)
-        self.assertEqual(await self.api.delete_tokens_for_instance(VM.upper()), 2)
-        self.assertEqual(await self.api.delete_tokens_for_instance(VM), 0)
+        self.assertEqual(await self.delete_tokens(VM.upper()), 2)
+        self.assertEqual(await self.delete_tokens(VM), 0)
         await self.refused(InvalidToken, self.check("a"))
         await self.check("c")
 

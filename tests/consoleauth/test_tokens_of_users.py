@@ -35,7 +35,7 @@ class UserTests(ConsoleAuthCase):
         await self.token("expired")
         self.clock.advance(100)
         await self.token("gone", instance_uuid=OTHER_VM)
-        await self.api.delete_tokens_for_instance(OTHER_VM)
+        await self.delete_tokens(OTHER_VM)
         for name in ("a", "b", "c"):
             await self.token(name)
         await self.token("d", instance_uuid=OTHER_VM)
@@ -47,7 +47,7 @@ class UserTests(ConsoleAuthCase):
         await self.token("old", instance_uuid=OTHER_VM)
         for name in ("a", "b"):
             await self.token(name)
-        await self.api.delete_tokens_for_instance(VM)
+        await self.delete_tokens(VM)
         await self.token("c")
         await self.token("d")
         await self.good("old", "c", "d")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted import contract
-from novnc_twisted.contract import ConnectInfo, Record, SessionInfo, fields
+from novnc_twisted.contract import Admission, ConnectInfo, Console, Record, SessionInfo, fields
 from novnc_twisted.contract.record import LOCAL, read
 from novnc_twisted.errors import ServiceUnavailable
 
@@ -95,23 +95,27 @@ class RecordTests(SynchronousTestCase):
             self.assertRaises(TypeError, kind.from_wire, {"name": "a"})
 
 
+EVERYTHING = ConnectInfo(
+    host="h",
+    port=5900,
+    socket="/s",
+    internal_access_path="/i",
+    instance_uuid=UUID,
+    name="ü",
+    console_type="xvpvnc",
+    user_id="u",
+    project_id="p",
+    compute_host="one",
+    expires_at=1.5,
+    reconnects=False,
+    keep_from=0.5,
+)
+
 RECORDS: tuple[Record, ...] = (
     ConnectInfo(host="h", port=1),
-    ConnectInfo(
-        host="h",
-        port=5900,
-        socket="/s",
-        internal_access_path="/i",
-        instance_uuid=UUID,
-        name="ü",
-        console_type="xvpvnc",
-        user_id="u",
-        project_id="p",
-        compute_host="one",
-        expires_at=1.5,
-        reconnects=False,
-        keep_from=0.5,
-    ),
+    EVERYTHING,
+    Console(token="t", access_url="http://h/?token=t", connect_info=EVERYTHING),
+    Admission(connect_info=EVERYTHING, expires_in=1.5),
     SessionInfo(id="s", console_type="novnc", client_address="192.0.2.7", proxy="p", phase="dial", started_at=1.0),
     SessionInfo(
         id="s",
@@ -157,6 +161,15 @@ class AllRecordsTests(SynchronousTestCase):
                     message = {**record.to_wire(), name: wrong}
                     error = str(self.assertRaises(ValueError, type(record).from_wire, message))
                     self.assertTrue(error.startswith(f"{type(record).__name__}.{name}: "), error)
+
+
+class ConsoleTests(SynchronousTestCase):
+    """What is special about a new console."""
+
+    def test_the_token_is_hidden(self) -> None:
+        console = Console(token="s3cret", access_url="http://h/?token=s3cret", connect_info=EVERYTHING)
+        self.assertNotIn("s3cret", repr(console))
+        self.assertEqual(console.console_type, "xvpvnc")
 
 
 class ConnectInfoTests(SynchronousTestCase):

@@ -9,7 +9,7 @@ from unicodedata import category
 from nacl.public import PrivateKey, SealedBox
 
 from novnc_twisted.compute import replies
-from novnc_twisted.contract import ConnectInfo, fields
+from novnc_twisted.contract import ConnectInfo, Console, fields
 from novnc_twisted.errors import MAX_DETAIL, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.redis.messages import Request, read_reply, read_request, write_reply
 from novnc_twisted.messaging.redis.sealing import Opener
@@ -156,8 +156,10 @@ def run_host(data: bytes) -> None:
 
 def _console(instance_uuid: str, host: str, answer: Any) -> dict[str, Any]:
     found = replies.console(host, instance_uuid, answer)
-    same(found["instance_uuid"], instance_uuid, "whose console it is")
-    return found
+    info = found.connect_info
+    same((info.instance_uuid, info.user_id, info.project_id), (instance_uuid, None, None), "whose console it is")
+    same(Console.from_wire(decode(encode(found.to_wire()))), found, "what was sent on")
+    return info.to_wire()
 
 
 SECRET = "s3cr3t-Pa55"
@@ -198,7 +200,7 @@ _HOST = (
     b',"project_id":"","created":null,"host":"host2"',
     b"}",
     b"]}",
-    b'{"token":"t","access_url":"http://h/","console_type":"novnc","host":"h","port":5900',
+    b'{"token":"t","access_url":"http://h/","connect_info":{"console_type":"novnc","host":"h","port":5900',
 )
 _INFO = (
     b'{"host":"192.0.2.1","port":5900',

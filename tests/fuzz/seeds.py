@@ -248,7 +248,8 @@ def messages() -> dict[str, dict[str, bytes]]:
     call = "0123456789abcdef" * 2
     request = b"".join(bus.REQUEST)
     one = {"uuid": UUID.decode(), "name": "one", "state": "running", "power_state": 1, "vcpus": 1, "memory_mb": 512}
-    console = {"token": "t", "access_url": "http://h/", "console_type": "novnc", "host": "h", "port": 5900, "name": "n"}
+    info = {"console_type": "novnc", "host": "h", "port": 5900, "name": "n", "user_id": "root"}
+    console = {"token": "t", "access_url": "http://h/", "connect_info": info}
     hashed = b"$2b$04$" + b"a" * 53
     nova = b"".join(
         part

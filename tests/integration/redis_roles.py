@@ -1,5 +1,6 @@
 """The whole system in one process, over a real Redis, each service as the user of its role."""
 
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet import reactor
@@ -61,11 +62,11 @@ class RolesCase(RedisTestCase):
     async def make_token(self, uuid: str = A) -> str:
         """Make a token as the API does."""
         server = await self.compute.find(uuid)
-        console = await self.compute.get_vnc_console(uuid, "novnc", "u", server["project_id"])
-        fields = {name: value for name, value in console.items() if name not in ("token", "access_url")}
-        asked = {**fields, "user_id": "u", "project_id": server["project_id"], "owner": server["project_id"]}
-        await self.authority.authorize_console(console["token"], **asked)
-        return str(console["token"])
+        console = await self.compute.get_vnc_console(uuid, "novnc")
+        project = server["project_id"]
+        info = replace(console.connect_info, user_id="u", project_id=project)
+        await self.authority.authorize_console(console.token, info, owner=project)
+        return console.token
 
     def admin(self, *words: str) -> Any:
         """Run a Redis command with all rights."""

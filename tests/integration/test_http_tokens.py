@@ -10,6 +10,7 @@ from twisted.internet.protocol import Factory
 from novnc_twisted import errors
 from novnc_twisted.access import Failures
 from novnc_twisted.consoleauth import ConsoleAuthAPI, ConsoleAuthManager
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.messaging.memory import MemoryTransport
 from tests.consoleauth.harness import VM, Host
 from tests.session.harness import HANDSHAKE, FrontCase, Raw, WebSocket, introduce, refused
@@ -46,14 +47,16 @@ class TokenCase(FrontCase):
     async def token(self, name: str, kind: str = "novnc", **more: Any) -> str:
         await self.api.authorize_console(
             name,
-            console_type=kind,
-            host="127.0.0.1",
-            port=self.port,
-            instance_uuid=VM,
-            name="myserver20",
-            user_id="u",
-            project_id="p",
-            compute_host="one",
+            ConnectInfo(
+                console_type=kind,
+                host="127.0.0.1",
+                port=self.port,
+                instance_uuid=VM,
+                name="myserver20",
+                user_id="u",
+                project_id="p",
+                compute_host="one",
+            ),
             **more,
         )
         return name

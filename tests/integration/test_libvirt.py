@@ -43,10 +43,11 @@ VIEWER = "192.0.2.7"
 class WatchedAuth(ConsoleAuthManager):
     """A ConsoleAuthManager that notifies the test when it has dropped tokens."""
 
-    async def delete_tokens_for_instance(self, *, instance_uuid: str) -> dict[str, Any]:
+    async def instance_gone(self, *, instance_uuid: str) -> dict[str, Any]:
         """Drop the tokens, then notify."""
-        answer = await super().delete_tokens_for_instance(instance_uuid=instance_uuid)
-        self.dropped.callback(instance_uuid)
+        answer = await super().instance_gone(instance_uuid=instance_uuid)
+        if answer["gone"]:
+            self.dropped.callback(instance_uuid)
         return answer
 
     dropped: "Deferred[str]"
@@ -86,12 +87,8 @@ class LibvirtCase(TestCase):
     async def token(self, console_type: str = "novnc", owner: str | None = None) -> str:
         """Make a token for our VM as the API does."""
         console = await self.compute.get_vnc_console(self.uuid, console_type)
-        await self.consoleauth.authorize_console(
-            console["token"],
-            owner=owner,
-            **{key: console[key] for key in console if key not in ("token", "access_url")},
-        )
-        return secret(str(console["token"]))
+        await self.consoleauth.authorize_console(console.token, console.connect_info, owner=owner)
+        return secret(console.token)
 
     async def check(self, token: str) -> Any:
         return await self.consoleauth.check_token(token, "novnc", VIEWER)

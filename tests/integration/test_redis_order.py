@@ -74,10 +74,9 @@ class OrderTests(RedisTestCase):
 
     async def console(self) -> str:
         """Make a link as the API does, and check it as a proxy does."""
-        console = await ComputeAPI(self.asks, deadline=1.0).get_vnc_console(A, "novnc", "u", "red")
-        fields = {name: value for name, value in console.items() if name not in ("token", "access_url")}
-        await ConsoleAuthAPI(self.asks, deadline=1.0).authorize_console(console["token"], **fields)
-        info = await ConsoleAuthAPI(self.checks, deadline=1.0).check_token(console["token"], "novnc", VIEWER)
+        console = await ComputeAPI(self.asks, deadline=1.0).get_vnc_console(A, "novnc")
+        await ConsoleAuthAPI(self.asks, deadline=1.0).authorize_console(console.token, console.connect_info)
+        info = await ConsoleAuthAPI(self.checks, deadline=1.0).check_token(console.token, "novnc", VIEWER)
         return info.host
 
     async def until_it_works(self) -> None:

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from novnc_twisted.contract import ConnectInfo
+from novnc_twisted.contract import Admission, ConnectInfo
 from novnc_twisted.messaging import transport_from_url
 from tests.support.redis_server import RedisServer
 from tests.support.twistd import Twistd, free_port
@@ -70,7 +70,8 @@ class ProxyCase(TestCase):
         self.viewers = Viewers(self)
 
     async def _check_token(self, **_: Any) -> dict[str, Any]:
-        return ConnectInfo(host="127.0.0.1", port=self.vnc_port, name="myserver20").to_wire()
+        info = ConnectInfo(host="127.0.0.1", port=self.vnc_port, name="myserver20")
+        return Admission(connect_info=info, expires_in=600.0).to_wire()
 
     async def _keep_token(self, **_: Any) -> dict[str, Any]:
         return {}

@@ -1,0 +1,241 @@
+"""The policy of tokens: how long a token is valid, for whom, how often, and when it is dropped."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from novnc_twisted.access.forwarded import UNKNOWN
+from novnc_twisted.consoleauth.recent import RecentTokens
+from novnc_twisted.consoleauth.store import DROPPED, GRACE, LEASE, TokenRecord, TokenStore
+from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.errors import ConsoleForbidden, InvalidToken
+from novnc_twisted.messaging.interfaces import IKeyedStore
+
+SETUP: Final = 30.0
+"""Seconds from the answer to ``check_token`` to a live session, at most: the deadline of its set-up."""
+
+_LOG_AGAIN: Final = 60.0
+
+_log = Logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRules:
+    """The options of ``[consoleauth]``; :class:`~novnc_twisted.consoleauth.ConsoleAuthManager` documents them."""
+
+    token_ttl: float = 600
+    enforce_session_timeout: bool = False
+    one_time: bool = False
+    bind_address: bool = False
+    max_tokens_per_server: int = 64
+    max_tokens_per_user: int = 1024
+
+    @property
+    def reconnects(self) -> bool:
+        """Whether a viewer that lost its connection may come back with the same token."""
+        return not (self.one_time or self.enforce_session_timeout)
+
+
+class TokenPolicy:
+    """Decides what each token opens, over a store that several consoleauths share.
+
+    Every method fails with ServiceUnavailable if the store does not answer.
+
+    :param store: where tokens are kept.
+    :param clock: for what this process remembers of tokens in use.
+    :param now: returns Unix time in seconds; None: the clock of the store, which all consoleauths share.
+    """
+
+    def __init__(
+        self, store: IKeyedStore, clock: IReactorTime, rules: TokenRules, now: Callable[[], float] | None = None
+    ) -> None:
+        self._store = store
+        self._tokens = TokenStore(store)
+        self._clock = clock
+        self._rules = rules
+        self._now = now
+        self._recent = RecentTokens(clock, min(rules.token_ttl + LEASE + GRACE, DROPPED))
+        self._log_from = clock.seconds()
+
+    async def time(self) -> float:
+        """Return Unix time in seconds, by the clock of all consoleauths."""
+        return await self._tokens.now() if self._now is None else self._now()
+
+    # --- making and dropping tokens
+
+    async def authorized(self, token_hash: str, info: ConnectInfo) -> float | None:
+        """Return when a token expires that was authorised before, by the same call; None: the token is new.
+
+        A caller that did not get the answer to its first call repeats the call.
+
+        :raises ConsoleForbidden: the token opens another console.
+        """
+        known = await self._tokens.get(token_hash)
+        if known is None:
+            return None
+        if replace(known.connect_info, host=info.host, port=info.port, socket=info.socket) != info:
+            raise ConsoleForbidden("the token is in use for another console")
+        return known.expires_at
+
+    async def add(
+        self, token_hash: str, info: ConnectInfo, client_address: str | None, owner: str | None
+    ) -> TokenRecord:
+        """Make a token valid from now on; return its record."""
+        record = TokenRecord(info, await self.time() + self._rules.token_ttl, client_address, owner)
+        await self._tokens.put(token_hash, record, self._rules.token_ttl)
+        return record
+
+    async def drop_surplus_of_instance(self, instance_uuid: str) -> int:
+        """Drop the oldest tokens of a server, above the limit; return how many these were."""
+        limit = self._rules.max_tokens_per_server
+        return await self._tokens.remove_of_instance(instance_uuid, limit) if limit else 0
+
+    async def drop_surplus_of_user(self, user_id: str) -> int:
+        """Drop the oldest tokens that a user asked for, above the limit; return how many these were."""
+        limit = self._rules.max_tokens_per_user
+        return await self._tokens.remove_of_user(user_id, limit) if limit else 0
+
+    async def drop_of_instance(self, instance_uuid: str) -> int:
+        """Drop the tokens of a server; return how many there were."""
+        self._recent.forget_instance(instance_uuid)
+        until = await self.time() + self._rules.token_ttl
+        return await self._tokens.remove_of_instance(instance_uuid, until=until)
+
+    async def hosts_of_instance(self, instance_uuid: str) -> set[str | None]:
+        """Return the compute hosts for which the tokens of a server were made."""
+        return await self._tokens.hosts_of_instance(instance_uuid)
+
+    # --- using tokens
+
+    async def find(self, token_hash: str) -> TokenRecord:
+        """Return the record of a token, which may have expired.
+
+        :raises InvalidToken: it is unknown.
+        """
+        return await self._tokens.get(token_hash) or await self._restored_if_valid(token_hash)
+
+    async def check(self, token_hash: str, record: TokenRecord, console_type: str, address: str) -> None:
+        """Check that a token is valid now, for this console type and client address.
+
+        :raises InvalidToken: it has expired.
+        :raises ConsoleForbidden: it is for another console type or another client address.
+        """
+        await self._check_time(token_hash, record, address)
+        if record.connect_info.console_type != console_type:
+            raise ConsoleForbidden(f"it is for a console of type {record.connect_info.console_type}")
+        if self._rules.bind_address:
+            await self._check_address(token_hash, record, address)
+
+    async def check_unused(self, token_hash: str) -> None:
+        """Check, with ``one_time``, that a token was not used yet.
+
+        :raises InvalidToken: it was.
+        """
+        if self._rules.one_time and await self._tokens.claimed("used", token_hash) is not None:
+            raise InvalidToken("it was used already")
+
+    async def use(self, token_hash: str, record: TokenRecord, address: str) -> None:
+        """Note that a token is used; with ``one_time``, exactly one of many callers succeeds.
+
+        :raises InvalidToken: another caller was first.
+        """
+        rules = self._rules
+        if rules.one_time and not await self._tokens.claim_once("used", token_hash, address, rules.token_ttl):
+            raise InvalidToken("it was used already")
+        self._remember(token_hash, record)
+
+    async def check_used_by(self, token_hash: str, address: str) -> None:
+        """Check, with ``one_time``, that a token was used by this client address.
+
+        :raises InvalidToken: it was not.
+        """
+        if self._rules.one_time and await self._tokens.claimed("used", token_hash) != address:
+            raise InvalidToken("it was not used from here")
+
+    async def valid(self, token_hash: str) -> TokenRecord:
+        """Return the record of a token that has not expired; leases do not count.
+
+        :raises InvalidToken: it is unknown or has expired.
+        """
+        record = await self._tokens.get(token_hash)
+        if record is None or record.expires_at <= await self.time():
+            raise InvalidToken("it is unknown or has expired")
+        return record
+
+    async def renew(self, token_hash: str, address: str) -> None:
+        """Let a session of this token come back within 60 s from the same address, even if the token expires."""
+        if not self._rules.reconnects:
+            return
+        record = await self._tokens.get(token_hash) or await self._restored(token_hash, LEASE + GRACE)
+        if record is not None:
+            self._remember(token_hash, record)
+            await self._tokens.lease(token_hash, address, await self.time() + LEASE)
+
+    async def seconds_left(self, record: TokenRecord) -> float:
+        """Return the seconds until a token expires; negative if it has expired."""
+        return record.expires_at - await self.time()
+
+    def session_terms(self, record: TokenRecord, seconds_left: float) -> ConnectInfo:
+        """Return the record's ConnectInfo with what a session may do when its token expires."""
+        return replace(
+            record.connect_info,
+            expires_at=record.expires_at if self._rules.enforce_session_timeout else None,
+            reconnects=self._rules.reconnects,
+            keep_from=max(0.0, seconds_left - LEASE - SETUP),
+        )
+
+    # --- internals
+
+    async def _check_time(self, token_hash: str, record: TokenRecord, address: str) -> None:
+        now = await self.time()
+        if now < record.expires_at:
+            return
+        if not self._rules.reconnects or await self._tokens.leased_until(token_hash, address) <= now:
+            raise InvalidToken("it has expired")
+
+    async def _check_address(self, token_hash: str, record: TokenRecord, address: str) -> None:
+        if address == UNKNOWN:
+            raise ConsoleForbidden("bind_address is on, and X-Forwarded-For held no address that can be read")
+        ttl = self._rules.token_ttl
+        bound = record.client_address or await self._tokens.claim("bound", token_hash, address, ttl)
+        if bound != address:
+            raise ConsoleForbidden("it is bound to another client address")
+
+    def _remember(self, token_hash: str, record: TokenRecord) -> None:
+        """Remember a record in use, if the store can lose it and it could be restored."""
+        if self._store.may_lose_data and not self._rules.one_time:
+            self._recent.used(token_hash, record)
+
+    async def _restored_if_valid(self, token_hash: str) -> TokenRecord:
+        """Restore the record of a valid token that the store has lost.
+
+        :raises InvalidToken: the token is unknown.
+        """
+        known = self._recent.get(token_hash)
+        left = 0.0 if known is None else await self.seconds_left(known)
+        record = await self._restored(token_hash, left + LEASE) if left > 0 else None
+        if record is None:
+            raise InvalidToken("it is unknown")
+        return record
+
+    async def _restored(self, token_hash: str, ttl: float) -> TokenRecord | None:
+        """Restore a record that the store has lost, if this process remembers it and the token was not dropped.
+
+        A token is not restored if the store held more about it that is lost as well: whether it was used, and the
+        address to which it was bound.
+        """
+        record, rules = self._recent.get(token_hash), self._rules
+        if record is None or rules.one_time or (rules.bind_address and record.client_address is None):
+            return None
+        if await self._tokens.was_dropped(record):
+            self._recent.forget(token_hash)
+            return None
+        await self._tokens.restore(token_hash, record, ttl)
+        now = self._clock.seconds()
+        if now >= self._log_from:
+            self._log_from = now + _LOG_AGAIN
+            _log.warn("the store has lost tokens that are in use; they are restored. Has Redis appendonly yes?")
+        return record

@@ -1,0 +1,27 @@
+"""A new console link: the answer to ``get_vnc_console``."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from novnc_twisted.contract import fields
+from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.record import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Console(Record):
+    """A token that a compute host made for a console.  It opens nothing until consoleauth has authorised it.
+
+    :ivar token: the token, which is secret.
+    :ivar access_url: the link for the user, which holds the token.
+    :ivar connect_info: what the token will open.
+    """
+
+    token: Annotated[str, fields.short_text] = field(repr=False)
+    access_url: Annotated[str, fields.long_text] = field(repr=False)
+    connect_info: Annotated[ConnectInfo, ConnectInfo.from_wire]
+
+    @property
+    def console_type(self) -> str:
+        """``novnc`` or ``xvpvnc``."""
+        return self.connect_info.console_type

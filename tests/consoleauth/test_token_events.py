@@ -1,0 +1,85 @@
+"""The events of tokens: what an audit trail and metrics are made of."""
+
+from typing import Any
+
+from novnc_twisted.errors import ConsoleForbidden, InstanceNotRunning, InvalidToken
+from novnc_twisted.events import Event, TokenMade, TokenRefused, TokenRevoked, TokenUsed
+from tests.consoleauth.harness import OTHER_VM, TOKEN, VIEWER, VM, ConsoleAuthCase
+
+ABOUT: dict[str, str] = {
+    "console_type": "novnc",
+    "user_id": "u",
+    "project_id": "p",
+    "instance_uuid": VM,
+    "instance_name": "myserver20",
+}
+
+
+class EventTests(ConsoleAuthCase):
+    """Each event, and that nothing else is reported."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.vm = await self.host()
+        self.vm.run()
+        self.events: list[Event] = []
+
+    async def begin(self, **policy: Any) -> None:
+        await self.serve(observer=self.events.append, **policy)
+
+    def taken(self) -> list[Event]:
+        """The events since the last time."""
+        events, self.events[:] = list(self.events), []
+        return events
+
+    async def test_made_and_used(self) -> None:
+        await self.begin()
+        expires_at = await self.token(client_address="198.51.100.1")
+        self.assertEqual(self.taken(), [TokenMade(**ABOUT, address="198.51.100.1", expires_at=expires_at)])
+        await self.token()  # the same call once more makes no other token
+        self.assertEqual(self.taken(), [])
+        await self.check()
+        self.assertEqual(self.taken(), [TokenUsed(**ABOUT, address=VIEWER)])
+
+    async def test_refused(self) -> None:
+        await self.begin()
+        await self.refused(InvalidToken, self.check("guessed"))
+        self.assertEqual(self.taken(), [TokenRefused(address=VIEWER, cause="InvalidToken", detail="it is unknown")])
+        await self.token()
+        self.taken()
+        await self.refused(ConsoleForbidden, self.check(console_type="xvpvnc"))
+        self.vm.refusals[VM] = InstanceNotRunning("shutoff")
+        await self.refused(InstanceNotRunning, self.check())
+        self.clock.advance(600)
+        await self.refused(InvalidToken, self.check())
+        found = [event for event in self.taken() if isinstance(event, TokenRefused)]
+        self.assertEqual([event.cause for event in found], ["ConsoleForbidden", "InstanceNotRunning", "InvalidToken"])
+        for event in found:
+            self.assertEqual({name: getattr(event, name) for name in ABOUT}, ABOUT)
+
+    async def test_dropped(self) -> None:
+        await self.begin(max_tokens_per_server=2, max_tokens_per_user=3)
+        self.vm.run(OTHER_VM, port=5901)
+        for name in ("a", "b", "c"):
+            await self.token(name)
+        await self.token("d", instance_uuid=OTHER_VM)
+        await self.token("e", instance_uuid=OTHER_VM)
+        self.assertEqual(await self.delete_tokens(OTHER_VM), 2)
+        self.assertEqual(await self.delete_tokens(OTHER_VM), 0)
+        found = [event for event in self.taken() if isinstance(event, TokenRevoked)]
+        self.assertEqual(
+            found,
+            [
+                TokenRevoked(instance_uuid=VM, tokens=1, reason="max_tokens_per_server"),
+                TokenRevoked(user_id="u", tokens=1, reason="max_tokens_per_user"),
+                TokenRevoked(instance_uuid=OTHER_VM, tokens=2, reason="deleted by the API"),
+            ],
+        )
+
+    async def test_no_event_names_a_token(self) -> None:
+        await self.begin(max_tokens_per_server=1)
+        await self.token()
+        await self.check()
+        await self.token("another")
+        await self.refused(InvalidToken, self.check())
+        self.assertNotIn(TOKEN, repr(self.events))
