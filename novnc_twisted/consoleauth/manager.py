@@ -38,7 +38,7 @@ class ConsoleAuthManager:
     :param max_tokens_per_user: a further token drops the oldest token that the user asked for; 0: no limit.
     :param host: the host name under which the service is listed.
     :param now: returns Unix time in seconds; None: the clock of the store, which all managers share.
-    :param observer: called with an event for each token made, used, refused or dropped (:mod:`novnc_twisted.events`).
+    :param observer: called with an event for each token made, used, refused or dropped (``novnc_twisted.events``).
     """
 
     def __init__(

@@ -139,7 +139,7 @@ class LookupTests(ComputeCase):
     async def test_a_link(self) -> None:
         server = await self.api.find(A)
         console = await self.api.get_vnc_console(A, "novnc", host=server["host"])
-        self.assertEqual(console["compute_host"], "host19")
+        self.assertEqual(console.connect_info.compute_host, "host19")
         self.assertEqual([method for _, method in self.calls], ["get_instance", "get_vnc_console"])
 
     async def test_a_stopped_server(self) -> None:
@@ -168,7 +168,8 @@ class LookupTests(ComputeCase):
         server = await self.api.find(A)
         self.last.domains.clear()
         await self.publish(self.drivers["host3"], Change.STARTED, domain())
-        self.assertEqual((await self.api.get_vnc_console(A, "novnc", host=server["host"]))["compute_host"], "host3")
+        console = await self.api.get_vnc_console(A, "novnc", host=server["host"])
+        self.assertEqual(console.connect_info.compute_host, "host3")
 
     async def test_on_two_hosts(self) -> None:
         await self.publish(self.drivers["host3"], Change.DEFINED, domain(active=False, state="shutoff"))
