@@ -239,8 +239,8 @@ class PrivateLibvirtd:
         self._progress("stopping libvirtd and its VMs")
         self._keep_cache()
         self.kill()
-        # The VMs are not our children.  They are found by the name of our folder in their command lines.  The second look
-        # finds VMs that were about to start.
+        # The VMs are not our children.  They are found by the name of our folder in their command lines.  The second
+        # look finds VMs that were about to start.
         for _ in range(2):
             for pid in self._processes():
                 _end(pid)

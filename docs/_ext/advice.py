@@ -1,4 +1,4 @@
-"""What an operator can do about each refusal: an entry for each class of :mod:`novnc_twisted.errors`, as a test checks."""
+"""What an operator can do about each refusal: an entry for each class of :mod:`novnc_twisted.errors`."""
 
 ADVICE: dict[str, str] = {
     "TokenMissing": "The link is incomplete: ``?token=`` must reach the proxy. If this happens to all users, a "

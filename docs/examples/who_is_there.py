@@ -14,7 +14,7 @@ def look(host: str, port: int, password: str | None = None, timeout: float = 10.
     """Log in and read the screen's size and name.
 
     :param timeout: seconds for each answer of the server.
-    :raises novnc_twisted.errors.ConsoleUnreachable: if it is not a VNC server, or refuses the log-in, as its detail explains.
+    :raises novnc_twisted.errors.ConsoleUnreachable: if it is not a VNC server, or refuses the log-in.
     :raises OSError: if it cannot be reached.
     """
     with socket.create_connection((host, port), timeout) as connection:
