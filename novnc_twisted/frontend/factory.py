@@ -8,19 +8,13 @@ from twisted.internet.protocol import Factory
 
 from novnc_twisted.access.connection_limits import ConnectionLimits, ConnectionSlot
 from novnc_twisted.access.failures import Failures
-from novnc_twisted.errors import Refusal
 from novnc_twisted.events.log import EventLog
-from novnc_twisted.events.records import Observer
-from novnc_twisted.session.context import AskPassword, Authorise
-from novnc_twisted.session.limits import SessionLimits
-from novnc_twisted.session.sessions import Sessions
-from novnc_twisted.session.settings import SessionSettings
-from novnc_twisted.session.token_lease import KeepToken
+from novnc_twisted.session.registry import SessionRegistry
+from novnc_twisted.session.services import SessionServices
 
 if TYPE_CHECKING:
     from novnc_twisted.frontend.connection import FrontConnection
     from novnc_twisted.frontend.protocol import FrontProtocol
-    from novnc_twisted.frontend.viewer import FrontViewer
 
 
 class FrontFactory(Factory):
@@ -33,6 +27,7 @@ class FrontFactory(Factory):
     :ivar connection_limits: how many connections there may be.
     :ivar observer: called with each event.
     :ivar connections: the open connections, those of sessions included.
+    :ivar registry: the sessions.
     """
 
     name = "proxy"
@@ -41,41 +36,30 @@ class FrontFactory(Factory):
 
     def __init__(
         self,
-        reactor: Any,
-        authorise: Authorise,
+        services: SessionServices,
         *,
-        settings: SessionSettings,
-        ask_password: AskPassword | None = None,
-        keep_token: KeepToken | None = None,
-        limits: SessionLimits | None = None,
         failures: Failures | None = None,
         connection_limits: ConnectionLimits | None = None,
-        observer: Observer | None = None,
+        log: EventLog | None = None,
     ) -> None:
-        """See the proxies' own factories."""
-        self.reactor = reactor
-        self.settings = settings
+        """See the proxies' own factories.
+
+        :param services: what the sessions are given; the factory itself uses the reactor, settings and observer.
+        :param log: stopped when no port uses the factory any more; None: the observer belongs to the caller.
+        """
+        self.reactor = reactor = services.reactor
+        self.settings = settings = services.settings
         self.failures = Failures(settings.max_failures_per_minute, reactor.seconds) if failures is None else failures
         self.connection_limits = ConnectionLimits() if connection_limits is None else connection_limits
-        self._log: EventLog | None = None
-        if observer is None:
-            observer = self._log = EventLog(reactor)
-        self.observer = observer
+        self.observer = services.observer
+        self._log = log
         self.connections: set[FrontConnection] = set()
-        self._sessions = Sessions(
-            reactor,
-            authorise,
-            settings=settings,
-            ask_password=ask_password,
-            keep_token=keep_token,
-            limits=limits,
-            ended=self._ended,
-        )
+        self.registry = SessionRegistry(services, self._session_ended)
 
     @property
     def sessions(self) -> int:
         """The number of sessions, including those being set up and those being closed."""
-        return len(self._sessions)
+        return len(self.registry)
 
     def buildProtocol(  # type: ignore[override]  # its factory is a subclass
         self, addr: IAddress | None
@@ -96,11 +80,7 @@ class FrontFactory(Factory):
         if self._log is not None:
             self._log.stop()
 
-    def begin(self, viewer: "FrontViewer", accepted_at: float) -> None:
-        """Begin a session."""
-        self._sessions.begin(viewer, accepted_at)
-
-    def _ended(self, viewer: Any, cause: Refusal) -> None:
+    def _session_ended(self, viewer: Any) -> None:
         viewer.slot.release()
 
     def stop_sessions(self) -> Deferred[None]:
@@ -113,5 +93,5 @@ class FrontFactory(Factory):
         waiting: list[Deferred[None]] = [connection.gone for connection in self.connections]
         for connection in list(self.connections):
             connection.hang_up()
-        waiting.append(self._sessions.stop())
+        waiting.append(self.registry.stop())
         return gatherResults(waiting).addCallback(lambda _: None)

@@ -87,7 +87,7 @@ class FrontProtocol(FrontConnection):
             failures=self.factory.failures,
             check=check,
         )
-        self.factory.begin(viewer, self.accepted_at)
+        self.factory.registry.begin(viewer, self.accepted_at)
 
     # What each proxy does in its own way
 

@@ -1,4 +1,6 @@
-"""What an end of a session looks like, whatever carries it, and who hears it."""
+"""What an end of a session, its receiver, a relay and a filter look like."""
+
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
@@ -7,19 +9,22 @@ from novnc_twisted.errors import Refusal
 
 
 class IReceiver(Interface):
-    """Who hears an end: first the grammar of the set-up, then the other end's relay."""
+    """Receives what an end receives: first the handshakes of the set-up, then the relay to the other end."""
 
     def data_received(data: bytes) -> None:
-        """Bytes of the stream (RFB), unframed; never empty."""
+        """Receive bytes of the stream (RFB), without framing; never empty."""
 
     def end_lost(cause: Refusal) -> None:
-        """Nothing more comes from this end: its peer left, or broke the protocol.  Told once, never after ``close``."""
+        """Notice that nothing more comes: the peer left, or broke the protocol.
+
+        Called once, and never after ``close``.
+        """
 
     def pause_writing() -> None:
-        """The end's buffer is full: stop what feeds it."""
+        """Notice that the end's buffer is full: stop what is written to it."""
 
     def resume_writing() -> None:
-        """There is room again."""
+        """Notice that the end's buffer has room again."""
 
 
 class IEnd(Interface):
@@ -31,38 +36,78 @@ class IEnd(Interface):
     heard_at = Attribute("When bytes of the stream last came (the clock's seconds); at first, when the end was made.")
 
     def attach(receiver: IReceiver) -> None:
-        """Hand everything from now on to this receiver, what was held back first.
+        """Pass everything on to this receiver from now on, beginning with what was held back.
 
-        A receiver that comes late is told at once what it missed: that the end was lost, that its buffer is full.
+        A receiver that comes late is notified at once of what it missed: the end was lost, its buffer is full.
         """
 
     def give_back(data: bytes) -> None:
-        """Detach the receiver and hold these bytes for the next one, before whatever comes meanwhile."""
+        """Detach the receiver, and hold these bytes for the next one, before the bytes that come meanwhile."""
 
     def write(data: bytes) -> None:
         """Send; never raises, and does nothing after the end was lost or closed."""
 
     def pause_reading() -> None:
-        """Take no more from the peer; its leaving may then go unnoticed."""
+        """Take no more from the peer; that it leaves may then go unnoticed."""
 
     def resume_reading() -> None:
         """Take bytes again."""
 
     def close(cause: Refusal) -> None:
-        """Hang up: what is written goes out, then the cause in the end's own manner; then abort, on a timer."""
+        """Hang up: send what is written, then the cause in the end's own manner; abort if that takes too long."""
 
     def closed() -> Deferred[None]:
-        """Fires when the connection is gone, cleanly or not.  Never later than the abort's timer after ``close``."""
+        """Return a Deferred that fires when the connection is gone.
+
+        After ``close`` that is never later than the time-out of the abort.
+        """
 
 
 class IFilter(Interface):
-    """A policy that looks into a live session.  Where there is none, the relay has no such step.
+    """A policy that looks into a live session.  Without filters, the relay has no such step.
 
-    A direction that it does not look at costs nothing where the policy has no method for it.
+    A filter that has no method for a direction costs nothing there.
     """
 
+    unfinished = Attribute(
+        """Bytes still to come of the viewer's message of which a part was already passed on; 0 between messages.
+
+        Needed of the first filter of a relay only.  That filter receives the viewer's bytes however they were cut; it
+        passes whole messages on, except for long ones, which it passes on in pieces.  By this attribute the relay
+        knows where a message ends, so that filters can be added and removed there.
+        """
+    )
+
     def from_client(data: bytes) -> bytes:
-        """What of these bytes goes on to the VNC server; raise a Refusal to end the session."""
+        """Return the part of these bytes that goes on to the VNC server; raise a Refusal to end the session."""
 
     def from_upstream(data: bytes) -> bytes:
-        """What of these bytes goes on to the viewer; raise a Refusal to end the session."""
+        """Return the part of these bytes that goes on to the viewer; raise a Refusal to end the session."""
+
+
+class IRelay(Interface):
+    """Two joined ends."""
+
+    filters = Attribute("The filters, a tuple: that of the viewer's side first.")
+
+    def start(ended: Callable[[Refusal], None]) -> None:
+        """Let the bytes of each end flow to the other until one of them is lost.
+
+        :param ended: called once with the cause: that of the lost end, or the Refusal that a filter raised.  It is not
+            called after :meth:`stop`; it may be called before ``start`` returns.
+        """
+
+    def stop() -> None:
+        """Stop the flow; the ends stay open.  A second call does nothing."""
+
+    def add_filter(added: IFilter) -> None:
+        """Put a filter behind the others.  It receives the viewer's messages from the next whole message on.
+
+        :raises ValueError: the filter looks at the viewer's messages, and no filter is there that knows where they end.
+        """
+
+    def remove_filter(removed: IFilter) -> None:
+        """Remove a filter: the message under way passes through it, the next one does not.
+
+        :raises ValueError: it is not there, or it is the first one, by which the others know where messages end.
+        """

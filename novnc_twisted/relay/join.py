@@ -1,71 +1,72 @@
-"""The relay: two ends made into one pipe."""
+"""The relay: two ends joined to one pipe."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from novnc_twisted.errors import Refusal
 from novnc_twisted.relay.detached.relay import detached_join
-from novnc_twisted.relay.interfaces import IEnd, IFilter, IReceiver
+from novnc_twisted.relay.filters import FilteredRelay, Look
+from novnc_twisted.relay.interfaces import IEnd, IFilter, IReceiver, IRelay
 from novnc_twisted.relay.stream_end import StreamEnd
 
 
-def join(client: IEnd, upstream: IEnd, filter: IFilter | None = None, *, detached: bool = True) -> Deferred[Refusal]:
-    """Let the bytes of each end flow to the other until one of them is lost.
+def join(client: IEnd, upstream: IEnd, filters: Sequence[IFilter] = (), *, detached: bool = True) -> IRelay:
+    """Make a relay between two ends; bytes flow from its ``start`` on.
 
-    Back-pressure goes both ways: an end whose buffer is full stops the reading of the other, so that what is held is
-    bounded by two buffers whatever a peer does.  The ends are left open: closing them is the caller's.
+    Back-pressure goes both ways: an end whose buffer is full stops the reading of the other, so that two buffers bound
+    what is held, whatever a peer does.  The ends stay open: closing them is the caller's part.
 
-    :param filter: a policy between the two; without one, or where it has no such method, the bytes are not looked at.
-    :param detached: let the sockets leave their transports where both can.
-    :return: fires with the cause (the Refusal of the end that was lost, or that the filter raised).  Cancelling it
-        stops the flow.
+    :param filters: policies between the two, that of the viewer's side first.
+    :param detached: let the sockets leave their transports if both can.
     """
     if detached and isinstance(client, StreamEnd) and isinstance(upstream, StreamEnd):
-        joined = detached_join(client, upstream, filter)
-        if joined is not None:
-            return joined
-    return _Relay(client, upstream, filter).start()
+        relay = detached_join(client, upstream, filters)
+        if relay is not None:
+            return relay
+    return TransportRelay(client, upstream, filters)
 
 
-class _Relay:
-    """What the two directions share: that they end together."""
+@implementer(IRelay)
+class TransportRelay(FilteredRelay):
+    """A relay on the ends' own transports: TLS, and whatever else cannot leave its transport."""
 
-    def __init__(self, client: IEnd, upstream: IEnd, filter: IFilter | None) -> None:
-        self.live = True
-        self._cause: Deferred[Refusal] = Deferred(self._cancelled)
-        self._client, self._upstream, self._filter = client, upstream, filter
+    __slots__ = ("_client", "_upstream")
 
-    def start(self) -> Deferred[Refusal]:
-        from_client = _Flow(self, self._client, self._upstream)
-        from_upstream = _Flow(self, self._upstream, self._client)
-        if self._filter is not None:
-            from_client.look = getattr(self._filter, "from_client", None)
-            from_upstream.look = getattr(self._filter, "from_upstream", None)
-        self._upstream.attach(from_upstream)
-        if self.live:
-            self._client.attach(from_client)
-        return self._cause
+    def __init__(self, client: IEnd, upstream: IEnd, filters: Sequence[IFilter]) -> None:
+        super().__init__(filters)
+        self._client = _Direction(self, client, upstream)
+        self._upstream = _Direction(self, upstream, client)
+        self._install()
 
-    def end(self, cause: Refusal) -> None:
-        if self.live:
-            self.live = False
-            self._cause.callback(cause)
+    def start(self, ended: Callable[[Refusal], None]) -> None:
+        """See IRelay."""
+        self._ended = ended
+        for direction in self._upstream, self._client:
+            if self.live:
+                direction.source.attach(direction)
 
-    def _cancelled(self, _: Deferred[Refusal]) -> None:
+    def stop(self) -> None:
+        """See IRelay."""
         self.live = False
+
+    @property
+    def _from_client(self) -> Look:
+        return self._client.look
+
+    def _use(self, from_client: Look, from_upstream: Look) -> None:
+        self._client.look, self._upstream.look = from_client, from_upstream
 
 
 @implementer(IReceiver)
-class _Flow:
-    """Hears one end and feeds the other."""
+class _Direction:
+    """Receives from one end, and writes to the other."""
 
-    __slots__ = ("_relay", "_sink", "_source", "look")
+    __slots__ = ("_relay", "_sink", "look", "source")
 
-    def __init__(self, relay: _Relay, source: IEnd, sink: IEnd) -> None:
-        self._relay, self._source, self._sink = relay, source, sink
-        self.look: Callable[[bytes], bytes] | None = None
+    def __init__(self, relay: TransportRelay, source: IEnd, sink: IEnd) -> None:
+        self._relay, self.source, self._sink = relay, source, sink
+        self.look: Look = None
 
     def data_received(self, data: bytes) -> None:
         if not self._relay.live:
@@ -74,13 +75,13 @@ class _Flow:
             try:
                 data = self.look(data)
             except Refusal as cause:
-                self._relay.end(cause)
+                self._relay.over(cause)
                 return
         if data:
             self._sink.write(data)
 
     def end_lost(self, cause: Refusal) -> None:
-        self._relay.end(cause)
+        self._relay.over(cause)
 
     def pause_writing(self) -> None:
         if self._relay.live:

@@ -68,6 +68,11 @@ class Shield:
         """Bytes of the message that is not yet whole."""
         return len(self._held)
 
+    @property
+    def unfinished(self) -> int:
+        """Bytes still to come of a clipboard text of which a part was already passed on; 0 between messages."""
+        return self._body
+
     def from_client(self, data: bytes) -> bytes:
         """What of these bytes goes on to the VNC server: whole messages, and pieces of a clipboard text.
 

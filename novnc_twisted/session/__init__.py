@@ -9,7 +9,8 @@ __getattr__, __dir__ = lazy(
         "Session": "session",
         "SessionLimits": "limits",
         "SessionSettings": "settings",
-        "Sessions": "sessions",
+        "SessionRegistry": "registry",
+        "SessionServices": "services",
         "UpstreamTLS": "upstream.tls",
     },
 )

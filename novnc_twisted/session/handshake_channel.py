@@ -118,8 +118,9 @@ class HandshakeChannel:
         self._held[:0] = data
 
     def release(self) -> None:
-        """Give the end back, with what is held for whoever comes next."""
+        """Give the end back, with what is held for its next receiver; this channel is over."""
         data, self._held = bytes(self._held), bytearray()
+        self._lost = _ignore  # a method of the session, which has this channel: a cycle otherwise
         self.end.give_back(data)
 
     # IReceiver
@@ -154,3 +155,7 @@ class HandshakeChannel:
 
     def _forget(self, _: Deferred[bytes]) -> None:
         self._more = self._driver = None
+
+
+def _ignore(cause: Refusal) -> None:
+    """Stand in for the callback of a channel that is over."""

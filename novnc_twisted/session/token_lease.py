@@ -1,7 +1,5 @@
 """Keeps the token of a live session good, so that its viewer can come back after the network was lost."""
 
-from collections.abc import Awaitable, Callable
-
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -9,9 +7,7 @@ from twisted.logger import Logger
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
 from novnc_twisted.session.deadline import Deadline
-
-KeepToken = Callable[[str, str], Awaitable[None]]
-"""``async (token, client_address)``."""
+from novnc_twisted.session.services import KeepToken
 
 
 class TokenLease:

@@ -136,8 +136,8 @@ class TLSCase(FrontCase):
         return WebSocket(client)
 
     def viewer_end(self) -> Any:
-        (session,) = self.front._sessions._live
-        return session._viewer.end
+        (session,) = self.front.registry
+        return session.viewer.end
 
 
 class SessionTests(TLSCase):
@@ -166,7 +166,7 @@ class SessionTests(TLSCase):
         client = await self.autobahn()
         await introduce(client)
         connection = await self.server.live.get()
-        (session,) = self.front._sessions._live
+        (session,) = self.front.registry
         stopped: Deferred[None] = Deferred()
         original = StreamEnd.pause_reading
 
@@ -179,7 +179,7 @@ class SessionTests(TLSCase):
         client.transport.pauseProducing()
         connection.transport.write(bytes(amount))
         await stopped
-        tls = session._viewer.end._transport
+        tls = session.viewer.end._transport
         below = tls.transport
         waiting = sum(map(len, tls._appSendBuffer)) + len(below.dataBuffer) - below.offset + below._tempDataLen
         self.assertLess(waiting, 1 << 19)
@@ -230,7 +230,7 @@ class SessionTests(TLSCase):
         """However long the listener and the handshake took."""
         self.novnc()
         begun: list[float] = []
-        self.patch(self.front, "begin", lambda viewer, accepted_at: begun.append(accepted_at))
+        self.patch(self.front.registry, "begin", lambda viewer, accepted_at: begun.append(accepted_at))
         client = await self.client(plain=True)
         while not self.listener.waiting:
             pause: Deferred[None] = Deferred()

@@ -21,7 +21,7 @@ from novnc_twisted.errors import ConsoleUnreachable, MessageTooBig, Refusal
 from novnc_twisted.novncproxy.handshake import SUBPROTOCOL, HandshakeFailed, Handshaker
 from novnc_twisted.relay.interfaces import IEnd, IReceiver
 from novnc_twisted.session.handshake_channel import HOLD_LIMIT, HandshakeChannel
-from novnc_twisted.session.upstream.access_path import pass_gate
+from novnc_twisted.session.upstream.access_path import request_access_path
 
 from .tools import Target, broken, cuttings, fits_a_log, holds, same
 
@@ -170,7 +170,7 @@ def pass_it(path: str, chunks: list[bytes]) -> tuple[str, bytes, bytes]:
     """The result ("", "open" or a refusal's detail), what was sent, and what is left for RFB."""
     end, lost, ended = MemoryEnd(), list[Refusal](), list[object]()
     line = HandshakeChannel(end, lost.append)
-    Deferred.fromCoroutine(pass_gate(line, path)).addBoth(ended.append)
+    Deferred.fromCoroutine(request_access_path(line, path)).addBoth(ended.append)
     for chunk in chunks:
         line.data_received(chunk)
         if lost:

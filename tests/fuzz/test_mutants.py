@@ -126,7 +126,7 @@ class MutantTests(SynchronousTestCase):
         "http-upgrade", "novnc_twisted.novncproxy.handshake", "!= [VERSION]", "== []"
     )
     test_access_path_rfb_is_lost = planted(
-        "access-path", "novnc_twisted.session.upstream.access_path", "line.put_back(buffer.rest)", "pass"
+        "access-path", "novnc_twisted.session.upstream.access_path", "channel.put_back(buffer.rest)", "pass"
     )
     test_access_path_any_of_2xx = planted(
         "access-path", "novnc_twisted.session.upstream.access_path", "if status != 200:", "if status > 299:"

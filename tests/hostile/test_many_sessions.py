@@ -23,7 +23,8 @@ from novnc_twisted import errors
 from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.access.failures import Failures
 from novnc_twisted.contract import ConnectInfo
-from novnc_twisted.events import Event, RequestRefused
+from novnc_twisted.events import Event, RequestRefused, SessionClosed
+from novnc_twisted.events.log import log_session
 from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.novncproxy import NoVNCProxyFactory
 from novnc_twisted.relay import stream_end
@@ -99,7 +100,7 @@ class ManySessions(TestCase):
         self.refusals: Counter[str] = Counter()
         more: dict[str, Any] = {
             "connection_limits": self.connections,
-            "observer": self.refused,
+            "observer": self.observe,
             "settings": settings,
             "limits": self.limits,
             "failures": self.failures,
@@ -111,13 +112,13 @@ class ManySessions(TestCase):
         for kind in (NoVNCProxyFactory, XVPVNCProxyFactory):
             front = kind(reactor, self.authorise, **more)
             self.all_fronts.append(front)
-            begin = front.begin
+            begin = front.registry.begin
 
             def counted(viewer: Any, accepted_at: float, begin: Any = begin) -> None:
                 self.begun += 1
                 begin(viewer, accepted_at)
 
-            self.patch(front, "begin", counted)
+            self.patch(front.registry, "begin", counted)
             name = "novnc" if kind is NoVNCProxyFactory else "xvp"
             self.ports[name, False] = self.listen(front)
             listener = Listener(reactor, front, tls=served(self.credential), tls_only=True)
@@ -167,8 +168,6 @@ class ManySessions(TestCase):
     async def keep(self, *_: str) -> None: ...
 
     def logged(self, event: dict[str, Any]) -> None:
-        if event.get("event") == "session":
-            self.records[event["cause"]] += 1
         if MARK in str(event):
             self.wrong.append(f"a secret was logged: {event}")
         if "log_failure" in event or event.get("log_level") in (LogLevel.error, LogLevel.critical):
@@ -217,7 +216,7 @@ class ManySessions(TestCase):
             last = await meet(port, (Send(b"none"), Close()), tls=self.client_tls if tls else None)
             await last.gone
         for front in self.all_fronts:
-            await front._sessions.none_left()
+            await front.registry.none_left()
             for connection in list(front.connections):
                 gone: Deferred[None] = Deferred()
                 connection.gone.chainDeferred(gone)
@@ -241,9 +240,12 @@ class ManySessions(TestCase):
         lived, begun = self.engines.total(), self.begun
         print(f"({begun} sessions begun, {lived} lived, {len(self.records)} kinds of ends)", end=" ")
 
-    def refused(self, event: Event) -> None:
+    def observe(self, event: Event) -> None:
         if isinstance(event, RequestRefused):
             self.refusals[event.cause] += 1
+        elif isinstance(event, SessionClosed):
+            self.records[event.cause] += 1
+            log_session(event)
 
     def plateau(self, half: Ledger, end: Ledger) -> None:
         """Assert that the second half added nothing: a leak of one small object for each session would show."""

@@ -104,7 +104,7 @@ class TokenCase(FrontCase):
             await introduce(client)
         client.transport.abortConnection()
         await client.gone
-        await self.xvp_front._sessions.none_left()
+        await self.xvp_front.registry.none_left()
         return 0 if status == 200 else status
 
 

@@ -121,7 +121,7 @@ class Encrypted(Plain):
         client = await self.connect()
         await introduce(client)
         connection = await self.server.live.get()
-        (session,) = self.front._sessions._live
+        (session,) = self.front.registry
         stopped: Deferred[None] = Deferred()
         original = StreamEnd.pause_reading
 
@@ -134,7 +134,7 @@ class Encrypted(Plain):
         client.transport.pauseProducing()
         connection.transport.write(bytes(amount))
         await stopped
-        tls = session._viewer.end._transport
+        tls = session.viewer.end._transport
         below = tls.transport
         waiting = sum(map(len, tls._appSendBuffer)) + len(below.dataBuffer) - below.offset + below._tempDataLen
         self.assertLess(waiting, 1 << 19)

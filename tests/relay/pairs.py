@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
-from novnc_twisted.errors import Stopping
+from novnc_twisted.errors import Refusal, Stopping
+from novnc_twisted.relay import join
 from novnc_twisted.relay.detached.side import StreamSide
 from tests.session.harness import Raw, bound_kernel_buffers
 
@@ -31,6 +32,14 @@ class Owner(Protocol):
 
     def connectionLost(self, reason: Any = None) -> None:
         self.end.connectionLost(reason)
+
+
+def flow(client: Any, upstream: Any, filters: Any = (), *, detached: bool = True) -> Deferred[Refusal]:
+    """Join two ends and start; the Deferred fires with the cause, and stops the relay when it is cancelled."""
+    relay = join(client, upstream, filters, detached=detached)
+    cause: Deferred[Refusal] = Deferred(lambda _: relay.stop())
+    relay.start(cause.callback)
+    return cause
 
 
 def buffered(end: Any) -> int:

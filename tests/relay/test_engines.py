@@ -13,10 +13,10 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.errors import ClientLeft, ConsoleClosed, ProtocolViolation, Refusal, Stopping, TextRefused
-from novnc_twisted.relay import StreamEnd, WebSocketEnd, join, stream_end, websocket_end
+from novnc_twisted.relay import StreamEnd, WebSocketEnd, stream_end, websocket_end
 from novnc_twisted.relay.detached.side import StreamSide
 from novnc_twisted.relay.frames import PING, PONG, close_frame
-from tests.relay.pairs import Pairs, buffered, reset
+from tests.relay.pairs import Pairs, buffered, flow, reset
 from tests.session.harness import Raw, WebSocket, frame
 
 AMOUNT = 4 << 20
@@ -31,19 +31,19 @@ class Engines(Pairs):
     BOUND = 5 * 65536  # what was read at once comes on top of the transport's limit of 64 KiB
     detached: bool
 
-    async def ends(self, filter: Any = None, kind: Any = WebSocketEnd) -> None:
+    async def ends(self, *filters: Any, kind: Any = WebSocketEnd) -> None:
         self.client, self.viewer = await self.pair(kind)
         self.upstream, self.server = await self.pair(StreamEnd, lost=ConsoleClosed, stall=60)
-        self.filter = filter
+        self.filters = filters
 
     def join(self) -> Deferred[Refusal]:
-        cause = join(self.client, self.upstream, self.filter, detached=self.detached)
+        cause = flow(self.client, self.upstream, self.filters, detached=self.detached)
         for end in (self.client, self.upstream):
             self.assertEqual(isinstance(end._transport, StreamSide), self.detached)
         return cause
 
-    async def joined(self, filter: Any = None, kind: Any = WebSocketEnd) -> Deferred[Refusal]:
-        await self.ends(filter, kind)
+    async def joined(self, *filters: Any, kind: Any = WebSocketEnd) -> Deferred[Refusal]:
+        await self.ends(*filters, kind=kind)
         return self.join()
 
     async def close(self, cause: Refusal) -> None:
@@ -216,7 +216,7 @@ class Engines(Pairs):
                 if phase == "before":
                     reset(peer)
                     await peer.gone
-                    cause = join(self.client, self.upstream, detached=self.detached)
+                    cause = flow(self.client, self.upstream, detached=self.detached)
                 else:
                     cause = self.join()
                     if phase == "idle":
@@ -447,7 +447,7 @@ class Engines(Pairs):
         await self.close(Stopping())
         await self.ends(Policy())
         self.client.dataReceived(frame(2, b"held!"))
-        cause = join(self.client, self.upstream, self.filter, detached=self.detached)
+        cause = flow(self.client, self.upstream, self.filters, detached=self.detached)
         self.assertEqual((await cause).detail, "forbidden")
 
     # The other front

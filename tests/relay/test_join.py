@@ -4,7 +4,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ConsoleClosed, ProtocolViolation
-from novnc_twisted.relay import StreamEnd, WebSocketEnd, join
+from novnc_twisted.relay import StreamEnd, WebSocketEnd
+from tests.relay.pairs import flow
 from tests.relay.test_stream_end import GONE, Transport
 from tests.session.harness import frame
 
@@ -26,22 +27,22 @@ class InMemory(SynchronousTestCase):
     def test_both_ways_and_what_was_held(self) -> None:
         self.client.dataReceived(frame(2, b"ear"))
         self.upstream.dataReceived(b"ly")
-        join(self.client, self.upstream)
+        flow(self.client, self.upstream)
         self.client.dataReceived(frame(2, b"ly"))
         self.assertEqual((self.far.take(), self.near.take()), (b"early", b"\x82\x02ly"))
 
     def test_the_first_end_that_is_lost_is_the_cause(self) -> None:
-        cause = join(self.client, self.upstream)
+        cause = flow(self.client, self.upstream)
         self.upstream.connectionLost(GONE)
         self.client.connectionLost(GONE)
         self.assertIsInstance(self.successResultOf(cause), ConsoleClosed)
 
     def test_an_end_lost_before(self) -> None:
         self.upstream.connectionLost(GONE)
-        self.assertIsInstance(self.successResultOf(join(self.client, self.upstream)), ConsoleClosed)
+        self.assertIsInstance(self.successResultOf(flow(self.client, self.upstream)), ConsoleClosed)
 
     def test_a_full_end_stops_the_other(self) -> None:
-        join(self.client, self.upstream)
+        flow(self.client, self.upstream)
         self.near.producer.pauseProducing()
         self.assertEqual((self.far.producerState, self.near.producerState), ("paused", "producing"))
         self.near.producer.resumeProducing()
@@ -51,7 +52,7 @@ class InMemory(SynchronousTestCase):
         self.assertEqual(self.near.producerState, "producing")
 
     def test_cancelling_stops_the_flow(self) -> None:
-        cause = join(self.client, self.upstream)
+        cause = flow(self.client, self.upstream)
         cause.cancel()
         self.failureResultOf(cause)
         self.client.dataReceived(frame(2, b"x"))
@@ -68,7 +69,7 @@ class InMemory(SynchronousTestCase):
             def from_upstream(self, data: bytes) -> bytes:
                 return data.upper()
 
-        cause = join(self.client, self.upstream, Policy())
+        cause = flow(self.client, self.upstream, [Policy()])
         self.client.dataReceived(frame(2, b"xaxb"))
         self.client.dataReceived(frame(2, b"x"))
         self.upstream.dataReceived(b"c")

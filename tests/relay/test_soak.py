@@ -13,11 +13,11 @@ from twisted.internet.tcp import Server
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.errors import ConsoleClosed, Stopping
-from novnc_twisted.relay import StreamEnd, WebSocketEnd, join
+from novnc_twisted.relay import StreamEnd, WebSocketEnd
 from novnc_twisted.relay.detached.engine import _engines
 from novnc_twisted.relay.detached.side import StreamSide
 from novnc_twisted.relay.timer_wheel import timer_wheel_of
-from tests.relay.pairs import Owner
+from tests.relay.pairs import Owner, flow
 from tests.session.harness import Raw, frame
 
 SESSIONS = 2000
@@ -50,7 +50,7 @@ class Soak(TestCase):
         for peer in viewer, server:
             if chance.random() < 0.1:
                 peer.transport.pauseProducing()
-        cause = join(client, upstream)
+        cause = flow(client, upstream)
         self.detached += isinstance(client._transport, StreamSide)
         cause.addErrback(lambda why: why.trap(CancelledError))
         typed = chance.randbytes(chance.randrange(3000))

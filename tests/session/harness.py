@@ -274,7 +274,7 @@ class FrontCase(TestCase):
 
     async def all_over(self) -> None:
         """Until no session is left, without ending any."""
-        await self.front._sessions.none_left()
+        await self.front.registry.none_left()
 
     def log_text(self) -> str:
         return "\n".join(str(event) for event in self.events)

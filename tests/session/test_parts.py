@@ -1,27 +1,23 @@
-"""Limits, the keeper, the record and the line, each alone."""
+"""Limits, the lease of a token and the handshake channel, each alone."""
 
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import (
-    TABLE,
     ConsoleUnreachable,
     MessageTooBig,
     ProtocolViolation,
     Refusal,
-    ServiceUnavailable,
     TooManySessions,
 )
 from novnc_twisted.relay import StreamEnd
 from novnc_twisted.rfb.handshake import Ask, Handshake, Need, StartTLS, Write
 from novnc_twisted.session import SessionLimits, SessionSettings
 from novnc_twisted.session.handshake_channel import HOLD_LIMIT, HandshakeChannel
-from novnc_twisted.session.record import record
 from novnc_twisted.session.token_lease import TokenLease
 from tests.relay.test_stream_end import GONE, Transport
 
@@ -147,47 +143,6 @@ class Keeping(SynchronousTestCase):
         self.assertEqual(len(self.calls), 2)
         self.calls[1].callback(None)
         self.successResultOf(last)
-
-
-class Recording(SynchronousTestCase):
-    def event(self, cause: Refusal, **more: Any) -> dict[str, Any]:
-        events: list[dict[str, Any]] = []
-        globalLogPublisher.addObserver(events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, events.append)
-        values: dict[str, Any] = {
-            "cause": cause,
-            "phase": "live",
-            "seconds": 1.5,
-            "console_type": "novnc",
-            "peer": "p",
-            "address": "a",
-            "info": info("uuid"),
-            "bytes_in": 1,
-            "bytes_out": 2,
-        }
-        record(**(values | more))
-        (event,) = events
-        return event
-
-    def test_every_cause_has_its_level_and_no_traceback(self) -> None:
-        for name, row in TABLE.items():
-            event = self.event(row("why"))
-            ours = issubclass(row, (ConsoleUnreachable, ServiceUnavailable))
-            self.assertEqual((event["cause"], event["log_level"].name), (name, "warn" if ours else "info"))
-            self.assertNotIn("log_failure", event)
-
-    def test_what_others_say_is_cleaned(self) -> None:
-        hostile = "x\n\x1b[31m token=secret " + "y" * 1000
-        named = ConnectInfo(host="h", port=1, name=hostile, instance_uuid=hostile, user_id=hostile, project_id=hostile)
-        event = self.event(ConsoleUnreachable(hostile), info=named, peer=hostile, address=hostile)
-        for value in event.values():
-            if isinstance(value, str) and "log_" not in value:
-                self.assertNotIn("secret", value)
-                self.assertNotIn("\n", value)
-
-    def test_before_anything_is_known(self) -> None:
-        event = self.event(ConsoleUnreachable(), info=None)
-        self.assertEqual((event["instance_uuid"], event["user_id"], event["detail"]), ("-", "", ""))
 
 
 class Lines(SynchronousTestCase):

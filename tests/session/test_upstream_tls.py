@@ -205,7 +205,7 @@ class Right(UpstreamCase):
             viewer.write((b"\3\1" + bytes(8)) * ((1 << 20) // 10))
         end = await paused
         self.assertLess(end.bytes_in, sent)
-        (session,) = self.front._sessions._live
+        (session,) = self.front.registry
         self.assertFalse(session._upstream.can_leave())
         self.front.stop_sessions()  # what hangs is given up
         self.assertEqual((await self.ended())["cause"], "Stopping")

@@ -84,8 +84,9 @@ class Engine:
         self._epoll.register(side.descriptor, _WATCH)
 
     def remove(self, side: "StreamSide") -> None:
-        """Watch it no longer."""
-        del self._sides[side.descriptor]
+        """Stop watching a socket; does nothing if it is not watched."""
+        if self._sides.pop(side.descriptor, None) is None:
+            return
         self._removed.add(side.descriptor)
         self._again.pop(side, None)
         self._epoll.unregister(side.descriptor)

@@ -1,71 +1,74 @@
-"""A session in the detached relay: two halves that begin and end together."""
+"""A session in the detached relay: two sides that begin and end together."""
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred
+from zope.interface import implementer
 
 from novnc_twisted.errors import Refusal
 from novnc_twisted.relay.detached.engine import Engine, engine_of
-from novnc_twisted.relay.detached.side import Look, StreamSide
+from novnc_twisted.relay.detached.side import StreamSide
 from novnc_twisted.relay.detached.websocket_side import WebSocketSide
-from novnc_twisted.relay.interfaces import IFilter
+from novnc_twisted.relay.filters import FilteredRelay, Look
+from novnc_twisted.relay.interfaces import IFilter, IRelay
 
 if TYPE_CHECKING:
     from novnc_twisted.relay.stream_end import StreamEnd
 
 
 def detached_join(
-    client: "StreamEnd", upstream: "StreamEnd", filter: IFilter | None = None
-) -> Deferred[Refusal] | None:
-    """Join two ends as :func:`novnc_twisted.relay.join.join` does, or None where one can't leave its transport."""
+    client: "StreamEnd", upstream: "StreamEnd", filters: Sequence[IFilter] = ()
+) -> "DetachedRelay | None":
+    """Join two ends as :func:`novnc_twisted.relay.join.join` does; None if a socket cannot leave its transport."""
     if not (client.can_leave() and upstream.can_leave()):
         return None
     engine = engine_of(client.clock)
-    return None if engine is None else DetachedRelay(engine, client, upstream, filter).start()
+    return None if engine is None else DetachedRelay(engine, client, upstream, filters)
 
 
-class DetachedRelay:
-    """A session's two halves.
+@implementer(IRelay)
+class DetachedRelay(FilteredRelay):
+    """A relay whose sockets have left their transports.
 
-    :ivar live: whether it goes on.
+    :ivar client: the viewer's side.
+    :ivar upstream: the VNC server's side.
     """
 
-    __slots__ = ("_cause", "_engine", "client", "live", "upstream")
+    __slots__ = ("_engine", "client", "upstream")
 
-    def __init__(self, engine: Engine, client: "StreamEnd", upstream: "StreamEnd", filter: IFilter | None) -> None:
-        self.live = True
+    def __init__(
+        self, engine: Engine, client: "StreamEnd", upstream: "StreamEnd", filters: Sequence[IFilter] = ()
+    ) -> None:
+        super().__init__(filters)
         self._engine = engine
-        self._cause: Deferred[Refusal] = Deferred(self._cancelled)
-        self.client = self._side(client, getattr(filter, "from_client", None))
-        self.upstream = self._side(upstream, getattr(filter, "from_upstream", None))
+        self.client, self.upstream = self._side(client), self._side(upstream)
         self.client.other, self.upstream.other = self.upstream, self.client
+        self._install()
 
-    def _side(self, end: "StreamEnd", look: Look) -> StreamSide:
+    def _side(self, end: "StreamEnd") -> StreamSide:
         kind = StreamSide if end.frames is None else WebSocketSide
-        return kind(self._engine, self, end, look)
+        return kind(self._engine, self, end)
 
-    def start(self) -> Deferred[Refusal]:
-        """Watch both; what the ends held goes first."""
+    def start(self, ended: Callable[[Refusal], None]) -> None:
+        """See IRelay."""
+        self._ended = ended
         sides = self.upstream, self.client
         for side in sides:
             self._engine.add(side)
         for side in sides:
-            if self.live:
-                side.end.attach(side)  # type: ignore[arg-type]  # it is one, without the price of saying so
-        return self._cause
-
-    def over(self, cause: Refusal) -> None:
-        """Once."""
-        if self.live:
-            self.stop()
-            self._cause.callback(cause)
+            if self.live:  # the bytes that an end has held may be the end of the session
+                side.end.attach(side)  # type: ignore[arg-type]  # it is an IReceiver, without the cost of declaring it
 
     def stop(self) -> None:
-        """Both sockets go back."""
+        """See IRelay: both sockets return to transports."""
         if self.live:
             self.live = False
             self.client.stop()
             self.upstream.stop()
 
-    def _cancelled(self, _: Deferred[Refusal]) -> None:
-        self.stop()
+    @property
+    def _from_client(self) -> Look:
+        return self.client.look
+
+    def _use(self, from_client: Look, from_upstream: Look) -> None:
+        self.client.look, self.upstream.look = from_client, from_upstream

@@ -1,6 +1,5 @@
 """One side of a session in the detached relay: its socket, and what could not be sent on it yet."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -9,6 +8,7 @@ from novnc_twisted.relay.detached.engine import BUFFER, DEAD, ENDING, IN, OUT, E
 
 if TYPE_CHECKING:
     from novnc_twisted.relay.detached.relay import DetachedRelay
+    from novnc_twisted.relay.filters import Look
     from novnc_twisted.relay.stream_end import StreamEnd
 
 PIECE: Final = 1 << 14
@@ -23,31 +23,29 @@ QUICK: Final = 1 << 22
 HELD: Final = 1 << 25
 """Bytes that may be held in all before every reader counts as slow."""
 
-Look = Callable[[bytes], bytes] | None
-"""A filter's method for one direction."""
-
-_TOLD = IN | ENDING
+_READABLE: Final = IN | ENDING
 _NOTHING: Final = memoryview(b"")
 
 
 class StreamSide:
     """A plain stream: what it reads goes on from the engine's buffer as it is.
 
-    :ivar end: whose socket it is meanwhile.
-    :ivar other: where it goes on to.
+    :ivar end: the end that the socket belongs to.
+    :ivar look: what the bytes that are read pass through; None: they pass unread.
+    :ivar other: the other side, on which they are sent.
     """
 
     __slots__ = (
         "_calm",
         "_ending",
         "_engine",
-        "_look",
         "_readable",
         "_relay",
         "_rest",
         "_since",
         "descriptor",
         "end",
+        "look",
         "other",
         "socket",
     )
@@ -55,10 +53,10 @@ class StreamSide:
     end: "StreamEnd"
     other: "StreamSide"
 
-    def __init__(self, engine: Engine, pair: "DetachedRelay", end: "StreamEnd", look: Look = None) -> None:
-        self._look = look
+    def __init__(self, engine: Engine, relay: "DetachedRelay", end: "StreamEnd") -> None:
+        self.look: Look = None
         self._engine = engine
-        self._relay = pair
+        self._relay = relay
         self._readable = False  # whether there may be something to read of which no edge will tell
         self._ending = False  # whether its peer sends no more: then only the end of what it sent tells the end
         self._calm = 0  # bytes that it took without being slow
@@ -74,7 +72,7 @@ class StreamSide:
         """The socket can be read or written, or its peer is gone."""
         if self._rest and events & OUT:
             self._flush()
-        if events & _TOLD:
+        if events & _READABLE:
             self._readable = True
             if events & ENDING:
                 self._ending = True
@@ -86,9 +84,9 @@ class StreamSide:
 
     def pump(self) -> None:
         """Read what there is and send it on, as long as the other side takes it."""
-        engine, end, other, pair, look = self._engine, self.end, self.other, self._relay, self._look
+        engine, end, other, relay = self._engine, self.end, self.other, self._relay
         for _ in range(engine.turns):
-            if other._rest or not pair.live:
+            if other._rest or not relay.live:
                 return
             size = BUFFER if other._calm >= QUICK and engine.held < HELD else PIECE
             try:
@@ -104,7 +102,7 @@ class StreamSide:
                 return
             end.bytes_in += count
             end.heard_at = engine.now
-            if look is None:
+            if self.look is None:
                 other.send(engine.view[:count])
             else:
                 self.pass_on(engine.view[:count].tobytes())
@@ -114,14 +112,14 @@ class StreamSide:
                     return
             elif not other._rest:
                 other._calm += count
-        if pair.live:
+        if relay.live:
             engine.go_on(self)
 
     def pass_on(self, data: bytes) -> None:
         """Send on what the filter, where there is one, lets pass; what it refuses is the end."""
-        if self._look is not None:
+        if self.look is not None:
             try:
-                data = self._look(data)
+                data = self.look(data)
             except Refusal as cause:
                 self._relay.over(cause)
                 return

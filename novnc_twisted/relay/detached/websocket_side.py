@@ -22,10 +22,10 @@ class WebSocketSide(StreamSide):
 
     def pump(self) -> None:
         """See :class:`StreamSide`."""
-        engine, end, other, pair, look = self._engine, self.end, self.other, self._relay, self._look
+        engine, end, other, relay = self._engine, self.end, self.other, self._relay
         frames = end.frames
         for _ in range(engine.turns):
-            if other._rest or not pair.live:
+            if other._rest or not relay.live:
                 return
             size = FRAMED if other._calm >= QUICK and engine.held < HELD else PIECE
             try:
@@ -44,15 +44,15 @@ class WebSocketSide(StreamSide):
             if data:
                 end.bytes_in += len(data)
                 end.heard_at = engine.now
-                if look is not None:
+                if self.look is not None:
                     try:
-                        data = look(data)
+                        data = self.look(data)
                     except Refusal as cause:
-                        pair.over(cause)
+                        relay.over(cause)
                         return
                 if data:
                     other.send(data)
-            if frames.news and pair.live:
+            if frames.news and relay.live:
                 end.look()
             if len(raw) < size:
                 if not self._ending:
@@ -60,7 +60,7 @@ class WebSocketSide(StreamSide):
                     return
             elif not other._rest:
                 other._calm += size
-        if pair.live:
+        if relay.live:
             engine.go_on(self)
 
     def send(self, data: bytes | memoryview) -> None:

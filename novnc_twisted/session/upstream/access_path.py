@@ -9,8 +9,8 @@ from novnc_twisted.session.handshake_channel import HandshakeChannel
 _PATH = re.compile(r"[!-~]{1,1024}")
 
 
-async def pass_gate(line: HandshakeChannel, path: str) -> None:
-    """Ask for the console behind this path; bytes that come with the answer stay on the line.
+async def request_access_path(channel: HandshakeChannel, path: str) -> None:
+    """Ask for the console behind this path; bytes that come with the answer stay on the channel.
 
     nova's old xvp proxy looked for "200" anywhere in the reply, and inverted: here only a real 200 counts.
 
@@ -18,14 +18,14 @@ async def pass_gate(line: HandshakeChannel, path: str) -> None:
     """
     if _PATH.fullmatch(path) is None:
         raise ConsoleUnreachable("internal_access_path holds characters that no request may have")
-    line.end.write(f"CONNECT {path} HTTP/1.1\r\n\r\n".encode())
+    channel.end.write(f"CONNECT {path} HTTP/1.1\r\n\r\n".encode())
     buffer = HeadBuffer()
     try:
-        while (head := buffer.receive(await line.some())) is None:
+        while (head := buffer.receive(await channel.some())) is None:
             pass
         status = read_status(head)
     except BadHead as error:
         raise ConsoleUnreachable(f"the answer to CONNECT is no HTTP: {error}") from None
     if status != 200:
         raise ConsoleUnreachable(f"CONNECT to internal_access_path was answered {status}")
-    line.put_back(buffer.rest)
+    channel.put_back(buffer.rest)

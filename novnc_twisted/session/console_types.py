@@ -1,0 +1,34 @@
+"""The kinds of consoles: how each logs in to its server, greets its viewer, and is filtered."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from novnc_twisted.contract.connect_info import NOVNC, XVPVNC, ConnectInfo
+from novnc_twisted.relay.interfaces import IFilter
+from novnc_twisted.rfb.handshake import Handshake
+from novnc_twisted.session.rfb_console import RFBConsole
+from novnc_twisted.session.settings import SessionSettings
+
+
+class IConsoleType(Protocol):
+    """What a session needs to know about a kind of console."""
+
+    def log_in(self, settings: SessionSettings) -> Handshake[Any]:
+        """Return the handshake with the server; its result is given to :meth:`first_message`."""
+
+    def greet(self) -> Handshake[Any]:
+        """Return the handshake with the viewer, which follows once the server is ready."""
+
+    def first_message(self, opening: Any, info: ConnectInfo) -> bytes:
+        """Return what the viewer is sent after its handshake."""
+
+    def filters(self, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:
+        """Return the filters that the live session begins with: the policy of this kind of console."""
+
+
+_CONSOLE_TYPES: dict[str, IConsoleType] = dict.fromkeys((NOVNC, XVPVNC), RFBConsole())
+
+
+def console_type(name: str) -> IConsoleType:
+    """Return the kind of console of a viewer: ``novnc`` and ``xvpvnc`` are both RFB."""
+    return _CONSOLE_TYPES[name]

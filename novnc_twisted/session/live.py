@@ -1,0 +1,141 @@
+"""A live session: bytes flow until a cause ends it, then everything is closed."""
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, gatherResults
+
+from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.errors import IdleTimeout, Refusal, Revoked, SessionExpired, Stopping
+from novnc_twisted.events.records import SessionOpened
+from novnc_twisted.relay.interfaces import IEnd, IFilter, IRelay
+from novnc_twisted.relay.join import join
+from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
+from novnc_twisted.session.limits import SessionSlot
+from novnc_twisted.session.session import STOPPING_DEADLINE, Session
+from novnc_twisted.session.token_lease import TokenLease
+
+if TYPE_CHECKING:
+    from novnc_twisted.session.setup import SessionSetup
+
+
+class LiveSession(Session):
+    """A session whose two connections are joined.
+
+    It has no coroutine while bytes flow: the frames and Deferreds of one would be half of a session's memory.
+
+    :ivar relay: joins the two connections; filters are added to it and removed from it.
+    """
+
+    __slots__ = ("_lease", "_slot", "_timers", "_upstream", "relay")
+
+    info: ConnectInfo
+    phase = "live"
+
+    def __init__(
+        self, setup: "SessionSetup", info: ConnectInfo, slot: SessionSlot, upstream: IEnd, filters: Sequence[IFilter]
+    ) -> None:
+        """Take over from the set-up; :meth:`start` starts.
+
+        :param slot: belongs to the session from now on.
+        :param upstream: the connection to the VNC server.
+        """
+        super().__init__(setup.registry, setup.id, setup.viewer, setup.accepted_at, info)
+        self._slot = slot
+        self._upstream = upstream
+        self._lease: TokenLease | None = None  # if the token has one
+        self._timers: tuple[Timer, ...] = ()
+        self.relay: IRelay = join(self.viewer.end, upstream, filters)
+
+    def start(self) -> None:
+        """Let bytes flow, and watch what may end the session."""
+        self._slot.set_up()
+        try:
+            self._begin_lease()
+            self._watch()
+            self._report()
+            self.relay.start(self.end)
+        except Exception:
+            self.end(self.fault())
+
+    def end(self, cause: Refusal) -> None:
+        """See :class:`Session`."""
+        if self.cause is None:
+            self.cause = cause
+            Deferred.fromCoroutine(self._close(cause))
+
+    def _begin_lease(self) -> None:
+        services, info = self.services, self.info
+        if services.keep_token is not None and info.reconnects:
+            self._lease = TokenLease(
+                services.reactor,
+                services.keep_token,
+                self.viewer.token or "",
+                self.viewer.address,
+                every=services.settings.keep_interval,
+                deadline=services.settings.token_deadline,
+                after=info.keep_from,
+            )
+
+    def _watch(self) -> None:
+        """Watch the session's time and the viewer's idleness, if they are limited."""
+        clock = self.services.reactor
+        if self.info.expires_at is not None:
+            # Unix time: the reactor's clock may be monotonic, and then counts from any moment.
+            left = max(0.0, self.info.expires_at - time.time())
+            self._timers = (timer_wheel_of(clock).callLater(left, self.end, SessionExpired()),)
+        if self.services.settings.idle_timeout:
+            # The viewer may have sent all of its handshake long before the VNC server was ready.
+            self.viewer.end.heard_at = clock.seconds()
+            self._watch_idleness()
+
+    def _watch_idleness(self) -> None:
+        """Look again when the viewer may have been idle for long enough."""
+        clock = self.services.reactor
+        left = self.viewer.end.heard_at + self.services.settings.idle_timeout - clock.seconds()
+        if left <= 0:
+            self.end(IdleTimeout())
+        else:
+            waiting = tuple(timer for timer in self._timers if timer.active())
+            self._timers = (*waiting, timer_wheel_of(clock).callLater(left, self._watch_idleness))
+
+    def _report(self) -> None:
+        """Report that the session is live."""
+        info, viewer = self.info, self.viewer
+        event = SessionOpened(
+            session_id=self.id,
+            console_type=viewer.console_type,
+            peer=viewer.end.peer,
+            address=viewer.address,
+            user_id=info.user_id or "",
+            project_id=info.project_id or "",
+            instance_uuid=info.instance_uuid,
+            instance_name=info.name,
+            seconds=self.services.reactor.seconds() - self.accepted_at,
+        )
+        self.report(event)
+
+    async def _close(self, cause: Refusal) -> None:
+        """Close both connections and wait until nothing is left, which timers bound.  Never raises."""
+        try:
+            self._slot.give_back()
+            for timer in self._timers:
+                timer.cancel()
+            self.relay.stop()
+            parts: list[Deferred[Any]] = []
+            for end in self._upstream, self.viewer.end:
+                end.close(cause)
+                parts.append(end.closed())
+            if self._lease is not None:
+                if isinstance(cause, (Revoked, SessionExpired)):
+                    self._lease.stop()
+                else:
+                    stopping = isinstance(cause, Stopping)
+                    deadline = STOPPING_DEADLINE if stopping else self.services.settings.token_deadline
+                    parts.append(Deferred.fromCoroutine(self._lease.last(deadline)))
+            if waiting := [part for part in parts if not part.called]:
+                await gatherResults(waiting)
+        except Exception:
+            self.fault()
+        self.closed(cause)

@@ -1,0 +1,39 @@
+"""Consoles that speak RFB: noVNC's and the Java viewer's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from novnc_twisted.access.display import one_line
+from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.fields import MAX_TEXT
+from novnc_twisted.relay.interfaces import IFilter
+from novnc_twisted.rfb.handshake import Handshake
+from novnc_twisted.rfb.login import login
+from novnc_twisted.rfb.offer import ClientInit, offer
+from novnc_twisted.rfb.server_init import ServerInit
+from novnc_twisted.rfb.shield import Shield
+from novnc_twisted.session.settings import SessionSettings
+
+
+class RFBConsole:
+    """See :class:`~novnc_twisted.session.console_types.IConsoleType`."""
+
+    def log_in(self, settings: SessionSettings) -> Handshake[ServerInit]:
+        """Log in to the VNC server, up to ServerInit."""
+        return login(settings.auth_schemes, vencrypt_subtypes=settings.vencrypt_subtypes)
+
+    def greet(self) -> Handshake[ClientInit]:
+        """Offer the viewer RFB 3.8 without authentication, up to ClientInit."""
+        return offer()
+
+    def first_message(self, opening: ServerInit, info: ConnectInfo) -> bytes:
+        """Return the server's ServerInit with the name that the server's owner knows."""
+        return (opening.renamed(one_line(info.name, MAX_TEXT)) if info.name else opening).encode()
+
+    def filters(self, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:
+        """Choose the filters of a session; a filter for a right that ConnectInfo withholds goes behind the shield.
+
+        The shield is the first one, since it knows where the viewer's messages end.
+        """
+        chosen: list[Any] = [Shield()] if settings.shield else []
+        return chosen

@@ -1,0 +1,159 @@
+"""The set-up of a session: check the token, dial, log in to the VNC server, greet the viewer."""
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, TypeVar
+
+from twisted.internet.defer import Deferred, gatherResults
+
+from novnc_twisted.access.tokens import MAX_TOKEN
+from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.errors import (
+    ConsoleUnreachable,
+    InvalidToken,
+    Refusal,
+    ServiceUnavailable,
+    SetupTimeout,
+    Stopping,
+    TokenMissing,
+)
+from novnc_twisted.relay.interfaces import IEnd
+from novnc_twisted.session.console_types import console_type
+from novnc_twisted.session.deadline import Deadline
+from novnc_twisted.session.handshake_channel import HandshakeChannel
+from novnc_twisted.session.interfaces import IViewer
+from novnc_twisted.session.limits import SessionSlot
+from novnc_twisted.session.live import LiveSession
+from novnc_twisted.session.session import STOPPING_DEADLINE, Session
+from novnc_twisted.session.upstream.access_path import request_access_path
+from novnc_twisted.session.upstream.connection import UpstreamConnection
+from novnc_twisted.session.upstream.dial import dial, place_of
+
+if TYPE_CHECKING:
+    from novnc_twisted.session.registry import SessionRegistry
+
+T = TypeVar("T")
+
+
+class SessionSetup(Session):
+    """A session from its token until it is live, or refused.
+
+    No byte reaches the VNC server before the token was found valid.
+    """
+
+    __slots__ = ("_client", "_deadline", "_ends", "_greeted", "phase")
+
+    def __init__(self, registry: "SessionRegistry", session_id: str, viewer: IViewer, accepted_at: float) -> None:
+        """Prepare; :meth:`start` starts."""
+        super().__init__(registry, session_id, viewer, accepted_at)
+        self.phase = "token"
+        self._deadline = Deadline(registry.services.reactor)  # of the present step
+        self._greeted = False  # whether RFB, or what the console speaks, began on the viewer's side
+        self._ends: list[IEnd] = []  # the connection to the VNC server, once it is there
+        self._client = HandshakeChannel(viewer.end, self.end)
+
+    def start(self) -> None:
+        """Start the set-up."""
+        Deferred.fromCoroutine(self._run())
+
+    def end(self, cause: Refusal) -> None:
+        """See :class:`Session`.  A second call, while the viewer is sent the reason, stops waiting for it to read."""
+        if self.cause is None:
+            self.cause = cause
+        self._deadline.end(cause)
+
+    async def _run(self) -> None:
+        try:
+            live = await self._set_up()
+        except Refusal as cause:
+            await self._refuse(cause)
+        except Exception:
+            await self._refuse(self.fault())
+        else:
+            self.registry.replace(live)
+            live.start()
+
+    async def _set_up(self) -> LiveSession:
+        """Run all steps in their order."""
+        info = self.info = await self._authorise()
+        slot = self.services.limits.take_slot(info)
+        try:
+            return await self._connect(info, slot)
+        except BaseException:
+            slot.give_back()
+            raise
+
+    async def _authorise(self) -> ConnectInfo:
+        viewer, services = self.viewer, self.services
+        try:
+            if not viewer.token:
+                raise TokenMissing
+            if len(viewer.token) > MAX_TOKEN:
+                raise InvalidToken("longer than any token")
+            asked = services.authorise(viewer.token, viewer.console_type, viewer.address)
+            late = ServiceUnavailable("no answer about the token in time")
+            info = await self._in_time(asked, services.settings.token_deadline, late)
+        except BaseException as error:
+            viewer.token_checked(error if isinstance(error, Refusal) else ServiceUnavailable())
+            raise
+        viewer.token_checked(None)
+        return info
+
+    async def _connect(self, info: ConnectInfo, slot: SessionSlot) -> LiveSession:
+        settings = self.services.settings
+        console = console_type(self.viewer.console_type)
+        self.phase = "dial"
+        late = ConsoleUnreachable(f"no connection to {place_of(info)} in time")
+        end = await self._in_time(dial(self.services.reactor, info, settings), settings.dial_deadline, late)
+        self._ends.append(end)
+        upstream = UpstreamConnection(self, end, info)
+        if info.internal_access_path:
+            self.phase = "access path"
+            access = request_access_path(upstream.channel, info.internal_access_path)
+            await self._in_time(access, settings.dial_deadline, ConsoleUnreachable("no answer to CONNECT in time"))
+        self.phase = "login"
+        late = ConsoleUnreachable("the VNC server did not finish its handshake in time")
+        opening = await self._in_time(upstream.run(console.log_in(settings)), settings.rfb_deadline, late)
+        self.phase = "offer"
+        self._greeted = True
+        self.viewer.welcome()
+        slow = SetupTimeout("the viewer did not finish its RFB handshake in time")
+        await self._in_time(self._client.run(console.greet()), settings.rfb_deadline, slow)
+        self.viewer.end.write(console.first_message(opening, info))
+        self._client.release()
+        upstream.channel.release()
+        return LiveSession(self, info, slot, end, console.filters(info, settings))
+
+    def _in_time(self, what: Awaitable[T], seconds: float, late: Refusal) -> Deferred[T]:
+        """Wait for a step: at most until its own deadline, and never beyond the deadline of the whole set-up."""
+        services = self.services
+        left = self.accepted_at + services.settings.setup_deadline - services.reactor.seconds()
+        return self._deadline.wait(what, min(seconds, left), late)
+
+    async def _refuse(self, cause: Refusal) -> None:
+        """Send the viewer the reason, and close everything; never raises."""
+        cause = self.cause = self.cause or cause
+        try:
+            for end in self._ends:
+                end.close(cause)
+            if not self._greeted and not self._client.gone:
+                await self._send_reason(cause)
+            self._ends.append(self.viewer.end)
+            self.viewer.end.close(cause)
+            await gatherResults([end.closed() for end in self._ends])
+        except Exception:
+            self.fault()
+        self.closed(cause)
+
+    async def _send_reason(self, cause: Refusal) -> None:
+        """Tell the viewer why, in the manner of its front, before RFB began."""
+        handshake = self.viewer.refusal(cause)
+        if handshake is None:
+            return
+        services = self.services
+        seconds = STOPPING_DEADLINE if isinstance(cause, Stopping) else services.settings.refusal_deadline
+        self._deadline = Deadline(services.reactor)  # the one before is over, if the session was ended
+        try:
+            late = SetupTimeout("the viewer did not read the reason in time")
+            await self._deadline.wait(self._client.run(handshake), seconds, late)
+        except Refusal:  # it left, is silent or breaks the protocol; the close frame has the same sentence
+            return

@@ -1,0 +1,73 @@
+"""The connection to the VNC server during the set-up of a session."""
+
+from typing import TYPE_CHECKING, TypeVar
+
+from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.errors import ConsoleUnreachable, Refusal, ServiceUnavailable
+from novnc_twisted.rfb.handshake import Handshake, StartTLS
+from novnc_twisted.session.deadline import Deadline
+from novnc_twisted.session.handshake_channel import HandshakeChannel
+from novnc_twisted.session.upstream.end import UpstreamEnd
+from novnc_twisted.session.upstream.loss import loss_before_session
+
+if TYPE_CHECKING:
+    from novnc_twisted.session.session import Session
+
+T = TypeVar("T")
+
+
+class UpstreamConnection:
+    """Runs handshakes with the VNC server: answers what they ask, starts TLS, and explains why the server left.
+
+    :ivar channel: runs the handshakes.
+    """
+
+    __slots__ = ("_end", "_info", "_secured_at", "_session", "channel")
+
+    def __init__(self, session: "Session", end: UpstreamEnd, info: ConnectInfo) -> None:
+        """Attach to the end.
+
+        :param session: ended if the connection is lost.
+        """
+        self._session = session
+        self._end = end
+        self._info = info
+        self._secured_at = -1  # how many bytes had come when TLS was up
+        self.channel = HandshakeChannel(end, self._lost)
+
+    async def run(self, handshake: Handshake[T]) -> T:
+        """Run the handshake of a log-in."""
+        return await self.channel.run(handshake, self._answer, self._start_tls)
+
+    async def _answer(self, what: str) -> str | None:
+        """Return the password, which is fetched for the connection that needs it and stored nowhere."""
+        services, viewer = self._session.services, self._session.viewer
+        if what != "password":
+            return None
+        if self._info.password is not None or services.ask_password is None:
+            return self._info.password
+        asked = services.ask_password(viewer.token or "", viewer.console_type, viewer.address)
+        late = ServiceUnavailable("no answer about the VNC password in time")
+        return await Deadline(services.reactor).wait(asked, services.settings.token_deadline, late)
+
+    async def _start_tls(self, step: StartTLS) -> None:
+        """Start TLS; the server must be the one that was dialled."""
+        services = self._session.services
+        tls = services.settings.upstream_tls
+        name = tls.name_of(self._info) if step.verified else None
+        late = ConsoleUnreachable("the VNC server did not finish the TLS handshake in time")
+        await Deadline(services.reactor).wait(tls.start(self._end, name), services.settings.tls_deadline, late)
+        self._secured_at = self._end.bytes_in
+
+    def _lost(self, cause: Refusal) -> None:
+        """End the session: the VNC server left before it was live."""
+        services = self._session.services
+        # In TLS 1.3 our handshake is done before the server has looked at our certificate.
+        refused_tls = self._end.bytes_in == self._secured_at
+        loss = loss_before_session(
+            cause,
+            awaited=self.channel.awaits,
+            live_sessions=services.limits.live_sessions(self._info),
+            suspicion=services.settings.upstream_tls.suspicion if refused_tls else "",
+        )
+        self._session.end(loss)

@@ -1,0 +1,145 @@
+"""Filters of a live relay are added and removed between messages of the viewer."""
+
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from novnc_twisted.errors import ConsoleClosed, ProtocolViolation
+from novnc_twisted.relay import StreamEnd, join
+from novnc_twisted.relay.interfaces import IRelay
+from novnc_twisted.rfb import Shield
+from tests.relay.test_stream_end import GONE, Transport
+
+KEY = b"\4\1\0\0\0\0\0a"
+TEXT = b"\6\0\0\0\0\0\0\x0a" + b"0123456789"
+
+
+class NoKeys:
+    """Drops key events; notes what it is given."""
+
+    def __init__(self) -> None:
+        self.given: list[bytes] = []
+
+    def from_client(self, data: bytes) -> bytes:
+        self.given.append(data)
+        return data.replace(KEY, b"")
+
+
+class Recorder:
+    """Looks at the server's bytes alone."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def from_upstream(self, data: bytes) -> bytes:
+        self.data += data
+        return data
+
+
+class Filters(SynchronousTestCase):
+    """A relay on transports in memory."""
+
+    def setUp(self) -> None:
+        clock = Clock()
+        self.near, self.far = Transport(), Transport()
+        self.client, self.upstream = StreamEnd(clock), StreamEnd(clock, lost=ConsoleClosed)
+        self.client.makeConnection(self.near)
+        self.upstream.makeConnection(self.far)
+        self.causes: list[Any] = []
+
+    def relay(self, *filters: Any) -> Any:
+        relay = join(self.client, self.upstream, filters)
+        verifyObject(IRelay, relay)
+        relay.start(self.causes.append)
+        return relay
+
+    def sends(self, data: bytes) -> bytes:
+        """What the server receives of it."""
+        self.client.dataReceived(data)
+        return self.far.take()
+
+    def test_between_messages_at_once(self) -> None:
+        relay, no_keys = self.relay(Shield()), NoKeys()
+        self.assertEqual(self.sends(KEY), KEY)
+        relay.add_filter(no_keys)
+        self.assertEqual(self.sends(KEY + TEXT), TEXT)
+        relay.remove_filter(no_keys)
+        self.assertEqual(self.sends(KEY), KEY)
+        self.assertEqual(len(relay.filters), 1)
+
+    def test_a_message_that_is_not_whole_is_not_yet_passed_on(self) -> None:
+        """Its beginning is held by the shield: the new filter receives the whole of it."""
+        relay, no_keys = self.relay(Shield()), NoKeys()
+        self.assertEqual(self.sends(KEY[:3]), b"")
+        relay.add_filter(no_keys)
+        self.assertEqual(self.sends(KEY[3:]), b"")
+        self.assertEqual(no_keys.given, [KEY])
+
+    def test_a_text_under_way_is_finished_first(self) -> None:
+        relay, no_keys = self.relay(Shield()), NoKeys()
+        self.assertEqual(self.sends(TEXT[:12]), TEXT[:12])
+        relay.add_filter(no_keys)
+        self.assertEqual(self.sends(TEXT[12:15]), TEXT[12:15])
+        self.assertEqual(self.sends(TEXT[15:] + KEY + TEXT + KEY), TEXT[15:] + TEXT)
+        self.assertEqual(no_keys.given, [KEY + TEXT + KEY])
+
+    def test_no_new_text_keeps_a_filter_out(self) -> None:
+        """Each piece ends within another text; the filter applies behind the first one all the same."""
+        relay, no_keys = self.relay(Shield()), NoKeys()
+        self.sends(TEXT[:12])
+        relay.add_filter(no_keys)
+        for _ in range(3):
+            self.assertEqual(self.sends(TEXT[12:] + KEY + TEXT[:12]), TEXT[12:] + TEXT[:12])
+
+    def test_a_filter_that_is_removed_before_it_applied(self) -> None:
+        relay, no_keys = self.relay(Shield()), NoKeys()
+        self.sends(TEXT[:12])
+        relay.add_filter(no_keys)
+        relay.remove_filter(no_keys)
+        self.assertEqual(self.sends(TEXT[12:] + KEY), TEXT[12:] + KEY)
+        self.assertEqual(no_keys.given, [])
+
+    def test_the_end_of_a_text_alone(self) -> None:
+        relay, no_keys = self.relay(Shield()), NoKeys()
+        self.sends(TEXT[:12])
+        relay.add_filter(no_keys)
+        self.assertEqual(self.sends(TEXT[12:]), TEXT[12:])
+        self.assertEqual(self.sends(KEY), b"")
+
+    def test_what_the_first_filter_refuses_still_ends_the_session(self) -> None:
+        relay = self.relay(Shield())
+        self.sends(TEXT[:12])
+        relay.add_filter(NoKeys())
+        self.assertEqual(self.sends(TEXT[12:] + b"\1"), b"")
+        self.assertIsInstance(self.causes[0], ProtocolViolation)
+
+    def test_filters_of_the_other_direction_need_no_messages(self) -> None:
+        relay, recorder = self.relay(), Recorder()
+        relay.add_filter(recorder)
+        self.upstream.dataReceived(b"picture")
+        self.assertEqual((recorder.data, self.near.take(), self.sends(KEY)), (b"picture", b"picture", KEY))
+
+    def test_the_order(self) -> None:
+        """The first filter is on the viewer's side: first for what the viewer sends, last for what it gets."""
+
+        class Adds:
+            def __init__(self, mark: bytes) -> None:
+                self.from_client = self.from_upstream = lambda data: data + mark
+
+        self.relay(Adds(b"1"), Adds(b"2"))
+        self.upstream.dataReceived(b"x")
+        self.assertEqual((self.sends(b"y"), self.near.take()), (b"y12", b"x21"))
+
+    def test_what_is_impossible(self) -> None:
+        """Without a filter that knows where messages end there is no place for a new one."""
+        self.assertRaises(ValueError, self.relay().add_filter, NoKeys())
+        shield = Shield()
+        relay = self.relay(shield)
+        self.assertRaises(ValueError, relay.remove_filter, shield)
+        self.assertRaises(ValueError, relay.remove_filter, NoKeys())
+
+    def tearDown(self) -> None:
+        self.client.connectionLost(GONE)
+        self.upstream.connectionLost(GONE)

@@ -1,0 +1,173 @@
+"""The registry of sessions: ids, look-ups, descriptions, and the events of a session's life."""
+
+from dataclasses import replace
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.access import hash_token
+from novnc_twisted.contract import ConnectInfo, SessionInfo
+from novnc_twisted.errors import Refusal, Revoked
+from novnc_twisted.events import SessionClosed, SessionOpened
+from novnc_twisted.relay import StreamEnd
+from novnc_twisted.session import SessionLimits, SessionRegistry, SessionServices, SessionSettings
+from novnc_twisted.session.session import Session
+from novnc_twisted.session.session_filter import SessionFilter
+from tests.relay.test_stream_end import GONE, Transport
+from tests.session.harness import TOKEN, FrontCase, introduce
+
+SERVER = "11111111-2222-4333-8444-555555555555"
+
+
+class Viewer:
+    """A viewer whose connection is in memory."""
+
+    console_type = "novnc"
+    address = "192.0.2.1"
+
+    def __init__(self, clock: Clock, token: str) -> None:
+        self.token = token
+        self.end = StreamEnd(clock, "192.0.2.1:4711")
+        self.end.makeConnection(Transport())
+
+    def token_checked(self, cause: Refusal | None) -> None: ...
+
+    def welcome(self) -> None: ...
+
+    def refusal(self, cause: Refusal) -> None: ...
+
+
+class SetUps(SynchronousTestCase):
+    """Sessions whose tokens are being checked: nothing answers."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.asked: dict[str, Deferred[ConnectInfo]] = {}
+        self.events: list[Any] = []
+        self.ended: list[Any] = []
+        services = SessionServices(
+            reactor=self.clock,
+            authorise=self.authorise,
+            settings=SessionSettings(host="edge1"),
+            limits=SessionLimits(),
+            observer=self.events.append,
+        )
+        self.registry = SessionRegistry(services, self.ended.append)
+
+    def authorise(self, token: str, *_: str) -> "Deferred[ConnectInfo]":
+        self.asked[token] = Deferred()
+        return self.asked[token]
+
+    def begin(self, token: str) -> Session:
+        return self.registry.begin(Viewer(self.clock, token), self.clock.seconds())
+
+    def gone(self, session: Session) -> None:
+        session.viewer.end.connectionLost(GONE)
+
+    def test_ids(self) -> None:
+        """Each session has one of its own."""
+        first, second = self.begin("one"), self.begin("two")
+        self.assertRegex(first.id, "^[0-9a-f]{32}$")
+        self.assertNotEqual(first.id, second.id)
+        self.assertIs(self.registry.get(first.id), first)
+        self.assertIsNone(self.registry.get("other"))
+        self.assertEqual((len(self.registry), set(self.registry)), (2, {first, second}))
+
+    def test_filters(self) -> None:
+        """Fields that are not known before the token is checked match no session."""
+        first, second = self.begin("one"), self.begin("two")
+        info = ConnectInfo(host="h", port=1, instance_uuid=SERVER, user_id="alice", project_id="demo")
+        first.info = info
+        for wanted, found in (
+            (SessionFilter(), [first, second]),
+            (SessionFilter(session_id=second.id), [second]),
+            (SessionFilter(session_id="other"), []),
+            (SessionFilter(server_id=SERVER), [first]),
+            (SessionFilter(user_id="alice"), [first]),
+            (SessionFilter(user_id="bob"), []),
+            (SessionFilter(project_id="demo", user_id="alice"), [first]),
+            (SessionFilter(project_id="demo", user_id="bob"), []),
+            (SessionFilter(token_hash=hash_token("two")), [second]),
+            (SessionFilter(session_id=second.id, user_id="alice"), []),
+        ):
+            self.assertEqual(self.registry.find(wanted), found, wanted)
+
+    def test_description(self) -> None:
+        """The record that travels on the bus, before and after the token was checked."""
+        self.clock.advance(100)
+        session = self.begin("one")
+        self.clock.advance(2)
+        before = session.describe()
+        self.assertEqual((before.id, before.phase, before.proxy, before.user_id), (session.id, "token", "edge1", None))
+        self.assertIsNone(before.last_input_at)
+        session.viewer.end.dataReceived(b"RFB 003.008\n")
+        self.clock.advance(1)
+        session.info = ConnectInfo(host="h", port=1, instance_uuid=SERVER, name="myserver20", compute_host="one")
+        described = SessionInfo.from_wire(session.to_wire())
+        self.assertEqual(
+            (described.server_id, described.server_name, described.compute_host, described.client_address),
+            (SERVER, "myserver20", "one", "192.0.2.1"),
+        )
+        self.assertEqual((described.bytes_in, described.bytes_out, described.mode), (12, 0, "control"))
+        assert described.last_input_at is not None
+        self.assertAlmostEqual(described.last_input_at - described.started_at, 2, 2)
+
+    def test_an_ended_session_is_forgotten(self) -> None:
+        """It is known until its connection is closed; the first cause counts."""
+        session = self.begin("one")
+        session.end(Revoked("by an administrator"))
+        session.end(Revoked("again"))
+        self.assertEqual((len(self.registry), self.events), (1, []))
+        self.gone(session)
+        self.assertEqual((len(self.registry), self.ended), (0, [session.viewer]))
+        (event,) = self.events
+        self.assertIsInstance(event, SessionClosed)
+        self.assertEqual(
+            (event.session_id, event.cause, event.detail, event.phase, event.peer),
+            (session.id, "Revoked", "by an administrator", "token", "192.0.2.1:4711"),
+        )
+
+    def test_stopping(self) -> None:
+        """Those that come later end as well."""
+        first = self.begin("one")
+        stopped = self.registry.stop()
+        late = self.begin("two")
+        self.gone(first)
+        self.assertNoResult(stopped)
+        self.gone(late)
+        self.assertIsNone(self.successResultOf(stopped))
+        self.assertEqual([event.cause for event in self.events], ["Stopping", "Stopping"])
+
+    def test_a_failing_observer(self) -> None:
+        """It ends nothing, and is logged."""
+        session = self.begin("one")
+        self.registry.services = replace(self.registry.services, observer=self.fail_always)
+        self.gone(session)
+        self.assertEqual(len(self.registry), 0)
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
+    def fail_always(self, event: Any) -> None:
+        raise KeyError("observer")
+
+
+class Live(FrontCase):
+    """A session through a real front."""
+
+    async def test_a_session_keeps_its_id_and_is_found(self) -> None:
+        events: list[Any] = []
+        self.novnc(observer=events.append)
+        viewer = await self.websocket()
+        await introduce(viewer)
+        await self.server.live.get()
+        (session,) = self.front.registry.find(SessionFilter(token_hash=hash_token(TOKEN)))
+        self.assertEqual(session.describe().phase, "live")
+        (opened,) = events
+        self.assertIsInstance(opened, SessionOpened)
+        self.assertEqual((opened.session_id, opened.instance_name), (session.id, "myserver20"))
+        session.end(Revoked("test"))
+        self.assertEqual(await viewer.until_closed(), (4410, Revoked.sentence))
+        await self.all_over()
+        self.assertEqual([type(event) for event in events], [SessionOpened, SessionClosed])
+        self.assertEqual((events[1].session_id, events[1].cause, events[1].phase), (session.id, "Revoked", "live"))
