@@ -1,8 +1,8 @@
-"""Admission of requests that call other services: what cannot be answered within the deadline is refused at once.
+"""Admission of requests that call other services: requests that cannot be answered in time are refused at once.
 
-Requests that wait behind too many others are answered after their clients gave up, and the work for them delays the
-rest.  So the number of requests in work is bounded by what the services behind answered lately: with N requests in
-work and R answers a second, a new one is answered after about N / R seconds (Little's law).
+A request that waits behind too many others is answered after its client has given up, and the work for it delays
+the others.  So the number of requests in work is limited by the rate at which requests were answered lately: with N
+requests in work and R answers a second, a new request is answered after about N / R seconds (Little's law).
 """
 
 from math import ceil
@@ -15,22 +15,22 @@ DEADLINE: Final = 3.0
 the rate is an estimate."""
 
 ALWAYS_ADMITTED: Final = 64
-"""Requests in work that are always admitted.  Enough to keep all services busy, whose rate is measured meanwhile."""
+"""Requests in work that are always admitted: enough to keep all services busy while their rate is measured."""
 
 ASSUMED_RATE: Final = 30.0
-"""Answers a second that are expected until the rate was measured."""
+"""Answers a second that are assumed until the rate has been measured."""
 
 MAX_WAIT: Final = 30
 """Seconds of the longest Retry-After."""
 
 _BUSY: Final = 8
-"""Requests in work from which on the rate is that of the services, not that of the requests that come."""
+"""Requests in work.  With fewer, the rate of answers is limited by the requests that come, not by the services."""
 
 _PERIOD: Final = 0.5
 """Seconds of busy time over which one sample of the rate is taken."""
 
 _WEIGHT: Final = 0.25
-"""How much one sample counts: the rate follows a change within some seconds."""
+"""Weight of one sample: the rate follows a change within some seconds."""
 
 
 class Admission:
@@ -77,6 +77,6 @@ class Admission:
             self._busy_time += now - self._counted_at
         self._counted_at = now
         if self._busy_time >= _PERIOD:
-            # A pause, as on a machine that has other work, must not count for more than one sample.
+            # A pause of the whole process, for instance on a busy machine, counts as one sample.
             self.rate += _WEIGHT * (self._answered / self._busy_time - self.rate)
             self._busy_time, self._answered = 0.0, 0

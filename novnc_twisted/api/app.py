@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -31,6 +31,9 @@ from novnc_twisted.messaging.interfaces import ITransport
 
 NAME: Final = "consoleapi"
 """The server's name in events and in the log."""
+
+_API = Callable[[Request, str, tuple[str, ...]], Awaitable[Response]]
+"""Answers a request; takes its id, and the segments of the path after the first one, which names the API."""
 
 
 class Application:
@@ -70,6 +73,11 @@ class Application:
             Flavors(inventory),
         )
         self.compute = ComputeAPI(clock, outages, self._responder, resources)
+        self._apis: dict[str, _API] = {
+            **dict.fromkeys(VERSIONS, self._answer_compute),
+            "identity": self._answer_identity,
+            "image": self._answer_image,
+        }
 
     async def answer(self, request: Request) -> Response:
         """Return the response, whatever happens; its headers have the request's id."""
@@ -85,20 +93,24 @@ class Application:
         self._auth.admit(request)
         if not request.segments:
             return versions.index(request)
-        first, rest = request.segments[0], request.segments[1:]
-        if first in VERSIONS:
-            if not rest:
-                return versions.show(request, first)
-            return await self.compute.answer(request, request_id, await self._caller(request), first, rest)
-        if first == "identity":
-            work = LOG_IN if rest and request.method == "POST" else None
-            return await self._responder.respond(request, request_id, work, self._identity.handle(request, rest))
-        if first == "image":
-            if not rest:
-                return image.versions(request)
-            await self._caller(request)
-            return image.show(request, rest)
-        return versions.choices(request)
+        api = self._apis.get(request.segments[0])
+        return versions.choices(request) if api is None else await api(request, request_id, request.segments[1:])
+
+    async def _answer_compute(self, request: Request, request_id: str, segments: tuple[str, ...]) -> Response:
+        version = request.segments[0]
+        if not segments:
+            return versions.show(request, version)
+        return await self.compute.answer(request, request_id, await self._caller(request), version, segments)
+
+    async def _answer_identity(self, request: Request, request_id: str, segments: tuple[str, ...]) -> Response:
+        work = LOG_IN if segments and request.method == "POST" else None
+        return await self._responder.respond(request, request_id, work, self._identity.handle(request, segments))
+
+    async def _answer_image(self, request: Request, request_id: str, segments: tuple[str, ...]) -> Response:
+        if not segments:
+            return image.versions(request)
+        await self._caller(request)
+        return image.show(request, segments)
 
     async def _caller(self, request: Request) -> Caller:
         """Return the caller.

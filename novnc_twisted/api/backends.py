@@ -1,4 +1,4 @@
-"""What the API asks of the services behind it."""
+"""What the API calls of other services."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -9,11 +9,7 @@ from novnc_twisted.contract.console import Console
 
 
 class IComputeAPI(Protocol):
-    """What is used of :class:`novnc_twisted.compute.rpcapi.ComputeAPI`."""
-
-    async def hosts(self) -> Sequence[Any]:
-        """The live compute hosts."""
-        ...
+    """The part of :class:`novnc_twisted.compute.rpcapi.ComputeAPI` that the API calls."""
 
     async def find(self, instance_uuid: str, /) -> Instance:
         """Return a server, from the host that has it; InstanceNotFound, ServiceUnavailable."""
@@ -42,7 +38,7 @@ class IComputeAPI(Protocol):
 
 
 class IConsoleAuthAPI(Protocol):
-    """What is used of :class:`novnc_twisted.consoleauth.rpcapi.ConsoleAuthAPI`."""
+    """The part of :class:`novnc_twisted.consoleauth.rpcapi.ConsoleAuthAPI` that the API calls."""
 
     async def authorize_console(
         self, token: str, connect_info: ConnectInfo, /, *, client_address: str | None = ..., owner: str | None = ...
@@ -51,5 +47,5 @@ class IConsoleAuthAPI(Protocol):
         ...
 
     async def show_token(self, token: str, /) -> dict[str, Any]:
-        """Where a token leads to; InvalidToken."""
+        """Return the server and the address of a token; InvalidToken."""
         ...

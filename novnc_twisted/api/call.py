@@ -1,4 +1,4 @@
-"""A call to the Compute API: the request, its caller and the version that it asks for."""
+"""A call to the Compute API: a request with its caller and its API version."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,17 +11,18 @@ from novnc_twisted.http.request import Request
 from novnc_twisted.identity.users import Caller
 
 Instance = Mapping[str, Any]
-"""A domain as a compute host reports it."""
+"""A server, as the compute host that has it describes its domain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request to the Compute API, with what is known of it.
+    """A request to the Compute API, and what its path and headers mean.
 
-    :ivar version: the microversion; 2.1 at ``/v2``.
-    :ivar legacy: at ``/v2``, where bodies are read leniently.
-    :ivar prefix: the path before the resource, as ``/v2.1`` or ``/v2.1/PROJECT``.
-    :ivar bookmark: the same without a version.
+    :ivar caller: who makes the request.
+    :ivar version: the microversion; 2.1 below ``/v2``.
+    :ivar legacy: whether the request is below ``/v2``, where unknown fields of a body are ignored.
+    :ivar prefix: the path before the resource: ``/v2.1`` or ``/v2.1/PROJECT``.
+    :ivar bookmark: the same path without the version, for links that outlive a version.
     """
 
     request: Request
@@ -36,20 +37,25 @@ class Call:
         return self.request.json("application/vnd.openstack.compute+json")
 
     def link(self, rel: str, path: str) -> dict[str, str]:
-        """A link to a resource of ours, as this user sees it."""
+        """Return a link to a resource of this API.
+
+        :param rel: ``self``, ``next`` or ``bookmark``.
+        :param path: the path below :attr:`prefix`.
+        """
         prefix = self.bookmark if rel == "bookmark" else self.prefix
         return {"rel": rel, "href": f"{self.request.base_url}{prefix}/{path}"}
 
     def needs_admin(self, rule: str) -> None:
-        """Let only admins go on.
+        """Check that the caller is an administrator.
 
-        :raises HTTPError: 403, naming nova's policy rule.
+        :param rule: nova's policy rule, which the error names.
+        :raises HTTPError: 403.
         """
         if not self.caller.is_admin:
             raise policy_refused(f"os_compute_api:{rule}")
 
     def needs(self, version: Version) -> None:
-        """A resource that is there from a microversion on.
+        """Check that the call has at least the microversion from which on a resource exists.
 
         :raises HTTPError: 404.
         """

@@ -1,6 +1,6 @@
 """Consoles: the action of 2.1 to 2.5, ``remote-consoles`` of 2.6, and ``os-console-auth-tokens`` of 2.31.
 
-The mail's flow: ask the compute host for the console (it draws the token), tell consoleauth, hand out the URL.
+A console link takes two calls: the compute host creates the token and the URL, and consoleauth registers the token.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ _AUTH_TOKENS = Version(2, 31)
 
 
 class Consoles(Resource):
-    """All that makes or shows a console's token."""
+    """Answers with new console links, and with the details of a token."""
 
     def __init__(self, inventory: Inventory, compute: IComputeAPI, consoleauth: IConsoleAuthAPI) -> None:
         self._inventory = inventory
@@ -81,9 +81,9 @@ class Consoles(Resource):
         return Response(200, {"remote_console": {"protocol": protocol, "type": console_type, "url": url}})
 
     async def _open(self, call: Call, server_id: str, console_type: str, *, vnc: bool = True) -> str:
-        """A new console of a server; its URL.
+        """Return the URL of a new console of a server.
 
-        :raises HTTPError: with nova's words for what a user can do something about.
+        :raises HTTPError: with nova's sentences for causes that the user can change.
         """
         try:
             instance = await self._inventory.find(call.caller, server_id)
@@ -110,10 +110,12 @@ class Consoles(Resource):
 
 
 def _owner(caller: Caller, instance: Instance) -> str | None:
-    """The project for which a link is made, which ends when the server passes to another one; None: to any.
+    """Return the project for which a link is made; the link ends when the server moves to another project.
 
-    That is the project by which the caller may see the server.  An administrator may see all servers, and makes links
-    for others, so for an administrator it is the project that has the server now, if any has.
+    It is the project because of which the caller sees the server.  Administrators see all servers and make links for
+    other users, so for them it is the server's own project.
+
+    :return: None if the link stays valid whatever happens to the server's project.
     """
     if not caller.is_admin and caller.project:
         return caller.project

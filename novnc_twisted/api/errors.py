@@ -20,7 +20,7 @@ NAMES: Final = {
 }
 """HTTP status -> nova's name of the fault; any other status is a ``computeFault``."""
 
-UNEXPECTED: Final = "Unexpected API Error. The log of the API tells more under this request's id."
+UNEXPECTED: Final = "Unexpected API Error. The log of the API has the details under this request's id."
 
 
 def fault_body(error: HTTPError) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""Flavors, which libvirt does not know: each size that a visible domain has is one.
+"""``/flavors``: the sizes of the servers (nova's ``api/openstack/compute/flavors.py``).
 
-Clients ask for them to fill a column; a flavor's id tells its size, so that nothing must be remembered.
+libvirt has no flavors.  Clients ask for them to fill a column of their tables, so each size that a visible server has
+is listed as a flavor.  The id of a flavor contains its size, so nothing has to be stored.
 """
 
 import re
@@ -17,12 +18,12 @@ _ID = re.compile(r"([0-9]{1,6})vcpu-([0-9]{1,12})mb", re.ASCII)
 
 
 def flavor_id(instance: Instance) -> str:
-    """The id, and name, of the flavor of a domain's size."""
+    """Return the id, which is also the name, of the flavor for the size of a server."""
     return f"{int(instance.get('vcpus') or 0)}vcpu-{int(instance.get('memory_mb') or 0)}mb"
 
 
 class Flavors(Resource):
-    """``/flavors``."""
+    """Answers for flavors."""
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory

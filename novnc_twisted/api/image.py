@@ -1,4 +1,4 @@
-"""An empty image service: ``openstack server list`` wants one to be there (facts of 5.8 to 7.4)."""
+"""An image service without images, which ``openstack server list`` of python-openstackclient 5.8 to 7.4 asks for."""
 
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.request import Request
@@ -7,13 +7,17 @@ from novnc_twisted.http.routing import NOT_FOUND
 
 
 def versions(request: Request) -> Response:
-    """``GET /image``: the one version."""
+    """Answer ``GET /image`` with the only version."""
     link = {"rel": "self", "href": f"{request.base_url}/image/v2/"}
     return Response(300, {"versions": [{"id": "v2.9", "status": "CURRENT", "links": [link]}]})
 
 
 def show(request: Request, segments: tuple[str, ...]) -> Response:
-    """What is below it: no images."""
+    """Answer ``GET /image/v2/images`` with an empty list.
+
+    :param segments: those of the path after ``image``.
+    :raises HTTPError: 404 for any other request.
+    """
     if not request.reads or segments != ("v2", "images"):
         raise HTTPError(404, NOT_FOUND)
     return Response(200, {"images": [], "schema": "/v2/schemas/images", "first": "/v2/images"})

@@ -1,4 +1,4 @@
-"""Microversions: which version of the Compute API a request wants (nova's ``wsgi.py``, ``microversion_parse``)."""
+"""Microversions: the version of the Compute API that a request asks for (nova's ``wsgi.py``)."""
 
 import re
 from typing import NamedTuple
@@ -10,7 +10,7 @@ _FORM = re.compile(r"([1-9][0-9]{0,5})\.([1-9][0-9]{0,5}|0)", re.ASCII)
 
 
 class Version(NamedTuple):
-    """A version of the API, comparable."""
+    """A version of the API; versions can be compared."""
 
     major: int
     minor: int
@@ -21,16 +21,16 @@ class Version(NamedTuple):
 
 MINIMUM = Version(2, 1)
 MAXIMUM = Version(2, 31)
-"""2.6 brings remote-consoles, 2.31 os-console-auth-tokens; later ones want more of a server than a domain has."""
+"""2.6 adds remote-consoles and 2.31 os-console-auth-tokens.  Later versions show details that libvirt domains lack."""
 
 
 def requested(request: Request) -> Version:
-    """The version that a request asks for; 2.1 where it asks for none.
+    """Return the version that a request asks for; 2.1 if it names none.
 
-    ``OpenStack-API-Version: compute X`` (which may name other services besides) goes before the older
+    ``OpenStack-API-Version: compute X``, which may name other services as well, has precedence over the older
     ``X-OpenStack-Nova-API-Version: X``.
 
-    :raises HTTPError: 400 for what is no version, 406 for one that is not served.
+    :raises HTTPError: 400 for a malformed version; 406 for a version that is not supported.
     """
     wanted = None
     for header in request.headers.get("openstack-api-version", []):
@@ -60,7 +60,7 @@ def requested(request: Request) -> Version:
 
 
 def headers(version: Version) -> tuple[tuple[str, str], ...]:
-    """What every answer under microversion control carries, faults too."""
+    """Return the header fields of every response that has a microversion, errors included."""
     return (
         ("OpenStack-API-Version", f"compute {version}"),
         ("X-OpenStack-Nova-API-Version", str(version)),

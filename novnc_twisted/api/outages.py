@@ -1,4 +1,4 @@
-"""Why requests cannot be answered: each cause is logged once, and once more when it is over."""
+"""Log why requests cannot be answered: each cause once when it begins and once when it is over."""
 
 import re
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 MAX_CAUSES: Final = 100
-"""Causes that are remembered; beyond, the one that occurred longest ago is forgotten."""
+"""Causes that are remembered.  For a further one, the cause that occurred longest ago is forgotten."""
 
 SETTLED: Final = 60.0
-"""Seconds without a cause after which any answer proves that it is over."""
+"""Seconds after the last occurrence of a cause after which any answer shows that it is over."""
 
 MAX_QUIET: Final = 600.0
-"""Seconds that a cause that comes and goes must have been absent, at most, until the log says that it is over."""
+"""Upper limit of the seconds for which a recurring cause must be absent before the log says that it is over."""
 
-# A cause that concerns one compute host alone: answers about servers of other hosts do not prove that it is over.
+# A cause that concerns only one compute host: answers about servers of other hosts do not show that it is over.
 _ONE_HOST = re.compile(r"(?<!no )compute(?:\.| host )")
 
-# A cause is identified by what is wrong, not by the server that was requested.
+# The id of a server in a cause: the same failure of two servers is one cause.
 _SERVER = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
 
 _HINTS = (
@@ -33,10 +33,10 @@ _HINTS = (
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a request needs, so that an answer can prove that a cause is over.
+    """What a request needs of other services.  An answer to the same work shows that a cause is over.
 
-    :ivar route: the kind of request, as ``GET servers/{}``.
-    :ivar arguments: what it is about, as the id of a server.
+    :ivar route: the kind of request.
+    :ivar arguments: the variable parts of its path, such as the id of a server.
     """
 
     route: str
@@ -45,6 +45,15 @@ class Work:
 
 @dataclass(slots=True)
 class _Cause:
+    """What is known of a cause.
+
+    :ivar work: the work that it prevented last.
+    :ivar one_host: whether it concerns only one compute host.
+    :ivar began: when it began; ``last`` is its last occurrence.  Seconds of the clock.
+    :ivar quiet: seconds for which it must be absent, at least, until it counts as over.
+    :ivar count: requests that were refused for it since it began.
+    """
+
     work: Work
     one_host: bool
     began: float = 0.0
@@ -61,10 +70,10 @@ class _Cause:
 
 
 class Outages:
-    """Logs the causes.
+    """Logs the beginning and the end of each cause.
 
-    A cause that comes and goes fills no log: each time that it recurs within :data:`MAX_QUIET` seconds, it must be
-    absent for longer until it counts as over.
+    A recurring cause does not fill the log: each time that it recurs within :data:`MAX_QUIET` seconds, the time is
+    doubled for which it must be absent until it counts as over.
 
     :param clock: gives the time.
     """
@@ -76,9 +85,12 @@ class Outages:
         self._causes: dict[str, _Cause] = {}
 
     def refused(self, cause: str, work: Work, *, status: int = 503, quiet: float = 0.0) -> None:
-        """A request was refused for this cause.
+        """Count a request that was refused, and log its cause if it is new.
 
-        :param quiet: seconds that the cause must be absent, at least, until it counts as over.
+        :param cause: what happened, in words.
+        :param work: what the request needed.
+        :param status: the HTTP status of the response.
+        :param quiet: seconds for which the cause must be absent, at least, until it counts as over.
         """
         cause = _SERVER.sub("a server", cause)
         now = self._clock.seconds()
@@ -100,7 +112,7 @@ class Outages:
         known.count += 1
 
     def answered(self, work: Work) -> None:
-        """A request was answered."""
+        """Log the end of the causes that this answer shows to be over."""
         now = self._clock.seconds()
         for cause, known in self._causes.items():
             if known.is_disproved(work, now):

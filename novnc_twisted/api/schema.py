@@ -1,4 +1,4 @@
-"""Bodies with a few fields of their own, checked with the sentences of nova's JSON schemas."""
+"""Checks of request bodies, with the error sentences of nova's JSON schemas."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,13 +6,14 @@ from typing import Any
 from novnc_twisted.http.errors import HTTPError
 
 _SHOWN = 200
-"""Characters of a user's value that a fault repeats."""
+"""Characters of a client's value that an error repeats, at most."""
 
 
 def choices(body: Any, name: str, fields: Mapping[str, Sequence[str]], *, lenient: bool = False) -> dict[str, str]:
-    """Read ``{name: {field: one of its choices, ...}}``: every field is required and there are no others.
+    """Return the fields of a body ``{name: {field: one of its choices, ...}}``.  All fields are required.
 
-    :param lenient: drop further fields instead of refusing them, as nova does at ``/v2``.
+    :param fields: the name of each field and its choices.
+    :param lenient: ignore further fields instead of refusing them, as nova does below ``/v2``.
     :raises HTTPError: 400.
     """
     if not isinstance(body, dict):

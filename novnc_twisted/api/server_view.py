@@ -1,4 +1,4 @@
-"""A domain as nova's server object, at the shape of API 2.31 (nova's ``api/openstack/compute/views/servers.py``)."""
+"""A server as the API shows it, up to version 2.31 (nova's ``api/openstack/compute/views/servers.py``)."""
 
 import hashlib
 from typing import Any
@@ -16,11 +16,11 @@ _STATES = {
     "shutoff": ("SHUTOFF", "stopped"),
     "crashed": ("ERROR", "error"),
 }
-"""libvirt's state -> nova's status and vm_state; any other is UNKNOWN."""
+"""libvirt's state -> nova's status and vm_state; the status of any other state is UNKNOWN."""
 
 
 def status_of(instance: Instance) -> str:
-    """nova's status of a domain."""
+    """Return nova's status of a server."""
     return _state(instance)[0]
 
 
@@ -29,7 +29,7 @@ def _state(instance: Instance) -> tuple[str, str]:
 
 
 def brief(call: Call, instance: Instance) -> dict[str, Any]:
-    """What the plain list holds of a server."""
+    """Return what the list without details shows of a server."""
     path = f"servers/{instance['uuid']}"
     return {
         "id": instance["uuid"],
@@ -39,7 +39,7 @@ def brief(call: Call, instance: Instance) -> dict[str, Any]:
 
 
 def full(call: Call, instance: Instance) -> dict[str, Any]:
-    """Everything; what names the host is for admins, as in nova's default policy."""
+    """Return all details of a server.  Only administrators see its host, as in nova's default policy."""
     status, vm_state = _state(instance)
     project = instance.get("project_id") or instance.get("project_name") or ""
     host = str(instance.get("host") or "")

@@ -13,7 +13,7 @@ from novnc_twisted.messaging.interfaces import ITransport, Service
 
 
 class Services(Resource):
-    """``/os-services``: nova's form at 2.31, from the presence that the transport keeps."""
+    """Answers with the services whose presence the transport knows."""
 
     def __init__(self, transport: ITransport) -> None:
         self._transport = transport
@@ -36,7 +36,7 @@ class Services(Resource):
 
 def _service(call: Call, service: Service) -> dict[str, Any]:
     view: dict[str, Any] = {
-        # nova numbers its rows; ours need a number that stays the same in every API process.
+        # In nova this is the number of a database row.  Ours must be the same in every API process.
         "id": zlib.crc32(f"{service.binary} {service.host}".encode()) >> 1,
         "binary": service.binary,
         "host": service.host,

@@ -1,4 +1,4 @@
-"""The version documents, which clients read before anything else (nova's ``api/openstack/compute/versions.py``)."""
+"""The version documents, which clients read first (nova's ``api/openstack/compute/versions.py``)."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def _media_types(version: str) -> list[dict[str, str]]:
 
 
 def index(request: Request) -> Response:
-    """``GET /``: both versions."""
+    """Answer ``GET /`` with both versions."""
     _get_only(request)
     return Response(
         200,
@@ -46,7 +46,7 @@ def index(request: Request) -> Response:
 
 
 def choices(request: Request) -> Response:
-    """Any other path without a version: nova's 300, which sends nobody elsewhere."""
+    """Answer a path without a version with both, as nova does.  The status is 300, and there is no Location."""
     _get_only(request)
 
     def choice(version: dict[str, str], path: str) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def choices(request: Request) -> Response:
 
 
 def show(request: Request, path: str) -> Response:
-    """``GET /v2.1`` or ``GET /v2``: one version."""
+    """Answer ``GET /v2.1`` or ``GET /v2`` with that version."""
     _get_only(request)
     version = _LEGACY if path == "v2" else _CURRENT
     document = {

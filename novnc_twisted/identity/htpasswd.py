@@ -40,9 +40,9 @@ def parse(text: str, name: str, admin_users: Collection[str] = ()) -> UserRecord
     """Read the users from a file's text; blank lines and lines that begin with ``#`` are skipped.
 
     :param name: the file's name, for errors and warnings.
-    :param admin_users: names of the administrators.  Nobody else is one: a line that lost its project, as ``htpasswd
-        -B`` makes it when it changes a password, gives no right.
-    :raises ValueError: one line which names the file and the line, never a hash.
+    :param admin_users: names of the administrators.  A line without a project makes no administrator: ``htpasswd -B``
+        drops the project when it changes a password.
+    :raises ValueError: one sentence that names the file and the line, and contains no hash.
     """
     users: dict[str, User] = {}
     warnings: list[str] = []
@@ -52,11 +52,11 @@ def parse(text: str, name: str, admin_users: Collection[str] = ()) -> UserRecord
         where = f"{name}, line {number}"
         user = _user(line.strip(), where, admin_users)
         if user.name in users:
-            raise ValueError(f"{where}: the user is there twice")
+            raise ValueError(f"{where}: this user has another line")
         users[user.name] = user
         warnings += [f"{where}: {doubt}" for doubt in _doubts(user)]
     if not users:
-        raise ValueError(f"{name} holds no user")
+        raise ValueError(f"{name} has no user")
     for admin in admin_users:
         if admin not in users:
             warnings.append(f"{name} has no user {admin}, whom [api] admin_users names")
@@ -83,7 +83,7 @@ def read(path: Path, admin_users: Collection[str] = ()) -> UserRecords:
 
 
 def _user(line: str, where: str, admin_users: Collection[str]) -> User:
-    """The user of one line; ValueError where it is malformed."""
+    """Return the user of one line; ValueError if it is malformed."""
     user, *rest = line.split(":")
     if len(rest) not in (1, 2):
         raise ValueError(f"{where}: user:hash or user:hash:project is expected")
@@ -98,7 +98,7 @@ def _user(line: str, where: str, admin_users: Collection[str]) -> User:
 
 
 def _doubts(user: User) -> list[str]:
-    """What is probably a mistake in a usable line."""
+    """Return what is probably a mistake in a usable line."""
     doubts = []
     if user.project is None and not user.is_admin:
         doubts.append(
@@ -132,7 +132,7 @@ class UserFile:
         self._users = self._read()
 
     def users(self) -> Mapping[str, User]:
-        """All users of the file's present state; while that is unusable, those of its last usable one."""
+        """Return the users of the file; while it cannot be used, those of its last usable content."""
         stamp = self._seen()
         if stamp != self._stamp:
             self._stamp = stamp
@@ -145,7 +145,7 @@ class UserFile:
         return self._users
 
     def _seen(self) -> tuple[int, ...]:
-        """What tells two states of the file apart."""
+        """Return what differs between two states of the file."""
         try:
             stat = self._path.stat()
         except OSError:

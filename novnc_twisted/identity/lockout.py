@@ -1,14 +1,17 @@
-"""Failed log-ins of users: who guesses passwords waits ever longer, and nobody else does.
+"""Lock-out after failed log-ins: clients that guess passwords wait longer and longer, and other clients do not.
 
-Counted by a user's name together with the client's address (for IPv6: the /64, which is what one customer has), and by
-the address alone: from a number of failures on each further one locks for twice as long.  The owner of an IPv6 /48 has
-65,536 networks of /64, so failures are also counted by /56 and /48, with higher limits.  What an address fails locks
-nobody out who logged in from there lately: many share an office's address.  A name's failures from all addresses
-together lock nobody out, else an attacker could lock anybody out: from a number on they only slow, and not the
-addresses from which the user logged in lately.
+Failures are counted in three ways.
 
-A name counts as it was typed, whether there is such a user or not: what is answered tells nobody which it is.  The one
-exception: who made an address be locked out can learn which names logged in from that very address lately.
+* By user name and client address.  An IPv6 address counts as its /64, which is what one customer has.  After a number
+  of failures, each further one locks this user out from this address for twice as long.
+* By client address, for all user names.  Users who logged in from the address lately are exempt, because an office may
+  have one address.  The owner of an IPv6 /48 has 65,536 networks of /64, so failures are also counted by /56 and /48,
+  with higher limits.
+* By user name, for all addresses.  These failures lock out nobody, or anybody could lock a user out; they only delay
+  log-ins, except from addresses from which the user logged in lately.
+
+Names are counted as they were typed, whether there is such a user or not, so responses do not reveal which users there
+are.  There is one exception: a client whose address is locked out can learn which users logged in from it lately.
 """
 
 import ipaddress
@@ -22,13 +25,13 @@ from typing import Final
 from novnc_twisted.access.failures import network_of
 
 MAX_ENTRIES: Final = 10_000
-"""Entries of each table; beyond, the one that failed longest ago is forgotten."""
+"""Entries of each table.  For a further one, the entry whose last failure is oldest is forgotten."""
 
 KNOWN_FOR: Final = 24 * 3600.0
-"""Seconds for which an address from which a user logged in is known as theirs."""
+"""Seconds after a log-in for which the address counts as known for that user."""
 
 MAX_DELAY: Final = 4.0
-"""Seconds by which a log-in is slowed at most."""
+"""Upper limit of the seconds by which a log-in is delayed."""
 
 WIDER_IPV6: Final = ((56, 4), (48, 16))
 """Prefix lengths of the wider IPv6 networks, and how often ``failures_per_address`` each of them is allowed."""
@@ -41,13 +44,13 @@ _MAX_DOUBLINGS: Final = 40
 class LockoutSettings:
     """When failed log-ins lock out, and for how long.
 
-    :ivar failures: so many failed log-ins of one user from one address lock, and each further one.  0: nothing of
-        this is done.
-    :ivar failures_per_address: the same for one address, whatever the user, but for those who logged in from there
-        lately; four times as many for an IPv6 /56 and 16 times as many for a /48; 0 is off.
-    :ivar failures_per_user: the same for one user, whatever the address, which only slows; 0 is off.
-    :ivar first: seconds of the first lock-out, doubled by each further failure.
-    :ivar longest: seconds of the longest; failures are forgotten so long after the last one, or after its lock-out.
+    :ivar failures: failed log-ins of one user from one address before they are locked out; 0 switches all of this off.
+    :ivar failures_per_address: failed log-ins from one address, for all user names, before it is locked out.  It is
+        four times as many for an IPv6 /56 and 16 times as many for a /48.  0 is off.
+    :ivar failures_per_user: failed log-ins of one user, from all addresses, before log-ins are delayed; 0 is off.
+    :ivar first: seconds of the first lock-out; each further failure doubles them.
+    :ivar longest: seconds of the longest lock-out, and the seconds after the last failure, or after its lock-out, for
+        which failures are remembered.
     """
 
     failures: int = 5
@@ -59,6 +62,8 @@ class LockoutSettings:
 
 @dataclass(slots=True)
 class _Entry:
+    """The failures that are counted under one key; the times are seconds of the clock."""
+
     count: int
     locked_until: float
     forgotten_at: float
@@ -67,7 +72,8 @@ class _Entry:
 class Lockout:
     """Counts failed log-ins, in bounded memory.
 
-    :param clock: the time in seconds.
+    :param clock: returns the time in seconds.
+    :param max_entries: the limit of each table.
     """
 
     def __init__(self, settings: LockoutSettings, clock: Callable[[], float], max_entries: int = MAX_ENTRIES) -> None:
@@ -81,11 +87,11 @@ class Lockout:
         self._known: OrderedDict[bytes, float] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many entries are held."""
+        """Return the number of entries of all tables."""
         return len(self._pairs) + len(self._addresses) + len(self._users) + len(self._known)
 
     def locked_for(self, user: str, address: str) -> float:
-        """Seconds for which this user can't log in from this address; 0: now."""
+        """Return the seconds for which this user is locked out from this address; 0: not locked out."""
         if not self._settings.failures:
             return 0.0
         pair, networks, _ = self._keys(user, address)
@@ -96,7 +102,7 @@ class Lockout:
         return max(0.0, *(entry.locked_until - now for entry in entries if entry is not None), 0.0)
 
     def delay(self, user: str, address: str) -> float:
-        """Seconds by which a log-in that is not locked out is put off, since so many fail in this user's name."""
+        """Return the seconds by which a log-in is delayed, because many log-ins of this user failed."""
         allowed = self._settings.failures_per_user
         if not self._settings.failures or not allowed:
             return 0.0
@@ -107,7 +113,7 @@ class Lockout:
         return min(MAX_DELAY, _doubled(_FIRST_DELAY, (entry.count - allowed) // allowed))
 
     def failed(self, user: str, address: str) -> float:
-        """A log-in failed; seconds for which it locks this user out from this address, 0 where it does not."""
+        """Count a failed log-in, and return the seconds for which this user is now locked out from this address."""
         settings = self._settings
         if not settings.failures:
             return 0.0
@@ -119,9 +125,10 @@ class Lockout:
         return self.locked_for(user, address)
 
     def succeeded(self, user: str, address: str) -> None:
-        """A log-in succeeded: what this user failed from here is taken back, as if it had never been.
+        """Forget this user's failures from this address, because a log-in succeeded.
 
-        What other users failed from here stays: who has an account must not clear the way for guesses at another's.
+        The failures of other users from this address stay: a user must not be able to clear the counts that slow
+        guesses at other users' passwords.
         """
         if not self._settings.failures:
             return
@@ -141,11 +148,11 @@ class Lockout:
             self._known.popitem(last=False)
 
     def _is_known(self, pair: bytes) -> bool:
-        """Whether the user logged in from there lately."""
+        """Whether the user logged in from this address within :data:`KNOWN_FOR`."""
         return self._known.get(pair, 0.0) > self._clock()
 
     def _count(self, table: OrderedDict[bytes, _Entry], key: bytes, allowed: int) -> None:
-        """One more failure; locks from the ``allowed``-th on."""
+        """Count one failure under a key; from the ``allowed``-th one on, lock."""
         now, settings = self._clock(), self._settings
         entry = self._entry(table, key)
         if entry is None:
@@ -166,9 +173,9 @@ class Lockout:
         return entry
 
     def _keys(self, user: str, address: str) -> tuple[bytes, list[tuple[bytes, int]], bytes]:
-        """The keys of the pair, of the address and its wider networks with their multiples, and of the user.
+        """Return the keys of the pair, of the address and its wider networks with their multiples, and of the user.
 
-        They are short, however long a name is, and no name can be chosen to hit another's entry.
+        Keys are short, however long a name is, and nobody can choose a name that has the same key as another.
         """
         network = network_of(address)
         networks = [(network, 1), *_wider_networks(address)]
@@ -181,7 +188,7 @@ class Lockout:
 
 
 def _wider_networks(address: str) -> list[tuple[str, int]]:
-    """The networks of :data:`WIDER_IPV6` around an IPv6 address; none for other addresses."""
+    """Return the networks of :data:`WIDER_IPV6` around an IPv6 address; an empty list for other addresses."""
     try:
         ip = ipaddress.IPv6Address(address.partition("%")[0])
     except ValueError:

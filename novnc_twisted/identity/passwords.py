@@ -1,4 +1,4 @@
-"""Check passwords against bcrypt hashes: in threads, few at a time, and equally slow for users that do not exist."""
+"""Check passwords against bcrypt hashes: in threads, few at a time, and equally slow for unknown users."""
 
 import hashlib
 import hmac
@@ -21,7 +21,7 @@ MAX_WAITING = 100
 """Comparisons that run or wait; a further one is refused."""
 
 REMEMBERED = 60.0
-"""Seconds for which a password that was right needs no comparison: one client command makes four requests."""
+"""Seconds for which a correct password is not compared again: one client command makes four requests."""
 
 _MAX_REMEMBERED = 1000
 _BCRYPT_BYTES = 72
@@ -35,7 +35,7 @@ class Passwords:
     """Checks passwords.
 
     Requests that bring the same name and password at the same time share one comparison.  Each of them still counts
-    as one log-in, and nothing is remembered of a wrong password, so that guesses become no cheaper.
+    as one log-in, and wrong passwords are not remembered, so guessing does not become cheaper.
 
     :param reactor: gives the time and has the thread pool.
     """
@@ -60,14 +60,14 @@ class Passwords:
         """Return the user whose name and password these are, else None.
 
         :param begin: called when it is this check's turn; what it raises is raised here, and the check does not count.
-        :param over: called with whether they are right, also where the request was cancelled in the meantime.
+        :param over: called with whether they are correct, even if the request was cancelled in the meantime.
         :raises TooManyLogIns: too many passwords wait to be compared.
         """
         user = users.get(name)
-        # bcrypt reads 72 bytes and no NUL; htpasswd -B cut the password there too.
+        # bcrypt reads 72 bytes and no NUL; htpasswd -B truncates passwords in the same way.
         given = password.encode("utf-8", "surrogatepass")
         usable = b"\x00" not in given
-        tried = (user or self._stranger(users, name)).password_hash.encode()
+        tried = (user or self._substitute(users, name)).password_hash.encode()
         memory = self._digest(tried, given)
         if user is not None and self._good.get(memory, 0.0) > self._reactor.seconds():
             over(True)
@@ -88,9 +88,9 @@ class Passwords:
         self._good[memory] = self._reactor.seconds() + REMEMBERED
         return user
 
-    def _stranger(self, users: Mapping[str, User], name: str) -> User:
-        """The user whose hash an unknown name is compared with: always the same, so that the time reveals nothing."""
-        digest = self._digest(b"stranger", name.encode("utf-8", "surrogatepass"))
+    def _substitute(self, users: Mapping[str, User], name: str) -> User:
+        """Return the user whose hash an unknown name is compared with: always the same, so the time reveals nothing."""
+        digest = self._digest(b"substitute", name.encode("utf-8", "surrogatepass"))
         return list(users.values())[int.from_bytes(digest[:8]) % len(users)]
 
     def _digest(self, first: bytes, second: bytes) -> bytes:
@@ -125,13 +125,13 @@ class _Comparison:
 
     def join(self, begin: Callable[[], None], over: Callable[[bool], None]) -> Deferred[bool]:
         """Wait for the result; see :meth:`Passwords.check` for the arguments."""
-        # Cancelling the Deferred, as a client does that leaves, ends that wait only: the thread cannot be interrupted.
+        # When a client leaves, only its own wait is cancelled: the thread cannot be interrupted.
         waiter = _Waiter(begin, over, Deferred())
         self._waiters.append(waiter)
         return waiter.result
 
     def begins(self) -> bool:
-        """Whether a check is left for which the comparison may run; the ones before it were refused their turn."""
+        """Whether a check is left for which the comparison may run; the checks before it were refused."""
         while self._waiters and not self._waiters[0].begins():
             self._waiters.popleft()
         return bool(self._waiters)
@@ -157,7 +157,7 @@ class _Waiter(NamedTuple):
     result: Deferred[bool]
 
     def begins(self) -> bool:
-        """Whether it may have its turn; else its result is what ``begin`` raised."""
+        """Whether the check may run; if not, its result is what ``begin`` raised."""
         try:
             self.begin()
         except Exception:

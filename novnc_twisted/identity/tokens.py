@@ -1,8 +1,8 @@
-"""The small identity's tokens: sealed, not stored, so that they outlive a restart and any worker reads them.
+"""Tokens of the identity service: encrypted instead of stored, so that every worker can read them after a restart.
 
-A token is a Fernet box (as Keystone's) around the user, the scope, and a fingerprint of the user's password hash.  The
-box's key lies in the transport's keyed store.  Neither the store nor the user file alone is enough to make one, and
-whoever is dropped from the file, or has a new password there, has no token any more.
+As in Keystone, a token is a Fernet message.  It contains the user, the scope, and a fingerprint of the user's row in
+the user file.  The key is in the transport's keyed store.  A token cannot be made with the store or the user file
+alone.  A user's tokens become invalid when the row is removed, or its password, project or rights change.
 """
 
 import hashlib
@@ -23,17 +23,19 @@ TOKEN_TTL = 3600
 """Seconds that a token is valid (Keystone's default)."""
 
 SECRET_TTL = 30 * 24 * 3600.0
-"""Seconds for which the key is kept after the last log-in."""
+"""Seconds after the last log-in for which the key is kept."""
 
 MAX_TOKEN = 4096
+"""Characters of a token, at most."""
+
 _KEY = "api:identity"
 
 
 class Tokens:
-    """Makes and reads them.
+    """Makes and reads tokens.
 
-    :param user_of: the user of a name as the user file says now, else None.
-    :param now: Unix time in seconds; API processes on several hosts read each other's tokens.
+    :param user_of: returns the user of a name, as the user file has it now, or None.
+    :param now: returns the Unix time in seconds; API processes on several hosts read each other's tokens.
     """
 
     def __init__(
@@ -45,9 +47,10 @@ class Tokens:
         self._secret: bytes | None = None
 
     async def issue(self, user: User, project: str | None) -> tuple[str, float]:
-        """A token for a user, scoped to a project or to none; and the Unix time at which it ends.
+        """Make a token for a user; return it, and the Unix time at which it expires.
 
-        :raises ServiceUnavailable: where the store does not answer.
+        :param project: the scope of the token; None: no project.
+        :raises ServiceUnavailable: the store does not answer.
         """
         secret = await self._load(make=True)
         now = int(self._now())
@@ -56,15 +59,15 @@ class Tokens:
         return token.decode("ascii"), float(now + TOKEN_TTL)
 
     async def read(self, token: str) -> tuple[Caller, float] | None:
-        """Whom a token speaks for and until when, or None where it is not valid (any more).
+        """Return the caller of a token, and the Unix time at which it expires; None if the token is not valid.
 
-        :raises ServiceUnavailable: where the store must be asked and does not answer.
+        :raises ServiceUnavailable: the key has to be fetched, and the store does not answer.
         """
         if len(token) > MAX_TOKEN or not _is_box(token):
             return None
         found = self._open(token)
         if found is None:
-            # Another worker may have made a key since.
+            # Another worker may have made a new key in the meantime.
             known = self._secret
             if await self._load(make=False) != known:
                 found = self._open(token)
@@ -75,8 +78,8 @@ class Tokens:
             return None
         box = Fernet(self._secret)
         try:
-            # Without decrypt's own check of the time, which refuses every token that was made over 60 s in the future:
-            # that is what all recent tokens look like after the wall clock was set back.
+            # decrypt's own check of the time is not used, because it refuses tokens from more than 60 s in the future:
+            # after the wall clock was set back, that is how all recent tokens look.
             content: Any = json.loads(box.decrypt(token))
             made = box.extract_timestamp(token)
         except (InvalidToken, ValueError):
@@ -89,7 +92,10 @@ class Tokens:
         return user.caller(content["p"]), float(made + TOKEN_TTL)
 
     async def _load(self, *, make: bool) -> Any:
-        """The key that all workers share; with ``make`` it is made where there is none, and kept for longer."""
+        """Return the key that all workers share.
+
+        :param make: make the key if there is none, and extend the time for which it is kept.
+        """
         stored = await self._store.get(_KEY)
         if stored is None and make:
             fresh = self._secret or urlsafe_b64encode(secrets.token_bytes(32))
@@ -106,7 +112,7 @@ class Tokens:
 
 
 def _is_box(token: str) -> bool:
-    """Whether it may be one of ours, in the one way in which we write it: base64's readers forgive much."""
+    """Whether a text may be one of our tokens, in canonical base64: decoders also accept other spellings."""
     try:
         return token.startswith("gAAAA") and urlsafe_b64encode(urlsafe_b64decode(token)) == token.encode("ascii")
     except ValueError:
@@ -114,7 +120,7 @@ def _is_box(token: str) -> bool:
 
 
 def _fingerprint(secret: bytes, user: User) -> str:
-    """Tie a token to what the user was when it was made: the hash, the project, and whether an administrator."""
+    """Return a digest of the user's row: name, password hash, project and whether an administrator."""
     project = "" if user.project is None else f"project {user.project}"
     row = "\x00".join((user.name, user.password_hash, project, "admin" if user.is_admin else ""))
     return hmac.new(secret, row.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

@@ -11,8 +11,8 @@ class User:
 
     :ivar project: the user's own project; None: the user belongs to no project.
     :ivar password_hash: the bcrypt hash, which is secret.
-    :ivar is_admin: whether the user is an administrator, who sees every server and may scope to any project.  This is
-        the only place that says so: a missing project never makes an administrator.
+    :ivar is_admin: whether the user is an administrator, who sees every server and may scope to any project.  Nothing
+        else makes an administrator; a missing project does not.
     """
 
     name: str
@@ -34,11 +34,11 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a request comes from.
+    """Who makes a request.
 
     :ivar user: the user's name, which is also the user's id.
     :ivar project: what the caller is scoped to, a project's name or id; None: no project.
-    :ivar is_admin: whether the caller sees the servers of every project.
+    :ivar is_admin: whether the caller is an administrator; see :class:`User`.
     """
 
     user: str
@@ -46,7 +46,7 @@ class Caller:
     is_admin: bool
 
     def sees(self, instance: Mapping[str, Any]) -> bool:
-        """Whether a server exists for this caller: nova's ``nova:owner`` project, by uuid or by text."""
+        """Whether the caller sees a server: its ``nova:owner`` project, by uuid or by name, is the caller's."""
         if self.is_admin:
             return True
         return self.project is not None and self.project in (instance.get("project_id"), instance.get("project_name"))

@@ -50,7 +50,7 @@ class FileTests(SynchronousTestCase):
 
     def test_bad(self) -> None:
         for text, why in (
-            ("", "f holds no user"),
+            ("", "f has no user"),
             ("alice", "f, line 1: user:hash or"),
             (f"\nalice:{RED}:red:x", "f, line 2: user:hash or"),
             (f":{RED}", "f, line 1: the user has no usable name"),
@@ -62,7 +62,7 @@ class FileTests(SynchronousTestCase):
             (f"alice:{RED}:r\u2028ed", "f, line 1: the project is empty"),
             (f"alice:{RED}:", "f, line 1: the project is empty"),
             (f"alice:{RED}:  ", "f, line 1: the project is empty"),
-            (f"alice:{RED}\nalice:{RED}:red", "f, line 2: the user is there twice"),
+            (f"alice:{RED}\nalice:{RED}:red", "f, line 2: this user has another line"),
         ):
             error = str(self.assertRaises(ValueError, parse, text, "f"))
             self.assertTrue(error.startswith(why), error)

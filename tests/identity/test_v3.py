@@ -118,7 +118,7 @@ class TokenTests(UsersCase):
         self.refused(self.system.get("/v2.1/servers", X_Auth_Token=forged.decode()))
 
     def test_no_store(self) -> None:
-        """Who logs in is told in Keystone's form, the only one that clients understand there; else in nova's."""
+        """The identity endpoints answer in Keystone's format, which clients expect there; the others in nova's."""
         token = self.token()
 
         async def get(key: str) -> None:
