@@ -1,11 +1,13 @@
 """The documents: they build, what they take from the code is current, what they name exists, their examples run."""
 
+import ast
 import contextlib
 import io
 import os
 import re
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -31,6 +33,7 @@ from novnc_twisted.service.options import TABLE as OPTIONS
 from novnc_twisted.session import SessionSettings
 from tests.support.redis_server import RedisServer
 from tests.support.vnc_server import FakeVNCServer
+from tests.test_layers import LAYERS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -249,6 +252,43 @@ class Page(TestCase):
             self.assertGreater(len(values), 2, name)
             for value in values:
                 self.assertRegex(texts[name], rf"``(?:{name}=)?{value}``", f"{name}={value}")
+
+
+class Architecture(TestCase):
+    """The drawings of docs/architecture.rst are those of the code."""
+
+    PAGE = DOCS / "architecture.rst"
+
+    def test_packages_and_layers(self) -> None:
+        rows = re.findall(r"^    (\d)  \|(.*)\|$", self.PAGE.read_text(), re.M)
+        drawn = {name.strip(): int(layer) for layer, names in rows for name in names.split("|")}
+        self.assertEqual(drawn, {name: layer for name, layer in LAYERS.items() if layer})
+
+    def test_every_package_is_described(self) -> None:
+        described = re.findall(r"^   \* - ``(\w+)``$", self.PAGE.read_text(), re.M)
+        self.assertEqual(sorted(described), sorted(name for name, layer in LAYERS.items() if layer))
+
+    def test_phases_of_a_session(self) -> None:
+        """Each phase that the code sets is drawn, and documented for the record of a session."""
+        drawn = re.findall(r"\[ ([a-z ]+) \]", self.PAGE.read_text())
+        phases = set(phases_in(ROOT / "novnc_twisted" / "session"))
+        self.assertEqual(sorted(drawn), sorted(phases))
+        operations, glossary = (
+            " ".join((DOCS / name).read_text().split()) for name in ("operations.rst", "glossary.rst")
+        )
+        listed = ", ".join(f"``{phase}``" for phase in drawn)
+        self.assertIn(listed, operations)
+        self.assertIn(listed, glossary)
+
+
+def phases_in(folder: Path) -> Iterator[str]:
+    """Every string that the modules of a folder assign to a name or an attribute ``phase``."""
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+                for target in node.targets:
+                    if getattr(target, "attr", getattr(target, "id", "")) == "phase":
+                        yield str(node.value.value)
 
 
 class Figures(TestCase):
