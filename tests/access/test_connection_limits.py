@@ -56,6 +56,15 @@ class LimitTests(SynchronousTestCase):
             self.assertEqual(slots.count(None), 2)
         self.assertEqual(len(here.limits), 100)
 
+    def test_a_network_that_loses_one_connection_keeps_the_count_of_the_others(self) -> None:
+        here = Connections(20)
+        slots = [here.connect("192.0.2.1", silent=False) for _ in range(3)]
+        for host in range(2, 12):
+            here.connect(f"192.0.2.{host}", silent=False)
+        assert slots[0] is not None
+        slots[0].release()
+        self.assertIsNone(here.connect("192.0.2.1", silent=False), "two of twenty are its share")
+
     def test_the_oldest_silent_one_of_all_makes_room(self) -> None:
         here = Connections(10)
         for host in range(10):
