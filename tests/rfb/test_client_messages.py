@@ -62,7 +62,7 @@ class LengthTests(SynchronousTestCase):
         """Refused at their first byte; 253, 7, 11, 252, 127, 20 and 1 among them."""
         for kind in set(range(256)) - KNOWN:
             self.assertRaises(ProtocolViolation, length_of, bytes([kind]), 0)
-        for head in (b"\xff\2\0\0", b"\xff\1\0\3", b"\xff\xff\xff\xff"):
+        for head in (b"\xff\2\0\0", b"\xff\1\0\3", b"\xff\1\1\0", b"\xff\xff\xff\xff"):
             self.assertRaises(ProtocolViolation, length_of, head, 0)
 
     def test_lengths_that_are_none(self):
