@@ -1,10 +1,13 @@
 """The events: what they hold, and that nothing in them is secret or can forge a line."""
 
 from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
 from typing import Any, get_args
 
 from twisted.trial.unittest import SynchronousTestCase
 
+import novnc_twisted.events
+from novnc_twisted.events import records
 from novnc_twisted.events.records import Event, RequestRefused, SessionClosed, TokenMade, TokenRefused
 from tests.support.handed_out import secret
 
@@ -63,6 +66,15 @@ class RecordTests(SynchronousTestCase):
     def test_names(self) -> None:
         """Each kind has a name of its own."""
         self.assertEqual(len({kind.event for kind in KINDS}), len(KINDS))
+
+    def test_every_kind_is_complete(self) -> None:
+        """A kind of event belongs to ``Event``, to the names of the package, and to the document."""
+        defined = {each for each in vars(records).values() if isinstance(each, type) and "event" in vars(each)}
+        self.assertEqual(defined, set(KINDS), "add it to Event")
+        document = (Path(__file__).parents[2] / "docs" / "framework.rst").read_text()
+        for kind in KINDS:
+            self.assertIn(kind.__name__, dir(novnc_twisted.events))
+            self.assertIn(f"autoclass:: novnc_twisted.events.{kind.__name__}\n", document)
 
     def test_unknown_texts_are_empty(self) -> None:
         closed = SessionClosed(cause="TokenMissing", close_code=4401, phase="token", seconds=0.1)
