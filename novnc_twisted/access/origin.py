@@ -9,13 +9,14 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
+from novnc_twisted.access.hosts import HOST_PORT
+
 ALLOWED: Final = 200
 FORBIDDEN: Final = 403
 BAD: Final = 400
 
-_HOST = r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/?#@\[\]]+)(?::(?P<port>[0-9]{1,5}))?"
-_ORIGIN = re.compile(rf"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://{_HOST}")
-_AUTHORITY = re.compile(_HOST)
+_ORIGIN = re.compile(rf"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://{HOST_PORT}")
+_AUTHORITY = re.compile(HOST_PORT)
 
 
 class PageOrigin(NamedTuple):

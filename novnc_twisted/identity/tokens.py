@@ -25,7 +25,7 @@ TOKEN_TTL = 3600
 SECRET_TTL = 30 * 24 * 3600.0
 """Seconds after the last log-in for which the key is kept."""
 
-MAX_TOKEN = 4096
+MAX_LENGTH = 4096
 """Characters of a token, at most."""
 
 _KEY = "api:identity"
@@ -63,7 +63,7 @@ class Tokens:
 
         :raises ServiceUnavailable: the key has to be fetched, and the store does not answer.
         """
-        if len(token) > MAX_TOKEN or not _is_box(token):
+        if len(token) > MAX_LENGTH or not _is_box(token):
             return None
         found = self._open(token)
         if found is None:

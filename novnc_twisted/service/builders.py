@@ -236,7 +236,4 @@ def _settings(context: Context) -> "SessionSettings":
         socket_directories=tuple(conf.vnc.socket_directories),
         shield=conf.console.shield,
         idle_timeout=conf.console.idle_timeout,
-        max_sessions=conf.console.max_sessions,
-        max_sessions_per_server=conf.console.max_sessions_per_server,
-        max_failures_per_minute=conf.console.max_failures_per_minute,
     )
