@@ -36,6 +36,7 @@ class Plan:
     :ivar patience: seconds that one step of the load may take.
     :ivar budget: seconds after which no new measurement begins; None: no limit.
     :ivar xvp_rows: the rows that are measured at the XVP port as well.
+    :ivar hosts: the numbers of compute hosts with which links, checks and lists are measured.
     :ivar leaves_out: what this plan does not measure, for the report.
     """
 
@@ -47,6 +48,7 @@ class Plan:
     patience: float = PATIENCE
     budget: float | None = None
     xvp_rows: tuple[str, ...] = ("bulk", "one-cpu", "round-trip", "upstream", "set-up", "memory", "slow", "paced")
+    hosts: tuple[int, ...] = (1, 10, 100, 1000)
     leaves_out: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -60,7 +62,9 @@ QUICK = Plan(
     patience=20.0,
     budget=150.0,
     xvp_rows=("bulk", "one-cpu", "round-trip", "set-up"),
+    hosts=(1, 100),
     leaves_out={
+        "10 and 1000 compute hosts": "left out by --quick",
         "memory at 5000 sessions, and typing in 20": "left out by --quick",
         "memory of proxies that fork": "at 40 sessions only (--quick)",
         "messages, memory and slow reader on the XVP front": "left out by --quick",

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks import cloud
 from benchmarks.measure import ROWS, Values
 
 Measured = Mapping[str, Mapping[str, Sequence[Values | None]]]
@@ -205,6 +206,8 @@ def text(record: Mapping[str, Any], names: Sequence[str]) -> str:
         "## All values",
         "Medians, and half of least..most. Compare within a column only.",
         values_table(record["values"], names),
+        "## By the number of compute hosts",
+        cloud.table(record["clouds"]) or "Not measured.",
         "## Not as shipped",
         _list(record["not_as_shipped"]),
         "## What was run",

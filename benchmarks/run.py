@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from benchmarks import cloud
 from benchmarks.bus import ConsoleRedis
 from benchmarks.load import Backend, LoadFailed, Unavailable, check
 from benchmarks.measure import ROWS, Plan, Row, Site, Subject, Values
@@ -43,6 +44,9 @@ NOT_SHIPPED = (
 )
 """The settings that differ from the defaults."""
 
+CLOUD = "hosts"
+"""The row about the number of compute hosts, which has no proxies."""
+
 _DESCRIPTORS = 20_000
 
 
@@ -50,6 +54,7 @@ class Run:
     """What was measured, and what was not.
 
     :ivar values: row -> name of the subject -> the result of each round; None: that round failed.
+    :ivar clouds: see :func:`benchmarks.cloud.measure`.
     :ivar unmeasured: what is missing, and why.
     :ivar wrong: the proxies that changed or lost a byte, or refused or lost a session.
     """
@@ -60,6 +65,7 @@ class Run:
         self.unmeasured: dict[str, str] = {}
         self.wrong: dict[str, str] = {}
         self.versions: dict[str, str] = {}
+        self.clouds: dict[str, cloud.Cloud] = {}
         self.load_averages: list[float] = []
         self.machine = machine()
         self._say = say
@@ -76,6 +82,10 @@ class Run:
         wanted = {name: row for name, row in ROWS.items() if name in rows or (not rows and self._usual(name))}
         raise_descriptor_limit()
         self.unmeasured.update(self.plan.leaves_out)
+        if CLOUD in rows or not (rows or proxies):
+            self._measure_clouds()
+        if rows and not wanted:
+            return
         if not knows_shield():
             self.unmeasured["shield"] = (
                 "this checkout has no [console] shield yet and ignores it: 'shield off' is the same as shipped"
@@ -93,6 +103,15 @@ class Run:
                 for name, row in wanted.items():
                     if number == 0 or not row.once:
                         self._visit(site, name, row, [one for one in subjects if self._takes(one, name, row)])
+
+    def _measure_clouds(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="novnc-twisted-bench-") as folder:
+            try:
+                self.clouds = cloud.measure(self.plan.hosts, self.plan.seconds, Path(folder), self._say)
+            except Unavailable as trouble:
+                self.unmeasured[CLOUD] = str(trouble)
+            except LoadFailed as trouble:
+                self.wrong[f"ours: {CLOUD}"] = str(trouble)
 
     @property
     def seconds(self) -> float:
@@ -168,6 +187,7 @@ class Run:
             "versions": self.versions,
             "not_as_shipped": NOT_SHIPPED,
             "values": self.values,
+            "clouds": self.clouds,
             "unmeasured": self.unmeasured,
             "wrong": self.wrong,
         }

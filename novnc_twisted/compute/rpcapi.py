@@ -42,6 +42,10 @@ class ComputeAPI:
         self._deadline = deadline
         self._directory = InstanceDirectory(transport, now)
 
+    def prepare(self) -> None:
+        """Begin to read what the hosts published, so that the first request finds it there.  Returns at once."""
+        self._directory.prepare()
+
     async def hosts(self) -> list[str]:
         """Return the names of the live compute hosts, sorted."""
         services = await self._transport.services(COMPUTE.prefix)
@@ -94,8 +98,7 @@ class ComputeAPI:
         :raises ServiceUnavailable: no host answers, and no record is current.
         """
         directory = self._directory
-        hosts = directory.unpublished()
-        current = any(directory.is_current(host) for host in directory.live)
+        hosts, current = list(directory.unpublished), directory.any_current
         lists, silent = await self._lists(hosts, LIST_DEADLINE)
         if silent and not lists and not current:
             # A slow answer is better than none.

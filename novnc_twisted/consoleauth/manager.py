@@ -87,6 +87,7 @@ class ConsoleAuthManager:
             host=self._host,
             callers=CONSOLEAUTH.methods,
         )
+        self._places.prepare()
 
     async def _stop(self) -> None:
         withdraw, self._withdraw = self._withdraw, None

@@ -62,6 +62,10 @@ class Places:
         self._clock = clock
         self._reported: dict[str, float] = {}
 
+    def prepare(self) -> None:
+        """Begin to read what the hosts published, so that the first token finds it there.  Returns at once."""
+        self._directory.prepare()
+
     async def locate(self, instance_uuid: str, console_type: str, port: int, compute_host: str | None) -> Place:
         """Ask the host that made the token; if it is gone or does not run the server, ask other live hosts.
 

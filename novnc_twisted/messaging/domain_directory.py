@@ -4,10 +4,10 @@ A look reads presence, the group of hosts and the heads of their records: four c
 and then only the parts that changed since the last look (:mod:`.domain_record`).
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from novnc_twisted.contract.fields import is_uuid
@@ -28,7 +28,7 @@ MAX_AGE: Final = 5.0
 MAX_DOMAINS: Final = 50_000
 """Domains of one host that are read, at most."""
 
-_TOGETHER = 32
+_TOGETHER = 256  # parts that are requested at the same time
 
 T = TypeVar("T")
 _log = Logger()
@@ -57,6 +57,8 @@ class DomainDirectory(Generic[T]):
         ServiceUnavailable for a domain that cannot be used, which is left out.
     :param now: a clock in seconds, for the age of the last look; None: every refresh looks.
     :ivar live: the address of each live host (``Service.place``), by host.
+    :ivar unpublished: the live hosts without a usable record.
+    :ivar any_current: whether :meth:`is_current` is true for any host.
     """
 
     def __init__(
@@ -75,6 +77,12 @@ class DomainDirectory(Generic[T]):
         self._look = SharedCall(lambda: Deferred.fromCoroutine(self._begin()))
         self._failure: ServiceUnavailable | None = None
         self.live: Mapping[str, str] = {}
+        self.unpublished: Sequence[str] = ()
+        self.any_current = False
+
+    def prepare(self) -> None:
+        """Begin the first look, so that the first request need not wait for all of it.  Returns at once."""
+        Deferred.fromCoroutine(self.look()).addErrback(lambda failure: failure.trap(Refusal, CancelledError) and None)
 
     async def refresh(self) -> None:
         """Look, unless the last look is recent enough to say which hosts to ask.
@@ -98,16 +106,12 @@ class DomainDirectory(Generic[T]):
     def candidates(self, uuid: str) -> list[str]:
         """Return the live hosts that may have a domain: those that published it, and those without a usable record."""
         published = [host for host in self._places.get(uuid, ()) if host in self.live]
-        return [*published, *(host for host in self.unpublished() if host not in published)]
-
-    def unpublished(self) -> list[str]:
-        """Return the live hosts without a usable record."""
-        return [host for host in self.live if not self.has_record(host)]
+        return [*published, *(host for host in self.unpublished if host not in published)]
 
     def has_record(self, host: str) -> bool:
-        """Whether a host has published a record, and all of it can be used."""
+        """Whether a host has published a record, and all of it was read and can be used."""
         record = self._records.get(host)
-        return record is not None and record.unusable is None
+        return self._failure is None and record is not None and record.unusable is None
 
     def is_current(self, host: str) -> bool:
         """Whether a host is alive and its record follows the events of its libvirt."""
@@ -155,10 +159,10 @@ class DomainDirectory(Generic[T]):
             if self._failure is None:
                 _log.warn("the published domains can't be read, so all hosts are asked: {why}", why=str(failure))
             self._failure = failure
-            for host in list(self._records):
-                self._forget(host)
         else:
             self._failure = None
+        self.unpublished = [host for host in self.live if not self.has_record(host)]
+        self.any_current = any(map(self.is_current, self.live))
         if now is not None:
             self._good_until = now() + min(MAX_AGE, REST * (now() - began))
 
@@ -208,7 +212,7 @@ class DomainDirectory(Generic[T]):
         record = self._records[host]
         if len(record.parts) != count:
             return
-        version, rows = "", []
+        version, rows = "", []  # a part without a version is read again by the next look
         if isinstance(answer, dict) and isinstance(answer.get("version"), str) and isinstance(answer.get("rows"), list):
             version, rows = answer["version"], answer["rows"]
         elif isinstance(answer, ServiceUnavailable) and not isinstance(answer, UnusableRecord):

@@ -110,10 +110,11 @@ def consoleapi(context: Context) -> Component:
 
     conf = context.conf
     auth, host = settings.authentication(context.reactor, conf), conf.osapi_compute_listen
+    compute = ComputeAPI(context.transport, now=context.reactor.seconds)
     site = make_site(
         context.reactor,
         consoleauth=ConsoleAuthAPI(context.transport),
-        compute=ComputeAPI(context.transport, now=context.reactor.seconds),
+        compute=compute,
         transport=context.transport,
         auth=auth,
         trusted_proxies=tuple(conf.console.trusted_proxies),
@@ -127,9 +128,15 @@ def consoleapi(context: Context) -> Component:
         address = listener.getsockname()[0]
         if conf.api.auth_strategy != "http_basic" and not is_loopback(address):
             raise Unusable(f"[api] auth_strategy: noauth is only for a loopback address; LISTEN_FDS passes {address}")
-    if context.api_tls is None:
-        return _listening(context, listeners, site)
-    return _listening(context, listeners, Listener(context.reactor, site, tls=context.api_tls, tls_only=True))
+    tls = context.api_tls
+    factory = site if tls is None else Listener(context.reactor, site, tls=tls, tls_only=True)
+    listening = _listening(context, listeners, factory)
+
+    async def start() -> None:
+        await listening.start()
+        compute.prepare()
+
+    return Component(start, listening.stop)
 
 
 def novncproxy(context: Context) -> Component:

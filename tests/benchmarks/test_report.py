@@ -15,6 +15,7 @@ from benchmarks.report import finding as found
 
 BULK = next(goal for goal in GOALS if (goal.row, goal.against, goal.front) == ("bulk", "haproxy", "novnc"))
 UPSTREAM = next(goal for goal in GOALS if goal.row == "upstream")
+CLOUD = {"calls": 3.0, "reads": 0.5, "cpu_ms": 4.25, "ms": 1234.0}
 ONE_CPU = next(goal for goal in GOALS if goal.at_least)
 
 
@@ -94,6 +95,7 @@ class TableTests(SynchronousTestCase):
             "plan": {"rounds": 2},
             "load_average_each_round": [0.5, 2.0],
             "values": self.values,
+            "clouds": {"1": {"link": CLOUD}, "1000": {"link": CLOUD, "check": CLOUD}},
             "not_as_shipped": ["one"],
             "versions": {"haproxy": "2.6"},
             "unmeasured": {"ours, TLS": "TLS front not there yet"},
@@ -124,6 +126,10 @@ class TableTests(SynchronousTestCase):
 
     def test_what_is_missing_is_said(self) -> None:
         self.assertIn("* ours, TLS: TLS front not there yet", text(self.record, subject_names()))
+        clouds = "### link\n| hosts | bus calls | store commands | CPU ms | ms |\n|---|---|---|---|---|\n| 1 | 3 |"
+        self.assertIn(clouds, text(self.record, subject_names()))
+        self.assertIn("\n\n### check\n", text(self.record, subject_names()))
+        self.assertIn("| 1,000 | 3 | 0.5 | 4.25 | 1.23e+03 |", text(self.record, subject_names()))
         self.assertNotIn("WRONG", text(self.record, subject_names()))
 
     def test_what_is_wrong_comes_first(self) -> None:

@@ -62,6 +62,14 @@ class RunTests(SynchronousTestCase):
         self.assertIn("* missing: it ended with 1; no such thing", report)
         self.assertTrue(report.startswith("## WRONG"))
 
+    def test_clouds_of_hosts(self) -> None:
+        run = Run(Plan(seconds=0.02, hosts=(1, 3)), lambda line: None)
+        run.go(rows=["hosts"])
+        self.assertEqual((run.wrong, list(run.clouds)), ({}, ["1", "3"]))
+        for cloud in run.clouds.values():
+            self.assertEqual((cloud["link"]["calls"], cloud["check"]["calls"]), (3, 2))
+            self.assertEqual(cloud["list of all"]["calls"], 0)
+
     def test_time_that_is_over(self) -> None:
         run = self.run_of(Plan(rounds=2, seconds=0.02, budget=0.0), ["round-trip"])
         self.assertEqual(run.values, {})

@@ -1,0 +1,129 @@
+"""``python -m benchmarks.cloud_hosts PORT HOSTS DOMAINS``: many compute hosts in one process, at the Redis of a port.
+
+Each is a real ComputeManager with a hypervisor in memory.  It prints ``ready`` when all of them have published.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import deferLater, react
+from zope.interface import implementer
+
+from novnc_twisted.compute.domain_xml import Domain, Vnc
+from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver
+from novnc_twisted.compute.manager import ComputeManager
+from novnc_twisted.errors import InstanceNotFound
+from novnc_twisted.messaging import transport_from_url
+from novnc_twisted.messaging.domain_record import GROUP, KEPT
+
+_PROJECTS = 4000
+_TOGETHER = 50
+
+
+def domain(host: int, number: int, domains: int) -> Domain:
+    """A running domain; every project has five servers at 20,000 domains."""
+    index = host * domains + number
+    return Domain(
+        uuid=f"{index * 2654435761 % 2**32:08x}-2222-3333-4444-{index:012x}",
+        name=f"server-{index:06}",
+        active=True,
+        state="running",
+        power_state=1,
+        vcpus=2,
+        memory_mb=2048,
+        project_id=f"project-{index % _PROJECTS}",
+        user_id=f"user-{index % 97}",
+        vnc=Vnc(port=5900 + number, listens=(address(host),)),
+    )
+
+
+def address(host: int) -> str:
+    """The address of a host: each has its own."""
+    return f"10.1.{host // 250}.{host % 250 + 1}"
+
+
+@implementer(IDriver)
+class MemoryDriver:
+    """A hypervisor in memory."""
+
+    def __init__(self, reactor: Any, domains: list[Domain]) -> None:
+        self.clock = reactor
+        self._domains = {domain.uuid: domain for domain in domains}
+
+    def start(self, listener: Callable[[DomainEvent], None]) -> Deferred[None]:
+        """See IDriver."""
+        listener(DomainEvent(Change.CONNECTED))
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        """See IDriver."""
+        return succeed(None)
+
+    def list_domains(self) -> Deferred[list[Domain]]:
+        """See IDriver."""
+        return succeed(list(self._domains.values()))
+
+    def get_domain(self, uuid: str) -> Deferred[Domain]:
+        """See IDriver."""
+        found = self._domains.get(uuid)
+        return fail(InstanceNotFound("")) if found is None else succeed(found)
+
+    def domain_with_conflicts(self, uuid: str) -> Deferred[tuple[Domain, list[ActiveConsole]]]:
+        """See IDriver; no two domains of these hosts share a port."""
+        found = self._domains.get(uuid)
+        return fail(InstanceNotFound("")) if found is None else succeed((found, []))
+
+    def active_consoles(self) -> Deferred[list[ActiveConsole]]:
+        """See IDriver."""
+        return succeed([ActiveConsole(one.uuid, one.name, one.vnc) for one in self._domains.values() if one.vnc])
+
+    def get_vnc_password(self, uuid: str) -> Deferred[str | None]:
+        """See IDriver."""
+        return succeed(None)
+
+
+class OneConnection:
+    """A transport that serves each topic over one connection instead of one for each role."""
+
+    def __init__(self, transport: Any) -> None:
+        self.store, self.call, self.services = transport.store, transport.call, transport.services
+        self._serve = transport.serve
+
+    def serve(self, topic: str, methods: Any, **more: Any) -> Any:
+        """See ITransport."""
+        return self._serve(topic, methods, **{**more, "callers": None})
+
+
+def main(reactor: Any, port: str, hosts: str, domains: str) -> Deferred[None]:
+    """Start the hosts, and stay."""
+
+    async def run() -> None:
+        transport = transport_from_url(reactor, f"redis://127.0.0.1:{port}/0")
+        await transport.start()
+        waiting: list[Deferred[None]] = []
+        for host in range(int(hosts)):
+            found = [domain(host, number, int(domains)) for number in range(int(domains))]
+            manager = ComputeManager(
+                OneConnection(transport),  # type: ignore[arg-type]
+                MemoryDriver(reactor, found),
+                host=f"host{host}",
+                server_proxyclient_address=address(host),
+                server_listen="0.0.0.0",
+            )
+            waiting.append(manager.start())
+            if len(waiting) == _TOGETHER or host + 1 == int(hosts):
+                for one in waiting:
+                    await one
+                waiting.clear()
+        while len(await transport.store.members(GROUP, KEPT)) < int(hosts):
+            await deferLater(reactor, 0.1)
+        print("ready", flush=True)
+        await Deferred()
+
+    return Deferred.fromCoroutine(run())
+
+
+if __name__ == "__main__":
+    react(main, sys.argv[1:])
