@@ -83,6 +83,15 @@ class FrontFactory(Factory):
     def _session_ended(self, viewer: Any) -> None:
         viewer.slot.release()
 
+    def close_idle(self) -> None:
+        """Close the connections that are not sessions, those that are being answered included."""
+        for connection in list(self.connections):
+            connection.hang_up()
+
+    def sessions_ended(self) -> Deferred[None]:
+        """Fires when there is no session."""
+        return self.registry.none_left()
+
     def stop_sessions(self) -> Deferred[None]:
         """End all sessions with Stopping (1001), including those being set up, and close all other connections.
 
@@ -91,7 +100,6 @@ class FrontFactory(Factory):
         :return: fires when no connection is left.
         """
         waiting: list[Deferred[None]] = [connection.gone for connection in self.connections]
-        for connection in list(self.connections):
-            connection.hang_up()
+        self.close_idle()
         waiting.append(self.registry.stop())
         return gatherResults(waiting).addCallback(lambda _: None)

@@ -1,11 +1,12 @@
-"""One builder for each service: takes what it needs from the options and gives something to start and to stop."""
+"""One builder for each service: makes it from the options, and returns what starts it.
+
+What ends a service is added to the phases of the shutdown.
+"""
 
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from twisted.internet.defer import DeferredList, maybeDeferred
 
 from novnc_twisted.access.hosts import is_loopback
 from novnc_twisted.contract.topics import NOVNCPROXY_BINARY, XVPVNCPROXY_BINARY, announced_as
@@ -18,6 +19,7 @@ from novnc_twisted.service.connections import Connections
 from novnc_twisted.service.credentials import Upstream
 from novnc_twisted.service.exits import StartFailed
 from novnc_twisted.service.flagfile import Unusable
+from novnc_twisted.service.shutdown import Phase, Shutdown
 from novnc_twisted.service.sockets import Sockets
 
 if TYPE_CHECKING:
@@ -27,26 +29,22 @@ if TYPE_CHECKING:
     from novnc_twisted.session import SessionLimits, SessionSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Component:
-    """A running piece of the system."""
-
-    start: Callable[[], Awaitable[Any]]
-    stop: Callable[[], Awaitable[Any]]
+Start = Callable[[], Awaitable[Any]]
+"""Starts a service."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """What every builder is given.
 
-    The two proxies of one process count sessions and failed attempts together, and have one certificate, also towards
-    VNC servers.
+    The two proxies of one process share the limits of sessions and of failed attempts, and the certificates.
     """
 
     reactor: Any
     conf: Any
     transport: "ITransport"
     sockets: Sockets
+    shutdown: Shutdown
     limits: "SessionLimits"
     failures: "Failures"
     connections: Connections
@@ -55,7 +53,7 @@ class Context:
     upstream: Upstream | None = None
 
 
-def consoleauth(context: Context) -> Component:
+def consoleauth(context: Context) -> Start:
     """nova-consoleauth."""
     from novnc_twisted.consoleauth import ConsoleAuthManager
 
@@ -72,10 +70,12 @@ def consoleauth(context: Context) -> Component:
         host=context.conf.host,
         observer=context.connections.events,
     )
-    return Component(manager.start, manager.stop)
+    context.shutdown.add(Phase.STOP_SERVICES, manager.stop)
+    start: Start = manager.start
+    return start
 
 
-def consolecompute(context: Context) -> Component:
+def consolecompute(context: Context) -> Start:
     """nova-compute."""
     settings.need_libvirt()
     from novnc_twisted.compute import ComputeManager
@@ -99,10 +99,11 @@ def consolecompute(context: Context) -> Component:
         except TopicInUse as error:
             raise StartFailed(f"[DEFAULT] host: {error}") from None
 
-    return Component(start, manager.stop)
+    context.shutdown.add(Phase.STOP_SERVICES, manager.stop)
+    return start
 
 
-def consoleapi(context: Context) -> Component:
+def consoleapi(context: Context) -> Start:
     """nova-api."""
     from novnc_twisted.api import make_site
     from novnc_twisted.compute.rpcapi import ComputeAPI
@@ -129,17 +130,16 @@ def consoleapi(context: Context) -> Component:
         if conf.api.auth_strategy != "http_basic" and not is_loopback(address):
             raise Unusable(f"[api] auth_strategy: noauth is only for a loopback address; LISTEN_FDS passes {address}")
     tls = context.api_tls
-    factory = site if tls is None else Listener(context.reactor, site, tls=tls, tls_only=True)
-    listening = _listening(context, listeners, factory)
+    factory: Any = site if tls is None else Listener(context.reactor, site, tls=tls, tls_only=True)
 
     async def start() -> None:
-        await listening.start()
+        _accept(context, listeners, factory)
         compute.prepare()
 
-    return Component(start, listening.stop)
+    return start
 
 
-def novncproxy(context: Context) -> Component:
+def novncproxy(context: Context) -> Start:
     """nova-novncproxy."""
     from novnc_twisted.novncproxy import NoVNCProxyFactory
 
@@ -161,10 +161,10 @@ def novncproxy(context: Context) -> Component:
         "[vnc] novncproxy_host",
         "[vnc] novncproxy_port",
     )
-    return _listening(context, listeners, _entrance(context, factory), NOVNCPROXY_BINARY)
+    return _proxy(context, listeners, factory, NOVNCPROXY_BINARY)
 
 
-def xvpvncproxy(context: Context) -> Component:
+def xvpvncproxy(context: Context) -> Start:
     """nova-xvpvncproxy."""
     from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
 
@@ -177,41 +177,36 @@ def xvpvncproxy(context: Context) -> Component:
         "[vnc] xvpvncproxy_host",
         "[vnc] xvpvncproxy_port",
     )
-    return _listening(context, listeners, _entrance(context, factory), XVPVNCPROXY_BINARY)
+    return _proxy(context, listeners, factory, XVPVNCPROXY_BINARY)
 
 
-def _entrance(context: Context, front: "FrontFactory") -> "FrontFactory | Listener":
-    """What listens for a proxy: itself, or what stands before it."""
-    conf = context.conf
+def _proxy(context: Context, listeners: list[socket.socket], front: "FrontFactory", binary: str) -> Start:
+    """What starts a proxy, which is listed among the services under the name ``binary``."""
+    conf, shutdown = context.conf, context.shutdown
     proxies = settings.proxy_protocol(conf)
-    if context.proxies_tls is None and proxies is None:
-        return front
-    return Listener(context.reactor, front, tls=context.proxies_tls, tls_only=conf.ssl_only, proxies=proxies)
-
-
-def _listening(context: Context, listeners: list[socket.socket], factory: Any, binary: str | None = None) -> Component:
-    """Accept on the sockets; with a binary's name, be seen among the services too."""
-    undo: list[Callable[[], Any]] = []
+    factory: Any = front
+    if context.proxies_tls is not None or proxies is not None:
+        tls = context.proxies_tls
+        factory = Listener(context.reactor, front, tls=tls, tls_only=conf.ssl_only, proxies=proxies)
 
     async def start() -> None:
-        undo.append(context.connections.events.stop)
-        undo.extend(Acceptor(context.reactor, listener, factory).stop for listener in listeners)
-        front = factory
-        if isinstance(factory, Listener):
-            front = factory.front
-            undo.append(factory.stop)
-        undo.append(getattr(front, "stop_sessions", lambda: None))
-        if binary is not None:
-            host = context.conf.host
-            undo.append(await context.transport.announce(announced_as(binary, host), binary=binary, host=host))
+        _accept(context, listeners, factory)
+        shutdown.add(Phase.STOP_ACCEPTING, front.close_idle)
+        shutdown.add(Phase.WAIT_FOR_SESSIONS, front.sessions_ended)
+        shutdown.add(Phase.END_SESSIONS, front.stop_sessions)
+        topic = announced_as(binary, conf.host)
+        withdraw = await context.transport.announce(topic, binary=binary, host=conf.host)
+        shutdown.add(Phase.LEAVE_PRESENCE, withdraw)
 
-    async def stop() -> None:
-        # Side by side: the sessions' last words need not wait for a Redis that hangs.
-        for done, result in await DeferredList([maybeDeferred(step) for step in undo], consumeErrors=True):
-            if not done:
-                result.raiseException()
+    return start
 
-    return Component(start, stop)
+
+def _accept(context: Context, listeners: list[socket.socket], factory: Any) -> None:
+    """Accept connections from now on, until the shutdown."""
+    for listener in listeners:
+        context.shutdown.add(Phase.STOP_ACCEPTING, Acceptor(context.reactor, listener, factory).stop)
+    if isinstance(factory, Listener):
+        context.shutdown.add(Phase.STOP_ACCEPTING, factory.stop)
 
 
 def _front(context: Context) -> dict[str, Any]:

@@ -1,17 +1,17 @@
 """A command's service: the transport, the parts on it, and an orderly end."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.application.service import IService
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
 from novnc_twisted.access import Failures
 from novnc_twisted.messaging.interfaces import TopicInUse
 from novnc_twisted.service import builders, descriptors, settings
-from novnc_twisted.service.builders import Component, Context
+from novnc_twisted.service.builders import Context, Start
 from novnc_twisted.service.bus import make_transport
 from novnc_twisted.service.checks import examine
 from novnc_twisted.service.clock import use_monotonic_clock
@@ -21,6 +21,7 @@ from novnc_twisted.service.credentials import Upstream
 from novnc_twisted.service.exits import BAD_CONFIGURATION, START_FAILED, StartFailed, Unusable, exit_with, reason
 from novnc_twisted.service.lifecycle import Orderly, stop
 from novnc_twisted.service.notify import notify
+from novnc_twisted.service.shutdown import Phase, Shutdown
 from novnc_twisted.service.sockets import ORDER, Sockets
 from novnc_twisted.service.tls_options import TLSOptions, usable
 from novnc_twisted.session import SessionLimits
@@ -39,12 +40,6 @@ COMMANDS = {
         builders.xvpvncproxy,
     ),
 }
-
-STOP_TIMEOUT = 3.4
-"""Seconds until a part that does not end is left behind: a session has 3 s for its last words."""
-
-LEAVE_TIMEOUT = 0.6
-"""Seconds after that to take leave of the other services: the process is gone within 5 s of SIGTERM."""
 
 
 def check(command: str, paths: Sequence[str]) -> int:
@@ -100,14 +95,18 @@ def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: lis
     options = conf.console
     listening = set(_listening(command))
     proxies = bool(listening & {"novncproxy", "xvpvncproxy"})
+    shutdown, connections = Shutdown(reactor), Connections.of(conf, reactor, listening)
+    shutdown.add(Phase.STOP_SERVICES, connections.events.stop)
+    shutdown.add(Phase.DISCONNECT, transport.stop)
     context = Context(
         reactor,
         conf,
         transport,
         sockets,
+        shutdown,
         SessionLimits(options.max_sessions, options.max_sessions_per_server),
         Failures(options.max_failures_per_minute, reactor.seconds),
-        Connections.of(conf, reactor, listening),
+        connections,
         TLSOptions.of_proxies(conf).load() if proxies else None,
         TLSOptions.of_api(conf).load() if "consoleapi" in listening else None,
         Upstream(conf) if proxies else None,
@@ -126,16 +125,16 @@ def _listening(command: str) -> tuple[str, ...]:
 
 
 class Console(Orderly):
-    """Starts the parts side by side; ends them, then the transport."""
+    """Starts the services of a command side by side, and ends them in phases."""
 
     log = Logger()
 
-    def __init__(self, command: str, context: Context, built: list[Component], warnings: list[str]) -> None:
-        """Take what was built."""
+    def __init__(self, command: str, context: Context, starts: list[Start], warnings: list[str]) -> None:
+        """:param starts: what starts each service."""
         super().__init__(context.reactor, warnings)
         self._command = command
         self._context = context
-        self._parts = built
+        self._starts = starts
         self._starting: list[Deferred[Any]] = []
         self._failed = False
         self.on_ready: Callable[[], None] = self._say_ready
@@ -145,8 +144,7 @@ class Console(Orderly):
     def begin(self) -> None:
         """Start the parts; a peer that is down is waited for by the part that needs it."""
         self._starting = [
-            Deferred.fromCoroutine(self._start(start))
-            for start in [self._context.transport.start, *(part.start for part in self._parts)]
+            Deferred.fromCoroutine(self._start(start)) for start in [self._context.transport.start, *self._starts]
         ]
         DeferredList(self._starting).addCallback(self._all_started)
 
@@ -202,7 +200,7 @@ class Console(Orderly):
         return [usable(tls.renewal) for tls in reloaded if tls is not None]
 
     def stopService(self) -> Deferred[None]:
-        """End every session, then withdraw from the others."""
+        """See Service; fires when all phases of the shutdown are over."""
         control = super().stopService()
         notify("STOPPING=1")
         return Deferred.fromCoroutine(self._stop()).addCallback(lambda _: control)
@@ -211,17 +209,4 @@ class Console(Orderly):
         for starting in self._starting:
             starting.addErrback(lambda _: None)
             starting.cancel()
-        await self._within(STOP_TIMEOUT, *(self._end(part.stop) for part in self._parts))
-        await self._within(LEAVE_TIMEOUT, self._end(self._context.transport.stop))
-
-    async def _within(self, seconds: float, *work: Coroutine[Any, Any, None]) -> None:
-        ending = DeferredList([Deferred.fromCoroutine(one) for one in work])
-        await ending.addTimeout(seconds, self._context.reactor, lambda result, _: None)
-
-    async def _end(self, stop: Any) -> None:
-        try:
-            await stop()
-        except CancelledError:
-            self.log.info("A part of the service waits for somebody who does not answer; it is left behind")
-        except Exception:
-            self.log.failure("A part of the service could not stop")
+        await self._context.shutdown.run()

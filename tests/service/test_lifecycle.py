@@ -1,4 +1,4 @@
-"""A service ends in time, whoever does not answer."""
+"""A service ends in time and in order, also when a peer does not answer."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -7,73 +7,160 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.service.builders import Component, _listening
-from novnc_twisted.service.make_service import LEAVE_TIMEOUT, STOP_TIMEOUT, Console
+from novnc_twisted.service.make_service import Console
+from novnc_twisted.service.shutdown import SECONDS, Phase, Shutdown, Step
 from tests.support.logged import Logged
 
 
-class EndingTests(SynchronousTestCase):
-    """Parts, and a transport, that wait for others."""
+class ShutdownCase(SynchronousTestCase):
+    """Steps of a shutdown that end when the test says so."""
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.logged = Logged(self)
-        self.hung: list[Deferred[None]] = []
+        self.taken: list[Phase] = []
+        self.cancelled: list[Phase] = []
+        self.waiting: dict[Phase, Deferred[None]] = {}
 
-    async def hang(self) -> None:
-        """Wait for somebody who does not answer."""
-        await self._answer()
+    def shutdown(self, **more: Any) -> Shutdown:
+        return Shutdown(self.clock, **more)
 
-    def front(self) -> Component:
-        """A proxy whose sessions do not end, on a bus where nobody hears that it leaves."""
+    def hang(self, phase: Phase) -> Step:
+        """A step that waits for a peer that does not answer."""
 
-        async def announce(_topic: str, **_more: Any) -> Any:
-            return self._answer
+        def step() -> Deferred[None]:
+            self.taken.append(phase)
+            self.waiting[phase] = Deferred(lambda _: self.cancelled.append(phase))
+            return self.waiting[phase]
 
-        context: Any = SimpleNamespace(
-            conf=SimpleNamespace(host="control"),
-            transport=SimpleNamespace(announce=announce),
-            connections=SimpleNamespace(events=SimpleNamespace(stop=lambda: None)),
-        )
-        factory: Any = SimpleNamespace(stop_sessions=self._answer)
-        part = _listening(context, [], factory, "nova-novncproxy")
-        self.successResultOf(Deferred.fromCoroutine(part.start()))  # type: ignore[arg-type]
-        return part
+        return step
 
-    def _answer(self) -> Deferred[None]:
-        answer: Deferred[None] = Deferred()
-        self.hung.append(answer)
-        return answer
+    def quick(self, phase: Phase) -> Step:
+        async def step() -> None:
+            self.taken.append(phase)
 
-    async def end(self) -> None:
-        """Nothing to wait for."""
+        return step
 
-    def console(self, *stops: Any, leave: Any) -> Console:
-        """A service of such parts."""
-        context: Any = SimpleNamespace(reactor=self.clock, transport=SimpleNamespace(stop=leave))
-        return Console("console", context, [Component(self.end, stop) for stop in stops], [])
+    def hanging(self, **more: Any) -> Shutdown:
+        """A shutdown of which every step hangs."""
+        shutdown = self.shutdown(**more)
+        for phase in Phase:
+            shutdown.add(phase, self.hang(phase))
+        return shutdown
 
-    def test_everybody_hangs(self) -> None:
-        stopped = self.console(self.hang, self.front().stop, self.end, leave=self.hang).stopService()
-        self.assertEqual(len(self.hung), 3)  # side by side
-        self.assertNoResult(stopped)
-        self.clock.advance(STOP_TIMEOUT)
-        self.assertEqual(len(self.hung), 4)  # now it takes leave
-        self.assertNoResult(stopped)
-        self.clock.advance(LEAVE_TIMEOUT)
-        self.successResultOf(stopped)
-        self.assertLessEqual(STOP_TIMEOUT + LEAVE_TIMEOUT, 4, "of 5 s: the process has to end as well")
-        self.assertEqual(len(self.logged.lines("left behind")), 3)
-        self.assertEqual(self.logged.lines("Traceback"), [])
+    def run_it(self, shutdown: Shutdown) -> Deferred[None]:
+        return Deferred.fromCoroutine(shutdown.run())
+
+
+class PhaseTests(ShutdownCase):
+    def test_order(self) -> None:
+        """Each phase begins when the one before is done; the order of adding does not matter."""
+        shutdown = self.shutdown()
+        phases = [phase for phase in Phase if phase is not Phase.WAIT_FOR_SESSIONS]
+        for phase in reversed(phases):
+            shutdown.add(phase, self.hang(phase))
+        over = self.run_it(shutdown)
+        for number, phase in enumerate(phases, 1):
+            self.assertEqual(self.taken, phases[:number])
+            self.waiting[phase].callback(None)
+        self.successResultOf(over)
+        self.assertEqual((self.clock.getDelayedCalls(), self.logged.lines()), ([], []))
+
+    def test_steps_of_a_phase_run_side_by_side(self) -> None:
+        shutdown = self.shutdown()
+        shutdown.add(Phase.END_SESSIONS, self.hang(Phase.END_SESSIONS), self.quick(Phase.END_SESSIONS))
+        self.run_it(shutdown)
+        self.assertEqual(len(self.taken), 2)
+
+    def test_everything_hangs(self) -> None:
+        """All phases begin, sessions have 3 s of their own, and everything is over within 4 s of the 5."""
+        over = self.run_it(self.hanging())
+        began = {}
+        for _ in range(4010):
+            self.clock.advance(0.001)
+            for phase in self.taken:
+                began.setdefault(phase, self.clock.seconds())
+            if over.called:
+                break
+        self.successResultOf(over)
+        self.assertLess(self.clock.seconds(), 4.01)
+        self.assertEqual(self.taken, [phase for phase in Phase if phase is not Phase.WAIT_FOR_SESSIONS])
+        self.assertGreater(began[Phase.STOP_SERVICES] - began[Phase.END_SESSIONS], 3)
+        self.assertEqual(self.cancelled, self.taken)
+        self.assertEqual(len(self.logged.lines("left behind")), 5)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_nobody_hangs(self) -> None:
-        self.successResultOf(self.console(self.end, leave=self.end).stopService())
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+    def test_a_late_step_goes_on(self) -> None:
+        """The next phase does not wait for it, and it may still finish."""
+        shutdown = self.shutdown()
+        shutdown.add(Phase.LEAVE_PRESENCE, self.hang(Phase.LEAVE_PRESENCE))
+        shutdown.add(Phase.END_SESSIONS, self.hang(Phase.END_SESSIONS))
+        over = self.run_it(shutdown)
+        self.assertEqual(self.taken, [Phase.LEAVE_PRESENCE])
+        self.clock.advance(SECONDS[Phase.STOP_ACCEPTING] + SECONDS[Phase.LEAVE_PRESENCE])
+        self.assertEqual(self.taken, [Phase.LEAVE_PRESENCE, Phase.END_SESSIONS])
+        self.waiting[Phase.LEAVE_PRESENCE].callback(None)
+        self.waiting[Phase.END_SESSIONS].callback(None)
+        self.successResultOf(over)
+        self.assertEqual((self.cancelled, self.logged.lines()), ([], []))
 
-    def test_a_mistake_of_ours(self) -> None:
-        async def fail() -> None:
+    def test_unused_time_is_left_to_later_phases(self) -> None:
+        """A process without sessions has nearly all of the time for its services."""
+        shutdown = self.shutdown()
+        shutdown.add(Phase.STOP_SERVICES, self.hang(Phase.STOP_SERVICES))
+        over = self.run_it(shutdown)
+        self.clock.advance(3.5)
+        self.assertNoResult(over)
+        self.clock.advance(0.101)
+        self.successResultOf(over)
+
+    def test_a_failing_step(self) -> None:
+        shutdown = self.shutdown()
+
+        def fail() -> None:
             raise ZeroDivisionError
 
-        self.successResultOf(self.console(fail, leave=self.end).stopService())
+        shutdown.add(Phase.STOP_ACCEPTING, fail, self.quick(Phase.STOP_ACCEPTING))
+        shutdown.add(Phase.DISCONNECT, self.quick(Phase.DISCONNECT))
+        self.successResultOf(self.run_it(shutdown))
+        self.assertEqual(self.taken, [Phase.STOP_ACCEPTING, Phase.DISCONNECT])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_draining(self) -> None:
+        """Sessions that end by themselves shorten it; the time of the other phases stays what it is."""
+        shutdown = self.hanging(drain=60)
+        self.run_it(shutdown)
+        self.clock.pump([0.1, 0.2])
+        self.assertEqual(self.taken[-1], Phase.WAIT_FOR_SESSIONS)
+        self.clock.advance(20)
+        self.assertEqual(self.taken[-1], Phase.WAIT_FOR_SESSIONS)
+        self.waiting[Phase.WAIT_FOR_SESSIONS].callback(None)
+        self.assertEqual(self.taken[-1], Phase.END_SESSIONS)
+        self.clock.advance(SECONDS[Phase.END_SESSIONS] - 0.01)
+        self.assertEqual(self.taken[-1], Phase.END_SESSIONS)
+        self.clock.advance(0.02)
+        self.assertEqual(self.taken[-1], Phase.STOP_SERVICES)
+
+    def test_the_end_of_draining(self) -> None:
+        self.run_it(self.hanging(drain=60))
+        self.clock.pump([0.1, 0.2, 59.9])
+        self.assertEqual(self.taken[-1], Phase.WAIT_FOR_SESSIONS)
+        self.clock.advance(0.2)
+        self.assertEqual(self.taken[-1], Phase.END_SESSIONS)
+
+
+class ConsoleTests(ShutdownCase):
+    """The service of a command."""
+
+    def console(self, shutdown: Shutdown) -> Console:
+        context: Any = SimpleNamespace(reactor=self.clock, shutdown=shutdown)
+        return Console("console", context, [], [])
+
+    def test_ends_with_its_phases(self) -> None:
+        shutdown = self.shutdown()
+        shutdown.add(Phase.DISCONNECT, self.hang(Phase.DISCONNECT))
+        stopped = self.console(shutdown).stopService()
+        self.assertNoResult(stopped)
+        self.waiting[Phase.DISCONNECT].callback(None)
+        self.successResultOf(stopped)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
