@@ -1,11 +1,13 @@
-"""The opening handshake (RFC 6455, section 4.2), judged by autobahn in memory.
+"""The opening handshake of a WebSocket (RFC 6455, section 4.2), judged by autobahn in memory.
 
-autobahn's protocol is given one complete head and writes into a variable: there is no asynchronous accept, no second
-request, no open-handshake timer and no half-dead transport that it could be led astray by; and neither the token nor
-the Origin, which is judged by our own rules, is among what it is told (its debug log prints heads).
+A complete head is given to autobahn's server protocol, and its response is collected in memory.  The protocol has no
+transport, no timer and no second request.  It gets only the fields that decide about the upgrade: neither the token nor
+the Origin, which has rules of its own here (see :mod:`novnc_twisted.access.origin`).
+
+The protocol's usual beginning, ``makeConnection``, is left out, since it takes five times as long as the handshake
+itself (measured).  What it would set is set on the class.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import txaio
@@ -20,9 +22,9 @@ SUBPROTOCOL: Final = "binary"
 
 VERSION_FIELD: Final = "sec-websocket-version"
 VERSION: Final = "13"
-"""Of RFC 6455, the only one."""
+"""The version of RFC 6455, the only one."""
 
-_SEEN: Final = ("host", "upgrade", "connection", "sec-websocket-key", VERSION_FIELD, "sec-websocket-protocol")
+_DECIDING: Final = ("host", "upgrade", "connection", "sec-websocket-key", VERSION_FIELD, "sec-websocket-protocol")
 """The fields that decide about the upgrade.
 
 Sec-WebSocket-Extensions is not among them: a server may decline every extension (RFC 6455, section 9.1), and we do.
@@ -33,38 +35,27 @@ txaio.use_twisted()
 
 
 class HandshakeFailed(Exception):
-    """It is no proper handshake; says why."""
+    """A field that the upgrade needs is missing, repeated or wrong; the text names it."""
 
 
 class Handshaker:
-    """Judges handshakes; one for each front."""
+    """Judges handshakes; each proxy has one."""
 
     def __init__(self, reactor: IReactorTime) -> None:
-        factory = WebSocketServerFactory(server=None, reactor=reactor)
-        factory.setProtocolOptions(
-            versions=[13],
-            webStatus=False,
-            openHandshakeTimeout=0,
-            autoPingInterval=0,
-            trustXForwardedFor=0,
-        )
-        self._factory = factory
-        # What a connection would make of itself, but for the text that autobahn formats of it for its log.
-        self._connected = {name: getattr(factory, name) for name in _Judge.CONFIG_ATTRS}
-        self._connected |= dict.fromkeys(("trackedTimings", "openHandshakeTimeoutCall", "_perMessageCompress"))
+        self._factory = WebSocketServerFactory(server=None, reactor=reactor)  # without it, autobahn imports a reactor
 
     def accept(self, head: RequestHead) -> bytes:
-        """The whole 101 response.
+        """Return the whole 101 response.
 
-        :raises HandshakeFailed: where a header that the upgrade needs is missing, double or wrong.
+        :raises HandshakeFailed: the head is not a valid handshake.
         """
-        if head.all(VERSION_FIELD) != [VERSION]:  # autobahn takes whatever int() reads as 13
+        if head.all(VERSION_FIELD) != [VERSION]:  # autobahn accepts whatever int() reads as 13
             raise HandshakeFailed("another version of WebSocket than 13")
-        fields = [(name, value) for name, value in head.fields if name in _SEEN]
-        if not all(value.isascii() for _, value in fields):  # autobahn overlooks what is a blank to Unicode
+        fields = [(name, value) for name, value in head.fields if name in _DECIDING]
+        if not all(value.isascii() for _, value in fields):  # autobahn strips what Unicode counts as a blank
             raise HandshakeFailed("characters that no field of a handshake has")
         lines = [f"{head.method} / HTTP/1.{head.minor}", *(f"{name}: {value}" for name, value in fields), "", ""]
-        judge = _Judge(self._factory, self._connected)
+        judge = _Judge(self._factory)
         judge.data = "\r\n".join(lines).encode("latin-1")
         judge.processHandshake()
         if judge.failed is not None:
@@ -76,22 +67,27 @@ def _nothing(*_: Any, **__: Any) -> None:
     pass
 
 
-class _Deaf:
-    """A log that nobody hears: autobahn tells six times a handshake what it reads."""
+class _NoLog:
+    """Discards everything: autobahn emits six debug messages per handshake, which is measurable in the set-up time."""
 
     critical = error = warn = info = debug = trace = staticmethod(_nothing)
 
 
 class _Judge(WebSocketServerProtocol):
-    """autobahn's server, whose bytes go nowhere but into ``reply``."""
+    """autobahn's server protocol, whose response goes to ``reply``."""
 
-    log = _Deaf()
+    log = _NoLog()
 
+    # What makeConnection would set, as far as processHandshake reads it.
     peer = ""
+    versions = (int(VERSION),)
+    webStatus = serveFlashSocketPolicy = False
+    trustXForwardedFor = maxConnections = autoPingInterval = 0
+    openHandshakeTimeoutCall = None
+    trackedTimings: Any = None
 
-    def __init__(self, factory: WebSocketServerFactory, connected: Mapping[str, Any]) -> None:
+    def __init__(self, factory: WebSocketServerFactory) -> None:
         super().__init__()
-        self.__dict__.update(connected)
         self.factory = factory
         self.reply = bytearray()
         self.failed: str | None = None
@@ -106,4 +102,4 @@ class _Judge(WebSocketServerProtocol):
         self.failed = str(reason)
 
     def _onOpen(self) -> None:
-        """The session's own frames take over from here."""
+        """Do nothing: the session's own frames follow."""
