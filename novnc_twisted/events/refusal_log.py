@@ -16,6 +16,8 @@ MAX_KINDS: Final = 100
 
 _MANY: Final = "other addresses"
 
+_log: Final = Logger(namespace="novnc_twisted.frontend")
+
 
 class RefusalLog:
     """Logs refused requests.
@@ -23,8 +25,6 @@ class RefusalLog:
     The first one of a cause and a network (an IPv4 address, an IPv6 /64) is logged at once.  Further ones are counted:
     their number is logged once a minute, and once more when a minute has passed without any.
     """
-
-    log = Logger(namespace="novnc_twisted.frontend")
 
     def __init__(self, clock: IReactorTime) -> None:
         """:param clock: for the time between two lines about the same kind of refusal."""
@@ -79,7 +79,7 @@ class RefusalLog:
         )
 
     def _emit(self, event: RequestRefused, summary: str, count: int) -> None:
-        self.log.emit(
+        _log.emit(
             LogLevel.warn if event.severe else LogLevel.info,
             "{summary}",
             summary=summary,
