@@ -1,4 +1,4 @@
-"""The API in memory: real compute and consoleauth clients on a MemoryTransport, with hosts that are made up."""
+"""The API in memory: the clients of compute and consoleauth are real, the services are simulated."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ from tests.support.handed_out import secret
 
 
 def instance(name: str, **more: Any) -> dict[str, Any]:
-    """A domain, as a compute host tells of it; its UUID comes from its name."""
+    """Make a server as a compute host describes it; its UUID is made from its name."""
     values = {
         "uuid": uuid_of(name),
         "name": name,
@@ -48,7 +48,7 @@ def quick_hash(password: str) -> str:
 
 
 class FakeHost:
-    """What nova-compute serves."""
+    """A simulated nova-compute."""
 
     def __init__(self, name: str, *instances: dict[str, Any], no_vnc: tuple[str, ...] = ()) -> None:
         self.name = name
@@ -93,7 +93,7 @@ class FakeHost:
 
 
 class FakeConsoleAuth:
-    """What nova-consoleauth serves to the API."""
+    """The part of nova-consoleauth that the API calls, simulated."""
 
     def __init__(self) -> None:
         self.tokens: dict[str, dict[str, Any]] = {}
@@ -121,7 +121,7 @@ class InlinePool:
 
 
 class FakeReactor(Clock):
-    """Tells the time and has a thread pool."""
+    """A clock with a thread pool."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,9 +135,9 @@ class FakeReactor(Clock):
 
 
 class System:
-    """An API with what is behind it.
+    """An API and the services that it calls.
 
-    :ivar peer: where requests come from.
+    :ivar peer: the address of the client.
     """
 
     peer = "127.0.0.1"
@@ -185,10 +185,10 @@ class System:
 
 
 def running(test: Any, auth: Any, *hosts: FakeHost, **more: Any) -> System:
-    """A system that has started; for tests without a reactor."""
+    """Start a system, in a test without a reactor."""
     return test.successResultOf(Deferred.fromCoroutine(System(auth, *hosts, **more).start()))
 
 
 def publish(test: Any, system: System, host: str, *instances: dict[str, Any]) -> None:
-    """Publish what a compute host has, as it does itself."""
+    """Publish the servers of a compute host, as the host itself does."""
     test.successResultOf(Deferred.fromCoroutine(published.publish(system.transport.store, host, instances)))

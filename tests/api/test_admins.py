@@ -1,4 +1,4 @@
-"""Administrators are those whom admin_users names; a line that lost its project makes none."""
+"""The option admin_users names the administrators; a line that lost its project makes no administrator."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class LostProjectTests(UsersCase):
         self.before = self.token()
         self.file.write_text(f"alice:{RED}\nroot:{ROOT}\n")
 
-    def test_sees_nothing(self) -> None:
+    def test_the_user_sees_no_server(self) -> None:
         self.assertEqual(self.names(**ALICE), [])
         self.assertEqual(len(self.log.lines("line 1: user alice has no project")), 1)
         body = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
@@ -35,7 +35,7 @@ class LostProjectTests(UsersCase):
         for path in ("/v2.1/os-services", "/v2.1/os-console-auth-tokens/x"):
             self.assertEqual(self.system.get(path, **ALICE).status, 403)
 
-    def test_no_scope_is_open(self) -> None:
+    def test_every_scope_is_refused(self) -> None:
         for scope in ({"project": {"name": "red", "domain": {"id": "default"}}}, {"system": {"all": True}}):
             self.refused(self.system.post(TOKENS, log_in("alice", "r3d:pass", scope=scope)))
         answer = self.system.post(TOKENS, log_in("alice", "r3d:pass"))
@@ -43,17 +43,17 @@ class LostProjectTests(UsersCase):
         self.assertEqual([role["name"] for role in answer.body["token"]["roles"]], ["member"])
         self.assertEqual(self.names(X_Auth_Token=answer["x-subject-token"]), [])
 
-    def test_the_token_of_before_is_refused(self) -> None:
+    def test_earlier_tokens_are_refused(self) -> None:
         self.refused(self.system.get("/v2.1/servers", X_Auth_Token=self.before))
 
-    def test_a_project_in_the_path_opens_nothing(self) -> None:
+    def test_a_project_in_the_path_does_not_help(self) -> None:
         answer = self.system.get("/v2.1/red/servers", **ALICE)
         self.assertEqual((answer.status, answer.body), (200, {"servers": []}))
 
 
 class AdminTests(UsersCase):
     def over(self, *names: str) -> None:
-        """The API anew, with these administrators and the same key of its tokens."""
+        """Restart the API with these administrators and the same key for tokens."""
         store = self.system.transport.store
         auth = HTTPBasic(self.reactor, self.file, admin_users=names)
         self.system = running(self, auth, *self.hosts, reactor=self.reactor)
@@ -64,14 +64,14 @@ class AdminTests(UsersCase):
         self.assertEqual(self.names(**ROOT_USER), ALL)
         self.assertEqual(self.names(**ALICE), ["red-vm"])
 
-    def test_nobody_is_named(self) -> None:
+    def test_without_administrators(self) -> None:
         token = self.token("root", "toor")
         self.over()
         self.assertEqual(self.names(**ROOT_USER), [])
         self.refused(self.system.get("/v2.1/servers", X_Auth_Token=token))
 
-    def test_an_administrator_no_more(self) -> None:
-        """A token that an administrator scoped to a foreign project ends with the right to it."""
+    def test_a_former_administrator(self) -> None:
+        """A token of an administrator for another project is refused when the user is no administrator any more."""
         self.file.write_text(f"alice:{RED}:red\nroot:{ROOT}:red\n")
         token = self.token("root", "toor", "blue")
         self.assertEqual(self.names(X_Auth_Token=token), ALL)

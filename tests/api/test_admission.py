@@ -1,4 +1,4 @@
-"""Admission: under more load than the services can take, what is admitted is answered in time."""
+"""Admission: under too much load, admitted requests are still answered in time."""
 
 from collections import deque
 from typing import Any
@@ -16,7 +16,7 @@ from tests.support.logged import Logged
 
 
 class Services:
-    """Services that answer so many requests a second, the oldest first."""
+    """Services that answer a number of requests a second, the oldest first."""
 
     def __init__(self, rate: float) -> None:
         self.clock = Clock()
@@ -36,7 +36,7 @@ class Services:
             self.waiting.append(self.clock.seconds())
 
     def pass_(self, seconds: float, load: float) -> None:
-        """Let time pass while so many requests a second come."""
+        """Let time pass while a number of requests a second come."""
         step, coming = 0.001, 0.0
         for _ in range(round(seconds / step)):
             self.clock.advance(step)
@@ -53,7 +53,7 @@ class Services:
 
 class AdmissionTests(SynchronousTestCase):
     def test_two_hundred_a_second(self) -> None:
-        """For 10 s, to services of any speed: what is admitted is answered in time, and the services stay busy."""
+        """For 10 s, with services of any speed: admitted requests are answered in time, and the services stay busy."""
         for rate in (20.0, 45.0, 66.0, 150.0):
             services = Services(rate)
             services.pass_(10, 200)
@@ -65,14 +65,14 @@ class AdmissionTests(SynchronousTestCase):
             self.assertEqual(len(services.waits) + len(services.latencies), 2000)
             self.assertTrue(all(1 <= wait <= 10 for wait in services.waits))
 
-    def test_what_the_services_can_take_is_admitted(self) -> None:
+    def test_a_rate_that_the_services_can_answer_is_admitted(self) -> None:
         for rate, load in ((66.0, 60.0), (500.0, 400.0), (20.0, 15.0)):
             services = Services(rate)
             services.pass_(20, load)
             self.assertEqual(services.waits, [])
 
     def test_a_pause_of_the_machine(self) -> None:
-        """It counts for no more than a moment: what the services can take is still admitted behind it."""
+        """A pause hardly changes the rate: as many requests as before are admitted after it."""
         services = Services(66)
         services.pass_(5, 60)
         services.pass_(0.2, 200)
@@ -81,7 +81,7 @@ class AdmissionTests(SynchronousTestCase):
         self.assertEqual(services.waits, [])
 
     def test_a_burst(self) -> None:
-        """Of as many as can be answered in time is admitted, after hours without a request, too."""
+        """As many requests are admitted as can be answered in time, even after hours without a request."""
         services = Services(100)
         services.pass_(10, 95)
         services.pass_(5, 200)
@@ -94,7 +94,7 @@ class AdmissionTests(SynchronousTestCase):
         self.assertEqual(len(services.waits), 400 - services.admission.in_work)
 
     def test_services_that_answer_nothing(self) -> None:
-        """They are still asked by a few requests, and serve all again as soon as they answer."""
+        """A few requests are still admitted, and all requests are as soon as the services answer again."""
         services = Services(66)
         services.pass_(3, 60)
         services.rate = 0
@@ -122,7 +122,7 @@ class AdmissionTests(SynchronousTestCase):
 
 
 class StuckHost(FakeHost):
-    """Answers when it is told to."""
+    """Answers when the test says so."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -176,7 +176,7 @@ class OverloadTests(SynchronousTestCase):
         (line,) = self.log.lines("Requests are answered again: more requests come than can be answered within 3 s")
         self.assertIn("refused requests: 50", line)
 
-    def test_what_asks_no_service_is_answered(self) -> None:
+    def test_requests_without_services_are_answered(self) -> None:
         for _ in range(self.most):
             self.system.send("GET", self.path)
         self.assertEqual(self.system.get(self.path).status, 429)

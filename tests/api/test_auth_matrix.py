@@ -1,4 +1,4 @@
-"""Ways to be somebody else, or an admin, that lead nowhere: headers, parameters and bodies besides the one that counts.
+"""Attempts to act as another user or as an administrator by header fields, parameters and bodies that do not count.
 
 CVE-2023-54391 (a further parameter skipped the check of the password), CVE-2024-0822, CVE-2026-112816 and their kin.
 """
@@ -18,7 +18,7 @@ def encoded(text: str | bytes) -> str:
 
 
 IMPERSONATIONS = [
-    # What keystonemiddleware, or a web server in front, tells the application behind it; from a client it is a lie.
+    # Fields that keystonemiddleware, or a web server in front, adds for the application; clients must not be believed.
     ("X-Identity-Status", "Confirmed"),
     ("X-Roles", "admin"),
     ("X-Role", "admin"),
@@ -69,7 +69,7 @@ PARAMETERS = [
 
 class AuthMatrixTests(UsersCase):
     def raw(self, *fields: tuple[str, str], query: str = "", path: str = "/v2.1/servers") -> Answer:
-        """A request with these very fields."""
+        """Send a request with exactly these header fields."""
         connection = Connection(self.system.site)
         lines = [f"GET {path}{'?' if query else ''}{query} HTTP/1.1", "Host: localhost:8774"]
         lines += [f"{name}: {value}" for name, value in fields]
@@ -82,7 +82,7 @@ class AuthMatrixTests(UsersCase):
         return [server["name"] for server in answer.body["servers"]]
 
     def test_fields_that_change_nothing(self) -> None:
-        """Alone, beside a log-in that is bad, and beside one that is good."""
+        """Alone, with wrong credentials, and with correct ones."""
         token = self.token()
         for field in IMPERSONATIONS:
             self.refused(self.raw(field))
@@ -101,8 +101,8 @@ class AuthMatrixTests(UsersCase):
             self.assertEqual(self.raw(("X-Auth-Token", token), query=query, path="/v2.1/os-services").status, 403)
         self.refused(self.raw(("Authorization", BAD), query="&".join(PARAMETERS)))
 
-    def test_the_same_twice(self) -> None:
-        """Which of them counts would be guesswork: 400, good or bad."""
+    def test_a_header_field_twice(self) -> None:
+        """It is undefined which of them counts, so the status is 400, with correct credentials as well."""
         token = self.token()
         for first in (GOOD, BAD, ROOT):
             for second in (GOOD, BAD, ROOT):
@@ -110,8 +110,8 @@ class AuthMatrixTests(UsersCase):
         for other in (token, "x", ""):
             self.assertEqual(self.raw(("X-Auth-Token", token), ("x-auth-token", other)).status, 400)
 
-    def test_both(self) -> None:
-        """Authorization counts alone where it came."""
+    def test_both_kinds_of_credentials(self) -> None:
+        """Authorization is used, and X-Auth-Token is ignored."""
         token, root = self.token(), self.token("root", "toor")
         self.refused(self.raw(("X-Auth-Token", root), ("Authorization", BAD)))
         self.refused(self.raw(("X-Auth-Token", root), ("Authorization", "")))
@@ -123,15 +123,15 @@ class AuthMatrixTests(UsersCase):
             self.raw(("X-Auth-Token", token), ("Authorization", GOOD), ("Authorization", GOOD)).status, 400
         )
 
-    def test_names_that_are_none(self) -> None:
-        """Only the fields' own names count, not what looks like them."""
+    def test_similar_header_names(self) -> None:
+        """Fields whose names resemble those of the credentials are ignored."""
         token = self.token()
         for name in ("X_Auth_Token", "XAuthToken", "X-Auth-Token-", "X-Subject-Token", "X-Service-Token", "Auth-Token"):
             self.refused(self.raw((name, token)))
         for name in ("X-Storage-Token", "Authorisation", "WWW-Authenticate", "Proxy-Authorization"):
             self.refused(self.raw((name, GOOD)))
 
-    def test_credentials_that_are_none(self) -> None:
+    def test_malformed_credentials(self) -> None:
         plain = b64encode(b"alice:r3d:pass").decode()
         for value in (
             f"{GOOD}, {GOOD}",
@@ -173,8 +173,8 @@ class AuthMatrixTests(UsersCase):
         for value in (GOOD, GOOD.replace("Basic", "bAsIc"), GOOD.replace("Basic ", "Basic   ")):
             self.assertEqual(self.names_in(self.raw(("Authorization", value))), ["red-vm"], value)
 
-    def test_paths_around_it(self) -> None:
-        """Whatever is there without a log-in, servers are not in it."""
+    def test_paths_that_avoid_the_log_in(self) -> None:
+        """Paths that are answered without a log-in contain no servers."""
         for path in (
             "//v2.1/servers",
             "/v2.1//servers",
@@ -200,7 +200,7 @@ class AuthMatrixTests(UsersCase):
             self.assertNotIn(b"-vm", answer.raw, path)
 
     def test_bodies_of_log_ins(self) -> None:
-        """More members, and others, never make it anything but a name with its password."""
+        """Whatever else the body contains, only a name and its password log in."""
         good: dict[str, Any] = log_in("alice", "r3d:pass")["auth"]["identity"]
         for change in (
             {"methods": ["password", "token"], "token": {"id": "x"}},
@@ -234,8 +234,8 @@ class AuthMatrixTests(UsersCase):
         token = self.system.post(TOKENS, body)["x-subject-token"]
         self.assertEqual(self.names(X_Auth_Token=token), ["red-vm"])
 
-    def test_members_twice(self) -> None:
-        """Of JSON: the last name goes with the last password, and nothing else is believed."""
+    def test_json_members_twice(self) -> None:
+        """The last name and the last password count, and nothing else."""
         body = (
             '{"auth": {"identity": {"methods": ["password"], "password": {"user": {"domain": {"id": "default"}, %s}}}}}'
         )
@@ -267,7 +267,7 @@ class AuthMatrixTests(UsersCase):
             self.refused(self.system.post(TOKENS, log_in("alice", "r3d:pass", scope=scope)))
 
     def test_a_token_of_another_kind(self) -> None:
-        """Neither a console's token nor a piece of one's own is a log-in."""
+        """Neither the token of a console nor a part of the own token logs in."""
         token = self.token()
         for other in (
             token[:-1],

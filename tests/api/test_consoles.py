@@ -36,7 +36,7 @@ class ConsoleTests(SynchronousTestCase):
         self.assertEqual((answer.status, answer.body), (code, {name: {"code": code, "message": message}}))
 
     def test_remote_console(self) -> None:
-        """The mail's flow: the compute host draws the token, consoleauth is told of it, the user gets the URL."""
+        """The compute host makes the token, consoleauth registers it, and the user receives the URL."""
         answer = self.remote(ASK)
         self.assertEqual(answer.status, 200)
         console = answer.body["remote_console"]
@@ -64,7 +64,7 @@ class ConsoleTests(SynchronousTestCase):
         )
 
     def test_the_project_that_a_link_is_made_for(self) -> None:
-        """Also where an administrator asks: the link ends when the server passes to another project."""
+        """For links of administrators as well: the link ends when the server moves to another project."""
         for project, owner in (("p-1", "p-1"), (None, "red"), ("", "red"), ("none", None)):
             ids = {"project_id": project, "project_name": "red"} if project != "none" else {}
             server = instance("myserver20", **ids)
@@ -184,7 +184,7 @@ class ConsoleTests(SynchronousTestCase):
         )
 
     def test_a_silent_compute_host(self) -> None:
-        """It is waited for until the call's deadline, and not longer."""
+        """The request is answered at the deadline of the call."""
         silent: Deferred[None] = Deferred()
 
         async def get_vnc_console(**_: Any) -> None:
@@ -199,7 +199,7 @@ class ConsoleTests(SynchronousTestCase):
         self.assertEqual([answer.status for answer in connection.answers()], [503])
 
     def test_a_client_that_leaves(self) -> None:
-        """Its work is cancelled, and nothing is logged."""
+        """The work for the client is cancelled, and nothing is logged."""
         cancelled = []
         silent: Deferred[None] = Deferred(cancelled.append)
 

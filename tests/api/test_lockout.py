@@ -1,4 +1,4 @@
-"""Failed log-ins at the API: locked out with 429, right or wrong, user or none, and without a look at the password."""
+"""Failed log-ins at the API: the client is locked out with 429, and passwords are no longer looked at."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ class LockoutTests(UsersCase):
         self.patch(passwords, "_matches", counted)
 
     def over(self, **settings: Any) -> None:
-        """The API anew, with such settings."""
+        """Restart the API with these settings."""
         auth = HTTPBasic(self.reactor, self.file, admin_users=["root"], lockout=LockoutSettings(**settings))
         self.system = running(self, auth, *self.hosts, reactor=self.reactor, trusted_proxies=["10.0.0.1"])
 
@@ -51,15 +51,15 @@ class LockoutTests(UsersCase):
         error = {"error": {"code": 429, "title": "Too Many Requests", "message": MESSAGE}}
         self.assertEqual((answer.status, answer["retry-after"], answer.body), (429, "2", error))
 
-    def test_the_right_password_neither(self) -> None:
-        """Else a guess would be known to be right."""
+    def test_the_correct_password_is_refused_as_well(self) -> None:
+        """Otherwise the response would reveal that a guess is correct."""
         self.statuses(5)
         self.assertEqual((self.by_basic(password="r3d:pass").status, self.compared), (429, 5))
         self.reactor.advance(2)
         self.assertEqual(self.by_basic(password="r3d:pass").status, 200)
         self.assertEqual(self.statuses(4), [401] * 4, "the success took them back")
 
-    def test_a_remembered_password_neither(self) -> None:
+    def test_a_remembered_password_is_refused_as_well(self) -> None:
         self.by_basic(password="r3d:pass")
         self.statuses(5)
         self.assertEqual(self.by_basic(password="r3d:pass").status, 429)
@@ -74,8 +74,8 @@ class LockoutTests(UsersCase):
             self.reactor.advance(waits[-1])
         self.assertEqual((waits, self.compared), ([2, 4, 8, 16], 8))
 
-    def test_whoever_there_is_not(self) -> None:
-        """Byte for byte as for one there is, before and while locked out, and with as many comparisons."""
+    def test_unknown_users(self) -> None:
+        """Responses equal those for an existing user, before and during the lock-out, after as many comparisons."""
         seen = []
         for name in ("alice", "nobody"):
             self.over()
@@ -86,7 +86,7 @@ class LockoutTests(UsersCase):
         self.assertEqual([status for status, _ in seen[0][0]], [401] * 5 + [429] * 3)
         self.assertEqual(seen[0][1], 5)
 
-    def test_no_comparison_for_who_is_locked_out(self) -> None:
+    def test_no_comparison_while_locked_out(self) -> None:
         self.statuses(500)
         self.assertEqual(self.compared, 5)
 
@@ -95,7 +95,7 @@ class LockoutTests(UsersCase):
         self.system.peer = "198.51.100.9"
         self.assertEqual(self.by_basic(password="r3d:pass").status, 200)
 
-    def test_other_users_of_the_address_are_not(self) -> None:
+    def test_other_users_of_the_address_are_not_locked_out(self) -> None:
         self.statuses(20)
         self.assertEqual(self.by_basic("root", "toor").status, 200)
 
@@ -107,14 +107,14 @@ class LockoutTests(UsersCase):
         self.assertEqual(self.by_basic("root", "toor").status, 200)
 
     def test_tokens_are_not_log_ins(self) -> None:
-        """A good one works on, bad ones count for nothing."""
+        """A valid token still works, and invalid ones are not counted."""
         token = self.token()
         for _ in range(100):
             self.refused(self.system.get("/v2.1/servers", X_Auth_Token="gAAAAABx"))
         self.statuses(10)
         self.assertEqual(self.names(X_Auth_Token=token), ["red-vm"])
 
-    def test_what_is_no_log_in_counts_for_nothing(self) -> None:
+    def test_malformed_log_ins_are_not_counted(self) -> None:
         for header in ("Basic !", "Bearer x", "", "Basic " + "A" * 400):
             for _ in range(10):
                 self.refused(self.system.get("/v2.1/servers", Authorization=header))
@@ -122,7 +122,7 @@ class LockoutTests(UsersCase):
             self.by_identity("alice", None)  # type: ignore[arg-type]
         self.assertEqual((self.by_basic(password="r3d:pass").status, self.compared), (200, 1))
 
-    def test_a_wrong_scope_is_no_wrong_password(self) -> None:
+    def test_a_refused_scope_is_not_counted(self) -> None:
         for _ in range(10):
             self.refused(self.system.post(TOKENS, log_in("alice", "r3d:pass", "blue")))
         self.assertEqual(self.by_basic(password="r3d:pass").status, 200)
@@ -138,7 +138,7 @@ class LockoutTests(UsersCase):
         self.assertEqual(status, 429)
         self.assertEqual(self.by_basic(password="r3d:pass", X_Forwarded_For="203.0.113.1").status, 200)
 
-    def test_one_user_from_everywhere_is_slowed(self) -> None:
+    def test_a_user_attacked_from_many_addresses_is_delayed(self) -> None:
         self.over(failures_per_user=10)
         for at in range(10):
             self.system.peer = f"203.0.113.{at}"
@@ -155,8 +155,8 @@ class LockoutTests(UsersCase):
         self.over(failures=0)
         self.assertEqual(self.statuses(200), [401] * 200)
 
-    def test_told_in_the_log(self) -> None:
-        """With the user's name, but not with one that nobody has: it may be a password in the wrong field."""
+    def test_the_log(self) -> None:
+        """The log contains the names of users, but no unknown name, which may be a password in the wrong field."""
         log = Logged(self)
         self.statuses(6)
         self.assertEqual(len(log.lines("user alice is locked out from 127.0.0.1 for 2 s")), 1)
@@ -166,7 +166,7 @@ class LockoutTests(UsersCase):
 
 
 class ManyAtOnceTests(UsersCase):
-    """Guesses that are sent before the first is answered are no way around it."""
+    """Guesses that are sent before the first is answered are counted as well."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -190,15 +190,15 @@ class ManyAtOnceTests(UsersCase):
     def statuses(self, connections: list[Any]) -> list[int]:
         return [answer.status for connection in connections for answer in connection.answers()]
 
-    def test_wrong_ones(self) -> None:
-        """Four are looked at at a time: three more than five at most."""
+    def test_wrong_passwords(self) -> None:
+        """Four passwords are compared at a time, so at most three more than the five that are allowed."""
         connections = self.send(*(f"wrong {number}" for number in range(50)))
         ran = self.run_all()
         self.assertLessEqual(ran, 5 + passwords.CONCURRENT - 1)
         self.assertEqual(sorted(self.statuses(connections)), [401] * ran + [429] * (50 - ran))
 
-    def test_the_same_wrong_one(self) -> None:
-        """It is compared once, and counts as often as it came."""
+    def test_the_same_wrong_password(self) -> None:
+        """It is compared once, and each request counts as a failure."""
         connections = self.send(*["wrong"] * 50)
         self.assertEqual(self.run_all(), 1)
         self.assertEqual(self.statuses(connections), [401] * 5 + [429] * 45)
@@ -206,7 +206,7 @@ class ManyAtOnceTests(UsersCase):
         self.send("wrong")
         self.assertEqual(self.run_all(), 1, "nothing is remembered of a wrong password")
 
-    def test_right_ones(self) -> None:
+    def test_correct_passwords(self) -> None:
         connections = self.send(*["r3d:pass"] * 50)
         self.assertEqual(self.run_all(), 1)
         self.assertEqual(self.statuses(connections), [200] * 50)
@@ -217,13 +217,13 @@ class ManyAtOnceTests(UsersCase):
         self.assertEqual(self.run_all(), 1)
         self.assertEqual(self.statuses(connections), [200] + [201] * 20)
 
-    def test_the_first_one_leaves(self) -> None:
+    def test_the_first_client_leaves(self) -> None:
         connections = self.send(*["r3d:pass"] * 3)
         connections[0].protocol.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(self.run_all(), 1)
         self.assertEqual(self.statuses(connections), [200] * 2)
 
-    def test_who_leaves_is_counted_all_the_same(self) -> None:
+    def test_clients_that_leave_are_counted(self) -> None:
         ran = 0
         for _ in range(20):
             (connection,) = self.send("wrong")
@@ -235,8 +235,8 @@ class ManyAtOnceTests(UsersCase):
 
 
 class SettingsTests(UsersCase):
-    def test_of_the_options(self) -> None:
-        """The table's defaults are the class's."""
+    def test_defaults_of_the_options(self) -> None:
+        """The defaults of the options are those of LockoutSettings."""
         from novnc_twisted.service.options import API
         from novnc_twisted.service.settings import lockout_settings
 

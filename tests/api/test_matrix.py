@@ -1,4 +1,4 @@
-"""Every route of the API against what is another project's: it does not exist.
+"""Every route of the API for servers of other projects: they do not exist.
 
 The rows are compared with the API's own table of routes: a new route without a row fails.  (CVE-2026-115373 of Incus
 and the like: one verb that forgot to ask whose it is.)
@@ -17,7 +17,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
 
 
 class Row(NamedTuple):
-    """What a route is about.
+    """A route, and requests for it.
 
     :ivar what: ``server``: one server, whose id stands in the path; ``list``: of what the caller sees; ``admin``: for
         admins alone; ``size``: of nobody.
@@ -46,7 +46,7 @@ ROWS = {
 
 
 class MatrixTests(UsersCase):
-    """alice of red; a server of blue, one of nobody, and one that never was."""
+    """alice of project red asks for a server of blue, one without a project, and one that does not exist."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -64,21 +64,21 @@ class MatrixTests(UsersCase):
         return self.system.ask(method, path, row.body, **sent)
 
     def nothing_foreign(self, answer: Answer, where: object) -> None:
-        """Neither a name, nor an id, nor a size of what is blue's or nobody's."""
+        """Assert that a response has no name, id or size of a server that is not of project red."""
         for secret in ("blue-vm", "blue-id", "nobodys", "77vcpu", "77777", uuid_of("blue-vm")[:23]):
             self.assertNotIn(secret.encode(), answer.raw, where)
 
     def test_every_route_has_a_row(self) -> None:
         self.assertEqual(set(ROWS), self.system.site.application.compute.router.table)
 
-    def test_ones_own_server(self) -> None:
-        """The rows' requests are good ones: else 404 would say nothing."""
+    def test_a_server_of_the_own_project(self) -> None:
+        """The requests of the rows are correct; otherwise a 404 would prove nothing."""
         for method, pattern, row in self.rows("server"):
             path = f"/v2.1/{pattern.replace('{}', uuid_of('red-vm'))}"
             self.assertEqual(self.ask(method, path, row).status, 200, path)
 
-    def test_anothers_server(self) -> None:
-        """At every version and prefix, and however its id is written: as one that never was, to the byte."""
+    def test_a_server_of_another_project(self) -> None:
+        """The response equals that for a server that does not exist, at every version and prefix."""
         tokens = len(self.system.consoleauth.tokens)
         for method, pattern, row in self.rows("server"):
             for prefix in ("/v2.1", "/v2.1/red", "/v2"):
@@ -90,13 +90,13 @@ class MatrixTests(UsersCase):
                         text = answer.raw.decode().replace(uuid_of(name), "ID")
                         answers.append((answer.status, text))
                     self.assertEqual(len(set(answers)), 1, answers)
-                    gone = "no such action" in answers[0][1]  # at this version, for whoever asks
+                    gone = "no such action" in answers[0][1]  # at this version, for every user
                     self.assertEqual(answers[0][0], 400 if gone else 404, (path, version, answers))
         for name in ("blue-vm", "nobodys"):
             self.assertEqual([asked for asked in self.hosts[0].asked if asked[0] == uuid_of(name)], [])
         self.assertEqual(len(self.system.consoleauth.tokens), tokens)
 
-    def test_however_its_id_is_written(self) -> None:
+    def test_spellings_of_an_id(self) -> None:
         identity = uuid_of("blue-vm")
         for method, pattern, row in self.rows("server"):
             for written in (
@@ -114,8 +114,8 @@ class MatrixTests(UsersCase):
                 path = f"/v2.1/{pattern.replace('{}', quote(written, safe=''))}"
                 self.assertEqual(self.ask(method, path, row).status, 404, path)
 
-    def test_no_other_verb(self) -> None:
-        """What has no route is refused alike for a server of one's own, another's, and one that never was."""
+    def test_methods_without_a_route(self) -> None:
+        """The response is the same for a server of the own project, of another one, and one that does not exist."""
         table = self.system.site.application.compute.router.table
         for pattern in {pattern for _, pattern in table}:
             for method in METHODS:
@@ -127,13 +127,13 @@ class MatrixTests(UsersCase):
                     seen.add((answer.status, answer.raw))
                 self.assertEqual([status for status, _ in seen], [405], (method, pattern))
 
-    def test_head_tells_no_more_than_get(self) -> None:
+    def test_head_reveals_no_more_than_get(self) -> None:
         for name, status in (("red-vm", 200), ("blue-vm", 404), ("never-was", 404)):
             connection = self.system.send("HEAD", f"/v2.1/servers/{uuid_of(name)}", **self.alice)
             self.assertTrue(connection.transport.value().startswith(b"HTTP/1.1 %d " % status), name)
 
     def test_lists(self) -> None:
-        """Whatever is asked of them."""
+        """With every filter."""
         blue = uuid_of("blue-vm")
         for method, pattern, row in self.rows("list"):
             for query in (
@@ -163,8 +163,8 @@ class MatrixTests(UsersCase):
                 else:
                     self.nothing_foreign(answer, path)
 
-    def test_admins_alone(self) -> None:
-        """Nobody learns whether there is such a token: 403 for a good one, too."""
+    def test_routes_for_administrators(self) -> None:
+        """The response does not reveal whether there is such a token: it is 403 for a valid one as well."""
         url = self.ask(
             "POST", f"/v2.1/servers/{uuid_of('red-vm')}/remote-consoles", ROWS["POST", "servers/{}/remote-consoles"]
         )
@@ -176,30 +176,30 @@ class MatrixTests(UsersCase):
             self.assertEqual(len(seen), 1)
             self.assertEqual(self.ask(method, f"/v2.1/{pattern.replace('{}', good)}", row).status, 403)
 
-    def test_sizes_are_nobodys(self) -> None:
-        """A flavor is what its id says, whether a server has it or not."""
+    def test_a_flavor_reveals_no_server(self) -> None:
+        """The details of a flavor follow from its id, whether a server has it or not."""
         for method, pattern, row in self.rows("size"):
             for identity in ("77vcpu-77777mb", "78vcpu-77777mb"):
                 self.assertEqual(self.ask(method, f"/v2.1/{pattern.replace('{}', identity)}", row).status, 200)
 
     def test_the_project_of_the_path(self) -> None:
-        """Nobody comes into another project by naming it."""
+        """A project in the path gives no access to it."""
         for (method, pattern), row in ROWS.items():
             for project in ("blue", "blue-id"):
                 answer = self.ask(method, f"/v2.1/{project}/{pattern.replace('{}', uuid_of('blue-vm'))}", row)
                 self.assertEqual(answer.status, 400, (method, pattern))
                 self.assertIn(b"doesn't match Context's project_id 'red'", answer.raw)
 
-    def test_anothers_token(self) -> None:
-        """Of the identity: shown to who has it, and to admins."""
+    def test_the_token_of_another_user(self) -> None:
+        """A token of the identity service is shown to its user and to administrators."""
         boris = self.system.post(TOKENS, log_in("boris", "r3d:pass"))["x-subject-token"]
         self.assertEqual(self.system.get(TOKENS, X_Subject_Token=boris, **self.alice).status, 404)
         for method in ("DELETE", "PUT", "PATCH"):
             self.assertEqual(self.system.ask(method, TOKENS, X_Subject_Token=boris, **self.alice).status, 405)
         self.assertEqual(self.names(X_Auth_Token=boris), ["blue-vm"], "and it is still good")
 
-    def test_nothing_else_is_there(self) -> None:
-        """Below the identity and the images: no list of users, projects or anything."""
+    def test_no_other_resources(self) -> None:
+        """The identity and image services list no users, projects or anything else."""
         for path in (
             "/identity/v3/users",
             "/identity/v3/users/boris",
@@ -218,7 +218,7 @@ class MatrixTests(UsersCase):
 
 
 class AnonymousTests(UsersCase):
-    """Without a log-in every route, and what is none, is 401."""
+    """Without a log-in, every path is answered with 401."""
 
     def test_every_route(self) -> None:
         paths = [

@@ -1,4 +1,4 @@
-"""Every 503 says why in the log, once, and once when it is over."""
+"""The log has the cause of each 503 once when it begins, and once when it is over."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ class OutageTests(SynchronousTestCase):
         self.assertIn("It lasted up to 4 s; refused requests: 3", self.log.lines()[-1])
 
     def test_one_compute_host(self) -> None:
-        """Answers about the servers of others do not prove that it is back; those about the same server do."""
+        """Answers about servers of other hosts do not show that the host is back; those about the same server do."""
         for cause in ("compute.host1 did not answer within 5 s", "compute host host1 is not alive"):
             self.log.clear()
             self.outages.refused(cause, HERE)
@@ -68,7 +68,7 @@ class OutageTests(SynchronousTestCase):
         self.outages.answered(LIST)
         self.assertEqual(self.counts(), (1, 1))
 
-    def test_one_that_comes_and_goes(self) -> None:
+    def test_a_recurring_cause(self) -> None:
         for _ in range(3600):
             self.outages.refused("nobody serves consoleauth", HERE)
             self.clock.advance(0.5)
@@ -79,13 +79,13 @@ class OutageTests(SynchronousTestCase):
         self.outages.answered(HERE)
         self.assertEqual(self.counts(), (2, 2))
 
-    def test_causes_side_by_side(self) -> None:
+    def test_several_causes(self) -> None:
         self.outages.refused("nobody serves consoleauth", HERE)
         self.outages.refused("no compute host is live", LIST)
         self.outages.answered(LIST)
         self.assertEqual(self.counts(), (2, 1))
 
-    def test_the_servers_make_no_causes_of_their_own(self) -> None:
+    def test_the_id_of_a_server_makes_no_new_cause(self) -> None:
         for number in range(100):
             server = uuid_of(f"vm{number}")
             self.outages.refused(f"{server}: compute host host1, which has it, is not alive", Work("show", (server,)))
@@ -101,7 +101,7 @@ class OutageTests(SynchronousTestCase):
 
 
 class TroubledHost(FakeHost):
-    """Refuses in one way or another."""
+    """Refuses requests with a cause that the test sets."""
 
     trouble: Exception | None = None
 
@@ -124,7 +124,7 @@ class APITests(SynchronousTestCase):
         path = f"{self.path}/remote-consoles"
         return self.system.post(path, self.body, OpenStack_API_Version="compute 2.6").status
 
-    def test_consoleauth_is_away(self) -> None:
+    def test_consoleauth_does_not_run(self) -> None:
         stop = self.system.undo[-1]
         self.successResultOf(stop())
         self.assertEqual([self.console() for _ in range(5)], [503] * 5)
@@ -142,7 +142,7 @@ class APITests(SynchronousTestCase):
         self.assertIn("Is consolecompute running there", self.log.lines("503:")[0])
         self.assertLessEqual(len(self.log.lines("503:")), 2)
 
-    def test_a_host_says_why(self) -> None:
+    def test_the_reason_of_a_host(self) -> None:
         self.host.trouble = ServiceUnavailable("libvirt at qemu:///system\x1b[2J\r\nforged did not answer")
         for _ in range(3):
             self.assertEqual(self.system.get(self.path).status, 503)
@@ -150,8 +150,8 @@ class APITests(SynchronousTestCase):
         self.assertTrue(line.isprintable())
         self.assertIn("See [libvirt] connection_uri of that host", line)
 
-    def test_other_refusals_say_why_too(self) -> None:
-        """Also of what nova has words of its own for."""
+    def test_the_reasons_of_other_refusals(self) -> None:
+        """Those for which nova has its own sentences as well."""
         self.host.trouble = ConsoleUnreachable("two servers claim port 5900")
         self.assertEqual(self.console(), 502)
         self.assertEqual(len(self.log.lines("is refused: ConsoleUnreachable: two servers claim port 5900")), 1)
@@ -188,5 +188,5 @@ class LogInTests(UsersCase):
 
 
 def failing() -> Deferred[Any]:
-    """What a store without Redis gives."""
+    """The error of a store whose Redis is not available."""
     return fail(ServiceUnavailable("Redis did not answer"))

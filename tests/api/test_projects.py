@@ -1,4 +1,4 @@
-"""What users of different projects see."""
+"""Servers that users of different projects see."""
 
 from tests.api.harness import uuid_of
 from tests.api.users import UsersCase, basic
@@ -10,8 +10,8 @@ class ProjectTests(UsersCase):
         self.assertEqual(self.names(Authorization=basic("boris", "r3d:pass")), ["blue-vm"])
         self.assertEqual(self.names(Authorization=basic("root", "toor")), ["blue-vm", "nobodys", "red-vm"])
 
-    def test_projects_are_apart(self) -> None:
-        """No verb of alice's reaches what is not red: it is not there."""
+    def test_servers_of_other_projects(self) -> None:
+        """For alice, servers of other projects than red do not exist, whatever the request."""
         alice = {"X_Auth_Token": self.token(), "X_OpenStack_Nova_API_Version": "2.31"}
         for name in ("blue-vm", "nobodys", "never-was"):
             path, message = f"/v2.1/servers/{uuid_of(name)}", f"Instance {uuid_of(name)} could not be found."
@@ -35,7 +35,7 @@ class ProjectTests(UsersCase):
         self.assertEqual(len(flavors.body["flavors"]), 1)
         self.assertEqual(self.system.consoleauth.tokens, {})
 
-    def test_hosts_are_for_admins(self) -> None:
+    def test_hosts_are_shown_to_administrators(self) -> None:
         path = f"/v2.1/servers/{uuid_of('red-vm')}"
         server = self.system.get(path, X_Auth_Token=self.token(), OpenStack_API_Version="compute 2.31").body["server"]
         self.assertNotIn("host_status", server)

@@ -21,7 +21,7 @@ class NoAuthTests(SynchronousTestCase):
         self.system: System = running(self, NoAuth(), FakeHost("host1"), observer=only(RequestRefused, self.refusals))
 
     def event(self, data: bytes, **where: Any) -> tuple[str, int | None, str]:
-        """The one event of some bytes: cause, status, address."""
+        """Send some bytes; return cause, status and address of the only event."""
         self.refusals.clear()
         connection = Connection(self.system.site, **where)
         connection.send(data)
@@ -64,7 +64,7 @@ class NoAuthTests(SynchronousTestCase):
             (answer,) = connection.answers()
             self.assertEqual(list(answer.body), [name])
 
-    def test_what_is_asked_wrongly_is_no_event(self) -> None:
+    def test_errors_of_the_api_are_no_events(self) -> None:
         for method, path, status in (
             ("GET", "/v2.1/servers/x", 404),
             ("DELETE", "/v2.1/servers", 405),
@@ -74,8 +74,8 @@ class NoAuthTests(SynchronousTestCase):
             self.assertEqual(self.system.ask(method, path, [] if method == "POST" else None).status, status)
         self.assertEqual(self.refusals, [])
 
-    def test_hundreds_in_the_log(self) -> None:
-        """One line at once, one a minute with the number of the others, and one when it is over."""
+    def test_hundreds_of_refusals_in_the_log(self) -> None:
+        """One line at once, one a minute with the number of further ones, and one when it is over."""
         log = Logged(self)
         system = running(self, NoAuth(), FakeHost("host1"))
         for _ in range(200):

@@ -93,7 +93,7 @@ class ServerTests(SynchronousTestCase):
             path = links[0]["href"].removeprefix("http://localhost:8774") if links else ""
         self.assertEqual(seen, ["myserver2", "myserver20"])
 
-    def test_marker_need_not_match_the_filter(self) -> None:
+    def test_the_marker_may_fail_the_filter(self) -> None:
         self.assertEqual(self.names(f"?status=active&marker={uuid_of('myserver2')}"), ["myserver20"])
 
     def test_bad_pages(self) -> None:
@@ -163,7 +163,7 @@ class NobodyThereTests(SynchronousTestCase):
         self.assertEqual(asked.status, 503)
 
     def test_a_server_that_is_gone(self) -> None:
-        """Its host lives and says so."""
+        """Its host is alive and does not have it any more."""
         host = FakeHost("host1", instance("one"), instance("two"))
         system = running(self, NoAuth(), host)
         system.get("/v2.1/servers")
@@ -172,7 +172,7 @@ class NobodyThereTests(SynchronousTestCase):
         self.assertEqual(system.get(f"/v2.1/servers/{uuid_of('two')}").status, 404)
 
     def test_a_host_that_hangs(self) -> None:
-        """It is alive by its presence, but does not answer: its servers may be there still."""
+        """The host is present but does not answer, so its servers may still run."""
         host = FakeHost("host1", instance("one"))
         system = running(self, NoAuth(), host, FakeHost("host2", instance("two")))
         publish(self, system, "host1", instance("one"))

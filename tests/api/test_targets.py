@@ -1,4 +1,4 @@
-"""Where a request was sent: absolute targets, and a trusted proxy in front that publishes the API elsewhere."""
+"""The URL of the API as clients see it: absolute targets, and trusted proxies that publish it elsewhere."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ ROOT_USER = {"Authorization": basic("root", "toor")}
 
 
 class AbsoluteTests(UsersCase):
-    """RFC 9112, section 3.2.2: a server must accept the absolute form; its host counts, not that of Host."""
+    """Targets in absolute form: their host counts, and the Host field is ignored (RFC 9112, section 3.2.2)."""
 
     def test_served(self) -> None:
         for target in ("http://api.example:8774/v2.1", "HTTPS://api.example:8774/v2.1"):
@@ -39,7 +39,7 @@ class AbsoluteTests(UsersCase):
 
 
 class PrefixTests(UsersCase):
-    """X-Forwarded-Proto and X-Forwarded-Prefix of a trusted proxy stand in every link."""
+    """Links begin with X-Forwarded-Proto and X-Forwarded-Prefix of a trusted proxy."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -82,7 +82,7 @@ class PrefixTests(UsersCase):
         for prefix, shown in (("/compute/", "/compute"), ("/", ""), ("/a/b-c_d.e~f", "/a/b-c_d.e~f"), ("/...", "/...")):
             self.assertEqual(self.link(X_Forwarded_Prefix=prefix), f"http://localhost:8774{shown}/v2.1/")
 
-    def test_what_is_no_path_is_left_out(self) -> None:
+    def test_malformed_prefixes_are_ignored(self) -> None:
         for prefix in (
             "compute",
             "//evil.example",
@@ -104,7 +104,7 @@ class PrefixTests(UsersCase):
         ):
             self.assertEqual(self.link(X_Forwarded_Prefix=prefix), "http://localhost:8774/v2.1/", prefix)
 
-    def test_two_of_them(self) -> None:
+    def test_two_prefixes(self) -> None:
         connection = self.system.send("GET", "/v2.1", X_Forwarded_Prefix="/a\r\nX-Forwarded-Prefix: /b")
         (answer,) = connection.answers()
         self.assertEqual(answer.body["version"]["links"][0]["href"], "http://localhost:8774/v2.1/")
@@ -114,14 +114,14 @@ class PrefixTests(UsersCase):
         for proto in ("javascript", "https, http", "", "https://evil.example/"):
             self.assertEqual(self.link(X_Forwarded_Proto=proto), "http://localhost:8774/v2.1/")
 
-    def test_of_others_it_is_ignored(self) -> None:
+    def test_other_clients_are_not_believed(self) -> None:
         self.system.peer = "192.0.2.7"
         headers = {"X_Forwarded_Proto": "https", "X_Forwarded_Prefix": "/compute"}
         self.assertEqual(self.link(**headers), "http://localhost:8774/v2.1/")
 
 
 def urls(value: Any) -> list[str]:
-    """Every absolute URL in a body."""
+    """Return every absolute URL in a body."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):

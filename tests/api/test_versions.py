@@ -30,7 +30,7 @@ class DocumentTests(SynchronousTestCase):
             answer = self.system.get(path)
             self.assertEqual((answer.status, answer.body["version"]["id"]), (200, name))
 
-    def test_choices_send_nobody_elsewhere(self) -> None:
+    def test_choices_have_no_location(self) -> None:
         for path in ("/anything", "//evil.example/%2F..", "/v3", "/%0d%0aLocation:%20x"):
             answer = self.system.get(path)
             self.assertEqual(answer.status, 300)

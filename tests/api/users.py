@@ -1,4 +1,4 @@
-"""A user file, log-ins, and an API that reads it."""
+"""An API with a user file, and requests with its users."""
 
 from base64 import b64encode
 from pathlib import Path
@@ -37,7 +37,10 @@ def log_in(name: Any, password: Any, project: str | None = None, **more: Any) ->
 
 
 class UsersCase(SynchronousTestCase):
-    """An API with alice of project red, boris of blue, and root, who is admin; and a server of each, and nobody's."""
+    """An API with alice of project red, boris of blue and the administrator root.
+
+    Each project has a server, and there is one without a project.
+    """
 
     def setUp(self) -> None:
         self.file = Path(self.mktemp())

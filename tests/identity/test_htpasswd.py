@@ -1,4 +1,4 @@
-"""The user file: what it may say, and that it is read again."""
+"""The user file: its lines, its warnings, and that it is read again when it changes."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ class AgainTests(UsersCase):
         self.assertEqual(self.names(Authorization=basic("carol", "r3d:pass")), ["red-vm"])
 
     def test_a_byte_order_mark(self) -> None:
-        """Editors on Windows write one; it is no part of the first name."""
+        """Editors on Windows write one; it is not part of the first name."""
         self.file.write_bytes(b"\xef\xbb\xbf" + f"alice:{RED}:red\n".encode())
         self.assertEqual(self.names(Authorization=basic("alice", "r3d:pass")), ["red-vm"])
 
@@ -70,7 +70,7 @@ class FileTests(SynchronousTestCase):
             self.assertNotIn("secret", error)
 
     def test_warnings(self) -> None:
-        """Each names the file, the line and the user, never the hash."""
+        """Each warning names the file, the line and the user, and none contains the hash."""
         weak, good, slow = (f"$2y${cost}${'a' * 53}" for cost in ("05", "12", "17"))
         text = f"# people\nalice:{weak}:red\nbob:{good}\nroot:{good}\ncarol:{slow}:red\ndave:{good}:red\n"
         warnings = parse(text, "f", ["root", "rot"]).warnings

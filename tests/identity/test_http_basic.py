@@ -1,4 +1,4 @@
-"""auth_strategy http_basic: which requests a user is known by."""
+"""The strategy http_basic: requests without credentials, and with correct and wrong ones."""
 
 from base64 import b64encode
 

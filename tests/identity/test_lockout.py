@@ -1,4 +1,4 @@
-"""Failed log-ins: who guesses waits ever longer, nobody else does, and memory is bounded."""
+"""Lock-out: clients that guess wait longer and longer, other clients do not, and memory is bounded."""
 
 from collections.abc import Iterable
 
@@ -48,7 +48,7 @@ class PairTests(LockoutCase):
         self.assertEqual(times, [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900])
 
     def test_a_million_guesses(self) -> None:
-        """What is left to who never stops: 4 guesses in an hour from one address."""
+        """A client that never stops has 4 guesses in an hour from one address."""
         self.make()
         self.fail_(1_000, "alice")
         self.clock.advance(899.9)
@@ -101,7 +101,7 @@ class PairTests(LockoutCase):
         self.assertEqual(self.fail_(4), 0)
 
     def test_names_that_look_alike(self) -> None:
-        """No name hits another's entry, whatever it is made of."""
+        """Different names never have the same entry, whatever characters they contain."""
         self.make(failures_per_address=0)
         self.fail_(5, "a", HERE)
         for user in ("a\0", "", f"a{HERE}", "\ud800", "x" * 100_000, "1:a"):
@@ -111,7 +111,7 @@ class PairTests(LockoutCase):
 
 
 class AddressTests(LockoutCase):
-    """One address, whoever it tries to be."""
+    """One address, with any user name."""
 
     def test_many_users(self) -> None:
         self.make(failures_per_address=10)
@@ -123,7 +123,7 @@ class AddressTests(LockoutCase):
         self.assertEqual((self.fail_(1, "user10"), self.locked("alice")), (4, 4))
 
     def test_not_where_the_user_is_known(self) -> None:
-        """An office has one address, and a colleague's forgotten script: it locks out itself, and who is new there."""
+        """An office with one address: a forgotten script locks out itself and users who are new at the address."""
         self.make(failures_per_address=10)
         self.lockout.succeeded("alice", HERE)
         for at in range(100):
@@ -136,7 +136,7 @@ class AddressTests(LockoutCase):
         self.assertGreater(self.locked(), 0)
 
     def test_an_account_of_ones_own_clears_no_way(self) -> None:
-        """Neither to others' names nor for the address, whatever mallory failed before."""
+        """A log-in of mallory clears neither the failures of other users nor those of the address."""
         self.make(failures_per_address=10)
         self.fail_(4, "alice")
         for at in range(6):
@@ -166,7 +166,7 @@ class AddressTests(LockoutCase):
 
 
 class UserTests(LockoutCase):
-    """One user from everywhere: slowed, never locked out."""
+    """One user from many addresses: log-ins are delayed and never locked out."""
 
     def attack(self, failures: int) -> None:
         for at in range(failures):
@@ -209,7 +209,7 @@ class BoundsTests(LockoutCase):
         self.assertLessEqual(len(self.lockout), 40)
 
     def test_names_push_no_address_out(self) -> None:
-        """Each table has its own room: made-up names of one address end with that address's lock-out."""
+        """Each table has its own limit: invented names from one address end when the address is locked out."""
         self.make(max_entries=10)
         for at in range(1_000):
             self.lockout.failed(f"user{at}", HERE)
@@ -233,7 +233,7 @@ class WiderNetworkTests(LockoutCase):
     """IPv6: the owner of a /48 has 65,536 networks of /64."""
 
     def guesses(self, addresses: Iterable[str], at_most: int) -> int:
-        """How many guesses of one password each are looked at, from address after address, as fast as can be."""
+        """Return how many guesses are looked at, of one password from each address, as fast as possible."""
         looked_at = 0
         for number, address in enumerate(addresses):
             if not self.locked(f"user{number}", address):

@@ -1,4 +1,4 @@
-"""auth_strategy noauth: everyone on this machine, and no web page."""
+"""The strategy noauth: clients on this machine are administrators; web pages and proxies are refused."""
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -41,7 +41,7 @@ class NoAuthTests(SynchronousTestCase):
         self.assertEqual([answer.status for answer in connection.answers()], [403])
 
     def test_origins(self) -> None:
-        """This server's own pages alone may ask: the same scheme, host and port."""
+        """Only pages of this server are admitted: the same scheme, host and port."""
         for host, origin, status in (
             ("localhost:8774", "http://localhost:8774", 200),
             ("LOCALHOST:8774", "http://localhost:8774", 200),
@@ -67,7 +67,7 @@ class NoAuthTests(SynchronousTestCase):
         self.assertEqual([answer.status for answer in connection.answers()], [403])
 
     def test_pages_that_send_no_origin(self) -> None:
-        """A cross-site GET of a browser has no Origin, but says that it is one."""
+        """A cross-site GET of a browser has no Origin, but it has Sec-Fetch-Site."""
         for site, status in (
             ("none", 200),
             ("same-origin", 200),
@@ -86,13 +86,13 @@ class NoAuthTests(SynchronousTestCase):
         self.assertEqual([answer.status for answer in connection.answers()], [403])
 
     def test_a_peer_on_another_machine(self) -> None:
-        """Its packets may reach a loopback address by NAT (route_localnet)."""
+        """Packets of another machine may reach a loopback address by NAT (route_localnet)."""
         connection = Connection(self.system.site, peer="192.0.2.7")
         connection.send(b"GET /v2.1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         self.assertEqual([answer.status for answer in connection.answers()], [403])
 
     def test_behind_a_proxy(self) -> None:
-        """One on this machine that names us localhost would make everybody an administrator."""
+        """A proxy on this machine that sends Host localhost would make all its clients administrators."""
         for name in (
             "Forwarded",
             "X-Forwarded-For",
@@ -143,13 +143,13 @@ class NoAuthTests(SynchronousTestCase):
                 self.assertIn(name.lower(), str(answer.body))
 
     def test_with_underscores(self) -> None:
-        """Some servers take them for hyphens."""
+        """Some servers treat underscores as hyphens."""
         connection = Connection(self.system.site)
         connection.send(b"GET /v2.1 HTTP/1.1\r\nHost: localhost\r\nX_Forwarded_For: 127.0.0.1\r\n\r\n")
         self.assertEqual([answer.status for answer in connection.answers()], [403])
 
     def test_headers_of_clients(self) -> None:
-        """What curl and the OpenStack clients send is no sign of a proxy."""
+        """Header fields of curl and of the OpenStack clients are not taken for those of a proxy."""
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate, zstd",
@@ -170,7 +170,7 @@ class NoAuthTests(SynchronousTestCase):
         self.assertEqual(self.system.get("/v2.1/servers", **headers).status, 200)
 
     def test_a_bare_proxy_pass_of_nginx(self) -> None:
-        """It names the upstream in Host, adds nothing, and speaks HTTP/1.0."""
+        """It sends the upstream's name as Host, adds no field, and uses HTTP/1.0."""
         for path in (b"/", b"/v2.1/servers", b"/identity/v3"):
             connection = Connection(self.system.site)
             connection.send(b"GET " + path + b" HTTP/1.0\r\nHost: 127.0.0.1:8774\r\nConnection: close\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Passwords against hashes: as dear for strangers, few at a time, and remembered for a while."""
+"""Passwords and hashes: equally slow for unknown users, few at a time, and remembered for a while."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ class PasswordTests(SynchronousTestCase):
             self.waiting.pop(0)()
 
     def test_a_stranger_costs_as_much(self) -> None:
-        """One comparison with a hash of the file, always the same one."""
+        """An unknown name is compared with a hash of the file, always with the same one."""
         for _ in range(2):
             result = self.check("stranger", "toor")
             self.run_all()
@@ -87,7 +87,7 @@ class PasswordTests(SynchronousTestCase):
         self.assertEqual(counted, [True] * 500 + [False] * 500)
 
     def test_users_with_the_same_hash_share_nothing(self) -> None:
-        """Else the time of an answer would show that somebody else has the same password."""
+        """Otherwise the time of a response would reveal that another user has the same password."""
         self.users = parse(f"root:{ROOT}\ntwin:{ROOT}\n", "users").users
         results = [self.check(name, "toor") for name in ("root", "twin", "stranger")]
         self.assertEqual(len(self.waiting), 3)
@@ -96,7 +96,7 @@ class PasswordTests(SynchronousTestCase):
         self.assertEqual([user and user.name for user in found], ["root", "twin", None])
 
     def test_one_that_is_refused_its_turn(self) -> None:
-        """The others that wait for the same comparison get their answers."""
+        """The other checks that wait for the same comparison get its result."""
 
         def refuse() -> None:
             raise RuntimeError("locked out")
@@ -124,7 +124,7 @@ class PasswordTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(again).name, "root")
 
     def test_a_comparison_that_fails(self) -> None:
-        """All that wait for it fail, and the next one is a new one."""
+        """All checks that wait for the comparison fail, and the next check starts a new one."""
         results = [self.check("root", "toor") for _ in range(3)]
         self.waiting.clear()
         self.on_results.pop()(False, Failure(RuntimeError("no thread")))
@@ -134,7 +134,7 @@ class PasswordTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(again).name, "root")
 
     def test_a_nul_is_never_right(self) -> None:
-        """bcrypt would end the password there.  Nor is the password of another user right for an unknown name."""
+        """bcrypt would truncate the password there.  The password of another user is wrong for an unknown name."""
         counted: list[bool] = []
         self.users = parse(f"empty:{quick_hash('')}\n", "users").users
         for name, password in (("empty", "\0"), ("empty", "\0x"), ("stranger", "")):

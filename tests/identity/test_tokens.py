@@ -1,4 +1,4 @@
-"""The key of the small identity's tokens, while others present tokens that are none."""
+"""The key of the tokens, while other clients present invalid tokens."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ ALICE = User("alice", "red", "a hash")
 
 
 class KeyTests(SynchronousTestCase):
-    """An invalid token does not disturb others."""
+    """An invalid token has no effect on other clients."""
 
     def setUp(self) -> None:
         self.store = MemoryStore(Clock())
@@ -35,7 +35,7 @@ class KeyTests(SynchronousTestCase):
         self.assertEqual(self.wait(self.tokens.read(self.token))[1], self.expires)
 
     def test_a_token_that_is_read_makes_no_key(self) -> None:
-        """Only a log-in makes one: reading costs an attacker nothing, and must not cost the store a record."""
+        """Only a log-in makes a key: reading needs no credentials, so it must not write to the store."""
         self.successResultOf(self.store.remove("api:identity"))
         self.assertIsNone(self.wait(self.tokens.read(self.foreign)))
         self.assertIsNone(self.successResultOf(self.store.get("api:identity")))
@@ -52,7 +52,7 @@ class KeyTests(SynchronousTestCase):
         self.assertTrue(self.is_good())
 
     def test_at_a_log_in_after_the_store_lost_its_data(self) -> None:
-        """The key in memory is stored again, so that tokens stay valid."""
+        """The key in memory is stored again, so tokens stay valid."""
         self.successResultOf(self.store.remove("api:identity"))
         slow: Deferred[None] = Deferred()
         with_get = self.store.get

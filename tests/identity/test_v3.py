@@ -1,4 +1,4 @@
-"""The small identity: its documents, its log-ins, and the life of its tokens."""
+"""The Identity v3 API: its documents, log-ins, and the validity of its tokens."""
 
 import json
 
@@ -78,7 +78,7 @@ class TokenTests(UsersCase):
         self.refused(self.system.get("/v2.1/servers", X_Auth_Token=token))
 
     def test_the_wall_clock_steps_back(self) -> None:
-        """A token made before the step seems to be of the future; it stays valid."""
+        """A token that was made before the step appears to be from the future; it stays valid."""
         self.reactor.advance(10_000)
         token = self.token()
         self.reactor.rightNow -= 700
