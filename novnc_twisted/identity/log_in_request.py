@@ -18,7 +18,7 @@ class ScopeRefused(Exception):
 class LogInRequest:
     """Who wants to log in, and for which project.
 
-    :ivar scope: the ``scope`` of the request as it was sent; None if it has none.
+    :ivar scope: the unchanged ``scope`` of the request; None if it has no scope.
     """
 
     name: str
