@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from novnc_twisted.api.call import Instance
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.console import Console
+from novnc_twisted.contract.instance import Instance
 
 
 class IComputeAPI(Protocol):

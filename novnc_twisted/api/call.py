@@ -1,6 +1,5 @@
 """A call to the Compute API: a request with its caller and its API version."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +8,6 @@ from novnc_twisted.api.microversion import Version
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.request import Request
 from novnc_twisted.identity.users import Caller
-
-Instance = Mapping[str, Any]
-"""A server, as the compute host that has it describes its domain."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from dataclasses import replace
 from novnc_twisted.access.tokens import MAX_TOKEN
 from novnc_twisted.api import schema
 from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
-from novnc_twisted.api.call import Call, Instance
+from novnc_twisted.api.call import Call
 from novnc_twisted.api.errors import error_of
 from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.microversion import Version
 from novnc_twisted.contract.connect_info import CONSOLE_TYPES
+from novnc_twisted.contract.instance import Instance
 from novnc_twisted.errors import Refusal
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.response import Response
@@ -90,8 +91,8 @@ class Consoles(Resource):
             if not vnc or console_type not in CONSOLE_TYPES:
                 raise HTTPError(400, f"Unavailable console type {console_type}.")
             caller = call.caller
-            project = caller.project or instance.get("project_id")
-            console = await self._compute.get_vnc_console(instance["uuid"], console_type, instance["host"])
+            project = caller.project or instance.project_id
+            console = await self._compute.get_vnc_console(instance.uuid, console_type, instance.host)
             info = replace(console.connect_info, user_id=caller.user, project_id=project)
             await self._consoleauth.authorize_console(console.token, info, owner=_owner(caller, instance))
         except Refusal as refusal:
@@ -119,4 +120,4 @@ def _owner(caller: Caller, instance: Instance) -> str | None:
     """
     if not caller.is_admin and caller.project:
         return caller.project
-    return instance.get("project_id") or instance.get("project_name") or None
+    return instance.project

@@ -8,8 +8,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from novnc_twisted.api.call import Call, Instance
+from novnc_twisted.api.call import Call
 from novnc_twisted.api.inventory import Inventory
+from novnc_twisted.contract.instance import Instance
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.response import Response
 from novnc_twisted.http.routing import Handler, Resource
@@ -19,7 +20,7 @@ _ID = re.compile(r"([0-9]{1,6})vcpu-([0-9]{1,12})mb", re.ASCII)
 
 def flavor_id(instance: Instance) -> str:
     """Return the id, which is also the name, of the flavor for the size of a server."""
-    return f"{int(instance.get('vcpus') or 0)}vcpu-{int(instance.get('memory_mb') or 0)}mb"
+    return f"{instance.vcpus}vcpu-{instance.memory_mb}mb"
 
 
 class Flavors(Resource):

@@ -4,8 +4,8 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from novnc_twisted.api.backends import IComputeAPI
-from novnc_twisted.api.call import Instance
 from novnc_twisted.api.errors import instance_not_found
+from novnc_twisted.contract.instance import Instance
 from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
 from novnc_twisted.identity.users import Caller
 
@@ -60,7 +60,7 @@ class Inventory:
         except InstanceNotFound:
             known = await self._compute.last_known(normal)
             if known is not None and caller.sees(known):
-                raise ServiceUnavailable(f"compute host {known['host']}, which has it, is not alive") from None
+                raise ServiceUnavailable(f"compute host {known.host}, which has it, is not alive") from None
             raise instance_not_found(server_id) from None
         if not caller.sees(instance):
             raise instance_not_found(server_id)

@@ -3,8 +3,9 @@
 import hashlib
 from typing import Any
 
-from novnc_twisted.api.call import Call, Instance
+from novnc_twisted.api.call import Call
 from novnc_twisted.api.flavors import flavor_id
+from novnc_twisted.contract.instance import Instance
 
 _STATES = {
     "running": ("ACTIVE", "active"),
@@ -25,15 +26,15 @@ def status_of(instance: Instance) -> str:
 
 
 def _state(instance: Instance) -> tuple[str, str]:
-    return _STATES.get(str(instance.get("state")), ("UNKNOWN", "active"))
+    return _STATES.get(instance.state, ("UNKNOWN", "active"))
 
 
 def brief(call: Call, instance: Instance) -> dict[str, Any]:
     """Return what the list without details shows of a server."""
-    path = f"servers/{instance['uuid']}"
+    path = f"servers/{instance.uuid}"
     return {
-        "id": instance["uuid"],
-        "name": instance["name"],
+        "id": instance.uuid,
+        "name": instance.name,
         "links": [call.link("self", path), call.link("bookmark", path)],
     }
 
@@ -41,19 +42,19 @@ def brief(call: Call, instance: Instance) -> dict[str, Any]:
 def full(call: Call, instance: Instance) -> dict[str, Any]:
     """Return all details of a server.  Only administrators see its host, as in nova's default policy."""
     status, vm_state = _state(instance)
-    project = instance.get("project_id") or instance.get("project_name") or ""
-    host = str(instance.get("host") or "")
+    project = instance.project or ""
+    host = instance.host
     flavor = flavor_id(instance)
     server = brief(call, instance) | {
         "status": status,
         "tenant_id": project,
-        "user_id": instance.get("user_id") or instance.get("user_name") or "",
+        "user_id": instance.user_id or instance.user_name or "",
         "metadata": {},
         "hostId": hashlib.sha224(f"{project}{host}".encode()).hexdigest() if host else "",
         "image": "",
         "flavor": {"id": flavor, "links": [call.link("bookmark", f"flavors/{flavor}")]},
-        "created": instance.get("created"),
-        "updated": instance.get("created"),
+        "created": instance.created,
+        "updated": instance.created,
         "addresses": {},
         "accessIPv4": "",
         "accessIPv6": "",
@@ -61,7 +62,7 @@ def full(call: Call, instance: Instance) -> dict[str, Any]:
         "config_drive": "",
         "OS-DCF:diskConfig": "MANUAL",
         "OS-EXT-AZ:availability_zone": "nova",
-        "OS-EXT-STS:power_state": instance.get("power_state", 0),
+        "OS-EXT-STS:power_state": instance.power_state,
         "OS-EXT-STS:task_state": None,
         "OS-EXT-STS:vm_state": vm_state,
         "OS-SRV-USG:launched_at": None,
@@ -87,13 +88,13 @@ def _for_admins(instance: Instance, host: str, minor: int) -> dict[str, Any]:
     more: dict[str, Any] = {
         f"{prefix}host": host,
         f"{prefix}hypervisor_hostname": host,
-        f"{prefix}instance_name": instance["name"],
+        f"{prefix}instance_name": instance.name,
     }
     if minor >= 3:
         more |= {
             f"{prefix}reservation_id": None,
             f"{prefix}launch_index": 0,
-            f"{prefix}hostname": instance["name"],
+            f"{prefix}hostname": instance.name,
             f"{prefix}kernel_id": "",
             f"{prefix}ramdisk_id": "",
             f"{prefix}root_device_name": None,

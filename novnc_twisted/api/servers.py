@@ -6,8 +6,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from novnc_twisted.api import server_view
-from novnc_twisted.api.call import Call, Instance
+from novnc_twisted.api.call import Call
 from novnc_twisted.api.inventory import Inventory
+from novnc_twisted.contract.instance import Instance
 from novnc_twisted.errors import InstanceNotFound
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.response import Response
@@ -55,7 +56,7 @@ class Servers(Resource):
         body: dict[str, Any] = {"servers": [view(call, instance) for instance in page]}
         if page and more:
             query = {name: values for name, values in call.request.query.items() if name != "marker"}
-            target = f"{path}?{urlencode({**query, 'marker': page[-1]['uuid']}, doseq=True)}"
+            target = f"{path}?{urlencode({**query, 'marker': page[-1].uuid}, doseq=True)}"
             body["servers_links"] = [call.link("next", target)]
         return Response(200, body)
 
@@ -87,10 +88,10 @@ def _filter(call: Call) -> Callable[[Instance], bool]:
     def wanted(instance: Instance) -> bool:
         return (
             not deleted
-            and (uuid is None or uuid.lower() == instance["uuid"])
+            and (uuid is None or uuid.lower() == instance.uuid)
             and (status is None or status.lower() == server_view.status_of(instance).lower())
-            and (host is None or host == instance.get("host"))
-            and (project is None or project in (instance.get("project_id"), instance.get("project_name")))
+            and (host is None or host == instance.host)
+            and (project is None or instance.belongs_to(project))
         )
 
     return wanted

@@ -3,13 +3,12 @@
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from novnc_twisted.compute import replies
+from novnc_twisted.contract.instance import UNKNOWN, Instance
 from novnc_twisted.messaging.domain_directory import DomainDirectory
 from novnc_twisted.messaging.interfaces import ITransport
-
-Instance: TypeAlias = dict[str, Any]
 
 _Key: TypeAlias = tuple[str, str]
 """The name and the UUID of a server: lists are sorted by them."""
@@ -58,15 +57,15 @@ class InstanceDirectory(DomainDirectory[Instance]):
 
     def added(self, host: str, uuid: str, entry: Instance) -> None:
         """See DomainDirectory."""
-        self._all.add((entry["name"], uuid))
+        self._all.add((entry.name, uuid))
         for project in _projects(entry):
-            self._projects.setdefault(project, _Order()).add((entry["name"], uuid))
+            self._projects.setdefault(project, _Order()).add((entry.name, uuid))
 
     def removed(self, host: str, uuid: str, entry: Instance) -> None:
         """See DomainDirectory."""
-        self._all.remove((entry["name"], uuid))
+        self._all.remove((entry.name, uuid))
         for project in _projects(entry):
-            self._projects[project].remove((entry["name"], uuid))
+            self._projects[project].remove((entry.name, uuid))
             if not len(self._projects[project]):
                 del self._projects[project]
 
@@ -79,7 +78,7 @@ class InstanceDirectory(DomainDirectory[Instance]):
         """
         found = more.get(uuid)
         for host, entry in self.entries(uuid).items():
-            shown = entry if self.is_current(host) else replies.unknown(entry)
+            shown = entry if self.is_current(host) else entry.as_unknown()
             if found is None or _rank(shown) > _rank(found):
                 found = shown
         return found
@@ -105,13 +104,13 @@ class InstanceDirectory(DomainDirectory[Instance]):
         order = self._all if project is None else self._projects.get(project, _Order())
         keys = order.keys()
         if more:
-            keys = sorted({*keys, *((instance["name"], uuid) for uuid, instance in more.items())})
-        start = 0 if after is None else bisect_right(keys, (after["name"], after["uuid"]))
+            keys = sorted({*keys, *((instance.name, uuid) for uuid, instance in more.items())})
+        start = 0 if after is None else bisect_right(keys, (after.name, after.uuid))
         found: list[Instance] = []
         for known_as, uuid in islice(keys, start, None):
             instance = self.best(uuid, more) if name in known_as else None
             # Two hosts may know a server by two names.
-            if instance is None or instance["name"] != known_as or not wanted(instance):
+            if instance is None or instance.name != known_as or not wanted(instance):
                 continue
             if limit is not None and len(found) >= limit:
                 return found, True
@@ -119,14 +118,9 @@ class InstanceDirectory(DomainDirectory[Instance]):
         return found, False
 
 
-def is_active(instance: Mapping[str, Any]) -> bool:
-    """Whether a server runs, or is paused, on the host that reports it, and does not migrate."""
-    return instance.get("state") not in (None, "shutoff", "nostate", replies.UNKNOWN) and not instance.get("migrating")
-
-
 def _rank(instance: Instance) -> int:
-    return 2 if is_active(instance) else int(instance["state"] != replies.UNKNOWN)
+    return 2 if instance.is_active else int(instance.state != UNKNOWN)
 
 
 def _projects(entry: Instance) -> Collection[str]:
-    return {project for project in (entry["project_id"], entry["project_name"]) if project}
+    return {project for project in (entry.project_id, entry.project_name) if project}

@@ -4,28 +4,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from novnc_twisted.compute.domain_xml import Domain
+from novnc_twisted.contract.instance import Instance
 from novnc_twisted.messaging.wire import MAX_MESSAGE
 
 _PAGE = MAX_MESSAGE * 3 // 4
 
 
-def instance_of(domain: Domain, host: str) -> dict[str, Any]:
-    """Return a domain of this host as JSON."""
-    return {
-        "uuid": domain.uuid,
-        "name": domain.name,
-        "state": domain.state,
-        "power_state": domain.power_state,
-        "migrating": domain.migrating,
-        "project_id": domain.project_id,
-        "project_name": domain.project_name,
-        "user_id": domain.user_id,
-        "user_name": domain.user_name,
-        "vcpus": domain.vcpus,
-        "memory_mb": domain.memory_mb,
-        "created": domain.created,
-        "host": host,
-    }
+def instance_of(domain: Domain, host: str) -> Instance:
+    """Return a domain of this host as the other services see it."""
+    return Instance(**{name: getattr(domain, name) for name in Instance.wire_names()}, host=host)
 
 
 def page(domains: Iterable[Domain], host: str, after: str) -> dict[str, Any]:
@@ -40,7 +27,7 @@ def page(domains: Iterable[Domain], host: str, after: str) -> dict[str, Any]:
     for domain in sorted(domains, key=lambda domain: domain.uuid):
         if domain.uuid <= after:
             continue
-        instance = instance_of(domain, host)
+        instance = instance_of(domain, host).to_wire()
         room -= _size(instance)
         if room < 0 and found:
             return {"instances": found, "more": True}

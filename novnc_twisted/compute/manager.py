@@ -116,7 +116,7 @@ class ComputeManager:
         """
         domain = await self._driver.get_domain(_uuid(instance_uuid))
         self._found(domain)
-        return instance_of(domain, self._host)
+        return instance_of(domain, self._host).to_wire()
 
     async def get_vnc_console(self, *, instance_uuid: str, console_type: str) -> dict[str, Any]:
         """Create a token for the console of a domain; return it as a :class:`~novnc_twisted.contract.Console`.

@@ -1,4 +1,4 @@
-"""What compute hosts say, judged before it is used: a host speaks for itself alone, and in the form that was agreed."""
+"""Reads the answers of compute hosts.  A host can only report its own servers, whatever its answer says."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,48 +8,33 @@ from twisted.logger import Logger
 from novnc_twisted.access.display import one_line
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.console import Console
+from novnc_twisted.contract.instance import Instance
 from novnc_twisted.contract.record import read
 from novnc_twisted.errors import ServiceUnavailable
 
-UNKNOWN = "unknown"
-"""The state of an instance whose host does not answer; no hypervisor gives it."""
-
 _log = Logger()
-_NUMBERS = {"power_state": 99, "vcpus": 999_999, "memory_mb": 999_999_999_999}  # what the id of a flavor has room for
 _MAX_NAMED = 10
-_TEXTS = ("project_id", "project_name", "user_id", "user_name", "created")
 
 
-def instance(host: str, answer: Any) -> dict[str, Any]:
-    """An instance as a host describes it; its ``host`` is the one that was asked, whatever the answer says.
+def instance(host: str, answer: Any) -> Instance:
+    """Read a server; its ``host`` is the host that was asked, whatever the answer says.
 
-    An optional text that cannot be used is None, and a number that cannot be used is 0: no server is lost by them.
-
-    :raises ServiceUnavailable: uuid, name or state cannot be used; the detail names the field.
+    :raises ServiceUnavailable: the uuid, the name or the state cannot be used; the detail names the field.
     """
-    values = _object(host, answer)
-    found: dict[str, Any] = {"uuid": fields.argument("uuid", values.get("uuid"), fields.uuid)}
-    found["name"] = fields.argument("name", values.get("name"), fields.text)
-    found["state"] = fields.argument("state", values.get("state"), fields.short_text)
-    for name, most in _NUMBERS.items():
-        value = values.get(name)
-        found[name] = value if type(value) is int and 0 <= value <= most else 0
-    for name in _TEXTS:
-        found[name] = fields.usable_text(values.get(name))
-    return {**found, "migrating": values.get("migrating") is True, "host": host}
+    return read(Instance, answer, f"compute host {host}", host=host)
 
 
-def instances(host: str, answer: Any) -> list[dict[str, Any]]:
-    """A host's list; an entry that cannot be used is left out, and a warning names it."""
-    told = _object(host, answer).get("instances")
-    if not isinstance(told, list):
-        raise ServiceUnavailable(f"{host} gave no list")
+def instances(host: str, answer: Any) -> list[Instance]:
+    """Read a list of servers; a warning names the entries that cannot be used, and they are left out."""
+    entries = answer.get("instances") if isinstance(answer, dict) else None
+    if not isinstance(entries, list):
+        raise ServiceUnavailable(f"compute host {host}: not a list of servers")
     found, wrong = [], []
-    for one in told:
+    for entry in entries:
         try:
-            found.append(instance(host, one))
-        except ServiceUnavailable as error:
-            wrong.append(f"{_label(one)}: {error.detail}")
+            found.append(Instance.from_wire(entry, host=host))
+        except ValueError as error:
+            wrong.append(f"{_label(entry)}: {error}")
     if wrong:
         _log.warn(
             "compute host {host}: {count} of its servers can't be listed: {wrong}",
@@ -61,22 +46,17 @@ def instances(host: str, answer: Any) -> list[dict[str, Any]]:
 
 
 def _label(answer: Any) -> str:
-    """The name and the UUID of an instance that cannot be used, for the log."""
+    """Return the name and the UUID of a server that cannot be used, for the log."""
     if not isinstance(answer, dict):
         return "an entry that is not an object"
     return " ".join(one_line(str(answer.get(field))[:1000]) for field in ("name", "uuid"))
 
 
-def page(host: str, answer: Any) -> tuple[list[dict[str, Any]], str]:
-    """A part of a host's list, and where the next one begins; empty: this was the last one."""
+def page(host: str, answer: Any) -> tuple[list[Instance], str]:
+    """Read a page of a host's list; also return its last UUID, if another page follows, else an empty text."""
     found = instances(host, answer)
     last = answer["instances"][-1] if answer.get("more") is True and answer["instances"] else None
     return found, fields.argument("uuid", last.get("uuid"), fields.uuid) if isinstance(last, dict) else ""
-
-
-def unknown(published: dict[str, Any]) -> dict[str, Any]:
-    """Return an instance of a host that can't be asked now: as the host published it, but in an unknown state."""
-    return {**published, "state": UNKNOWN, "power_state": 0, "migrating": False}
 
 
 def console(host: str, instance_uuid: str, answer: Any) -> Console:
@@ -87,9 +67,3 @@ def console(host: str, instance_uuid: str, answer: Any) -> Console:
     found = read(Console, answer, f"compute host {host}")
     info = replace(found.connect_info, instance_uuid=instance_uuid, compute_host=host, user_id=None, project_id=None)
     return replace(found, connect_info=info)
-
-
-def _object(host: str, answer: Any) -> dict[str, Any]:
-    if not isinstance(answer, dict):
-        raise ServiceUnavailable(f"{host} gave no object")
-    return answer

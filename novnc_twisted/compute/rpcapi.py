@@ -8,9 +8,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from novnc_twisted.compute import replies
-from novnc_twisted.compute.instance_directory import Instance, InstanceDirectory, is_active
+from novnc_twisted.compute.instance_directory import InstanceDirectory
 from novnc_twisted.contract.console import Console
 from novnc_twisted.contract.fields import is_uuid
+from novnc_twisted.contract.instance import Instance
 from novnc_twisted.contract.topics import COMPUTE
 from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.fanout import gather
@@ -109,9 +110,9 @@ class ComputeAPI:
             _log.warn("compute host {host} did not list its servers: {reason}", host=host, reason=str(refusal))
         found: dict[str, Instance] = {}
         for instance in (instance for listed in lists for instance in listed):
-            known = found.get(instance["uuid"])
-            if known is None or (is_active(instance) and not is_active(known)):
-                found[instance["uuid"]] = instance
+            known = found.get(instance.uuid)
+            if known is None or (instance.is_active and not known.is_active):
+                found[instance.uuid] = instance
         return found
 
     def _why(self, silent: Mapping[str, Refusal]) -> str:
@@ -152,14 +153,14 @@ class ComputeAPI:
         uuid = instance_uuid.lower()
         await self._directory.refresh()
         answers = await self._ask(self._directory.candidates(uuid), uuid)
-        found = [answer for answer in answers.values() if isinstance(answer, dict)]
-        if not any(map(is_active, found)) and not self._is_as_published(uuid, answers):
+        found = [answer for answer in answers.values() if isinstance(answer, Instance)]
+        if not any(one.is_active for one in found) and not self._is_as_published(uuid, answers):
             await self._directory.look()
             answers = {host: answer for host, answer in answers.items() if host in self._directory.live}
             answers |= await self._ask([host for host in self._directory.live if host not in answers], uuid)
-            found = [answer for answer in answers.values() if isinstance(answer, dict)]
+            found = [answer for answer in answers.values() if isinstance(answer, Instance)]
         if found:
-            return max(found, key=is_active)
+            return max(found, key=lambda one: one.is_active)
         if not self._directory.live:
             raise ServiceUnavailable("no compute host is live")
         for answer in answers.values():
@@ -174,7 +175,7 @@ class ComputeAPI:
         """
         await self._directory.look()
         host = self._directory.last_host(instance_uuid.lower())
-        return None if host is None else replies.unknown(self._directory.entries(instance_uuid.lower())[host])
+        return None if host is None else self._directory.entries(instance_uuid.lower())[host].as_unknown()
 
     async def get_vnc_console(self, instance_uuid: str, console_type: str, host: str | None = None) -> Console:
         """Return a new token for a server's console, which consoleauth has to authorise.
@@ -195,7 +196,7 @@ class ComputeAPI:
                 return await self._call(host, read, "get_vnc_console", **asked)
             except InstanceNotFound:
                 pass  # it has just left this host
-        return await self._call(str((await self.find(instance_uuid))["host"]), read, "get_vnc_console", **asked)
+        return await self._call((await self.find(instance_uuid)).host, read, "get_vnc_console", **asked)
 
     async def _ask(self, hosts: Iterable[str], uuid: str) -> dict[str, Instance | Refusal]:
         """Ask hosts for a server; once one of them has it active, the others are not waited for."""
@@ -203,20 +204,21 @@ class ComputeAPI:
 
         def read(host: str, answer: Any) -> Instance:
             instance = replies.instance(host, answer)
-            if instance["uuid"] != uuid:
+            if instance.uuid != uuid:
                 raise ServiceUnavailable(f"{host} reported another instance")
             return instance
 
         answers = await gather(
-            (self._call(host, read, "get_instance", instance_uuid=uuid) for host in hosts), enough=is_active
+            (self._call(host, read, "get_instance", instance_uuid=uuid) for host in hosts),
+            enough=lambda one: one.is_active,
         )
         return dict(zip(hosts, answers, strict=True))
 
     def _is_as_published(self, uuid: str, answers: Mapping[str, Instance | Refusal]) -> bool:
         """Whether some host has the server, and each host that published it answered with what it published."""
         entries = self._directory.entries(uuid)
-        return any(isinstance(answer, dict) for answer in answers.values()) and all(
-            isinstance(answer, dict) and host in entries and answer["state"] == entries[host]["state"]
+        return any(isinstance(answer, Instance) for answer in answers.values()) and all(
+            isinstance(answer, Instance) and host in entries and answer.state == entries[host].state
             for host, answer in answers.items()
         )
 

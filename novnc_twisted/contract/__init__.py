@@ -9,6 +9,7 @@ __getattr__, __dir__ = lazy(
         "CONSOLE_TYPES": "connect_info",
         "ConnectInfo": "connect_info",
         "Console": "console",
+        "Instance": "instance",
         "ROLES": "roles",
         "Record": "record",
         "SessionInfo": "session_info",

@@ -50,15 +50,18 @@ def long_text(value: Any) -> str:
 
 
 def _text(value: Any, limit: int) -> str:
-    if usable_text(value, limit) is None:
+    usable = usable_text(value, limit)
+    if usable is None:
         raise ValueError(f"not a text of 1 to {limit} characters without control characters")
-    return str(value)
+    return usable
 
 
 def usable_text(value: Any, limit: int = MAX_TEXT) -> str | None:
     """Return the value if :func:`text` accepts it, else None: for what is shown only, and decides nothing."""
-    usable = isinstance(value, str) and 0 < len(value) <= limit and not _UNUSABLE.search(value)
-    return value if usable else None
+    if not isinstance(value, str) or not 0 < len(value) <= limit:
+        return None
+    # Printable texts, which are nearly all, have no such characters; to search is slower.
+    return value if value.isprintable() or not _UNUSABLE.search(value) else None
 
 
 def optional(check: Callable[[Any], _T]) -> Callable[[Any], _T | None]:
@@ -96,9 +99,9 @@ def boolean(value: Any) -> bool:
 
 def uuid(value: Any) -> str:
     """Check for a UUID in its usual form; returns it in lower case."""
-    if not is_uuid(value):
+    if not isinstance(value, str) or not _UUID.fullmatch(value):
         raise ValueError("not a UUID")
-    return str(value).lower()
+    return value.lower()
 
 
 def is_uuid(value: Any) -> bool:

@@ -12,9 +12,9 @@ default may be missing in a message, and may always have its default value there
 """
 
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING
 from dataclasses import fields as dataclass_fields
-from typing import Annotated, Any, Final, Self, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, NamedTuple, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from novnc_twisted.errors import ServiceUnavailable
 
@@ -22,8 +22,7 @@ LOCAL: Final = "stays in this process"
 """In place of a check: the field is neither written to a message nor read from one.  It needs a default."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(NamedTuple):
     """A field of a record, as messages have it."""
 
     name: str
@@ -38,28 +37,40 @@ class Record:
 
     def to_wire(self) -> dict[str, Any]:
         """Return the record as a JSON object."""
-        values = {field.name: getattr(self, field.name) for field in _fields_of(type(self))}
-        return {name: value.to_wire() if isinstance(value, Record) else value for name, value in values.items()}
+        values = {name: getattr(self, name) for name, _, _ in _fields_of(type(self))}
+        for name, value in values.items():
+            if isinstance(value, Record):
+                values[name] = value.to_wire()
+        return values
 
     @classmethod
-    def from_wire(cls, message: Any) -> Self:
+    def wire_names(cls) -> tuple[str, ...]:
+        """Return the names of the fields that travel, in their order."""
+        return tuple(field.name for field in _fields_of(cls))
+
+    @classmethod
+    def from_wire(cls, message: Any, **local: Any) -> Self:
         """Read a record from a decoded JSON object; unknown fields are ignored.
 
+        :param local: the values of local fields.
         :raises ValueError: with one clause that names the first field which is missing or cannot be used.
         """
         if not isinstance(message, dict):
             raise ValueError(f"{cls.__name__}: not an object")
-        values: dict[str, Any] = {}
-        for field in _fields_of(cls):
-            value = message.get(field.name, MISSING)
+        values = local
+        for name, check, default in _fields_of(cls):
+            value = message.get(name, MISSING)
             if value is MISSING:
-                if field.default is MISSING:
-                    raise ValueError(f"{cls.__name__}.{field.name}: missing")
-            elif value != field.default or type(value) is not type(field.default):
-                try:
-                    values[field.name] = field.check(value)
-                except ValueError as error:
-                    raise ValueError(f"{cls.__name__}.{field.name}: {error}") from None
+                if default is MISSING:
+                    raise ValueError(f"{cls.__name__}.{name}: missing")
+                continue
+            if value is None and default is None:
+                continue
+            try:
+                values[name] = check(value)
+            except ValueError as error:
+                if value != default or type(value) is not type(default):
+                    raise ValueError(f"{cls.__name__}.{name}: {error}") from None
         return cls(**values)
 
 
@@ -68,14 +79,15 @@ _R = TypeVar("_R", bound=Record)
 _KNOWN: dict[type[Record], tuple[_Field, ...]] = {}
 
 
-def read(kind: type[_R], message: Any, sender: str) -> _R:
+def read(kind: type[_R], message: Any, sender: str, **local: Any) -> _R:
     """Read a record that a service sent.
 
     :param sender: names the service in the error: ``compute host one``.
+    :param local: the values of local fields.
     :raises ServiceUnavailable: the message cannot be used; the detail names the sender and the field.
     """
     try:
-        return kind.from_wire(message)
+        return kind.from_wire(message, **local)
     except ValueError as error:
         raise ServiceUnavailable(f"{sender}: {error}") from None
 

@@ -1,8 +1,8 @@
 """Users and callers: the records that the authentication strategies produce."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from novnc_twisted.contract.instance import Instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,6 @@ class Caller:
     project: str | None
     is_admin: bool
 
-    def sees(self, instance: Mapping[str, Any]) -> bool:
+    def sees(self, instance: Instance) -> bool:
         """Whether the caller sees a server: its ``nova:owner`` project, by uuid or by name, is the caller's."""
-        if self.is_admin:
-            return True
-        return self.project is not None and self.project in (instance.get("project_id"), instance.get("project_name"))
+        return self.is_admin or instance.belongs_to(self.project)

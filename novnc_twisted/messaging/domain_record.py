@@ -13,26 +13,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, Self
 
+from novnc_twisted.contract.instance import Instance
 from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
 from novnc_twisted.messaging.wire import MAX_MESSAGE, encode
 
 KEPT: Final = 7 * 86400.0
 """Seconds for which a record outlives its host."""
 
-FIELDS: Final = (
-    "uuid",
-    "name",
-    "project_id",
-    "project_name",
-    "user_id",
-    "user_name",
-    "created",
-    "vcpus",
-    "memory_mb",
-    "state",
-    "power_state",
-    "migrating",
-)
+FIELDS: Final = Instance.wire_names()
 """What is published of a domain, in this order."""
 
 GROUP: Final = "compute-hosts"

@@ -59,8 +59,8 @@ class LyingHostTests(ComputeCase):
             "list_instances": {"instances": [INSTANCE]},
             "get_vnc_console": CONSOLE,
         }
-        self.assertEqual((await self.api.find(A))["host"], "liar")
-        self.assertEqual([one["host"] for one in await self.api.list_instances()], ["liar"])
+        self.assertEqual((await self.api.find(A)).host, "liar")
+        self.assertEqual([one.host for one in await self.api.list_instances()], ["liar"])
         info = (await self.api.get_vnc_console(A, "novnc")).connect_info
         self.assertEqual((info.compute_host, info.instance_uuid), ("liar", A))
         self.assertEqual((info.user_id, info.project_id), (None, None))
@@ -77,7 +77,7 @@ class LyingHostTests(ComputeCase):
                 bad = {**INSTANCE, name: wrong}
                 self.answers = {"get_instance": bad, "list_instances": {"instances": [bad, INSTANCE]}}
                 listed = await self.api.list_instances()
-                self.assertEqual([one["name"] for one in listed], ["myserver20", "true"], (name, wrong))
+                self.assertEqual([one.name for one in listed], ["myserver20", "true"], (name, wrong))
                 await self.refused(ServiceUnavailable, self.api.find(A))
 
     async def test_an_optional_field_never_loses_a_server(self) -> None:
@@ -87,20 +87,20 @@ class LyingHostTests(ComputeCase):
                 self.answers = {"get_instance": bad, "list_instances": {"instances": [bad]}}
                 usable = {**INSTANCE, name: 0 if name in ("vcpus", "memory_mb") else None}
                 for found in (await self.api.find(A), (await self.api.list_instances())[0]):
-                    self.assertEqual({key: found[key] for key in INSTANCE}, {**usable, "host": "liar"}, (name, wrong))
+                    self.assertEqual({key: getattr(found, key) for key in INSTANCE}, {**usable, "host": "liar"}, name)
 
     async def test_the_warning_names_the_server(self) -> None:
         self.answers["list_instances"] = {"instances": [{**INSTANCE, "name": "bad\x1b[2Jname"}]}
         log = Logged(self)
         await self.api.list_instances()
         (line,) = log.lines("can't be listed")
-        self.assertIn(f"bad?[2Jname {A}: name: not a text", line)
+        self.assertIn(f"bad?[2Jname {A}: Instance.name: not a text", line)
 
     async def test_lists_that_are_none(self) -> None:
         (await self.host("one")).add(domain(B, "true"))
         for wrong in (None, [], "x", {}, {"instances": None}, {"instances": {"a": 1}}, {"instances": [None, 5, []]}):
             self.answers["list_instances"] = wrong
-            self.assertEqual([one["name"] for one in await self.api.list_instances()], ["true"])
+            self.assertEqual([one.name for one in await self.api.list_instances()], ["true"])
 
     async def test_a_list_without_an_end(self) -> None:
         (await self.host("one")).add(domain(B, "true"))
@@ -112,7 +112,7 @@ class LyingHostTests(ComputeCase):
             return {"instances": [{**INSTANCE, "uuid": f"{len(asked):08x}{A[8:]}"}], "more": len(asked) < 10_000}
 
         await self.transport.serve("compute.endless", {"list_instances": give}, binary="nova-compute", host="endless")
-        self.assertEqual([one["name"] for one in await self.api.list_instances()], ["true"])
+        self.assertEqual([one.name for one in await self.api.list_instances()], ["true"])
         self.assertLess(len(asked), 200)
 
     async def test_consoles_that_are_none(self) -> None:

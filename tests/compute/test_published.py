@@ -32,7 +32,7 @@ class PublishedCase(ComputeCase):
         self.clock.advance(SOON)
 
     async def listed(self) -> list[tuple[str, str, str]]:
-        return [(one["name"], one["state"], one["host"]) for one in await self.api.list_instances()]
+        return [(one.name, one.state, one.host) for one in await self.api.list_instances()]
 
     def calls(self) -> list[tuple[str, str]]:
         """The calls on the bus from now on, as topic and method."""
@@ -70,8 +70,8 @@ class ListTests(PublishedCase):
         await self.managers["one"].stop()
         self.assertEqual(await self.listed(), [("a", "unknown", "one"), ("b", "running", "two")])
         (server, _) = await self.api.list_instances()
-        self.assertEqual((server["project_id"], server["user_name"], server["vcpus"]), ("red", "alice", 1))
-        self.assertEqual((server["created"], server["power_state"]), ("2026-11-22T10:11:12Z", 0))
+        self.assertEqual((server.project_id, server.user_name, server.vcpus), ("red", "alice", 1))
+        self.assertEqual((server.created, server.power_state), ("2026-11-22T10:11:12Z", 0))
         self.assertEqual(self.log.lines("did not list"), [])
 
     async def test_every_host_is_dead(self) -> None:
@@ -168,14 +168,14 @@ class ListTests(PublishedCase):
         await self.managers["three"].stop()
         await self.transport.store.put("domains:one", {"parts": 5}, 60)
         self.assertEqual(await self.listed(), [("b", "running", "two"), ("c", "unknown", "three")])
-        self.assertEqual((await self.api.last_known(C) or {})["host"], "three")
+        self.assertEqual(getattr(await self.api.last_known(C), "host", None), "three")
         await self.refused(ServiceUnavailable, self.api.last_known(A))  # host one may have it
 
     async def test_last_known(self) -> None:
         self.assertIsNone(await self.api.last_known(A))
         await self.managers["one"].stop()
         found = await self.api.last_known(A)
-        self.assertEqual((found["name"], found["host"], found["project_id"]), ("a", "one", "red"))
+        self.assertEqual((found.name, found.host, found.project_id), ("a", "one", "red"))
         self.assertIsNone(await self.api.last_known(B))
 
     async def test_a_host_that_is_gone_for_a_week(self) -> None:
@@ -206,12 +206,12 @@ class PageTests(PublishedCase):
 
     async def test_all_pages_are_the_whole_list(self) -> None:
         whole = await self.api.list_instances()
-        self.assertEqual(whole, sorted(whole, key=lambda one: (one["name"], one["uuid"])))
+        self.assertEqual(whole, sorted(whole, key=lambda one: (one.name, one.uuid)))
         for limit in (1, 7, 52, 53, 54, 100):
             found: list[Any] = []
             more = True
             while more:
-                marker = found[-1]["uuid"] if found else None
+                marker = found[-1].uuid if found else None
                 servers, more = await self.api.page(marker=marker, limit=limit)
                 self.assertLessEqual(len(servers), limit)
                 found += servers
@@ -221,7 +221,7 @@ class PageTests(PublishedCase):
         for project, names in (("red", ["a"]), ("blue", ["c"]), ("", []), ("green", [])):
             seen: list[Any] = []
             servers, more = await self.api.page(project=project, wanted=lambda one, seen=seen: not seen.append(one))
-            self.assertEqual(([one["name"] for one in servers], more), (names, False))
+            self.assertEqual(([one.name for one in servers], more), (names, False))
             self.assertEqual(len(seen), len(names))  # no other server was looked at
 
     async def test_a_server_changes_its_project(self) -> None:
@@ -229,25 +229,25 @@ class PageTests(PublishedCase):
         self.one.tell(Change.DESCRIBED, A)
         self.clock.advance(APART)
         self.assertEqual(await self.api.list_instances("red"), [])
-        self.assertEqual([one["name"] for one in await self.api.list_instances("blue")], ["a2", "c"])
+        self.assertEqual([one.name for one in await self.api.list_instances("blue")], ["a2", "c"])
 
     async def test_names(self) -> None:
         servers, more = await self.api.page(name="m3", limit=3)
-        self.assertEqual(({one["name"] for one in servers}, more), ({"vm3"}, True))
+        self.assertEqual(({one.name for one in servers}, more), ({"vm3"}, True))
 
     async def test_a_server_on_two_hosts_is_listed_once(self) -> None:
         self.two.add(domain(A, "a, as two knows it", state="shutoff", active=False))
         self.two.tell(Change.DEFINED, A)
         self.clock.advance(APART)
         for name in ("a", "a, as two knows it"):
-            self.assertEqual([one["name"] for one in await self.api.list_instances() if one["uuid"] == A], [name])
+            self.assertEqual([one.name for one in await self.api.list_instances() if one.uuid == A], [name])
             await self.managers["one"].stop()
 
     async def test_a_host_that_published_nothing_has_its_place_in_the_order(self) -> None:
         (await self.host("three")).add(domain("99999999-2222-3333-4444-555555555555", "aa"))
         first, _ = await self.api.page(limit=2)
-        second, _ = await self.api.page(limit=2, marker=first[-1]["uuid"])
-        self.assertEqual([one["name"] for one in (*first, *second)], ["a", "aa", "b", "c"])
+        second, _ = await self.api.page(limit=2, marker=first[-1].uuid)
+        self.assertEqual([one.name for one in (*first, *second)], ["a", "aa", "b", "c"])
 
 
 class PublicationTests(PublishedCase):
@@ -371,7 +371,7 @@ class PublicationTests(PublishedCase):
     async def test_a_change_without_an_event(self) -> None:
         self.one.add(domain(A, "a", vcpus=4))
         self.clock.pump([RENEWAL] * 6)
-        self.assertEqual([one["vcpus"] for one in await self.api.list_instances()], [4, 1])
+        self.assertEqual([one.vcpus for one in await self.api.list_instances()], [4, 1])
 
     async def test_it_is_kept_as_long_as_the_host_lives(self) -> None:
         for _ in range(10):

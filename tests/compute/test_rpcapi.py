@@ -35,22 +35,22 @@ class ApiTests(ComputeCase):
         one, two = await self.host("one"), await self.host("two")
         one.add(domain(A, "b"))
         two.add(domain(B, "a"))
-        self.assertEqual([i["name"] for i in await self.api.list_instances()], ["a", "b"])
+        self.assertEqual([i.name for i in await self.api.list_instances()], ["a", "b"])
 
     async def test_each_once_where_it_is_active(self) -> None:
         one, two, three = await self.host("one"), await self.host("two"), await self.host("three")
         for driver in (one, three):
             driver.add(domain(active=False, state="shutoff", power_state=4))
         two.add(domain())
-        self.assertEqual([(i["uuid"], i["host"]) for i in await self.api.list_instances()], [(A, "two")])
-        self.assertEqual((await self.api.find(A))["host"], "two")
+        self.assertEqual([(i.uuid, i.host) for i in await self.api.list_instances()], [(A, "two")])
+        self.assertEqual((await self.api.find(A)).host, "two")
 
     async def test_while_it_migrates(self) -> None:
         """Where it is about to go, or came from, nobody looks for it."""
         for name, here in (("one", {"migrating": True, "state": "paused", "power_state": 3}), ("two", {})):
             (await self.host(name)).add(domain(**here))
-        self.assertEqual([i["host"] for i in await self.api.list_instances()], ["two"])
-        self.assertEqual((await self.api.find(A))["host"], "two")
+        self.assertEqual([i.host for i in await self.api.list_instances()], ["two"])
+        self.assertEqual((await self.api.find(A)).host, "two")
         self.assertEqual((await self.api.get_vnc_console(A, "novnc")).connect_info.compute_host, "two")
 
     async def test_a_host_that_hangs_hides_nobody(self) -> None:
@@ -59,7 +59,7 @@ class ApiTests(ComputeCase):
         listing = Deferred.fromCoroutine(self.api.list_instances())
         self.clock.advance(5)
         self.assertEqual(len(await listing), 1)
-        self.assertEqual((await self.api.find(A))["host"], "one")  # and is not waited for
+        self.assertEqual((await self.api.find(A)).host, "one")  # and is not waited for
 
     async def test_a_host_that_hangs_may_have_it(self) -> None:
         await self.host("one")
@@ -133,23 +133,23 @@ class LookupTests(ComputeCase):
         self.clock.advance(APART)
 
     async def test_one_call(self) -> None:
-        self.assertEqual((await self.api.find(A.upper()))["host"], "host19")
+        self.assertEqual((await self.api.find(A.upper())).host, "host19")
         self.assertEqual(self.calls, [("compute.host19", "get_instance")])
 
     async def test_a_link(self) -> None:
         server = await self.api.find(A)
-        console = await self.api.get_vnc_console(A, "novnc", host=server["host"])
+        console = await self.api.get_vnc_console(A, "novnc", host=server.host)
         self.assertEqual(console.connect_info.compute_host, "host19")
         self.assertEqual([method for _, method in self.calls], ["get_instance", "get_vnc_console"])
 
     async def test_a_stopped_server(self) -> None:
         await self.publish(self.last, Change.STOPPED, domain(active=False, state="shutoff"))
-        self.assertEqual((await self.api.find(A))["state"], "shutoff")
+        self.assertEqual((await self.api.find(A)).state, "shutoff")
         self.assertEqual(len(self.calls), 1)
 
     async def test_not_published_yet(self) -> None:
         self.last.add(domain(B))
-        self.assertEqual((await self.api.find(B))["host"], "host19")
+        self.assertEqual((await self.api.find(B)).host, "host19")
         self.assertEqual(len(self.calls), 20)
 
     async def test_it_has_moved_and_that_is_not_published_yet(self) -> None:
@@ -157,31 +157,31 @@ class LookupTests(ComputeCase):
         for left in ({}, {A: domain(active=False, state="shutoff")}):
             self.last.domains = left
             driver.add(domain())
-            self.assertEqual((await self.api.find(A))["host"], "host3")
+            self.assertEqual((await self.api.find(A)).host, "host3")
 
     async def test_it_migrates(self) -> None:
         self.last.add(domain(state="paused", migrating=True))
         self.drivers["host3"].add(domain())
-        self.assertEqual((await self.api.find(A))["host"], "host3")
+        self.assertEqual((await self.api.find(A)).host, "host3")
 
     async def test_it_leaves_between_the_look_up_and_the_link(self) -> None:
         server = await self.api.find(A)
         self.last.domains.clear()
         await self.publish(self.drivers["host3"], Change.STARTED, domain())
-        console = await self.api.get_vnc_console(A, "novnc", host=server["host"])
+        console = await self.api.get_vnc_console(A, "novnc", host=server.host)
         self.assertEqual(console.connect_info.compute_host, "host3")
 
     async def test_on_two_hosts(self) -> None:
         await self.publish(self.drivers["host3"], Change.DEFINED, domain(active=False, state="shutoff"))
-        self.assertEqual((await self.api.find(A))["host"], "host19")
+        self.assertEqual((await self.api.find(A)).host, "host19")
         self.assertEqual(len(self.calls), 2)
 
     async def test_its_host_is_dead(self) -> None:
         await self.managers["host19"].stop()
         await self.refused(InstanceNotFound, self.api.find(A))
-        self.assertEqual((await self.api.last_known(A) or {})["host"], "host19")
+        self.assertEqual(getattr(await self.api.last_known(A), "host", None), "host19")
         await self.publish(self.drivers["host3"], Change.STARTED, domain())
-        self.assertEqual((await self.api.find(A))["host"], "host3")
+        self.assertEqual((await self.api.find(A)).host, "host3")
 
     async def test_its_host_hangs(self) -> None:
         self.last.get_domain = lambda _uuid: Deferred()  # type: ignore[method-assign]
@@ -206,7 +206,7 @@ class LookupTests(ComputeCase):
             await api.find(A)
         self.assertEqual(looks, 1)
         self.drivers["host3"].add(domain(B))
-        self.assertEqual((await api.find(B))["host"], "host3")
+        self.assertEqual((await api.find(B)).host, "host3")
         self.assertEqual(looks, 2)
         self.clock.advance(MAX_AGE)
         await api.find(A)

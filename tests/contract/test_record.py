@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted import contract
-from novnc_twisted.contract import Admission, ConnectInfo, Console, Record, SessionInfo, fields
+from novnc_twisted.contract import Admission, ConnectInfo, Console, Instance, Record, SessionInfo, fields
 from novnc_twisted.contract.record import LOCAL, read
 from novnc_twisted.errors import ServiceUnavailable
 
@@ -114,6 +114,21 @@ EVERYTHING = ConnectInfo(
 RECORDS: tuple[Record, ...] = (
     ConnectInfo(host="h", port=1),
     EVERYTHING,
+    Instance(uuid=UUID, name="vm", state="running"),
+    Instance(
+        uuid=UUID,
+        name="ü",
+        project_id="p",
+        project_name="demo",
+        user_id="u",
+        user_name="alice",
+        created="2026-11-29T05:00:00Z",
+        vcpus=2,
+        memory_mb=2048,
+        state="paused",
+        power_state=3,
+        migrating=True,
+    ),
     Console(token="t", access_url="http://h/?token=t", connect_info=EVERYTHING),
     Admission(connect_info=EVERYTHING, expires_in=1.5),
     SessionInfo(id="s", console_type="novnc", client_address="192.0.2.7", proxy="p", phase="dial", started_at=1.0),
@@ -154,13 +169,52 @@ class AllRecordsTests(SynchronousTestCase):
             self.assertEqual(travelled(record), record)
 
     def test_each_field_is_checked(self) -> None:
-        """No field accepts everything."""
+        """No field accepts everything: it is refused and named, or has its default."""
         for record in RECORDS:
             for name in record.to_wire():
                 for wrong in ([1], {"a": 1}, "\n", 10**400):
                     message = {**record.to_wire(), name: wrong}
+                    if isinstance(record, Instance) and name not in ("uuid", "name", "state"):
+                        expected = {**record.to_wire(), name: getattr(RECORDS[2], name)}
+                        self.assertEqual(Instance.from_wire(message).to_wire(), expected)
+                        continue
                     error = str(self.assertRaises(ValueError, type(record).from_wire, message))
                     self.assertTrue(error.startswith(f"{type(record).__name__}.{name}: "), error)
+
+
+class InstanceTests(SynchronousTestCase):
+    """What follows from a server's fields."""
+
+    def server(self, **fields: Any) -> Instance:
+        return Instance(**{"uuid": UUID, "name": "vm", "state": "running", **fields})
+
+    def test_is_active(self) -> None:
+        for state, migrating, expected in (
+            ("running", False, True),
+            ("paused", False, True),
+            ("running", True, False),
+            ("shutoff", False, False),
+            ("nostate", False, False),
+            ("unknown", False, False),
+        ):
+            self.assertEqual(self.server(state=state, migrating=migrating).is_active, expected, state)
+
+    def test_project(self) -> None:
+        self.assertEqual(self.server(project_id="p", project_name="demo").project, "p")
+        self.assertEqual(self.server(project_name="demo").project, "demo")
+        self.assertIsNone(self.server().project)
+        for project, expected in (("p", True), ("demo", True), ("q", False), ("", False), (None, False)):
+            self.assertEqual(self.server(project_id="p", project_name="demo").belongs_to(project), expected)
+            self.assertFalse(self.server().belongs_to(project))
+
+    def test_as_unknown(self) -> None:
+        server = self.server(power_state=1, migrating=True, host="one")
+        self.assertEqual(server.as_unknown(), self.server(state="unknown", host="one"))
+
+    def test_the_host_is_the_one_that_was_asked(self) -> None:
+        message = {**self.server().to_wire(), "host": "another"}
+        self.assertEqual(Instance.from_wire(message, host="one").host, "one")
+        self.assertNotIn("host", self.server(host="one").to_wire())
 
 
 class ConsoleTests(SynchronousTestCase):

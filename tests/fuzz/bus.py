@@ -9,7 +9,7 @@ from unicodedata import category
 from nacl.public import PrivateKey, SealedBox
 
 from novnc_twisted.compute import replies
-from novnc_twisted.contract import ConnectInfo, Console, fields
+from novnc_twisted.contract import ConnectInfo, Console, Instance, fields
 from novnc_twisted.errors import MAX_DETAIL, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.redis.messages import Request, read_reply, read_request, write_reply
 from novnc_twisted.messaging.redis.sealing import Opener
@@ -147,19 +147,23 @@ def run_host(data: bytes) -> None:
         except ServiceUnavailable as refusal:
             fits_a_log(refusal.detail, 100, "the detail")
             continue
-        same(decode(encode(told)), told, "what was sent on")
-        for one in told if isinstance(told, list) else [told]:
-            same(one.get("compute_host", one.get("host")), "host1", "who speaks")
+        for record in told if isinstance(told, list) else [told]:
+            same(type(record).from_wire(decode(encode(record.to_wire())), **_local(record)), record, "what was sent on")
+            one = record.to_wire() if isinstance(record, Instance) else record.connect_info.to_wire()
+            same(one.get("compute_host", getattr(record, "host", None)), "host1", "who answers")
             holds(all(text.isprintable() for text in one.values() if isinstance(text, str)), "unprintable", one)
             holds(all(0 <= number < 10**12 for number in one.values() if type(number) is int), "a number", one)
 
 
-def _console(instance_uuid: str, host: str, answer: Any) -> dict[str, Any]:
+def _console(instance_uuid: str, host: str, answer: Any) -> Console:
     found = replies.console(host, instance_uuid, answer)
     info = found.connect_info
     same((info.instance_uuid, info.user_id, info.project_id), (instance_uuid, None, None), "whose console it is")
-    same(Console.from_wire(decode(encode(found.to_wire()))), found, "what was sent on")
-    return info.to_wire()
+    return found
+
+
+def _local(record: Instance | Console) -> dict[str, str]:
+    return {"host": record.host} if isinstance(record, Instance) else {}
 
 
 SECRET = "s3cr3t-Pa55"

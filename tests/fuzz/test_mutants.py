@@ -156,7 +156,10 @@ class MutantTests(SynchronousTestCase):
         "call_id",
     )
     test_host_answer_another_s_host = planted(
-        "host-answer", "novnc_twisted.compute.replies", 'is True, "host": host}', 'is True, "host": values.get("host")}'
+        "host-answer",
+        "novnc_twisted.compute.replies",
+        'read(Instance, answer, f"compute host {host}", host=host)',
+        'read(Instance, answer, f"compute host {host}", host=dict(answer).get("host", host))',
     )
     test_connect_info_a_port_too_many = planted(
         "connect-info", "novnc_twisted.contract.fields", "<= 65535:", "<= 65536:"

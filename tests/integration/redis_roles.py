@@ -63,7 +63,7 @@ class RolesCase(RedisTestCase):
         """Make a token as the API does."""
         server = await self.compute.find(uuid)
         console = await self.compute.get_vnc_console(uuid, "novnc")
-        project = server["project_id"]
+        project = server.project_id
         info = replace(console.connect_info, user_id="u", project_id=project)
         await self.authority.authorize_console(console.token, info, owner=project)
         return console.token

@@ -102,7 +102,7 @@ class LibvirtCase(TestCase):
         while True:
             with contextlib.suppress(ServiceUnavailable):
                 servers = await self.compute.list_instances()
-                if [tuple(server[field] for field in fields) for server in servers] == list(expected):
+                if [tuple(getattr(server, field) for field in fields) for server in servers] == list(expected):
                     return servers
             await deferLater(reactor, 0.05, lambda: None)
 
@@ -138,7 +138,7 @@ class OneHostTests(LibvirtCase):
         self.assertEqual((info.host, info.name, info.instance_uuid), ("127.0.0.1", "myserver20", self.uuid))
         self.assertEqual(await in_thread(greeting, info.host, info.port), b"RFB 003.008\n")
         (instance,) = await self.listed((self.uuid, "running", "one"))
-        self.assertEqual((instance["vcpus"], instance["memory_mb"]), (1, 16))
+        self.assertEqual((instance.vcpus, instance.memory_mb), (1, 16))
 
     async def test_its_owner_changes_while_it_runs(self) -> None:
         """The owner is changed with ``virsh metadata --live``; names of all languages stay intact."""
@@ -396,4 +396,4 @@ class TwoHostsTests(LibvirtCase):
         self.addCleanup(self.one.thaw)
         self.assertEqual((await self.check(token)).compute_host, "two")
         await self.listed(("two",), fields=("host",))
-        self.assertEqual((await self.compute.find(self.uuid))["host"], "two")
+        self.assertEqual((await self.compute.find(self.uuid)).host, "two")

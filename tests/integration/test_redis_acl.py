@@ -170,7 +170,7 @@ class RefusedTests(RolesCase):
             )
         self.assertEqual(str(caught.exception).count("127.0.0.1, process "), 2)
         self.assertEqual(self.admin("ACL", "LOG"), [])
-        self.assertEqual((await self.compute.find(A))["host"], "one")
+        self.assertEqual((await self.compute.find(A)).host, "one")
 
     async def test_signs_of_life_for_ever(self) -> None:
         """False announcements do not outlive the credential: they expire after a few seconds."""
@@ -190,7 +190,7 @@ class RefusedTests(RolesCase):
         for call_id in (HEX, secrets.token_hex(16)):
             text = json.dumps({"id": call_id, "sealed": Sealer(key).seal(call_id, '{"result":{"uuid":"forged"}}')})
             self.stolen("compute.two", "RPUSH", f"novnc:r:api:{process}", text)
-        self.assertEqual((await called)["host"], "one")
+        self.assertEqual((await called).host, "one")
 
     async def test_the_server_of_another_is_gone(self) -> None:
         """This holds for a flood of invalid replies as well, in which the true host's answer is lost."""

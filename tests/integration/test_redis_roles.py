@@ -61,7 +61,7 @@ class WorkTests(RolesCase):
         self.assertEqual(await self.door.get_vnc_password(token, "novnc", VIEWER), "vnc-secret")
         await self.door.keep_token(token, VIEWER)
         self.assertEqual((await self.authority.show_token(token))["instance_uuid"], A)
-        self.assertEqual([one["uuid"] for one in await self.compute.list_instances()], [B, A])
+        self.assertEqual([one.uuid for one in await self.compute.list_instances()], [B, A])
         gone = await self.proxy.announce("novncproxy.control", binary="nova-novncproxy", host="control")
         topics = ["compute.one", "compute.two", "consoleauth", "novncproxy.control"]
         self.assertEqual([one.topic for one in await self.api.services()], topics)

@@ -1,0 +1,74 @@
+"""A server as its compute host reports it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Final, Self
+
+from novnc_twisted.contract import fields
+from novnc_twisted.contract.record import LOCAL, Record
+
+UNKNOWN: Final = "unknown"
+"""The state of a server whose host does not answer; no hypervisor reports it."""
+
+_INACTIVE: Final = ("shutoff", "nostate", UNKNOWN)
+
+
+def _number(most: int) -> Callable[[Any], int]:
+    """Return a check that turns a number that cannot be used into 0."""
+    return lambda value: value if type(value) is int and 0 <= value <= most else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance(Record):
+    """A domain of a compute host.
+
+    Only ``uuid``, ``name`` and ``state`` must be usable: another field that cannot be used has its default, so that no
+    server is missing in a list because of it.
+
+    :ivar uuid: the UUID, in lower case.
+    :ivar name: the name of the domain.
+    :ivar project_id: the id of the project in nova's metadata.
+    :ivar project_name: the name of that project.
+    :ivar user_id: the id of the user in nova's metadata.
+    :ivar user_name: the name of that user.
+    :ivar created: when nova created the server, in ISO 8601.
+    :ivar vcpus: the number of virtual CPUs.
+    :ivar memory_mb: the memory in MiB.
+    :ivar state: libvirt's name of the state, such as ``running``, or :data:`UNKNOWN`.
+    :ivar power_state: nova's number of the state.
+    :ivar migrating: whether the domain is on its way to or from another host.
+    :ivar host: the ``host`` option of the compute host that was asked, whatever its answer says.
+    """
+
+    uuid: Annotated[str, fields.uuid]
+    name: Annotated[str, fields.text]
+    project_id: Annotated[str | None, fields.usable_text] = None
+    project_name: Annotated[str | None, fields.usable_text] = None
+    user_id: Annotated[str | None, fields.usable_text] = None
+    user_name: Annotated[str | None, fields.usable_text] = None
+    created: Annotated[str | None, fields.usable_text] = None
+    # The id of a flavor has room for these.
+    vcpus: Annotated[int, _number(999_999)] = 0
+    memory_mb: Annotated[int, _number(999_999_999_999)] = 0
+    state: Annotated[str, fields.short_text]
+    power_state: Annotated[int, _number(99)] = 0
+    migrating: Annotated[bool, lambda value: value is True] = False
+    host: Annotated[str, LOCAL] = ""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the server runs, or is paused, on its host, and does not migrate."""
+        return self.state not in _INACTIVE and not self.migrating
+
+    @property
+    def project(self) -> str | None:
+        """The id of the project, or its name; None: the server belongs to no project."""
+        return self.project_id or self.project_name
+
+    def belongs_to(self, project: str | None) -> bool:
+        """Whether ``project`` is the id or the name of the server's project."""
+        return project is not None and project in (self.project_id, self.project_name)
+
+    def as_unknown(self) -> Self:
+        """Return the server in an unknown state: its host does not answer."""
+        return replace(self, state=UNKNOWN, power_state=0, migrating=False)
