@@ -93,9 +93,9 @@ class Cloud:
         index = number * 7919 % (self._hosts * self._domains)
         uuid = domain(index // self._domains, index % self._domains, self._domains).uuid
         server = await self.compute.find(uuid)
-        console = await self.compute.get_vnc_console(uuid, "novnc", server["host"])
-        info = replace(console.connect_info, user_id="u", project_id=server["project_id"])
-        await self.authority.authorize_console(console.token, info, owner=server["project_id"])
+        console = await self.compute.get_vnc_console(uuid, "novnc", server.host)
+        info = replace(console.connect_info, user_id="u", project_id=server.project_id)
+        await self.authority.authorize_console(console.token, info, owner=server.project_id)
         self.tokens.append(console.token)
 
     async def check(self, number: int) -> None:
@@ -111,7 +111,7 @@ class Cloud:
         servers, more = await self.compute.page(limit=PAGE)
         count = len(servers)
         while more:
-            servers, more = await self.compute.page(limit=PAGE, marker=servers[-1]["uuid"])
+            servers, more = await self.compute.page(limit=PAGE, marker=servers[-1].uuid)
             count += len(servers)
         if count != self._hosts * self._domains:
             raise RuntimeError(f"{count} servers are listed")
