@@ -18,6 +18,12 @@ test('the sentence of the close frame goes first', () => {
     assert.equal(describe({ code: 4409, reason: '' }).sentence, refusals[4409].sentence);
 });
 
+test('every close code with words has a policy', () => {
+    for (const [code, words] of Object.entries(refusals)) {
+        assert.equal(describe({ code: Number(code) }).title, words.title, code);
+    }
+});
+
 test('nothing that was refused is asked for again by itself', () => {
     for (const code of [1000, 1002, 1003, 1009, 4401, 4403, 4404, 4408, 4410, 4429]) {
         assert.equal(describe({ code, opened: true }).auto, null, String(code));
