@@ -42,9 +42,8 @@ class Mutant(NamedTuple):
     end: int
     new: str
 
-    def shown(self) -> str:
-        """The place and the change, in one line."""
-        text = (ROOT / self.path).read_text()
+    def shown(self, text: str) -> str:
+        """The place and the change in the file's text, in one line."""
         old = " ".join(text[self.start : self.end].split())
         line = text.count("\n", 0, self.start) + 1
         source = text.splitlines()[line - 1].strip()
@@ -76,9 +75,8 @@ def statement_mutants(path: Path, text: str, starts: list[int]) -> Iterator[Muta
             yield Mutant(path, start, end, "pass")
 
 
-def mutants_of(path: Path) -> list[Mutant]:
+def mutants_of(path: Path, text: str) -> list[Mutant]:
     """All mutants of a file that can be compiled."""
-    text = (ROOT / path).read_text()
     starts = [0]
     for line in text.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
@@ -116,25 +114,26 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="selects the mutants (1)")
     options = parser.parse_args()
     sources = [Path(name).resolve().relative_to(ROOT) for name in options.source]
-    paths = [path for source in sources for path in ([source] if source.suffix else sorted(source.rglob("*.py")))]
-    mutants = [mutant for path in paths for mutant in mutants_of(path)]
-    sample = random.Random(options.seed).sample(mutants, min(options.count, len(mutants)))
     survivors = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for line in subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines():
             (folder / line).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / line, folder / line)
+        found = [path for source in sources for path in (folder / source, *sorted((folder / source).rglob("*.py")))]
+        texts = {path.relative_to(folder): path.read_text() for path in found if path.suffix == ".py"}
+        mutants = [mutant for path, text in texts.items() for mutant in mutants_of(path, text)]
+        sample = random.Random(options.seed).sample(mutants, min(options.count, len(mutants)))
         began = time.monotonic()
         if not passes(folder, options.tests, 3600):
             sys.exit("the tests fail without any change")
         limit = 30 + 5 * (time.monotonic() - began)
         for mutant in sample:
-            text = (ROOT / mutant.path).read_text()
+            text = texts[mutant.path]
             (folder / mutant.path).write_text(text[: mutant.start] + mutant.new + text[mutant.end :])
             if passes(folder, options.tests, limit):
                 survivors += 1
-                print("survived:", mutant.shown(), flush=True)
+                print("survived:", mutant.shown(text), flush=True)
             (folder / mutant.path).write_text(text)
     print(f"{len(sample)} of {len(mutants)} mutants, {survivors} survived")
     return 1 if survivors else 0
