@@ -4,7 +4,7 @@ from uuid import UUID
 
 from novnc_twisted.compute.domain_xml import Vnc
 from novnc_twisted.compute.interfaces import Change
-from novnc_twisted.contract import ConnectInfo
+from novnc_twisted.contract import CONSOLE_TYPES, ConnectInfo
 from novnc_twisted.errors import (
     ConsoleTypeUnavailable,
     ConsoleUnreachable,
@@ -94,6 +94,11 @@ class ConsoleTests(ComputeCase):
         for uuid in (B, "myserver20", "", "../x", None, 5):
             for method in ("get_vnc_console", "validate_console_port"):
                 await self.refused(InstanceNotFound, self.call(method, instance_uuid=uuid, console_type="novnc"))
+
+    async def test_every_console_type_has_a_base_url(self) -> None:
+        for console_type in CONSOLE_TYPES:
+            answer = await self.call("get_vnc_console", instance_uuid=A, console_type=console_type)
+            self.assertTrue(answer["access_url"].startswith("http://"), console_type)
 
     async def test_console_types(self) -> None:
         for console_type in ("spice-html5", "", None):
