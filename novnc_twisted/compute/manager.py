@@ -18,6 +18,7 @@ from novnc_twisted.compute.vanished_domains import VanishedDomains
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.connect_info import NOVNC, XVPVNC, ConnectInfo
 from novnc_twisted.contract.console import Console
+from novnc_twisted.contract.place import Place
 from novnc_twisted.contract.topics import COMPUTE, COMPUTE_BINARY
 from novnc_twisted.errors import (
     ConsoleTypeUnavailable,
@@ -149,7 +150,7 @@ class ComputeManager:
     async def validate_console_port(
         self, *, instance_uuid: str, console_type: str, port: int | None = None
     ) -> dict[str, Any]:
-        """Return the current address of a domain's console, and the id and name of its project as ``owners``.
+        """Return the current address of a domain's console, as a :class:`~novnc_twisted.contract.Place`.
 
         Refuses as :meth:`get_vnc_console` does.
 
@@ -162,13 +163,9 @@ class ComputeManager:
         if port is not None and vnc.port is not None and port != vnc.port:
             name = one_line(domain.name)
             _log.info("the console of {name} moved from port {old} to {new}", name=name, old=port, new=vnc.port)
-        return {
-            "host": self._address,
-            "port": vnc.port or 0,
-            "socket": vnc.socket,
-            "name": domain.name,
-            "owners": [one for one in (domain.project_id, domain.project_name) if one],
-        }
+        owners = tuple(one for one in (domain.project_id, domain.project_name) if one)
+        place = Place(host=self._address, port=vnc.port or 0, socket=vnc.socket, name=domain.name, owners=owners)
+        return place.to_wire()
 
     async def get_vnc_password(self, *, instance_uuid: str) -> dict[str, Any]:
         """Return the VNC password of a domain for one connection; None if the domain has no password.

@@ -1,19 +1,19 @@
 """nova-consoleauth on the bus (nova's ``consoleauth/manager.py`` of Essex, and today's ``console_auth_token``)."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from novnc_twisted.consoleauth.places import Place, Places
+from novnc_twisted.consoleauth.places import Places
 from novnc_twisted.consoleauth.policy import TokenPolicy, TokenRules
 from novnc_twisted.consoleauth.store import TokenRecord
 from novnc_twisted.consoleauth.token_events import TokenEvents
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.admission import Admission
 from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.place import Place
 from novnc_twisted.contract.record import read
 from novnc_twisted.contract.topics import COMPUTE, CONSOLEAUTH, CONSOLEAUTH_BINARY
 from novnc_twisted.errors import ConsoleForbidden, Refusal, ServiceUnavailable
@@ -218,14 +218,7 @@ class ConsoleAuthManager:
         # Last, so that a refusal by the compute host does not use the token up.
         await self._policy.use(token_hash, record, address)
         left = await self._policy.seconds_left(record)
-        info = replace(
-            self._policy.session_terms(record, left),
-            host=place.host,
-            port=place.port,
-            socket=place.socket,
-            name=place.name,
-            compute_host=place.compute_host,
-        )
+        info = self._policy.session_terms(record, left).at(place)
         return Admission(connect_info=info, expires_in=max(0.0, left))
 
     async def _locate(self, record: TokenRecord) -> Place:

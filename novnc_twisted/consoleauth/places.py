@@ -1,13 +1,14 @@
 """Where the console of a server is now: which compute hosts are asked, and which answer counts."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from novnc_twisted.contract import fields
+from novnc_twisted.contract.place import Place
+from novnc_twisted.contract.record import read
 from novnc_twisted.contract.topics import COMPUTE
 from novnc_twisted.errors import (
     ConsoleTypeUnavailable,
@@ -31,21 +32,6 @@ _REPORT_AGAIN = 60.0
 _MAX_REPORTED = 1000
 
 _log = Logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The address of a console, as ConnectInfo's fields of these names.
-
-    :ivar owners: the id and the name of the project that the server belongs to there; None: the host did not report it.
-    """
-
-    compute_host: str
-    host: str
-    port: int
-    socket: str | None
-    name: str
-    owners: tuple[str, ...] | None = None
 
 
 class Places:
@@ -244,27 +230,12 @@ def _uuids(compute_host: str, answer: Any) -> list[str]:
     return [fields.argument("instances", uuid, fields.uuid) for uuid in found]
 
 
-def _owners(told: Any) -> tuple[str, ...] | None:
-    if told is None:
-        return None
-    if not isinstance(told, list) or len(told) > 2:
-        raise ServiceUnavailable("owners is not a list")
-    return tuple(fields.argument("owners", one, fields.text) for one in told)
+def _place(compute_host: str, answer: Any, address: str) -> Place:
+    """Read the place that a host reports.
 
-
-def _place(compute_host: str, answer: Mapping[str, Any], address: str) -> Place:
-    """The place that a host gave.
-
-    :param address: the host's own, where it announced one: at another it has no servers, whatever it says.
+    :param address: the address that the host announced: it has no servers at another one, whatever it reports.
     """
-    place = Place(
-        compute_host,
-        fields.argument("host", answer.get("host"), fields.short_text),
-        fields.argument("port", answer.get("port"), fields.port),
-        fields.argument("socket", answer.get("socket"), fields.optional(fields.short_text)),
-        fields.argument("name", answer.get("name"), fields.text),
-        _owners(answer.get("owners")),
-    )
+    place = read(Place, answer, f"compute host {compute_host}", compute_host=compute_host)
     if address and place.host != address:
         raise ServiceUnavailable(f"{compute_host} gave an address that is not its own")
     if place.socket is None and place.port == 0:

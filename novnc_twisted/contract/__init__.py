@@ -10,6 +10,7 @@ __getattr__, __dir__ = lazy(
         "ConnectInfo": "connect_info",
         "Console": "console",
         "Instance": "instance",
+        "Place": "place",
         "ROLES": "roles",
         "Record": "record",
         "SessionInfo": "session_info",

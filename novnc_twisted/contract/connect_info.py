@@ -1,9 +1,10 @@
 """Where a console is, and for whom: the answer to a token (nova's ``connect_info``)."""
 
-from dataclasses import dataclass, field
-from typing import Annotated, Final
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Final, Self
 
 from novnc_twisted.contract import fields
+from novnc_twisted.contract.place import Place
 from novnc_twisted.contract.record import LOCAL, Record
 
 NOVNC: Final = "novnc"
@@ -50,3 +51,14 @@ class ConnectInfo(Record):
     reconnects: Annotated[bool, fields.boolean] = True
     keep_from: Annotated[float, fields.number] = 0.0
     password: Annotated[str | None, LOCAL] = field(default=None, repr=False)
+
+    def at(self, place: Place) -> Self:
+        """Return the same with the address, the name and the compute host of a place."""
+        return replace(
+            self,
+            host=place.host,
+            port=place.port,
+            socket=place.socket,
+            name=place.name,
+            compute_host=place.compute_host,
+        )

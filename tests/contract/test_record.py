@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted import contract
-from novnc_twisted.contract import Admission, ConnectInfo, Console, Instance, Record, SessionInfo, fields
+from novnc_twisted.contract import Admission, ConnectInfo, Console, Instance, Place, Record, SessionInfo, fields
 from novnc_twisted.contract.record import LOCAL, read
 from novnc_twisted.errors import ServiceUnavailable
 
@@ -129,6 +129,8 @@ RECORDS: tuple[Record, ...] = (
         power_state=3,
         migrating=True,
     ),
+    Place(host="h", port=1, name="vm"),
+    Place(host="h", port=5900, socket="/s", name="ü", owners=("p", "demo")),
     Console(token="t", access_url="http://h/?token=t", connect_info=EVERYTHING),
     Admission(connect_info=EVERYTHING, expires_in=1.5),
     SessionInfo(id="s", console_type="novnc", client_address="192.0.2.7", proxy="p", phase="dial", started_at=1.0),
@@ -180,6 +182,25 @@ class AllRecordsTests(SynchronousTestCase):
                         continue
                     error = str(self.assertRaises(ValueError, type(record).from_wire, message))
                     self.assertTrue(error.startswith(f"{type(record).__name__}.{name}: "), error)
+
+
+class PlaceTests(SynchronousTestCase):
+    """What is special about a place."""
+
+    def test_owners(self) -> None:
+        place = {"host": "h", "port": 1, "name": "vm"}
+        for owners, expected in ((None, None), ([], ()), (["p"], ("p",)), (["p", "demo"], ("p", "demo"))):
+            self.assertEqual(Place.from_wire({**place, "owners": owners}).owners, expected)
+        for wrong in ("p", ["a", "b", "c"], [None], [5], {"a": 1}, [""]):
+            self.assertRaises(ValueError, Place.from_wire, {**place, "owners": wrong})
+
+    def test_connect_info_at_a_place(self) -> None:
+        place = Place(host="h2", port=5901, name="now", owners=("p",), compute_host="two")
+        info = EVERYTHING.at(place)
+        self.assertEqual(
+            (info.host, info.port, info.socket, info.name, info.compute_host), ("h2", 5901, None, "now", "two")
+        )
+        self.assertEqual((info.user_id, info.console_type, info.keep_from), ("u", "xvpvnc", 0.5))
 
 
 class InstanceTests(SynchronousTestCase):

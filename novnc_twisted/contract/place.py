@@ -1,0 +1,29 @@
+"""Where a console is: the answer to ``validate_console_port``."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from novnc_twisted.contract import fields
+from novnc_twisted.contract.record import LOCAL, Record
+
+
+def _owners(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or len(value) > 2:
+        raise ValueError("not a list of an id and a name")
+    return tuple(map(fields.text, value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place(Record):
+    """The address of a running server's console; the fields of ConnectInfo with these names have the same meaning.
+
+    :ivar owners: the id and the name of the project that the server belongs to; None: the host did not report it.
+    :ivar compute_host: the ``host`` option of the compute host that was asked, whatever its answer says.
+    """
+
+    host: Annotated[str, fields.short_text]
+    port: Annotated[int, fields.port]
+    socket: Annotated[str | None, fields.short_text] = None
+    name: Annotated[str, fields.text]
+    owners: Annotated[tuple[str, ...] | None, _owners] = None
+    compute_host: Annotated[str, LOCAL] = ""
