@@ -48,7 +48,7 @@ class TableTests(TestCase):
         self.assertNotIn("unknown", InvalidToken("unknown").sentence)
 
     def test_a_detail_is_one_harmless_line(self) -> None:
-        """It comes over the bus from another process, and goes to terminals and log files."""
+        """A detail comes over the bus from another process, and is printed to terminals and log files."""
         for detail, shown in (
             ("host1\x1b[2J\x07 is \r\nfine\t", "host1?[2J? is ??fine?"),
             ("a\x00b\x7fc\x85d\x9be", "a?b?c?d?e"),

@@ -1,4 +1,4 @@
-"""The floors of the house: imports only go down.  Read from the sources, so that no import hides in a function."""
+"""The layers of the packages: imports only go down.  They are read from the sources, including those in functions."""
 
 import ast
 import json
@@ -37,33 +37,33 @@ LAYERS = {
     "service": 6,
 }
 
-# Who else's modules a room may use; a name stands for all that is below it.
-FLOOR_1 = {"cryptography", "defusedxml"}
-FLOOR_2 = FLOOR_1 | {"twisted", "zope.interface", "OpenSSL", "service_identity"}
+# The third-party modules that a package may use; a name includes everything below it.
+LAYER_1 = {"cryptography", "defusedxml"}
+LAYER_2 = LAYER_1 | {"twisted", "zope.interface", "OpenSSL", "service_identity"}
 ALLOWED = {
     "_lazy": set(),
     "_version": set(),
-    "errors": FLOOR_1,
-    "rfb": FLOOR_1,
-    "access": FLOOR_1,
-    "contract": FLOOR_1,
+    "errors": LAYER_1,
+    "rfb": LAYER_1,
+    "access": LAYER_1,
+    "contract": LAYER_1,
     "events": set(),
-    "tls": FLOOR_2,
-    "http": FLOOR_2,
-    "messaging": FLOOR_2,
-    "relay": FLOOR_2,
-    "consoleauth": FLOOR_2,
-    "compute": FLOOR_2,
-    "identity": FLOOR_2 | {"bcrypt"},
-    "session": FLOOR_2,
-    "frontend": FLOOR_2,
-    "novncproxy": FLOOR_2 | {"autobahn", "txaio"},
-    "xvpvncproxy": FLOOR_2,
-    "api": FLOOR_2,
-    "service": FLOOR_2 | {"oslo_config"},
+    "tls": LAYER_2,
+    "http": LAYER_2,
+    "messaging": LAYER_2,
+    "relay": LAYER_2,
+    "consoleauth": LAYER_2,
+    "compute": LAYER_2,
+    "identity": LAYER_2 | {"bcrypt"},
+    "session": LAYER_2,
+    "frontend": LAYER_2,
+    "novncproxy": LAYER_2 | {"autobahn", "txaio"},
+    "xvpvncproxy": LAYER_2,
+    "api": LAYER_2,
+    "service": LAYER_2 | {"oslo_config"},
 }
 
-# These few files may use more.
+# Files that may use more.
 ALSO = {
     "messaging/redis/": {"txredisapi", "hiredis", "nacl"},
     "compute/libvirt_": {"libvirt"},
@@ -72,14 +72,14 @@ ALSO = {
     "events/refusal_log": {"twisted"},
 }
 
-# And these are nobody's below.
+# The only packages that may use twisted.web, the global reactor, and command lines.
 WEB = {"http"}
 REACTOR = {"service"}
 OPTIONS = {"service"}
 
 
 class Import:
-    """One import: where it stands, and the whole name that it asks for."""
+    """One import: its place, and the full name of what it imports."""
 
     def __init__(self, path: Path, line: int, name: str) -> None:
         self.path = path
@@ -87,7 +87,7 @@ class Import:
         self.name = name
 
     def of(self, name: str) -> bool:
-        """Whether it asks for that module or something in it."""
+        """Whether it imports that module or something in it."""
         return self.name == name or self.name.startswith(name + ".")
 
     @property
@@ -97,7 +97,7 @@ class Import:
 
 
 def imports_of(path: Path) -> Iterator[Import]:
-    """Every import of a file: at its top, in functions, for type checkers."""
+    """All imports of a file: at its top, in functions, for type checkers."""
     package = list(path.relative_to(PACKAGE.parent).parent.parts)
     for node in ast.walk(ast.parse(path.read_text(), str(path))):
         if isinstance(node, ast.Import):
@@ -115,44 +115,44 @@ def sources() -> list[Path]:
     return sorted(path for path in PACKAGE.rglob("*.py") if "web" not in path.relative_to(PACKAGE).parts[:1])
 
 
-def room_of(path: Path) -> str:
-    """The room where a file lives; the package's own ``__init__`` is on the ground."""
+def package_of(path: Path) -> str:
+    """The package of a file; for the top-level ``__init__`` that is ``_version``, the lowest one."""
     first = path.relative_to(PACKAGE).parts[0]
     return "_version" if first == "__init__.py" else first.removesuffix(".py")
 
 
-ALL = [(room_of(path), one) for path in sources() for one in imports_of(path)]
-OURS = [(room, one) for room, one in ALL if one.top == "novnc_twisted"]
-OTHERS = [(room, one) for room, one in ALL if one.top not in sys.stdlib_module_names | {"novnc_twisted"}]
+ALL = [(package_of(path), one) for path in sources() for one in imports_of(path)]
+OURS = [(package, one) for package, one in ALL if one.top == "novnc_twisted"]
+OTHERS = [(package, one) for package, one in ALL if one.top not in sys.stdlib_module_names | {"novnc_twisted"}]
 
 
 class LayerTests(TestCase):
-    """What design.md says about who may import whom."""
+    """Which package may import which."""
 
-    def test_every_room_has_a_floor(self) -> None:
-        """A new room is put on a floor here, or the others would not hold for it."""
-        self.assertEqual({room_of(path) for path in sources()} - set(LAYERS), set())
+    def test_every_package_has_a_layer(self) -> None:
+        """A new package needs a layer here, since the other tests do not apply to it otherwise."""
+        self.assertEqual({package_of(path) for path in sources()} - set(LAYERS), set())
 
     def test_imports_go_down(self) -> None:
-        """Down, or within the package; ``errors``, ``events`` and ``tls`` serve their own layer, too."""
+        """Packages import lower layers and themselves; ``errors``, ``events`` and ``tls`` serve their own, too."""
         wrong = []
-        for room, one in OURS:
+        for package, one in OURS:
             parts = one.name.split(".")
             target = parts[1] if len(parts) > 1 and parts[1] in LAYERS else "_version"
             fine = (
-                target == room
-                or LAYERS[target] < LAYERS[room]
-                or (target in ("errors", "events", "tls") and LAYERS[room] == LAYERS[target])
+                target == package
+                or LAYERS[target] < LAYERS[package]
+                or (target in ("errors", "events", "tls") and LAYERS[package] == LAYERS[target])
             )
             if not fine:
-                wrong.append(f"{one.where} {room} imports {one.name}")
+                wrong.append(f"{one.where} {package} imports {one.name}")
         self.assertEqual(wrong, [])
 
     def test_other_peoples_modules(self) -> None:
-        """Each room uses what its floor has, and no more."""
+        """Each package uses only the third-party modules of its layer."""
         wrong = []
-        for room, one in OTHERS:
-            allowed = set(ALLOWED[room])
+        for package, one in OTHERS:
+            allowed = set(ALLOWED[package])
             place = str(one.path.relative_to(PACKAGE))
             for start, more in ALSO.items():
                 if place.startswith(start):
@@ -162,31 +162,32 @@ class LayerTests(TestCase):
         self.assertEqual(wrong, [])
 
     def test_only_http_uses_twisted_web(self) -> None:
-        """twisted.web is used by the HTTP server alone."""
-        self.assertEqual([one.where for room, one in OTHERS if one.of("twisted.web") and room not in WEB], [])
+        """Only the HTTP server uses twisted.web."""
+        self.assertEqual([one.where for package, one in OTHERS if one.of("twisted.web") and package not in WEB], [])
 
     def test_the_reactor_is_passed_down(self) -> None:
-        """The global reactor is met in ``service`` alone; below, it is an argument."""
-        wrong = [one.where for room, one in OTHERS if one.of("twisted.internet.reactor") and room not in REACTOR]
+        """Only ``service`` uses the global reactor; below, it is an argument."""
+        wrong = [one.where for package, one in OTHERS if one.of("twisted.internet.reactor") and package not in REACTOR]
         self.assertEqual(wrong, [])
 
     def test_options_are_read_in_service(self) -> None:
-        """Command lines too; below, there are plain arguments."""
+        """Only ``service`` reads command lines and files of options; below, they are plain arguments."""
         wrong = [
             one.where
-            for room, one in ALL
-            if (one.of("twisted.python.usage") or one.of("argparse") or one.of("configparser")) and room not in OPTIONS
+            for package, one in ALL
+            if (one.of("twisted.python.usage") or one.of("argparse") or one.of("configparser"))
+            and package not in OPTIONS
         ]
         self.assertEqual(wrong, [])
 
     def test_no_testing_in_the_product(self) -> None:
-        """What is installed does not lean on what is not."""
+        """Installed modules do not import tests, the demo or trial."""
         self.assertEqual(
-            [one.where for _room, one in ALL if one.top in {"tests", "demo"} or one.of("twisted.trial")], []
+            [one.where for _package, one in ALL if one.top in {"tests", "demo"} or one.of("twisted.trial")], []
         )
 
     def test_the_plugin_is_strings(self) -> None:
-        """The plugin is imported by every twistd on the machine: ServiceMakers of strings, nothing of ours."""
+        """Every twistd on the machine imports the plugin: it contains ServiceMakers with strings, and imports nothing of ours."""
         tree = ast.parse(PLUGIN.read_text())
         imported = [one.name for one in imports_of(PLUGIN)]
         self.assertEqual(imported, ["twisted.application.service.ServiceMaker"])
@@ -200,7 +201,7 @@ class LayerTests(TestCase):
                 self.assertIsInstance(argument.value, str)
 
 
-# Imports one name after another, and tells which of them first brought which of the suspects.
+# Imports one name after another, and prints which of them first loaded which of the suspects.
 _IMPORTER = """
 import importlib, json, sys
 names, found = json.load(sys.stdin), {}
@@ -213,7 +214,7 @@ json.dump(found, sys.stdout)
 
 
 def brought_by(names: list[str]) -> dict[str, list[str]]:
-    """For each name, imported in turn in a fresh Python: the modules that it brought."""
+    """For each name, imported in turn in a fresh Python: the modules that it loaded."""
     done = subprocess.run(
         [sys.executable, "-c", _IMPORTER],
         input=json.dumps(names),
@@ -234,10 +235,10 @@ def module_name(path: Path) -> str:
 
 
 class LightnessTests(TestCase):
-    """Importing us costs nothing and decides nothing."""
+    """Importing a package is cheap and has no side effects."""
 
     def test_packages_bring_nothing(self) -> None:
-        """A room's package brings the standard library and our own modules, no more."""
+        """Importing a package's ``__init__`` loads only the standard library and our own modules."""
         packages = [module_name(path) for path in sources() if path.name == "__init__.py"]
         packages = [name for name in packages if name.count(".") < 2]
         ours = sys.stdlib_module_names | {"novnc_twisted"}
@@ -248,13 +249,13 @@ class LightnessTests(TestCase):
         self.assertEqual({name: brought for name, brought in heavy.items() if brought}, {})
 
     def test_modules_install_no_reactor(self) -> None:
-        """Nor does any module; but those that speak Redis, for txredisapi does."""
+        """No module installs a reactor, except those for Redis, because txredisapi does."""
         modules = [module_name(path) for path in sources() if "messaging/redis/" not in str(path)]
         guilty = [name for name, brought in brought_by(modules).items() if "twisted.internet.reactor" in brought]
         self.assertEqual(guilty, [])
 
     def test_names_handed_on_exist(self) -> None:
-        """What a package says that it has, it has."""
+        """A package has all names that its ``__init__`` lists."""
         packages = [module_name(path) for path in sources() if path.name == "__init__.py"]
         for name in packages:
             package = __import__(name, fromlist=["*"])

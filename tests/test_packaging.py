@@ -1,4 +1,4 @@
-"""What is installed: built from a copy of the checkout, and used from another folder."""
+"""The installed package: built from a copy of the checkout, and used from another folder."""
 
 import os
 import re
@@ -22,7 +22,7 @@ SITE_PACKAGES = sysconfig.get_path("purelib")
 
 
 def run(*command: str | Path, folder: Path, path: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command, with nothing of this checkout in its environment."""
+    """Run a command without this checkout in its environment."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return subprocess.run(
         [str(part) for part in command],
@@ -37,7 +37,7 @@ def run(*command: str | Path, folder: Path, path: str | None = None) -> subproce
 
 
 def copy_checkout(target: Path, *, page: bool) -> None:
-    """Copy what git knows, and what it does not ignore; the built page where it is asked for."""
+    """Copy the files that git tracks or does not ignore, and optionally the built page."""
     listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", folder=ROOT)
     if listed.returncode:
         raise AssertionError(f"git ls-files: {listed.stdout}")
@@ -53,7 +53,7 @@ def copy_checkout(target: Path, *, page: bool) -> None:
 
 
 class Place:
-    """A folder of its own: a copy of the checkout, and a fresh venv that sees our dependencies, but not us."""
+    """A folder with a copy of the checkout, and a fresh venv with our dependencies, but without our package."""
 
     def __init__(self, test: TestCase) -> None:
         folder = tempfile.TemporaryDirectory(prefix="packaging")
@@ -66,24 +66,24 @@ class Place:
         self.python = self.folder / "venv" / "bin" / "python"
 
     def make_venv(self) -> None:
-        """A venv without pip; ours serves it."""
+        """Make a venv without pip; the checkout's pip installs into it."""
         made = run(sys.executable, "-m", "venv", "--without-pip", self.folder / "venv", folder=self.folder)
         if made.returncode:
             raise AssertionError(made.stdout)
         (site_packages,) = (self.folder / "venv" / "lib").glob("python*/site-packages")
-        # Modules in that folder are found; its own .pth files, our editable install's among them, are not read.
+        # Modules in that folder are found; its .pth files, including that of our editable install, are not read.
         (site_packages / "dependencies.pth").write_text(f"{SITE_PACKAGES}\n")
 
     def pip(self, *arguments: str | Path, path: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run pip on the venv, from the checkout."""
+        """Run the checkout's pip for the venv."""
         return run(sys.executable, "-m", "pip", "--python", self.python, *arguments, folder=self.checkout, path=path)
 
     def python_run(self, code: str) -> subprocess.CompletedProcess[str]:
-        """Run a line of Python in the venv, from elsewhere."""
+        """Run a line of Python in the venv, in another folder."""
         return run(self.python, "-c", code, folder=self.elsewhere)
 
     def twistd_help(self) -> str:
-        """What ``twistd --help`` says, from elsewhere."""
+        """The output of ``twistd --help`` in another folder."""
         done = self.python_run("import sys; sys.argv[1:] = ['--help']; from twisted.scripts.twistd import run; run()")
         if done.returncode:
             raise AssertionError(done.stdout)
@@ -94,7 +94,7 @@ INSTALL = ("install", "--quiet", "--no-deps", "--no-index", "--ignore-installed"
 
 
 def commands_in(help_text: str) -> set[str]:
-    """Those of our commands that twistd lists."""
+    """Our commands that twistd lists."""
     return COMMANDS & set(re.findall(r"^ {4}(\w+) ", help_text, re.M))
 
 
@@ -120,7 +120,7 @@ class WheelTests(TestCase):
         return place.folder / name
 
     def test_contents(self) -> None:
-        """The package, its page, the licences, the plugin; of Twisted's own files none, of the tests none."""
+        """The package, its page, the licences and the plugin, but no files of Twisted, and no tests."""
         with zipfile.ZipFile(self.wheel(Place(self))) as wheel:
             names = wheel.namelist()
             metadata = wheel.read(f"novnc_twisted-{__version__}.dist-info/METADATA").decode()
@@ -144,14 +144,14 @@ class WheelTests(TestCase):
         self.assertTrue(any(name.endswith("/LICENSE.MPL-2.0.txt") for name in licences), licences)
 
     def test_every_module_is_inside(self) -> None:
-        """A package that setuptools does not find is missed only by whoever installs it."""
+        """The wheel has every package; a missing one would show only after an installation."""
         with zipfile.ZipFile(self.wheel(Place(self))) as wheel:
             inside = {name for name in wheel.namelist() if name.endswith(".py")}
         listed = run("git", "ls-files", "novnc_twisted/*.py", "novnc_twisted/**/*.py", folder=ROOT).stdout.split()
         self.assertEqual({name for name in listed if (ROOT / name).exists()} - inside, set())
 
     def test_installed(self) -> None:
-        """From another folder: six commands, the page, the version; and after uninstalling, a twistd that works."""
+        """In another folder: six commands, the page, the version; and after uninstalling, twistd still works."""
         place = Place(self)
         wheel = self.wheel(place)
         place.make_venv()
@@ -169,10 +169,10 @@ class WheelTests(TestCase):
 
 
 class EditableTests(TestCase):
-    """``pip install -e``, for those who work on it."""
+    """``pip install -e``, for contributors."""
 
     def test_installed(self) -> None:
-        """The six commands are there from another folder too."""
+        """The six commands are there in another folder as well."""
         place = Place(self)
         copy_checkout(place.checkout, page=True)
         place.make_venv()
@@ -193,7 +193,7 @@ class PageTests(TestCase):
         return place
 
     def test_without_npm(self) -> None:
-        """Says what is missing, in one sentence."""
+        """Without npm the build fails with one sentence that names what is missing."""
         place = self.clone()
         done = place.pip(*INSTALL, place.checkout, path="/nowhere")
         self.assertNotEqual(done.returncode, 0)
@@ -202,7 +202,7 @@ class PageTests(TestCase):
         self.assertNotIn("Traceback", done.stdout)
 
     def test_builds_the_page(self) -> None:
-        """With npm, it is built as its lock file says."""
+        """With npm the page is built with the versions of its lock file."""
         place = self.clone()
         tools = place.folder / "tools"
         tools.mkdir()
@@ -224,7 +224,7 @@ class PageTests(TestCase):
         self.assertEqual(told.stdout.strip(), "page", told.stdout)
 
     def test_npm_fails(self) -> None:
-        """A build that fails says which command it was, without a traceback."""
+        """A failed build names the command, without a traceback."""
         place = self.clone()
         tools = place.folder / "tools"
         tools.mkdir()

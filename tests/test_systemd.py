@@ -1,4 +1,4 @@
-"""The systemd units: one for each command, with a user of its own, without rights that it does not need.
+"""The systemd units: one for each command, with its own user, and without unnecessary rights.
 
 :mod:`tests.integration.test_systemd_real` starts them under a real systemd.
 """
@@ -40,7 +40,7 @@ EXPOSURE = 1.2
 """The most that ``systemd-analyze security`` may find; 10 is a service without any protection."""
 
 Unit = dict[str, dict[str, list[str]]]
-"""Sections, and in them the values of each name in their order."""
+"""Section -> name -> its values, in their order."""
 
 
 def commands() -> set[str]:
@@ -66,14 +66,14 @@ def units() -> dict[str, Unit]:
 
 
 class UnitTests(TestCase):
-    """What each unit says."""
+    """The settings of each unit."""
 
     def test_one_for_each_command(self) -> None:
-        """No command without a unit, no unit without a command."""
+        """Each command has a unit, and each unit a command."""
         self.assertEqual(set(units()), commands())
 
     def test_starts_its_command(self) -> None:
-        """In the foreground, without a pid file, with nova's configuration and then its own."""
+        """Commands run in the foreground, without a pid file, with nova's configuration and then their own."""
         for command, unit in units().items():
             self.assertEqual(
                 unit["Service"]["ExecStart"],
@@ -90,7 +90,7 @@ class UnitTests(TestCase):
             self.assertEqual(unit["Service"]["SetCredential"], [f"{command}.conf:[DEFAULT]"])
 
     def test_life(self) -> None:
-        """After the network, and again after a failure that another start may mend."""
+        """Services start after the network, and again after a failure that another start may fix."""
         for unit in units().values():
             service = unit["Service"]
             self.assertIn("network-online.target", unit["Unit"]["After"][0].split())
@@ -101,7 +101,7 @@ class UnitTests(TestCase):
             self.assertEqual(unit["Install"]["WantedBy"], ["multi-user.target"])
 
     def test_says_when_it_is_ready(self) -> None:
-        """By the first process alone, which ends its workers."""
+        """Services are ended by a signal to the first process only, which ends its workers."""
         for command, unit in units().items():
             service = unit["Service"]
             self.assertEqual((service["Type"], service["NotifyAccess"]), (["notify"], ["main"]))
@@ -109,7 +109,7 @@ class UnitTests(TestCase):
             self.assertEqual(service["KillMode"], mode)
 
     def test_reload(self) -> None:
-        """Each can be told to reload, by a command that fails where the service could not."""
+        """Each can be reloaded, by a command that fails if the service could not reload."""
         for command, unit in units().items():
             service = unit["Service"]
             self.assertEqual(
@@ -123,12 +123,12 @@ class UnitTests(TestCase):
             self.assertEqual(service["RuntimeDirectoryMode"], ["0700"])
 
     def test_journal(self) -> None:
-        """Each has a name of its own there."""
+        """Each has its own name in the journal."""
         for command, unit in units().items():
             self.assertEqual(unit["Service"]["SyslogIdentifier"], [command])
 
     def test_sockets(self) -> None:
-        """For each part that listens, at its default address, under the name by which it asks."""
+        """Each listening part has a socket unit with its default address and the name that it looks for."""
         found = {}
         for path in UNITS.glob("*.socket"):
             (name,) = parsed(path)["Socket"]["FileDescriptorName"]
@@ -141,7 +141,7 @@ class UnitTests(TestCase):
         self.assertEqual(set(found), set(ORDER))
 
     def test_users(self) -> None:
-        """Each has its own, which sysusers.d makes; only those that speak with libvirt are in its group."""
+        """Each has its own user from sysusers.d; only the services that use libvirt are in its group."""
         made = set(re.findall(r"(?m)^u (\S+)", SYSUSERS.read_text()))
         self.assertEqual(made, {f"novnc-{command}" for command in commands()})
         for command, unit in units().items():
@@ -155,7 +155,7 @@ class UnitTests(TestCase):
             self.assertEqual({name: unit["Service"][name] for name in HARDENING}, HARDENING)
 
     def test_systemd_agrees(self) -> None:
-        """It reads them without a complaint, and finds little that they could do without."""
+        """systemd-analyze reads them without warnings, and finds few unnecessary rights."""
         program = shutil.which("systemd-analyze")
         assert program is not None, "systemd-analyze is missing: apt-get install systemd"
         with tempfile.TemporaryDirectory() as folder:
