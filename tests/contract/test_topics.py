@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,7 +15,15 @@ from novnc_twisted.contract.topics import BINARIES, COMPUTE, CONSOLEAUTH, PROXY,
 from novnc_twisted.messaging.memory import MemoryTransport
 from novnc_twisted.service.bus import ROLES as ROLES_OF_COMMANDS
 from novnc_twisted.service.make_service import COMMANDS
+from novnc_twisted.session.manager import SessionManager
 from tests.compute.harness import FakeDriver
+
+
+class NoSessions:
+    """A registry without sessions."""
+
+    def find(self, wanted: Any) -> list[Any]:
+        return []
 
 
 class RolesTests(SynchronousTestCase):
@@ -91,9 +100,12 @@ class TopicTests(SynchronousTestCase):
         self.patch(transport, "serve", noted)
         self.successResultOf(ConsoleAuthManager(transport, clock).start())
         self.successResultOf(ComputeManager(transport, FakeDriver(clock), host="one").start())
+        sessions = SessionManager(transport, NoSessions(), binary="nova-novncproxy", host="one")
+        self.successResultOf(Deferred.fromCoroutine(sessions.start()))
         self.assertEqual(
             served,
             {
+                sessions.topic: (set(PROXY.methods), PROXY.methods, "nova-novncproxy"),
                 CONSOLEAUTH.name: (set(CONSOLEAUTH.methods), CONSOLEAUTH.methods, "nova-consoleauth"),
                 COMPUTE.of("one"): (set(COMPUTE.methods), COMPUTE.methods, "nova-compute"),
             },
