@@ -170,7 +170,7 @@ class ConsoleAuthManager:
         )
         password = answer.get("password") if isinstance(answer, dict) else ""
         if password is not None and (not isinstance(password, str) or not password):
-            raise ServiceUnavailable(f"{place.compute_host} gave no usable password")
+            raise ServiceUnavailable(f"compute host {place.compute_host}: the password is not a text")
         return {"password": password}
 
     async def keep_token(self, *, token_hash: str, client_address: str) -> dict[str, Any]:

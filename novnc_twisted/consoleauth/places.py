@@ -96,7 +96,7 @@ class Places:
         raise refusal
 
     async def _accept(self, instance_uuid: str, answers: Mapping[str, Any]) -> Place:
-        """Return the place that the one host gives which runs the server."""
+        """Return the place of the server on the one host that runs it."""
         running = [host for host, answer in answers.items() if _runs(answer)]
         if len(running) > 1:
             self._refuse_twofold(instance_uuid, running)

@@ -1,4 +1,4 @@
-"""The caller's side of nova-consoleauth: takes plain tokens, and puts only their hashes on the bus."""
+"""Calls to nova-consoleauth.  Callers pass tokens; only the hashes of the tokens go over the bus."""
 
 import time
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from novnc_twisted.messaging.interfaces import ITransport
 
 
 class ConsoleAuthAPI:
-    """What fronts and the API ask consoleauth.
+    """The methods of consoleauth for the proxies and the API.
 
-    Every method fails with :class:`~novnc_twisted.errors.ServiceUnavailable` where no consoleauth answers within
-    ``deadline`` seconds.  :meth:`check_token`, :meth:`get_vnc_password` and :meth:`keep_token` are what the fronts'
-    factories take as ``authorise``, ``ask_password`` and ``keep_token``.
+    Every method fails with :class:`~novnc_twisted.errors.ServiceUnavailable` if no consoleauth answers within
+    ``deadline`` seconds.  The factories of the proxies take :meth:`check_token`, :meth:`get_vnc_password` and
+    :meth:`keep_token` as ``authorise``, ``ask_password`` and ``keep_token``.
 
-    :param now: Unix time of this machine, in seconds.
+    :param now: returns the Unix time of this machine, in seconds.
     """
 
     def __init__(self, transport: ITransport, *, deadline: float = 5.0, now: Callable[[], float] = time.time) -> None:
@@ -58,14 +58,15 @@ class ConsoleAuthAPI:
         return fields.argument("expires_at of consoleauth", answer.get("expires_at"), fields.number)
 
     async def check_token(self, token: str, console_type: str, client_address: str) -> ConnectInfo:
-        """Where the console of this token is now.
+        """Return what a token opens, with the present address of the console.
 
-        :raises InvalidToken: unknown, used up or expired.
-        :raises ConsoleForbidden: made for another kind of console or another client address.
+        :raises InvalidToken: the token is unknown, was used already, or has expired.
+        :raises ConsoleForbidden: it is for another console type or another client address, or the server belongs to
+            another project than before.
         :raises InstanceNotFound: no live compute host knows the server.
-        :raises InstanceNotRunning: one knows it, none runs it.
-        :raises ConsoleTypeUnavailable: it has no VNC display.
-        :raises ConsoleUnreachable: two running servers claim its address, or two hosts run it.
+        :raises InstanceNotRunning: a host knows the server, and no host runs it.
+        :raises ConsoleTypeUnavailable: the server has no VNC display.
+        :raises ConsoleUnreachable: two running servers claim one address, or two hosts run the server.
         """
         answer = await self._call("check_token", token, console_type=console_type, client_address=client_address)
         admission = read(Admission, answer, "consoleauth")
@@ -76,30 +77,30 @@ class ConsoleAuthAPI:
         return replace(info, expires_at=self._now() + admission.expires_in)
 
     async def get_vnc_password(self, token: str, console_type: str, client_address: str) -> str | None:
-        """The VNC password of the token's server, for the one connection that needs it; None: it has none."""
+        """Return the VNC password of the token's server, for one connection; None: the server has no password."""
         answer = await self._call("get_vnc_password", token, console_type=console_type, client_address=client_address)
         password = answer.get("password")
         if password is not None and not isinstance(password, str):
-            raise ServiceUnavailable("consoleauth gave no usable password")
+            raise ServiceUnavailable("consoleauth: the password is not a text")
         return password
 
     async def keep_token(self, token: str, client_address: str) -> None:
-        """Say that a session of this token lives, or was lost just now: it may then come back for 60 s."""
+        """Renew the lease of a token, whose session lives or was lost now: it may come back for 60 s."""
         await self._call("keep_token", token, client_address=client_address)
 
     async def show_token(self, token: str) -> dict[str, Any]:
-        """What ``os-console-auth-tokens`` shows: instance_uuid, host, port, internal_access_path.
+        """Return what ``os-console-auth-tokens`` shows: instance_uuid, host, port and internal_access_path.
 
-        :raises InvalidToken: unknown or expired.
+        :raises InvalidToken: the token is unknown or has expired.
         """
         return await self._call("show_token", token)
 
     async def _call(self, method: str, token: str, **arguments: Any) -> dict[str, Any]:
         if not token or len(token) > MAX_TOKEN:
-            raise InvalidToken("no token of ours has this length")
+            raise InvalidToken("it is empty or too long")
         answer = await self._transport.call(
             CONSOLEAUTH.name, method, deadline=self._deadline, token_hash=hash_token(token), **arguments
         )
         if not isinstance(answer, dict):
-            raise ServiceUnavailable(f"consoleauth gave no object for {method}")
+            raise ServiceUnavailable(f"consoleauth: the answer to {method} is not an object")
         return answer

@@ -1,4 +1,9 @@
-"""Token records over the keyed store: tokens by their hash, each server's tokens in an index, leases beside them."""
+"""Tokens in the keyed store: records by the hashes of the tokens, indexes of each server and user, leases and marks.
+
+Keys: ``token:HASH`` is the record, ``owned:HASH`` its entry in the index of its user, ``lease:HASH:ADDRESS`` a lease,
+``used:HASH`` and ``bound:HASH`` the client address that used the token or is bound to it, ``dropped:INDEX`` says that
+tokens of an index were dropped.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,23 +15,23 @@ from novnc_twisted.contract.record import Record, read
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 LEASE = 60.0
-"""Seconds for which a token admits its viewer again after the last sign of its session."""
+"""Seconds for which a token admits its viewer again after the last renewal by its session."""
 
 GRACE = 300.0
-"""Seconds for which the record of a live session is kept beyond its lease, where consoleauth or the store was away."""
+"""Seconds for which a record is kept beyond its lease, so that a session outlives an outage of consoleauth."""
 
 DROPPED = 3600.0
-"""Seconds for which the store knows that tokens were removed: no consoleauth remembers one for longer."""
+"""Seconds for which the store knows that tokens were dropped.  No consoleauth remembers a token for longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRecord(Record):
     """What a token opens.
 
-    :ivar connect_info: where the console was when the token was made.
-    :ivar expires_at: Unix time in seconds; valid before it.
-    :ivar client_address: who asked for it, or None.
-    :ivar owner: the project that the server must belong to, its id or its name; None: to any.
+    :ivar connect_info: the console, with its address when the token was made.
+    :ivar expires_at: Unix time in seconds at which the token expires.
+    :ivar client_address: the address of the client that asked for the token; None: unknown.
+    :ivar owner: the id or the name of the project that the server must belong to; None: any project.
     """
 
     connect_info: Annotated[ConnectInfo, ConnectInfo.from_wire]
@@ -36,53 +41,53 @@ class TokenRecord(Record):
 
 
 class TokenStore:
-    """Tokens in an IKeyedStore; every method fails with ServiceUnavailable where that does not answer."""
+    """Tokens in an IKeyedStore.  Every method fails with ServiceUnavailable if the store does not answer."""
 
     def __init__(self, store: IKeyedStore) -> None:
         self._store = store
 
     async def now(self) -> float:
-        """The store's time, by which records expire: Unix time in seconds."""
+        """Return the time of the store, by which records expire: Unix time in seconds."""
         return await self._store.now()
 
     async def put(self, token_hash: str, record: TokenRecord, ttl: float) -> None:
-        """Keep a record; ``ttl`` seconds, and a little longer for a session that begins at the end of them."""
+        """Store a record for ``ttl`` seconds, and for a lease more: a session may begin when the token expires."""
         uuid, user = record.connect_info.instance_uuid, record.connect_info.user_id
-        await self._store.put(_token(token_hash), record.to_wire(), ttl + LEASE if ttl > 0 else 0, _index(uuid))
+        await self._store.put(_token(token_hash), record.to_wire(), ttl + LEASE if ttl > 0 else 0, _of_instance(uuid))
         if user:
-            # An object has one index only: in its user's the token has a mark, which lives as long as it is valid.
-            await self._store.put(_owned(token_hash), {}, ttl, _index_of_user(user))
+            # An object can be in one index only, so that a second object stands for the token in the index of its user.
+            await self._store.put(_owned(token_hash), {}, ttl, _of_user(user))
 
     async def get(self, token_hash: str) -> TokenRecord | None:
-        """The record, which may have expired: see its ``expires_at`` and :meth:`leased_until`."""
+        """Return the record of a token, which may have expired: see ``expires_at`` and :meth:`leased_until`."""
         value = await self._store.get(_token(token_hash))
         return None if value is None else read(TokenRecord, value, "the store")
 
     async def hosts_of_instance(self, instance_uuid: str) -> set[str | None]:
-        """The compute hosts for which a server's tokens were made."""
-        keys = await self._store.indexed(_index(instance_uuid))
+        """Return the compute hosts for which the tokens of a server were made."""
+        keys = await self._store.indexed(_of_instance(instance_uuid))
         records = [await self.get(key.removeprefix(_token(""))) for key in keys]
         return {record.connect_info.compute_host for record in records if record is not None}
 
     async def remove_of_instance(
         self, instance_uuid: str, except_newest: int = 0, *, until: float | None = None
     ) -> int:
-        """Forget a server's tokens, but for so many of the newest; how many there were.
+        """Drop the tokens of a server, except a number of the newest; return how many were dropped.
 
-        :param until: when the last of them expires at the latest, where the caller knows it (Unix time).
+        :param until: the Unix time at which the last of them expires, at the latest; None: the records tell it.
         """
-        keys = await self._store.indexed(_index(instance_uuid), except_newest)
-        return await self._remove(_index(instance_uuid), [key.removeprefix(_token("")) for key in keys], until)
+        keys = await self._store.indexed(_of_instance(instance_uuid), except_newest)
+        return await self._remove(_of_instance(instance_uuid), [key.removeprefix(_token("")) for key in keys], until)
 
     async def remove_of_user(self, user: str, except_newest: int = 0) -> int:
-        """Forget the valid tokens that a user asked for, but for so many of the newest; how many there were."""
-        keys = await self._store.indexed(_index_of_user(user), except_newest)
-        return await self._remove(_index_of_user(user), [key.removeprefix(_owned("")) for key in keys])
+        """Drop the valid tokens that a user asked for, except a number of the newest; return how many were dropped."""
+        keys = await self._store.indexed(_of_user(user), except_newest)
+        return await self._remove(_of_user(user), [key.removeprefix(_owned("")) for key in keys])
 
     async def _remove(self, index: str, token_hashes: list[str], until: float | None = None) -> int:
-        """Forget the oldest tokens of an index, and that they were dropped on purpose: one mark for all of them.
+        """Drop tokens of an index, with one mark for all of them, so that none of them is restored.
 
-        A token that was restored stands in the index behind newer ones, so the last one may not be the newest.
+        A restored token stands in the index behind newer tokens, so that the last token may not expire last.
         """
         if not token_hashes:
             return 0
@@ -95,50 +100,52 @@ class TokenStore:
         return found
 
     async def _mark_dropped(self, index: str, until: float) -> None:
-        """Remember that the tokens of an index were dropped that expire until then, and those that were before."""
+        """Mark the tokens of an index that expire until a time as dropped; earlier marks stay."""
         before = await self._store.get(_dropped(index))
         until = until if before is None else max(until, float(before["until"]))
         await self._store.put(_dropped(index), {"until": until}, DROPPED)
 
     async def was_dropped(self, record: TokenRecord) -> bool:
-        """Whether a token was removed on purpose within the last DROPPED seconds."""
+        """Whether a token was dropped within the last :data:`DROPPED` seconds."""
         info = record.connect_info
-        indexes = [_index(info.instance_uuid), *([_index_of_user(info.user_id)] if info.user_id else [])]
+        indexes = [_of_instance(info.instance_uuid), *([_of_user(info.user_id)] if info.user_id else [])]
         marks = [await self._store.get(_dropped(index)) for index in indexes]
         return any(mark is not None and record.expires_at <= float(mark["until"]) for mark in marks)
 
     async def restore(self, token_hash: str, record: TokenRecord, ttl: float) -> None:
-        """Put back the record of a token that the store has lost, for so many seconds."""
-        await self._store.put(_token(token_hash), record.to_wire(), ttl, _index(record.connect_info.instance_uuid))
+        """Store the record of a token that the store has lost, for ``ttl`` seconds."""
+        await self._store.put(
+            _token(token_hash), record.to_wire(), ttl, _of_instance(record.connect_info.instance_uuid)
+        )
 
     async def lease(self, token_hash: str, client_address: str, until: float) -> None:
-        """Let this address use the token until then (Unix time), at most LEASE from now."""
+        """Let a client address use a token until a Unix time, at most :data:`LEASE` seconds from now."""
         await self._store.put(_lease(token_hash, client_address), {"until": until}, LEASE)
         await self._store.extend(_token(token_hash), LEASE + GRACE)
 
     async def leased_until(self, token_hash: str, client_address: str) -> float:
-        """Until when this address may use the token beyond its time; 0: it may not."""
+        """Return the Unix time until which a client address may use a token that has expired; 0: it may not."""
         value = await self._store.get(_lease(token_hash, client_address))
         return float(value["until"]) if value is not None else 0.0
 
     async def claim(self, purpose: str, token_hash: str, client_address: str, ttl: float) -> str:
-        """The address that was the first to claim a token for a purpose (``used``, ``bound``), by a mark of its own.
+        """Return the client address that was the first to claim a token for a purpose (``used``, ``bound``).
 
-        :param client_address: who claims it now; where that is the first, it is the answer.
+        :param client_address: the address that claims it now; it is returned if it is the first.
         """
         key = f"{purpose}:{token_hash}"
-        # The mark lives as long as the record can: a used token must not become new again.
+        # The mark lives as long as the record can, so that a used token does not become new again.
         if await self._store.put_new(key, {"client_address": client_address}, ttl + LEASE + GRACE):
             return client_address
         return await self.claimed(purpose, token_hash) or ""
 
     async def claim_once(self, purpose: str, token_hash: str, client_address: str, ttl: float) -> bool:
-        """True for exactly one of many callers."""
+        """Claim a token for a purpose; return True to exactly one of many callers."""
         key = f"{purpose}:{token_hash}"
         return await self._store.put_new(key, {"client_address": client_address}, ttl + LEASE + GRACE)
 
     async def claimed(self, purpose: str, token_hash: str) -> str | None:
-        """The address that claimed it, or None."""
+        """Return the client address that claimed a token for a purpose, or None."""
         value = await self._store.get(f"{purpose}:{token_hash}")
         return None if value is None else str(value.get("client_address"))
 
@@ -156,14 +163,14 @@ def _owned(token_hash: str) -> str:
 
 
 def _lease(token_hash: str, client_address: str) -> str:
-    # Whatever an address is made of, a key can hold this.
+    # Hashed: an address may have characters that a key must not have.
     return f"lease:{token_hash}:{hash_token(client_address)}"
 
 
-def _index(instance_uuid: str) -> str:
+def _of_instance(instance_uuid: str) -> str:
     return f"instance:{instance_uuid}"
 
 
-def _index_of_user(user: str) -> str:
-    # Whatever a name is made of, a key can hold this.
+def _of_user(user: str) -> str:
+    # Hashed: a name may have characters that a key must not have.
     return f"user:{hash_token(user)}"
