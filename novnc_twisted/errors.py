@@ -34,7 +34,10 @@ class Refusal(Exception):
     sentence: ClassVar[str]
 
     def __init__(self, detail: str = "") -> None:
-        self.detail = _UNSAFE.sub("?", detail[:MAX_DETAIL])
+        detail = detail[:MAX_DETAIL]
+        if not (detail.isascii() and detail.isprintable()):
+            detail = _UNSAFE.sub("?", detail)
+        self.detail = detail
         super().__init__(self.detail)
 
     def __str__(self) -> str:

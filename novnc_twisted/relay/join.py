@@ -42,7 +42,10 @@ class TransportRelay(FilteredRelay):
     def start(self, ended: Callable[[Refusal], None]) -> None:
         """See IRelay."""
         self._ended = ended
-        for direction in self._upstream, self._client:
+        directions = self._upstream, self._client
+        for direction in directions:
+            direction.source.resume_reading()  # an end that a detached relay had before does not read
+        for direction in directions:
             if self.live:
                 direction.source.attach(direction)
 

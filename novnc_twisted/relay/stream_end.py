@@ -13,7 +13,7 @@ from novnc_twisted.relay.frames import FrameDecoder
 from novnc_twisted.relay.interfaces import IEnd, IReceiver
 from novnc_twisted.relay.loss_reasons import loss_reason
 from novnc_twisted.relay.transport_end import TransportEnd
-from novnc_twisted.relay.transports import hang_up, send
+from novnc_twisted.relay.transports import closed_at_once, send
 
 CLOSE_GRACE = 2.0
 """Seconds that a peer has to read what was written, once we hang up; then the connection is aborted."""
@@ -122,9 +122,8 @@ class StreamEnd(TransportEnd):
         self._stop_watching_stall()
         # Twisted keeps a transport open until its producer has unregistered.
         self._transport.unregisterProducer()
-        self.resume_reading()
         if self._ended:
-            hang_up(self._transport)
+            self._close_when_sent()
         else:
             self._hang_up()
         if not self._gone:
@@ -186,9 +185,15 @@ class StreamEnd(TransportEnd):
         """Close, once what is written has gone out."""
         transport = self._transport
         if self._linger and ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
+            self.resume_reading()
             transport.loseWriteConnection()
         else:
-            hang_up(transport)
+            self._close_when_sent()
+
+    def _close_when_sent(self) -> None:
+        if not closed_at_once(self._transport):
+            self.resume_reading()  # a transport that is paused does not notice that its peer leaves
+            self._transport.loseConnection()
 
     def _deliver(self, data: bytes) -> None:
         """Pass bytes of the stream on, or hold them."""

@@ -98,7 +98,7 @@ class TransportEnd:
 
     def can_leave(self) -> bool:
         """Whether the socket may leave: the transport is a plain one of Twisted's, and nothing is in the way."""
-        return not (self._gone or self._paused) and is_plain(self._transport)
+        return not self._gone and is_plain(self._transport)
 
     def leave(self, side: "StreamSide") -> tuple[socket.socket, bytes]:
         """Take the socket away from the transport; return it with the bytes that were still to be sent.
@@ -110,12 +110,16 @@ class TransportEnd:
             self.on_detach()
             self.on_detach = None
         self._transport = self._side = side
+        self._paused = False
         return taken, waiting
 
     def come_back(self, taken: socket.socket, waiting: bytes) -> None:
-        """Give the socket, and the bytes that are still to be sent, to a new transport."""
+        """Give the socket, and the bytes that are still to be sent, to a new transport.
+
+        Reading stays paused, since nearly always the end is closed next.
+        """
         self._side = None
-        self._full = self._paused = False
+        self._full, self._paused = False, True
         self._stop_watching_stall()
         self._transport = give_back(self.clock, taken, waiting, self)
 

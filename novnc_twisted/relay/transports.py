@@ -45,13 +45,12 @@ def take(transport: Any) -> tuple[socket.socket, bytes]:
 
 
 def give_back(reactor: Any, taken: socket.socket, waiting: bytes, end: Any) -> Any:
-    """Return a new transport for a socket that was taken.
+    """Return a new transport for a socket that was taken; it does not read yet.
 
     :param end: its protocol and its producer; its ``makeConnection`` is not called.
     """
     transport = _Connected(taken, end, reactor)
     transport.registerProducer(end, True)
-    transport.startReading()
     if waiting:
         transport.write(waiting)
     return transport
@@ -70,12 +69,15 @@ def send(transport: Any, data: bytes) -> None:
         transport.write(data[sent:])
 
 
-def hang_up(transport: Any) -> None:
-    """Close, at once where nothing waits to be sent: a transport alone would first ask the reactor for a turn."""
-    if _is_idle(transport):
+def closed_at_once(transport: Any) -> bool:
+    """Close a transport for which nothing waits to be sent; False if it must be closed in the usual way.
+
+    A transport would ask the reactor for a turn of its own before it closes.
+    """
+    idle = _is_idle(transport)
+    if idle:
         transport.connectionLost(connectionDone)
-    else:
-        transport.loseConnection()
+    return idle
 
 
 def _is_idle(transport: Any) -> bool:

@@ -106,10 +106,12 @@ class WebSocketEnd(StreamEnd):
     def _hang_up(self) -> None:
         # Closing at once could overtake the close frame: whatever the browser is still sending resets the connection,
         # and its user reads "1006".  So its own close frame is awaited, for as long as the abort's timer allows.
+        if self.frames.failure is not None:  # nothing it sends can be read any more
+            super()._hang_up()
+            return
+        self.resume_reading()
         if self.frames.close_code is not None:
             self._transport.loseConnection()
-        elif self.frames.failure is not None:  # nothing it sends can be read any more
-            super()._hang_up()
 
     def _answer(self) -> None:
         """Answer pings; while our buffer is full only the newest is kept (section 5.5.3), so that memory is bounded."""

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from novnc_twisted.errors import MessageTooBig, Refusal
@@ -15,10 +16,16 @@ T = TypeVar("T")
 HOLD_LIMIT = 65536
 """Bytes that a peer may send before they are asked for."""
 
+Answer = Callable[[str], Awaitable[Any]]
+"""Returns what a handshake asks for (:class:`~novnc_twisted.rfb.Ask`)."""
+
+Secure = Callable[[StartTLS], Awaitable[None]]
+"""Starts TLS on the end, and returns when it is established."""
+
 
 @implementer(IReceiver)
 class HandshakeChannel:
-    """Runs handshakes over one end, and holds bytes that no handshake has asked for yet.
+    """Runs handshakes over one end, one after the other, and holds bytes that no handshake has asked for yet.
 
     The transport is never paused, because a paused transport does not notice that its peer leaves.  The amount held is
     limited instead.
@@ -33,8 +40,12 @@ class HandshakeChannel:
         self.gone = False
         self._lost = lost
         self._held = bytearray()
-        self._more: Deferred[bytes] | None = None
-        self._driver: HandshakeDriver[Any] | None = None  # while it waits for bytes
+        self._driver: HandshakeDriver[Any] | None = None  # of the handshake that runs
+        self._done: Deferred[Any] | None = None  # fires at its end
+        self._serving: Deferred[None] | None = None  # while it waits for something else than bytes
+        self._answer: Answer | None = None
+        self._start_tls: Secure | None = None
+        self._more: Deferred[bytes] | None = None  # of some()
         end.attach(self)
 
     @property
@@ -43,69 +54,83 @@ class HandshakeChannel:
         driver = self._driver
         return "" if driver is None or driver.rest else driver.waiting_for
 
-    async def run(
-        self,
-        handshake: Handshake[T],
-        answer: Callable[[str], Awaitable[Any]] | None = None,
-        start_tls: Callable[[StartTLS], Awaitable[None]] | None = None,
-    ) -> T:
-        """Run a handshake to its end.
+    def run(
+        self, handshake: Handshake[T], answer: Answer | None = None, start_tls: Secure | None = None
+    ) -> Deferred[T]:
+        """Run a handshake.
 
-        :param answer: returns what the handshake asks for (:class:`~novnc_twisted.rfb.Ask`).
-        :param start_tls: starts TLS on the end, and returns when it is established.
-        :raises Refusal: raised by the handshake.
+        It is driven by plain calls: a coroutine that wakes up for each of the eight messages of a set-up was dearer.
+
+        :param answer: needed for a handshake that asks something.
+        :param start_tls: needed for a handshake that starts TLS.
+        :return: fires with the result, or fails with the Refusal that the handshake raised.
         """
-        driver = HandshakeDriver(handshake)
+        done: Deferred[T] = Deferred(self._cancelled)
+        self._done, self._answer, self._start_tls = done, answer, start_tls
+        self._driver = driver = HandshakeDriver(handshake)
         driver.start()
+        self._go_on(driver)
+        return done
+
+    def _go_on(self, driver: HandshakeDriver[Any]) -> None:
+        """Let the handshake run until it waits for bytes that have not come, waits for something else, or ends."""
         while True:
-            await self._drive(driver)
-            if driver.done:
+            data = driver.to_send()
+            if data:
+                self.end.write(data)
+            if not driver.waits:
                 break
-            if driver.asks is not None and answer is not None:
-                driver.answer(await answer(driver.asks.what))
-            elif driver.starts_tls is not None and start_tls is not None:
-                injected, self._held = bytes(self._held), bytearray()
-                if injected:
-                    driver.receive(injected)  # it came in clear: the handshake fails
-                else:
-                    await start_tls(driver.starts_tls)
-                    driver.tls_started()
-        self.put_back(driver.rest)
-        if driver.error is not None:
-            raise driver.error
-        return driver.result  # type: ignore[return-value]  # a T, as there was no error
-
-    def _drive(self, driver: HandshakeDriver[Any]) -> Deferred[bytes]:
-        """Let the peer and the handshake go on until the handshake ends, or waits for something else than bytes.
-
-        The coroutine is woken once it is so, and not for each message: there are eight of them in a set-up.
-        """
-        self._say(driver)
-        over: Deferred[bytes] = Deferred(self._forget)
-        if driver.waits:
-            self._more, self._driver = over, driver
-            if self._held:
-                data, self._held = bytes(self._held), bytearray()
-                self._hear(driver, data)
+            if not self._held:
+                return
+            data, self._held = bytes(self._held), bytearray()
+            driver.receive(data)
+        if driver.done:
+            self._finish(driver)
         else:
-            over.callback(b"")
-        return over
+            self._serving = Deferred.fromCoroutine(self._serve(driver))
+            self._serving.addCallbacks(self._served, self._failed)
 
-    def _hear(self, driver: HandshakeDriver[Any], data: bytes) -> None:
-        driver.receive(data)
-        self._say(driver)
-        if not driver.waits:
-            self._driver = None
-            self._give(b"")
+    async def _serve(self, driver: HandshakeDriver[Any]) -> None:
+        """Answer the handshake, or start TLS for it."""
+        if driver.asks is not None and self._answer is not None:
+            driver.answer(await self._answer(driver.asks.what))
+        elif driver.starts_tls is not None and self._start_tls is not None:
+            injected, self._held = bytes(self._held), bytearray()
+            if injected:
+                driver.receive(injected)  # it came in clear: the handshake fails
+            else:
+                await self._start_tls(driver.starts_tls)
+                driver.tls_started()
+        else:
+            raise RuntimeError("the handshake needs what its caller cannot give")
 
-    def _say(self, driver: HandshakeDriver[Any]) -> None:
-        data = driver.to_send()
-        if data:
-            self.end.write(data)
+    def _served(self, _: None) -> None:
+        self._serving = None
+        if self._driver is not None:
+            self._go_on(self._driver)
+
+    def _finish(self, driver: HandshakeDriver[Any]) -> None:
+        done, self._done, self._driver = self._done, None, None
+        self.put_back(driver.rest)
+        if done is not None and driver.error is not None:
+            done.errback(driver.error)
+        elif done is not None:
+            done.callback(driver.result)
+
+    def _failed(self, failure: Failure) -> None:
+        done, self._done, self._driver = self._done, None, None
+        if done is not None:
+            done.errback(failure)
+
+    def _cancelled(self, _: Deferred[Any]) -> None:
+        serving, self._serving = self._serving, None
+        self._driver = self._done = None
+        if serving is not None:
+            serving.cancel()
 
     def some(self) -> Deferred[bytes]:
-        """Bytes, at least one: those held, else the next that come."""
-        more: Deferred[bytes] = Deferred(self._forget)
+        """Return a Deferred that fires with at least one byte: those held, else the next that come."""
+        more: Deferred[bytes] = Deferred(self._more_cancelled)
         if self._held:
             data, self._held = bytes(self._held), bytearray()
             more.callback(data)
@@ -113,8 +138,11 @@ class HandshakeChannel:
             self._more = more
         return more
 
+    def _more_cancelled(self, _: Deferred[bytes]) -> None:
+        self._more = None
+
     def put_back(self, data: bytes) -> None:
-        """What was taken and not needed: it comes first, next time."""
+        """Hold bytes that were taken and are not needed, before those that are held already."""
         self._held[:0] = data
 
     def release(self) -> None:
@@ -126,35 +154,30 @@ class HandshakeChannel:
     # IReceiver
 
     def data_received(self, data: bytes) -> None:
-        """For the handshake that waits, else held."""
-        if self._driver is not None:
-            self._hear(self._driver, data)
+        """Give bytes to what waits for them, or hold them."""
+        driver = self._driver
+        if driver is not None and driver.waits:
+            driver.receive(data)
+            self._go_on(driver)
         elif self._more is not None:
-            self._give(data)
+            more, self._more = self._more, None
+            more.callback(data)
         elif len(self._held) + len(data) > HOLD_LIMIT:
             self.end_lost(MessageTooBig(f"more than {HOLD_LIMIT} bytes ahead of its turn"))
         else:
             self._held += data
 
     def end_lost(self, cause: Refusal) -> None:
-        """Tell the session, once."""
+        """Notify the session, once."""
         if not self.gone:
             self.gone = True
             self._lost(cause)
 
     def pause_writing(self) -> None:
-        """Does nothing: handshakes alone write to this end, and they write little."""
+        """Do nothing: handshakes alone write to this end, and they write little."""
 
     def resume_writing(self) -> None:
         """See pause_writing."""
-
-    def _give(self, data: bytes) -> None:
-        more, self._more = self._more, None
-        if more is not None:
-            more.callback(data)
-
-    def _forget(self, _: Deferred[bytes]) -> None:
-        self._more = self._driver = None
 
 
 def _ignore(cause: Refusal) -> None:

@@ -11,7 +11,6 @@ from novnc_twisted.contract.session_info import SessionInfo
 from novnc_twisted.errors import Refusal, ServiceUnavailable
 from novnc_twisted.events.records import Event, SessionClosed
 from novnc_twisted.session.interfaces import IViewer
-from novnc_twisted.session.services import SessionServices
 
 if TYPE_CHECKING:
     from novnc_twisted.session.registry import SessionRegistry
@@ -29,13 +28,14 @@ class Session:
     :ivar viewer: the viewer, as its front knows it.
     :ivar accepted_at: when the connection was accepted, in the reactor's seconds.
     :ivar info: where the console is; None until the token was found valid.
+    :ivar services: what the sessions of its front have in common.
     :ivar cause: why the session ends; None until then.
     :ivar phase: the step of the set-up, or ``live``.
     """
 
     log = Logger()
 
-    __slots__ = ("accepted_at", "cause", "id", "info", "registry", "viewer")
+    __slots__ = ("accepted_at", "cause", "id", "info", "registry", "services", "viewer")
 
     info: ConnectInfo | None
     phase: str
@@ -49,6 +49,7 @@ class Session:
         info: ConnectInfo | None = None,
     ) -> None:
         self.registry = registry
+        self.services = registry.services
         self.id = session_id
         self.viewer = viewer
         self.accepted_at = accepted_at
@@ -58,11 +59,6 @@ class Session:
     def end(self, cause: Refusal) -> None:
         """End the session.  The first cause stays; both connections are closed; later calls change nothing."""
         raise NotImplementedError
-
-    @property
-    def services(self) -> SessionServices:
-        """What the session is given."""
-        return self.registry.services
 
     @property
     def token_hash(self) -> str:

@@ -95,9 +95,11 @@ class Deadlines(SynchronousTestCase):
         self.successResultOf(factory.stop_sessions())
 
     def dialling(self) -> tuple[Any, Transport]:
-        listening = socket.create_server(("127.0.0.1", 0))
+        listening = socket.create_server(("127.0.0.1", 0), backlog=0)
         self.addCleanup(listening.close)
         port = listening.getsockname()[1]
+        first = socket.create_connection(("127.0.0.1", port))  # the queue is full: the kernel lets the next one wait
+        self.addCleanup(first.close)
 
         async def authorise(*_: str) -> ConnectInfo:
             return ConnectInfo(host="127.0.0.1", port=port)

@@ -17,14 +17,14 @@ class Kernel:
     """A socket that is connecting until the test says what it came to."""
 
     def __init__(self) -> None:
-        self.number = errno.EALREADY
+        self.number = self.after = errno.EALREADY
         self.closed = False
 
     def fileno(self) -> int:
         return 7
 
     def connect_ex(self, address: Any) -> int:
-        number, self.number = self.number, self.number if self.number != errno.EINPROGRESS else errno.EALREADY
+        number, self.number = self.number, self.number if self.number != errno.EINPROGRESS else self.after
         return number
 
     def getsockopt(self, *_: int) -> int:
@@ -60,6 +60,15 @@ class Dialled(SynchronousTestCase):
         self.writer.doWrite()
         self.assertIs(self.successResultOf(self.dialled), self.kernel)
         self.assertEqual(self.reactor.writers, set())
+
+    def test_connected_before_the_reactor_is_asked(self) -> None:
+        """A server on this machine."""
+        self.kernel.number = errno.EINPROGRESS
+        self.kernel.after = 0
+        dialled = Deferred.fromCoroutine(connect(self.reactor, socket.AF_INET, ("127.0.0.1", 5900)))  # type: ignore[arg-type]
+        self.assertIs(self.successResultOf(dialled), self.kernel)
+        self.dialled.addErrback(lambda _: None)
+        self.dialled.cancel()
 
     def test_refused(self) -> None:
         self.kernel.number = errno.ECONNREFUSED

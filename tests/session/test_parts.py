@@ -158,7 +158,7 @@ class Lines(SynchronousTestCase):
         return (yield Need(4, "answer"))
 
     def test_a_talk(self) -> None:
-        held = Deferred.fromCoroutine(self.line.run(self.handshake()))
+        held = self.line.run(self.handshake())
         self.assertEqual(self.transport.take(), b"hello")
         self.end.dataReceived(b"ab")
         self.assertNoResult(held)
@@ -168,14 +168,14 @@ class Lines(SynchronousTestCase):
 
     def test_what_came_before(self) -> None:
         self.end.dataReceived(b"abcdef")
-        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(self.line.run(self.handshake()))), b"abcd")
+        self.assertEqual(self.successResultOf(self.line.run(self.handshake())), b"abcd")
 
     def test_a_talk_that_fails_has_written_why(self) -> None:
         def failing() -> Handshake[None]:
             yield Write(b"no")
             raise ProtocolViolation("bad")
 
-        self.failureResultOf(Deferred.fromCoroutine(self.line.run(failing())), ProtocolViolation)
+        self.failureResultOf(self.line.run(failing()), ProtocolViolation)
         self.assertEqual(self.transport.take(), b"no")
 
     def test_tls(self) -> None:
@@ -193,7 +193,7 @@ class Lines(SynchronousTestCase):
         for injected in (b"", b"xx"):
             steps: list[StartTLS] = []
             asked, up = Deferred[Any](), Deferred[Any]()
-            held = Deferred.fromCoroutine(self.line.run(handshake(), lambda _, asked=asked: asked, start_tls))
+            held = self.line.run(handshake(), lambda _, asked=asked: asked, start_tls)
             if injected:
                 self.end.dataReceived(injected)
             asked.callback(b"p")

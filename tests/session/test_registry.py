@@ -143,7 +143,7 @@ class SetUps(SynchronousTestCase):
     def test_a_failing_observer(self) -> None:
         """It ends nothing, and is logged."""
         session = self.begin("one")
-        self.registry.services = replace(self.registry.services, observer=self.fail_always)
+        session.services = replace(session.services, observer=self.fail_always)
         self.gone(session)
         self.assertEqual(len(self.registry), 0)
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)

@@ -26,8 +26,10 @@ async def connect(reactor: IReactorFDSet, family: int, address: Any) -> socket.s
     try:
         number = dialled.connect_ex(address)
         if number == errno.EINPROGRESS:
-            number = await _Attempt(reactor, dialled, address).settled
-        if number:
+            number = dialled.connect_ex(address)  # a server on this machine is connected by now
+            if number in _IN_PROGRESS:
+                number = await _Attempt(reactor, dialled, address).settled
+        if number and number != errno.EISCONN:
             raise getConnectError((number, os.strerror(number)))
     except BaseException:
         dialled.close()

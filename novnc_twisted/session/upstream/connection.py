@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, TypeVar
 
+from twisted.internet.defer import Deferred
+
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.errors import ConsoleUnreachable, Refusal, ServiceUnavailable
 from novnc_twisted.rfb.handshake import Handshake, StartTLS
@@ -35,9 +37,9 @@ class UpstreamConnection:
         self._secured_at = -1  # how many bytes had come when TLS was up
         self.channel = HandshakeChannel(end, self._lost)
 
-    async def run(self, handshake: Handshake[T]) -> T:
+    def run(self, handshake: Handshake[T]) -> Deferred[T]:
         """Run the handshake of a log-in."""
-        return await self.channel.run(handshake, self._answer, self._start_tls)
+        return self.channel.run(handshake, self._answer, self._start_tls)
 
     async def _answer(self, what: str) -> str | None:
         """Return the password, which is fetched for the connection that needs it and stored nowhere."""

@@ -58,7 +58,12 @@ class _EndFactory(Factory):
 
 def _numeric(host: str, port: int) -> tuple[int, Any] | None:
     """Return family and socket address of an IP address (IPv6 with or without brackets), or None for a name."""
-    host = host.removeprefix("[").removesuffix("]")
+    try:
+        socket.inet_pton(socket.AF_INET, host)
+    except (OSError, ValueError):
+        host = host.removeprefix("[").removesuffix("]")
+    else:
+        return socket.AF_INET, (host, port)  # nearly every console; getaddrinfo is 3 % of a set-up
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
