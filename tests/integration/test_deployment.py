@@ -42,15 +42,15 @@ SYSTEMCTL = '#!/bin/sh\necho "$@" >> /run/asked-of-systemctl\n'
 SCP = '#!/bin/sh\necho "$@" >> /run/asked-of-scp\n'
 
 LIBVIRTD = "[Service]\nExecStart=/usr/sbin/libvirtd\nLimitNOFILE=65536\n"
-"""As Debian's unit has it; the machine has libvirt's programs alone."""
+"""The command of Debian's unit; the machine has only libvirt's programs."""
 
 LIBVIRTD_CONF = (
     'unix_sock_group = "libvirt"\nunix_sock_rw_perms = "0770"\nauth_unix_ro = "none"\nauth_unix_rw = "none"\n'
 )
-"""As Debian's package has it."""
+"""The content of Debian's package."""
 
 QEMU_CONF = 'stdio_handler = "file"\nsecurity_driver = "none"\n'
-"""No virtlogd and no AppArmor are here."""
+"""This machine has neither virtlogd nor AppArmor."""
 
 _TEXT = 0xB8000
 
@@ -64,13 +64,13 @@ class Block(NamedTuple):
 
 
 class Readme:
-    """What the README types.
+    """The README's instructions.
 
-    :ivar blocks: the marked ones, in their order.
-    :ivar owner: the line that says to whom a VM belongs.
+    :ivar blocks: the marked blocks, in their order.
+    :ivar owner: the command that sets the owner of a VM.
     :ivar user: the environment of a user.
-    :ivar commands: what that user types.
-    :ivar addresses: the hosts'.
+    :ivar commands: the commands of that user.
+    :ivar addresses: the addresses of the hosts.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class Readme:
         self.addresses = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", text, re.M))
 
     def script(self, host: str) -> str:
-        """All that root types on a host, in its order; what packages would bring is there already."""
+        """The commands of root on a host, in their order, without those that install packages."""
         names = {host, "every host", "compute" if host.startswith("compute") else "api host"}
         return "\n".join(block.text for block in self.blocks if block.who in names and block.kind != "package")
 
@@ -113,7 +113,7 @@ class DeploymentTests(TestCase):
             await self.by_sudo()
 
     async def by_sudo(self) -> None:
-        """This test again, as root, who leaves nothing in this user's folders."""
+        """Run this test again as root, which leaves nothing in this user's folders."""
         trial = """
             folder=$(mktemp -d)
             "$1" -B -m twisted.trial "--temp-directory=$folder/trial" "$2" && code=0 || code=$?
@@ -125,7 +125,7 @@ class DeploymentTests(TestCase):
         self.assertEqual(code, 0, (output + errors).decode())
 
     async def as_root(self) -> None:
-        """The whole of it."""
+        """The whole deployment."""
         addresses = {name: f"{address}/24" for name, address in self.readme.addresses.items()}
         self.assertEqual(list(addresses), ["controller", "compute1", "compute2"])
         network = await Network.start(self, addresses)
@@ -157,7 +157,7 @@ class DeploymentTests(TestCase):
     # --- the steps
 
     async def deploy(self, host: Host) -> None:
-        """Type what the README says, and start what it asks systemd for."""
+        """Run the README's commands, and start the units that it starts."""
         await in_thread(host.run, self.readme.script(host.name), folder=CHECKOUT)
         asked = (await in_thread(host.run, "cat /run/asked-of-systemctl")).splitlines()
         for words in (line.split() for line in asked):
@@ -171,11 +171,11 @@ class DeploymentTests(TestCase):
         return [line.split() for line in self.controller.run("cat /run/asked-of-scp").splitlines()]
 
     def prepare(self, host: Host) -> None:
-        """What packages bring."""
+        """Install what Debian's packages contain."""
         host.write("/usr/bin/systemctl", SYSTEMCTL, mode=0o755)
         host.write("/usr/bin/scp", SCP, mode=0o755)
         host.run(
-            # The machine may be one on which somebody followed the README.
+            # The machine itself may have been set up by the README.
             *(f"userdel novnc-{name} 2>/dev/null || true" for name in OURS),
             "rm -rf /etc/nova /opt/novnc_twisted /etc/systemd/system/console*.service /etc/sysusers.d",
             "rm -rf /etc/redis/novnc_twisted.conf /etc/redis/users.acl /etc/redis-users /etc/default/novnc_twisted",
@@ -192,7 +192,7 @@ class DeploymentTests(TestCase):
             host.write("/etc/libvirt/qemu.conf", QEMU_CONF)
 
     async def start(self, host: Host, name: str) -> None:
-        """What systemd does for a unit."""
+        """Start a unit as systemd does."""
         text = LIBVIRTD
         if name != "libvirtd":
             files = " ".join(f"{folder}/{name}.service" for folder in UNITS)
@@ -200,7 +200,7 @@ class DeploymentTests(TestCase):
         self.units[f"{host.name} {name}"] = await Unit.begin(self, host, name, text)
 
     async def running(self, host: Host) -> None:
-        """Until a host's own services are there."""
+        """Wait until a host's services run."""
         waited = []
         for unit in (self.units[name] for name in self.units if name.startswith(host.name)):
             if unit.command in OURS:
@@ -212,7 +212,7 @@ class DeploymentTests(TestCase):
     # --- VMs
 
     async def vm(self, host: Host, name: str) -> str:
-        """A VM with the README's display, which runs; its UUID."""
+        """Start a VM with the README's display, and return its UUID."""
         image = f"/var/lib/libvirt/images/{name}.img"
         xml = small_domain(name, boot_image=image, graphics=PLAIN_VNC)
         await in_thread(host.write, image, boot_sector(name))
@@ -221,21 +221,21 @@ class DeploymentTests(TestCase):
         return (await in_thread(host.run, f"virsh domuuid {name}")).strip()
 
     async def give(self, host: Host, name: str, user: str, project: str) -> None:
-        """Say whose VM it is, as the README says it for alice's myserver20."""
+        """Set the owner of a VM, with the README's command for alice's myserver20."""
         await in_thread(host.run, self.meant(self.readme.owner, name, user, project))
 
     def meant(self, text: str, name: str, user: str, project: str) -> str:
-        """What the README says of alice, who is of project red, and her myserver20, said of others."""
+        """The README's command for alice of project red and her myserver20, with other names."""
         for old, new in (("myserver20", name), ("alice", user), ("red", project)):
             text = re.sub(rf"\b{old}\b", new, text)
         return text
 
     async def port(self, host: Host, name: str) -> int:
-        """Of its VNC server."""
+        """Read a password of its VNC server."""
         return 5900 + int((await in_thread(host.run, f"virsh vncdisplay {name}")).strip().rpartition(":")[2])
 
     async def memory(self, host: Host, name: str, row: int = 6) -> str:
-        """A row of a VM's screen, from its memory."""
+        """A row of a VM's screen, read from its memory."""
         command = f"virsh qemu-monitor-command --hmp {name} 'xp /160xb {_TEXT + 160 * row:#x}'"
         dump = await in_thread(host.run, command)
         data = bytes(int(word, 16) for line in dump.splitlines() for word in line.partition(":")[2].split())
@@ -244,13 +244,13 @@ class DeploymentTests(TestCase):
     # --- what users see
 
     async def client(self, user: str, project: str, command: str, name: str = "myserver20") -> Ran:
-        """What the README's command prints, typed by somebody without any right on the controller."""
+        """Run the README's command as a user without rights on the controller; return its output."""
         lines = [self.meant(self.readme.user, name, user, project), self.meant(command, name, user, project)]
         done = await in_thread(self.controller.attempt, *lines, path=f"{OPT}/bin:{PATH}", user="nobody")
         return Ran(done.stdout, done.stderr, done.returncode)
 
     async def users_see_their_own(self, red: str, blue: str, second: str) -> list[tuple[str, Host, str]]:
-        """Lists and links are of the user's project; the links, each with its VM."""
+        """Assert that lists and links concern the user's project; return the links by VM."""
         listing, novnc, xvpvnc = self.readme.commands
         alice, bob = ("alice", "red"), ("bob", "blue")
         reds, blues, everything = await together(
@@ -284,7 +284,7 @@ class DeploymentTests(TestCase):
         return links
 
     async def shows(self, url: str, host: Host, name: str) -> None:
-        """The link leads to this VM's screen, and its keyboard."""
+        """Assert that the link leads to this VM's screen and keyboard."""
         viewer = await (await self.viewers.open(url)).ready()
         self.assertEqual(viewer.name, name)
         direct = await (await self.viewers.direct(host.name, await self.port(host, name))).ready()
@@ -297,7 +297,7 @@ class DeploymentTests(TestCase):
         await viewer.leave()
 
     async def in_a_browser(self, url: str) -> None:
-        """A person sees it, too: Chromium on the controller."""
+        """Assert that Chromium on the controller shows it."""
         start = Path(self.mktemp()).absolute()
         start.write_text(f'#!/bin/sh\nexec {shlex.join(self.controller.enter(chromium()))} "$@"\n')
         start.chmod(0o755)
@@ -314,7 +314,7 @@ class DeploymentTests(TestCase):
         self.assertEqual(await self.memory(self.one, "myserver20"), f"{before}c")
 
     async def no_way_to_another(self, links: list[tuple[str, Host, str]]) -> None:
-        """Alice's VM is gone, and one of bob's has taken its port: her links lead nowhere."""
+        """Alice's VM ends, and one of bob's uses its port: her links are refused."""
         before = await self.port(self.two, "myserver22")
         await in_thread(self.two.run, "virsh -q destroy myserver22")
         await self.vm(self.two, "myserver23")
@@ -325,10 +325,10 @@ class DeploymentTests(TestCase):
             self.assertEqual(name, "myserver22")
             self.assertEqual(await self.viewers.refusal(url), (status, sentence))
 
-    # --- and what nobody should
+    # --- what no one may see
 
     async def secrets_are_kept(self, links: list[tuple[str, Host, str]]) -> None:
-        """Services have no rights; passwords are readable for them alone; no log holds any, nor a token."""
+        """Services have no privileges; only they can read passwords; no log contains a password or a token."""
         for host in (self.controller, self.one, self.two):
             users = (await in_thread(host.run, "ps -eo user:32,args | awk '/bin[/]twistd/ {print $1}'")).split()
             ours = [unit.command for name, unit in self.units.items() if name.startswith(host.name)]
@@ -343,6 +343,6 @@ class DeploymentTests(TestCase):
                 self.assertNotIn(secret, unit.output)
 
     async def all_end(self) -> None:
-        """Asked to, every service of ours ends well."""
+        """Assert that each of our services ends with exit code 0."""
         ours = [unit for unit in self.units.values() if unit.command in OURS]
         self.assertEqual(await together(*(unit.stop() for unit in ours)), [0] * len(ours))
