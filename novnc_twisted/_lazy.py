@@ -1,4 +1,4 @@
-"""Names handed on lazily (PEP 562): importing a package of ours imports nothing heavy, and no reactor."""
+"""Lazy names of a package (PEP 562): importing one of our packages imports no large dependency and no reactor."""
 
 import sys
 from collections.abc import Callable

@@ -38,7 +38,7 @@ _WHY = {
 class Named:
     """One handshake with a server that must have a certificate with this name.
 
-    :ivar failure: what was wrong with it, in words of ours; blank while nothing is.
+    :ivar failure: the reason of the failure, in our words; empty until there is one.
     """
 
     def __init__(self, options: CertificateOptions, name: str, whose: str = "the server's") -> None:
@@ -62,7 +62,7 @@ class Named:
         return connection
 
     def _verify(self, _connection: SSL.Connection, certificate: Any, error: int, depth: int, ok: int) -> bool:
-        """Told of each certificate of the chain, and of each error, by OpenSSL."""
+        """Called by OpenSSL for each certificate of the chain, and for each error."""
         if not ok:
             which = "certificate" if depth == 0 else "CA certificate"
             self.failure = f"certificate verify failed: {self._whose} {which}: {_WHY.get(error, f'error {error}')}"

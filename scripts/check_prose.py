@@ -37,7 +37,7 @@ RULES = {
     r"nobody's": "unowned",
     r"of (?:ours|theirs)": "our, their",
     r"told": "notified, sent, received",
-    r"tells(?! (?:\w+ )?apart)": "notifies, sends, reports, distinguishes",
+    r"tells(?! (?:\w+ ){0,3}apart)": "notifies, sends, reports, distinguishes",
     r"said so": "confirmed it",
     r"by who": "by the ... that",
     r", who (?:has|had|is|was|may|can|must)": "a client that, a user who",

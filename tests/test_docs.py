@@ -496,7 +496,7 @@ class Examples(TestCase):
 
 
 def first_words(port: int, token: str) -> bytes:
-    """What a viewer with this token is told: the name in ServerInit, or the reason of its refusal."""
+    """Return what a viewer with this token receives: the name in ServerInit, or the reason of its refusal."""
     with socket.create_connection(("127.0.0.1", port), 10) as viewer:
         viewer.sendall(
             f"GET /?token={token} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

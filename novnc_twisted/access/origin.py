@@ -20,7 +20,7 @@ _AUTHORITY = re.compile(HOST_PORT)
 
 
 class PageOrigin(NamedTuple):
-    """The origin of a page (RFC 6454), as it was sent.
+    """The origin of a page (RFC 6454), as the client sent it.
 
     :ivar port: its digits; None if it was left out.
     """

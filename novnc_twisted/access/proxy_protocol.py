@@ -1,7 +1,7 @@
-"""The PROXY protocol, versions 1 and 2: what a proxy in front says, before anything else, of who came to it.
+"""The PROXY protocol, versions 1 and 2: the header in which a load balancer sends the client's address.
 
-Grammar and limits: haproxy's proxy-protocol.txt, sections 2.1 and 2.2.  Bounded, and strict: what is not exactly a
-header is none, and the connection then is nobody's.
+Grammar and limits: haproxy's proxy-protocol.txt, sections 2.1 and 2.2.  The parser is bounded and strict: a connection
+without exactly such a header is refused.
 """
 
 import ipaddress
@@ -75,14 +75,14 @@ def _version_1(data: bytes) -> ProxyHeader | None:
     try:
         source, _ = kind(words[2]), kind(words[3])
     except ValueError:
-        raise BadProxyHeader("version 1: an address is none") from None
+        raise BadProxyHeader("version 1: invalid address") from None
     port, _ = _port(words[4]), _port(words[5])
     return _header(source, port, end + 2)
 
 
 def _port(word: str) -> int:
     if not (word.isdecimal() and len(word) <= 5 and int(word) <= 0xFFFF and str(int(word)) == word):
-        raise BadProxyHeader("version 1: a port is none")
+        raise BadProxyHeader("version 1: invalid port")
     return int(word)
 
 

@@ -111,7 +111,7 @@ def read_request(head: bytes) -> RequestHead:
     A target in absolute form is served like any other; its authority counts in place of the Host field's (RFC 9112,
     section 3.2.2).
 
-    :raises BadHead: where it is none, or is ambiguous.
+    :raises BadHead: if it is malformed or ambiguous.
     """
     first, fields = _lines(head)
     match = _REQUEST.fullmatch(first)
@@ -138,7 +138,7 @@ def split_absolute(target: str) -> tuple[str | None, str]:
 def read_status(head: bytes) -> int:
     """The status of a reply, of a proper status line only.
 
-    :raises BadHead: where it is none.
+    :raises BadHead: if it is malformed.
     """
     first, _ = _lines(head)
     match = _STATUS.fullmatch(first)
@@ -163,6 +163,6 @@ def _lines(head: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
     for line in rest:
         match = _FIELD.fullmatch(line)
         if match is None:
-            raise BadHead("a header field that is none")
+            raise BadHead("a malformed header field")
         fields.append((match[1].lower(), match[2].strip(" \t")))  # in the pattern it would cost the square of a run
     return first, tuple(fields)

@@ -30,7 +30,9 @@ def scrub(text: str) -> str:
 
 
 def token_of(path: str, cookies: Iterable[str] = ()) -> str | None:
-    """The token of a request: the last ``token`` of the path's query, else of its cookies; an empty one is none.
+    """Return the token of a request: the last one of the path's query, otherwise of its cookies.
+
+    An empty token counts as missing.
 
     :param path: the request target, as sent.
     :param cookies: the values of the Cookie headers; parts that are no cookies, and other cookies, do no harm.

@@ -53,7 +53,7 @@ class Vnc:
 
     :ivar port: its TCP port; None: none, or none yet (libvirt's -1).
     :ivar socket: the path of its unix socket, or None.
-    :ivar listens: the addresses of its TCP port, as libvirt tells them; empty: nothing was said.
+    :ivar listens: the addresses of its TCP port, as libvirt reports them; empty: there are none.
     :ivar nowhere: it listens nowhere (``<listen type='none'/>``).
     """
 
@@ -104,7 +104,7 @@ class Domain:
 
 
 def read_domain(xml: str) -> Domain:
-    """Read what ``virDomainGetXMLDesc`` gave; live XML tells where the console is now.
+    """Parse the result of ``virDomainGetXMLDesc``; live XML contains the present address of the console.
 
     :raises DomainXMLError: it is no XML of a domain, is too big, or has a document type (entity bombs).
     """

@@ -155,8 +155,8 @@ class LibvirtDriver:
     def _active(self, connection: Any) -> _Active:
         """In a thread: what the XML of the active domains says, where it can be read.
 
-        XML that tells where the console is is not asked for again: a domain's id is new with every start, and a live
-        VNC server keeps its address.  Ids are told anew by libvirt each time, so no event has to be trusted; those of
+        XML with the address of the console is not requested again: a domain's id is new with every start, and a live
+        VNC server keeps its address.  libvirt reports the ids each time, so no event has to be trusted; those of
         another libvirtd are worth nothing, and what was known is forgotten with the connection.
         """
         active = self._known
@@ -209,5 +209,5 @@ class LibvirtDriver:
 
 
 def _is_settled(domain: Domain | None) -> bool:
-    """Whether nothing more can be told of its console until it is started anew."""
+    """Whether its console cannot change until it is started again."""
     return domain is None or domain.vnc is None or domain.vnc.socket is not None or domain.vnc.port is not None

@@ -17,7 +17,7 @@ _log = Logger()
 def ensure_event_loop() -> None:
     """Run libvirt's default event loop, once in a process and before the first connection.
 
-    It delivers events, and drives keepalive.  libvirt is told not to print its errors to stderr.
+    It delivers events, and drives keepalive.  libvirt is configured not to print its errors to stderr.
     """
     global _started
     with _lock:

@@ -30,7 +30,7 @@ _CLOSING = 2.0
 class _Worker:
     """A thread and its queue; None in it ends the thread.
 
-    :ivar ending: it was told to end, and takes no further job.
+    :ivar ending: whether it was requested to end; then it takes no further job.
     """
 
     def __init__(self) -> None:

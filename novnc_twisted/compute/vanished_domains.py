@@ -24,7 +24,7 @@ _log = Logger()
 
 
 class VanishedDomains:
-    """Hears what happens to domains, and has consoleauth drop the tokens of those that are gone for good.
+    """Watch the domains, and let consoleauth delete the tokens of those that are gone permanently.
 
     :param clock: times the attempts, and how long a migration is remembered.
     """

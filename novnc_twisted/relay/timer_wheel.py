@@ -16,7 +16,7 @@ RESOLUTION: Final = 1.0
 """Seconds: nothing is early, and nothing later than by this."""
 
 AT_ONCE: Final = 8
-"""Turns that are run before the reactor has its own: hundreds are due in the same second, and keys shall not wait."""
+"""Seconds that are fired in one reactor iteration: hundreds of timers may be due in each, and keys must not wait."""
 
 _HAIR: Final = 0.001  # by so much a clock may be read too low when its call comes
 
@@ -112,7 +112,7 @@ class TimerWheel:
                 try:
                     turns.pop().run()
                 except Exception:  # the others' turns come all the same
-                    self.log.failure("a timer failed by a mistake of ours")
+                    self.log.failure("a timer failed because of a bug in this program")
             if not turns and self._seconds.get(second) is turns:
                 del self._seconds[second]
         if self._seconds:  # of this second too, where there are many: once the reactor has been round

@@ -38,7 +38,7 @@ def take(transport: Any) -> tuple[socket.socket, bytes]:
     # What a transport has not sent yet is known to it alone (abstract.FileDescriptor).
     waiting = transport.dataBuffer[transport.offset :] + b"".join(transport._tempDataBuffer)
     transport.dataBuffer, transport.offset, transport._tempDataBuffer, transport._tempDataLen = b"", 0, [], 0
-    transport.connected = False  # whoever still knows it can do no harm with it
+    transport.connected = False  # code that still holds a reference to it can do no harm
     transport.protocol = None
     taken: socket.socket = transport.socket
     return taken, waiting

@@ -1,4 +1,4 @@
-"""Messages of a viewer, told apart: where each ends (RFC 6143, section 7.5, and rfbproto).
+"""Messages of a viewer: the type and the end of each (RFC 6143, section 7.5, and rfbproto).
 
 It is total: every byte belongs to a message whose length is known, or the stream ends with a refusal.  A type that is
 not listed has an unknown length, so whatever follows it can't be judged: it is refused, not passed (fail closed).
@@ -96,7 +96,7 @@ EVERYDAY = bytes(
     else 0
     for kind in range(256)
 )
-"""Type -> bytes of the message where the type tells all and no value can do harm; 0 where one has to look."""
+"""Type -> length of the message, if the type determines the length and no value can do harm; otherwise 0."""
 
 QEMU_KEY = b"\xff\0"
 """How a QEMU extended key event begins, the other everyday message."""

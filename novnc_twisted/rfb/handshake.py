@@ -191,7 +191,7 @@ class HandshakeDriver(Generic[T]):
         except (Refusal, Flooded) as failure:
             self._failed(failure)
         except BaseException:
-            self._failed(ServiceUnavailable("a mistake of ours in the RFB handshake"))  # it never counts as a good end
+            self._failed(ServiceUnavailable("a bug in our RFB handshake"))  # it never counts as a success
             raise
 
     def _follow(self, step: Step) -> None:

@@ -63,7 +63,7 @@ def _security(version: bytes) -> Handshake[None]:
 def refuse(sentence: str) -> Handshake[None]:
     """Tell a viewer why it gets no console, so that it can show it: no security types, and the sentence.
 
-    A viewer that answers no version at all is told as well.
+    A viewer that answers without a version receives the reason as well.
     """
     version = yield from _client_version()
     yield from _failure(version, sentence)

@@ -119,7 +119,7 @@ class Shield:
     def _judge(self, data: bytes, at: int) -> tuple[int, bytes | None]:
         """Another message than the everyday ones: how many bytes it has (a clipboard text: its head), and what goes on.
 
-        No bytes: it is not yet whole.  None goes on: it does, as it is.
+        Empty bytes: the message is not complete yet.  None: the data is passed on unchanged.
         """
         size, kind = length_of(data, at), data[at]
         if kind == ClientMessage.CLIENT_CUT_TEXT:

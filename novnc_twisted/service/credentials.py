@@ -30,7 +30,7 @@ class Upstream:
     def reload(self) -> None:
         """Read the files again; connections to VNC servers from now on have what stands there now.
 
-        :raises Unusable: with one line; then everything stays as it was.
+        :raises Unusable: with one line; then nothing has changed.
         """
         self.renewal()()
 

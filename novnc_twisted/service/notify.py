@@ -1,4 +1,4 @@
-"""Tells systemd how it goes (sd_notify(3)); elsewhere nothing happens."""
+"""Notify systemd of the service's state (sd_notify(3)); without systemd, do nothing."""
 
 import os
 import socket

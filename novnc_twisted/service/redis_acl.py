@@ -146,7 +146,7 @@ def _conf(url: str, identity: Identity, password: str) -> str:
 def _read(path: Path) -> tuple[Identity, str]:
     """A role that was made before, and its password.
 
-    :raises ValueError: the file is none of ours.
+    :raises ValueError: if the file is not one of this command's.
     """
     said = {}
     for line in path.read_text().splitlines():

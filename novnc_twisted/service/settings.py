@@ -46,7 +46,7 @@ def auth_schemes(conf: Any) -> tuple[str, ...]:
     :raises Unusable: the list is empty.
     """
     if not conf.vnc.auth_schemes:
-        raise Unusable("[vnc] auth_schemes: it is empty, so that no VNC server could be used; the default is none,vnc")
+        raise Unusable("[vnc] auth_schemes is empty, so that no VNC server could be used; the default value: none,vnc")
     return tuple(conf.vnc.auth_schemes)
 
 

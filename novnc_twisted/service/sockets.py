@@ -73,7 +73,7 @@ class Sockets:
 def _listening(number: int) -> socket.socket:
     """The passed descriptor as a socket.
 
-    :raises Unusable: where it is none that listens for TCP.
+    :raises Unusable: if it is not a listening TCP socket.
     """
     try:
         os.set_inheritable(number, False)

@@ -57,7 +57,7 @@ class Supervised:
 
 @implementer(ILogObserver)
 class Reports:
-    """What a worker tells its supervisor."""
+    """What a worker reports to its supervisor."""
 
     def __init__(self, to: io.TextIOBase) -> None:
         """Take the way there."""

@@ -13,13 +13,13 @@ class Connections:
     """Connections under limits.
 
     :ivar open: those that were admitted and not closed, oldest first.
-    :ivar told: what the observer was told.
+    :ivar observed: the observer's calls.
     """
 
     def __init__(self, maximum: int, trusted: tuple[str, ...] = ()) -> None:
-        self.told: list[tuple[str, str]] = []
+        self.observed: list[tuple[str, str]] = []
         self.limits = ConnectionLimits(
-            maximum, trusted=networks(trusted), observer=lambda address, why: self.told.append((address, why))
+            maximum, trusted=networks(trusted), observer=lambda address, why: self.observed.append((address, why))
         )
         self.open: list[tuple[str, ConnectionSlot]] = []
 
@@ -151,20 +151,20 @@ class LimitTests(SynchronousTestCase):
         here = Connections(0)
         for _ in range(1000):
             here.connect("192.0.2.1", silent=False)
-        self.assertEqual((len(here.limits), here.told), (1000, []))
+        self.assertEqual((len(here.limits), here.observed), (1000, []))
 
     def test_the_observer(self) -> None:
         """It learns who lost a connection, and which limit was the reason."""
         here = Connections(10)
         for _ in range(6):
             here.connect("192.0.2.1")
-        ((address, why),) = here.told
+        ((address, why),) = here.observed
         self.assertEqual(address, "192.0.2.1")
         self.assertIn("5 of 10", why)
         here = Connections(1)
         here.connect("192.0.2.1", silent=False)
         here.connect("192.0.2.2")
-        ((address, why),) = here.told
+        ((address, why),) = here.observed
         self.assertEqual(address, "192.0.2.2")
         self.assertIn("all 1 connections", why)
 

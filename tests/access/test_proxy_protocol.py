@@ -1,4 +1,4 @@
-"""The PROXY protocol's header: what is one, what is none, and that nobody makes us wait for much."""
+"""The PROXY protocol's header: valid and invalid ones, and that no client can make the proxy wait for much."""
 
 import random
 import struct

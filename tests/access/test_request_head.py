@@ -35,7 +35,7 @@ class Buffer(SynchronousTestCase):
         self.fail("no head")
 
     def test_bare_line_feeds(self) -> None:
-        """All lines of a head end in one way: a second reader, for whom only CRLF is an end, would see another head."""
+        """All lines of a head end in the same way: a second parser that accepts only CRLF would see another head."""
         for head in (b"CONNECT /x HTTP/1.0\n\n", b"CONNECT /x HTTP/1.0\r\n\n", b"CONNECT /x HTTP/1.0\n\r\n"):
             buffer = HeadBuffer()
             self.assertEqual(buffer.receive(head + b"rest"), head)

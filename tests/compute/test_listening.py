@@ -22,7 +22,7 @@ CASES = [
     (["127.0.0.1"], "127.0.0.1", "10.0.0.5", "can't reach"),
     (["10.0.0.6"], "10.0.0.5", "10.0.0.5", "can't reach"),
     (["0.0.0.0"], "::", "2001:db8::5", "can't reach"),
-    # names are not resolved: nothing is said of what can't be told
+    # names are not resolved: nothing is reported about them
     (["127.0.0.1"], "127.0.0.1", "controlnode", None),
     (["10.0.0.5"], "127.0.0.1", "controlnode", None),
     (["controlnode"], "controlnode", "controlnode", None),

@@ -9,7 +9,7 @@ from tests.compute.harness import A, B, ComputeCase, FakeDriver, domain
 
 
 class DepartureTests(ComputeCase):
-    """Lifecycle events, and what consoleauth is told."""
+    """Lifecycle events, and the calls to consoleauth."""
 
     async def setUp(self) -> None:
         await super().setUp()

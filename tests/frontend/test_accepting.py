@@ -14,7 +14,7 @@ from tests.support.logged import Logged
 
 
 class Listener:
-    """A listening socket whose ``accept`` does what it is told."""
+    """A listening socket whose ``accept`` does what the test sets."""
 
     def __init__(self, *outcomes: Any) -> None:
         self.outcomes = list(outcomes)

@@ -141,7 +141,7 @@ class SilentConnections(FrontCase):
 
 
 class Events(FrontCase):
-    """Every refusal before a session is an event with its cause, address and option; health checks are none."""
+    """Every refusal before a session is an event with its cause, address and option; health checks cause no event."""
 
     def front_with_events(self, kind: Any, **values: Any) -> list[RequestRefused]:
         events: list[RequestRefused] = []

@@ -5,7 +5,7 @@ from tests.session.harness import TOKEN, FrontCase, introduce, refused
 
 
 class NoVNCSession(FrontCase):
-    """The story told well."""
+    """A session without errors."""
 
     async def test_a_viewer_reaches_its_server(self) -> None:
         self.novnc()

@@ -43,7 +43,7 @@ class Echo(Protocol):
             self.open, data = True, self.head.rest
         if self.text_as_binary:
             data = self.text.changed(data)
-        # Where a message ends is nothing that the decoder tells, so it is fed frame by frame.
+        # The decoder does not report the end of a message, so it is fed frame by frame.
         for piece, begins, ends in self.frames.cut(data):
             if begins:
                 self.opcode, self.final = piece[0] & 0x0F, piece[0] & 0x80

@@ -12,7 +12,7 @@ from novnc_twisted.relay.detached.engine import SLICE, Engine
 
 
 class Restless:
-    """Stands for a half: what it is told of makes it ready again, as a peer does that answers at once."""
+    """Acts as a side: each event makes it ready again, like a peer that answers at once."""
 
     def __init__(self, engine: Engine, rounds: int = 10**6, act: Any = None) -> None:
         self.descriptor = os.eventfd(0, os.EFD_NONBLOCK)

@@ -146,7 +146,7 @@ class Stream(EndCase):
         self.assertTrue(self.transport.aborted)
         self.lose()
         self.successResultOf(closed)
-        self.assertEqual(self.hears.lost, [], "who closes is not told")
+        self.assertEqual(self.hears.lost, [], "the side that closes is not notified")
 
     def test_a_prompt_peer_leaves_no_timer(self) -> None:
         end = self.make()

@@ -40,7 +40,7 @@ KNOWN = {message[0] for message in WHOLE}
 
 class LengthTests(SynchronousTestCase):
     def test_each(self):
-        """Told as soon as the head is there, wherever the message stands; the synthetic server counts alike."""
+        """The length is known when the head is complete, at any position; the synthetic server computes the same."""
         for message in WHOLE:
             self.assertEqual(len(message), length_of(b"before" + message + b"after", 6), message)
             head = vnc_server.SIZES[message[0]]

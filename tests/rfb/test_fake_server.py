@@ -99,7 +99,7 @@ class FakeServerTests(TestCase):
         self.assertEqual(0, server.open)
 
     async def test_close_at_each_phase(self):
-        """The server goes away at each phase: the handshake tells what it waited for."""
+        """The server disconnects in each phase: the handshake reports what it waited for."""
         waited = {}
         for phase in ("version", "security", "challenge", "result", "init"):
             client = await self._connect(FakeVNCServer(password="p", close=phase), "p")

@@ -56,7 +56,7 @@ class ConversationTests(SynchronousTestCase):
         self.assertEqual(b"de", driver.result)
 
     def test_answer_unasked(self):
-        """That is our mistake, not the peer's; an answer that comes after the end is none."""
+        """This is our bug, not the peer's; an answer after the end is ignored."""
         driver = HandshakeDriver(echo_twice())
         driver.start()
         self.assertRaises(RuntimeError, driver.answer, b"")
@@ -82,7 +82,7 @@ class ConversationTests(SynchronousTestCase):
         self.assertEqual(b"", driver.rest)
 
     def test_bound_at_a_question(self):
-        """While a question is open the handshake itself is told; an answer that comes later does nothing."""
+        """While a question is open, the handshake itself receives the error; a later answer has no effect."""
 
         def handshake():
             try:
@@ -100,7 +100,7 @@ class ConversationTests(SynchronousTestCase):
         driver.answer("late")
 
     def test_bound_of_a_need(self):
-        """A handshake that would wait for more than is held is told so, too."""
+        """A handshake that would wait for more than is kept receives an error, too."""
 
         def handshake():
             yield Need(9)

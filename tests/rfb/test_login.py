@@ -99,7 +99,7 @@ class HandshakeTests(SynchronousTestCase):
         self.assertIn("not an RFB server", failure(self, "RFB ٠٠٣.٠٠٨\n".encode()[:12]))
 
     def test_our_order_of_schemes(self):
-        """The first of ours that the server lists, whatever its order; no other than ours."""
+        """The first of our types that the server lists, in any order; no type that is not in our list."""
         for schemes, offered, choice in (
             (("none", "vnc"), b"\2\2\1", b"\1"),
             (("vnc", "none"), b"\2\1\2", b"\2"),
@@ -127,7 +127,7 @@ class HandshakeTests(SynchronousTestCase):
         self.assertRaises(ValueError, login, ("none", "tight"))
 
     def test_shared(self):
-        """ClientInit leaves other viewers connected, unless it is told not to."""
+        """ClientInit leaves other viewers connected, unless exclusive access is requested."""
         self.assertEqual(b"\1", converse(login(), V38 + b"\1\1" + OK)[1][-1:])
         self.assertEqual(b"\0", converse(login(shared=False), V38 + b"\1\1" + OK)[1][-1:])
 

@@ -19,7 +19,7 @@ from .drive import chunks_of, cuttings, untimed
 AUDIO, GII, XVP, FENCE, CONTINUOUS, BUTTONS, CLIPBOARD = -259, -305, -309, -312, -313, -316, -0x3F5E1A32
 STRIPPED = (GII, XVP, BUTTONS)
 TEXT, CAPS, REQUEST, PEEK, NOTIFY, PROVIDE = 1, *(1 << shift for shift in range(24, 29))
-ALL_ACTIONS = CAPS | REQUEST | PEEK | NOTIFY | PROVIDE  # as noVNC tells its capabilities
+ALL_ACTIONS = CAPS | REQUEST | PEEK | NOTIFY | PROVIDE  # as noVNC sends its capabilities
 MOST_HELD = 4 + 4 * MAX_ENCODINGS
 
 

@@ -145,7 +145,7 @@ class VeNCryptTests(SynchronousTestCase):
         self.assertLess(len(self.failure(plain(*range(1000, 1255)))), 500)
 
     def test_versions(self):
-        """0.2; a newer server is asked for it; an older one is told that there is none in common."""
+        """0.2.  It is requested from a newer server; an older one is refused, because there is no common version."""
         before = V38 + types(19)
         for version in (b"\0\2", b"\0\3", b"\1\0", b"\xff\xff"):
             _, heard, _ = converse(before + version)

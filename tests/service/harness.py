@@ -1,4 +1,4 @@
-"""Proxies with workers, in front of a synthetic VNC server, and what tells one process from another."""
+"""Proxies with workers in front of a synthetic VNC server, and functions that distinguish the processes."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from tests.support.vnc_server import FakeVNCServer
 
 @implementer(IReadDescriptor)
 class Watched:
-    """A process that may be nobody's child of ours.
+    """A process that need not be a child of this one.
 
     :ivar gone: fires once it has ended.
     """

@@ -225,7 +225,7 @@ class WarningTests(CheckCase):
             self.assertRegex(line, rf":1: transport_url: the certificate of CN=test expired on .* \({path}\)$")
 
     def test_options_without_effect(self) -> None:
-        """Whoever sets them believes that they are safe."""
+        """An operator who sets them believes that they have an effect."""
         for section, name, command in (
             ("api", "http_basic_auth_user_file", "consoleapi"),
             ("api", "admin_users", "consoleapi"),

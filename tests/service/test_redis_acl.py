@@ -1,4 +1,4 @@
-"""``novnc-redis-acl``: what it writes, for whom, and what it leaves alone."""
+"""``novnc-redis-acl``: what it writes, with which owner and mode, and what it does not change."""
 
 import io
 import os
@@ -182,7 +182,7 @@ class TrustTests(CommandCase):
         self.refuses("is a symbolic link")
 
     def test_of_another_user(self) -> None:
-        """Whoever runs it: files of this user are another's then."""
+        """With another caller, files of this user belong to another user."""
         if os.geteuid() == 0:
             os.chown(self.folder / "api.conf", 12345, -1)
             self.refuses("belongs to another user (uid 12345)")

@@ -102,7 +102,7 @@ class WorkersTests(ProxyCase):
         gone = [self.watched(pid).gone for pid in self.pids.values()]
         ended = Deferred.fromCoroutine(self.proxy.stop())
         for pid in self.pids.values():
-            os.kill(pid, signal.SIGTERM)  # as systemd may, or a terminal; they are told twice then
+            os.kill(pid, signal.SIGTERM)  # as systemd may, or a terminal; the workers then receive the signal twice
         for viewer in viewers:
             self.assertEqual((await viewer.closed())[0], STOPPING)
         await gatherResults(gone)

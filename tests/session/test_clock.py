@@ -106,7 +106,7 @@ class Deadlines(SynchronousTestCase):
 
         protocol, transport = self.connect(XVPVNCProxyFactory, authorise)
         protocol.dataReceived(b"CONNECT /?token=t HTTP/1.0\r\n\r\n")
-        (self.dialled,) = self.reactor.getWriters()  # nobody ever tells it that the kernel is done
+        (self.dialled,) = self.reactor.getWriters()  # the connection never completes
         return protocol, transport
 
     def given_up(self) -> None:

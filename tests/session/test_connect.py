@@ -89,7 +89,7 @@ class Dialled(SynchronousTestCase):
         self.test_connected()
 
     def test_read_and_written_in_one_round(self) -> None:
-        """The reactor tells of both; by then another may wait with the same number, which stays."""
+        """The reactor reports both; by then another may wait with the same number, and it stays."""
         self.kernel.number = errno.EISCONN
         self.writer.doRead()
         self.reactor.writers.add(self.writer)  # stands for the transport's: to a reactor they are one number

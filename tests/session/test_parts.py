@@ -201,7 +201,7 @@ class Lines(SynchronousTestCase):
                 self.assertIn("2 bytes came in clear", self.failureResultOf(held, ProtocolViolation).value.detail)
                 self.assertEqual(steps, [])
             else:
-                self.end.dataReceived(b"ab")  # through TLS, which is up before we are told
+                self.end.dataReceived(b"ab")  # through TLS, which is up before the protocol is notified
                 self.assertNoResult(held)
                 up.callback(None)
                 self.assertEqual((self.successResultOf(held), steps), (b"pab", [StartTLS()]))

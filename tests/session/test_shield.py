@@ -71,7 +71,7 @@ class OnNoVNC(ShieldCase):
         self.assertEqual(await self.heard(viewer, server, sent), encodings(7, 0) + POINTER)
 
     async def test_refused(self) -> None:
-        """The reason is in the record; the viewer is told the sentence."""
+        """The record contains the reason; the viewer receives the sentence."""
         viewer, server = await self.begin()
         await self.heard(viewer, server, [POINTER])
         viewer.write(b"\7" + bytes(20))

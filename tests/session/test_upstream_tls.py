@@ -1,4 +1,4 @@
-"""TLS towards the VNC server, with real certificates: who is let pass, who is not, and what the log says of it."""
+"""TLS to the VNC server, with real certificates: which are accepted, which are refused, and what is logged."""
 
 import shutil
 import tempfile
@@ -77,7 +77,7 @@ class UpstreamCase(FrontCase):
         self.assertNotIn("secret", self.log_text())
 
     async def detail(self) -> str:
-        """Why it is refused, as the log has it; the viewer is told no more than ever."""
+        """The log contains the reason of the refusal; the viewer receives only the usual sentence."""
         viewer = await self.websocket()
         sentence = errors.ConsoleUnreachable.sentence
         self.assertEqual(await refused(viewer), sentence)
@@ -248,7 +248,7 @@ class Wrong(UpstreamCase):
         await self.refused_for(OURS.issue(san=san), "name mismatch")
 
     async def test_no_name(self) -> None:
-        """A common name is none; Twisted's own check would let this one pass."""
+        """A common name does not count; Twisted's own check would accept it."""
         await self.refused_for(OURS.issue(common_name="127.0.0.1"), "name mismatch", "names nobody")
 
     async def test_a_name_that_nobody_can_read(self) -> None:

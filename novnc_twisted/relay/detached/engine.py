@@ -77,7 +77,7 @@ class Engine:
         return len(self._sides)
 
     def add(self, side: "StreamSide") -> None:
-        """Watch a socket; what it has ready already is told as well."""
+        """Watch a socket; events that are ready already are reported as well."""
         if not self._sides:
             self._reactor.addReader(self)
         self._sides[side.descriptor] = side
@@ -111,7 +111,7 @@ class Engine:
 
     def _mistake(self, side: "StreamSide") -> None:
         """Ours, in one session: it ends, and not the relay of all (the reactor lets go of a reader that raises)."""
-        self.log.failure("a session failed by a mistake of ours")
+        self.log.failure("a session failed because of a bug in this program")
         side.end_lost(ServiceUnavailable("a mistake in the relay, logged before this"))
 
     # IReadDescriptor

@@ -28,7 +28,7 @@ _NOTHING: Final = memoryview(b"")
 
 
 class StreamSide:
-    """A plain stream: what it reads goes on from the engine's buffer as it is.
+    """A plain stream: what it reads is passed on unchanged from the engine's buffer.
 
     :ivar end: the end that the socket belongs to.
     :ivar look: what the bytes that are read pass through; None: they pass unread.
@@ -58,7 +58,7 @@ class StreamSide:
         self._engine = engine
         self._relay = relay
         self._readable = False  # whether there may be something to read of which no edge will tell
-        self._ending = False  # whether its peer sends no more: then only the end of what it sent tells the end
+        self._ending = False  # whether its peer sends no more: then only the end of the data reports the end
         self._calm = 0  # bytes that it took without being slow
         self._since = 0.0  # when it began to take nothing
         self._rest = _NOTHING
@@ -107,7 +107,7 @@ class StreamSide:
             else:
                 self.pass_on(engine.view[:count].tobytes())
             if count < size:
-                if not self._ending:  # it is empty: an edge tells of whatever comes now
+                if not self._ending:  # it is empty: an edge reports whatever comes now
                     self._readable = False
                     return
             elif not other._rest:
@@ -222,7 +222,7 @@ class StreamSide:
             self._readable = self._ending = True
             self._engine.go_on(self)
 
-    # What its end tells: the transport's part and IReceiver
+    # What its end reports: the transport's part and IReceiver
 
     def end_lost(self, cause: Refusal) -> None:
         """The end is over: so is the session."""
@@ -233,6 +233,6 @@ class StreamSide:
         self.pass_on(data)
 
     def pause_writing(self) -> None:
-        """Known already: it was told by us."""
+        """Known already: we reported it."""
 
     resume_writing = unregisterProducer = pause_writing

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from novnc_twisted.relay.websocket_end import WebSocketEnd
 
 FRAMED: Final = 1 << 16
-"""Bytes read at a time at most: a flood of small frames shall not keep the others for long."""
+"""Maximum number of bytes read at a time, so that many small frames do not delay other sessions for long."""
 
 
 class WebSocketSide(StreamSide):

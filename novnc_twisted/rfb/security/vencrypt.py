@@ -1,6 +1,6 @@
 """VeNCrypt (rfbproto, "VeNCrypt"), version 0.2: a sub-type, then TLS, then what the sub-type says, inside of it.
 
-Sub-types without TLS are none for us.  As with the security types it is our order that counts, what is unknown is
+Sub-types without TLS are not supported.  As with security types, our order decides, and what is unknown is
 skipped, and there is no second choice once one was made.
 """
 
@@ -63,7 +63,7 @@ def vencrypt(subtypes: Sequence[str] = DEFAULT_SUBTYPES) -> Handshake[None]:
 
 
 def _version() -> Handshake[None]:
-    """The server names the highest version that it has, we ours; 0.1, which numbers sub-types differently, is none."""
+    """Exchange the highest versions of both sides.  0.1 is not supported: it numbers the sub-types differently."""
     major, minor = yield Need(2, "the VeNCrypt version")
     if (major, minor) < VERSION:
         yield Write(b"\0\0")  # how one says that there is none in common

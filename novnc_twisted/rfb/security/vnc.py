@@ -15,8 +15,8 @@ KEY_LENGTH = 8
 def vnc_authentication() -> Handshake[None]:
     """Answer the challenge with the password, which is asked for only now.
 
-    :raises ConsoleUnreachable: if there is no password.  An empty one is none: it would open a VM whose protection was
-        lost (CVE-2016-5008), as would one that begins with NUL, where C's strings end.
+    :raises ConsoleUnreachable: if there is no password.  An empty one is refused, since it would open a VM that lost
+        its protection (CVE-2016-5008), and so is one that begins with NUL, where C's strings end.
     """
     challenge = yield Need(CHALLENGE_LENGTH, "the challenge of VNC authentication")
     password: str | None = yield Ask("password")
