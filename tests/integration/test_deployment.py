@@ -231,7 +231,7 @@ class DeploymentTests(TestCase):
         return text
 
     async def port(self, host: Host, name: str) -> int:
-        """Read a password of its VNC server."""
+        """The port of its VNC server."""
         return 5900 + int((await in_thread(host.run, f"virsh vncdisplay {name}")).strip().rpartition(":")[2])
 
     async def memory(self, host: Host, name: str, row: int = 6) -> str:
