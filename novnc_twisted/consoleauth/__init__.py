@@ -1,4 +1,4 @@
-"""nova-consoleauth: which token opens which console, for whom, and until when."""
+"""nova-consoleauth: which token opens which console, for which user, and until when."""
 
 from novnc_twisted._lazy import lazy
 
