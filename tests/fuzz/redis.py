@@ -6,7 +6,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from novnc_twisted.messaging.redis.presence import _service
+from novnc_twisted.messaging.redis.presence import read_service
 from novnc_twisted.messaging.redis.protocol import MAX_PENDING, ConnectionGone, RedisError, RedisProtocol
 
 from .tools import Target, cuttings, fits_a_log, holds, same, text_of
@@ -25,7 +25,7 @@ def handshake(chunks: list[bytes]) -> list[Any]:
         if transport.disconnected:
             break
         protocol.dataReceived(chunk)
-        holds(protocol._unfinished <= MAX_PENDING + len(chunk), "holds too much")
+        holds(protocol.unfinished <= MAX_PENDING + len(chunk), "holds too much")
     protocol.connectionLost(GONE)
     holds(len(ended) == 3, "a command without an end", ended)
     return [_kind(one) for one in ended]
@@ -58,7 +58,7 @@ def run(data: bytes) -> None:
         same(handshake([chunk for chunk in chunks if chunk]), wanted, "what came of the commands")
     name, _, rest = text_of(data).partition("\n")
     member, _, score = rest.partition("\n")
-    service = _service(name, member, score)
+    service = read_service(name, member, score)
     if service is not None:
         holds(service.topic and isinstance(service.info, dict), "no service", service)
 

@@ -129,7 +129,7 @@ class Presence:
             found = await within(asking, deadline, self._reactor)
         except Late:
             raise ServiceUnavailable(f"Redis did not answer within {deadline:g} s") from None
-        services = [_service(*found[place : place + 3]) for place in range(0, len(found) - 2, 3)]
+        services = [read_service(*found[place : place + 3]) for place in range(0, len(found) - 2, 3)]
         return sorted(
             (service for service in services if service is not None and service.topic.startswith(prefix)),
             key=lambda service: (service.topic, service.worker),
@@ -202,7 +202,8 @@ class Presence:
         return conflict(one.topic, one.host, self._origin, others)
 
 
-def _service(name: Any, member: Any, score: Any) -> Service | None:
+def read_service(name: Any, member: Any, score: Any) -> Service | None:
+    """Read an announcement as Redis returns it; None if it is not one."""
     try:
         worker, text = member.split(" ", 1)
         topic, _, place = name.rpartition("@")

@@ -43,6 +43,7 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
     :ivar too_long: whether the connection was closed because a reply was longer than that.
     :ivar garbled: whether the connection was closed because the peer does not speak RESP.
     :ivar answered: whether a reply has come.
+    :ivar unfinished: bytes received since the last complete reply.
     """
 
     noisy = False
@@ -54,24 +55,24 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
         self.too_long = False
         self.garbled = False
         self.answered = False
-        self._unfinished = 0
+        self.unfinished = 0
 
     def dataReceived(self, data: bytes, unpause: bool = False) -> None:
         """Parse replies; close the connection if the data is not RESP, or a reply is too long."""
-        self._unfinished += len(data)
+        self.unfinished += len(data)
         try:
             super().dataReceived(data)
         except txredisapi.InvalidData:
             self.garbled = True
             self.transport.abortConnection()
             return
-        if self._unfinished > self.max_pending:
+        if self.unfinished > self.max_pending:
             self.too_long = True
             self.transport.abortConnection()
 
     def replyReceived(self, reply: object) -> None:
         """Handle one complete reply."""
-        self._unfinished = 0
+        self.unfinished = 0
         self.answered = self.answered or not isinstance(reply, txredisapi.ConnectionError)
         super().replyReceived(reply)
 
