@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,19 +28,15 @@ Cloud = Mapping[str, Mapping[str, float]]
 _START = 180.0
 
 
-def measure(sizes: Sequence[int], seconds: float, folder: Path, say: Callable[[str], None]) -> dict[str, Cloud]:
-    """Measure clouds of these sizes; the result is by the number of hosts, as text.
+def measure(hosts: int, seconds: float, folder: Path) -> Cloud:
+    """Measure a cloud of so many hosts.
 
     :param seconds: how long each operation is repeated.
-    :raises Unavailable: there is no Redis.
-    :raises LoadFailed: the hosts did not start, or an operation failed.
+    :raises Unavailable: there is no Redis, or the hosts did not start.
+    :raises LoadFailed: an operation failed.
     """
-    found: dict[str, Cloud] = {}
-    for hosts in sizes:
-        with _redis(folder) as port, _hosts(port, hosts):
-            found[str(hosts)] = _load(port, hosts, seconds)
-        say(f"cloud of {hosts} hosts")
-    return found
+    with _redis(folder) as port, _hosts(port, hosts):
+        return _load(port, hosts, seconds)
 
 
 def table(clouds: Mapping[str, Cloud]) -> str:
@@ -71,7 +67,7 @@ def _hosts(port: int, hosts: int) -> Iterator[None]:
     command = [sys.executable, "-m", "benchmarks.cloud_hosts", str(port), str(hosts), str(DOMAINS)]
     with _process(command) as process:
         if process.stdout is None or process.stdout.readline() != b"ready\n":
-            raise LoadFailed(f"{hosts} compute hosts did not start")
+            raise Unavailable(f"{hosts} compute hosts did not start")
         yield
 
 
@@ -101,6 +97,3 @@ def _process(command: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
-
-
-__all__ = ["DOMAINS", "METRICS", "Cloud", "LoadFailed", "Unavailable", "measure", "table"]

@@ -54,7 +54,7 @@ class Run:
     """What was measured, and what was not.
 
     :ivar values: row -> name of the subject -> the result of each round; None: that round failed.
-    :ivar clouds: see :func:`benchmarks.cloud.measure`.
+    :ivar clouds: the number of compute hosts, as text -> the result of :func:`benchmarks.cloud.measure`.
     :ivar unmeasured: what is missing, and why.
     :ivar wrong: the proxies that changed or lost a byte, or refused or lost a session.
     """
@@ -105,13 +105,16 @@ class Run:
                         self._visit(site, name, row, [one for one in subjects if self._takes(one, name, row)])
 
     def _measure_clouds(self) -> None:
-        with tempfile.TemporaryDirectory(prefix="novnc-twisted-bench-") as folder:
-            try:
-                self.clouds = cloud.measure(self.plan.hosts, self.plan.seconds, Path(folder), self._say)
-            except Unavailable as trouble:
-                self.unmeasured[CLOUD] = str(trouble)
-            except LoadFailed as trouble:
-                self.wrong[f"ours: {CLOUD}"] = str(trouble)
+        for hosts in self.plan.hosts:
+            title = f"{hosts} compute hosts"
+            with tempfile.TemporaryDirectory(prefix="novnc-twisted-bench-") as folder:
+                try:
+                    self.clouds[str(hosts)] = cloud.measure(hosts, self.plan.seconds, Path(folder))
+                except Unavailable as trouble:
+                    self.unmeasured[title] = str(trouble)
+                except LoadFailed as trouble:
+                    self.wrong[f"ours: {title}"] = str(trouble)
+            self._say(f"{self.seconds:4.0f} s  {title}")
 
     @property
     def seconds(self) -> float:

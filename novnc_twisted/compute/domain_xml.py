@@ -1,6 +1,6 @@
-"""A libvirt domain's XML, read: who it is, whose, and where its VNC server listens.  Pure.
+"""Reads a libvirt domain's XML: its identity, its owner, and the address of its VNC server.  No I/O.
 
-Forms of ``<graphics>`` are those that libvirt 9 was seen to write; the metadata is nova's
+The forms of ``<graphics>`` are those that libvirt 9 writes; the metadata is nova's
 (``nova/virt/libvirt/config.py``, LibvirtConfigGuestMetaNovaInstance).
 """
 
@@ -16,15 +16,15 @@ from defusedxml.ElementTree import fromstring
 from novnc_twisted.contract import fields
 
 MAX_XML = 4 * 1024 * 1024
-"""Bytes of the longest XML that is read: libvirt's own limit for a text (VIR_NET_MESSAGE_STRING_MAX)."""
+"""Bytes of the longest XML that is read: libvirt's own limit for a string (VIR_NET_MESSAGE_STRING_MAX)."""
 
-_MAX_VCPUS, _MAX_MEMORY_MB = 999_999, 999_999_999_999  # what a flavor's id has room for
+_MAX_VCPUS, _MAX_MEMORY_MB = 999_999, 999_999_999_999  # what fits into the id of a flavor
 _XML_BLANKS = " \t\r\n"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.\d+)?Z?", re.ASCII)
 _NOVA = "{http://openstack.org/xmlns/libvirt/nova/"
 
-# libvirt's units of memory: powers of 1024, but for those that end in plain B (formatdomain.html).
+# libvirt's units of memory: powers of 1024, except those that end in B without i (formatdomain.html).
 _BYTES = {
     "b": 1,
     "bytes": 1,
@@ -44,16 +44,16 @@ _BYTES = {
 
 
 class DomainXMLError(ValueError):
-    """The XML can't be read; the text says why, and shows nothing of it."""
+    """The XML can't be read; the text gives the reason and quotes nothing of the XML."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vnc:
-    """Where a domain's VNC server listens.
+    """The address of a domain's VNC server.
 
-    :ivar port: its TCP port; None: none, or none yet (libvirt's -1).
+    :ivar port: its TCP port; None: it has none, or none yet (libvirt's -1).
     :ivar socket: the path of its unix socket, or None.
-    :ivar listens: the addresses of its TCP port, as libvirt reports them; empty: there are none.
+    :ivar listens: the addresses of its TCP port, as libvirt reports them; may be empty.
     :ivar nowhere: it listens nowhere (``<listen type='none'/>``).
     """
 
@@ -76,15 +76,15 @@ class Vnc:
 class Domain:
     """A libvirt domain.
 
-    :ivar active: it has a process: it runs, is paused, or is about to.
+    :ivar active: it has a process: it runs, is paused, or is starting.
     :ivar vcpus: processors.
     :ivar memory_mb: MiB.
     :ivar vnc: its VNC display, or None.
-    :ivar project_id: nova's metadata, as its UUIDs and its texts; None where there is none.
-    :ivar created: when nova made it, ISO 8601 in UTC, or None.
-    :ivar state: as :mod:`novnc_twisted.compute.states` names it; the XML does not tell.
+    :ivar project_id: nova's metadata: ids are its UUIDs, names its texts; None without metadata.
+    :ivar created: when nova created it, ISO 8601 in UTC, or None.
+    :ivar state: a name of :mod:`novnc_twisted.compute.states`; it is not in the XML.
     :ivar power_state: nova's number.
-    :ivar migrating: it is about to come or to go; its console is of no use here.
+    :ivar migrating: it is moving to or from this host, so that its console here cannot be used.
     """
 
     uuid: str
@@ -104,9 +104,9 @@ class Domain:
 
 
 def read_domain(xml: str) -> Domain:
-    """Parse the result of ``virDomainGetXMLDesc``; live XML contains the present address of the console.
+    """Read the result of ``virDomainGetXMLDesc``; live XML has the present address of the console.
 
-    :raises DomainXMLError: it is no XML of a domain, is too big, or has a document type (entity bombs).
+    :raises DomainXMLError: it is not the XML of a domain, is too long, or has a document type (entity bombs).
     """
     root = _parse(xml)
     uuid, name = root.findtext("uuid", "").strip().lower(), display_name(root.findtext("name", ""))
@@ -125,7 +125,7 @@ def read_domain(xml: str) -> Domain:
 
 
 def display_name(name: str) -> str:
-    """A domain's name as the other services accept it: U+FFFD for each control character, 1024 characters at most.
+    """Return a name as the other services accept it: at most 1024 characters, U+FFFD for each control character.
 
     libvirt refuses a line feed in a name, but no other control character.
     """
@@ -133,7 +133,7 @@ def display_name(name: str) -> str:
 
 
 def read_vnc_password(xml: str) -> str | None:
-    """The VNC password in XML that was asked for with VIR_DOMAIN_XML_SECURE; None: there is none.
+    """Return the VNC password from XML that was requested with VIR_DOMAIN_XML_SECURE; None: it has none.
 
     :raises DomainXMLError: see :func:`read_domain`.
     """
@@ -170,7 +170,7 @@ def _vnc(root: Element) -> Vnc | None:
     socket = graphics.get("socket") or next(
         (item.get("socket") for item in listens if item.get("type") == "socket" and item.get("socket")), None
     )
-    # The attribute beside the elements is the first of them, kept for old readers of the XML.
+    # The attribute repeats the first element, for old readers of the XML.
     addresses = [item.get("address") for item in listens if item.get("type") in ("address", "network")]
     told = tuple(dict.fromkeys(address for address in (*addresses, graphics.get("listen")) if address))
     return Vnc(
@@ -187,7 +187,7 @@ def _port(text: str | None) -> int | None:
 
 
 def _number(text: str | None) -> int | None:
-    # Only ASCII digits, and few: int() takes "٣" and a megabyte of digits as well.
+    # Only a few ASCII digits: int() accepts "٣" and a megabyte of digits as well.
     text = (text or "").strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
@@ -208,9 +208,9 @@ def _memory_mb(root: Element) -> int:
 
 
 def _owner(root: Element) -> dict[str, Any]:
-    """Nova's project and user, of any version of its name space.
+    """Return nova's project and user, from any version of its namespace.
 
-    Two entries that name different projects contradict each other: such a domain belongs to no project.
+    A domain with two entries that name different projects belongs to no project.
     """
     owners = [owner for instance in _instances(root) for owner in _nova(instance, "owner")]
     found: list[dict[str, Any]] = []
@@ -227,7 +227,7 @@ def _owner(root: Element) -> dict[str, Any]:
 
 
 def _created(root: Element) -> str | None:
-    """When nova made it, as ISO 8601 in UTC; nova writes ``2026-11-22 10:11:12``."""
+    """Return when nova created it, as ISO 8601 in UTC; nova writes ``2026-11-22 10:11:12``."""
     for instance in _instances(root):
         element = next(_nova(instance, "creationTime"), None)
         time = _TIME.fullmatch((element.text or "").strip(_XML_BLANKS)) if element is not None else None

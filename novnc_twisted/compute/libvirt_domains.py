@@ -1,4 +1,4 @@
-"""Libvirt's domains, read in pool threads.  Each XML is parsed once, and read again only where it may have changed.
+"""Reads libvirt's domains in pool threads.  XML is read again only if it may have changed.
 
 What decides rights or leads to a console is read afresh by :meth:`DomainReader.fresh`.  Lists come from
 :meth:`DomainReader.all`: existence, name and state are read each time, in one call; the rest of a domain's XML only
@@ -20,15 +20,15 @@ from novnc_twisted.compute.libvirt_loop import unusable
 from novnc_twisted.compute.states import STATES, is_migrating
 
 MAX_AGE = 2.0
-"""Seconds after which a list reads a domain again, although no event named it: some changes have no event."""
+"""Seconds after which a list reads a domain again without an event, because some changes have no event."""
 
 MAX_AGED = 100
-"""Domains that one list reads again for their age, those read longest ago first."""
+"""Domains that one list reads again because of their age, at most; the oldest ones come first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A domain whose XML cannot be used, and why."""
+    """A domain whose XML cannot be used, and the reason."""
 
     uuid: str
     name: str
@@ -37,7 +37,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What the XML of a domain said.
+    """What was read from the XML of a domain.
 
     :ivar number: libvirt's id, which is new with every start; -1: it was stopped.
     :ivar digest: SHA-256 of the XML.
@@ -54,7 +54,7 @@ class _Read:
 
 
 class DomainReader:
-    """Reads domains, and remembers what they said; safe to use from several threads.
+    """Reads domains and keeps them; safe to use from several threads.
 
     :param now: monotonic seconds.
     """
@@ -69,25 +69,25 @@ class DomainReader:
         self._watched = False
 
     def watched(self, watched: bool) -> None:
-        """Whether libvirt reports every change from now on; what was read before is read again."""
+        """Set whether libvirt reports every change from now on; all domains are read again."""
         self._watched = watched
         self.distrust()
 
     def distrust(self) -> None:
-        """Changes may have been missed: every domain is read again when it is next needed."""
+        """Read every domain again when it is next needed, because changes may have been missed."""
         with self._lock:
             self._changes += 1
             self._all_changed = self._changes
             self._changed.clear()
 
     def changed(self, uuid: str) -> None:
-        """An event named this domain: it is read again when it is next needed."""
+        """Read this domain again when it is next needed, because an event named it."""
         with self._lock:
             self._changes += 1
             self._changed[uuid] = self._changes
 
     def fresh(self, handle: Any) -> Domain:
-        """A domain as its XML and its state are at this moment.
+        """Return a domain with its present XML and state.
 
         :raises DomainXMLError: the XML cannot be used; the text names the domain.
         """
@@ -101,7 +101,7 @@ class DomainReader:
         return _with_state(domain, state, reason)
 
     def recent(self, handle: Any) -> Domain:
-        """What the XML of a domain says; it is read only where it may have changed since the last time.
+        """Return a domain without its state; its XML is read only if it may have changed since the last time.
 
         :raises DomainXMLError: the XML cannot be used.
         """
@@ -109,7 +109,7 @@ class DomainReader:
         return known.domain if known is not None and self._is_valid(known, handle) else self._read(handle).domain
 
     def all(self, connection: Any) -> tuple[list[Domain], list[Unreadable]]:
-        """All domains, stopped ones too.
+        """Return all domains, stopped ones as well, and those that cannot be read.
 
         One whose XML cannot be used is listed with its name, UUID and state alone, and named as unreadable.
         """
@@ -126,7 +126,7 @@ class DomainReader:
                 domain = known.domain
             except libvirt.libvirtError as error:
                 if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-                    continue  # it went meanwhile
+                    continue  # it has ended
                 if unusable(connection):
                     raise
                 domain = _outline(handle)
@@ -157,7 +157,7 @@ class DomainReader:
         )
 
     def _aged(self, present: dict[str, Any]) -> set[str]:
-        """Forget the domains that are gone; give those that are due to be read again for their age."""
+        """Drop the domains that are gone; return those that have to be read again because of their age."""
         with self._lock:
             for uuid in self._reads.keys() - present.keys():
                 del self._reads[uuid]
@@ -170,12 +170,12 @@ class DomainReader:
 
 
 def _why(error: Exception) -> str:
-    """Why XML cannot be used, without showing anything of it."""
+    """Return why XML cannot be used, without quoting it."""
     return str(error) if isinstance(error, DomainXMLError) else type(error).__name__
 
 
 def _states(connection: Any) -> list[tuple[Any, int, int]]:
-    """Each domain with its state and the reason for it: in one call, where libvirt can."""
+    """Return each domain with its state and the reason for it: with one call, if libvirt supports it."""
     try:
         stats = connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
         return [(handle, state.get("state.state", 0), state.get("state.reason", 0)) for handle, state in stats]

@@ -1,6 +1,6 @@
-"""The libvirt driver: domains by their live XML, without ever blocking the reactor."""
+"""The libvirt driver: reads domains from their live XML and never blocks the reactor."""
 
-from __future__ import annotations  # else those of inner functions are worked out at each call
+from __future__ import annotations  # else annotations of inner functions are evaluated at each call
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -23,13 +23,13 @@ from novnc_twisted.messaging.shared_call import SharedCall
 _log = Logger()
 
 _Known: TypeAlias = dict[int, Domain | None]
-"""By id: what the XML of an active domain says; None: it can't be read."""
+"""Active domains by libvirt's id, as read from their XML; None: the XML can't be read."""
 
 
 class _Active:
-    """What the XML of the active domains says, with an index of their consoles: a host may run hundreds.
+    """The active domains, with an index of their consoles, because a host may run hundreds.
 
-    :ivar domains: by id.
+    :ivar domains: the domains by libvirt's id.
     """
 
     def __init__(self, domains: _Known) -> None:
@@ -39,18 +39,18 @@ class _Active:
             self._consoles.setdefault(_address(console.vnc), []).append(console)
 
     def consoles(self) -> list[ActiveConsole]:
-        """All of them."""
+        """Return the consoles of all of them."""
         domains = self.domains.values()
         return [ActiveConsole(domain.uuid, domain.name, domain.vnc) for domain in domains if domain and domain.vnc]
 
     def rivals(self, domain: Domain) -> list[ActiveConsole]:
-        """Those of others at this one's address."""
+        """Return the consoles of other domains at the address of this domain."""
         there = self._consoles.get(_address(domain.vnc), []) if domain.vnc else []
         return [console for console in there if console.uuid != domain.uuid]
 
 
 _FEW = 16
-"""Domains that are looked up one by one; more are taken from one list."""
+"""Domains that are looked up one by one; for more domains, one list is read."""
 
 
 def _address(vnc: Vnc) -> str | int | None:
@@ -103,7 +103,7 @@ class LibvirtDriver:
         return succeed(None)
 
     def stop(self) -> Deferred[None]:
-        """See IDriver; within 2 s, also where libvirt hangs."""
+        """See IDriver; within 2 s, even if libvirt hangs."""
         self._health.on_change = lambda _answers: None
         if self._watch is not None:
             self._watch.stop()
@@ -153,11 +153,11 @@ class LibvirtDriver:
         return self._pool.run(lambda connection: self._active(connection).consoles())
 
     def _active(self, connection: Any) -> _Active:
-        """In a thread: what the XML of the active domains says, where it can be read.
+        """In a thread: return the active domains, as far as their XML can be read.
 
-        XML with the address of the console is not requested again: a domain's id is new with every start, and a live
-        VNC server keeps its address.  libvirt reports the ids each time, so no event has to be trusted; those of
-        another libvirtd are worth nothing, and what was known is forgotten with the connection.
+        XML that names the address of the console is not read again, because each start gives a domain a new id, and a
+        running VNC server keeps its address.  libvirt reports the ids each time, so this does not depend on events.
+        The ids of another libvirtd mean other domains, so the known ones are dropped with the connection.
         """
         active = self._known
         known = active.domains
@@ -171,7 +171,7 @@ class LibvirtDriver:
         return _Active(seen)
 
     def _read_numbers(self, connection: Any, numbers: list[int]) -> _Known:
-        """Active domains by their ids; None where one cannot be read, or is gone meanwhile."""
+        """Return active domains by their ids; None for one that cannot be read or has ended."""
         handles: dict[int, Any] = {}
         if len(numbers) > _FEW:
             active = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
@@ -183,7 +183,7 @@ class LibvirtDriver:
                 domain = self._reader.recent(handle)
                 found[number] = domain if _is_settled(domain) else self._reader.fresh(handle)
             except Exception:
-                # It is gone meanwhile, or cannot be read, which lists report: the consoles of others do not need it.
+                # It has ended, or cannot be read, which lists report.  The consoles of other domains do not need it.
                 if unusable(connection):
                     raise
                 found[number] = None
@@ -198,16 +198,16 @@ class LibvirtDriver:
         self._known = _Active({})
 
     def _forget(self) -> None:
-        """In a pool thread: a new connection may lead to another libvirtd than the last one."""
+        """In a pool thread: a new connection may lead to another libvirtd than the previous one."""
         self._reader.distrust()
         self._forget_consoles()
 
     def get_vnc_password(self, uuid: str) -> Deferred[str | None]:
-        """See IDriver; the only call that asks libvirt for secrets."""
+        """See IDriver; this is the only call that asks libvirt for secrets."""
         secure = libvirt.VIR_DOMAIN_XML_SECURE
         return self._pool.run(lambda connection: read_vnc_password(connection.lookupByUUIDString(uuid).XMLDesc(secure)))
 
 
 def _is_settled(domain: Domain | None) -> bool:
-    """Whether its console cannot change until it is started again."""
+    """Whether the address of its console stays the same until the domain is started again."""
     return domain is None or domain.vnc is None or domain.vnc.socket is not None or domain.vnc.port is not None

@@ -1,4 +1,4 @@
-"""libvirt's errors, by their codes, as refusals."""
+"""Translates libvirt's errors, by their codes, into refusals."""
 
 from typing import TypeGuard
 
@@ -10,7 +10,7 @@ from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
 
 
 def refusal_of(error: Exception, uri: str) -> Exception:
-    """The refusal that an error stands for; what is neither libvirt's nor ours stays what it is."""
+    """Return the refusal for an error; errors of other origin are returned unchanged."""
     if isinstance(error, DomainXMLError):
         return ServiceUnavailable(f"the XML of a domain at {uri} can't be read: {error}")
     if not isinstance(error, libvirt.libvirtError):
@@ -21,11 +21,11 @@ def refusal_of(error: Exception, uri: str) -> Exception:
 
 
 def is_refused_call(error: Exception) -> "TypeGuard[libvirt.libvirtError]":
-    """Whether libvirt itself refused a call, for another reason than that there is no such domain."""
+    """Whether libvirt refused a call, for another reason than that the domain does not exist."""
     return isinstance(error, libvirt.libvirtError) and error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN
 
 
 def reason_of(error: "libvirt.libvirtError") -> str:
-    """What libvirt says, in one bounded line."""
+    """Return libvirt's message as one line of limited length."""
     text = str(error.get_error_message() or error)
     return one_line(text.strip())

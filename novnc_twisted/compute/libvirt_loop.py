@@ -1,4 +1,4 @@
-"""libvirt's event loop in a thread of its own, and connections that it keeps an eye on."""
+"""libvirt's event loop in its own thread, and connections whose keepalive it drives."""
 
 import threading
 from typing import Any
@@ -7,7 +7,7 @@ import libvirt
 from twisted.logger import Logger
 
 _KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT = 5, 3
-"""A libvirtd that says nothing for 20 s is given up: that frees the call that hangs on the connection."""
+"""A libvirtd that sends nothing for 20 s is given up, which ends the call that hangs on the connection."""
 
 _lock = threading.Lock()
 _started = False
@@ -15,9 +15,9 @@ _log = Logger()
 
 
 def ensure_event_loop() -> None:
-    """Run libvirt's default event loop, once in a process and before the first connection.
+    """Run libvirt's default event loop, once for each process and before the first connection.
 
-    It delivers events, and drives keepalive.  libvirt is configured not to print its errors to stderr.
+    It delivers events and drives keepalive.  libvirt is also kept from printing its errors to stderr.
     """
     global _started
     with _lock:
@@ -26,7 +26,7 @@ def ensure_event_loop() -> None:
         _started = True
         libvirt.registerErrorHandler(lambda *_: None, None)
         libvirt.virEventRegisterDefaultImpl()
-        # A daemon: there is no way to end libvirt's loop, and it must not keep the process from ending.
+        # A daemon thread, because libvirt's loop cannot be ended, and must not keep the process from ending.
         threading.Thread(target=_run, name="libvirt-events", daemon=True).start()
 
 
@@ -35,19 +35,19 @@ def _run() -> None:
         try:
             libvirt.virEventRunDefaultImpl()
         except libvirt.libvirtError as error:  # pragma: no cover
-            # poll() failed: libvirt has no way to go on, and calls then end by their deadlines.
+            # poll() failed: libvirt cannot continue, and from now on calls end by their deadlines.
             _log.error("libvirt's event loop failed: {reason}", reason=str(error))
             return
 
 
 def open_connection(uri: str) -> Any:
-    """A read-write connection with keepalive; blocks, for as long as libvirtd hangs."""
+    """Open a read-write connection with keepalive; blocks as long as libvirtd hangs."""
     ensure_event_loop()
     connection = libvirt.open(uri)
     try:
         connection.setKeepAlive(_KEEPALIVE_INTERVAL, _KEEPALIVE_COUNT)
     except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:  # the test driver has none
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:  # the test driver has no keepalive
             close(connection)
             raise
     return connection
@@ -62,7 +62,7 @@ def unusable(connection: Any) -> bool:
 
 
 def close(connection: Any) -> None:
-    """Close it in the thread that it belongs to."""
+    """Close a connection, in the thread that uses it."""
     try:
         connection.close()
     except libvirt.libvirtError as error:

@@ -22,15 +22,15 @@ from novnc_twisted.errors import ServiceUnavailable
 T = TypeVar("T")
 
 MAX_WAITING = 256
-"""Calls that wait for a thread at most; further ones fail at once."""
+"""Calls that wait for a thread, at most; further calls fail at once."""
 
 _CLOSING = 2.0
 
 
 class _Worker:
-    """A thread and its queue; None in it ends the thread.
+    """A thread and its queue; None in the queue ends the thread.
 
-    :ivar ending: whether it was requested to end; then it takes no further job.
+    :ivar ending: whether it was asked to end; then it takes no further job.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class _Worker:
 
 
 class _Job:
-    """One call: ``lock`` guards what the thread and the reactor both change."""
+    """One call; its lock guards the fields that both the thread and the reactor change."""
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
         self.work = work
@@ -54,13 +54,13 @@ class _Job:
         self.abandon()
 
     def begin(self) -> bool:
-        """In the thread: whether anybody still wants it."""
+        """In the thread: return whether the result is still wanted."""
         with self._lock:
             self._begun = not self._abandoned
             return self._begun
 
     def abandon(self) -> bool:
-        """In the reactor: nobody wants it any more.  Gives whether a thread is at it."""
+        """In the reactor: drop the job.  Return whether a thread works on it."""
         with self._lock:
             self._abandoned = True
             return self._begun
@@ -72,10 +72,10 @@ class ConnectionPool:
     :param reactor: IReactorTime and IReactorFromThreads.
     :param uri: libvirt's connection URI.
     :param workers: threads, and connections, at most.
-    :param deadline: seconds until a call fails; the thread of one that hangs is freed by libvirt's keepalive, or when
-        libvirtd goes on or goes away.
+    :param deadline: seconds until a call fails.  The thread of a call that hangs is freed by libvirt's keepalive, or
+        when libvirtd continues or ends.
     :param opened: called in the thread that made a connection, before it is used.
-    :param health: is notified in the reactor of what the calls meet.
+    :param health: is notified, in the reactor, of the outcome of calls.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class ConnectionPool:
         self._opened = opened
         self._health = health or Health(reactor, uri)
         self._workers: set[_Worker] = set()
-        # The worker used last comes first: it has a connection, and others connect only when they are needed.
+        # The worker used last comes first: it has a connection, and the others connect only when they are needed.
         self._idle: list[_Worker] = []
         self._waiting: deque[_Job] = deque()
         self._jobs: set[_Job] = set()
@@ -110,11 +110,11 @@ class ConnectionPool:
             worker = _Worker()
             self._workers.add(worker)
             self._idle.append(worker)
-            # Daemons: one that hangs in libvirt must not keep the process from ending.
+            # Daemon threads: one that hangs in libvirt must not keep the process from ending.
             threading.Thread(target=self._work, args=(worker,), name=f"libvirt-{number}", daemon=True).start()
 
     def stop(self) -> Deferred[None]:
-        """Fail what is pending and close the connections; fires when that is done, or after 2 s where libvirt hangs."""
+        """Fail pending calls and close the connections; fires when that is done, or after 2 s if libvirt hangs."""
         over: Deferred[None] = Deferred()
         self._over = over
         for job in list(self._jobs):
@@ -139,10 +139,10 @@ class ConnectionPool:
         return over.addCallback(closed)
 
     def run(self, work: Callable[[Any], T]) -> Deferred[T]:
-        """Call ``work(connection)`` in a thread; it may be called twice, where libvirtd was restarted.
+        """Call ``work(connection)`` in a thread; it may be called twice if libvirtd was restarted.
 
-        Fails with the Refusal that an error of libvirt stands for; with ServiceUnavailable after the deadline, and at
-        once where every thread hangs.
+        Fails with the Refusal for libvirt's error, with ServiceUnavailable after the deadline, and at once if every
+        thread hangs.
         """
         if self._over is not None or not self._workers:
             return fail(ServiceUnavailable("the libvirt driver is not started"))
@@ -151,7 +151,7 @@ class ConnectionPool:
         if len(self._jobs) >= MAX_WAITING:
             return fail(ServiceUnavailable(f"libvirt at {self._uri} is too slow: {MAX_WAITING} calls wait"))
         job = _Job(work)
-        # The timer outlives a caller that gives up before: a thread that hangs is counted all the same.
+        # The timer continues if the caller gives up, so that a thread that hangs is counted.
         job.timer = self._clock.callLater(self._deadline, self._late, job)
         self._jobs.add(job)
         if self._idle:
@@ -171,7 +171,7 @@ class ConnectionPool:
             job.result.errback(ServiceUnavailable(f"libvirt at {self._uri}: {reason}"))
 
     def _done(self, worker: _Worker, job: _Job, result: Any) -> None:
-        """In the reactor: a worker is through with a job, and takes the next one."""
+        """In the reactor: a worker has finished a job, and takes the next one."""
         self._forget(job)
         if job.hung:
             self._hung -= 1
@@ -203,7 +203,7 @@ class ConnectionPool:
         self._threads.callFromThread(self._ended, worker)
 
     def _attempt(self, connection: Any, work: Callable[[Any], Any]) -> tuple[Any, Any]:
-        """The connection to go on with, and what came of the work."""
+        """Return the connection to use from now on, and the result of the work."""
         if connection is not None and unusable(connection):
             close(connection)
             connection = None
@@ -227,7 +227,7 @@ class ConnectionPool:
             self._threads.callFromThread(self._health.well, CALLS)
             return connection, result
         close(connection)
-        # It died under the call, as when libvirtd was restarted: what is asked here may be asked twice.
+        # The connection ended during the call, as when libvirtd is restarted: the work is done again.
         return (None, failure) if fresh else self._attempt(None, work)
 
     def _ended(self, worker: _Worker) -> None:

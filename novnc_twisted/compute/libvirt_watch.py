@@ -105,7 +105,7 @@ class Watch:
                 close(connection)
 
     def _register(self, connection: Any) -> list[int]:
-        """Ask for events; without those of metadata (an old libvirt), lists read every domain each time."""
+        """Register for events.  If libvirt has none for metadata (old versions), lists read every domain each time."""
         try:
             connection.registerCloseCallback(self._closed, None)
         except libvirt.libvirtError as error:
@@ -122,13 +122,13 @@ class Watch:
         return registered
 
     def _unregister(self, connection: Any, registered: list[int]) -> None:
-        """So that libvirt lets go of the connection; on a dead one these calls fail, and there is nothing to undo."""
+        """Undo the registration, so that libvirt frees the connection; on a dead connection these calls fail."""
         undo: list[Callable[[], Any]] = [partial(connection.domainEventDeregisterAny, number) for number in registered]
         for step in (*undo, connection.unregisterCloseCallback):
             try:
                 step()
             except libvirt.libvirtError as error:
-                _log.debug("leaving libvirt: {reason}", reason=reason_of(error))
+                _log.debug("disconnecting from libvirt: {reason}", reason=reason_of(error))
 
     def _closed(self, _connection: Any, _reason: int, _opaque: Any) -> None:
         """In libvirt's thread."""

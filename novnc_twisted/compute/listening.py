@@ -1,4 +1,4 @@
-"""Whether a VNC server listens where the proxies look for it, and nowhere else.  Pure."""
+"""Checks that a VNC server listens on the address that the proxies use, and on no other.  No I/O."""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -6,12 +6,12 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from novnc_twisted.compute.domain_xml import Vnc
 
 
-@lru_cache(1024)  # for each connection to a console the same is asked
+@lru_cache(1024)  # the same question is asked for each connection to a console
 def complaint(vnc: Vnc, server_listen: str, proxyclient_address: str) -> str | None:
-    """What is wrong with where a live VNC server listens, and the line that mends it; None: nothing that we can see.
+    """Return what is wrong with the addresses of a running VNC server, and the line that fixes it; None: nothing.
 
-    :param server_listen: where VMs should listen.
-    :param proxyclient_address: where the proxies dial; a name is not resolved, so only its own text is compared.
+    :param server_listen: the address on which VMs should listen.
+    :param proxyclient_address: the address to which the proxies connect; a name is not resolved but compared as text.
     """
     if vnc.socket is not None or vnc.port is None or not vnc.listens:
         return None
@@ -27,7 +27,7 @@ def complaint(vnc: Vnc, server_listen: str, proxyclient_address: str) -> str | N
         return None
     for text, listen in zip(vnc.listens, listens, strict=True):
         if listen is not None and not listen.is_loopback and listen not in (dialled, meant):
-            # A name to dial says nothing about its address: it may be this very one.
+            # The name to which the proxies connect may stand for this address.
             if dialled is None and not listen.is_unspecified:
                 continue
             return f"listens on {text}, wider than server_listen {server_listen}; {mend}"
@@ -52,5 +52,5 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 
 def _reaches(listen: IPv4Address | IPv6Address, dialled: IPv4Address | IPv6Address) -> bool:
     if listen.is_unspecified:
-        return listen.version == dialled.version or listen.version == 6  # "::" takes IPv4 as well
+        return listen.version == dialled.version or listen.version == 6  # "::" accepts IPv4 as well
     return listen == dialled

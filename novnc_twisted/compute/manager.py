@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from novnc_twisted.access.access_url import access_url
 from novnc_twisted.access.display import one_line
+from novnc_twisted.compute.console_address import console_address
 from novnc_twisted.compute.domain_xml import Domain, Vnc
 from novnc_twisted.compute.instance_pages import instance_of, page
 from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver
@@ -208,7 +209,7 @@ class ComputeManager:
         if domain.migrating:
             raise InstanceNotRunning(f"{domain.name} is on its way to or from another host")
         self._check_enabled()
-        vnc = _address(domain)
+        vnc = console_address(domain)
         for other in others:
             if other.vnc.conflicts_with(vnc):
                 self._reports.conflict(domain, other, vnc)
@@ -231,22 +232,6 @@ class ComputeManager:
             self._reports.forget(event.uuid)
         if event.change in (Change.CONNECTED, Change.STARTED):
             self._reports.check_later(event.uuid)
-
-
-def _address(domain: Domain) -> Vnc:
-    """Return where the VNC server of a running domain listens.
-
-    :raises InstanceNotRunning: the port is not known yet.
-    :raises ConsoleTypeUnavailable: the domain has no VNC server that listens.
-    """
-    vnc = domain.vnc
-    if vnc is None:
-        raise ConsoleTypeUnavailable(f"{domain.name} has no <graphics type='vnc'>")
-    if vnc.socket is None and vnc.nowhere:
-        raise ConsoleTypeUnavailable(f"{domain.name} has <listen type='none'/>: its VNC server listens nowhere")
-    if vnc.socket is None and vnc.port is None:
-        raise InstanceNotRunning(f"{domain.name} runs without a VNC port yet (-1)")
-    return vnc
 
 
 def _uuid(instance_uuid: str) -> str:

@@ -10,15 +10,15 @@ STATES: dict[int, tuple[str, int]] = {
     6: ("crashed", 6),
     7: ("suspended", 7),
 }
-"""virDomainState -> our name of it, and nova's number."""
+"""virDomainState -> its name here, and nova's number."""
 
 PAUSED = 3
 PAUSED_FOR_MIGRATION = (2, 12, 13)
-"""virDomainPausedReason: of the source when it hands over, of the destination until then; of the source as long as the
+"""virDomainPausedReason: of the source while it hands over, of the destination until then; of the source as long as the
 destination runs on what it still fetches from there (post-copy), and where that failed.
 """
 
 
 def is_migrating(state: int, reason: int) -> bool:
-    """Whether the domain is about to come or to go, so that its console here is of no use."""
+    """Whether the domain is moving to or from this host, so that its console here cannot be used."""
     return state == PAUSED and reason in PAUSED_FOR_MIGRATION

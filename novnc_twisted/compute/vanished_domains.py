@@ -1,4 +1,4 @@
-"""Domains that are gone: their tokens are dropped, unless they live elsewhere."""
+"""Drops the tokens of domains that are gone, unless another host has them."""
 
 from collections.abc import Coroutine
 from typing import Any
@@ -14,7 +14,7 @@ from novnc_twisted.errors import InstanceNotFound, Refusal
 from novnc_twisted.messaging.interfaces import ITransport
 
 BACK_OFF = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0, 30.0)
-"""Seconds between the attempts to have a domain's tokens dropped; after the last one it is given up and logged."""
+"""Seconds between the attempts to drop a domain's tokens; after the last attempt, the failure is logged."""
 
 _MIGRATED_FOR = 60.0
 _MAX_KNOWN = 100_000
@@ -24,9 +24,9 @@ _log = Logger()
 
 
 class VanishedDomains:
-    """Watch the domains, and let consoleauth delete the tokens of those that are gone permanently.
+    """Follows the events of domains, and asks consoleauth to drop the tokens of domains that no longer exist.
 
-    :param clock: times the attempts, and how long a migration is remembered.
+    :param clock: times the attempts, and the seconds for which a migration is remembered.
     """
 
     def __init__(self, transport: ITransport, driver: IDriver, clock: IReactorTime) -> None:
@@ -39,12 +39,12 @@ class VanishedDomains:
         self._again: set[str] = set()
 
     def seen(self, uuid: str) -> None:
-        """This domain is here."""
+        """Note that this host has the domain."""
         if len(self._known) < _MAX_KNOWN:
             self._known.add(uuid)
 
     def changed(self, event: DomainEvent) -> None:
-        """Follow up a change."""
+        """Handle a change."""
         uuid = event.uuid
         if event.change is Change.CONNECTED:
             self._spawn("", self._compare())
@@ -60,7 +60,7 @@ class VanishedDomains:
             self._spawn(uuid, self._follow(uuid))
 
     def stop(self) -> None:
-        """Give up what is pending."""
+        """Cancel all pending work."""
         self._again.clear()
         for pending in list(self._pending.values()):
             pending.cancel()
@@ -68,16 +68,18 @@ class VanishedDomains:
     def _spawn(self, uuid: str, work: Coroutine[Any, Any, None]) -> None:
         if uuid in self._pending:
             work.close()
-            self._again.add(uuid)  # what is under way may have looked before this change
+            self._again.add(uuid)  # the running check may have looked before this change
             return
         if len(self._pending) >= _MAX_PENDING:
             work.close()
-            _log.warn("too many domains go at once: the tokens of {uuid} end with their time", uuid=uuid)
+            _log.warn("too many domains end at once: the tokens of {uuid} stay valid until they expire", uuid=uuid)
             return
         pending = Deferred.fromCoroutine(work)
         self._pending[uuid] = pending
         pending.addErrback(lambda failure: failure.trap(CancelledError) and None)
-        pending.addErrback(lambda failure: _log.failure("the end of {uuid} could not be followed", failure, uuid=uuid))
+        pending.addErrback(
+            lambda failure: _log.failure("the end of domain {uuid} could not be handled", failure, uuid=uuid)
+        )
 
         def over(_result: Any) -> None:
             del self._pending[uuid]
@@ -88,11 +90,11 @@ class VanishedDomains:
         pending.addCallback(over)
 
     async def _compare(self) -> None:
-        """What went while we did not look, is gone."""
+        """Find the domains that ended while there were no events."""
         try:
             present = {domain.uuid for domain in await self._driver.list_domains()}
         except Refusal as refusal:
-            _log.debug("no look at the domains: {reason}", reason=str(refusal))
+            _log.debug("the domains could not be listed: {reason}", reason=str(refusal))
             return
         gone, self._known = self._known - present, present
         for uuid in gone:
@@ -119,7 +121,7 @@ class VanishedDomains:
         )
 
     async def _is_here(self, uuid: str) -> bool:
-        """A persistent domain that was stopped is, and so is one that was undefined while it runs."""
+        """Whether this host has the domain: stopped but defined, or running but undefined, domains count."""
         try:
             await self._driver.get_domain(uuid)
         except InstanceNotFound:
@@ -127,7 +129,7 @@ class VanishedDomains:
         return True
 
     async def _drop_unless_elsewhere(self, uuid: str) -> None:
-        """Consoleauth asks all hosts: our word alone is worth nothing to it."""
+        """Ask consoleauth, which asks all hosts: it does not rely on one host's report."""
         answer = await self._transport.call(CONSOLEAUTH.name, "instance_gone", instance_uuid=uuid)
         if isinstance(answer, dict) and answer.get("gone"):
             self._known.discard(uuid)

@@ -25,7 +25,7 @@ REST: Final = 20
 MAX_AGE: Final = 5.0
 """Seconds for which the results of a look are used, at most."""
 
-MAX_DOMAINS: Final = 50_000
+MAX_DOMAINS: Final = 20_000
 """Domains of one host that are read, at most."""
 
 _TOGETHER = 256  # parts that are requested at the same time

@@ -26,7 +26,7 @@ FIELDS: Final = Instance.wire_names()
 GROUP: Final = "compute-hosts"
 """The group of the hosts that published a record."""
 
-MAX_PARTS: Final = 512
+MAX_PARTS: Final = 128
 """Parts of one record, at most."""
 
 _ROWS: Final = 32  # domains for which a part is planned; a record is divided anew when its parts hold twice as many

@@ -1,4 +1,4 @@
-"""A compute host on a clock, with a driver that says what the test wants."""
+"""A compute host on a clock, with a driver whose answers the test sets."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ B = "bbbbbbbb-2222-3333-4444-555555555555"
 
 
 def domain(uuid: str = A, name: str = "myserver20", port: int | None = 5900, **more: Any) -> Domain:
-    """A domain that runs."""
+    """Return a running domain."""
     vnc = Vnc(port=port, listens=("127.0.0.1",))
     return Domain(
         **{
@@ -94,7 +94,7 @@ class FakeDriver:
 
 
 class ComputeCase(TestCase):
-    """Managers and their callers' side over ``memory://``."""
+    """Managers, and the API's calls to them, over ``memory://``."""
 
     async def setUp(self) -> None:
         self.clock = Clock()
@@ -124,10 +124,10 @@ class ComputeCase(TestCase):
         return await self.transport.call(f"compute.{on}", method, **arguments)
 
     def waiting(self) -> list[DelayedCall]:
-        """What waits on the clock, apart from the publications of each host."""
+        """Return the delayed calls, without those of the publishers."""
         calls = self.clock.getDelayedCalls()
         return [call for call in calls if not isinstance(getattr(call.func, "__self__", None), DomainPublisher)]
 
     async def refused(self, kind: type[Refusal], work: Any) -> Refusal:
-        """The refusal that the work ends with."""
+        """Return the refusal that the work ends with."""
         return await self.assertFailure(Deferred.fromCoroutine(work), kind)

@@ -1,4 +1,4 @@
-"""Stand-ins for libvirt's connection and its domains, for reading them without a libvirt."""
+"""Fake libvirt connections and domains."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class Error(libvirt.libvirtError):
 
 
 class Handle:
-    """A domain, of which the test sets everything."""
+    """A domain whose values the test sets."""
 
     def __init__(
         self, uuid: str = "c7a5fdbd-edaf-9455-926a-d65c16db1809", name: str = "vm", number: int = 1, state: int = 1

@@ -1,4 +1,4 @@
-"""What compute hosts say is judged: each speaks for itself, in the form that was agreed."""
+"""Replies of compute hosts are checked: a host can answer only for itself, and in the right form."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ CONSOLE: dict[str, Any] = {
 
 
 class LyingHostTests(ComputeCase):
-    """The host ``liar`` gives what the test says; ``one`` is true."""
+    """The host ``liar`` gives the answers that the test sets; the host ``one`` gives true ones."""
 
     async def setUp(self) -> None:
         await super().setUp()
@@ -53,7 +53,7 @@ class LyingHostTests(ComputeCase):
         await self.transport.serve("compute.liar", methods, binary="nova-compute", host="liar")
 
     async def test_a_host_speaks_for_itself(self) -> None:
-        """Else it could say to whom a server of another belongs, and have a console made there."""
+        """Otherwise it could name the owner of another host's server, and have a console created there."""
         self.answers = {
             "get_instance": INSTANCE,
             "list_instances": {"instances": [INSTANCE]},

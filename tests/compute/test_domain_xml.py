@@ -1,4 +1,4 @@
-"""Domains read from the XML that libvirt 9 writes, and from XML that nobody should write."""
+"""Domains read from the XML that libvirt 9 writes, and from XML that is wrong or hostile."""
 
 import contextlib
 import re
@@ -52,7 +52,7 @@ def vnc(devices: str) -> Vnc | None:
 
 
 class ReadTests(SynchronousTestCase):
-    """Each form of <graphics> that was seen."""
+    """Each form of <graphics> that libvirt 9 writes."""
 
     def test_tcp(self) -> None:
         found = read_domain(
@@ -145,7 +145,7 @@ class ReadTests(SynchronousTestCase):
 
 
 class AnyPartTests(SynchronousTestCase):
-    """A part that cannot be used costs that part, and never the domain."""
+    """A part that cannot be used is dropped; the domain remains."""
 
     def test_names_of_any_language(self) -> None:
         for name in LANGUAGES:
@@ -200,7 +200,7 @@ class AnyPartTests(SynchronousTestCase):
 
 
 class PasswordTests(SynchronousTestCase):
-    """The VNC password, in XML that was asked for with it."""
+    """The VNC password in secure XML."""
 
     def test_password(self) -> None:
         self.assertEqual(read_vnc_password(domain("<graphics type='vnc' port='5900' passwd='abc'/>")), "abc")
@@ -215,7 +215,7 @@ class PasswordTests(SynchronousTestCase):
 
 
 class RefusedTests(SynchronousTestCase):
-    """XML that is no domain's, or an attack."""
+    """XML that is not a domain's, and attacks."""
 
     def refused(self, xml: str) -> str:
         return str(self.assertRaises(DomainXMLError, read_domain, xml))

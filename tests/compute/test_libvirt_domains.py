@@ -1,4 +1,4 @@
-"""Lists of domains: what is read again, and what one broken domain does to the others."""
+"""Lists of domains: which domains are read again, and the effect of one broken domain on the others."""
 
 import libvirt
 from twisted.trial.unittest import SynchronousTestCase
@@ -31,7 +31,7 @@ class ReaderCase(SynchronousTestCase):
 
 
 class ListTests(ReaderCase):
-    """What a list reads."""
+    """Which domains a list reads again."""
 
     def test_xml_is_read_once(self) -> None:
         for _ in range(5):
@@ -53,7 +53,7 @@ class ListTests(ReaderCase):
         self.assertEqual(self.reads(), 4)
 
     def test_an_event_while_the_xml_is_read(self) -> None:
-        """The XML may be from before the change, so it counts for nothing once the event has come."""
+        """XML that was read before the event may be older than the change, so it is read again."""
         handle = self.handles[0]
         original = handle.XMLDesc
 
@@ -90,7 +90,7 @@ class ListTests(ReaderCase):
         self.handles[2].project = "blue"
         self.assertEqual(self.projects(), ["red", "red", "blue"])
 
-    def test_what_was_missed_while_nobody_watched(self) -> None:
+    def test_changes_missed_without_events(self) -> None:
         self.reader.all(self.connection)
         self.reader.watched(False)
         self.handles[2].project = "blue"
@@ -98,7 +98,7 @@ class ListTests(ReaderCase):
         self.assertEqual(self.projects(), ["red", "red", "blue"])
 
     def test_a_change_without_an_event_is_found_with_time(self) -> None:
-        """As the number of processors, or anything with a driver that lacks an event."""
+        """Such as the number of processors, or any change with a driver that lacks events."""
         self.connection.handles = [Handle(uuid_of(number), f"vm-{number}", number) for number in range(2 * MAX_AGED)]
         self.reader.all(self.connection)
         for handle in self.connection.handles:
@@ -109,7 +109,7 @@ class ListTests(ReaderCase):
         self.assertEqual(self.projects().count("blue"), 2 * MAX_AGED)
 
     def test_another_thread_reads_a_domain_meanwhile(self) -> None:
-        """Between two domains of the list that looks for those to be read again."""
+        """Another thread adds a domain while the list is being sorted."""
         reader, new = self.reader, Handle(uuid_of(9), "vm-9", 9)
 
         class Moment(float):
@@ -132,7 +132,7 @@ class ListTests(ReaderCase):
 
 
 class BrokenTests(ReaderCase):
-    """A domain that cannot be read is named, and hides no other."""
+    """A domain that cannot be read is named, and the others are listed."""
 
     def test_each_kind(self) -> None:
         broken = self.handles[1]

@@ -88,7 +88,7 @@ class DefaultTests(TestCase):
         self.assertEqual(await self.driver.active_consoles(), [])
 
     async def test_neighbourhood(self) -> None:
-        """The domain itself is read each time; those beside it once for each start."""
+        """The domain itself is read each time, the others once for each start."""
         await self.create()
         rival = self.uuid = str(uuid4())
         await self.create(FIXED.replace("5917", "5918"))
@@ -123,7 +123,7 @@ class DefaultTests(TestCase):
         await self.assertFailure(driver.domain_with_conflicts(str(uuid4())), InstanceNotFound)
 
     async def test_the_owner_of_a_running_domain_changes(self) -> None:
-        """What decides rights is what the XML says now; lists follow with libvirt's event."""
+        """Rights depend on the present XML; lists follow with libvirt's event."""
         await self.create()
         handle = await deferToThread(self.connection.lookupByUUIDString, self.uuid)
         for number, project in enumerate(("red", "blue", "red"), 1):
@@ -171,7 +171,7 @@ class DefaultTests(TestCase):
         self.assertEqual((domain.uuid, domain.active, domain.state, others), (self.uuid, False, "shutoff", []))
 
     async def test_what_is_known_goes_with_its_connection(self) -> None:
-        """Another libvirtd counts its domains anew: the same id may be another start, with another port."""
+        """Another libvirtd numbers its domains from 1 again: one id may mean another domain with another port."""
         await self.create()
         await self.driver.seen(Change.STARTED, self.uuid)
         await self.driver.domain_with_conflicts(self.uuid)
@@ -208,7 +208,7 @@ class DefaultTests(TestCase):
 
 
 class FileTests(TestCase):
-    """``test:///FILE`` with fixed ports, as documented for those without a hypervisor."""
+    """``test:///FILE`` with fixed ports, as documented for machines without a hypervisor."""
 
     async def driver(self, content: str) -> LibvirtDriver:
         path = Path(self.mktemp()).absolute()
@@ -235,7 +235,7 @@ class FileTests(TestCase):
 
 
 class LifeTests(TestCase):
-    """Before the start, after the stop, and where libvirt is down."""
+    """Before the start, after the stop, and while libvirt is down."""
 
     def test_interface(self) -> None:
         verifyObject(IDriver, LibvirtDriver(reactor))

@@ -1,4 +1,4 @@
-"""libvirt that does not answer, or refuses: what the log says of it."""
+"""Log lines about a libvirt that does not answer, or refuses."""
 
 import threading
 from typing import Any
@@ -17,7 +17,7 @@ from tests.support.logged import Logged
 
 
 class HealthTests(SynchronousTestCase):
-    """Two sources, one story."""
+    """Two sources, and one pair of lines."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -51,7 +51,7 @@ class HealthTests(SynchronousTestCase):
 
 
 class PoolHealthTests(TestCase):
-    """What the calls meet."""
+    """Outcomes of calls."""
 
     def setUp(self) -> None:
         self.log = Logged(self)
@@ -71,7 +71,7 @@ class PoolHealthTests(TestCase):
         return self.connection
 
     async def test_accepts_and_never_answers(self) -> None:
-        """As with max_clients: the socket accepts, and libvirtd never reads what was sent."""
+        """As with max_clients: the socket accepts, but libvirtd never reads."""
         self.patch(libvirt_pool, "open_connection", lambda uri: self.release.wait(30) and self.connection)
         for _ in range(3):
             await self.assertFailure(self.pool.run(lambda c: 1), ServiceUnavailable)
@@ -81,7 +81,7 @@ class PoolHealthTests(TestCase):
         self.assertEqual(len(self.log.lines("answers again")), 1)
 
     async def works(self) -> None:
-        """Until a call is answered: the thread that hung comes back in its own time."""
+        """It is healthy again when a call is answered, even while one thread still hangs."""
         answer: Any = None
         while answer != 1:
             try:

@@ -1,4 +1,4 @@
-"""Threads that hang, connections that die: the pool with connections that do what the test says."""
+"""The pool with fake connections: threads that hang, and connections that end."""
 
 import threading
 from typing import Any
@@ -13,7 +13,7 @@ from novnc_twisted.errors import ServiceUnavailable
 
 
 class Connection:
-    """A connection that knows its thread."""
+    """A connection that records its thread."""
 
     def __init__(self) -> None:
         self.thread = threading.current_thread()
@@ -22,7 +22,7 @@ class Connection:
 
 
 class Broken(Exception):
-    """What a dead connection raises."""
+    """The error of a dead connection."""
 
 
 class PoolTests(TestCase):
@@ -65,7 +65,7 @@ class PoolTests(TestCase):
         self.assertTrue(all(connection.closed_in is connection.thread for connection in self.connections))
 
     async def test_no_more_connections_than_needed(self) -> None:
-        """libvirtd counts its clients, and opening one may be dear."""
+        """libvirtd limits its clients, and opening a connection may be slow."""
         pool = self.pool(workers=4)
         for number in range(20):
             self.assertEqual(await pool.run(lambda c, n=number: n), number)
@@ -147,7 +147,7 @@ class PoolTests(TestCase):
 
 
 async def pool_turn() -> None:
-    """One turn of the reactor."""
+    """Wait for one iteration of the reactor."""
     from twisted.internet.task import deferLater
 
     await deferLater(reactor, 0, lambda: None)

@@ -1,11 +1,11 @@
-"""Where VMs listen, against where they should and where the proxies dial."""
+"""Listen addresses of VMs, compared with the options and the address that the proxies use."""
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.compute.domain_xml import Vnc
 from novnc_twisted.compute.listening import complaint
 
-# listens, server_listen, server_proxyclient_address, what is said
+# listens, server_listen, server_proxyclient_address, part of the complaint
 CASES = [
     (["127.0.0.1"], "127.0.0.1", "127.0.0.1", None),
     (["127.0.0.1"], "127.0.0.1", "localhost", None),
@@ -22,7 +22,7 @@ CASES = [
     (["127.0.0.1"], "127.0.0.1", "10.0.0.5", "can't reach"),
     (["10.0.0.6"], "10.0.0.5", "10.0.0.5", "can't reach"),
     (["0.0.0.0"], "::", "2001:db8::5", "can't reach"),
-    # names are not resolved: nothing is reported about them
+    # names are not resolved: without a certain fault there is no complaint
     (["127.0.0.1"], "127.0.0.1", "controlnode", None),
     (["10.0.0.5"], "127.0.0.1", "controlnode", None),
     (["controlnode"], "controlnode", "controlnode", None),

@@ -1,4 +1,4 @@
-"""Consoles of one host: tokens, where they are now, and what is refused."""
+"""Consoles of one host: tokens, present addresses, and refusals."""
 
 from uuid import UUID
 
@@ -79,7 +79,7 @@ class ConsoleTests(ComputeCase):
             for method in ("get_vnc_console", "validate_console_port"):
                 await self.refused(kind, self.call(method, instance_uuid=A, console_type="novnc"))
 
-    async def test_a_fixed_port_of_a_stopped_domain_is_nobodys(self) -> None:
+    async def test_a_fixed_port_of_a_stopped_domain_conflicts_with_none(self) -> None:
         self.driver.add(domain(active=False, port=5900), domain(B, port=5900))
         await self.refused(
             InstanceNotRunning, self.call("validate_console_port", instance_uuid=A, console_type="novnc")
@@ -154,7 +154,7 @@ class ConsoleTests(ComputeCase):
 
 
 class PasswordTests(ComputeCase):
-    """get_vnc_password, and nobody else, asks for it."""
+    """Only get_vnc_password reads the password."""
 
     async def test_password(self) -> None:
         driver = await self.host()
@@ -231,7 +231,7 @@ class InstanceTests(ComputeCase):
 
 
 class ReportTests(ComputeCase):
-    """What listens wrongly is said once, with the line that mends it."""
+    """A wrong listen address is reported once, with the line that fixes it."""
 
     async def test_once_for_each_domain(self) -> None:
         driver = await self.host(server_proxyclient_address="10.0.0.5")

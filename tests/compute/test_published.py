@@ -1,4 +1,4 @@
-"""What compute hosts publish: lists are made of it, and servers of a host that is not there have an unknown state."""
+"""Published records: lists are made from them, and servers of a host that is away have an unknown state."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ class PublishedCase(ComputeCase):
         return [(one.name, one.state, one.host) for one in await self.api.list_instances()]
 
     def calls(self) -> list[tuple[str, str]]:
-        """The calls on the bus from now on, as topic and method."""
+        """Record the calls on the bus from now on, as topic and method."""
         made: list[tuple[str, str]] = []
         call = self.transport.call
 
@@ -48,7 +48,7 @@ class PublishedCase(ComputeCase):
 
 
 class ListTests(PublishedCase):
-    """What the API lists."""
+    """Lists of the API."""
 
     async def test_no_host_is_asked(self) -> None:
         calls = self.calls()
@@ -185,7 +185,7 @@ class ListTests(PublishedCase):
         self.assertEqual(await self.transport.store.members(GROUP, 60), ["two"])
 
     async def test_thousands_on_one_host(self) -> None:
-        """More than one message has room for."""
+        """More domains than fit into one message."""
         self.one.add(*(domain(f"{number:08x}-2222-3333-4444-555555555555", "名" * 50) for number in range(3000)))
         self.one.tell(Change.CONNECTED)
         self.clock.advance(APART)
@@ -251,7 +251,7 @@ class PageTests(PublishedCase):
 
 
 class PublicationTests(PublishedCase):
-    """When a host publishes, and what."""
+    """When a host publishes, and which parts it writes."""
 
     async def names(self, host: str = "one") -> list[str]:
         directory = DomainDirectory(self.transport, lambda host, domain: (host, domain["uuid"], domain["name"]))
@@ -260,7 +260,7 @@ class PublicationTests(PublishedCase):
         return sorted({entry[2] for entry in known if entry})
 
     def written(self) -> list[str]:
-        """The keys that are written from now on."""
+        """Record the keys that are written from now on."""
         keys: list[str] = []
         put = self.transport.store.put
 

@@ -1,4 +1,4 @@
-"""All live hosts at once: none hides the others."""
+"""Calls to several hosts: one that hangs does not hide the others, and only likely ones are asked."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class ApiTests(ComputeCase):
     """find, list_instances, get_vnc_console."""
 
     async def hang(self, name: str) -> None:
-        """A live host that never answers."""
+        """Add a live host that never answers."""
 
         async def never(**_arguments: object) -> None:
             await Deferred()
@@ -46,14 +46,14 @@ class ApiTests(ComputeCase):
         self.assertEqual((await self.api.find(A)).host, "two")
 
     async def test_while_it_migrates(self) -> None:
-        """Where it is about to go, or came from, nobody looks for it."""
+        """A host that the server moves to or from does not count."""
         for name, here in (("one", {"migrating": True, "state": "paused", "power_state": 3}), ("two", {})):
             (await self.host(name)).add(domain(**here))
         self.assertEqual([i.host for i in await self.api.list_instances()], ["two"])
         self.assertEqual((await self.api.find(A)).host, "two")
         self.assertEqual((await self.api.get_vnc_console(A, "novnc")).connect_info.compute_host, "two")
 
-    async def test_a_host_that_hangs_hides_nobody(self) -> None:
+    async def test_a_host_that_hangs_hides_no_other(self) -> None:
         (await self.host("one")).add(domain())
         await self.hang("two")
         listing = Deferred.fromCoroutine(self.api.list_instances())
@@ -68,12 +68,12 @@ class ApiTests(ComputeCase):
         self.clock.advance(5)
         await self.assertFailure(finding, ServiceUnavailable)
 
-    async def test_nobody_answers(self) -> None:
+    async def test_no_host_answers(self) -> None:
         (await self.host("one")).down = True
         await self.refused(ServiceUnavailable, self.api.list_instances())
         await self.refused(ServiceUnavailable, self.api.find(A))
 
-    async def test_nobody_is_live(self) -> None:
+    async def test_no_host_is_live(self) -> None:
         """An empty list would say that there are no servers."""
         await self.refused(ServiceUnavailable, self.api.list_instances())
         await self.refused(ServiceUnavailable, self.api.find(A))
@@ -107,7 +107,7 @@ class ApiTests(ComputeCase):
 
 
 class LookupTests(ComputeCase):
-    """Look-ups by what the hosts published: the host that has a server is asked, and no other."""
+    """Look-ups by published records: only the host that has the server is asked."""
 
     async def setUp(self) -> None:
         await super().setUp()
@@ -190,7 +190,7 @@ class LookupTests(ComputeCase):
         await self.assertFailure(finding, ServiceUnavailable)
 
     async def test_a_recent_look_is_used(self) -> None:
-        """A look is used for twenty times as long as it took; what it does not show is looked up anew."""
+        """A look is used for twenty times as long as it took; a server that it does not show leads to another look."""
         api = ComputeAPI(self.transport, now=self.clock.seconds)
         looks = 0
         services = self.transport.services

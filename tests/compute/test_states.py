@@ -1,4 +1,4 @@
-"""libvirt's numbers, ours and nova's."""
+"""The states of libvirt by number, with their names here and nova's numbers."""
 
 import libvirt
 from twisted.trial.unittest import SynchronousTestCase
@@ -9,7 +9,7 @@ from tests.compute.libvirt_handles import Handle
 
 
 class StateTests(SynchronousTestCase):
-    """The table holds every state that this libvirt has, under libvirt's own numbers."""
+    """The table holds every state of this libvirt under libvirt's number."""
 
     def test_all_of_them(self) -> None:
         self.assertTrue(set(range(libvirt.VIR_DOMAIN_PMSUSPENDED + 1)) <= set(STATES))

@@ -1,4 +1,4 @@
-"""Domains that go: whose tokens are dropped, whose are kept, and what happens while others are away."""
+"""Domains that end: which tokens are dropped and which are kept, also while other services are away."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ class DepartureTests(ComputeCase):
         )
 
     def end(self, *changes: Change, uuid: str = A, driver: FakeDriver | None = None) -> None:
-        """The domain goes, and the driver says so."""
+        """Remove the domain, and send the event."""
         driver = driver or self.driver
         driver.domains.pop(uuid, None)
         for change in changes:
@@ -103,7 +103,7 @@ class DepartureTests(ComputeCase):
         self.driver.tell(Change.CONNECTED)
         self.assertEqual(self.dropped, [])
 
-    async def test_migrated_while_nobody_else_is_live(self) -> None:
+    async def test_migrated_while_no_other_host_is_live(self) -> None:
         self.end(Change.MIGRATED)
         self.driver.tell(Change.CONNECTED)
         self.assertEqual(self.dropped, [])
@@ -151,7 +151,7 @@ class DepartureTests(ComputeCase):
             self.clock.advance(pause)
         self.assertEqual((self.dropped, self.waiting()), ([], []))
 
-    async def test_a_second_event_while_the_first_is_followed(self) -> None:
+    async def test_a_second_event_while_the_first_is_handled(self) -> None:
         await self.stop_consoleauth()
         self.end(Change.STOPPED)
         self.driver.tell(Change.UNDEFINED, A)
