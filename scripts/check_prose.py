@@ -158,7 +158,10 @@ def findings(name: str, text: str) -> list[Finding]:
     """What is wrong in a file of this name, in the order of its lines."""
     if not _ANY.search(text):
         return []
-    prose = READERS[Path(name).suffix or name](text)
+    try:
+        prose = READERS[Path(name).suffix or name](text)
+    except (SyntaxError, tokenize.TokenError) as error:
+        return [Finding(getattr(error, "lineno", None) or 1, str(error), "the file cannot be parsed")]
     found = [
         Finding(prose.count("\n", 0, match.start()) + 1, " ".join(match[0].split()), advice)
         for rule, advice in _RULES

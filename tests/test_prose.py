@@ -47,6 +47,10 @@ class ReadersTests(TestCase):
     def test_the_constant_none_and_code_in_backticks(self) -> None:
         self.assertEqual(found("a.py", '"""The password is None, or ``whoever`` asks."""\n'), [])
 
+    def test_a_syntax_error(self) -> None:
+        (row,) = check_prose.findings("a.py", '"""It is told."""\n  x = (\n')
+        self.assertEqual(row.advice, "the file cannot be parsed")
+
     def test_javascript(self) -> None:
         text = "const told = 'whoever'; // is told\n/* of\n * ours */\nconst url = 'http://told';\n"
         self.assertEqual(found("a.js", text), [(1, "told"), (2, "of ours")])
