@@ -15,8 +15,8 @@ from twisted.application.service import IServiceMaker
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import TestCase
 
+from novnc_twisted.service.commands import LISTENING
 from novnc_twisted.service.exits import BAD_CONFIGURATION
-from novnc_twisted.service.sockets import ORDER
 
 UNITS = Path(__file__).resolve().parent.parent / "contrib" / "systemd"
 SYSUSERS = UNITS.parent / "sysusers.d" / "novnc_twisted.conf"
@@ -138,7 +138,7 @@ class UnitTests(TestCase):
             found,
             {"consoleapi": "127.0.0.1:8774", "novncproxy": "0.0.0.0:6080", "xvpvncproxy": "0.0.0.0:6081"},
         )
-        self.assertEqual(set(found), set(ORDER))
+        self.assertEqual(set(found), set(LISTENING))
 
     def test_users(self) -> None:
         """Each has its own user from sysusers.d; only the services that use libvirt are in its group."""

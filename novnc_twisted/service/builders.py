@@ -5,52 +5,24 @@ What ends a service is added to the phases of the shutdown.
 
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from novnc_twisted.access.hosts import is_loopback
 from novnc_twisted.contract.topics import NOVNCPROXY_BINARY, XVPVNCPROXY_BINARY, announced_as
 from novnc_twisted.frontend.accepting import Acceptor
 from novnc_twisted.frontend.listener import Listener
-from novnc_twisted.frontend.tls import FrontTLS
 from novnc_twisted.messaging.interfaces import TopicInUse
 from novnc_twisted.service import settings
-from novnc_twisted.service.connections import Connections
-from novnc_twisted.service.credentials import Upstream
-from novnc_twisted.service.exits import StartFailed
-from novnc_twisted.service.flagfile import Unusable
-from novnc_twisted.service.shutdown import Phase, Shutdown
-from novnc_twisted.service.sockets import Sockets
+from novnc_twisted.service.context import Context
+from novnc_twisted.service.exits import StartFailed, Unusable
+from novnc_twisted.service.shutdown import Phase
 
 if TYPE_CHECKING:
-    from novnc_twisted.access import Failures
     from novnc_twisted.frontend import FrontFactory
-    from novnc_twisted.messaging.interfaces import ITransport
-    from novnc_twisted.session import SessionLimits, SessionSettings
-
+    from novnc_twisted.session import SessionSettings
 
 Start = Callable[[], Awaitable[Any]]
 """Starts a service."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What every builder is given.
-
-    The two proxies of one process share the limits of sessions and of failed attempts, and the certificates.
-    """
-
-    reactor: Any
-    conf: Any
-    transport: "ITransport"
-    sockets: Sockets
-    shutdown: Shutdown
-    limits: "SessionLimits"
-    failures: "Failures"
-    connections: Connections
-    proxies_tls: FrontTLS | None = None
-    api_tls: FrontTLS | None = None
-    upstream: Upstream | None = None
 
 
 def consoleauth(context: Context) -> Start:
@@ -68,7 +40,7 @@ def consoleauth(context: Context) -> Start:
         max_tokens_per_server=options.max_tokens_per_server,
         max_tokens_per_user=options.max_tokens_per_user,
         host=context.conf.host,
-        observer=context.connections.events,
+        observer=context.observer,
     )
     context.shutdown.add(Phase.STOP_SERVICES, manager.stop)
     start: Start = manager.start
@@ -119,8 +91,8 @@ def consoleapi(context: Context) -> Start:
         transport=context.transport,
         auth=auth,
         trusted_proxies=tuple(conf.console.trusted_proxies),
-        connection_limits=context.connections.api,
-        observer=context.connections.events,
+        connection_limits=context.api_connections,
+        observer=context.observer,
     )
     listeners = context.sockets.take(
         "consoleapi", host, conf.osapi_compute_listen_port, "osapi_compute_listen", "osapi_compute_listen_port"
@@ -147,7 +119,7 @@ def novncproxy(context: Context) -> Start:
     folder = settings.web_folder(conf)
     factory = NoVNCProxyFactory(
         context.reactor,
-        **_front(context),
+        **_front_arguments(context),
         base_url=conf.vnc.novncproxy_base_url,
         allowed_origins=tuple(conf.console.allowed_origins),
         trusted_proxies=tuple(conf.console.trusted_proxies),
@@ -169,7 +141,7 @@ def xvpvncproxy(context: Context) -> Start:
     from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
 
     conf = context.conf
-    factory = XVPVNCProxyFactory(context.reactor, **_front(context))
+    factory = XVPVNCProxyFactory(context.reactor, **_front_arguments(context))
     listeners = context.sockets.take(
         "xvpvncproxy",
         conf.vnc.xvpvncproxy_host,
@@ -181,13 +153,19 @@ def xvpvncproxy(context: Context) -> Start:
 
 
 def _proxy(context: Context, listeners: list[socket.socket], front: "FrontFactory", binary: str) -> Start:
-    """What starts a proxy, which is listed among the services under the name ``binary``."""
+    """Return what starts a proxy.
+
+    :param binary: the name under which it is listed among the services.
+    """
+    from novnc_twisted.session.manager import SessionManager
+
     conf, shutdown = context.conf, context.shutdown
     proxies = settings.proxy_protocol(conf)
     factory: Any = front
     if context.proxies_tls is not None or proxies is not None:
         tls = context.proxies_tls
         factory = Listener(context.reactor, front, tls=tls, tls_only=conf.ssl_only, proxies=proxies)
+    manager = SessionManager(context.transport, front.registry, binary=binary, host=conf.host)
 
     async def start() -> None:
         _accept(context, listeners, factory)
@@ -197,6 +175,8 @@ def _proxy(context: Context, listeners: list[socket.socket], front: "FrontFactor
         topic = announced_as(binary, conf.host)
         withdraw = await context.transport.announce(topic, binary=binary, host=conf.host)
         shutdown.add(Phase.LEAVE_PRESENCE, withdraw)
+        shutdown.add(Phase.STOP_SERVICES, manager.stop)
+        await manager.start()
 
     return start
 
@@ -209,8 +189,8 @@ def _accept(context: Context, listeners: list[socket.socket], factory: Any) -> N
         context.shutdown.add(Phase.STOP_ACCEPTING, factory.stop)
 
 
-def _front(context: Context) -> dict[str, Any]:
-    """What either proxy's factory is given."""
+def _front_arguments(context: Context) -> dict[str, Any]:
+    """The arguments that the factories of both proxies have in common."""
     from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 
     authority = ConsoleAuthAPI(context.transport)
@@ -221,8 +201,8 @@ def _front(context: Context) -> dict[str, Any]:
         "keep_token": authority.keep_token,
         "limits": context.limits,
         "failures": context.failures,
-        "connection_limits": context.connections.proxies,
-        "observer": context.connections.events,
+        "connection_limits": context.proxy_connections,
+        "observer": context.observer,
     }
 
 
@@ -239,3 +219,7 @@ def _settings(context: Context) -> "SessionSettings":
         shield=conf.console.shield,
         idle_timeout=conf.console.idle_timeout,
     )
+
+
+BUILDERS = {builder.__name__: builder for builder in (consoleauth, consolecompute, consoleapi, novncproxy, xvpvncproxy)}
+"""The builder of each service."""

@@ -2,33 +2,23 @@
 
 from typing import TYPE_CHECKING, Any
 
-from novnc_twisted.contract import roles
 from novnc_twisted.messaging import TracedTransport, transport_from_url
+from novnc_twisted.service.commands import ROLES
 from novnc_twisted.service.exits import Unusable
 
 if TYPE_CHECKING:
     from novnc_twisted.messaging.interfaces import ITransport
 
-ROLES = {
-    "consoleauth": roles.CONSOLEAUTH,
-    "consolecompute": roles.COMPUTE,
-    "consoleapi": roles.API,
-    "novncproxy": roles.PROXY,
-    "xvpvncproxy": roles.PROXY,
-    "console": "",
-}
-"""The role of each command on the bus; ``console`` runs all services and has none."""
-
 
 def make_transport(command: str, conf: Any, reactor: Any) -> "ITransport":
-    """The transport that ``transport_url`` names, not started yet.
+    """Make the transport that ``transport_url`` names; it is not started yet.
 
     :raises Unusable: with one line that names transport_url.
     """
     url = conf.transport_url
     if url.startswith("memory:") and command != "console":
         raise Unusable(
-            f"transport_url: memory:// is for twistd console; {command} needs redis://, where the others are"
+            f"transport_url: memory:// is for twistd console; {command} needs redis://, the bus of the other services"
         )
     try:
         transport: ITransport = transport_from_url(reactor, url, ROLES[command])

@@ -1,6 +1,6 @@
-"""What is wrong with a command's configuration: all of it, found before anything is started.
+"""All errors and warnings of a command's configuration, found before anything is started.
 
-Nothing is changed here, no port is opened and nobody is contacted: ``--check-config`` does no more than this.
+It changes nothing, opens no port and contacts no peer: ``--check-config`` does no more than this.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,40 +9,39 @@ from typing import Any
 
 from novnc_twisted.service import config_warnings, credentials, settings
 from novnc_twisted.service.bus import make_transport
+from novnc_twisted.service.commands import SERVICES, has_proxy
 from novnc_twisted.service.configuration import Configuration, read_all
 from novnc_twisted.service.exits import Unusable
 from novnc_twisted.service.tls_options import TLSOptions
 
 Step = Callable[[], object]
-"""Raises Unusable where something is wrong."""
+"""Raises Unusable if something is wrong."""
 
 
-def examine(command: str, part_names: Sequence[str], paths: Sequence[str], reactor: Any) -> Configuration:
-    """Read the files, and all that they name; the result holds the errors and the warnings.
-
-    :param part_names: the parts of the command, as ``novncproxy``.
-    """
+def examine(command: str, paths: Sequence[str], reactor: Any) -> Configuration:
+    """Read the configuration files, and the files that they name; the result contains the errors and the warnings."""
+    services = SERVICES[command]
     read = read_all(paths)
     if any(file.faults for file in read.files):
-        return read  # half of a configuration would show errors that the whole one does not have
+        return read  # a part of a configuration would show errors that the whole one does not have
     conf = read.conf
     _attempt(read, partial(make_transport, command, conf, reactor), partial(settings.worker_count, command, conf))
-    if "consolecompute" in part_names:
+    if "consolecompute" in services:
         _attempt(read, settings.need_libvirt)
-    if "consoleapi" in part_names:
+    if "consoleapi" in services:
         _attempt(read, partial(_users, read))
         tls = TLSOptions.of_api(conf)
         _tls(read, tls.mistakes, tls.files(), tls.load)
-    if {"novncproxy", "xvpvncproxy"} & set(part_names):
+    if has_proxy(command):
         tls = TLSOptions.of_proxies(conf)
         _tls(read, tls.mistakes, tls.files(), tls.load)
         _tls(read, (), credentials.files(conf), partial(credentials.upstream_tls, conf))
         _attempt(read, partial(settings.auth_schemes, conf), partial(settings.proxy_protocol, conf))
-    for line in settings.shared_ports(conf, part_names):
+    for line in settings.shared_ports(conf, services):
         read.add_error(line)
-    if "novncproxy" in part_names:
+    if "novncproxy" in services:
         _attempt(read, partial(settings.web_folder, conf))
-    for line in config_warnings.warnings(read, part_names):
+    for line in config_warnings.warnings(read, services):
         read.add_warning(line)
     return read
 
@@ -55,7 +54,7 @@ def _users(read: Configuration) -> None:
 
 
 def _attempt(read: Configuration, *steps: Step) -> bool:
-    """Take each step; whether all of them succeeded."""
+    """Take each step; return whether all of them succeeded."""
     good = True
     for step in steps:
         try:
@@ -67,7 +66,7 @@ def _attempt(read: Configuration, *steps: Step) -> bool:
 
 
 def _tls(read: Configuration, missing: Sequence[str], files: Sequence[Step], whole: Step) -> None:
-    """Check the files of one TLS set-up each by itself, and then what they make together."""
+    """Check each file of one TLS set-up alone, and then all of them together."""
     for line in missing:
         read.add_error(line)
     if not missing and _attempt(read, *files):

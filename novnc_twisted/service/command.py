@@ -1,4 +1,4 @@
-"""What the six ``twistd`` commands have in common: their options, and how they say that something is wrong."""
+"""What the six ``twistd`` commands have in common: their command line, and how they report a mistake."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from novnc_twisted.service.exits import Unusable, refuse
 
 
 class Options(usage.Options):
-    """The command line of every command: where its configuration is."""
+    """The command line of every command: its configuration files."""
 
     command = ""
 
@@ -40,18 +40,18 @@ class Options(usage.Options):
         self["check-config"] = True
 
     def opt_version(self) -> None:
-        """Print the version and leave."""
+        """Print the version and exit."""
         print(f"novnc_twisted {__version__}")
         sys.exit(0)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Parse; a mistake is one line and an exit code, where twistd would print all of its help and exit with 0."""
+        """Parse; a mistake is one line and an exit code, while twistd would print all of its help and exit with 0."""
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
             refuse(self.command, Unusable(error))
         if self["check-config"]:
-            # Here, since twistd looks next whether another twistd runs in this folder.
+            # Here, since twistd would look next for another twistd in this folder.
             from novnc_twisted.service.make_service import check
 
             raise SystemExit(check(self.command, self["config-file"]))
@@ -63,7 +63,7 @@ class Options(usage.Options):
 
 
 def chosen_observer(twistd: Any) -> Any:
-    """The observer of the log on standard output; None where twistd's own options send the log elsewhere."""
+    """The observer that logs to standard output; None if twistd's own options name another place for the log."""
     from novnc_twisted.service.journal import log_observer
 
     elsewhere = twistd is not None and (twistd.get("logfile") not in (None, "", "-") or twistd.get("syslog"))
@@ -71,16 +71,16 @@ def chosen_observer(twistd: Any) -> Any:
 
 
 def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
-    """The ``Options`` and the ``makeService`` of one command; the machinery is imported when the service is made."""
+    """The ``Options`` and the ``makeService`` of one command; the rest is imported when the service is made."""
 
-    def make_service(options: Any) -> IService:
-        from novnc_twisted.service.make_service import assemble
+    def make(options: Any) -> IService:
+        from novnc_twisted.service.make_service import make_service
 
         try:
-            service: Any = assemble(name, options["config-file"])
+            service: Any = make_service(name, options["config-file"])
             service.observer = chosen_observer(options.parent)
             return service  # type: ignore[no-any-return]
         except Exception as error:
             refuse(name, error)
 
-    return type("Options", (Options,), {"command": name, "__doc__": Options.__doc__}), make_service
+    return type("Options", (Options,), {"command": name, "__doc__": Options.__doc__}), make

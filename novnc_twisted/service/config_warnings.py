@@ -11,64 +11,64 @@ from urllib.parse import SplitResult, urlsplit
 from novnc_twisted.access.hosts import is_loopback
 from novnc_twisted.access.pem import certificates
 from novnc_twisted.messaging.redis_url import parse_redis_url
+from novnc_twisted.service.commands import PROXIES
 from novnc_twisted.service.configuration import Configuration
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_PROXIES = ("novncproxy", "xvpvncproxy")
 
 
-def warnings(read: Configuration, part_names: Sequence[str]) -> Iterator[str]:
-    """The warnings for a command with these parts; each begins with the option that it is about."""
+def warnings(read: Configuration, services: Sequence[str]) -> Iterator[str]:
+    """The warnings for a command with these services; each begins with the option that it is about."""
     conf = read.conf
-    yield from _links(read, part_names)
-    yield from _unused(read, part_names)
-    for option, path, authorities in _certificates(conf, part_names):
+    yield from _links(read, services)
+    yield from _unused(read, services)
+    for option, path, authorities in _certificates(conf, services):
         yield from validity(option, path, authorities=authorities)
-    if "novncproxy" in part_names:
+    if "novncproxy" in services:
         yield from _page(conf)
-    if "consoleauth" in part_names and conf.consoleauth.token_ttl == 0:
+    if "consoleauth" in services and conf.consoleauth.token_ttl == 0:
         yield "[consoleauth] token_ttl: with 0 no console link is ever valid"
-    if "consolecompute" in part_names and _is_unspecified(conf.vnc.server_proxyclient_address):
+    if "consolecompute" in services and _is_unspecified(conf.vnc.server_proxyclient_address):
         address = conf.vnc.server_proxyclient_address
         yield f"[vnc] server_proxyclient_address: proxies on other machines that dial {address} would reach themselves"
 
 
-def _unused(read: Configuration, part_names: Sequence[str]) -> Iterator[str]:
+def _unused(read: Configuration, services: Sequence[str]) -> Iterator[str]:
     """Options that are set, but that another option leaves without effect."""
     conf = read.conf
-    if "consoleapi" in part_names and conf.api.auth_strategy.startswith("noauth"):
+    if "consoleapi" in services and conf.api.auth_strategy.startswith("noauth"):
         for name in ("http_basic_auth_user_file", "admin_users"):
             if conf.api[name]:
                 yield f"[api] {name}: it is not used, since auth_strategy is {conf.api.auth_strategy}, not http_basic"
-    if set(_PROXIES) & set(part_names) and "vencrypt" not in conf.vnc.auth_schemes:
+    if set(PROXIES) & set(services) and "vencrypt" not in conf.vnc.auth_schemes:
         for name in ("vencrypt_ca_certs", "vencrypt_client_cert", "vencrypt_client_key", "vencrypt_server_name"):
             if conf.vnc[name]:
                 yield f"[vnc] {name}: it is not used, since auth_schemes does not name vencrypt"
 
 
-def _links(read: Configuration, part_names: Sequence[str]) -> Iterator[str]:
+def _links(read: Configuration, services: Sequence[str]) -> Iterator[str]:
     """Whether the links that users get lead to the proxies."""
     conf = read.conf
     alone = conf.transport_url.startswith("memory:")
-    for part in _PROXIES:
-        option = f"{part}_base_url"
+    for proxy in PROXIES:
+        option = f"{proxy}_base_url"
         url = urlsplit(conf.vnc[option])
         named = f"[vnc] {option}: {conf.vnc[option]}"
-        gives_links = "consolecompute" in part_names and (part == "novncproxy" or read.is_set("vnc", option))
-        if not alone and (gives_links or part in part_names) and is_loopback(url.hostname or ""):
+        gives_links = "consolecompute" in services and (proxy == "novncproxy" or read.is_set("vnc", option))
+        if not alone and (gives_links or proxy in services) and is_loopback(url.hostname or ""):
             yield (
-                f"{named} leads users to their own machine; set it to the address of the {part}, on the compute "
+                f"{named} leads users to their own machine; set it to the address of the {proxy}, on the compute "
                 "hosts too"
             )
-        if part in part_names:
-            yield from _front(conf, part, named, url)
-    if "xvpvncproxy" in part_names and urlsplit(conf.vnc.xvpvncproxy_base_url).port is None:
+        if proxy in services:
+            yield from _front(conf, proxy, named, url)
+    if "xvpvncproxy" in services and urlsplit(conf.vnc.xvpvncproxy_base_url).port is None:
         yield f"[vnc] xvpvncproxy_base_url: {conf.vnc.xvpvncproxy_base_url} has no port, which the Java viewer needs"
 
 
-def _front(conf: Any, part: str, named: str, url: SplitResult) -> Iterator[str]:
+def _front(conf: Any, proxy: str, named: str, url: SplitResult) -> Iterator[str]:
     """Whether a link fits the proxy of this process; a reverse proxy in front may have another port and scheme."""
-    listens = conf.vnc[f"{part}_port"]
+    listens = conf.vnc[f"{proxy}_port"]
     port = url.port or _DEFAULT_PORTS[url.scheme.lower()]
     if url.scheme.lower() == "http" and conf.ssl_only:
         yield f"{named} is http://, but ssl_only refuses plain connections; write https://"
@@ -76,24 +76,24 @@ def _front(conf: Any, part: str, named: str, url: SplitResult) -> Iterator[str]:
         return
     if port != listens:
         yield (
-            f"{named} leads to port {port}, but {part}_port is {listens}; where a reverse proxy is between them, "
+            f"{named} leads to port {port}, but {proxy}_port is {listens}; where a reverse proxy is between them, "
             "name it in [console] trusted_proxies"
         )
     elif url.scheme.lower() == "https" and not conf.cert:
         yield f"{named} is https://, but cert is not set, so that port {listens} takes plain connections only"
 
 
-def _certificates(conf: Any, part_names: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
-    """Option, path, and whether they are authorities, of each file of certificates that the parts use."""
+def _certificates(conf: Any, services: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
+    """Option and path of each file of certificates that the services use, and whether it holds authorities."""
     with suppress(ValueError):  # another URL, or a bad one, which is an error already
         redis = parse_redis_url(conf.transport_url)
         if redis.cert:
             yield "transport_url", redis.cert, False
         if redis.ca:
             yield "transport_url", redis.ca, True
-    if "consoleapi" in part_names and conf.api.cert:
+    if "consoleapi" in services and conf.api.cert:
         yield "[api] cert", conf.api.cert, False
-    if not set(_PROXIES) & set(part_names):
+    if not set(PROXIES) & set(services):
         return
     if conf.cert:
         yield "cert", conf.cert, False
@@ -107,9 +107,9 @@ def _certificates(conf: Any, part_names: Sequence[str]) -> Iterator[tuple[str, s
 
 
 def validity(option: str, path: str, *, authorities: bool = False, now: datetime | None = None) -> Iterator[str]:
-    """A line where a certificate of this file is not valid now; nothing where the file can't be read.
+    """A line if a certificate of this file is not valid now; nothing if the file can't be read.
 
-    :param authorities: the certificates are of authorities, of which one that is valid is enough.
+    :param authorities: the certificates are those of authorities; one valid authority is enough.
     """
     now = now or datetime.now(UTC)
     try:
@@ -134,7 +134,7 @@ def _page(conf: Any) -> Iterator[str]:
     option = f"web: the folder {folder}" if conf.web else f"web: it is not set, and the folder {folder}"
     page = Page(folder)
     if not page.exists:
-        return  # which is an error already
+        return  # this is an error already
     name = urlsplit(conf.vnc.novncproxy_base_url).path.rpartition("/")[2]
     for path, why in (("/", "no page such as vnc.html or vnc_lite.html"), (f"/{name}", f"no {name}")):
         found = page.find(path)

@@ -1,4 +1,4 @@
-"""What the parts take, made from the options that belong together; each function raises Unusable for a bad choice."""
+"""Arguments of the services, each made from several options; a function raises Unusable for a bad combination."""
 
 import importlib.util
 import os
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from novnc_twisted.access.forwarded import Network, networks
 from novnc_twisted.access.hosts import is_loopback
+from novnc_twisted.service.commands import PROXIES
 from novnc_twisted.service.exits import Unusable
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from novnc_twisted.identity.lockout import LockoutSettings
 
 _EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104
-"""Addresses on which a part listens on all others, too."""
+"""A service that listens on one of these listens on all addresses."""
 
 DEFAULT_LIBVIRT = "qemu:///system"
 """What an empty ``connection_uri`` means, as in nova for KVM."""
@@ -31,7 +32,7 @@ def need_libvirt() -> None:
 
 
 def web_folder(conf: Any) -> str | None:
-    """The folder of the option ``web``; None for the page that is shipped.
+    """The folder of the option ``web``; None for the page of the package.
 
     :raises Unusable: it is not a folder.
     """
@@ -41,7 +42,7 @@ def web_folder(conf: Any) -> str | None:
 
 
 def auth_schemes(conf: Any) -> tuple[str, ...]:
-    """The ways to log in to VNC servers, at least one.
+    """The security types for VNC servers, at least one.
 
     :raises Unusable: the list is empty.
     """
@@ -51,27 +52,27 @@ def auth_schemes(conf: Any) -> tuple[str, ...]:
 
 
 def proxy_protocol(conf: Any) -> "tuple[Network, ...] | None":
-    """Who sends PROXY headers; None where ``proxy_protocol`` is off.
+    """The proxies that send PROXY headers; None if ``proxy_protocol`` is off.
 
-    :raises Unusable: nobody could connect.
+    :raises Unusable: there is no such proxy, so that no client could connect.
     """
     if not conf.console.proxy_protocol:
         return None
     proxies = networks(conf.console.trusted_proxies)
     if not proxies:
-        raise Unusable("[console] proxy_protocol: trusted_proxies is empty, so that nobody could connect")
+        raise Unusable("[console] proxy_protocol: trusted_proxies is empty, so that no client could connect")
     return proxies
 
 
-def shared_ports(conf: Any, part_names: Collection[str]) -> Iterator[str]:
-    """One line for each port on which two parts of one process would listen."""
+def shared_ports(conf: Any, services: Collection[str]) -> Iterator[str]:
+    """One line for each port on which two services of one process would listen."""
     listening = {
         "consoleapi": ("osapi_compute_listen_port", conf.osapi_compute_listen, conf.osapi_compute_listen_port),
         "novncproxy": ("[vnc] novncproxy_port", conf.vnc.novncproxy_host, conf.vnc.novncproxy_port),
         "xvpvncproxy": ("[vnc] xvpvncproxy_port", conf.vnc.xvpvncproxy_host, conf.vnc.xvpvncproxy_port),
     }
     seen: list[tuple[str, str, int]] = []
-    for option, host, port in (listening[name] for name in listening if name in part_names):
+    for option, host, port in (listening[name] for name in listening if name in services):
         for other, its_host, its_port in seen:
             if port == its_port and (host == its_host or {host, its_host} & _EVERYWHERE):
                 yield f"{option}: {port} is the port of {other}, too"
@@ -79,9 +80,9 @@ def shared_ports(conf: Any, part_names: Collection[str]) -> Iterator[str]:
 
 
 def worker_count(command: str, conf: Any) -> int:
-    """How many processes.  Only the proxies, which do the work, have several; ``console`` says so.
+    """How many worker processes a command has; more than one only for the proxies.
 
-    :raises Unusable: the command can't have so many.
+    :raises Unusable: the command can't have as many as the option says.
     """
     if command == "console" and conf.workers != 1:
         if conf.transport_url.startswith("memory:"):
@@ -90,13 +91,13 @@ def worker_count(command: str, conf: Any) -> int:
             f"workers: twistd console is one process; for workers = {conf.workers} run twistd novncproxy and "
             "twistd xvpvncproxy as commands of their own, and the other services as theirs"
         )
-    if command not in ("novncproxy", "xvpvncproxy"):
+    if command not in PROXIES:
         return 1
     return int(conf.workers) or len(os.sched_getaffinity(0))
 
 
 def users_of_api(conf: Any) -> "UserRecords | None":
-    """The users of the API as the file names them; None where ``auth_strategy`` needs no file.
+    """The users of the API, from the file; None if ``auth_strategy`` needs no file.
 
     :raises Unusable: with one line that names the option.
     """
@@ -124,7 +125,7 @@ def users_of_api(conf: Any) -> "UserRecords | None":
 
 
 def authentication(reactor: Any, conf: Any) -> Any:
-    """The ``auth_strategy``, with its users.
+    """The authentication of the API, with its users.
 
     :raises Unusable: with one line that names the option.
     """
@@ -144,7 +145,7 @@ def authentication(reactor: Any, conf: Any) -> Any:
 
 
 def lockout_settings(options: Any) -> "LockoutSettings":
-    """When failed log-ins at the API lock out, by the options of ``[api]``."""
+    """The lock-out after failed log-ins at the API, from the options of ``[api]``."""
     from novnc_twisted.identity.lockout import LockoutSettings
 
     return LockoutSettings(

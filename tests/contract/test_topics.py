@@ -13,8 +13,8 @@ from novnc_twisted.contract.roles import PROXY as PROXY_ROLE
 from novnc_twisted.contract.roles import ROLES, check_role, methods_for
 from novnc_twisted.contract.topics import BINARIES, COMPUTE, CONSOLEAUTH, PROXY, TOPICS, Topic, announced_as
 from novnc_twisted.messaging.memory import MemoryTransport
-from novnc_twisted.service.bus import ROLES as ROLES_OF_COMMANDS
-from novnc_twisted.service.make_service import COMMANDS
+from novnc_twisted.service.commands import ROLES as ROLES_OF_COMMANDS
+from novnc_twisted.service.commands import SERVICES
 from novnc_twisted.session.manager import SessionManager
 from tests.compute.harness import FakeDriver
 
@@ -44,7 +44,7 @@ class RolesTests(SynchronousTestCase):
         self.assertRaises(ValueError, check_role, "compute.one")
 
     def test_each_command_has_a_role(self) -> None:
-        self.assertEqual(ROLES_OF_COMMANDS.keys(), COMMANDS.keys())
+        self.assertEqual(ROLES_OF_COMMANDS.keys(), SERVICES.keys())
         self.assertEqual(set(ROLES_OF_COMMANDS.values()), {"", *ROLES})
 
 

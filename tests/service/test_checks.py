@@ -10,7 +10,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.service.checks import examine
 from novnc_twisted.service.config_warnings import validity
-from novnc_twisted.service.make_service import part_names
 from tests.support.pki import CA
 
 OURS = CA()
@@ -29,7 +28,7 @@ class CheckCase(SynchronousTestCase):
 
     def examine(self, text: str, command: str = "console") -> Any:
         path = self.write("nova.conf", text.encode())
-        return examine(command, part_names(command), [path], MemoryReactorClock())
+        return examine(command, [path], MemoryReactorClock())
 
     def pair(self, name: str, **values: Any) -> str:
         """Lines of a certificate and its key."""
@@ -62,7 +61,7 @@ class ErrorTests(CheckCase):
 
     def test_mistakes_of_form_in_each_file(self) -> None:
         first, second = self.write("a", b"nonsense\n  of two lines\nhost = a\nmore\n"), self.write("b", b"[vnc\n")
-        found = examine("console", part_names("console"), [first, "/nowhere", second], MemoryReactorClock())
+        found = examine("console", [first, "/nowhere", second], MemoryReactorClock())
         self.assertEqual(len(found.errors), 4, found.errors)
         for line, words in zip(found.errors, ("a: line 1", "a: line 4", "/nowhere: No such", "b: line 1"), strict=True):
             self.assertIn(words, line)

@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.service.make_service import Console
+from novnc_twisted.service.console_service import ConsoleService
 from novnc_twisted.service.shutdown import SECONDS, Phase, Shutdown, Step
 from tests.support.logged import Logged
 
@@ -152,9 +152,9 @@ class PhaseTests(ShutdownCase):
 class ConsoleTests(ShutdownCase):
     """The service of a command."""
 
-    def console(self, shutdown: Shutdown) -> Console:
+    def console(self, shutdown: Shutdown) -> ConsoleService:
         context: Any = SimpleNamespace(reactor=self.clock, shutdown=shutdown)
-        return Console("console", context, [], [])
+        return ConsoleService("console", context, [], [])
 
     def test_ends_with_its_phases(self) -> None:
         shutdown = self.shutdown()

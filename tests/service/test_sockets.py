@@ -134,5 +134,5 @@ class OwnerTests(TestCase):
             Sockets.of_environment(("consoleapi", "novncproxy", "xvpvncproxy"), self.environment(4))
 
     def test_for_a_command_that_does_not_listen(self) -> None:
-        with self.assertRaisesRegex(Unusable, "nobody"):
+        with self.assertRaisesRegex(Unusable, "does not listen"):
             Sockets.of_environment((), self.environment(1))

@@ -1,0 +1,110 @@
+"""The service of a command: starts its services, reloads their certificates, and ends them in phases."""
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.logger import Logger
+
+from novnc_twisted._version import __version__
+from novnc_twisted.messaging.interfaces import TopicInUse
+from novnc_twisted.service.builders import Start
+from novnc_twisted.service.context import Context
+from novnc_twisted.service.exits import START_FAILED, StartFailed, Unusable, exit_with, reason
+from novnc_twisted.service.lifecycle import Orderly, stop
+from novnc_twisted.service.notify import notify
+from novnc_twisted.service.tls_options import usable
+
+
+class ConsoleService(Orderly):
+    """Runs the services of a command in this process.
+
+    :ivar on_ready: called when all services have started.
+    :ivar on_reloaded: called after a reload, with the error in one line or None.
+    :ivar on_failure: called with the error if a service could not start; the process then ends.
+    """
+
+    log = Logger()
+
+    def __init__(self, command: str, context: Context, starts: list[Start], warnings: list[str]) -> None:
+        """:param starts: what starts each service."""
+        super().__init__(context.reactor, warnings)
+        self._command = command
+        self._context = context
+        self._starts = starts
+        self._starting: list[Deferred[Any]] = []
+        self._failed = False
+        self.on_ready: Callable[[], None] = self._say_ready
+        self.on_reloaded: Callable[[str | None], None] = lambda failed: None
+        self.on_failure: Callable[[Exception], None] = self._say_failure
+
+    def begin(self) -> None:
+        """Start the services side by side; each waits by itself for a peer that is down."""
+        self._starting = [
+            Deferred.fromCoroutine(self._start(start)) for start in [self._context.transport.start, *self._starts]
+        ]
+        DeferredList(self._starting).addCallback(self._all_started)
+
+    def _all_started(self, _: object) -> None:
+        if self.running and not self._failed:
+            self.on_ready()
+
+    def _say_ready(self) -> None:
+        self.log.info("{command} is ready (novnc_twisted {version})", command=self._command, version=__version__)
+        notify("READY=1")
+
+    async def _start(self, start: Any) -> None:
+        try:
+            await start()
+        except Exception as error:
+            if self.running and not self._failed:
+                self._failed = True
+                self.on_failure(StartFailed(error) if isinstance(error, TopicInUse) else error)
+                stop(self._context.reactor)
+
+    def _say_failure(self, error: Exception) -> None:
+        """Log why the start failed; the process ends with an exit code other than 0."""
+        if self._context.conf.debug:
+            self.log.failure("{command} could not start", command=self._command)
+        self.log.critical("{command} could not start: {reason}", command=self._command, reason=reason(error))
+        exit_with(getattr(error, "exit_code", START_FAILED))
+
+    def reload(self) -> Deferred[str | None]:
+        """Read certificates and keys again, for new connections; a bad file changes nothing."""
+        try:
+            renewals = self.renewals()
+        except Unusable as error:
+            self.log.error("reload failed, what was read before stays in use: {error}", error=error)
+            failed: str | None = str(error)
+        else:
+            failed = None
+            for use in renewals:
+                use()
+            self.log.info(
+                "SIGHUP: {what}", what="certificates were read again" if renewals else "nothing to read again"
+            )
+        self.on_reloaded(failed)
+        return succeed(failed)
+
+    def renewals(self) -> list[Callable[[], None]]:
+        """Read all certificates and keys.
+
+        :return: functions that put what was read into use.
+        :raises Unusable: with one line about the first file that is bad.
+        """
+        context = self._context
+        upstream = context.upstream if context.upstream is not None and context.upstream.used else None
+        reloaded = (context.proxies_tls, context.api_tls, upstream)
+        return [usable(tls.renewal) for tls in reloaded if tls is not None]
+
+    def stopService(self) -> Deferred[None]:
+        """See Service; fires when all phases of the shutdown are over."""
+        control = super().stopService()
+        notify("STOPPING=1")
+        return Deferred.fromCoroutine(self._stop()).addCallback(lambda _: control)
+
+    async def _stop(self) -> None:
+        for starting in self._starting:
+            starting.addErrback(lambda _: None)
+            starting.cancel()
+        await self._context.shutdown.run()

@@ -1,0 +1,112 @@
+"""What the services of one process share."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from novnc_twisted.access.forwarded import networks
+from novnc_twisted.service import descriptors
+from novnc_twisted.service.bus import make_transport
+from novnc_twisted.service.commands import SERVICES, has_proxy, listening_services
+from novnc_twisted.service.credentials import Upstream
+from novnc_twisted.service.shutdown import Phase, Shutdown
+from novnc_twisted.service.sockets import Sockets
+from novnc_twisted.service.tls_options import TLSOptions
+
+if TYPE_CHECKING:
+    from novnc_twisted.access import Failures
+    from novnc_twisted.access.connection_limits import ConnectionLimits
+    from novnc_twisted.events import Observer
+    from novnc_twisted.frontend.tls import FrontTLS
+    from novnc_twisted.messaging.interfaces import ITransport
+    from novnc_twisted.session import SessionLimits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What every builder is given.
+
+    :ivar conf: the options.
+    :ivar transport: the bus.
+    :ivar sockets: the listening sockets that were passed to the process.
+    :ivar shutdown: what ends a service is added here.
+    :ivar observer: called with each event.
+    :ivar limits: how many sessions both proxies may have together.
+    :ivar failures: guesses of a token at both proxies.
+    :ivar proxy_connections: how many connections both proxies may have together.
+    :ivar api_connections: how many connections the API may have.
+    :ivar proxies_tls: TLS at the ports of the proxies; None if it is not configured.
+    :ivar api_tls: TLS at the port of the API; None if it is not configured.
+    :ivar upstream: the credentials for VNC servers; None without a proxy.
+    """
+
+    reactor: Any
+    conf: Any
+    transport: "ITransport"
+    sockets: Sockets
+    shutdown: Shutdown
+    observer: "Observer"
+    limits: "SessionLimits"
+    failures: "Failures"
+    proxy_connections: "ConnectionLimits"
+    api_connections: "ConnectionLimits"
+    proxies_tls: "FrontTLS | None" = None
+    api_tls: "FrontTLS | None" = None
+    upstream: Upstream | None = None
+
+    @classmethod
+    def of(cls, command: str, conf: Any, reactor: Any, sockets: Sockets) -> Self:
+        """Make what the services of a command share.
+
+        :raises Unusable: with one line that names the option that is wrong.
+        """
+        from novnc_twisted.access import Failures
+        from novnc_twisted.events import EventLog
+        from novnc_twisted.session import SessionLimits
+
+        options, proxies = conf.console, has_proxy(command)
+        transport, log = make_transport(command, conf, reactor), EventLog(reactor)
+        shutdown = Shutdown(reactor)
+        shutdown.add(Phase.STOP_SERVICES, log.stop)
+        shutdown.add(Phase.DISCONNECT, transport.stop)
+        return cls(
+            reactor=reactor,
+            conf=conf,
+            transport=transport,
+            sockets=sockets,
+            shutdown=shutdown,
+            observer=log,
+            limits=SessionLimits(options.max_sessions, options.max_sessions_per_server),
+            failures=Failures(options.max_failures_per_minute, reactor.seconds),
+            proxy_connections=_proxy_connections(command, conf, log),
+            api_connections=_api_connections(command, conf, log),
+            proxies_tls=TLSOptions.of_proxies(conf).load() if proxies else None,
+            api_tls=TLSOptions.of_api(conf).load() if "consoleapi" in SERVICES[command] else None,
+            upstream=Upstream(conf) if proxies else None,
+        )
+
+
+def _proxy_connections(command: str, conf: Any, observer: "Observer") -> "ConnectionLimits":
+    from novnc_twisted.access.connection_limits import ConnectionLimits
+    from novnc_twisted.frontend.refusals import limits_observer
+
+    with_api = "consoleapi" in SERVICES[command]
+    most = conf.console.max_connections or descriptors.connections_of_proxies(
+        descriptors.current_limit(), with_api=with_api
+    )
+    option = (
+        "[console] max_connections (by default as many as LimitNOFILE allows); trusted_proxies, where this is a "
+        "reverse proxy's address"
+    )
+    trusted = networks(conf.console.trusted_proxies)
+    return ConnectionLimits(most, trusted=trusted, observer=limits_observer("proxies", observer, option))
+
+
+def _api_connections(command: str, conf: Any, observer: "Observer") -> "ConnectionLimits":
+    from novnc_twisted.access.connection_limits import ConnectionLimits
+    from novnc_twisted.frontend.refusals import limits_observer
+
+    with_proxies = len(listening_services(command)) > 1
+    most = descriptors.connections_of_api(descriptors.current_limit(), with_proxies=with_proxies)
+    trusted = networks(conf.console.trusted_proxies)
+    option = "LimitNOFILE, or trusted_proxies"
+    return ConnectionLimits(most, trusted=trusted, observer=limits_observer("consoleapi", observer, option))
