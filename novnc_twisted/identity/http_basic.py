@@ -79,7 +79,7 @@ class HTTPBasic:
                 name,
                 password,
                 begin=lambda: self._refuse_locked_out(name, address),
-                over=lambda right: self._count(name, address, right),
+                done=lambda right: self._count(name, address, right),
             )
         except TooManyLogIns:
             raise too_many_log_ins() from None

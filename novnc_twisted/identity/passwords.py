@@ -3,15 +3,13 @@
 import hashlib
 import hmac
 import secrets
-from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-import bcrypt
 from twisted.internet.defer import Deferred, DeferredSemaphore, succeed
 from twisted.internet.threads import deferToThreadPool
-from twisted.python.failure import Failure
 
+from novnc_twisted.identity.comparison import Comparison, matches
 from novnc_twisted.identity.users import User
 
 CONCURRENT = 4
@@ -46,7 +44,7 @@ class Passwords:
         self._pending = 0
         self._key = secrets.token_bytes(32)
         self._good: dict[bytes, float] = {}
-        self._comparisons: dict[bytes, _Comparison] = {}
+        self._comparisons: dict[bytes, Comparison] = {}
 
     async def check(
         self,
@@ -55,12 +53,12 @@ class Passwords:
         password: str,
         *,
         begin: Callable[[], None] = lambda: None,
-        over: Callable[[bool], None] = lambda right: None,
+        done: Callable[[bool], None] = lambda right: None,
     ) -> User | None:
         """Return the user whose name and password these are, else None.
 
         :param begin: called when it is this check's turn; what it raises is raised here, and the check does not count.
-        :param over: called with whether they are correct, even if the request was cancelled in the meantime.
+        :param done: called with whether they are correct, even if the request was cancelled in the meantime.
         :raises TooManyLogIns: too many passwords wait to be compared.
         """
         user = users.get(name)
@@ -70,14 +68,14 @@ class Passwords:
         tried = (user or self._substitute(users, name)).password_hash.encode()
         memory = self._digest(tried, given)
         if user is not None and self._good.get(memory, 0.0) > self._reactor.seconds():
-            over(True)
+            done(True)
             return user
         key = self._digest(memory, name.encode("utf-8", "surrogatepass"))
         running = self._comparisons.get(key)
         if running is None and self._pending >= MAX_WAITING:
             raise TooManyLogIns
-        comparison = running or _Comparison()
-        result = comparison.join(begin, lambda equal: over(equal and usable and user is not None))
+        comparison = running or Comparison()
+        result = comparison.join(begin, lambda equal: done(equal and usable and user is not None))
         if running is None:
             self._start(key, comparison, given[:_BCRYPT_BYTES] if usable else b"", tried)
         equal = await result
@@ -96,7 +94,7 @@ class Passwords:
     def _digest(self, first: bytes, second: bytes) -> bytes:
         return hmac.digest(self._key, len(first).to_bytes(8) + first + second, hashlib.sha256)
 
-    def _start(self, key: bytes, comparison: "_Comparison", password: bytes, password_hash: bytes) -> None:
+    def _start(self, key: bytes, comparison: Comparison, password: bytes, password_hash: bytes) -> None:
         """Run a comparison as soon as a slot is free."""
         self._pending += 1
         self._comparisons[key] = comparison
@@ -111,63 +109,7 @@ class Passwords:
             comparing: Deferred[Any] = succeed(False)
             if comparison.begins():
                 pool = self._reactor.getThreadPool()
-                comparing = deferToThreadPool(self._reactor, pool, _matches, password, password_hash)
+                comparing = deferToThreadPool(self._reactor, pool, matches, password, password_hash)
             return comparing.addBoth(finish)
 
         self._slots.run(turn)
-
-
-class _Comparison:
-    """One comparison and the checks that wait for its result."""
-
-    def __init__(self) -> None:
-        self._waiters: deque[_Waiter] = deque()
-
-    def join(self, begin: Callable[[], None], over: Callable[[bool], None]) -> Deferred[bool]:
-        """Wait for the result; see :meth:`Passwords.check` for the arguments."""
-        # When a client leaves, only its own wait is cancelled: the thread cannot be interrupted.
-        waiter = _Waiter(begin, over, Deferred())
-        self._waiters.append(waiter)
-        return waiter.result
-
-    def begins(self) -> bool:
-        """Whether a check is left for which the comparison may run; the checks before it were refused."""
-        while self._waiters and not self._waiters[0].begins():
-            self._waiters.popleft()
-        return bool(self._waiters)
-
-    def finish(self, equal: Any) -> None:
-        """Give the result, or a Failure, to all checks, as if they had run one after another."""
-        if isinstance(equal, Failure):
-            for waiter in self._waiters:
-                waiter.result.errback(equal)
-            return
-        for index, waiter in enumerate(self._waiters):
-            # The results before this one may have locked the user out.
-            if index == 0 or waiter.begins():
-                waiter.over(equal)
-                waiter.result.callback(equal)
-
-
-class _Waiter(NamedTuple):
-    """A check that waits for a comparison."""
-
-    begin: Callable[[], None]
-    over: Callable[[bool], None]
-    result: Deferred[bool]
-
-    def begins(self) -> bool:
-        """Whether the check may run; if not, its result is what ``begin`` raised."""
-        try:
-            self.begin()
-        except Exception:
-            self.result.errback()
-            return False
-        return True
-
-
-def _matches(password: bytes, password_hash: bytes) -> bool:
-    try:
-        return bcrypt.checkpw(password, password_hash)
-    except ValueError:
-        return False

@@ -19,15 +19,15 @@ class LockoutTests(UsersCase):
     def setUp(self) -> None:
         super().setUp()
         self.compared = 0
-        matches = passwords._matches
+        matches = passwords.matches
 
         def counted(*given: bytes) -> bool:
             self.compared += 1
             return matches(*given)
 
-        self.patch(passwords, "_matches", counted)
+        self.patch(passwords, "matches", counted)
 
-    def over(self, **settings: Any) -> None:
+    def restart(self, **settings: Any) -> None:
         """Restart the API with these settings."""
         auth = HTTPBasic(self.reactor, self.file, admin_users=["root"], lockout=LockoutSettings(**settings))
         self.system = running(self, auth, *self.hosts, reactor=self.reactor, trusted_proxies=["10.0.0.1"])
@@ -78,7 +78,7 @@ class LockoutTests(UsersCase):
         """Responses equal those for an existing user, before and during the lock-out, after as many comparisons."""
         seen = []
         for name in ("alice", "nobody"):
-            self.over()
+            self.restart()
             self.compared = 0
             answers = [ask(name) for _ in range(4) for ask in (self.by_basic, self.by_identity)]
             seen.append(([(answer.status, answer.raw) for answer in answers], self.compared))
@@ -100,7 +100,7 @@ class LockoutTests(UsersCase):
         self.assertEqual(self.by_basic("root", "toor").status, 200)
 
     def test_many_names_from_one_address(self) -> None:
-        self.over(failures_per_address=10)
+        self.restart(failures_per_address=10)
         self.assertEqual([self.by_basic(f"user{at}").status for at in range(12)], [401] * 10 + [429] * 2)
         self.assertEqual(self.by_basic("root", "toor").status, 429)
         self.system.peer = "198.51.100.9"
@@ -128,7 +128,7 @@ class LockoutTests(UsersCase):
         self.assertEqual(self.by_basic(password="r3d:pass").status, 200)
 
     def test_the_address_that_a_trusted_proxy_names(self) -> None:
-        self.over()
+        self.restart()
         for at in range(10):
             self.by_basic(X_Forwarded_For=f"203.0.113.{at}")
         self.assertEqual(self.by_basic().status, 429, "this peer is no trusted proxy")
@@ -139,7 +139,7 @@ class LockoutTests(UsersCase):
         self.assertEqual(self.by_basic(password="r3d:pass", X_Forwarded_For="203.0.113.1").status, 200)
 
     def test_a_user_attacked_from_many_addresses_is_delayed(self) -> None:
-        self.over(failures_per_user=10)
+        self.restart(failures_per_user=10)
         for at in range(10):
             self.system.peer = f"203.0.113.{at}"
             self.assertEqual(self.by_basic().status, 401)
@@ -152,7 +152,7 @@ class LockoutTests(UsersCase):
         self.assertEqual(self.compared, 11)
 
     def test_off(self) -> None:
-        self.over(failures=0)
+        self.restart(failures=0)
         self.assertEqual(self.statuses(200), [401] * 200)
 
     def test_the_log(self) -> None:

@@ -28,7 +28,7 @@ class LockoutCase(SynchronousTestCase):
 class PairTests(LockoutCase):
     """One user from one address."""
 
-    def test_the_fifth_locks(self) -> None:
+    def test_the_fifth_failure_locks(self) -> None:
         self.make()
         self.assertEqual((self.fail_(4), self.locked()), (0, 0))
         self.assertEqual((self.fail_(1), self.locked()), (2, 2))
@@ -37,7 +37,7 @@ class PairTests(LockoutCase):
         self.clock.advance(0.5)
         self.assertEqual(self.locked(), 0)
 
-    def test_each_further_one_for_twice_as_long(self) -> None:
+    def test_each_further_failure_doubles_the_time(self) -> None:
         self.make()
         self.fail_(4)
         times = []
@@ -54,7 +54,7 @@ class PairTests(LockoutCase):
         self.clock.advance(899.9)
         self.assertGreater(self.locked(), 0)
 
-    def test_asking_makes_it_no_longer(self) -> None:
+    def test_refused_attempts_do_not_prolong_it(self) -> None:
         self.make()
         self.fail_(5)
         for _ in range(100):
@@ -62,13 +62,13 @@ class PairTests(LockoutCase):
         self.clock.advance(2)
         self.assertEqual(self.locked(), 0)
 
-    def test_nobody_else(self) -> None:
+    def test_other_users_and_addresses(self) -> None:
         self.make()
         self.fail_(20)
         for user, address in (("alice", THERE), ("bob", HERE), ("Alice", HERE), ("alice ", HERE)):
             self.assertEqual(self.locked(user, address), 0)
 
-    def test_a_64_of_ipv6(self) -> None:
+    def test_an_ipv6_64(self) -> None:
         self.make()
         self.fail_(5, address="2001:db8::1")
         self.assertGreater(self.locked(address="2001:db8::ffff:1"), 0)
@@ -76,7 +76,7 @@ class PairTests(LockoutCase):
         self.fail_(5, address="::ffff:192.0.2.9")
         self.assertGreater(self.locked(address="192.0.2.9"), 0)
 
-    def test_a_success_takes_them_back(self) -> None:
+    def test_a_success_clears_the_failures(self) -> None:
         self.make()
         for _ in range(50):
             self.assertEqual(self.fail_(4), 0)
@@ -89,7 +89,7 @@ class PairTests(LockoutCase):
             self.lockout.succeeded("alice", HERE)
         self.assertEqual((self.locked(), self.lockout.delay("alice", HERE)), (0, 0))
 
-    def test_forgotten(self) -> None:
+    def test_failures_are_forgotten(self) -> None:
         self.make()
         self.fail_(4)
         self.clock.advance(900)
@@ -122,7 +122,7 @@ class AddressTests(LockoutCase):
         self.clock.advance(2)
         self.assertEqual((self.fail_(1, "user10"), self.locked("alice")), (4, 4))
 
-    def test_not_where_the_user_is_known(self) -> None:
+    def test_users_known_at_the_address_are_exempt(self) -> None:
         """An office with one address: a forgotten script locks out itself and users who are new at the address."""
         self.make(failures_per_address=10)
         self.lockout.succeeded("alice", HERE)
@@ -135,7 +135,7 @@ class AddressTests(LockoutCase):
         self.fail_(10, "carol")
         self.assertGreater(self.locked(), 0)
 
-    def test_an_account_of_ones_own_clears_no_way(self) -> None:
+    def test_own_log_ins_do_not_clear_failures_of_others(self) -> None:
         """A log-in of mallory clears neither the failures of other users nor those of the address."""
         self.make(failures_per_address=10)
         self.fail_(4, "alice")
@@ -151,7 +151,7 @@ class AddressTests(LockoutCase):
         self.lockout.succeeded("mallory", HERE)
         self.assertEqual(self.fail_(1, "alice"), 2)
 
-    def test_a_success_takes_back_what_that_user_failed(self) -> None:
+    def test_a_success_clears_the_failures_of_that_user(self) -> None:
         self.make(failures_per_address=10)
         for _ in range(20):
             self.fail_(4)
@@ -172,7 +172,7 @@ class UserTests(LockoutCase):
         for at in range(failures):
             self.lockout.failed("alice", f"10.{at >> 16}.{at >> 8 & 255}.{at & 255}")
 
-    def test_slowed(self) -> None:
+    def test_log_ins_are_delayed(self) -> None:
         self.make()
         self.attack(99)
         self.assertEqual(self.lockout.delay("alice", HERE), 0)
@@ -184,7 +184,7 @@ class UserTests(LockoutCase):
         self.assertEqual((self.lockout.delay("alice", HERE), self.locked()), (MAX_DELAY, 0))
         self.assertEqual(self.lockout.delay("bob", HERE), 0)
 
-    def test_not_where_the_user_is_known(self) -> None:
+    def test_users_known_at_the_address_are_exempt(self) -> None:
         self.make()
         self.lockout.succeeded("alice", HERE)
         self.attack(1_000)
@@ -208,14 +208,14 @@ class BoundsTests(LockoutCase):
             self.lockout.succeeded(f"good{at}", f"10.1.{at // 256}.{at % 256}")
         self.assertLessEqual(len(self.lockout), 40)
 
-    def test_names_push_no_address_out(self) -> None:
+    def test_invented_names_do_not_replace_addresses(self) -> None:
         """Each table has its own limit: invented names from one address end when the address is locked out."""
         self.make(max_entries=10)
         for at in range(1_000):
             self.lockout.failed(f"user{at}", HERE)
         self.assertGreater(self.locked("new"), 0)
 
-    def test_asking_costs_none(self) -> None:
+    def test_queries_take_no_memory(self) -> None:
         self.make()
         for at in range(1_000):
             self.locked(f"user{at}")
@@ -242,14 +242,14 @@ class WiderNetworkTests(LockoutCase):
         self.assertLessEqual(looked_at, at_most)
         return looked_at
 
-    def test_a_48(self) -> None:
+    def test_an_ipv6_48(self) -> None:
         self.make()
         looked_at = self.guesses((f"2001:db8:7:{number:x}::1" for number in range(0, 65536, 20)), 16 * 50)
         self.assertEqual(looked_at, 16 * 50)
         self.assertGreater(self.locked("alice", "2001:db8:7:abcd::1"), 0)
         self.assertEqual(self.locked("alice", "2001:db8:8::1"), 0)
 
-    def test_a_56(self) -> None:
+    def test_an_ipv6_56(self) -> None:
         self.make()
         self.assertEqual(self.guesses((f"2001:db8:7:{number:x}::1" for number in range(256)), 4 * 50), 4 * 50)
         self.assertEqual(self.locked("alice", "2001:db8:7:100::1"), 0)
@@ -262,14 +262,14 @@ class WiderNetworkTests(LockoutCase):
         self.assertGreater(self.locked("alice", "2001:db8:7:abcd::1"), 0)
         self.assertEqual(self.locked("alice", THERE), 0)
 
-    def test_not_where_the_user_is_known(self) -> None:
+    def test_users_known_at_the_address_are_exempt(self) -> None:
         self.make()
         self.lockout.succeeded("alice", "2001:db8:7:abcd::1")
         self.guesses((f"2001:db8:7:{number:x}::1" for number in range(0, 65536, 50)), 16 * 50)
         self.assertEqual(self.locked("alice", "2001:db8:7:abcd::1"), 0)
         self.assertGreater(self.locked("bob", "2001:db8:7:abcd::1"), 0)
 
-    def test_a_success_takes_back_what_that_user_failed(self) -> None:
+    def test_a_success_clears_the_failures_of_that_user(self) -> None:
         self.make()
         for number in range(400):
             address = f"2001:db8:7:{number * 100:x}::1"

@@ -34,7 +34,7 @@ class PasswordTests(SynchronousTestCase):
         while self.waiting:
             self.waiting.pop(0)()
 
-    def test_a_stranger_costs_as_much(self) -> None:
+    def test_unknown_users_take_as_long(self) -> None:
         """An unknown name is compared with a hash of the file, always with the same one."""
         for _ in range(2):
             result = self.check("stranger", "toor")
@@ -44,7 +44,7 @@ class PasswordTests(SynchronousTestCase):
         self.assertEqual(self.checked[0], self.checked[1])
         self.assertIn(self.checked[0][1].decode(), (RED, ROOT))
 
-    def test_right_ones_are_remembered_for_a_while(self) -> None:
+    def test_correct_passwords_are_remembered_for_a_while(self) -> None:
         for advance, comparisons in ((0, 1), (REMEMBERED - 1, 1), (1, 2)):
             self.reactor.advance(advance)
             result = self.check("root", "toor")
@@ -52,7 +52,7 @@ class PasswordTests(SynchronousTestCase):
             self.assertEqual(self.successResultOf(result).name, "root")
             self.assertEqual(len(self.checked), comparisons)
 
-    def test_not_for_another_hash(self) -> None:
+    def test_a_new_hash_is_compared(self) -> None:
         result = self.check("root", "toor")
         self.run_all()
         self.successResultOf(result)
@@ -78,8 +78,8 @@ class PasswordTests(SynchronousTestCase):
 
     def test_one_comparison_for_all_that_wait_for_it(self) -> None:
         counted: list[bool] = []
-        right = [self.check("root", "toor", over=counted.append) for _ in range(500)]
-        wrong = [self.check("root", "no", over=counted.append) for _ in range(500)]
+        right = [self.check("root", "toor", done=counted.append) for _ in range(500)]
+        wrong = [self.check("root", "no", done=counted.append) for _ in range(500)]
         self.run_all()
         self.assertEqual(len(self.checked), 2)
         self.assertEqual({self.successResultOf(result).name for result in right}, {"root"})
@@ -95,7 +95,7 @@ class PasswordTests(SynchronousTestCase):
         found = [self.successResultOf(result) for result in results]
         self.assertEqual([user and user.name for user in found], ["root", "twin", None])
 
-    def test_one_that_is_refused_its_turn(self) -> None:
+    def test_a_check_that_is_refused(self) -> None:
         """The other checks that wait for the same comparison get its result."""
 
         def refuse() -> None:
@@ -112,7 +112,7 @@ class PasswordTests(SynchronousTestCase):
         self.assertEqual(self.failureResultOf(late).type, RuntimeError)
         self.assertEqual(self.successResultOf(served).name, "root")
 
-    def test_nobody_is_left_who_may_have_a_turn(self) -> None:
+    def test_all_checks_are_refused(self) -> None:
         def refuse() -> None:
             raise RuntimeError("locked out")
 
@@ -133,12 +133,12 @@ class PasswordTests(SynchronousTestCase):
         self.run_all()
         self.assertEqual(self.successResultOf(again).name, "root")
 
-    def test_a_nul_is_never_right(self) -> None:
+    def test_a_password_with_nul_is_wrong(self) -> None:
         """bcrypt would truncate the password there.  The password of another user is wrong for an unknown name."""
         counted: list[bool] = []
         self.users = parse(f"empty:{quick_hash('')}\n", "users").users
         for name, password in (("empty", "\0"), ("empty", "\0x"), ("stranger", "")):
-            result = self.check(name, password, over=counted.append)
+            result = self.check(name, password, done=counted.append)
             self.run_all()
             self.assertIsNone(self.successResultOf(result), (name, password))
         self.assertEqual(counted, [False] * 3)

@@ -30,28 +30,28 @@ class KeyTests(SynchronousTestCase):
     def is_good(self) -> bool:
         return self.wait(self.tokens.read(self.token)) is not None
 
-    def test_the_time_at_which_a_token_ends(self) -> None:
+    def test_the_time_at_which_a_token_expires(self) -> None:
         self.assertEqual(self.expires, 1000 + TOKEN_TTL)
         self.assertEqual(self.wait(self.tokens.read(self.token))[1], self.expires)
 
-    def test_a_token_that_is_read_makes_no_key(self) -> None:
+    def test_reading_makes_no_key(self) -> None:
         """Only a log-in makes a key: reading needs no credentials, so it must not write to the store."""
         self.successResultOf(self.store.remove("api:identity"))
         self.assertIsNone(self.wait(self.tokens.read(self.foreign)))
         self.assertIsNone(self.successResultOf(self.store.get("api:identity")))
 
-    def test_while_the_store_does_not_answer(self) -> None:
+    def test_the_store_does_not_answer(self) -> None:
         self.patch(self.store, "get", lambda key: fail(ServiceUnavailable("Redis is gone")))
         reading = Deferred.fromCoroutine(self.tokens.read(self.foreign))
         self.failureResultOf(reading, ServiceUnavailable)
         self.assertTrue(self.is_good())
 
-    def test_of_a_client_that_leaves(self) -> None:
+    def test_a_client_leaves(self) -> None:
         self.patch(self.store, "get", lambda key: Deferred())
         Deferred.fromCoroutine(self.tokens.read(self.foreign)).addErrback(lambda _: None).cancel()
         self.assertTrue(self.is_good())
 
-    def test_at_a_log_in_after_the_store_lost_its_data(self) -> None:
+    def test_a_log_in_after_the_store_lost_its_data(self) -> None:
         """The key in memory is stored again, so tokens stay valid."""
         self.successResultOf(self.store.remove("api:identity"))
         slow: Deferred[None] = Deferred()

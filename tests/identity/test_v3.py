@@ -70,7 +70,7 @@ class CatalogueTests(UsersCase):
 
 
 class TokenTests(UsersCase):
-    def test_a_token_ends(self) -> None:
+    def test_a_token_expires(self) -> None:
         token = self.token()
         self.reactor.advance(TOKEN_TTL)
         self.assertEqual(self.names(X_Auth_Token=token), ["red-vm"])

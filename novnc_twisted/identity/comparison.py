@@ -1,0 +1,66 @@
+"""One comparison of a password with a hash, whose result several checks share."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import bcrypt
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+
+def matches(password: bytes, password_hash: bytes) -> bool:
+    """Whether this is the password of the hash; blocks the thread for as long as the hash's cost demands."""
+    try:
+        return bcrypt.checkpw(password, password_hash)
+    except ValueError:
+        return False
+
+
+class Comparison:
+    """One comparison and the checks that wait for its result."""
+
+    def __init__(self) -> None:
+        self._waiters: deque[_Waiter] = deque()
+
+    def join(self, begin: Callable[[], None], done: Callable[[bool], None]) -> Deferred[bool]:
+        """Wait for the result; see :meth:`Passwords.check` for the arguments."""
+        # When a client leaves, only its own wait is cancelled: the thread cannot be interrupted.
+        waiter = _Waiter(begin, done, Deferred())
+        self._waiters.append(waiter)
+        return waiter.result
+
+    def begins(self) -> bool:
+        """Whether a check is left for which the comparison may run; the checks before it were refused."""
+        while self._waiters and not self._waiters[0].begins():
+            self._waiters.popleft()
+        return bool(self._waiters)
+
+    def finish(self, equal: Any) -> None:
+        """Give the result, or a Failure, to all checks, as if they had run one after another."""
+        if isinstance(equal, Failure):
+            for waiter in self._waiters:
+                waiter.result.errback(equal)
+            return
+        for index, waiter in enumerate(self._waiters):
+            # The results before this one may have locked the user out.
+            if index == 0 or waiter.begins():
+                waiter.done(equal)
+                waiter.result.callback(equal)
+
+
+class _Waiter(NamedTuple):
+    """A check that waits for a comparison."""
+
+    begin: Callable[[], None]
+    done: Callable[[bool], None]
+    result: Deferred[bool]
+
+    def begins(self) -> bool:
+        """Whether the check may run; if not, its result is what ``begin`` raised."""
+        try:
+            self.begin()
+        except Exception:
+            self.result.errback()
+            return False
+        return True
