@@ -47,6 +47,10 @@ class ComputeAPI:
         """Begin to read what the hosts published, so that the first request finds it there.  Returns at once."""
         self._directory.prepare()
 
+    def stop(self) -> None:
+        """Cancel what :meth:`prepare` began."""
+        self._directory.stop()
+
     async def hosts(self) -> list[str]:
         """Return the names of the live compute hosts, sorted."""
         services = await self._transport.services(COMPUTE.prefix)

@@ -91,6 +91,7 @@ class ConsoleAuthManager:
 
     async def _stop(self) -> None:
         withdraw, self._withdraw = self._withdraw, None
+        self._places.stop()
         if withdraw is not None:
             await withdraw()
 

@@ -52,6 +52,10 @@ class Places:
         """Begin to read what the hosts published, so that the first token finds it there.  Returns at once."""
         self._directory.prepare()
 
+    def stop(self) -> None:
+        """Cancel what :meth:`prepare` began."""
+        self._directory.stop()
+
     async def locate(self, instance_uuid: str, console_type: str, port: int, compute_host: str | None) -> Place:
         """Ask the host that made the token; if it is gone or does not run the server, ask other live hosts.
 

@@ -74,7 +74,8 @@ class DomainDirectory(Generic[T]):
         self._places: dict[str, dict[str, T]] = {}
         self._neighbours: dict[str, list[str]] = {}
         self._good_until: float | None = None
-        self._look = SharedCall(lambda: Deferred.fromCoroutine(self._begin()))
+        self._look = SharedCall(lambda: Deferred.fromCoroutine(self._begin()), cancels=True)
+        self._preparing: Deferred[None] | None = None
         self._failure: ServiceUnavailable | None = None
         self.live: Mapping[str, str] = {}
         self.unpublished: Sequence[str] = ()
@@ -82,7 +83,13 @@ class DomainDirectory(Generic[T]):
 
     def prepare(self) -> None:
         """Begin the first look, so that the first request need not wait for all of it.  Returns at once."""
-        Deferred.fromCoroutine(self.look()).addErrback(lambda failure: failure.trap(Refusal, CancelledError) and None)
+        self._preparing = Deferred.fromCoroutine(self.look())
+        self._preparing.addErrback(lambda failure: failure.trap(Refusal, CancelledError) and None)
+
+    def stop(self) -> None:
+        """Cancel the look that :meth:`prepare` began."""
+        if self._preparing is not None:
+            self._preparing.cancel()
 
     async def refresh(self) -> None:
         """Look, unless the last look is recent enough to say which hosts to ask.

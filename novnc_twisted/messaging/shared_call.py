@@ -1,4 +1,4 @@
-"""One call at a time for all that want its result."""
+"""One call at a time, whose result is shared by all callers that want it."""
 
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -9,40 +9,50 @@ T = TypeVar("T")
 
 
 class SharedCall(Generic[T]):
-    """Runs a costly call once for all callers that came before it began.
+    """Runs a costly call once for all callers that asked before it began.
 
-    A caller never gets the result of a call that began before it asked, since that may have looked too early.  So there
-    is at most one call under way and one that follows it.
+    A caller never gets the result of a call that began before it asked, because that result may be too old.  So there
+    is at most one running call, and one that follows it.
 
     :param call: begins the call.
+    :param cancels: whether a call is cancelled when all its callers have cancelled their waits; else it runs to its
+        end, as a call should that cannot be stopped and must not run twice at a time.
     """
 
-    def __init__(self, call: Callable[[], Deferred[T]]) -> None:
+    def __init__(self, call: Callable[[], Deferred[T]], *, cancels: bool = False) -> None:
         self._call = call
-        self._running = False
+        self._cancels = cancels
+        self._running: Deferred[Any] | None = None
+        self._callers: list[Deferred[T]] = []
         self._waiting: list[Deferred[T]] = []
 
     def __call__(self) -> Deferred[T]:
-        """The result of a call that begins now, or after the one under way; a caller may cancel its own wait."""
-        wanted: Deferred[T] = Deferred()
+        """Return the result of a call that begins now, or after the running one; a caller may cancel its own wait."""
+        wanted: Deferred[T] = Deferred(self._cancelled)
         self._waiting.append(wanted)
-        if not self._running:
+        if self._running is None:
             self._begin()
         return wanted
 
     def _begin(self) -> None:
-        waiting = [wanted for wanted in self._waiting if not wanted.called]
+        callers = self._callers = [wanted for wanted in self._waiting if not wanted.called]
         self._waiting = []
-        if not waiting:
+        if not callers:
             return
-        self._running = True
+        running = self._running = self._call()
 
         def over(result: Any) -> None:
-            self._running = False
+            self._running = None
             if self._waiting:
                 self._begin()
-            for wanted in waiting:
+            for wanted in callers:
                 if not wanted.called:
                     wanted.callback(result)  # a Failure goes to the errbacks
 
-        self._call().addBoth(over)
+        running.addBoth(over)
+
+    def _cancelled(self, wanted: Deferred[T]) -> None:
+        left = [one for one in self._callers if one is not wanted and not one.called]
+        if self._cancels and self._running is not None and wanted in self._callers and not left:
+            self._callers = []
+            self._running.cancel()

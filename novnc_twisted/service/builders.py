@@ -104,6 +104,8 @@ def consoleapi(context: Context) -> Start:
     tls = context.api_tls
     factory: Any = site if tls is None else Listener(context.reactor, site, tls=tls, tls_only=True)
 
+    context.shutdown.add(Phase.STOP_SERVICES, compute.stop)
+
     async def start() -> None:
         _accept(context, listeners, factory)
         compute.prepare()

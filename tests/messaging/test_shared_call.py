@@ -62,3 +62,19 @@ class SharedCallTests(SynchronousTestCase):
         self.assertEqual(len(self.calls), 1)
         self.assertNoResult(self.shared())
         self.assertEqual(len(self.calls), 2)
+
+    def test_a_call_that_can_be_cancelled(self) -> None:
+        self.shared = SharedCall(self.begin, cancels=True)
+        first, second = self.shared(), self.shared()
+        self.assertEqual(len(self.calls), 1)
+        later = [self.shared() for _ in range(2)]
+        second.cancel()
+        self.assertNoResult(self.calls[0])
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.failureResultOf(second, CancelledError)
+        self.assertEqual(len(self.calls), 2)
+        later[0].cancel()
+        self.failureResultOf(later[0], CancelledError)
+        self.calls[1].callback("new")
+        self.assertEqual(self.successResultOf(later[1]), "new")
