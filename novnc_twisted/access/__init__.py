@@ -1,4 +1,4 @@
-"""Who comes in and where to: request heads, tokens, the Origin policy and access_url.  Pure; no I/O."""
+"""Plain rules about requests: heads, Origin, forwarded addresses, tokens, connection limits, links.  No I/O."""
 
 from novnc_twisted._lazy import lazy
 
@@ -17,7 +17,7 @@ __getattr__, __dir__ = lazy(
         "judge_origin": "origin",
         "read_request": "request_head",
         "read_status": "request_head",
-        "scrub": "tokens",
+        "scrub": "display",
         "token_of": "tokens",
     },
 )

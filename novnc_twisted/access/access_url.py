@@ -1,13 +1,13 @@
-"""The URL that a user is given (nova's ``objects/console_auth_token.py``, ``access_url``)."""
+"""The link for the user (nova's ``objects/console_auth_token.py``, ``access_url``)."""
 
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 
 def access_url(base_url: str, token: str) -> str:
-    """Put the token into the base URL.
+    """Return the base URL with the token.
 
-    ``BASE?token=T`` as in the seed; ``&token=T`` where the base URL has a query; where that query has a ``path``, even
-    an empty one, the token goes inside it (``path=...%3Ftoken%3DT``), which is what noVNC 1.1 and later read.
+    The link is ``BASE?token=T``, or ``BASE&token=T`` if the base URL has a query.  If this query has a ``path``, even
+    an empty one, the token goes into its value (``path=...%3Ftoken%3DT``), where noVNC 1.1 and later read it.
     """
     parts = urlsplit(base_url)
     pairs = parse_qsl(parts.query, keep_blank_values=True)

@@ -1,4 +1,4 @@
-"""How many connections there may be: over all, and for each network that they come from.
+"""Limits of connections: in all, and for each network from which they come.
 
 A connection that has not sent a request costs its sender nothing.  Without a limit, one address can take every file
 descriptor of the process by connecting and staying silent.
@@ -12,32 +12,34 @@ from novnc_twisted.access.failures import network_of
 from novnc_twisted.access.forwarded import Network, is_trusted
 
 SHARE: Final = 10
-"""One network may have the tenth part of all connections once half of them are taken."""
+"""Once half of all connections are in use, one network may have a tenth of them."""
 
 LimitObserver: TypeAlias = Callable[[str, str], None]
 """Called with the address whose connection is refused or closed, and the reason."""
 
 
 class ConnectionLimits:
-    """Counts connections, and says for each new one whether it may stay.
+    """Counts connections, and decides whether a new connection may stay.
 
-    Up to half of the maximum everyone may connect.  Beyond it, a network (an IPv4 address, an IPv6 /64) has a share of
-    one tenth of the maximum; trusted proxies and unix sockets speak for many clients and have no share.  Where a place
-    is missing, the connection that has been silent for the longest time is closed: of the same network where its share
-    is used up, else of all.  Where none is silent, it is the one that has taken longest to read its answer.  All others
-    stay.  One whose client has a good token does not count for its network: an office behind one address may have as
-    many consoles as it likes.
+    Up to half of the maximum, every client may connect.  Beyond it, a network (an IPv4 address or an IPv6 /64) may have
+    a tenth of the maximum.  This share does not apply to trusted proxies and unix sockets, which carry the connections
+    of many clients, nor to connections whose clients have valid tokens: an office behind one address may have any
+    number of consoles.
 
-    :ivar maximum: connections at a time; 0 is off.
+    To make room, the connection that has been silent for the longest time is closed: of the same network if the network
+    has used up its share, else of all.  If no connection is silent, the connection whose client has been reading its
+    response for the longest time is closed.  Other connections are never closed.
+
+    :ivar maximum: connections at the same time; 0: no limit.
     """
 
     def __init__(
         self, maximum: int = 0, *, trusted: Sequence[Network] = (), observer: LimitObserver = lambda address, why: None
     ) -> None:
-        """Start with no connection.
+        """Begin without connections.
 
         :param trusted: the trusted proxies.
-        :param observer: called for each connection that is refused, or closed for another one.
+        :param observer: called for each connection that is refused, or that is closed to make room.
         """
         self.maximum = maximum
         self._trusted = tuple(trusted)
@@ -50,7 +52,7 @@ class ConnectionLimits:
         return self._taken
 
     def admit(self, address: str) -> "ConnectionSlot | None":
-        """A slot for a new connection from this address, or None where it must be closed.
+        """Return a slot for a new connection from this address; None: the connection has to be closed.
 
         :param address: the client's address; empty for a unix socket.
         """
@@ -91,10 +93,10 @@ class ConnectionLimits:
 
 
 class _Waiting:
-    """Connections that wait for their clients, those that have waited longest first.
+    """Connections that wait for their clients, in the order in which they began to wait.
 
-    :ivar silent: until a request comes.
-    :ivar reading: until the answer is read, or the body of a request is there.
+    :ivar silent: they wait for a request.
+    :ivar reading: they wait until the client has read a response, or sent the body of a request.
     """
 
     __slots__ = ("reading", "silent")
@@ -104,7 +106,7 @@ class _Waiting:
         self.reading: OrderedDict[ConnectionSlot, None] = OrderedDict()
 
     def oldest(self) -> "ConnectionSlot | None":
-        """The one to be closed first."""
+        """Return the connection to close first, or None."""
         return next(iter(self.silent), None) or next(iter(self.reading), None)
 
     def add(self, slot: "ConnectionSlot", reading: bool) -> None:
@@ -127,9 +129,9 @@ class _Network:
 
 
 class ConnectionSlot:
-    """The place of one connection, until it is released.
+    """Counts one connection, until it is released.
 
-    :ivar close: closes the connection, while it waits for its client.
+    :ivar close: closes the connection; None while it does not wait for its client.
     """
 
     __slots__ = ("_limits", "_network", "close")
@@ -141,15 +143,15 @@ class ConnectionSlot:
 
     @property
     def network(self) -> str:
-        """The client's network, as :func:`network_of` names it; empty once nothing counts for it."""
+        """The network of the client (see :func:`network_of`); empty once the connection does not count for it."""
         return "" if self._network is None else self._network.key
 
     def silent(self, close: Callable[[], None]) -> None:
-        """The connection waits for its client's request: it may be closed from now on, by ``close``."""
+        """Note that the connection waits for a request: from now on, ``close`` may be called to make room."""
         self._wait(close, reading=False)
 
     def reading(self, close: Callable[[], None]) -> None:
-        """It waits until its client has read the answer, or sent a request's body: likewise, where none is silent."""
+        """Note that the client reads a response or sends a body: ``close`` may be called if no connection is silent."""
         self._wait(close, reading=True)
 
     def _wait(self, close: Callable[[], None], *, reading: bool) -> None:
@@ -160,21 +162,21 @@ class ConnectionSlot:
             self._limits._waiting.add(self, reading)
 
     def busy(self) -> None:
-        """A request came: the connection stays."""
+        """Note that the connection does not wait for its client: it is not closed to make room."""
         if self.close is not None and self._limits is not None and self._network is not None:
             self.close = None
             self._network.waiting.remove(self)
             self._limits._waiting.remove(self)
 
     def authorised(self) -> None:
-        """The client has a good token: its connection uses up nothing of its network's share any more."""
+        """Note that the client has a valid token: the connection does not count for its network any more."""
         if self._limits is not None and self._network is not None:
             self.busy()
             self._limits._leave_network(self._network)
             self._network = None
 
     def release(self) -> None:
-        """The connection is gone.  Later calls do nothing."""
+        """Note that the connection is closed.  Further calls do nothing."""
         if self._limits is not None:
             self.authorised()
             self._limits._taken -= 1

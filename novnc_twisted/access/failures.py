@@ -1,4 +1,4 @@
-"""Failed guesses of a token by client address: after too many of them in a minute, the address has to wait."""
+"""Failed token checks by client address: an address with too many of them in a minute has to wait."""
 
 import ipaddress
 from collections import OrderedDict
@@ -7,41 +7,42 @@ from functools import lru_cache
 from typing import Final
 
 WINDOW: Final = 60.0
-"""Seconds."""
+"""Seconds for which a failure counts."""
 
 MAX_ADDRESSES: Final = 10_000
-"""Addresses that are remembered; beyond, the one that failed longest ago is forgotten."""
+"""Addresses that are remembered, at most; a further one replaces the address that failed longest ago."""
 
 
 class Failures:
-    """Counts the failures of the last minute for each address (for IPv6: each /64, which is what one customer has).
+    """Counts the failures of the last minute for each IPv4 address and each IPv6 /64, the network of one customer.
 
-    Successes are not counted.  An address over the limit is free again when its failures are a minute old: half of
-    the memory that exact times would need is saved by an estimate from two windows, as reverse proxies do it.
+    Successes are not counted.  The count is estimated from those of the present and the previous minute, as reverse
+    proxies do, because the exact times would need more memory.
     """
 
     def __init__(self, limit: int, clock: Callable[[], float], max_addresses: int = MAX_ADDRESSES) -> None:
-        """Start with no failures.
+        """Begin without failures.
 
-        :param limit: failures in a minute that are allowed; 0: any number.
-        :param clock: the time in seconds.
+        :param limit: the failures in a minute after which an address has to wait; 0: no limit.
+        :param clock: returns the time in seconds.
         """
         self._limit = limit
         self._clock = clock
         self._max = max_addresses
-        self._counts: OrderedDict[str, tuple[int, int, int]] = OrderedDict()  # key -> window, its count, the one before
-        self._checking: set[str] = set()  # networks over the limit of which a token is being checked
+        # For each network: the number of a minute, the failures in it and in the minute before.
+        self._counts: OrderedDict[str, tuple[int, int, int]] = OrderedDict()
+        self._checking: set[str] = set()  # networks over the limit, for which a token is being checked
 
     @property
     def limit(self) -> int:
-        """Failures in a minute that are allowed; 0 is off."""
+        """The failures in a minute after which an address has to wait; 0: no limit."""
         return self._limit
 
     def __len__(self) -> int:
         return len(self._counts)
 
     def count(self, address: str) -> None:
-        """One more failure of this address."""
+        """Count a failure of this address."""
         if not self._limit:
             return
         key = network_of(address)
@@ -52,20 +53,20 @@ class Failures:
             self._counts.popitem(last=False)
 
     def too_many(self, address: str) -> bool:
-        """Whether this address has failed too often and must wait."""
-        if not self._limit or not self._counts:  # mostly nobody has failed
+        """Whether this address has failed too often and has to wait."""
+        if not self._limit or not self._counts:  # the usual case, without a look-up
             return False
         _, now, before = self._present(network_of(address))
         passed = self._clock() % WINDOW / WINDOW
         return now + before * (1 - passed) >= self._limit
 
     def begin_check(self, address: str) -> "Check | None":
-        """Begin to check a token that came from this address.
+        """Begin to check a token from this address.
 
-        Beyond the limit one token at a time is still checked.  Otherwise one client that guesses tokens would lock out
-        everybody behind the same NAT address.
+        Over the limit, one token at a time is still checked.  Otherwise one client that guesses tokens would lock out
+        all clients behind the same NAT address.
 
-        :return: the check, which the caller ends when the answer has arrived; None: the client has to wait.
+        :return: the check, which the caller ends when it has the result; None: the client has to wait.
         """
         if not self.too_many(address):
             return _UNLIMITED
@@ -93,18 +94,21 @@ class Check:
         self._key = key
 
     def end(self) -> None:
-        """The answer is there; the next token from this address may be checked.  Later calls do nothing."""
+        """Let the next token from this address be checked.  Further calls do nothing."""
         checking, self._checking = self._checking, None
         if checking is not None:
             checking.discard(self._key)
 
 
-_UNLIMITED: Final = Check()  # ending it does nothing, however often
+_UNLIMITED: Final = Check()  # shared: its end does nothing
 
 
 @lru_cache(maxsize=1024)
 def network_of(address: str) -> str:
-    """What is counted by: an IPv4 address (also one mapped into IPv6), an IPv6 /64, else the text itself."""
+    """Return the network for which an address counts: the IPv4 address, the IPv6 /64, or else the text itself.
+
+    An IPv4-mapped IPv6 address counts as IPv4.
+    """
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""What reverse proxies write about a request: client address, scheme, path prefix.  Only trusted ones are believed."""
+"""Client address, scheme and path prefix of a request, as trusted reverse proxies report them."""
 
 import ipaddress
 import re
@@ -8,22 +8,23 @@ from typing import Final, TypeAlias
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 UNKNOWN: Final = "unknown"
-"""The client's address where a trusted proxy wrote something else than an address.
+"""The client's address if a trusted proxy reported something else than an address.
 
-Never the proxy's own address: the failures of one client would count for all, and ``bind_address`` would admit all.
+The address of the proxy is never used instead: the failures of one client would count for all clients, and
+``bind_address`` would admit all of them.
 """
 
 
 def networks(texts: Sequence[str]) -> tuple[Network, ...]:
-    """Addresses and networks (``10.0.0.0/8``) of trusted proxies.
+    """Read addresses and networks (``10.0.0.0/8``) of trusted proxies.
 
-    :raises ValueError: for a text that is neither.
+    :raises ValueError: a text is neither.
     """
     return tuple(ipaddress.ip_network(text.strip().removeprefix("[").removesuffix("]"), strict=False) for text in texts)
 
 
 def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
-    """Whether this address is a trusted proxy's."""
+    """Whether an address is that of a trusted proxy."""
     if not trusted:
         return False
     try:
@@ -36,13 +37,13 @@ def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
 
 
 def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:
-    """The client's address: the peer's, or the last one in ``X-Forwarded-For`` that is not a trusted proxy's.
+    """Return the client's address: the peer, or the last address in ``X-Forwarded-For`` that is not a trusted proxy.
 
-    :param peer: the address that the connection came from.
-    :param forwarded_for: the values of X-Forwarded-For, in order.  They are read from the right, as long as the one
-        who wrote an entry is trusted.
-    :return: :data:`UNKNOWN` where a trusted proxy wrote something that :func:`read_address` cannot read.  What stands
-        before it is not used: the client itself may have written it.
+    :param peer: the address from which the connection came.
+    :param forwarded_for: the values of X-Forwarded-For, in order.  They are read from the right, as long as the proxy
+        that wrote an entry is trusted.
+    :return: :data:`UNKNOWN` if a trusted proxy wrote an entry that :func:`read_address` cannot read.  Entries before it
+        are not used, because the client itself may have written them.
     """
     hops = [hop for value in forwarded_for for hop in value.split(",")]
     while hops and is_trusted(peer, trusted):
@@ -54,9 +55,9 @@ def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[Ne
 
 
 def read_address(text: str) -> str | None:
-    """The address in one entry of ``X-Forwarded-For``; None if the entry holds no address.
+    """Return the address in an entry of ``X-Forwarded-For``; None if the entry holds no address.
 
-    Reads what proxies write: ``192.0.2.7``, ``192.0.2.7:51008`` (Azure Application Gateway), ``2001:db8::7``,
+    Proxies write it in these forms: ``192.0.2.7``, ``192.0.2.7:51008`` (Azure Application Gateway), ``2001:db8::7``,
     ``[2001:db8::7]``, ``[2001:db8::7]:51008``, each of them also in double quotes (RFC 7239, section 6).
 
     :return: the address in its shortest form, without a port and a zone; an IPv4 address that is mapped into IPv6 as
@@ -85,14 +86,15 @@ def _address(text: str) -> str | None:
 
 
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
-"""What proxies write, as the scheme of a page: some say ``wss`` of an upgrade (Traefik does)."""
+"""The values that proxies write, and the scheme of the page.  Traefik writes ``wss`` for an upgrade."""
 
 
 def forwarded_proto(peer: str, values: Sequence[str], trusted: Sequence[Network]) -> str | None:
-    """How the client came to a trusted proxy, ``http`` or ``https``, by its ``X-Forwarded-Proto``.
+    """Return the scheme by which the client connected to a trusted proxy, ``http`` or ``https``.
 
-    :return: None where the peer is no trusted proxy, or did not send exactly one that says so: a list of several is
-        what a chain of proxies makes, and whose word counts in it can't be known.
+    :param values: the values of X-Forwarded-Proto.
+    :return: None if the peer is not a trusted proxy, or did not send exactly one usable value.  A chain of proxies
+        makes a list of values, in which the value to trust is unknown.
     """
     if len(values) == 1 and is_trusted(peer, trusted):
         return _SCHEMES.get(values[0].strip().lower())
@@ -100,16 +102,17 @@ def forwarded_proto(peer: str, values: Sequence[str], trusted: Sequence[Network]
 
 
 MAX_PREFIX: Final = 256
-"""Characters of the longest path prefix that is taken from a proxy."""
+"""Characters of the longest path prefix that is accepted."""
 
-# Unreserved characters of RFC 3986 alone: the prefix goes into links, and must not change what they mean.
+# Only unreserved characters of RFC 3986: the prefix becomes a part of links, and must not change their meaning.
 _PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+")
 
 
 def forwarded_prefix(peer: str, values: Sequence[str], trusted: Sequence[Network]) -> str:
-    """The path below which a trusted proxy publishes this service, by its ``X-Forwarded-Prefix``.
+    """Return the path below which a trusted proxy publishes this service.
 
-    :return: a path without a trailing slash, as ``/compute``; empty where the peer is not a trusted proxy, or did not
+    :param values: the values of X-Forwarded-Prefix.
+    :return: a path without a trailing slash, such as ``/compute``; empty if the peer is not a trusted proxy, or did not
         send exactly one usable path.
     """
     if len(values) != 1 or not is_trusted(peer, trusted):

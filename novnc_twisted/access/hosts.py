@@ -16,7 +16,7 @@ _PORT = re.compile(r"(?:^[^:]*|\]):[0-9]+$")
 
 
 def is_ip(text: str) -> bool:
-    """Whether it is an IPv4 or IPv6 address, without brackets."""
+    """Whether a text is an IPv4 or IPv6 address, without brackets."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -25,7 +25,7 @@ def is_ip(text: str) -> bool:
 
 
 def host_name(text: str) -> None:
-    """Check a host name in ASCII; what looks like an IPv4 address must be one.
+    """Check a host name in ASCII; a name that looks like an IPv4 address must be one.
 
     :raises ValueError: with one sentence.
     """
@@ -36,12 +36,12 @@ def host_name(text: str) -> None:
 
 
 def is_host(text: str) -> bool:
-    """Whether the text is a name or an address, with or without a port, as a Host field has it."""
+    """Whether a text is a name or an address, with or without a port, as in a Host field."""
     return _HOST.fullmatch(text) is not None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, with or without a port, names a loopback address of this machine."""
+    """Whether a host, with or without a port, is a loopback address or ``localhost``."""
     name = host.rpartition(":")[0] if _PORT.search(host) else host
     name = name.strip("[]").lower().rstrip(".")
     if name == "localhost":

@@ -1,4 +1,4 @@
-"""Certificates and keys from PEM: text as bytes, not a path."""
+"""Certificates and private keys in PEM form."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from cryptography.x509 import Certificate, load_pem_x509_certificates
 
 
 def certificates(pem: bytes) -> list[Certificate]:
-    """All certificates that stand in it, at least one, in their order.
+    """Return the certificates in a PEM text, at least one, in their order.
 
-    :raises ValueError: with what is wrong.
+    :raises ValueError: the text holds no certificate.
     """
     try:
         return load_pem_x509_certificates(pem)
@@ -18,18 +18,18 @@ def certificates(pem: bytes) -> list[Certificate]:
 
 
 def private_key(pem: bytes) -> Any:
-    """The key that stands in it, maybe beside certificates.
+    """Return the private key in a PEM text, which may hold certificates as well.
 
-    :raises ValueError: with what is wrong; nothing of the text is quoted.
+    :raises ValueError: the text holds no usable key; the error quotes nothing of it.
     """
     try:
         return load_pem_private_key(pem, None)
     except TypeError:
-        raise ValueError("the key has a passphrase, which nobody could type") from None
+        raise ValueError("the key has a passphrase, and a service cannot ask for one") from None
     except Exception:
         raise ValueError("no private key in PEM form") from None
 
 
 def belong_together(certificate: Certificate, key: Any) -> bool:
-    """Whether it is the certificate of this key."""
+    """Whether a certificate is that of a key."""
     return bool(key.public_key() == certificate.public_key())

@@ -12,31 +12,34 @@ from novnc_twisted.access.forwarded import UNKNOWN
 
 _V1_START: Final = b"PROXY "
 _V1_LONGEST: Final = 107
-"""Bytes of a header of version 1, its end of line included."""
+"""Bytes of the longest header of version 1, with its end of line."""
 
 _V2_START: Final = b"\r\n\r\n\0\r\nQUIT\n"
 _V2_FIXED: Final = 16
 
 MAX_PAYLOAD: Final = 2048
-"""Bytes of addresses and extensions (TLVs) in a header of version 2; the load balancers of clouds send some hundred."""
+"""Bytes of addresses and extensions (TLVs) in a header of version 2; load balancers of clouds send a few hundred."""
 
 _LOCAL, _PROXY = 0x20, 0x21
-_NOBODY, _TCP4, _TCP6, _UNIX = 0x00, 0x11, 0x21, 0x31
-_ADDRESSES = {_TCP4: (4, 12), _TCP6: (16, 36)}  # of one address, of both with their ports
-_UNIX_ADDRESSES: Final = 216
+_UNSPECIFIED, _TCP4, _TCP6, _UNIX = 0x00, 0x11, 0x21, 0x31
+_LENGTHS: Final = {_UNSPECIFIED: 0, _TCP4: 12, _TCP6: 36, _UNIX: 216}
+"""Bytes of both addresses with their ports."""
+
+_SIZES: Final = {_TCP4: 4, _TCP6: 16}
+"""Bytes of an IP address."""
 
 
 class BadProxyHeader(ValueError):
-    """What came is no PROXY header; says why, and quotes nothing."""
+    """The data is not a PROXY header; the text says why, and quotes nothing of the data."""
 
 
 class ProxyHeader(NamedTuple):
-    """A whole header.
+    """A complete header.
 
-    :ivar host: the client's address; ``unknown`` where the proxy does not know it, None where the proxy speaks for
-        itself (LOCAL: a health check).
+    :ivar host: the client's address; ``unknown`` if the proxy does not know it; None if the connection is the proxy's
+        own (LOCAL: a health check).
     :ivar port: the client's port.
-    :ivar length: bytes of the header; what is behind is the client's.
+    :ivar length: the bytes of the header; the bytes behind it are the client's.
     """
 
     host: str | None
@@ -45,16 +48,16 @@ class ProxyHeader(NamedTuple):
 
 
 def read_proxy_header(data: bytes) -> ProxyHeader | None:
-    """The header that stands at the beginning; None while it is not there whole.
+    """Return the header at the beginning of the data; None while it is incomplete.
 
-    :param data: everything that came so far.  Never more than some 2 KiB are awaited.
-    :raises BadProxyHeader: as soon as it can't become one.
+    :param data: all bytes received so far.  A header has at most about 2 KiB.
+    :raises BadProxyHeader: as soon as the data cannot become a header.
     """
     if data.startswith(_V2_START[: len(data)]):
         return _version_2(data)
     if data.startswith(_V1_START[: len(data)]):
         return _version_1(data)
-    raise BadProxyHeader("it does not begin as a PROXY header")
+    raise BadProxyHeader("it does not begin like a PROXY header")
 
 
 def _version_1(data: bytes) -> ProxyHeader | None:
@@ -70,7 +73,7 @@ def _version_1(data: bytes) -> ProxyHeader | None:
     if words[1] == "UNKNOWN":
         return ProxyHeader(UNKNOWN, 0, end + 2)
     if len(words) != 6 or words[1] not in ("TCP4", "TCP6"):
-        raise BadProxyHeader("version 1: other words than a protocol, two addresses and two ports")
+        raise BadProxyHeader("version 1: not a protocol, two addresses and two ports")
     kind = ipaddress.IPv4Address if words[1] == "TCP4" else ipaddress.IPv6Address
     try:
         source, _ = kind(words[2]), kind(words[3])
@@ -93,27 +96,26 @@ def _version_2(data: bytes) -> ProxyHeader | None:
     if command not in (_LOCAL, _PROXY):
         raise BadProxyHeader("version 2: neither LOCAL nor PROXY")
     if payload > MAX_PAYLOAD:
-        raise BadProxyHeader(f"version 2: more than {MAX_PAYLOAD} bytes are announced")
+        raise BadProxyHeader(f"version 2: longer than {MAX_PAYLOAD} bytes")
     length = _V2_FIXED + payload
     if command == _PROXY:
-        least = 0 if family == _NOBODY else _UNIX_ADDRESSES if family == _UNIX else _ADDRESSES.get(family, (0, None))[1]
-        if least is None:
-            raise BadProxyHeader("version 2: addresses of no stream")
-        if payload < least:
+        if family not in _LENGTHS:
+            raise BadProxyHeader("version 2: not the addresses of a stream")
+        if payload < _LENGTHS[family]:
             raise BadProxyHeader("version 2: too short for its addresses")
     if len(data) < length:
         return None
     if command == _LOCAL:
         return ProxyHeader(None, 0, length)
-    if family not in _ADDRESSES:  # a unix socket, or a protocol that has no addresses
+    size = _SIZES.get(family)
+    if size is None:
         return ProxyHeader(UNKNOWN, 0, length)
-    size, _ = _ADDRESSES[family]
     source = ipaddress.ip_address(data[_V2_FIXED : _V2_FIXED + size])
     (port,) = struct.unpack_from(">H", data, _V2_FIXED + 2 * size)
     return _header(source, port, length)
 
 
 def _header(source: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int, length: int) -> ProxyHeader:
-    """With the address as every other part writes it: an IPv4 address inside of an IPv6 one is an IPv4 address."""
+    """Return a header in which an IPv4-mapped IPv6 address is written as IPv4, as everywhere in the program."""
     mapped = source.ipv4_mapped if isinstance(source, ipaddress.IPv6Address) else None
     return ProxyHeader(str(mapped or source), port, length)

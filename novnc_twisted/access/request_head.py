@@ -1,8 +1,8 @@
-"""HTTP heads (RFC 9112), bounded and strict: the request of a viewer or browser, the reply to our own CONNECT.
+"""HTTP heads (RFC 9112): the request of a viewer or browser, and the response to our own CONNECT.
 
-Not a web server's parser: what is ambiguous (obsolete line folding, a space before the colon, a bare CR, lines of one
-head that end in different ways) is refused, because two readers that understand it differently are how requests are
-smuggled.
+The parser is stricter than that of most web servers.  It refuses what is ambiguous (obsolete line folding, a space
+before the colon, a bare CR, lines of one head that end in different ways), because requests can be smuggled where two
+servers read one head in different ways.
 """
 
 import re
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 HEAD_LIMIT: Final = 16384
-"""Bytes of the longest head that is taken."""
+"""Bytes of the longest head that is accepted."""
 
 MAX_FIELDS: Final = 100
-"""Fields of a head; browsers send some twenty."""
+"""Fields of a head, at most; browsers send about twenty."""
 
 _REQUEST = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.([0-9])")
 _ABSOLUTE = re.compile(r"(?i:https?)://([^/?#]*)([^#]*)")
@@ -21,15 +21,15 @@ _END = re.compile(rb"\n\r?\n")
 _STATUS = re.compile(r"HTTP/1\.[0-9] ([0-9]{3})(?: [^\r\n]*)?")
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)")
 
-_CONTROL = bytes({*range(0x20), 0x7F} - set(b"\t\r\n"))  # some readers end a line, or a name, at one of them
+_CONTROL = bytes({*range(0x20), 0x7F} - set(b"\t\r\n"))  # at which some parsers end a line or a name
 
 
 class BadHead(ValueError):
-    """It is no proper HTTP head; says why."""
+    """The data is not a valid HTTP head; the text says why."""
 
 
 class HeadTooBig(BadHead):
-    """It is longer than what is taken."""
+    """The head is longer than the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class RequestHead:
     """A request without its body.
 
     :ivar method: as sent; methods are case-sensitive.
-    :ivar target: the request target as sent, percent-escapes untouched; of an absolute form its path and query.
-    :ivar minor: n of HTTP/1.n.
-    :ivar fields: the header fields in their order, names in lower case.
+    :ivar target: the request target as sent, with its percent-escapes; of a target in absolute form, path and query.
+    :ivar minor: the n of HTTP/1.n.
+    :ivar fields: the header fields in their order, with names in lower case.
     """
 
     method: str
@@ -48,24 +48,24 @@ class RequestHead:
     fields: tuple[tuple[str, str], ...] = ()
 
     def all(self, name: str) -> list[str]:
-        """The values of every field of this name (lower case)."""
+        """Return the values of all fields with this name (in lower case)."""
         return [value for key, value in self.fields if key == name]
 
     def one(self, name: str) -> str | None:
-        """The value of the only field of this name; None where there is none, or more than one."""
+        """Return the value of the only field with this name; None if there is no such field, or more than one."""
         values = self.all(name)
         return values[0] if len(values) == 1 else None
 
     def lists(self, name: str) -> list[str]:
-        """The members of a comma-separated field, in lower case."""
+        """Return the members of a comma-separated field, in lower case."""
         parts = [part.strip(" \t").lower() for value in self.all(name) for part in value.split(",")]
         return [part for part in parts if part]
 
 
 class HeadBuffer:
-    """Gathers bytes until a head is complete.  Works at any chunking, keeps no more than the limit.
+    """Collects bytes until a head is complete, in pieces of any size; keeps no more than the limit.
 
-    :ivar rest: after the head: bytes that came with it.
+    :ivar rest: the bytes that were received behind the head.
     """
 
     def __init__(self, limit: int = HEAD_LIMIT) -> None:
@@ -75,13 +75,13 @@ class HeadBuffer:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing came yet."""
+        """Whether no byte has been received yet."""
         return not self._data
 
     def receive(self, data: bytes) -> bytes | None:
-        """The whole head with its empty line, once it is there; None until then.  Not to be called after that.
+        """Return the complete head with its empty line; None until it is complete.  Must not be called after that.
 
-        :raises HeadTooBig: once it can't be shorter than the limit.
+        :raises HeadTooBig: the head is longer than the limit.
         """
         seen = len(self._data)
         self._data += data
@@ -100,18 +100,17 @@ class HeadBuffer:
 
 
 def _end_of_head(data: bytearray, start: int) -> int:
-    """Where the body begins; bare LF ends a line as well (RFC 9112, section 2.2)."""
+    """Return where the body begins, or -1.  A bare LF ends a line as well (RFC 9112, section 2.2)."""
     found = _END.search(data, start)
     return found.end() if found else -1
 
 
 def read_request(head: bytes) -> RequestHead:
-    """Read a request's head.
+    """Read the head of a request.
 
-    A target in absolute form is served like any other; its authority counts in place of the Host field's (RFC 9112,
-    section 3.2.2).
+    A target in absolute form is accepted; its authority replaces the value of the Host field (RFC 9112, section 3.2.2).
 
-    :raises BadHead: if it is malformed or ambiguous.
+    :raises BadHead: the head is invalid or ambiguous.
     """
     first, fields = _lines(head)
     match = _REQUEST.fullmatch(first)
@@ -136,9 +135,9 @@ def split_absolute(target: str) -> tuple[str | None, str]:
 
 
 def read_status(head: bytes) -> int:
-    """The status of a reply, of a proper status line only.
+    """Return the status of a response.
 
-    :raises BadHead: if it is malformed.
+    :raises BadHead: the head is invalid or ambiguous.
     """
     first, _ = _lines(head)
     match = _STATUS.fullmatch(first)
@@ -164,5 +163,5 @@ def _lines(head: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
         match = _FIELD.fullmatch(line)
         if match is None:
             raise BadHead("a malformed header field")
-        fields.append((match[1].lower(), match[2].strip(" \t")))  # in the pattern it would cost the square of a run
+        fields.append((match[1].lower(), match[2].strip(" \t")))  # in the pattern, blanks would take quadratic time
     return first, tuple(fields)

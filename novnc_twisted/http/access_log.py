@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Final
 from urllib.parse import unquote
 
-from novnc_twisted.access.tokens import scrub
+from novnc_twisted.access.display import scrub
 
 _MAX_LOGGED: Final = 300
 

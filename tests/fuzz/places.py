@@ -7,12 +7,12 @@ import struct
 from urllib.parse import urlsplit
 
 from novnc_twisted.access.access_url import access_url
-from novnc_twisted.access.display import clean
+from novnc_twisted.access.display import clean, scrub
 from novnc_twisted.access.failures import network_of
 from novnc_twisted.access.forwarded import UNKNOWN, client_address, forwarded_proto, is_trusted, networks
 from novnc_twisted.access.origin import ALLOWED, BAD, FORBIDDEN, judge_origin
 from novnc_twisted.access.proxy_protocol import MAX_PAYLOAD, BadProxyHeader, ProxyHeader, read_proxy_header
-from novnc_twisted.access.tokens import hash_token, scrub, token_of
+from novnc_twisted.access.tokens import hash_token, token_of
 
 from .tools import Target, clean_text_of, fits_a_log, holds, same, text_of
 

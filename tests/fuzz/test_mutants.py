@@ -135,13 +135,16 @@ class MutantTests(SynchronousTestCase):
         "proxy-protocol", f"{ACCESS}.proxy_protocol", "and int(word) <= 0xFFFF", ""
     )
     test_proxy_protocol_a_byte_is_missing = planted(
-        "proxy-protocol", f"{ACCESS}.proxy_protocol", "if payload < least:", "if payload + 1 < least:"
+        "proxy-protocol",
+        f"{ACCESS}.proxy_protocol",
+        "if payload < _LENGTHS[family]:",
+        "if payload + 1 < _LENGTHS[family]:",
     )
     test_origin_http_localhost_evil = planted("origin", f"{ACCESS}.origin", "_ORIGIN.fullmatch(", "_ORIGIN.match(")
     test_forwarded_anybody_is_believed = planted(
         "forwarded", f"{ACCESS}.forwarded", "while hops and is_trusted(peer, trusted):", "while hops:"
     )
-    test_token_an_escaped_letter = planted("token", f"{ACCESS}.tokens", "%(?:25)*{ord(letter):x}", "nothing")
+    test_token_an_escaped_letter = planted("token", f"{ACCESS}.display", "%(?:25)*{ord(letter):x}", "nothing")
     test_page_another_folder = planted(
         "page", "novnc_twisted.http.static_files", "not real.is_relative_to(self.path) or", ""
     )
