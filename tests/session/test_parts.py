@@ -226,6 +226,11 @@ class Lines(SynchronousTestCase):
         self.end.dataReceived(b"kept")
         self.assertEqual(self.successResultOf(self.line.some()), b"kept")
 
+    def test_bytes_that_are_put_back_come_first(self) -> None:
+        self.end.dataReceived(b"cd")
+        self.line.put_back(b"ab")
+        self.assertEqual(self.successResultOf(self.line.some()), b"abcd")
+
     def test_release(self) -> None:
         self.end.dataReceived(b"ab")
         self.line.release()

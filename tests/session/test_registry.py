@@ -116,7 +116,9 @@ class SetUps(SynchronousTestCase):
 
     def test_an_ended_session_is_forgotten(self) -> None:
         """It is known until its connection is closed; the first cause counts."""
+        self.clock.advance(100)
         session = self.begin("one")
+        self.clock.advance(2.5)
         session.end(Revoked("by an administrator"))
         session.end(Revoked("again"))
         self.assertEqual((len(self.registry), self.events), (1, []))
@@ -128,6 +130,7 @@ class SetUps(SynchronousTestCase):
             (event.session_id, event.cause, event.detail, event.phase, event.peer),
             (session.id, "Revoked", "by an administrator", "token", "192.0.2.1:4711"),
         )
+        self.assertEqual(event.seconds, 2.5)
 
     def test_stopping(self) -> None:
         """Those that come later end as well."""
