@@ -23,6 +23,7 @@ from secrets import token_bytes
 from typing import Final
 
 from novnc_twisted.access.failures import network_of
+from novnc_twisted.identity.failure_table import FailureTable, doubled
 
 MAX_ENTRIES: Final = 10_000
 """Entries of each table.  For a further one, the entry whose last failure is oldest is forgotten."""
@@ -37,7 +38,6 @@ WIDER_IPV6: Final = ((56, 4), (48, 16))
 """Prefix lengths of the wider IPv6 networks, and how often ``failures_per_address`` each of them is allowed."""
 
 _FIRST_DELAY: Final = 0.5
-_MAX_DOUBLINGS: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +60,6 @@ class LockoutSettings:
     longest: float = 900.0
 
 
-@dataclass(slots=True)
-class _Entry:
-    """The failures that are counted under one key; the times are seconds of the clock."""
-
-    count: int
-    locked_until: float
-    forgotten_at: float
-
-
 class Lockout:
     """Counts failed log-ins, in bounded memory.
 
@@ -79,11 +70,12 @@ class Lockout:
     def __init__(self, settings: LockoutSettings, clock: Callable[[], float], max_entries: int = MAX_ENTRIES) -> None:
         self._settings = settings
         self._clock = clock
-        self._max = max_entries
         self._key = token_bytes(16)
-        self._pairs: OrderedDict[bytes, _Entry] = OrderedDict()
-        self._addresses: OrderedDict[bytes, _Entry] = OrderedDict()
-        self._users: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._max = max_entries
+        first, longest = settings.first, settings.longest
+        self._pairs, self._addresses, self._users = (
+            FailureTable(clock, first=first, longest=longest, max_entries=max_entries) for _ in range(3)
+        )
         self._known: OrderedDict[bytes, float] = OrderedDict()
 
     def __len__(self) -> int:
@@ -95,9 +87,9 @@ class Lockout:
         if not self._settings.failures:
             return 0.0
         pair, networks, _ = self._keys(user, address)
-        entries = [self._entry(self._pairs, pair)]
+        entries = [self._pairs.get(pair)]
         if not self._is_known(pair):
-            entries += [self._entry(self._addresses, network) for network, _ in networks]
+            entries += [self._addresses.get(network) for network, _ in networks]
         now = self._clock()
         return max(0.0, *(entry.locked_until - now for entry in entries if entry is not None), 0.0)
 
@@ -107,10 +99,10 @@ class Lockout:
         if not self._settings.failures or not allowed:
             return 0.0
         pair, _, name = self._keys(user, address)
-        entry = self._entry(self._users, name)
+        entry = self._users.get(name)
         if entry is None or entry.count < allowed or self._is_known(pair):
             return 0.0
-        return min(MAX_DELAY, _doubled(_FIRST_DELAY, (entry.count - allowed) // allowed))
+        return min(MAX_DELAY, doubled(_FIRST_DELAY, (entry.count - allowed) // allowed))
 
     def failed(self, user: str, address: str) -> float:
         """Count a failed log-in, and return the seconds for which this user is now locked out from this address."""
@@ -118,10 +110,10 @@ class Lockout:
         if not settings.failures:
             return 0.0
         pair, networks, name = self._keys(user, address)
-        self._count(self._pairs, pair, settings.failures)
+        self._pairs.count(pair, settings.failures)
         for network, times in networks:
-            self._count(self._addresses, network, times * settings.failures_per_address)
-        self._count(self._users, name, 0)
+            self._addresses.count(network, times * settings.failures_per_address)
+        self._users.count(name, 0)
         return self.locked_for(user, address)
 
     def succeeded(self, user: str, address: str) -> None:
@@ -133,15 +125,13 @@ class Lockout:
         if not self._settings.failures:
             return
         pair, networks, name = self._keys(user, address)
-        entry = self._entry(self._pairs, pair)
+        entry = self._pairs.get(pair)
         if entry is not None:
-            del self._pairs[pair]
-            for table, key in (*((self._addresses, network) for network, _ in networks), (self._users, name)):
-                other = self._entry(table, key)
-                if other is not None:
-                    other.count -= entry.count
-                    if other.count <= 0:
-                        del table[key]
+            count = entry.count
+            self._pairs.take_back(pair, count)
+            for network, _ in networks:
+                self._addresses.take_back(network, count)
+            self._users.take_back(name, count)
         self._known[pair] = self._clock() + KNOWN_FOR
         self._known.move_to_end(pair)
         while len(self._known) > self._max:
@@ -150,27 +140,6 @@ class Lockout:
     def _is_known(self, pair: bytes) -> bool:
         """Whether the user logged in from this address within :data:`KNOWN_FOR`."""
         return self._known.get(pair, 0.0) > self._clock()
-
-    def _count(self, table: OrderedDict[bytes, _Entry], key: bytes, allowed: int) -> None:
-        """Count one failure under a key; from the ``allowed``-th one on, lock."""
-        now, settings = self._clock(), self._settings
-        entry = self._entry(table, key)
-        if entry is None:
-            entry = table[key] = _Entry(0, now, now)
-        entry.count += 1
-        if allowed and entry.count >= allowed:
-            entry.locked_until = now + min(settings.longest, _doubled(settings.first, entry.count - allowed))
-        entry.forgotten_at = max(now, entry.locked_until) + settings.longest
-        table.move_to_end(key)
-        while len(table) > self._max:
-            table.popitem(last=False)
-
-    def _entry(self, table: OrderedDict[bytes, _Entry], key: bytes) -> _Entry | None:
-        entry = table.get(key)
-        if entry is not None and entry.forgotten_at <= self._clock():
-            del table[key]
-            return None
-        return entry
 
     def _keys(self, user: str, address: str) -> tuple[bytes, list[tuple[bytes, int]], bytes]:
         """Return the keys of the pair, of the address and its wider networks with their multiples, and of the user.
@@ -196,7 +165,3 @@ def _wider_networks(address: str) -> list[tuple[str, int]]:
     if ip.ipv4_mapped is not None:
         return []
     return [(str(ipaddress.ip_network((ip, length), strict=False)), times) for length, times in WIDER_IPV6]
-
-
-def _doubled(seconds: float, times: int) -> float:
-    return seconds * 2.0 ** min(times, _MAX_DOUBLINGS)

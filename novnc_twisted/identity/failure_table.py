@@ -1,0 +1,73 @@
+"""A bounded table of failures that are counted under keys, and that lock for longer and longer."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+_MAX_DOUBLINGS: Final = 40
+
+
+@dataclass(slots=True)
+class FailureEntry:
+    """The failures under one key; the times are seconds of the clock."""
+
+    count: int
+    locked_until: float
+    forgotten_at: float
+
+
+class FailureTable:
+    """Counts failures.
+
+    :param clock: returns the time in seconds.
+    :param first: seconds of the first lock-out, which each further failure doubles.
+    :param longest: seconds of the longest lock-out, and the seconds for which failures are remembered after it.
+    :param max_entries: for a further entry, the one whose last failure is oldest is forgotten.
+    """
+
+    def __init__(self, clock: Callable[[], float], *, first: float, longest: float, max_entries: int) -> None:
+        self._clock = clock
+        self._first, self._longest, self._max = first, longest, max_entries
+        self._entries: OrderedDict[bytes, FailureEntry] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: bytes) -> FailureEntry | None:
+        """Return the failures under a key; None if there are none that are still remembered."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.forgotten_at <= self._clock():
+            del self._entries[key]
+            return None
+        return entry
+
+    def count(self, key: bytes, allowed: int) -> None:
+        """Count a failure under a key.
+
+        :param allowed: this failure and each further one lock; 0: none does.
+        """
+        now = self._clock()
+        entry = self.get(key)
+        if entry is None:
+            entry = self._entries[key] = FailureEntry(0, now, now)
+        entry.count += 1
+        if allowed and entry.count >= allowed:
+            entry.locked_until = now + min(self._longest, doubled(self._first, entry.count - allowed))
+        entry.forgotten_at = max(now, entry.locked_until) + self._longest
+        self._entries.move_to_end(key)
+        while len(self._entries) > self._max:
+            self._entries.popitem(last=False)
+
+    def take_back(self, key: bytes, count: int) -> None:
+        """Subtract failures from those under a key."""
+        entry = self.get(key)
+        if entry is not None:
+            entry.count -= count
+            if entry.count <= 0:
+                del self._entries[key]
+
+
+def doubled(seconds: float, times: int) -> float:
+    """Return the seconds, doubled a number of times."""
+    return seconds * 2.0 ** min(times, _MAX_DOUBLINGS)
