@@ -15,6 +15,10 @@ A caller with the empty role (``""``) may call every method: it is a whole syste
 user's own.  Redis accepts such calls only from a user with rights to all keys of the program.
 """
 
+EXPOSED: Final = (COMPUTE, PROXY)
+"""The roles of services that the Internet or other people's VMs can reach: their credentials are the likeliest to be
+stolen."""
+
 _T = TypeVar("_T")
 
 

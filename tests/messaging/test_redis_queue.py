@@ -129,15 +129,18 @@ class ServingTests(LinkCase):
         )
         return sorted(asked)
 
-    def test_each_role_has_its_own(self) -> None:
+    def test_an_exposed_role_has_its_own(self) -> None:
         found = self.lists({"one": ("api", "proxy"), "two": ("proxy",)})
-        self.assertEqual(found, [["", ":compute", ":consoleauth"], [":api"], [":proxy"]])
-        self.assertEqual(self.purposes, ["calls to t by role api", "calls to t by role proxy", "calls to t"])
+        self.assertEqual(found, [["", ":api", ":compute", ":consoleauth"], [":proxy"]])
+        self.assertEqual(self.purposes, ["calls to t by role proxy", "calls to t"])
 
     def test_all_roles(self) -> None:
         self.lists({"one": ("api", "compute", "consoleauth", "proxy")})
-        self.assertEqual(len(self.purposes), 5)
-        self.assertEqual(self.purposes[-1], "calls to t")
+        self.assertEqual(self.purposes, ["calls to t by role compute", "calls to t by role proxy", "calls to t"])
+
+    def test_only_roles_that_are_not_exposed(self) -> None:
+        """A thousand compute hosts have one connection each for their calls."""
+        self.assertEqual(len(self.lists({"one": ("api",), "two": ("consoleauth",)})), 1)
 
     def test_one_for_all_where_roles_do_not_matter(self) -> None:
         self.assertEqual(len(self.lists(None)), 1)

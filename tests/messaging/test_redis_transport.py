@@ -83,10 +83,12 @@ class TransportTests(SynchronousTestCase):
         self.assertEqual(len(self.redis.connections), 2)
 
     def test_connections_of_a_topic(self) -> None:
-        """One for each role that may call it, and one more."""
+        """One, and one for each exposed role that may call it."""
         self.transport.start()
-        self.successResultOf(self.serve(callers={"method": ("api", "consoleauth")}))
-        self.assertEqual(len(self.redis.connections), 2 + 3)
+        for callers, connections in ((("api", "consoleauth"), 1), (("api", "compute", "proxy"), 3)):
+            before = len(self.redis.connections)
+            self.successResultOf(self.serve(callers={"method": callers}))
+            self.assertEqual(len(self.redis.connections) - before, connections)
 
     def test_served_before_the_start(self) -> None:
         stop = self.successResultOf(self.serve())

@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, gathe
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from novnc_twisted.contract.roles import ROLES, methods_for
+from novnc_twisted.contract.roles import EXPOSED, ROLES, methods_for
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import Method
 from novnc_twisted.messaging.redis import keys
@@ -37,8 +37,8 @@ FINAL_REPLIES = 1.0
 class Serving:
     """One topic, served by this process.
 
-    Each role that may call a method has a connection of its own, so that a flood of calls from one role does not delay
-    the others.  All other queues share one more connection.
+    Each exposed role that may call a method has a connection of its own, so that huge messages and floods of a stolen
+    credential do not delay the other roles.  All other queues share one connection; each has slots of its own.
 
     :param connect: makes the link for a queue, given its purpose.
     :param link: sends the replies.
@@ -188,6 +188,6 @@ class Serving:
 def _shared(
     methods: Mapping[str, Mapping[str, Method]], callers: Mapping[str, Collection[str]] | None
 ) -> list[list[str]]:
-    """Group the roles by connection: each role that may call a method has its own."""
-    apart = [role for role, its in methods.items() if role and its] if callers is not None else []
+    """Group the roles by connection: each exposed role that may call a method has its own."""
+    apart = [role for role in EXPOSED if methods[role]] if callers is not None else []
     return [*([role] for role in apart), [role for role in methods if role not in apart]]

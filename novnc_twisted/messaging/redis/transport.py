@@ -34,7 +34,7 @@ from novnc_twisted.messaging.wire import check_place, check_topic, encode_object
 class RedisTransport:
     """An ITransport over one Redis (or Valkey) of version 7.0 or newer.
 
-    It holds two connections, and for each served topic one for each role that may call it, and one more.
+    It holds two connections, and for each served topic one more, and one for each exposed role that may call it.
 
     :param reactor: the reactor.
     :param address: where Redis is.
