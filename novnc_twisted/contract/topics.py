@@ -21,6 +21,13 @@ BINARIES: Final = (COMPUTE_BINARY, CONSOLEAUTH_BINARY, NOVNCPROXY_BINARY, XVPVNC
 
 PROXY_BINARIES: Final = (NOVNCPROXY_BINARY, XVPVNCPROXY_BINARY)
 
+SESSIONS_BINARY: Final = "novnc-sessions"
+"""The name of the workers that serve ``proxy.HOST.WORKER``.
+
+``os-services`` does not list it: a proxy is listed by the entry that it announces, and withdraws that entry before its
+sessions have ended.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:

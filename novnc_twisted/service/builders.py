@@ -167,7 +167,7 @@ def _proxy(context: Context, listeners: list[socket.socket], front: "FrontFactor
     if context.proxies_tls is not None or proxies is not None:
         tls = context.proxies_tls
         factory = Listener(context.reactor, front, tls=tls, tls_only=conf.ssl_only, proxies=proxies)
-    manager = SessionManager(context.transport, front.registry, binary=binary, host=conf.host)
+    manager = SessionManager(context.transport, front.registry, host=conf.host)
 
     async def start() -> None:
         _accept(context, listeners, factory)
@@ -177,6 +177,7 @@ def _proxy(context: Context, listeners: list[socket.socket], front: "FrontFactor
         topic = announced_as(binary, conf.host)
         withdraw = await context.transport.announce(topic, binary=binary, host=conf.host)
         shutdown.add(Phase.LEAVE_PRESENCE, withdraw)
+        # Served until the sessions have ended, so that they can be revoked while the process waits for them.
         shutdown.add(Phase.STOP_SERVICES, manager.stop)
         await manager.start()
 

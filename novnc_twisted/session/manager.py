@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 
 from novnc_twisted.contract import fields
-from novnc_twisted.contract.topics import PROXY
+from novnc_twisted.contract.topics import PROXY, SESSIONS_BINARY
 from novnc_twisted.errors import Refusal, Revoked, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
 from novnc_twisted.messaging.wire import MAX_MESSAGE, encode_object
@@ -46,16 +46,14 @@ class SessionManager:
 
     :param transport: the bus.
     :param sessions: the sessions of this worker.
-    :param binary: nova's name of the proxy, such as ``nova-novncproxy``.
     :param host: the ``host`` option.
     :ivar topic: ``proxy.HOST.WORKER``.  WORKER is new for each process and each proxy in it, so a restarted worker is
         never called for the sessions of its predecessor.
     """
 
-    def __init__(self, transport: ITransport, sessions: ISessionRegistry, *, binary: str, host: str) -> None:
+    def __init__(self, transport: ITransport, sessions: ISessionRegistry, *, host: str) -> None:
         self._transport = transport
         self._sessions = sessions
-        self._binary = binary
         self._host = host
         self.topic = PROXY.of(host, secrets.token_hex(6))
         self._withdraw: Callable[[], Deferred[None]] | None = None
@@ -64,7 +62,7 @@ class SessionManager:
         """Serve the topic."""
         methods = {name: getattr(self, name) for name in PROXY.methods}
         self._withdraw = await self._transport.serve(
-            self.topic, methods, binary=self._binary, host=self._host, callers=PROXY.methods
+            self.topic, methods, binary=SESSIONS_BINARY, host=self._host, callers=PROXY.methods
         )
 
     async def stop(self) -> None:

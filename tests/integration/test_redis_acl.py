@@ -128,7 +128,7 @@ class RefusedTests(RolesCase):
 
     async def test_calls_of_a_proxys_worker(self) -> None:
         """Neither a compute host nor another proxy ends sessions."""
-        manager = SessionManager(self.proxy, FakeRegistry(), binary="nova-novncproxy", host="edge1")
+        manager = SessionManager(self.proxy, FakeRegistry(), host="edge1")
         await manager.start()
         self.addCleanup(manager.stop)
         for name in ("proxy", "compute.two"):

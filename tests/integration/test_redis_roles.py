@@ -62,7 +62,7 @@ class WorkTests(RolesCase):
         await self.door.keep_token(token, VIEWER)
         self.assertEqual((await self.authority.show_token(token))["instance_uuid"], A)
         self.assertEqual([one.uuid for one in await self.compute.list_instances()], [B, A])
-        gone = await self.proxy.announce("novncproxy.control", binary="nova-novncproxy", host="control")
+        gone = await self.proxy.announce("novncproxy.control", host="control")
         topics = ["compute.one", "compute.two", "consoleauth", "novncproxy.control"]
         self.assertEqual([one.topic for one in await self.api.services()], topics)
         self.assertEqual([one.place for one in await self.api.services("compute.")], ["192.0.2.1", "192.0.2.2"])
@@ -79,7 +79,7 @@ class WorkTests(RolesCase):
     async def test_the_sessions_of_a_worker(self) -> None:
         """The API and consoleauth reach every worker of the proxies; each worker has a topic of its own."""
         for host in ("edge1", "edge2"):
-            manager = SessionManager(self.proxy, FakeRegistry(), binary="nova-novncproxy", host=host)
+            manager = SessionManager(self.proxy, FakeRegistry(), host=host)
             await manager.start()
             self.addCleanup(manager.stop)
         for transport in (self.api, self.auth._transport):

@@ -8,13 +8,18 @@ import signal
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.protocol import DatagramProtocol
 from twisted.trial.unittest import TestCase
 
-from novnc_twisted.errors import Stopping
+from novnc_twisted.access.tokens import hash_token
+from novnc_twisted.contract.record import read
+from novnc_twisted.contract.session_info import SessionInfo
+from novnc_twisted.contract.topics import PROXY
+from novnc_twisted.errors import Revoked, Stopping
 from tests.service.harness import ProxyCase
 from tests.service.test_commands import alone
 from tests.support.twistd import Twistd, free_port
@@ -71,6 +76,30 @@ class WorkersTests(ProxyCase):
         client.write(b"GET /v2.1/os-services HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         rows = json.loads((await client.everything()).partition(b"\r\n\r\n")[2])["services"]
         self.assertEqual([row["binary"] for row in rows], ["nova-consoleauth", "nova-xvpvncproxy"])
+
+    async def test_sessions_are_listed_and_ended_over_the_bus(self) -> None:
+        """Each worker has an address of its own, and one of them has the session."""
+        for command, url in (("novncproxy", "vnc_auto.html"), ("xvpvncproxy", "console")):
+            await self.two(command)
+            self.assertIn(url, self.url)
+            viewer = await self.session()
+            found: list[dict[str, Any]] = []
+            while not found or found[0]["phase"] != "live":
+                answers = await self.bus.broadcast(PROXY.prefix, "get_sessions")
+                self.assertEqual(len({one.service.topic for one in answers}), 2)
+                found = [row for one in answers for row in one.result["sessions"]]
+            [row] = found
+            session = read(SessionInfo, row, "the proxy")
+            self.assertEqual((session.server_name, session.client_address), ("myserver20", "127.0.0.1"))
+            self.assertTrue(all(f".{session.proxy}." in one.service.topic for one in answers))
+            token_hash = hash_token("any")
+            answers = await self.bus.broadcast(PROXY.prefix, "end_sessions", token_hash=token_hash, reason="test")
+            self.assertEqual(sorted(one.result["ended"] for one in answers), [0, 1])
+            self.assertIn(await viewer.closed(), ((Revoked.close_code, Revoked.sentence), None))
+            answers = await self.bus.broadcast(PROXY.prefix, "get_sessions", session_id=session.id)
+            self.assertEqual([one.result["sessions"] for one in answers], [[], []])
+            self.assertEqual(await self.proxy.stop(), 0, self.proxy.output)
+            self.assertEqual(await self.bus.services(PROXY.prefix), [])
 
     async def test_a_killed_worker_is_back_and_the_others_sessions_live(self) -> None:
         """What comes meanwhile is answered by the other."""

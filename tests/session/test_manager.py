@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.contract.topics import PROXY
+from novnc_twisted.contract.topics import PROXY, SESSIONS_BINARY
 from novnc_twisted.errors import Refusal, Revoked, ServiceUnavailable
 from novnc_twisted.messaging.memory import MemoryTransport
 from novnc_twisted.session.manager import MAX_PAGE, SessionManager
@@ -51,10 +51,7 @@ class SessionManagerTests(SynchronousTestCase):
         self.bus = MemoryTransport(Clock())
         self.bus.start()
         self.registry, self.other = FakeRegistry(), FakeRegistry()
-        self.managers = [
-            SessionManager(self.bus, registry, binary="nova-novncproxy", host="h")
-            for registry in (self.registry, self.other)
-        ]
+        self.managers = [SessionManager(self.bus, registry, host="h") for registry in (self.registry, self.other)]
         for manager in self.managers:
             self.successResultOf(self.deferred(manager.start()))
 
@@ -75,7 +72,7 @@ class SessionManagerTests(SynchronousTestCase):
         self.assertEqual(len({service.topic for service in services}), 2)
         for service in services:
             self.assertRegex(service.topic, r"^proxy\.h\.[0-9a-f]{12}$")
-            self.assertEqual((service.binary, service.host), ("nova-novncproxy", "h"))
+            self.assertEqual((service.binary, service.host), (SESSIONS_BINARY, "h"))
 
     def test_stopped(self) -> None:
         for manager in self.managers * 2:
