@@ -11,7 +11,16 @@ from novnc_twisted.consoleauth import ConsoleAuthManager
 from novnc_twisted.contract.roles import COMPUTE as COMPUTE_ROLE
 from novnc_twisted.contract.roles import PROXY as PROXY_ROLE
 from novnc_twisted.contract.roles import ROLES, check_role, methods_for
-from novnc_twisted.contract.topics import BINARIES, COMPUTE, CONSOLEAUTH, PROXY, TOPICS, Topic, announced_as
+from novnc_twisted.contract.topics import (
+    BINARIES,
+    COMPUTE,
+    CONSOLEAUTH,
+    PROXY,
+    SESSIONS_BINARY,
+    TOPICS,
+    Topic,
+    announced_as,
+)
 from novnc_twisted.messaging.memory import MemoryTransport
 from novnc_twisted.service.commands import ROLES as ROLES_OF_COMMANDS
 from novnc_twisted.service.commands import SERVICES
@@ -100,12 +109,12 @@ class TopicTests(SynchronousTestCase):
         self.patch(transport, "serve", noted)
         self.successResultOf(ConsoleAuthManager(transport, clock).start())
         self.successResultOf(ComputeManager(transport, FakeDriver(clock), host="one").start())
-        sessions = SessionManager(transport, NoSessions(), binary="nova-novncproxy", host="one")
+        sessions = SessionManager(transport, NoSessions(), host="one")
         self.successResultOf(Deferred.fromCoroutine(sessions.start()))
         self.assertEqual(
             served,
             {
-                sessions.topic: (set(PROXY.methods), PROXY.methods, "nova-novncproxy"),
+                sessions.topic: (set(PROXY.methods), PROXY.methods, SESSIONS_BINARY),
                 CONSOLEAUTH.name: (set(CONSOLEAUTH.methods), CONSOLEAUTH.methods, "nova-consoleauth"),
                 COMPUTE.of("one"): (set(COMPUTE.methods), COMPUTE.methods, "nova-compute"),
             },

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from novnc_twisted.messaging.interfaces import TopicInUse
 from novnc_twisted.messaging.redis.claims import conflict
@@ -105,6 +105,18 @@ class EntryTests(LinkCase):
         waiting = self.services(deadline=1)
         self.advance(1.1)
         self.assertEqual(self.unavailable(waiting), "Redis did not answer within 1 s")
+
+    def test_stopped_while_a_look_up_waits(self) -> None:
+        self.redis.die()
+        self.redis.refuses = False
+        self.advance(1)
+        self.redis.answers["EVALSHA"] = bulk()
+        waiting, given_up = self.services(), self.services()
+        given_up.cancel()
+        self.failureResultOf(given_up, CancelledError)
+        self.stop()
+        self.assertEqual(self.unavailable(waiting), "the transport was stopped")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_renewed_each_second(self) -> None:
         self.add(place="10.0.0.1", lists=("q",))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import Service, TopicInUse
@@ -79,13 +79,18 @@ class Presence:
         self._announced: dict[Announcement, Claim] = {}
         self._origin = ""
         self._running: Deferred[None] | None = None
+        self._looking: set[Deferred[list[Any]]] = set()
+        self._stopped = False
 
     def start(self) -> None:
         """Begin to renew the entries."""
         self._running = Deferred.fromCoroutine(self._run())
 
     async def stop(self) -> None:
-        """Renew the entries no more."""
+        """Renew the entries no more, and fail the look-ups that wait."""
+        self._stopped = True
+        for looking in list(self._looking):
+            looking.cancel()
         running, self._running = self._running, None
         if running is not None:
             await ended(running, self._reactor)
@@ -122,13 +127,20 @@ class Presence:
     async def services(self, prefix: str, deadline: float) -> list[Service]:
         """Return the live services whose topic begins with ``prefix``.
 
-        :raises ServiceUnavailable: Redis does not answer.
+        :raises ServiceUnavailable: Redis does not answer, or this is stopped.
         """
-        asking = Deferred.fromCoroutine(self._services(prefix, deadline))
+        looking = Deferred.fromCoroutine(self._services(prefix, deadline))
+        self._looking.add(looking)
         try:
-            found = await within(asking, deadline, self._reactor)
+            found = await within(looking, deadline, self._reactor)
         except Late:
             raise ServiceUnavailable(f"Redis did not answer within {deadline:g} s") from None
+        except CancelledError:
+            if self._stopped:
+                raise ServiceUnavailable("the transport was stopped") from None
+            raise
+        finally:
+            self._looking.discard(looking)
         services = [read_service(*found[place : place + 3]) for place in range(0, len(found) - 2, 3)]
         return sorted(
             (service for service in services if service is not None and service.topic.startswith(prefix)),
