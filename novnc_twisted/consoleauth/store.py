@@ -106,7 +106,7 @@ class TokenStore:
         await self._store.put(_dropped(index), {"until": until}, DROPPED)
 
     async def was_dropped(self, record: TokenRecord) -> bool:
-        """Whether a token was dropped within the last :data:`DROPPED` seconds."""
+        """Whether a token was dropped within the last ``DROPPED`` seconds."""
         info = record.connect_info
         indexes = [_of_instance(info.instance_uuid), *([_of_user(info.user_id)] if info.user_id else [])]
         marks = [await self._store.get(_dropped(index)) for index in indexes]
@@ -119,7 +119,7 @@ class TokenStore:
         )
 
     async def lease(self, token_hash: str, client_address: str, until: float) -> None:
-        """Let a client address use a token until a Unix time, at most :data:`LEASE` seconds from now."""
+        """Let a client address use a token until a Unix time, at most ``LEASE`` seconds from now."""
         await self._store.put(_lease(token_hash, client_address), {"until": until}, LEASE)
         await self._store.extend(_token(token_hash), LEASE + GRACE)
 
