@@ -17,7 +17,9 @@ extensions = ["sphinx.ext.autodoc", "myst_parser", "novnc_twisted_docs"]
 exclude_patterns = ["_build", "_ext", "examples", "performance"]
 nitpicky = True
 nitpick_ignore_regex = [
-    # Types of others, whose documents are not at hand where these are built.
+    # Constants of modules, which the documents do not list.
+    ("py:data", r"[\w.]*\.?[A-Z][A-Z_]+"),
+    # Types of other projects, whose documents are not available to this build.
     ("py:.*", r"(twisted|zope|autobahn|oslo_config|collections)(\..*)?"),
     ("py:(attr|data)", r"(asks|done|error|rest|novnc_twisted\.rfb\.security\.\w+)"),
     ("py:.*", r"(Deferred|Factory|ServerFactory|IReactor\w*|Callable|Awaitable|Mapping|Generator)"),
