@@ -4,9 +4,6 @@
 It reads comments, docstrings and sentences in Python, comments in JavaScript, shell, units and the Makefile, and all of
 the documents.  The rules are the phrases of this project's dictionary; general linters, such as proselint, know neither
 these phrases nor docstrings, and report little but markup.
-
-``scripts/prose-allowed.txt`` lists the files that still contain such phrases.  A listed file without a finding must be
-removed from the list (``--update`` does it), so that the list can only shrink.
 """
 
 import argparse
@@ -19,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-ALLOWED = ROOT / "scripts" / "prose-allowed.txt"
 
 SKIPPED_FOLDERS = {"node_modules", "dist", "build", "corpus", "__pycache__"}
 """Folders of other people's files, of built files and of fuzz inputs; those that begin with ``.`` or ``_`` as well."""
@@ -187,35 +183,17 @@ def check(root: Path, names: Iterable[str]) -> dict[str, list[Finding]]:
     return {name: rows for name, rows in found.items() if rows}
 
 
-def read_allowed() -> list[str]:
-    """The files that may still have findings."""
-    return [line for line in ALLOWED.read_text().splitlines() if line and not line.startswith("#")]
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Print the findings; gives the exit code."""
+    """Print the findings, and return the exit code."""
     parser = argparse.ArgumentParser(description="Find wordings that a reader has to decode.")
-    parser.add_argument("--update", action="store_true", help="remove the files without findings from the list")
-    parser.add_argument("--all", action="store_true", help="print the findings in the listed files as well")
     parser.add_argument("files", nargs="*", help="check these files only (default: the whole checkout)")
     options = parser.parse_args(arguments)
     paths = [Path(name).absolute() for name in options.files] or list(files(ROOT))
     found = check(ROOT, [str(path.relative_to(ROOT)) for path in paths if (path.suffix or path.name) in READERS])
-    allowed = read_allowed()
-    stale = [] if options.files else sorted(set(allowed) - set(found))
-    if options.update:
-        kept = [line for line in ALLOWED.read_text().splitlines(keepends=True) if line.strip() not in stale]
-        ALLOWED.write_text("".join(kept))
-        stale = []
-    wrong = 0
     for name, rows in found.items():
-        if options.all or name not in allowed:
-            for row in rows:
-                print(f"{name}:{row.line}: '{row.phrase}': {row.advice}")
-            wrong += len(rows)
-    for name in stale:
-        print(f"{name}: has no finding any more: scripts/check_prose.py --update")
-    return 1 if wrong or stale else 0
+        for row in rows:
+            print(f"{name}:{row.line}: '{row.phrase}': {row.advice}")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

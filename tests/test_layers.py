@@ -187,7 +187,7 @@ class LayerTests(TestCase):
         )
 
     def test_the_plugin_is_strings(self) -> None:
-        """Every twistd on the machine imports the plugin, which contains strings and imports nothing of ours."""
+        """Every twistd on the machine imports the plugin, which contains strings and imports nothing of our package."""
         tree = ast.parse(PLUGIN.read_text())
         imported = [one.name for one in imports_of(PLUGIN)]
         self.assertEqual(imported, ["twisted.application.service.ServiceMaker"])

@@ -1,4 +1,4 @@
-"""``scripts/check_prose.py``: what it reads of each kind of file, what it finds, and its list of files."""
+"""``scripts/check_prose.py``: what it reads of each kind of file, and what it finds."""
 
 import contextlib
 import importlib.util
@@ -74,12 +74,7 @@ class ReadersTests(TestCase):
 
 
 class CheckoutTests(TestCase):
-    """The list of files that may still have findings."""
-
-    def test_the_list(self) -> None:
-        """It is sorted, and no file is listed twice."""
-        allowed = check_prose.read_allowed()
-        self.assertEqual(sorted(set(allowed)), allowed)
+    """The files that are read, and the exit code."""
 
     def test_everything_is_read(self) -> None:
         names = {str(path.relative_to(ROOT)) for path in check_prose.files(ROOT)}
@@ -93,27 +88,18 @@ class CheckoutTests(TestCase):
             self.assertIn(name, names)
         self.assertEqual([name for name in names if "node_modules" in name or "/dist/" in name or ".venv" in name], [])
 
-    def run_on(self, name: str, text: str, allowed: str, *words: str) -> tuple[int, str, str]:
-        """Check a checkout of one file: the exit code, what is printed, and the list afterwards."""
+    def run_on(self, text: str) -> tuple[int, str]:
+        """Check a checkout of one file: the exit code, and what is printed."""
         root = Path(self.mktemp()).absolute()
         root.mkdir()
-        (root / name).write_text(text)
-        (root / "allowed.txt").write_text(allowed)
+        (root / "a.md").write_text(text)
         self.patch(check_prose, "ROOT", root)
-        self.patch(check_prose, "ALLOWED", root / "allowed.txt")
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            code = check_prose.main(list(words))
-        return code, printed.getvalue(), (root / "allowed.txt").read_text()
+            code = check_prose.main([])
+        return code, printed.getvalue()
 
     def test_a_finding(self) -> None:
-        code, printed, _ = self.run_on("a.md", "It is told.\n", "")
-        self.assertEqual((code, printed), (1, "a.md:1: 'told': notified, sent, received\n"))
+        self.assertEqual(self.run_on("It is told.\n"), (1, "a.md:1: 'told': notified, sent, received\n"))
 
-    def test_a_listed_file(self) -> None:
-        self.assertEqual(self.run_on("a.md", "It is told.\n", "# why\na.md\n")[:2], (0, ""))
-        self.assertEqual(self.run_on("a.md", "It is told.\n", "# why\na.md\n", "--all")[0], 1)
-
-    def test_the_list_shrinks(self) -> None:
-        code, printed, _ = self.run_on("a.md", "It is sent.\n", "# why\na.md\n")
-        self.assertEqual((code, "has no finding" in printed), (1, True))
-        self.assertEqual(self.run_on("a.md", "It is sent.\n", "# why\na.md\n", "--update"), (0, "", "# why\n"))
+    def test_no_finding(self) -> None:
+        self.assertEqual(self.run_on("It is sent.\n"), (0, ""))

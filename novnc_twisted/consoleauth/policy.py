@@ -1,4 +1,4 @@
-"""The policy of tokens: how long a token is valid, for whom, how often, and when it is dropped."""
+"""The policy of tokens: how long, how often and from which address a token is valid, and when it is dropped."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Where a console is, and for whom: the answer to a token (nova's ``connect_info``)."""
+"""Where a console is, and its user: the answer to a token (nova's ``connect_info``)."""
 
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Final, Self
@@ -14,7 +14,7 @@ CONSOLE_TYPES: Final = (NOVNC, XVPVNC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectInfo(Record):
-    """Where a console is now, and for whom it is opened.
+    """Where a console is now, and the user who opens it.
 
     The compute host makes it, the API adds the user, consoleauth keeps it with the token, and the proxy gets it from
     ``check_token``.

@@ -43,7 +43,7 @@ class Deadline:
         """
         if self.over is not None:
             if isinstance(what, CoroutineType):
-                what.close()  # it shall not begin
+                what.close()  # it must not begin
             else:
                 _drop(_deferred(what))
             return fail(self.over)
@@ -74,7 +74,7 @@ class Deadline:
             pending.errback(cause)
 
     def _cancelled(self, pending: Deferred[Any]) -> None:
-        """Whoever waits is cancelled himself: a wait within another's."""
+        """Cancel the step, because its outer wait was cancelled."""
         if pending is self._pending:
             doing = self._doing
             self._rest()

@@ -8,18 +8,18 @@ from novnc_twisted.rfb.handshake import Handshake
 
 
 class IViewer(Interface):
-    """The viewer of a session, as its front knows it."""
+    """The viewer of a session, as its front provides it."""
 
     end: IEnd = Attribute("The client's IEnd.")
     console_type: str = Attribute("``novnc`` or ``xvpvnc``.")
-    token: str | None = Attribute("The plain token, or None where none came.")
-    address: str = Attribute("The client's address, as the token's owner is told it.")
+    token: str | None = Attribute("The plain token; None if the viewer sent none.")
+    address: str = Attribute("The client's address, as the authority receives it.")
 
     def token_checked(cause: Refusal | None) -> None:
-        """The check of the token is over: it is good, or there is a cause not to admit it.  Called once a session."""
+        """The token has been checked: it is valid (None), or refused with a cause.  Called once for each session."""
 
     def welcome() -> None:
         """The VNC server is ready and logged in: RFB follows."""
 
     def refusal(cause: Refusal) -> Handshake[None] | None:
-        """Show why there is no console, before RFB began: write it, or give the handshake that tells it."""
+        """Send the reason before RFB has begun: write it, or return the handshake that sends it."""

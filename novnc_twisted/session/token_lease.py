@@ -1,4 +1,4 @@
-"""Keeps the token of a live session good, so that its viewer can come back after the network was lost."""
+"""Keeps the token of a live session valid, so that its viewer can reconnect after a loss of the network."""
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -11,10 +11,10 @@ from novnc_twisted.session.services import KeepToken
 
 
 class TokenLease:
-    """Tells the token's owner that the session lives: at its start, regularly, and once when it was lost.
+    """Renews the lease at the authority: regularly while the session lives, and once when it was lost.
 
-    Nothing of that is due while the token's own time lasts, with a minute to come back: most sessions end before.
-    That it can't be told is logged once for a session and never ends it.
+    No call is due while the token itself is valid, with a minute to reconnect; most sessions end before that.  A call
+    that fails is logged once for each session, and never ends it.
     """
 
     log = Logger()
@@ -35,7 +35,7 @@ class TokenLease:
         deadline: float,
         after: float = 0.0,
     ) -> None:
-        """Begin: the first call is made ``after`` so many seconds."""
+        """Begin: the first call is made ``after`` seconds from now."""
         self._clock, self._keep_token, self._token, self._address = clock, keep_token, token, address
         self._every, self._deadline = every, deadline
         self._timer: Timer | None = None
