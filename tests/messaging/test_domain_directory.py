@@ -1,0 +1,308 @@
+"""The record that a compute host publishes, and the copy of all records that its readers hold."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.domain_directory import MAX_AGE, MAX_DOMAINS, REST, DomainDirectory
+from novnc_twisted.messaging.domain_record import FIELDS, GROUP, KEPT, MAX_PARTS, DomainRecord, Head, part_number
+from novnc_twisted.messaging.interfaces import UnusableRecord
+from novnc_twisted.messaging.memory import MemoryTransport
+from tests.support.logged import Logged
+from tests.support.published import publish, row
+
+
+def uuid(number: int) -> str:
+    return f"{number:08x}-2222-3333-4444-555555555555"
+
+
+class DirectoryCase(TestCase):
+    """Host ``one`` is alive and has the domains 0 to 9; host ``two`` is alive and has none."""
+
+    async def setUp(self) -> None:
+        self.log = Logged(self)
+        self.clock = Clock()
+        self.transport = MemoryTransport(self.clock)
+        self.store = self.transport.store
+        await self.transport.start()
+        self.addCleanup(self.transport.stop)
+        self.gone = {host: await self.serve(host) for host in ("one", "two")}
+        self.record = await publish(self.store, "one", [{"uuid": uuid(n), "name": f"vm{n}"} for n in range(10)])
+        await publish(self.store, "two", [])
+        self.directory = DomainDirectory(self.transport, lambda host, domain: str(domain["name"]))
+
+    async def serve(self, host: str, place: str = "") -> Any:
+        place = place or f"{host}.example"
+        return await self.transport.serve(f"compute.{host}", {}, binary="nova-compute", host=host, place=place)
+
+    def read_keys(self) -> list[str]:
+        """Record the keys that are read from now on, heads and parts."""
+        keys: list[str] = []
+        get, get_many = self.store.get, self.store.get_many
+
+        def one(key: str) -> Any:
+            keys.append(key)
+            return get(key)
+
+        def many(wanted: list[str]) -> Any:
+            keys.extend(wanted)
+            return get_many(wanted)
+
+        self.patch(self.store, "get", one)
+        self.patch(self.store, "get_many", many)
+        return keys
+
+
+class LookTests(DirectoryCase):
+    """A look at the records."""
+
+    async def test_a_look(self) -> None:
+        self.assertEqual((dict(self.directory.live), self.directory.entries(uuid(3))), ({}, {}))
+        await self.directory.look()
+        self.assertEqual(dict(self.directory.live), {"one": "one.example", "two": "two.example"})
+        self.assertEqual(dict(self.directory.entries(uuid(3))), {"one": "vm3"})
+        self.assertEqual(self.directory.candidates(uuid(3)), ["one"])
+        self.assertEqual(self.directory.candidates(uuid(99)), [])
+
+    async def test_only_changed_parts_are_read(self) -> None:
+        self.record.replace(row(uuid=uuid(n), name=f"vm{n}") for n in range(200))
+        await self.record.write()
+        await self.directory.look()
+        keys = self.read_keys()
+        await self.directory.look()
+        self.assertEqual(keys, ["domains:one", "domains:two"])
+        self.record.set(row(uuid=uuid(7), name="renamed"))
+        self.record.remove(uuid(8))
+        await self.record.write()
+        keys.clear()
+        await self.directory.look()
+        count = len({part_number(uuid(n), 8) for n in (7, 8)})
+        self.assertEqual(len(keys), 2 + count)
+        self.assertEqual(
+            (dict(self.directory.entries(uuid(7))), self.directory.entries(uuid(8))), ({"one": "renamed"}, {})
+        )
+
+    async def test_a_record_that_grows_and_shrinks(self) -> None:
+        for number in (500, 1, 0, 70):
+            self.record.replace(row(uuid=uuid(n), name=f"vm{n}") for n in range(number))
+            await self.record.write()
+            await self.directory.look()
+            self.assertEqual(
+                [bool(self.directory.entries(uuid(n))) for n in range(500)], [n < number for n in range(500)]
+            )
+
+    async def test_a_domain_on_two_hosts(self) -> None:
+        await publish(self.store, "two", [{"uuid": uuid(3), "name": "moved"}])
+        await self.directory.look()
+        self.assertEqual(dict(self.directory.entries(uuid(3))), {"one": "vm3", "two": "moved"})
+        self.record.remove(uuid(3))
+        await self.record.write()
+        await self.directory.look()
+        self.assertEqual(dict(self.directory.entries(uuid(3))), {"two": "moved"})
+
+    async def test_hosts_with_one_address(self) -> None:
+        await self.serve("three", "one.example")
+        await self.directory.look()
+        self.assertEqual(sorted(self.directory.at("one.example")), ["one", "three"])
+        self.assertEqual((list(self.directory.at("two.example")), list(self.directory.at("x"))), (["two"], []))
+
+    async def test_a_live_host_without_a_record_may_have_any_domain(self) -> None:
+        await self.serve("three")
+        await self.directory.look()
+        self.assertEqual(list(self.directory.unpublished), ["three"])
+        self.assertEqual(self.directory.candidates(uuid(3)), ["one", "three"])
+        self.assertFalse(self.directory.is_current("three"))
+
+    async def test_a_host_that_is_not_alive(self) -> None:
+        await self.gone["one"]()
+        await self.directory.look()
+        self.assertEqual((self.directory.last_host(uuid(3)), self.directory.last_host(uuid(99))), ("one", None))
+        self.assertEqual(self.directory.candidates(uuid(3)), [])
+        self.assertEqual(dict(self.directory.entries(uuid(3))), {"one": "vm3"})
+        await self.store.remove("domains:one")
+        await self.directory.look()
+        self.assertEqual((self.directory.last_host(uuid(3)), await self.store.members(GROUP, KEPT)), (None, ["two"]))
+
+    async def test_a_host_whose_libvirt_does_not_answer(self) -> None:
+        for current in (False, True):
+            await self.record.write(current=current)
+            await self.directory.look()
+            self.assertEqual(self.directory.is_current("one"), current)
+            self.assertTrue(self.directory.has_record("one"))
+
+
+class FailureTests(DirectoryCase):
+    """Records that cannot be read, or cannot be used."""
+
+    async def test_presence_can_not_be_read(self) -> None:
+        self.patch(self.transport, "services", lambda _prefix: fail(ServiceUnavailable("Redis is gone")))
+        await self.assertFailure(Deferred.fromCoroutine(self.directory.look()), ServiceUnavailable)
+
+    async def test_the_store_can_not_be_read(self) -> None:
+        """What was read before still says which hosts are likely, and nothing speaks against any host."""
+        await self.directory.look()
+        self.patch(self.store, "members", lambda *_: fail(ServiceUnavailable("Redis is gone")))
+        for _ in range(2):
+            await self.directory.look()
+        self.assertEqual(len(self.log.lines("Redis is gone")), 1)
+        self.assertEqual(self.directory.candidates(uuid(3)), ["one", "two"])
+        self.assertFalse(self.directory.any_current)
+        with self.assertRaises(ServiceUnavailable):
+            self.directory.last_host(uuid(99))
+
+    async def test_a_part_can_not_be_read(self) -> None:
+        """The parts that were read before are not read again."""
+        self.record.replace(row(uuid=uuid(n), name=f"vm{n}") for n in range(200))
+        await self.record.write()
+        get, bad = self.store.get, f"domains:one/8.{part_number(uuid(0), 8)}"
+
+        def with_failure(key: str) -> Any:
+            return fail(ServiceUnavailable("too late")) if key == bad else get(key)
+
+        patch = self.patch(self.store, "get", with_failure)
+        await self.directory.look()
+        self.assertEqual(list(self.directory.unpublished), ["one", "two"])
+        patch.restore()
+        keys = self.read_keys()
+        await self.directory.look()
+        self.assertIn(bad, keys)
+        self.assertEqual(dict(self.directory.entries(uuid(0))), {"one": "vm0"})
+        self.assertEqual(list(self.directory.unpublished), [])
+
+    async def test_an_invalid_record_of_a_host_that_is_not_alive(self) -> None:
+        await self.gone["one"]()
+        for head in ({}, {"parts": 5}, {"parts": [5]}, {"parts": ["x"] * (MAX_PARTS + 1)}, {"parts": ["x", "y"]}):
+            await self.store.put("domains:one", head, 60)
+            await self.directory.look()
+            with self.assertRaises(UnusableRecord):
+                self.directory.last_host(uuid(99))
+
+    async def test_domains_that_belong_into_another_part(self) -> None:
+        """A host can't publish a domain twice, and so confuse the readers."""
+        await self.store.put("domains:one", {"parts": ["a", "b"]}, 60)
+        for number in range(2):
+            rows = [row(uuid=uuid(3), name=f"part {number}"), [uuid(4)], 5, row(uuid="x"), row(uuid=uuid(3).upper())]
+            await self.store.put(f"domains:one/2.{number}", {"version": "ab"[number], "rows": rows}, 60)
+        await self.directory.look()
+        self.assertEqual(len(self.directory.entries(uuid(3))), 1)
+        await self.store.remove("domains:one")
+        await self.directory.look()
+        self.assertEqual(self.directory.entries(uuid(3)), {})
+        self.assertTrue(self.log.lines("domains that one published can't be used"))
+
+    async def test_more_domains_than_a_host_can_have(self) -> None:
+        rows = [[uuid(n), *[None] * (len(FIELDS) - 1)] for n in range(MAX_DOMAINS + 100)]
+        self.patch(self.store, "get", lambda _key: succeed({"version": "x", "rows": rows}))
+        await self.store.put("domains:one", {"parts": ["x"]}, 60)
+        await self.directory.look()
+        self.assertTrue(self.directory.entries(uuid(MAX_DOMAINS)))
+        self.assertEqual(self.directory.entries(uuid(MAX_DOMAINS + 1)), {})
+
+    async def test_an_entry_that_the_reader_refuses(self) -> None:
+        def read(_host: str, domain: dict[str, Any]) -> str:
+            if domain["name"] == "vm3":
+                raise ServiceUnavailable("not this one")
+            return str(domain["name"])
+
+        directory = DomainDirectory(self.transport, read)
+        await directory.look()
+        self.assertEqual((directory.entries(uuid(3)), dict(directory.entries(uuid(4)))), ({}, {"one": "vm4"}))
+
+
+class AgeTests(DirectoryCase):
+    """For how long the result of a look is used."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.looks = 0
+        services = self.transport.services
+
+        def slow(prefix: str) -> Any:
+            self.looks += 1
+            self.clock.advance(self.took)
+            return services(prefix)
+
+        self.took = 0.01
+        self.patch(self.transport, "services", slow)
+        self.directory = DomainDirectory(self.transport, lambda host, domain: "", self.clock.seconds)
+
+    async def looked(self, after: float) -> bool:
+        before = self.looks
+        self.clock.advance(after)
+        await self.directory.refresh()
+        return self.looks > before
+
+    async def test_as_long_as_it_took(self) -> None:
+        self.assertTrue(await self.looked(0))
+        self.assertFalse(await self.looked(REST * 0.01 - 0.001))
+        self.assertTrue(await self.looked(0.002))
+
+    async def test_never_for_long(self) -> None:
+        self.took = 10.0
+        self.assertTrue(await self.looked(0))
+        self.assertFalse(await self.looked(MAX_AGE - 0.1))
+        self.assertTrue(await self.looked(0.2))
+
+    async def test_what_speaks_against_a_host_needs_a_new_look(self) -> None:
+        await self.directory.refresh()
+        await self.directory.look()
+        self.assertEqual(self.looks, 2)
+
+    async def test_stopped_while_it_prepares(self) -> None:
+        cancelled: list[Any] = []
+        self.patch(self.transport, "services", lambda _prefix: Deferred(cancelled.append))
+        self.directory.prepare()
+        self.assertEqual(cancelled, [])
+        self.directory.stop()
+        self.assertEqual(len(cancelled), 1)
+
+
+class RecordTests(DirectoryCase):
+    """How a host writes its record."""
+
+    async def test_the_head(self) -> None:
+        head = Head.from_wire(await self.store.get("domains:one") or {})
+        self.assertEqual((len(head.parts), head.current), (1, True))
+        self.assertEqual(Head.from_wire(head.to_wire()), head)
+
+    async def test_without_a_change_nothing_is_written(self) -> None:
+        self.record.set(row(uuid=uuid(3), name="vm3"))
+        self.record.remove(uuid(99))
+        self.patch(self.store, "put", lambda *_: self.fail("something is written"))
+        self.assertEqual(await self.record.write(), 0)
+
+    async def test_a_write_that_fails_is_repeated(self) -> None:
+        self.record.set(row(uuid=uuid(3), name="renamed"))
+        patch = self.patch(self.store, "put", lambda *_: fail(ServiceUnavailable("too late")))
+        await self.assertFailure(Deferred.fromCoroutine(self.record.write()), ServiceUnavailable)
+        patch.restore()
+        await self.record.write()
+        await self.directory.look()
+        self.assertEqual(dict(self.directory.entries(uuid(3))), {"one": "renamed"})
+
+    async def test_parts_of_another_division_are_removed(self) -> None:
+        self.record.replace(row(uuid=uuid(n), name="x") for n in range(200))
+        await self.record.write()
+        self.assertIsNone(await self.store.get("domains:one/1.0"))
+        again = DomainRecord(self.store, "one")  # the host has started again, with fewer domains
+        again.replace([row(uuid=uuid(1), name="x")])
+        await again.write()
+        self.assertEqual([await self.store.get(f"domains:one/8.{n}") for n in range(8)], [None] * 8)
+
+    async def test_renew(self) -> None:
+        self.assertTrue(await self.record.renew(parts=True))
+        await self.store.remove("domains:one/1.0")
+        self.assertTrue(await self.record.renew())
+        self.assertFalse(await self.record.renew(parts=True))
+        self.record.rewrite()
+        await self.record.write()
+        self.assertTrue(await self.record.renew(parts=True))
+
+    async def test_more_domains_than_parts_are_made_for(self) -> None:
+        self.record.replace(row(uuid=uuid(n), name="x") for n in range(MAX_PARTS * 70))
+        self.assertEqual(await self.record.write(), 0)
+        head = Head.from_wire(await self.store.get("domains:one") or {})
+        self.assertEqual(len(head.parts), MAX_PARTS)
