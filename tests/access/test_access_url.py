@@ -1,4 +1,4 @@
-"""The URL that a user opens."""
+"""The link for the user."""
 
 from twisted.trial.unittest import TestCase
 
@@ -6,7 +6,7 @@ from novnc_twisted.access import access_url
 
 
 class AccessURLTests(TestCase):
-    def test_the_seed(self) -> None:
+    def test_a_plain_base_url(self) -> None:
         self.assertEqual(
             access_url("http://controlnode:6080/vnc_auto.html", "34ce7a44"),
             "http://controlnode:6080/vnc_auto.html?token=34ce7a44",

@@ -1,4 +1,4 @@
-"""How many connections there may be, over all and for a network, and which one is closed for another."""
+"""Limits of connections in all and for each network, and which connection is closed to make room."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,16 +37,16 @@ class Connections:
 
 
 class LimitTests(SynchronousTestCase):
-    def test_half_is_for_everyone(self) -> None:
-        """One address may have half of all, and loses its own oldest silent connection for each further one."""
+    def test_half_of_all_is_unlimited(self) -> None:
+        """One address may have half of all; each further connection closes its own oldest silent one."""
         here = Connections(100)
         slots = [here.connect("192.0.2.1") for _ in range(500)]
         self.assertEqual((here.of("192.0.2.1"), len(here.limits)), (50, 50))
         self.assertNotIn(None, slots)
         self.assertEqual([slot for _, slot in here.open], slots[-50:], "the youngest are left")
 
-    def test_others_have_their_share(self) -> None:
-        """A tenth of all for each network once half is taken; those that sent a request stay."""
+    def test_a_share_for_each_network(self) -> None:
+        """Once half is in use, a network may have a tenth; connections that sent a request stay."""
         here = Connections(100)
         for _ in range(60):
             here.connect("192.0.2.1", silent=False)
@@ -72,7 +72,7 @@ class LimitTests(SynchronousTestCase):
         self.assertIsNotNone(here.connect("198.51.100.1"))
         self.assertEqual([address for address, _ in here.open[:3]], ["192.0.2.0", "192.0.2.1", "192.0.2.3"])
 
-    def test_nothing_that_sent_a_request_is_closed(self) -> None:
+    def test_a_connection_that_sent_a_request_is_not_closed(self) -> None:
         here = Connections(4)
         for host in range(4):
             here.connect(f"192.0.2.{host}", silent=False)
@@ -80,7 +80,7 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(len(here.open), 4)
 
     def test_slow_readers(self) -> None:
-        """They go where none is silent, the slowest first; of their network where its share is used up."""
+        """If no connection is silent, the one that has been reading longest is closed, within its network or of all."""
         here = Connections(10)
         slots = [here.connect(f"192.0.2.{host}", silent=False) for host in range(10)]
         for at in (5, 3):
@@ -101,7 +101,7 @@ class LimitTests(SynchronousTestCase):
         self.assertIsNone(here.connect("198.51.100.1"))
 
     def test_silent_again(self) -> None:
-        """Between two requests of one connection: it is the youngest of the silent ones then."""
+        """After a response, a connection is the youngest of the silent ones."""
         here = Connections(10)
         slots = [here.connect(f"192.0.2.{host}") for host in range(10)]
         assert slots[0] is not None
@@ -111,7 +111,7 @@ class LimitTests(SynchronousTestCase):
         self.assertNotIn("192.0.2.1", [address for address, _ in here.open])
 
     def test_trusted_proxies_and_unix_sockets(self) -> None:
-        """They speak for many: only the number of all holds for them."""
+        """They carry many clients' connections: only the limit of all applies to them."""
         for address in ("10.0.0.1", "::ffff:10.0.0.1", ""):
             here = Connections(100, ("10.0.0.0/8",))
             for _ in range(120):
@@ -119,7 +119,7 @@ class LimitTests(SynchronousTestCase):
             self.assertEqual(len(here.open), 100, address)
 
     def test_networks(self) -> None:
-        """An IPv6 /64 is one client, as an IPv4 address is, however it is written."""
+        """An IPv6 /64 is one network, like an IPv4 address, in any notation."""
         for first, second, third in (
             ("2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1"),
             ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
@@ -132,7 +132,7 @@ class LimitTests(SynchronousTestCase):
             self.assertIsNotNone(here.connect(third, silent=False), third)
 
     def test_a_good_token_uses_up_no_share(self) -> None:
-        """An office behind one address: its sessions count for all, but keep none of its people out."""
+        """The sessions of an office behind one address count for all, but not for its share."""
         here = Connections(100)
         for at in range(100):
             slot = here.connect("192.0.2.1")
@@ -154,7 +154,7 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual((len(here.limits), here.observed), (1000, []))
 
     def test_the_observer(self) -> None:
-        """It learns who lost a connection, and which limit was the reason."""
+        """It is called with the address whose connection was closed, and the limit."""
         here = Connections(10)
         for _ in range(6):
             here.connect("192.0.2.1")
@@ -171,7 +171,7 @@ class LimitTests(SynchronousTestCase):
     @untimed
     @given(st.integers(1, 12), st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(0, 30))))
     def test_any_order(self, maximum: int, steps: list[tuple[int, int, int]]) -> None:
-        """Never more than the maximum; what is closed was silent; and the count ends at 0."""
+        """Never more than the maximum; only waiting connections are closed; and the count ends at 0."""
         here = Connections(maximum)
         for what, host, at in steps:
             if what == 0 or not here.open:

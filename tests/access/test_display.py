@@ -1,4 +1,4 @@
-"""Names of any language on one line of a log or a title."""
+"""Texts of any language, made safe for a log line or a title."""
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -7,13 +7,13 @@ from tests.contract.test_fields import LANGUAGES
 
 
 class OneLineTests(SynchronousTestCase):
-    """What stays, and what is replaced."""
+    """Which characters stay, and which are replaced."""
 
     def test_names_stay(self) -> None:
         for name in LANGUAGES[:-1]:
             self.assertEqual(one_line(name), name)
 
-    def test_what_could_disguise_a_line(self) -> None:
+    def test_unsafe_characters_are_replaced(self) -> None:
         for text in ("a\nb", "a\x1bb", "a\x07b", "a\x9bb", "a\u2028b", "a\u202eb", "a\u2066b", "a\udcffb", "a\0b"):
             self.assertEqual(one_line(text), "a?b", ascii(text))
 

@@ -1,4 +1,4 @@
-"""Failed attempts: counted by address, forgotten after a minute, in bounded memory."""
+"""Failures are counted by address, for a minute, in bounded memory."""
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -7,7 +7,7 @@ from novnc_twisted.access import Failures
 from novnc_twisted.access.failures import network_of
 
 
-class Counting(SynchronousTestCase):
+class FailuresTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.clock.advance(600)
@@ -39,7 +39,7 @@ class Counting(SynchronousTestCase):
         self.assertFalse(failures.too_many("192.0.2.1"))
 
     def test_one_check_at_a_time_beyond_the_limit(self) -> None:
-        """For each address (/64); below the limit any number at a time."""
+        """One at a time for each address or /64; below the limit, any number."""
         failures = self.make(2)
         below = [failures.begin_check("2001:db8::1") for _ in range(3)]
         self.assertNotIn(None, below)
@@ -60,7 +60,7 @@ class Counting(SynchronousTestCase):
         following.end()
         self.assertIsNotNone(failures.begin_check("2001:db8::4"))
 
-    def test_asking_costs_no_memory(self) -> None:
+    def test_asking_takes_no_memory(self) -> None:
         failures = self.make(3)
         for at in range(1000):
             failures.too_many(f"192.0.2.{at}")

@@ -1,4 +1,4 @@
-"""What proxies in front say, and whom of them we believe."""
+"""Client address, scheme and prefix from reverse proxies, if they are trusted."""
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -16,8 +16,8 @@ from novnc_twisted.access.forwarded import (
 TRUSTED = networks(["10.0.0.0/8", "[::1]", "fd00::/8"])
 
 
-class Forwarded(SynchronousTestCase):
-    def test_whom_we_trust(self) -> None:
+class ForwardedTests(SynchronousTestCase):
+    def test_trusted_proxies(self) -> None:
         for address in ("10.1.2.3", "::ffff:10.1.2.3", "::1", "fd00::7"):
             self.assertTrue(is_trusted(address, TRUSTED), address)
         for address in ("11.0.0.1", "::2", "", "unix"):
@@ -38,7 +38,7 @@ class Forwarded(SynchronousTestCase):
             self.assertEqual(client_address(peer, values, TRUSTED), address)
 
     def test_an_entry(self) -> None:
-        """What proxies write: with a port, in brackets, in quotes, with a zone, an IPv4 address inside of IPv6."""
+        """Forms that proxies write: with a port, brackets, quotes or a zone, and IPv4-mapped IPv6 addresses."""
         for entry, address in (
             ("203.0.113.7", "203.0.113.7"),
             ("203.0.113.7:51008", "203.0.113.7"),
@@ -56,8 +56,8 @@ class Forwarded(SynchronousTestCase):
         ):
             self.assertEqual(read_address(entry), address, entry)
 
-    def test_what_is_no_address(self) -> None:
-        """Unknown, whatever stands before it: not the proxy's address, nor one that the client wrote."""
+    def test_entries_without_an_address(self) -> None:
+        """The address is unknown: neither the proxy's address nor an entry of the client is used."""
         for entry in (
             *(
                 "",
@@ -95,8 +95,8 @@ class Forwarded(SynchronousTestCase):
         self.assertIsNone(forwarded_proto("10.0.0.1", ["https", "http"], TRUSTED))
         self.assertIsNone(forwarded_proto("10.0.0.1", [""], TRUSTED))
 
-    def test_other_words_for_the_scheme(self) -> None:
-        """Some proxies name the WebSocket's; what is no scheme of a page's is nothing."""
+    def test_other_values_of_the_scheme(self) -> None:
+        """Some proxies write the scheme of the WebSocket; other values count as missing."""
         for value, scheme in (
             ("http", "http"),
             (" https ", "https"),

@@ -1,4 +1,4 @@
-"""Which Origin may open a console: the table of cases."""
+"""Which Origin may open a console: a table of cases."""
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -56,13 +56,13 @@ CASES: list[tuple[str, list[str], list[str], dict[str, object], int]] = [
 ]
 
 
-class Origin(SynchronousTestCase):
+class OriginTests(SynchronousTestCase):
     def test_the_table(self) -> None:
         for what, origins, hosts, more, status in CASES:
             self.assertEqual(judge_origin(origins, hosts, **{"scheme": "http", **more}), status, what)
 
     def test_the_reason(self) -> None:
-        """Names what differed, from what, and the option to change."""
+        """The reason names the difference and the option to change."""
         base, hosts = "[vnc] novncproxy_base_url", "[console] allowed_origins"
         for origin, more, words, changes in (
             ("http://evil", {}, ("http://evil", "host is", "(h:6080)", "(portal)"), (hosts,)),

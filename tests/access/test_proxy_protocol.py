@@ -1,4 +1,4 @@
-"""The PROXY protocol's header: valid and invalid ones, and that no client can make the proxy wait for much."""
+"""PROXY headers: valid ones, invalid ones, and how many bytes are read before the decision."""
 
 import random
 import struct
@@ -14,7 +14,7 @@ START = b"\r\n\r\n\0\r\nQUIT\n"
 def version_2(
     source: str, port: int = 4711, *, command: int = 0x21, family: int | None = None, more: bytes = b""
 ) -> bytes:
-    """A header of version 2."""
+    """Return a header of version 2."""
     address = ip_address(source)
     addresses = address.packed + type(address)(1).packed + struct.pack(">HH", port, 6080)
     family = (0x11 if address.version == 4 else 0x21) if family is None else family
@@ -69,7 +69,7 @@ BAD = (
 
 
 class HeaderTests(TestCase):
-    """One after the other."""
+    """Valid and invalid headers."""
 
     def test_good(self) -> None:
         for data, (host, port) in GOOD.items():
@@ -77,7 +77,7 @@ class HeaderTests(TestCase):
                 self.assertEqual(read_proxy_header(data + rest), ProxyHeader(host, port, len(data)), data)
 
     def test_piece_by_piece(self) -> None:
-        """Nothing is said before all of it is there."""
+        """There is no result before the header is complete."""
         for data in GOOD:
             for end in range(len(data)):
                 self.assertIsNone(read_proxy_header(data[:end]), data[:end])
@@ -87,13 +87,13 @@ class HeaderTests(TestCase):
             self.assertRaises(BadProxyHeader, read_proxy_header, data)
 
     def test_nothing_is_quoted(self) -> None:
-        """What a peer sent does not come into the log."""
+        """Errors, which are logged, quote nothing of the data."""
         for data in BAD:
             error = self.assertRaises(BadProxyHeader, read_proxy_header, data.replace(b"192.0.2.7", b"secret"))
             self.assertNotIn("secret", str(error))
 
-    def test_garbage_never_makes_us_wait(self) -> None:
-        """Good headers with changed bytes, byte by byte: a verdict after at most so many."""
+    def test_garbage_is_refused_after_few_bytes(self) -> None:
+        """Valid headers with changed bytes, received byte by byte, are decided after a bounded number of bytes."""
         chance = random.Random(4)
         for data in list(GOOD) * 20:
             changed = bytearray(data)

@@ -1,4 +1,4 @@
-"""HTTP heads: bounded, strict, and the same at any chunking."""
+"""HTTP heads: limits, strictness, and the same result for pieces of any size."""
 
 from itertools import pairwise
 
@@ -19,7 +19,7 @@ from novnc_twisted.access.request_head import (
 HEAD = b"GET /a?b=c%20d HTTP/1.1\r\nHost: h\r\nX-Y:  a, B \r\nx-y: c\r\nEmpty:\r\n\r\n"
 
 
-class Buffer(SynchronousTestCase):
+class HeadBufferTests(SynchronousTestCase):
     @given(body=st.binary(max_size=50), cuts=st.lists(st.integers(0, 120), max_size=8))
     @settings(deadline=None, max_examples=100)
     def test_any_chunking(self, body: bytes, cuts: list[int]) -> None:
@@ -35,7 +35,7 @@ class Buffer(SynchronousTestCase):
         self.fail("no head")
 
     def test_bare_line_feeds(self) -> None:
-        """All lines of a head end in the same way: a second parser that accepts only CRLF would see another head."""
+        """All lines of a head must end alike: another parser that accepts only CRLF would see another head."""
         for head in (b"CONNECT /x HTTP/1.0\n\n", b"CONNECT /x HTTP/1.0\r\n\n", b"CONNECT /x HTTP/1.0\n\r\n"):
             buffer = HeadBuffer()
             self.assertEqual(buffer.receive(head + b"rest"), head)
@@ -55,7 +55,7 @@ class Buffer(SynchronousTestCase):
         self.assertEqual(HeadBuffer().receive(exact + b"more"), exact)
 
 
-class Request(SynchronousTestCase):
+class RequestTests(SynchronousTestCase):
     def test_a_request(self) -> None:
         head = read_request(HEAD)
         self.assertEqual((head.method, head.target, head.minor), ("GET", "/a?b=c%20d", 1))
@@ -64,7 +64,7 @@ class Request(SynchronousTestCase):
             (head.all("x-y"), head.lists("x-y"), head.all("empty")), (["a, B", "c"], ["a", "b", "c"], [""])
         )
 
-    def test_the_java_viewers(self) -> None:
+    def test_the_requests_of_the_java_viewer(self) -> None:
         self.assertEqual(
             read_request(b"CONNECT /console?token=abc HTTP/1.0\r\n\r\n"),
             RequestHead("CONNECT", "/console?token=abc", 0),
@@ -89,7 +89,7 @@ class Request(SynchronousTestCase):
         twice = read_request(b"GET http://h/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
         self.assertEqual(twice.all("host"), ["h", "h"], "still two, which is refused")
 
-    def test_what_is_none(self) -> None:
+    def test_invalid_requests(self) -> None:
         for head in (
             b"",
             b"\r\n\r\n",
@@ -114,7 +114,7 @@ class Request(SynchronousTestCase):
             self.assertRaises(BadHead, read_request, head)
 
     def test_control_characters(self) -> None:
-        """Some readers end a line at \\v, \\f or the separators of ASCII, or take them for spaces."""
+        """Some parsers end a line at \\v, \\f or the separators of ASCII, or take them for spaces."""
         for code in {*range(32), 127} - set(b"\t\r\n"):
             head = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close,%cUpgrade\r\n\r\n" % code
             self.assertRaises(BadHead, read_request, head)
@@ -138,8 +138,8 @@ class Request(SynchronousTestCase):
                 continue
 
 
-class Status(SynchronousTestCase):
-    def test_proper_ones(self) -> None:
+class StatusTests(SynchronousTestCase):
+    def test_valid_status_lines(self) -> None:
         for line, status in {
             b"HTTP/1.1 200 OK": 200,
             b"HTTP/1.0 200 Connection established": 200,
@@ -148,7 +148,7 @@ class Status(SynchronousTestCase):
         }.items():
             self.assertEqual(read_status(line + b"\r\nX: 200\r\n\r\n"), status)
 
-    def test_others(self) -> None:
+    def test_invalid_status_lines(self) -> None:
         for line in (
             b"HTTP/1.1 2000 OK",
             b"HTTP/1.1 20",

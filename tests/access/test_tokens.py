@@ -1,4 +1,4 @@
-"""Where a token is found, and that it is found in no log."""
+"""Tokens in requests, and their removal from logs."""
 
 from urllib.parse import quote
 

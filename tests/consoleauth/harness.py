@@ -1,4 +1,4 @@
-"""consoleauth on a clock, with compute hosts that answer what the test says."""
+"""consoleauth on a test clock, with compute hosts whose answers the test sets."""
 
 from typing import Any
 from uuid import uuid4
@@ -21,7 +21,7 @@ UNSET = object()
 
 
 class Host:
-    """A compute host: what it runs, what it refuses, and what it was asked."""
+    """A compute host.  The test sets what it runs and refuses; it records the methods that were called."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -80,7 +80,7 @@ class Host:
 
 
 class ConsoleAuthCase(TestCase):
-    """A manager and its caller's side over ``memory://``."""
+    """A manager and a ConsoleAuthAPI over ``memory://``."""
 
     async def setUp(self) -> None:
         self.clock = Clock()
@@ -98,7 +98,7 @@ class ConsoleAuthCase(TestCase):
         return manager
 
     def manager(self, **policy: Any) -> ConsoleAuthManager:
-        """One that does not serve yet."""
+        """Return a manager that does not serve yet."""
         return ConsoleAuthManager(self.transport, self.clock, **policy)
 
     async def host(self, name: str = "one", address: str | None = None) -> Host:
@@ -132,7 +132,7 @@ class ConsoleAuthCase(TestCase):
         return await self.api.authorize_console(token, ConnectInfo(**{**asked, **fields}), **more)
 
     async def delete_tokens(self, uuid: str = VM) -> int:
-        """As the API asks for it; how many there were."""
+        """Drop the tokens of a server as the API does; return how many there were."""
         answer = await self.transport.call("consoleauth", "delete_tokens_for_instance", instance_uuid=uuid)
         return int(answer["deleted"])
 
@@ -140,5 +140,5 @@ class ConsoleAuthCase(TestCase):
         return await self.api.check_token(token, console_type, viewer)
 
     async def refused(self, kind: type[Refusal], work: Any) -> Refusal:
-        """The refusal that the work ends with."""
+        """Assert that the work is refused, and return the refusal."""
         return await self.assertFailure(Deferred.fromCoroutine(work), kind)

@@ -1,4 +1,4 @@
-"""A store that has lost its data gets back the tokens that are in use; what was dropped on purpose stays dropped."""
+"""A store that has lost its data gets back the tokens in use; dropped tokens stay dropped."""
 
 from unittest import mock
 
@@ -19,20 +19,20 @@ SECOND, THIRD, FOURTH = (f"0b3a1c7e-2f5d-4e0b-9c43-6a1f7d2e8b9{number}" for numb
 
 
 class LostTests(ConsoleAuthCase):
-    """A token that was used, of a store that has forgotten it."""
+    """Tokens that the store has lost."""
 
     async def setUp(self) -> None:
         await super().setUp()
         self.transport.store.may_lose_data = True  # it plays Redis here
 
     async def test_a_store_that_cannot_lose_anything(self) -> None:
-        """Nothing is remembered beside the memory store, which ends with this process."""
+        """Nothing is remembered with the memory store, whose data is lost with this process only."""
         self.transport.store.may_lose_data = False
         await self.used()
         await self.refused(InvalidToken, self.check())
 
     async def used(self, **policy: object) -> None:
-        """A token that was used once, and a store that has lost it then."""
+        """Make a token, use it, and let the store lose it."""
         await self.serve(**policy)
         (await self.host()).run()
         await self.token()
@@ -81,7 +81,7 @@ class LostTests(ConsoleAuthCase):
             await self.lose()
         self.assertEqual(len(logged.lines("the store has lost tokens")), 1)
 
-    async def test_a_token_that_nobody_used(self) -> None:
+    async def test_an_unused_token_is_not_restored(self) -> None:
         await self.serve()
         (await self.host()).run()
         await self.token()
@@ -90,7 +90,7 @@ class LostTests(ConsoleAuthCase):
         await self.refused(InvalidToken, self.check())
 
     async def test_dropped_tokens_stay_dropped(self) -> None:
-        """By whichever consoleauth: calls go to both in turn."""
+        """Neither of two consoleauths restores them; they take turns with the calls."""
         for _ in range(2):
             await self.serve()
         (await self.host()).run()
@@ -119,7 +119,7 @@ class LostTests(ConsoleAuthCase):
             await self.refused(InvalidToken, self.check())
 
     async def test_dropped_after_one_was_restored(self) -> None:
-        """The restored one is the oldest, and stands last in the server's index."""
+        """The restored token is the oldest, although it stands last in the index of the server."""
         for _ in range(2):
             await self.serve()
         (await self.host()).run()
@@ -138,7 +138,7 @@ class LostTests(ConsoleAuthCase):
                 await self.refused(InvalidToken, self.check(token))
 
     async def test_surplus_tokens_after_one_was_restored(self) -> None:
-        """The oldest is dropped after a newer one, which stays dropped all the same."""
+        """The oldest token is dropped after a newer one; both stay dropped."""
         await self.serve(max_tokens_per_server=2)
         (await self.host()).run()
         for token in (TOKEN, SECOND):
@@ -160,18 +160,18 @@ class LostTests(ConsoleAuthCase):
         await self.refused(InvalidToken, self.check())
 
     async def test_one_time(self) -> None:
-        """That it was used is lost with it."""
+        """The mark of its use is lost as well."""
         await self.used(one_time=True)
         await self.transport.store.remove(f"used:{HASH}")
         await self.api.keep_token(TOKEN, VIEWER)
         await self.refused(InvalidToken, self.check())
 
-    async def test_bound_to_its_first_user(self) -> None:
+    async def test_bound_to_the_address_of_its_first_use(self) -> None:
         await self.used(bind_address=True)
         await self.transport.store.remove(f"bound:{HASH}")
         await self.refused(InvalidToken, self.check(viewer="198.51.100.9"))
 
-    async def test_bound_to_whoever_asked(self) -> None:
+    async def test_bound_to_the_address_that_asked(self) -> None:
         await self.serve(bind_address=True)
         (await self.host()).run()
         await self.token(client_address=VIEWER)
@@ -181,7 +181,7 @@ class LostTests(ConsoleAuthCase):
 
 
 class ClockTests(ConsoleAuthCase):
-    """Tokens expire by the store's clock, whatever this machine's says."""
+    """Tokens expire by the clock of the store, not by that of this machine."""
 
     async def test_another_wall_clock(self) -> None:
         for _ in range(2):
@@ -198,7 +198,7 @@ class ClockTests(ConsoleAuthCase):
 
 
 class RecentTests(SynchronousTestCase):
-    """Its memory is bounded, in number and in time."""
+    """RecentTokens holds a bounded number of records, for a bounded time."""
 
     def test_bounds(self) -> None:
         clock = Clock()

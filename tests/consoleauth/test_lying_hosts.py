@@ -1,4 +1,4 @@
-"""A compute host whose credential was stolen: it says what it likes, in its own name."""
+"""A compute host whose credential was stolen answers anything in its own name."""
 
 from twisted.internet.defer import Deferred
 
@@ -7,14 +7,14 @@ from tests.consoleauth.harness import TOKEN, VIEWER, VM, ConsoleAuthCase
 
 
 class LyingHostTests(ConsoleAuthCase):
-    """Nobody gets to it, or by it to others."""
+    """No viewer of another host's server is led to it, and it gives access to no other server."""
 
     async def setUp(self) -> None:
         await super().setUp()
         await self.serve()
         self.true, self.liar = await self.host("one"), await self.host("liar")
 
-    async def test_nobody_is_led_to_it_while_the_true_host_runs_the_server(self) -> None:
+    async def test_tokens_lead_to_the_true_host_while_it_runs_the_server(self) -> None:
         self.true.run()
         await self.token()
         self.liar.run()
@@ -28,7 +28,7 @@ class LyingHostTests(ConsoleAuthCase):
             self.assertEqual(refusal.detail, "2 hosts run it")
         await self.refused(InvalidToken, self.check())
 
-    async def test_a_host_that_hangs_costs_others_no_token(self) -> None:
+    async def test_a_host_that_hangs_delays_other_tokens_only_briefly(self) -> None:
         self.true.run()
         self.liar.hangs = True
         making = Deferred.fromCoroutine(self.token())
@@ -36,15 +36,15 @@ class LyingHostTests(ConsoleAuthCase):
         await making
         self.assertEqual((await self.check()).compute_host, "one")
 
-    async def test_it_gives_the_address_of_another(self) -> None:
+    async def test_it_reports_the_address_of_another_host(self) -> None:
         self.liar.run()
         await self.token(compute_host="liar")
         for address in ("one.example", "127.0.0.1", "", None):
             self.liar.consoles[VM]["host"] = address
             await self.refused(ServiceUnavailable, self.check())
 
-    async def test_it_claims_a_stopped_server_for_its_friends_and_then_lets_go(self) -> None:
-        """Who was let in by what it said of the owner is not let in by the host that has the server."""
+    async def test_it_claims_a_stopped_server_with_a_false_owner(self) -> None:
+        """A token that it obtained with a false owner opens nothing on the host that has the server."""
         self.liar.run(owner="evil")
         await self.token(compute_host="liar", owner="evil")
         self.assertEqual((await self.check()).compute_host, "liar")
@@ -64,7 +64,7 @@ class LyingHostTests(ConsoleAuthCase):
             self.assertEqual((await self.check(token)).compute_host, "liar")
 
     async def test_the_server_passes_to_another_project(self) -> None:
-        """What its XML says now decides, each time, and for links that an administrator made as well."""
+        """The present XML decides at each use, for links of administrators as well."""
         for made_for, now in (("red", "blue"), ("name of red", "blue"), ("red", ""), ("name of red", "")):
             self.true.run(owner="red")
             token = f"{made_for}-{now}"
@@ -83,21 +83,21 @@ class LyingHostTests(ConsoleAuthCase):
         self.true.run(owner="blue")
         await self.refused(ConsoleForbidden, self.check())
 
-    async def test_a_host_that_does_not_say_whose_it_is(self) -> None:
+    async def test_a_host_that_reports_no_owner(self) -> None:
         self.true.run(owner="red")
         await self.token(owner="red")
         self.true.run()
         await self.refused(ServiceUnavailable, self.check())
 
-    async def test_owners_that_are_none(self) -> None:
+    async def test_invalid_owners(self) -> None:
         self.true.run(owner="red")
         await self.token(owner="red")
         for owners in ("red", {"red": 1}, ["red"] * 3, [None], ["x\n"], [1]):
             self.true.consoles[VM]["owners"] = owners
             await self.refused(ServiceUnavailable, self.check())
 
-    async def test_it_says_so_while_the_true_host_can_not_be_heard(self) -> None:
-        """It may see to that: it was called, so that it knows where the answers of others go."""
+    async def test_it_reports_a_server_gone_while_the_true_host_is_silent(self) -> None:
+        """It can suppress the answers of other hosts, because it knows where they go."""
         self.true.run()
         await self.token()
         self.true.hangs = True
@@ -108,7 +108,7 @@ class LyingHostTests(ConsoleAuthCase):
         self.true.hangs = False
         await self.check()
 
-    async def test_it_says_that_the_server_of_another_is_gone(self) -> None:
+    async def test_it_reports_the_server_of_another_host_gone(self) -> None:
         self.true.run()
         await self.token()
         said = await self.transport.call("consoleauth", "instance_gone", instance_uuid=VM)

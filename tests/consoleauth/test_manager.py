@@ -13,7 +13,7 @@ ELSEWHERE = "198.51.100.1"
 
 
 class TimeTests(ConsoleAuthCase):
-    """Valid until exactly token_ttl after they were made."""
+    """A token is valid until exactly token_ttl after it was made."""
 
     async def test_connect_info(self) -> None:
         await self.serve()
@@ -76,7 +76,7 @@ class LeaseTests(ConsoleAuthCase):
         (await self.host()).run()
 
     async def lapse(self, seconds: float) -> None:
-        """A session lives on: its proxy says so every 20 s."""
+        """Let a session live for some time: its proxy renews the lease every 20 s."""
         while seconds > 0:
             await self.api.keep_token(TOKEN, VIEWER)
             self.clock.advance(min(20, seconds))
@@ -89,7 +89,7 @@ class LeaseTests(ConsoleAuthCase):
         await self.check()
         await self.refused(InvalidToken, self.check(viewer=ELSEWHERE))
 
-    async def test_nobody_need_say_so_while_the_ttl_leaves_time_to_come_back(self) -> None:
+    async def test_no_renewal_is_needed_long_before_the_ttl_ends(self) -> None:
         await self.serve(token_ttl=600)
         await self.token()
         self.clock.advance(100)
@@ -110,7 +110,7 @@ class LeaseTests(ConsoleAuthCase):
         self.clock.advance(0.001)
         await self.refused(InvalidToken, self.check())
 
-    async def test_a_session_that_began_in_the_last_moment(self) -> None:
+    async def test_a_session_that_begins_just_before_the_ttl_ends(self) -> None:
         await self.serve(token_ttl=600)
         await self.token()
         self.clock.advance(599.9)
@@ -189,7 +189,7 @@ class OneTimeTests(ConsoleAuthCase):
         self.assertEqual(await self.api.get_vnc_password(TOKEN, "novnc", VIEWER), "secret")
         await self.refused(InvalidToken, self.api.get_vnc_password(TOKEN, "novnc", ELSEWHERE))
 
-    async def test_a_server_that_is_not_there_costs_nobody_the_token(self) -> None:
+    async def test_a_missing_server_does_not_use_the_token_up(self) -> None:
         self.vm.consoles.clear()
         await self.token()
         await self.refused(InstanceNotFound, self.check())
@@ -205,7 +205,7 @@ class OneTimeTests(ConsoleAuthCase):
 
 
 class RightsTests(ConsoleAuthCase):
-    """The wrong console type, the wrong address."""
+    """A token is for one console type and, with bind_address, for one client address."""
 
     async def setUp(self) -> None:
         await super().setUp()
@@ -218,13 +218,13 @@ class RightsTests(ConsoleAuthCase):
         await self.refused(ConsoleForbidden, self.check(console_type="spice"))
         self.assertEqual((await self.check(console_type="xvpvnc")).console_type, "xvpvnc")
 
-    async def test_bound_to_who_asked_for_it(self) -> None:
+    async def test_bound_to_the_address_that_asked(self) -> None:
         await self.serve(bind_address=True)
         await self.token(client_address=VIEWER)
         await self.refused(ConsoleForbidden, self.check(viewer=ELSEWHERE))
         await self.check()
 
-    async def test_bound_to_who_used_it_first(self) -> None:
+    async def test_bound_to_the_address_of_its_first_use(self) -> None:
         await self.serve(bind_address=True)
         await self.token()
         await self.check()
@@ -233,7 +233,7 @@ class RightsTests(ConsoleAuthCase):
         await self.check()
 
     async def test_an_unknown_address_is_not_bound(self) -> None:
-        """All clients behind a proxy whose X-Forwarded-For cannot be read have it: it tells none of them apart."""
+        """All clients behind a proxy whose X-Forwarded-For cannot be read have this address."""
         await self.serve(bind_address=True)
         await self.token()
         await self.refused(ConsoleForbidden, self.check(viewer="unknown"))
@@ -244,7 +244,7 @@ class RightsTests(ConsoleAuthCase):
         await self.token(client_address=VIEWER)
         await self.check(viewer=ELSEWHERE)
 
-    async def test_a_token_opens_one_console_for_ever(self) -> None:
+    async def test_a_token_opens_one_console_only(self) -> None:
         await self.serve()
         first = await self.token()
         self.clock.advance(1)
@@ -255,7 +255,7 @@ class RightsTests(ConsoleAuthCase):
 
 
 class NumberTests(ConsoleAuthCase):
-    """max_tokens_per_server, and dropping them all."""
+    """max_tokens_per_server and delete_tokens_for_instance."""
 
     async def setUp(self) -> None:
         await super().setUp()
@@ -297,7 +297,7 @@ class NumberTests(ConsoleAuthCase):
 
 
 class WireTests(ConsoleAuthCase):
-    """What comes over the bus is judged, and what is kept shows no token."""
+    """Arguments from the bus are checked, and nothing that is logged or stored shows a token."""
 
     async def test_fields_are_named(self) -> None:
         await self.serve()
@@ -350,7 +350,7 @@ class WireTests(ConsoleAuthCase):
         for secret in (TOKEN, sha256(TOKEN.encode()).hexdigest(), "secret"):
             self.assertNotIn(secret, text)
 
-    async def test_a_password_that_is_none(self) -> None:
+    async def test_missing_and_empty_passwords(self) -> None:
         await self.serve()
         vm = await self.host()
         vm.run()

@@ -1,4 +1,4 @@
-"""Where a console is now: the walk over the compute hosts."""
+"""Where a console is now: which compute hosts are asked, and which answer counts."""
 
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
@@ -59,8 +59,8 @@ class PlacesTests(ConsoleAuthCase):
         self.two.run()
         self.assertEqual((await self.check()).compute_host, "two")
 
-    async def test_its_host_is_gone_and_nobody_else_knows_it(self) -> None:
-        """Nobody can say that the server is gone."""
+    async def test_its_host_is_gone_and_no_other_host_knows_it(self) -> None:
+        """No live host can say that the server is gone."""
         await self.gone["one"]()
         refusal = await self.refused(ServiceUnavailable, self.check())
         self.assertIn("compute host one, which had it, is not alive", refusal.detail)
@@ -73,7 +73,7 @@ class PlacesTests(ConsoleAuthCase):
         await self.refused(InstanceNotRunning, self.check())
 
     async def test_it_moved_and_the_new_host_is_gone(self) -> None:
-        """The token's host lives and does not know it; the host that has it now is not there to say so."""
+        """The host of the token does not know the server, and the host that has it now is not alive."""
         store = self.transport.store
         self.one.consoles.clear()
         await publish(store, "two", [{"uuid": VM}])
@@ -140,8 +140,8 @@ class PlacesTests(ConsoleAuthCase):
         await self.refused(ConsoleUnreachable, self.check())
         self.assertEqual(len(self.said), 2)
 
-    async def test_its_host_hangs_and_another_says_that_it_runs_it(self) -> None:
-        """It is live, so it may run it: the other one is not believed."""
+    async def test_its_host_hangs_and_another_claims_to_run_it(self) -> None:
+        """The host of the token is live, so it may run the server: the other host is not believed."""
         self.one.hangs = True
         self.two.run()
         check = Deferred.fromCoroutine(self.check())
@@ -159,7 +159,7 @@ class PlacesTests(ConsoleAuthCase):
         self.two.hangs = True
         await self.check()
 
-    async def test_everything_hangs_within_what_a_proxy_waits(self) -> None:
+    async def test_all_hosts_hang(self) -> None:
         self.one.hangs = self.two.hangs = True
         check = Deferred.fromCoroutine(self.check())
         self.clock.pump([0.1] * 49)
@@ -171,7 +171,7 @@ class PlacesTests(ConsoleAuthCase):
         self.two.passwords[VM] = "secret"
         self.assertEqual(await self.api.get_vnc_password(TOKEN, "novnc", VIEWER), "secret")
 
-    async def test_a_compute_host_that_talks_nonsense(self) -> None:
+    async def test_invalid_answers(self) -> None:
         good = dict(self.one.consoles[VM])
         for field, value in {"host": 5, "port": True, "socket": 1, "name": None}.items():
             self.one.consoles[VM] = {**good, field: value}
@@ -182,7 +182,7 @@ class PlacesTests(ConsoleAuthCase):
 
 
 class PublishedTests(ConsoleAuthCase):
-    """Hosts that published what they have: only those that may run the server are asked."""
+    """Hosts that published their domains: only those that may run the server are asked."""
 
     async def setUp(self) -> None:
         await super().setUp()
@@ -268,7 +268,7 @@ class PublishedTests(ConsoleAuthCase):
 
 
 class GoneTests(ConsoleAuthCase):
-    """Tokens are dropped where every host that may have the server lives and says that it does not."""
+    """Tokens are dropped if every host that may have the server is live and says that it has no such server."""
 
     async def setUp(self) -> None:
         await super().setUp()
@@ -281,7 +281,7 @@ class GoneTests(ConsoleAuthCase):
     async def instance_gone(self) -> object:
         return await self.transport.call("consoleauth", "instance_gone", instance_uuid=VM)
 
-    async def test_all_say_so(self) -> None:
+    async def test_every_host_says_that_it_has_no_such_server(self) -> None:
         self.assertEqual(await self.instance_gone(), {"gone": True, "deleted": 1})
         await self.refused(InvalidToken, self.check())
 
@@ -331,7 +331,7 @@ class OneAddressTests(ConsoleAuthCase):
         for part in (VM, OTHER_VM, "one", "two", "127.0.0.1", "5900"):
             self.assertIn(part, self.said[0])
 
-    async def test_the_same_server_is_no_rival(self) -> None:
+    async def test_the_same_server_on_both_hosts(self) -> None:
         self.two.run(VM)  # about to arrive, or just gone
         await self.check()
 
@@ -339,24 +339,24 @@ class OneAddressTests(ConsoleAuthCase):
         self.two.run(OTHER_VM, port=5901)
         await self.check()
 
-    async def test_hosts_of_their_own_are_not_asked(self) -> None:
+    async def test_hosts_with_other_addresses_are_not_asked(self) -> None:
         three = await self.host("three")
         three.run(OTHER_VM)
         await self.check()
         self.assertEqual(three.asked, [])
 
-    async def test_unix_sockets_are_each_hosts_own(self) -> None:
+    async def test_unix_sockets_never_conflict_between_hosts(self) -> None:
         self.one.run(port=0, socket="/run/vnc.sock")
         self.two.run(OTHER_VM, port=0, socket="/run/vnc.sock")
         self.assertEqual((await self.check()).socket, "/run/vnc.sock")
 
-    async def test_a_twin_that_hangs_hides_nobody(self) -> None:
+    async def test_a_host_with_the_same_address_that_hangs(self) -> None:
         self.two.hangs = True
         check = Deferred.fromCoroutine(self.check())
         self.clock.advance(1)
         await check
 
-    async def test_a_twin_that_talks_nonsense(self) -> None:
+    async def test_invalid_claims(self) -> None:
         for answer in (None, [], {"instances": "x"}, {"instances": [5]}, {"instances": ["x"]}):
             self.two.claims_answer = answer
             await self.refused(ServiceUnavailable, self.check())

@@ -1,4 +1,4 @@
-"""The events of tokens: what an audit trail and metrics are made of."""
+"""The events of tokens."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ ABOUT: dict[str, str] = {
 
 
 class EventTests(ConsoleAuthCase):
-    """Each event, and that nothing else is reported."""
+    """Each event is reported once, and nothing else."""
 
     async def setUp(self) -> None:
         await super().setUp()
@@ -28,7 +28,7 @@ class EventTests(ConsoleAuthCase):
         await self.serve(observer=self.events.append, **policy)
 
     def taken(self) -> list[Event]:
-        """The events since the last time."""
+        """Return the events since the last call."""
         events, self.events[:] = list(self.events), []
         return events
 

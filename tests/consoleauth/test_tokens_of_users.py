@@ -1,4 +1,4 @@
-"""max_tokens_per_user: one who asks for ever more links takes nobody else's place, and no memory without bounds."""
+"""max_tokens_per_user: a user who requests many links drops only own tokens, and takes bounded memory."""
 
 from novnc_twisted.errors import InvalidToken
 from tests.consoleauth.harness import OTHER_VM, VM, ConsoleAuthCase
@@ -19,7 +19,7 @@ class UserTests(ConsoleAuthCase):
             await self.check(token)
 
     async def test_one_more_drops_the_oldest(self) -> None:
-        """Of whatever VMs; another user's stay."""
+        """The oldest token of any server is dropped; tokens of other users stay."""
         await self.serve(max_tokens_per_user=3)
         await self.token("other", user_id="somebody else")
         await self.token("nobody", user_id=None)
@@ -30,7 +30,7 @@ class UserTests(ConsoleAuthCase):
         await self.good("t2", "t3", "t4", "other", "nobody")
 
     async def test_only_valid_ones_count(self) -> None:
-        """Neither those of a VM that is gone, nor expired ones, nor those that another limit dropped."""
+        """Expired tokens, tokens of a deleted server, and tokens that another limit dropped do not count."""
         await self.serve(max_tokens_per_user=3, max_tokens_per_server=2, token_ttl=100)
         await self.token("expired")
         self.clock.advance(100)

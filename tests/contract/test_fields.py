@@ -1,4 +1,4 @@
-"""Checks of fields: what passes, and errors that never show the value."""
+"""Checks of fields: which values pass, and errors that never show the value."""
 
 import sys
 from collections.abc import Callable

@@ -49,7 +49,7 @@ Deferred.fromCoroutine(main()).addErrback(lambda failure: failure.printTraceback
 
 
 class OnePlaceTests(SynchronousTestCase):
-    """The line in the class is all that it takes."""
+    """One line in the class is enough."""
 
     def test_a_new_field_travels_from_the_api_to_the_proxy(self) -> None:
         root = Path(__file__).parents[2]

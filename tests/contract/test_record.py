@@ -1,4 +1,4 @@
-"""The mechanism of records, and what every record of the package promises."""
+"""Records: reading, writing, and what holds for each record of the package."""
 
 import json
 import pkgutil
@@ -32,7 +32,7 @@ class Outer(Record):
 
 
 def travelled(record: Record) -> Any:
-    """What is read on the other side of the bus."""
+    """Return the record that a receiver reads."""
     return type(record).from_wire(json.loads(json.dumps(record.to_wire())))
 
 

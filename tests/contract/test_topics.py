@@ -1,4 +1,4 @@
-"""The table of topics, methods and roles, and that the services serve what it says."""
+"""The table of topics, methods and roles; the services serve exactly its methods."""
 
 from typing import Any
 
@@ -88,7 +88,7 @@ class TopicTests(SynchronousTestCase):
         self.assertEqual({role for each in TOPICS for role in each.callers}, set(ROLES))
 
     def test_a_proxy_and_a_compute_host_may_call_little(self) -> None:
-        """What a stolen credential can do follows from this."""
+        """This limits what a stolen credential can do."""
         self.assertEqual(CONSOLEAUTH.methods_of(PROXY_ROLE), ("check_token", "get_vnc_password", "keep_token"))
         self.assertEqual(CONSOLEAUTH.methods_of(COMPUTE_ROLE), ("instance_gone",))
         for topic in TOPICS:
