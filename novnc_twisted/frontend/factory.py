@@ -9,8 +9,11 @@ from twisted.internet.protocol import Factory
 from novnc_twisted.access.connection_limits import ConnectionLimits, ConnectionSlot
 from novnc_twisted.access.failures import Failures
 from novnc_twisted.events.log import EventLog
+from novnc_twisted.events.records import Observer
+from novnc_twisted.session.limits import SessionLimits
 from novnc_twisted.session.registry import SessionRegistry
-from novnc_twisted.session.services import SessionServices
+from novnc_twisted.session.services import AskPassword, Authorise, KeepToken, SessionServices
+from novnc_twisted.session.settings import SessionSettings
 
 if TYPE_CHECKING:
     from novnc_twisted.frontend.connection import FrontConnection
@@ -36,24 +39,37 @@ class FrontFactory(Factory):
 
     def __init__(
         self,
-        services: SessionServices,
+        reactor: Any,
+        authorise: Authorise,
         *,
+        settings: SessionSettings | None = None,
+        ask_password: AskPassword | None = None,
+        keep_token: KeepToken | None = None,
+        limits: SessionLimits | None = None,
         failures: Failures | None = None,
         connection_limits: ConnectionLimits | None = None,
-        log: EventLog | None = None,
+        observer: Observer | None = None,
     ) -> None:
-        """See the proxies' own factories.
-
-        :param services: what the sessions are given; the factory itself uses the reactor, settings and observer.
-        :param log: stopped when no port uses the factory any more; None: the observer belongs to the caller.
-        """
-        self.reactor = reactor = services.reactor
-        self.settings = settings = services.settings
+        """See the proxies' own factories."""
+        settings = SessionSettings() if settings is None else settings
+        if limits is None:
+            limits = SessionLimits(settings.max_sessions, settings.max_sessions_per_server)
+        self._log: EventLog | None = None
+        if observer is None:
+            observer = self._log = EventLog(reactor)
+        self.reactor, self.settings, self.observer = reactor, settings, observer
         self.failures = Failures(settings.max_failures_per_minute, reactor.seconds) if failures is None else failures
         self.connection_limits = ConnectionLimits() if connection_limits is None else connection_limits
-        self.observer = services.observer
-        self._log = log
         self.connections: set[FrontConnection] = set()
+        services = SessionServices(
+            reactor=reactor,
+            authorise=authorise,
+            settings=settings,
+            limits=limits,
+            observer=observer,
+            ask_password=ask_password,
+            keep_token=keep_token,
+        )
         self.registry = SessionRegistry(services, self._session_ended)
 
     @property

@@ -8,22 +8,22 @@ from urllib.parse import urlsplit
 from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.access.failures import Failures
 from novnc_twisted.access.forwarded import networks
-from novnc_twisted.events.log import EventLog
 from novnc_twisted.events.records import Observer
 from novnc_twisted.frontend.factory import FrontFactory
 from novnc_twisted.http.unreadable_addresses import UnreadableAddresses
 from novnc_twisted.novncproxy.handshake import Handshaker
 from novnc_twisted.novncproxy.page import SHIPPED, Page
 from novnc_twisted.novncproxy.protocol import NoVNCProxyProtocol
+from novnc_twisted.novncproxy.upgrade import UpgradePolicy
 from novnc_twisted.session.limits import SessionLimits
-from novnc_twisted.session.services import AskPassword, Authorise, KeepToken, SessionServices
+from novnc_twisted.session.services import AskPassword, Authorise, KeepToken
 from novnc_twisted.session.settings import SessionSettings
 
 
 class NoVNCProxyFactory(FrontFactory):
-    """Protocol factory of the page and its WebSocket, on one port: listen with it on any stream endpoint, TLS too.
+    """Protocol factory of the page and its WebSocket on one port, for any stream endpoint, TLS included.
 
-    Nothing of a request is remembered here (nova bug 2158919): what is configured does not change.
+    It remembers nothing of a request (nova bug 2158919).
     """
 
     name = "novncproxy"
@@ -60,30 +60,30 @@ class NoVNCProxyFactory(FrontFactory):
         :param ask_password: ``async (token, console_type, client_address) -> str | None``: the VNC password, asked
             only where the VNC server wants one and ``ConnectInfo.password`` is None.
         :param keep_token: ``async (token, client_address)``: called while a session lives.
-        :param limits: to be shared with another front of this process; default: its own.
-        :param failures: the same for failed guesses of a token.
+        :param limits: limits of sessions, to share with another front of this process; default: its own.
+        :param failures: the same for guesses of a token.
         :param connection_limits: the same for connections; default: no limit.
         :param observer: called with each event (see :mod:`novnc_twisted.events`); default: a log of its own.
-        :raises ValueError: for a trusted proxy that is no address or network.
+        :raises ValueError: a trusted proxy is neither an address nor a network.
         """
-        settings = SessionSettings() if settings is None else settings
-        log = None
-        if observer is None:
-            observer = log = EventLog(reactor)
-        services = SessionServices(
-            reactor=reactor,
-            authorise=authorise,
+        super().__init__(
+            reactor,
+            authorise,
             settings=settings,
-            limits=SessionLimits(settings.max_sessions, settings.max_sessions_per_server) if limits is None else limits,
-            observer=observer,
             ask_password=ask_password,
             keep_token=keep_token,
+            limits=limits,
+            failures=failures,
+            connection_limits=connection_limits,
+            observer=observer,
         )
-        super().__init__(services, failures=failures, connection_limits=connection_limits, log=log)
-        self.handshaker = Handshaker(reactor)
         self.page = Page(web)
-        self.scheme = urlsplit(base_url).scheme.lower() or "http"
-        self.allowed_origins = tuple(allowed_origins)
         self.trusted_proxies = networks(trusted_proxies)
+        self.upgrades = UpgradePolicy(
+            Handshaker(reactor),
+            scheme=urlsplit(base_url).scheme.lower() or "http",
+            allowed_origins=tuple(allowed_origins),
+            trusted_proxies=self.trusted_proxies,
+        )
         self.unreadable = UnreadableAddresses(reactor)
         self.frame_ancestors = tuple(frame_ancestors)

@@ -1,4 +1,4 @@
-"""The noVNC front's protocol: a request is for the page, or for an upgrade that becomes a session."""
+"""The protocol of the noVNC front: requests for the page, or an upgrade that becomes a session."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +9,6 @@ from twisted.python.failure import Failure
 
 from novnc_twisted.access.forwarded import UNKNOWN, client_address, forwarded_proto
 from novnc_twisted.access.hosts import is_host
-from novnc_twisted.access.origin import ALLOWED, FORBIDDEN, explain_refusal, judge_origin
 from novnc_twisted.access.request_head import RequestHead
 from novnc_twisted.access.tokens import token_of
 from novnc_twisted.contract.connect_info import NOVNC
@@ -19,10 +18,10 @@ from novnc_twisted.frontend.protocol import FrontProtocol
 from novnc_twisted.frontend.refusals import cause_of
 from novnc_twisted.frontend.viewer import FrontViewer
 from novnc_twisted.http.checks import check_response
-from novnc_twisted.http.response_head import ALONE, content_security_policy, plain, response_head
-from novnc_twisted.http.static_files import StaticFile, accepted_encodings
-from novnc_twisted.novncproxy.handshake import HandshakeFailed
-from novnc_twisted.novncproxy.page import NOT_BUILT, redirect_of
+from novnc_twisted.http.response_head import plain, response_head
+from novnc_twisted.http.static_files import StaticFile
+from novnc_twisted.novncproxy.page_response import PageResponse, page_response
+from novnc_twisted.novncproxy.upgrade import UpgradeRefused
 from novnc_twisted.relay.transports import send
 from novnc_twisted.relay.websocket_end import WebSocketEnd
 from novnc_twisted.rfb.handshake import Handshake
@@ -35,11 +34,9 @@ RESPONSE_DEADLINE: Final = 120.0
 """Seconds that a client has to read a file of the page."""
 
 REQUESTS: Final = 100
-"""Requests that one connection may make."""
+"""Maximum number of requests on one connection."""
 
 METHODS: Final = "GET, HEAD, OPTIONS"
-
-_FOREIGN_ORIGIN = "This console may not be opened from another site."
 
 
 class NoVNCProxyProtocol(FrontProtocol):
@@ -49,7 +46,7 @@ class NoVNCProxyProtocol(FrontProtocol):
     _requests = 0
 
     def head_received(self, head: RequestHead, rest: bytes) -> None:
-        """Serve a file of the page, or begin a session."""
+        """Answer a request for the page, or begin a session."""
         self._requests += 1
         upgrade = "websocket" in head.lists("upgrade") or head.all("sec-websocket-key")
         body = head.all("transfer-encoding") or head.all("content-length") not in ([], ["0"])
@@ -60,9 +57,9 @@ class NoVNCProxyProtocol(FrontProtocol):
             self._refuse(400, "A request names one Host.")
         elif upgrade:
             self._upgrade(head, rest)
-        elif (response := check_response(head, METHODS, close=self._last(head))) is not None:
+        elif (response := check_response(head, METHODS, close=self._is_last(head))) is not None:
             self.transport.write(response)
-            self._answered(self._last(head))
+            self._answered(self._is_last(head))
         elif head.method not in ("GET", "HEAD"):
             self.send_final_response(
                 plain(405, "Only GET and HEAD are served.", fields=(("Allow", METHODS),)), ClientLeft()
@@ -88,20 +85,19 @@ class NoVNCProxyProtocol(FrontProtocol):
         self.refused(cause, address or self.peer_address, status, detail or sentence, option)
         self.send_final_response(plain(status, sentence), ProtocolViolation())
 
-    # The WebSocket
-
     def _upgrade(self, head: RequestHead, rest: bytes) -> None:
+        """Begin a session, unless the upgrade is refused."""
         factory = self.factory
         forwarded_for = head.all("x-forwarded-for")
         address = client_address(self.peer_address, forwarded_for, factory.trusted_proxies)
         if address == UNKNOWN:
             factory.unreadable.warn(self.peer_address, forwarded_for)
         try:
-            accepted = factory.handshaker.accept(head)
-        except HandshakeFailed as error:
-            self._refuse(400, ProtocolViolation.sentence, address=address, detail=f"no WebSocket handshake: {error}")
-            return
-        if not self._origin_is_good(head, address):
+            accepted = factory.upgrades.admit(head, self.peer_address)
+        except UpgradeRefused as why:
+            self._refuse(
+                why.status, why.sentence, address=address, cause=why.cause, detail=why.detail, option=why.option
+            )
             return
         token = token_of(head.target, head.all("cookie"))
         check = self.begin_check(token, address)
@@ -115,69 +111,26 @@ class NoVNCProxyProtocol(FrontProtocol):
         self.become(end, rest)
         self.begin(NoVNCViewer, end, token, address, check)
 
-    def _origin_is_good(self, head: RequestHead, address: str) -> bool:
-        """Whether the page that opens the console may do so; if not, the request is answered."""
-        factory = self.factory
-        origins, hosts, protos = head.all("origin"), head.all("host"), head.all("x-forwarded-proto")
-        proto = forwarded_proto(self.peer_address, protos, factory.trusted_proxies)
-        allowed, scheme = factory.allowed_origins, factory.scheme
-        verdict = judge_origin(origins, hosts, scheme=scheme, allowed=allowed, forwarded_proto=proto)
-        if verdict == FORBIDDEN:
-            why, option = explain_refusal(origins, hosts, scheme=scheme, allowed=allowed, forwarded_proto=proto)
-            self._refuse(403, _FOREIGN_ORIGIN, address=address, cause="ForeignOrigin", detail=why, option=option)
-        elif verdict != ALLOWED:
-            self._refuse(verdict, ProtocolViolation.sentence, address=address, detail="it has two Origin fields")
-        return verdict == ALLOWED
-
-    # The page
-
     def _serve(self, head: RequestHead) -> None:
-        path, _, query = head.target.partition("?")
-        body = head.method == "GET"
-        page = self.factory.page
-        file = page.find(path, accepted_encodings(head.lists("accept-encoding"))) if page.exists else None
-        if file is None:
-            if path == "/favicon.ico":
-                self._finish(head, 204)
-            elif not page.exists:
-                self.send_final_response(plain(503, NOT_BUILT, body=body), ClientLeft())
-            else:
-                self.send_final_response(plain(404, "There is no such page.", body=body), ClientLeft())
-            return
-        location = redirect_of(file, query) if page.foreign else None
-        if location is not None:
-            file.content.close()
-            self._finish(head, 302, (("Location", location), ("Cache-Control", "no-store")))
-            return
-        fields = self._fields(head, file)
-        if not file.html and file.tag in head.lists("if-none-match"):
-            file.content.close()
-            self._finish(head, 304, fields)
-            return
-        self._send(head, file, fields)
-
-    def _fields(self, head: RequestHead, file: StaticFile) -> tuple[tuple[str, str], ...]:
-        policy = content_security_policy(
-            head.one("host"), self.factory.frame_ancestors, foreign=self.factory.page.foreign
-        )
-        proto = forwarded_proto(self.peer_address, head.all("x-forwarded-proto"), self.factory.trusted_proxies)
+        """Answer a request for the page."""
+        factory = self.factory
+        proto = forwarded_proto(self.peer_address, head.all("x-forwarded-proto"), factory.trusted_proxies)
         secure = proto == "https" if proto else ISSLTransport.providedBy(self.transport)
-        if file.html:
-            cache = "no-store"
-        elif file.unchanging:
-            cache = "public, max-age=31536000, immutable"
+        response = page_response(head, factory.page, frame_ancestors=factory.frame_ancestors, secure=secure)
+        if response.sentence:
+            whole = plain(response.status, response.sentence, body=head.method == "GET")
+            self.send_final_response(whole, ClientLeft())
+        elif response.file is not None:
+            self._send(head, response, response.file)
         else:
-            cache = "no-cache"
-        tag = () if file.html else (("ETag", file.tag),)
-        alone = ALONE if file.html and secure else ()
-        encoding = (("Content-Encoding", file.encoding),) if file.encoding else ()
-        varies = (("Vary", "Accept-Encoding"),) if file.varies else ()
-        return (("Content-Security-Policy", policy), ("Cache-Control", cache), *alone, *tag, *encoding, *varies)
+            close = self._is_last(head)
+            self.transport.write(response_head(response.status, length=0, fields=response.fields, close=close))
+            self._answered(close)
 
-    def _send(self, head: RequestHead, file: StaticFile, fields: tuple[tuple[str, str], ...]) -> None:
-        close = self._last(head)
+    def _send(self, head: RequestHead, response: PageResponse, file: StaticFile) -> None:
+        close, kind = self._is_last(head), file.content_type
         self.transport.write(
-            response_head(200, length=file.size, content_type=file.content_type, fields=fields, close=close)
+            response_head(response.status, length=file.size, content_type=kind, fields=response.fields, close=close)
         )
         if head.method == "HEAD":
             file.content.close()
@@ -189,17 +142,13 @@ class NoVNCProxyProtocol(FrontProtocol):
 
         def over(result: bytes | Failure) -> None:
             file.content.close()
-            if not isinstance(result, Failure):  # else the client left
+            if not isinstance(result, Failure):  # a failure means that the client left
                 self._answered(close)
 
         sent.addBoth(over)
 
-    def _finish(self, head: RequestHead, status: int, fields: tuple[tuple[str, str], ...] = ()) -> None:
-        close = self._last(head)
-        self.transport.write(response_head(status, length=0, fields=fields, close=close))
-        self._answered(close)
-
-    def _last(self, head: RequestHead) -> bool:
+    def _is_last(self, head: RequestHead) -> bool:
+        """Whether the connection is closed after the response to this request."""
         return head.minor == 0 or "close" in head.lists("connection") or self._requests >= REQUESTS
 
     def _answered(self, close: bool) -> None:
@@ -210,13 +159,13 @@ class NoVNCProxyProtocol(FrontProtocol):
 
 
 class NoVNCViewer(FrontViewer):
-    """A browser's viewer as its session knows it."""
+    """The viewer of a session: a browser."""
 
     console_type = NOVNC
 
     def welcome(self) -> None:
-        """Nothing: RFB is the first that it waits for."""
+        """Do nothing: RFB follows the upgrade directly."""
 
     def refusal(self, cause: Refusal) -> Handshake[None] | None:
-        """RFB's own way to give a reason, which every viewer shows; the close frame has the same."""
+        """Return the handshake that gives the reason in RFB, which every viewer shows; the close frame repeats it."""
         return refuse(cause.sentence)

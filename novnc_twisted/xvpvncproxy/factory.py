@@ -4,17 +4,16 @@ from typing import Any
 
 from novnc_twisted.access.connection_limits import ConnectionLimits
 from novnc_twisted.access.failures import Failures
-from novnc_twisted.events.log import EventLog
 from novnc_twisted.events.records import Observer
 from novnc_twisted.frontend.factory import FrontFactory
 from novnc_twisted.session.limits import SessionLimits
-from novnc_twisted.session.services import AskPassword, Authorise, KeepToken, SessionServices
+from novnc_twisted.session.services import AskPassword, Authorise, KeepToken
 from novnc_twisted.session.settings import SessionSettings
 from novnc_twisted.xvpvncproxy.protocol import XVPVNCProxyProtocol
 
 
 class XVPVNCProxyFactory(FrontFactory):
-    """Protocol factory for the Java viewer (nova-xvpvncproxy): listen with it on any stream endpoint, TLS too."""
+    """Protocol factory for the Java viewer (nova-xvpvncproxy), for any stream endpoint, TLS included."""
 
     name = "xvpvncproxy"
     _protocol = XVPVNCProxyProtocol
@@ -40,22 +39,19 @@ class XVPVNCProxyFactory(FrontFactory):
         :param ask_password: ``async (token, console_type, client_address) -> str | None``: the VNC password, asked
             only where the VNC server wants one and ``ConnectInfo.password`` is None.
         :param keep_token: ``async (token, client_address)``: called while a session lives.
-        :param limits: to be shared with another front of this process; default: its own.
-        :param failures: the same for failed guesses of a token.
+        :param limits: limits of sessions, to share with another front of this process; default: its own.
+        :param failures: the same for guesses of a token.
         :param connection_limits: the same for connections; default: no limit.
         :param observer: called with each event (see :mod:`novnc_twisted.events`); default: a log of its own.
         """
-        settings = SessionSettings() if settings is None else settings
-        log = None
-        if observer is None:
-            observer = log = EventLog(reactor)
-        services = SessionServices(
-            reactor=reactor,
-            authorise=authorise,
+        super().__init__(
+            reactor,
+            authorise,
             settings=settings,
-            limits=SessionLimits(settings.max_sessions, settings.max_sessions_per_server) if limits is None else limits,
-            observer=observer,
             ask_password=ask_password,
             keep_token=keep_token,
+            limits=limits,
+            failures=failures,
+            connection_limits=connection_limits,
+            observer=observer,
         )
-        super().__init__(services, failures=failures, connection_limits=connection_limits, log=log)

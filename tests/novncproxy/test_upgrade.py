@@ -109,7 +109,7 @@ class Upgrade(FrontCase):
         ):
             fields = [("Origin", value) for value in values]
             self.assertEqual(await self.status(request(*fields)), status, values)
-        self.assertEqual(self.front.allowed_origins, ("portal", "fd00::1"))
+        self.assertEqual(self.front.upgrades.allowed_origins, ("portal", "fd00::1"))
 
     async def test_a_poisoned_host_is_not_remembered(self) -> None:
         """nova bug 2158919."""

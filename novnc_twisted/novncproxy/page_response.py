@@ -1,0 +1,66 @@
+"""The response to a request for a file of the console page.  No I/O but opening the file."""
+
+from dataclasses import dataclass
+
+from novnc_twisted.access.request_head import RequestHead
+from novnc_twisted.http.response_head import ALONE, content_security_policy
+from novnc_twisted.http.static_files import StaticFile, accepted_encodings
+from novnc_twisted.novncproxy.page import NOT_BUILT, Page, redirect_of
+
+Fields = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageResponse:
+    """A response to GET or HEAD.
+
+    :ivar status: the HTTP status.
+    :ivar fields: header fields beside those that every response has.
+    :ivar file: what the response contains, open; None if it has no content.
+    :ivar sentence: if not empty, the response is this sentence, and the last of its connection.
+    """
+
+    status: int
+    fields: Fields = ()
+    file: StaticFile | None = None
+    sentence: str = ""
+
+
+def page_response(head: RequestHead, page: Page, *, frame_ancestors: tuple[str, ...], secure: bool) -> PageResponse:
+    """Find the file that a request means, and make the response.
+
+    :param frame_ancestors: sources of Content-Security-Policy that may frame the page.
+    :param secure: whether the client's connection is https.
+    """
+    path, _, query = head.target.partition("?")
+    file = page.find(path, accepted_encodings(head.lists("accept-encoding"))) if page.exists else None
+    if file is None:
+        if path == "/favicon.ico":
+            return PageResponse(status=204)
+        if not page.exists:
+            return PageResponse(status=503, sentence=NOT_BUILT)
+        return PageResponse(status=404, sentence="There is no such page.")
+    location = redirect_of(file, query) if page.foreign else None
+    if location is not None:
+        file.content.close()
+        return PageResponse(status=302, fields=(("Location", location), ("Cache-Control", "no-store")))
+    policy = content_security_policy(head.one("host"), frame_ancestors, foreign=page.foreign)
+    fields = _fields(file, policy, secure=secure)
+    if not file.html and file.tag in head.lists("if-none-match"):
+        file.content.close()
+        return PageResponse(status=304, fields=fields)
+    return PageResponse(status=200, fields=fields, file=file)
+
+
+def _fields(file: StaticFile, policy: str, *, secure: bool) -> Fields:
+    if file.html:
+        cache = "no-store"
+    elif file.unchanging:
+        cache = "public, max-age=31536000, immutable"
+    else:
+        cache = "no-cache"
+    tag = () if file.html else (("ETag", file.tag),)
+    alone = ALONE if file.html and secure else ()
+    encoding = (("Content-Encoding", file.encoding),) if file.encoding else ()
+    varies = (("Vary", "Accept-Encoding"),) if file.varies else ()
+    return (("Content-Security-Policy", policy), ("Cache-Control", cache), *alone, *tag, *encoding, *varies)

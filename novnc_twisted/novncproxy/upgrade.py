@@ -1,0 +1,70 @@
+"""Whether a WebSocket upgrade is admitted: the handshake, then the Origin.  No I/O."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from novnc_twisted.access.forwarded import Network, forwarded_proto
+from novnc_twisted.access.origin import ALLOWED, FORBIDDEN, explain_refusal, judge_origin
+from novnc_twisted.access.request_head import RequestHead
+from novnc_twisted.errors import ProtocolViolation
+from novnc_twisted.events.records import RefusalCause
+from novnc_twisted.novncproxy.handshake import HandshakeFailed, Handshaker
+
+_FOREIGN_ORIGIN = "This console may not be opened from another site."
+
+
+class UpgradeRefused(Exception):
+    """The upgrade is refused with an HTTP status.
+
+    :ivar status: the status.
+    :ivar sentence: what the client is shown.
+    :ivar cause: why, for the event.
+    :ivar detail: what happened, for the log.
+    :ivar option: the option to change; empty if none helps.
+    """
+
+    def __init__(
+        self, status: int, sentence: str, detail: str, *, cause: RefusalCause = "BadRequest", option: str = ""
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.sentence, self.detail, self.cause, self.option = status, sentence, detail, cause, option
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradePolicy:
+    """What decides about upgrades.
+
+    :ivar handshaker: judges the handshake.
+    :ivar scheme: the scheme that an Origin must have, unless a trusted proxy names another one.
+    :ivar allowed_origins: hosts whose pages may connect, besides the one to which the request was sent.
+    :ivar trusted_proxies: networks whose X-Forwarded-Proto is believed.
+    """
+
+    handshaker: Handshaker
+    scheme: str
+    allowed_origins: Sequence[str]
+    trusted_proxies: Sequence[Network]
+
+    def admit(self, head: RequestHead, peer_address: str) -> bytes:
+        """Return the 101 response.
+
+        :param peer_address: the address of the connection's other side.
+        :raises UpgradeRefused: the handshake is malformed, or the page that sent it may not open consoles.
+        """
+        try:
+            accepted = self.handshaker.accept(head)
+        except HandshakeFailed as error:
+            raise UpgradeRefused(400, ProtocolViolation.sentence, f"no WebSocket handshake: {error}") from None
+        self._check_origin(head, peer_address)
+        return accepted
+
+    def _check_origin(self, head: RequestHead, peer_address: str) -> None:
+        origins, hosts, protos = head.all("origin"), head.all("host"), head.all("x-forwarded-proto")
+        proto = forwarded_proto(peer_address, protos, self.trusted_proxies)
+        allowed, scheme = self.allowed_origins, self.scheme
+        verdict = judge_origin(origins, hosts, scheme=scheme, allowed=allowed, forwarded_proto=proto)
+        if verdict == FORBIDDEN:
+            why, option = explain_refusal(origins, hosts, scheme=scheme, allowed=allowed, forwarded_proto=proto)
+            raise UpgradeRefused(403, _FOREIGN_ORIGIN, why, cause="ForeignOrigin", option=option)
+        if verdict != ALLOWED:
+            raise UpgradeRefused(verdict, ProtocolViolation.sentence, "it has two Origin fields")
