@@ -1,13 +1,16 @@
 """The policy of tokens: how long, how often, from where, and when they are dropped."""
 
 from hashlib import sha256
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
 from novnc_twisted.consoleauth import ConsoleAuthAPI
+from novnc_twisted.contract.topics import PROXY
 from novnc_twisted.errors import ConsoleForbidden, InstanceNotFound, InvalidToken, ServiceUnavailable
 from tests.consoleauth.harness import OTHER_VM, TOKEN, VIEWER, VM, ConsoleAuthCase
+from tests.support.logged import Logged
 
 ELSEWHERE = "198.51.100.1"
 
@@ -284,6 +287,28 @@ class NumberTests(ConsoleAuthCase):
             await self.token(f"t{number}")
         await self.refused(InvalidToken, self.check("t0"))
         await self.check("t1")
+
+    async def test_sessions_of_a_server_that_is_gone_are_ended(self) -> None:
+        """On every proxy; one that does not answer is logged, and delays nothing."""
+        logged = Logged(self)
+        ended: list[Any] = []
+
+        async def end_sessions(**wanted: Any) -> dict[str, int]:
+            ended.append(wanted)
+            return {"ended": 1}
+
+        async def hang(**_: Any) -> None:
+            await Deferred()
+
+        await self.serve()
+        for worker, method in (("a", end_sessions), ("b", end_sessions), ("c", hang)):
+            topic = PROXY.of("h", worker)
+            await self.transport.serve(topic, {"end_sessions": method}, binary="novnc-sessions", host="h")
+        await self.token()
+        self.assertEqual(await self.delete_tokens(VM), 1)
+        self.assertEqual(ended, [{"server_id": VM, "reason": "deleted by the API"}] * 2)
+        self.clock.advance(5)
+        self.assertEqual(len(logged.lines(f"sessions of server {VM} on proxy.h.c may go on: no answer")), 1)
 
     async def test_delete_tokens_for_instance(self) -> None:
         await self.serve()

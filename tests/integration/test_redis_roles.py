@@ -62,7 +62,7 @@ class WorkTests(RolesCase):
         await self.door.keep_token(token, VIEWER)
         self.assertEqual((await self.authority.show_token(token))["instance_uuid"], A)
         self.assertEqual([one.uuid for one in await self.compute.list_instances()], [B, A])
-        gone = await self.proxy.announce("novncproxy.control", host="control")
+        gone = await self.proxy.announce("novncproxy.control", binary="nova-novncproxy", host="control")
         topics = ["compute.one", "compute.two", "consoleauth", "novncproxy.control"]
         self.assertEqual([one.topic for one in await self.api.services()], topics)
         self.assertEqual([one.place for one in await self.api.services("compute.")], ["192.0.2.1", "192.0.2.2"])
