@@ -34,34 +34,34 @@ def argument(name: str, value: Any, check: Callable[[Any], _T]) -> _T:
         raise ServiceUnavailable(f"{name}: {error}") from None
 
 
-def text(value: Any) -> str:
-    """Check for a text of 1 to :data:`MAX_TEXT` characters of any language, without controls and lone surrogates."""
-    return _text(value, MAX_TEXT)
+def text_up_to(limit: int) -> Callable[[Any], str]:
+    """Return a check for a text of 1 to ``limit`` characters of any language, without controls and lone surrogates."""
 
-
-def short_text(value: Any) -> str:
-    """Check for a text of at most 255 characters: the name or the address of a host, the path of a socket."""
-    return _text(value, 255)
-
-
-def long_text(value: Any) -> str:
-    """Check for a text of at most 4096 characters: a URL."""
-    return _text(value, 4096)
-
-
-def _text(value: Any, limit: int) -> str:
-    usable = usable_text(value, limit)
-    if usable is None:
+    def check(value: Any) -> str:
+        # Printable texts, which are nearly all, have no unusable characters; to search for these is slower.
+        if isinstance(value, str) and 0 < len(value) <= limit and (value.isprintable() or not _UNUSABLE.search(value)):
+            return value
         raise ValueError(f"not a text of 1 to {limit} characters without control characters")
-    return usable
+
+    return check
 
 
-def usable_text(value: Any, limit: int = MAX_TEXT) -> str | None:
-    """Return the value if :func:`text` accepts it, else None: for what is shown only, and decides nothing."""
-    if not isinstance(value, str) or not 0 < len(value) <= limit:
+text: Final = text_up_to(MAX_TEXT)
+"""The check for a text in general."""
+
+short_text: Final = text_up_to(255)
+"""The check for the name or the address of a host, or the path of a socket."""
+
+long_text: Final = text_up_to(4096)
+"""The check for a URL."""
+
+
+def usable_text(value: Any) -> str | None:
+    """Return the value if :func:`text` accepts it, else None: for what is only shown, and decides nothing."""
+    try:
+        return text(value)
+    except ValueError:
         return None
-    # Printable texts, which are nearly all, have no such characters; to search is slower.
-    return value if value.isprintable() or not _UNUSABLE.search(value) else None
 
 
 def optional(check: Callable[[Any], _T]) -> Callable[[Any], _T | None]:

@@ -22,12 +22,17 @@ LOCAL: Final = "stays in this process"
 """In place of a check: the field is neither written to a message nor read from one.  It needs a default."""
 
 
-class _Field(NamedTuple):
-    """A field of a record, as messages have it."""
+class _Layout(NamedTuple):
+    """The fields of a kind of record that travel.
 
-    name: str
-    check: Callable[[Any], Any]
-    default: Any
+    :ivar fields: for each field its name, its check and its default (MISSING: it has none).
+    :ivar names: their names.
+    :ivar records: the names of those that are records themselves.
+    """
+
+    fields: tuple[tuple[str, Callable[[Any], Any], Any], ...]
+    names: tuple[str, ...]
+    records: tuple[str, ...]
 
 
 class Record:
@@ -37,16 +42,16 @@ class Record:
 
     def to_wire(self) -> dict[str, Any]:
         """Return the record as a JSON object."""
-        values = {name: getattr(self, name) for name, _, _ in _fields_of(type(self))}
-        for name, value in values.items():
-            if isinstance(value, Record):
-                values[name] = value.to_wire()
+        layout = _layout_of(type(self))
+        values = {name: getattr(self, name) for name in layout.names}
+        for name in layout.records:
+            values[name] = values[name].to_wire()
         return values
 
     @classmethod
     def wire_names(cls) -> tuple[str, ...]:
         """Return the names of the fields that travel, in their order."""
-        return tuple(field.name for field in _fields_of(cls))
+        return _layout_of(cls).names
 
     @classmethod
     def from_wire(cls, message: Any, **local: Any) -> Self:
@@ -58,7 +63,7 @@ class Record:
         if not isinstance(message, dict):
             raise ValueError(f"{cls.__name__}: not an object")
         values = local
-        for name, check, default in _fields_of(cls):
+        for name, check, default in _layout_of(cls).fields:
             value = message.get(name, MISSING)
             if value is MISSING:
                 if default is MISSING:
@@ -76,7 +81,7 @@ class Record:
 
 _R = TypeVar("_R", bound=Record)
 
-_KNOWN: dict[type[Record], tuple[_Field, ...]] = {}
+_KNOWN: dict[type[Record], _Layout] = {}
 
 
 def read(kind: type[_R], message: Any, sender: str, **local: Any) -> _R:
@@ -92,8 +97,8 @@ def read(kind: type[_R], message: Any, sender: str, **local: Any) -> _R:
         raise ServiceUnavailable(f"{sender}: {error}") from None
 
 
-def _fields_of(kind: type[Record]) -> tuple[_Field, ...]:
-    """The fields that travel, in their order.
+def _layout_of(kind: type[Record]) -> _Layout:
+    """Return the fields that travel, in their order.
 
     :raises TypeError: a field has neither a check nor :data:`LOCAL`, or is local and has no default.
     """
@@ -109,6 +114,8 @@ def _fields_of(kind: type[Record]) -> tuple[_Field, ...]:
             continue
         if not callable(check) or field.default_factory is not MISSING:
             raise TypeError(f"{kind.__name__}.{field.name} needs Annotated[type, check], and no default_factory")
-        found.append(_Field(field.name, check, field.default))
-    _KNOWN[kind] = tuple(found)
+        found.append((field.name, check, field.default))
+    # A check that is the from_wire of a record.
+    records = tuple(name for name, check, _ in found if isinstance(getattr(check, "__self__", None), type))
+    _KNOWN[kind] = _Layout(tuple(found), tuple(name for name, _, _ in found), records)
     return _KNOWN[kind]
