@@ -9,7 +9,7 @@ from novnc_twisted.access.hosts import host_name, is_ip
 _TLS = ("ca", "cert", "key", "server_name")
 _PARAMETERS = {"redis": (), "rediss": _TLS, "redis+unix": ("db",), "redis+sentinel": ("db", "tls", *_TLS)}
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+(?:%[0-9A-Za-z._~-]+)?)\]|([^\[\]:@/%]+))(?::([0-9]{1,5}))?\Z")
-_SAYS = {
+_FORMS = {
     "redis": "redis://[user:password@]host[:port][/db]",
     "rediss": "rediss://[user:password@]host[:port][/db][?ca=FILE&cert=FILE&key=FILE&server_name=NAME]",
     "redis+unix": "redis+unix://[user:password@]/path/to.sock[?db=N]",
@@ -74,37 +74,49 @@ def parse_redis_url(url: str) -> RedisURL:
     if (
         parts is None
         or parts.scheme != scheme
-        or scheme not in _SAYS
+        or scheme not in _FORMS
         or parts.fragment
         or re.search(r"[\x00-\x20\x7f]", url)
     ):
-        says = _SAYS.get(scheme, _SAYS["redis"])
-        raise ValueError(f"transport_url is not of the form {says} (escape special characters of a password, as %2F)")
-    says = _SAYS[parts.scheme]
-    query = _query(parts.query, _PARAMETERS[scheme], says)
+        form = _FORMS.get(scheme, _FORMS["redis"])
+        raise ValueError(f"transport_url is not of the form {form} (escape special characters of a password, as %2F)")
+    form = _FORMS[parts.scheme]
+    query = _query(parts.query, _PARAMETERS[scheme], form)
     userinfo = parts.netloc.rpartition("@")[0]
     name, colon, password = userinfo.partition(":")
     username = unquote(name) or None
     # An ACL user without a password (nopass) still has to send one; any will do.
     secret = unquote(password) if colon or name else None
     if scheme == "redis+unix":
-        path = unquote(parts.path)
-        if parts.hostname or port is not None or not path.strip("/") or path.endswith("/") or "\0" in path:
-            raise ValueError(f"transport_url is not of the form {says} (an absolute path)")
-        return RedisURL(path=path, db=_db(query.get("db", "0"), says), username=username, password=secret)
+        return _unix(parts, port, form, query, username, secret)
     if query.get("key") and not query.get("cert"):
         raise ValueError("transport_url has key but no cert")
     if scheme == "redis+sentinel":
-        return _sentinels(parts, says, query, username, secret)
+        return _sentinels(parts, form, query, username, secret)
+    return _server(parts, port, form, query, username, secret)
+
+
+def _unix(
+    parts: SplitResult, port: int | None, form: str, query: dict[str, str], username: str | None, secret: str | None
+) -> RedisURL:
+    path = unquote(parts.path)
+    if parts.hostname or port is not None or not path.strip("/") or path.endswith("/") or "\0" in path:
+        raise ValueError(f"transport_url is not of the form {form} (an absolute path)")
+    return RedisURL(path=path, db=_db(query.get("db", "0"), form), username=username, password=secret)
+
+
+def _server(
+    parts: SplitResult, port: int | None, form: str, query: dict[str, str], username: str | None, secret: str | None
+) -> RedisURL:
     # urlsplit accepts stray brackets, which are not part of a host.
     found = _HOST.match(parts.netloc.rpartition("@")[2])
     if not parts.hostname or port == 0 or found is None or not _is_host(found):
-        raise ValueError(f"transport_url is not of the form {says} (no host, or a bad port)")
+        raise ValueError(f"transport_url is not of the form {form} (no host, or a bad port)")
     return RedisURL(
         host=parts.hostname,
         port=port or 6379,
-        db=_db(parts.path.removeprefix("/") or "0", says),
-        tls=scheme == "rediss",
+        db=_db(parts.path.removeprefix("/") or "0", form),
+        tls=parts.scheme == "rediss",
         username=username,
         password=secret,
         ca=query.get("ca"),
@@ -115,7 +127,7 @@ def parse_redis_url(url: str) -> RedisURL:
 
 
 def _sentinels(
-    parts: SplitResult, says: str, query: dict[str, str], username: str | None, secret: str | None
+    parts: SplitResult, form: str, query: dict[str, str], username: str | None, secret: str | None
 ) -> RedisURL:
     found = [_HOST.match(one) for one in parts.netloc.rpartition("@")[2].split(",")]
     sentinels = [(one[1] or one[2], int(one[3] or 26379)) for one in found if one]
@@ -125,16 +137,16 @@ def _sentinels(
         or not all(one and _is_host(one) for one in found)
         or not all(0 < port < 65536 for _, port in sentinels)
     ):
-        raise ValueError(f"transport_url is not of the form {says} (a bad host or port)")
+        raise ValueError(f"transport_url is not of the form {form} (a bad host or port)")
     if not re.fullmatch(r"[A-Za-z0-9._-]+", service):
-        raise ValueError(f"transport_url is not of the form {says} (no name of a service)")
+        raise ValueError(f"transport_url is not of the form {form} (no name of a service)")
     tls = query.get("tls", "true" if set(query) & set(_TLS) else "false")
     if tls not in ("true", "false") or (tls == "false" and set(query) & set(_TLS)):
-        raise ValueError(f"transport_url is not of the form {says} (tls is true or false)")
+        raise ValueError(f"transport_url is not of the form {form} (tls is true or false)")
     return RedisURL(
         sentinels=tuple(sentinels),
         service=service,
-        db=_db(query.get("db", "0"), says),
+        db=_db(query.get("db", "0"), form),
         username=username,
         password=secret,
         tls=tls == "true",
@@ -166,18 +178,18 @@ def _split(url: str) -> tuple[SplitResult | None, int | None]:
         return None, None
 
 
-def _query(query: str, known: tuple[str, ...], says: str) -> dict[str, str]:
+def _query(query: str, known: tuple[str, ...], form: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known or name in found or not value:
             what = "an empty" if name in known and not value else "an unknown or repeated"
             shown = name if re.fullmatch(r"[a-z_]{1,32}", name) else "?"
-            raise ValueError(f"transport_url has {what} parameter {shown}; its form is {says}")
+            raise ValueError(f"transport_url has {what} parameter {shown}; its form is {form}")
         found[name] = value
     return found
 
 
-def _db(text: str, says: str) -> int:
+def _db(text: str, form: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text):
-        raise ValueError(f"transport_url is not of the form {says} (db is a number)")
+        raise ValueError(f"transport_url is not of the form {form} (db is a number)")
     return int(text)

@@ -1,0 +1,123 @@
+"""Where a transport connects: one server, a socket, or the primary that a Sentinel names."""
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.protocol import Factory
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.messaging.redis import endpoint as module
+from novnc_twisted.messaging.redis.endpoint import ASK_TIMEOUT, endpoint_of
+from novnc_twisted.messaging.redis.protocol import RedisError, RedisProtocol
+from novnc_twisted.messaging.redis.reasons import NoPrimary
+from novnc_twisted.messaging.redis_url import RedisURL
+from novnc_twisted.messaging.waiting import Late
+from tests.support.fake_redis import FakeRedis, bulk
+
+NO_SERVICE = b"*-1\r\n"
+PRIMARY = ("10.0.0.9", 6379)
+
+
+class EndpointTests(SynchronousTestCase):
+    """Hosts and ports at which a connection is attempted."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.servers: dict[tuple[str, int], FakeRedis] = {}
+        self.attempts: list[tuple[str, int]] = []
+
+        def host(_reactor: Any, name: str, port: int, timeout: float) -> FakeRedis:
+            self.attempts.append((name, port))
+            return self.server(name, port)
+
+        self.patch(module, "HostnameEndpoint", host)
+
+    def server(self, name: str, port: int) -> FakeRedis:
+        return self.servers.setdefault((name, port), FakeRedis(self.clock))
+
+    def connect(self, url: RedisURL) -> Deferred[Any]:
+        return endpoint_of(self.clock, url).connect(Factory.forProtocol(RedisProtocol))
+
+    def test_one_server(self) -> None:
+        self.successResultOf(self.connect(RedisURL(host="redis", port=7)))
+        self.assertEqual(self.attempts, [("redis", 7)])
+
+    def sentinels(self, *answers: bytes | None) -> Deferred[Any]:
+        """Connect by Sentinels that give these answers."""
+        hosts = tuple((f"s{number}", 26379) for number in range(len(answers)))
+        for host, answer in zip(hosts, answers, strict=True):
+            self.server(*host).answers["SENTINEL"] = answer
+        return self.connect(RedisURL(sentinels=hosts, service="nova"))
+
+    def test_the_first_sentinel_that_knows_it_decides(self) -> None:
+        self.successResultOf(self.sentinels(NO_SERVICE, bulk("10.0.0.9", "6379"), bulk("10.0.0.8", "6379")))
+        self.assertEqual(self.attempts, [("s0", 26379), ("s1", 26379), PRIMARY])
+        self.assertEqual(self.server("s1", 26379).heard, [["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "nova"]])
+        # The connections to Sentinels are closed.
+        self.clock.advance(0)
+        self.assertEqual([len(self.server(f"s{number}", 26379).connections) for number in (0, 1)], [0, 0])
+
+    def test_each_connection_asks_again(self) -> None:
+        self.successResultOf(self.sentinels(bulk("10.0.0.9", "6379")))
+        self.successResultOf(self.sentinels(bulk("10.0.0.8", "6380")))
+        self.assertEqual(self.attempts[-1], ("10.0.0.8", 6380))
+
+    def test_no_sentinel_knows_it(self) -> None:
+        failure = self.failureResultOf(self.sentinels(NO_SERVICE, NO_SERVICE), NoPrimary)
+        self.assertEqual(str(failure.value), "a Sentinel does not know nova")
+
+    def test_a_sentinel_that_is_silent(self) -> None:
+        connecting = self.sentinels(None, bulk("10.0.0.9", "6379"))
+        self.assertNoResult(connecting)
+        self.clock.advance(ASK_TIMEOUT)
+        self.successResultOf(connecting)
+        self.assertEqual(self.server("s0", 26379).connections, [])
+
+    def test_all_are_silent(self) -> None:
+        connecting = self.sentinels(None)
+        self.clock.advance(ASK_TIMEOUT)
+        self.failureResultOf(connecting, Late)
+
+    def test_a_sentinel_that_is_down(self) -> None:
+        self.server("s0", 26379).refuses = True
+        self.successResultOf(self.sentinels(None, bulk("10.0.0.9", "6379")))
+
+    def test_the_primary_is_down(self) -> None:
+        """The next Sentinel may name another one."""
+        self.server(*PRIMARY).refuses = True
+        self.failureResultOf(self.sentinels(bulk("10.0.0.9", "6379")), ConnectionRefusedError)
+        self.successResultOf(self.sentinels(bulk("10.0.0.9", "6379"), bulk("10.0.0.8", "6379")))
+
+    def test_what_is_not_a_sentinel(self) -> None:
+        for answer, code in (
+            (b"-ERR unknown command 'SENTINEL'\r\n", "NOSENTINEL"),
+            (b"-NOAUTH Authentication required.\r\n", "SENTINELAUTH"),
+            (b"-IDONTKNOW x\r\n", "IDONTKNOW"),
+        ):
+            failure = self.failureResultOf(self.sentinels(answer), RedisError)
+            self.assertEqual(failure.value.code, code)
+
+    def test_cancelled(self) -> None:
+        """The next Sentinel is not asked."""
+        connecting = self.sentinels(None, bulk("10.0.0.9", "6379"))
+        connecting.cancel()
+        self.failureResultOf(connecting, CancelledError)
+        self.assertEqual(self.attempts, [("s0", 26379)])
+        self.clock.advance(0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_files_that_cannot_be_used(self) -> None:
+        """One sentence that names the file."""
+        empty = self.mktemp()
+        Path(empty).touch()
+        for url, words in (
+            (RedisURL(tls=True, ca="/no/such"), "ca=/no/such can't be read"),
+            (RedisURL(tls=True, ca=empty), "holds no certificate"),
+            (RedisURL(tls=True, cert=empty), "holds no certificate"),
+        ):
+            with self.assertRaises(ValueError) as caught:
+                endpoint_of(self.clock, url)
+            self.assertIn(words, str(caught.exception))
