@@ -1,0 +1,5 @@
+"""Requests to an OpenStack service with credentials of Keystone, by keystoneauth1 (extra ``[openstack]``)."""
+
+from novnc_twisted._lazy import lazy
+
+__getattr__, __dir__ = lazy(__name__, {"Answer": "client", "KeystoneClient": "client", "ThreadedCalls": "threads"})

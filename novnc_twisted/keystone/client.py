@@ -1,0 +1,120 @@
+"""Requests to one OpenStack service, authenticated by Keystone."""
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from keystoneauth1 import exceptions
+from twisted.internet.defer import Deferred
+
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.keystone.threads import ThreadedCalls
+
+TIMEOUT: Final = 4.0
+"""Seconds to connect, and seconds between two parts of an answer."""
+
+MAX_BODY: Final = 1 << 20
+"""Bytes of an answer that are read at most."""
+
+_SERVER: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(?=/|\s|$)")
+
+# Both libraries log addresses of requests, and those contain console tokens.
+for _name in ("keystoneauth", "urllib3"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
+    logging.getLogger(_name).propagate = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a service answered.
+
+    :ivar status: the HTTP status.
+    :ivar body: the decoded JSON; None if the body is not JSON.
+    """
+
+    status: int
+    body: Any
+
+
+class KeystoneClient:
+    """Sends requests to one service.
+
+    keystoneauth1 gets the Keystone token, reuses it until shortly before it expires, and renews it once after a 401.
+    Connections are kept alive.
+
+    :param reactor: IReactorFromThreads.
+    :param adapter: a ``keystoneauth1.adapter.Adapter`` for the service; its plugin has the credentials.
+    :param service: what the service is called in errors (``nova``).
+    :param credentials: where the credentials are configured (``[service_user]``), for errors.
+    :param threads: how many requests run side by side at most.
+    """
+
+    def __init__(self, reactor: Any, adapter: Any, *, service: str, credentials: str, threads: int = 8) -> None:
+        self._adapter = adapter
+        self._service = service
+        self._credentials = credentials
+        self._calls = ThreadedCalls(reactor, service, threads)
+
+    def start(self) -> None:
+        """Begin to accept requests."""
+        self._calls.start()
+
+    def stop(self) -> None:
+        """Accept no further request."""
+        self._calls.stop()
+
+    def request(self, method: str, path: str, *, json: Mapping[str, Any] | None = None) -> "Deferred[Answer]":
+        """Send a request to a path below the service's endpoint.
+
+        Fails with ServiceUnavailable if Keystone or the service does not answer, or refuses the credentials; the
+        detail says which, and contains neither the path nor a secret.
+        """
+        return self._calls.run(lambda: self._send(method, path, json))
+
+    def _send(self, method: str, path: str, json: Mapping[str, Any] | None) -> Answer:
+        """In a thread."""
+        try:
+            response = self._adapter.request(
+                path,
+                method,
+                json=json,
+                raise_exc=False,
+                redirect=False,
+                log=False,
+                connect_retries=0,
+                status_code_retries=0,
+                timeout=TIMEOUT,
+                headers={"Accept": "application/json"},
+            )
+        except Exception as error:
+            raise ServiceUnavailable(self._reason(error)) from None
+        if len(response.content) > MAX_BODY:
+            raise ServiceUnavailable(f"{self._service} sent an answer of more than {MAX_BODY} bytes")
+        try:
+            body = response.json()
+        except ValueError:
+            body = None
+        return Answer(response.status_code, body)
+
+    def _reason(self, error: Exception) -> str:
+        """Why a request failed, in one clause.  The error's own text may contain a token: only its server is shown."""
+        found = _SERVER.search(str(error))
+        server = found[0] if found else self._service
+        if isinstance(error, exceptions.Unauthorized):
+            return f"Keystone refuses the credentials of {self._credentials}"
+        if isinstance(error, exceptions.EndpointNotFound | exceptions.CatalogException):
+            return (
+                f"Keystone's catalogue has no endpoint of {self._service} that matches region_name and "
+                f"valid_interfaces of {self._credentials}"
+            )
+        if isinstance(error, exceptions.SSLError):
+            return f"the TLS certificate of {server} cannot be verified (cafile of {self._credentials})"
+        if isinstance(error, exceptions.ConnectionError):  # time-outs are among them
+            return f"{server} does not answer"
+        if isinstance(error, exceptions.DiscoveryFailure):
+            return f"{server} does not answer as Keystone does (auth_url of {self._credentials})"
+        if isinstance(error, exceptions.HttpError):
+            return f"{server} answers with HTTP status {error.http_status}"
+        return f"a request to {self._service} failed: {type(error).__name__}"

@@ -1,0 +1,80 @@
+"""Blocking calls in a few threads, so that the reactor never waits for one."""
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+
+from novnc_twisted.errors import ServiceUnavailable
+
+T = TypeVar("T")
+
+MAX_PENDING: Final = 256
+"""Calls that run or wait at most; a further one fails at once."""
+
+
+class _DaemonThreads(ThreadPool):
+    """A thread pool whose threads do not keep the process from ending: one may wait for a peer that hangs."""
+
+    threadFactory = partial(threading.Thread, daemon=True)  # type: ignore[assignment]
+
+
+class ThreadedCalls:
+    """Runs blocking calls in threads.
+
+    :param reactor: IReactorFromThreads.
+    :param name: for the names of the threads, and for errors.
+    :param threads: how many calls run side by side at most.
+    """
+
+    def __init__(self, reactor: Any, name: str, threads: int = 8) -> None:
+        self._reactor = reactor
+        self._name = name
+        self._threads = threads
+        self._pool: _DaemonThreads | None = None
+        self._pending = 0
+
+    def start(self) -> None:
+        """Begin to accept calls; threads are made when they are needed."""
+        self._pool = _DaemonThreads(0, self._threads, self._name)
+        self._pool.start()
+
+    def stop(self) -> None:
+        """Accept no further call.  Running calls end by themselves, within their own deadlines."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            threading.Thread(target=pool.stop, daemon=True).start()  # it waits for the threads
+
+    def run(self, call: Callable[[], T]) -> "Deferred[T]":
+        """Call it in a thread.  Cancelling frees the caller at once, and a call that has not begun does not begin.
+
+        Fails with ServiceUnavailable if this is not started, or if too many calls wait.
+        """
+        if self._pool is None:
+            return fail(ServiceUnavailable(f"the requests to {self._name} are stopped"))
+        if self._pending >= MAX_PENDING:
+            return fail(ServiceUnavailable(f"{self._name} is too slow: {MAX_PENDING} requests wait"))
+        self._pending += 1
+        abandoned = threading.Event()
+        result: Deferred[T] = Deferred(lambda _: abandoned.set())
+
+        def begin() -> T | None:
+            return None if abandoned.is_set() else call()
+
+        def ended(success: bool, outcome: Any) -> None:
+            self._pending -= 1
+            if abandoned.is_set():
+                return
+            if success:
+                result.callback(outcome)
+            else:
+                result.errback(outcome if isinstance(outcome, Failure) else Failure(outcome))
+
+        self._pool.callInThreadWithCallback(
+            lambda success, outcome: self._reactor.callFromThread(ended, success, outcome), begin
+        )
+        return result
