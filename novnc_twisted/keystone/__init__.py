@@ -2,4 +2,7 @@
 
 from novnc_twisted._lazy import lazy
 
-__getattr__, __dir__ = lazy(__name__, {"Answer": "client", "KeystoneClient": "client", "ThreadedCalls": "threads"})
+__getattr__, __dir__ = lazy(
+    __name__,
+    {"Answer": "client", "KeystoneClient": "client", "SessionLoader": "session", "ThreadedCalls": "threads"},
+)

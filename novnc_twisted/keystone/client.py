@@ -114,7 +114,7 @@ class KeystoneClient:
         if isinstance(error, exceptions.ConnectionError):  # time-outs are among them
             return f"{server} does not answer"
         if isinstance(error, exceptions.DiscoveryFailure):
-            return f"{server} does not answer as Keystone does (auth_url of {self._credentials})"
+            return f"auth_url of {self._credentials} does not lead to a Keystone"
         if isinstance(error, exceptions.HttpError):
             return f"{server} answers with HTTP status {error.http_status}"
         return f"a request to {self._service} failed: {type(error).__name__}"

@@ -11,6 +11,12 @@ _OSLO = ("rabbit", "amqp", "amqps", "kombu", "kombu+memory", "kafka", "pika", "q
 _OURS = "memory://, redis://, rediss://, redis+unix:// or redis+sentinel://"
 
 
+def is_oslo_url(url: str) -> bool:
+    """Whether a URL names a message bus of oslo.messaging, as the ``transport_url`` of nova does."""
+    scheme, found, _ = url.partition("://")
+    return bool(found) and scheme in _OSLO
+
+
 def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
     """Make the transport for a URL; it is not started yet.
 
@@ -43,7 +49,7 @@ def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
         from novnc_twisted.messaging.redis.transport import RedisTransport
 
         return RedisTransport(reactor, address, role)
-    if scheme in _OSLO and found:
+    if is_oslo_url(url):
         raise ValueError(
             f"transport_url: {scheme}:// is a bus of oslo.messaging, which is not spoken here; "
             f"set transport_url to {_OURS} in a later --config-file"

@@ -15,9 +15,11 @@ from novnc_twisted.messaging.interfaces import TopicInUse
 from novnc_twisted.service import settings
 from novnc_twisted.service.context import Context
 from novnc_twisted.service.exits import StartFailed, Unusable
+from novnc_twisted.service.nova_backend import make_client, uses_nova
 from novnc_twisted.service.shutdown import Phase
 
 if TYPE_CHECKING:
+    from novnc_twisted.consoleauth.nova_authority import NovaAuthority
     from novnc_twisted.frontend import FrontFactory
     from novnc_twisted.session import SessionSettings
 
@@ -119,9 +121,10 @@ def novncproxy(context: Context) -> Start:
 
     conf = context.conf
     folder = settings.web_folder(conf)
+    authority = _nova(context) if uses_nova("novncproxy", conf) else None
     factory = NoVNCProxyFactory(
         context.reactor,
-        **_front_arguments(context),
+        **_front_arguments(context, authority),
         base_url=conf.vnc.novncproxy_base_url,
         allowed_origins=tuple(conf.console.allowed_origins),
         trusted_proxies=tuple(conf.console.trusted_proxies),
@@ -192,16 +195,30 @@ def _accept(context: Context, listeners: list[socket.socket], factory: Any) -> N
         context.shutdown.add(Phase.STOP_ACCEPTING, factory.stop)
 
 
-def _front_arguments(context: Context) -> dict[str, Any]:
+def _nova(context: Context) -> "NovaAuthority":
+    """Nova's API as the authority."""
+    from novnc_twisted.consoleauth.nova_api import NovaAPI
+    from novnc_twisted.consoleauth.nova_authority import NovaAuthority
+
+    client = make_client(context.reactor, context.conf)
+    client.start()
+    context.shutdown.add(Phase.STOP_SERVICES, client.stop)
+    options = context.conf.consoleauth
+    return NovaAuthority(
+        NovaAPI(client), token_ttl=options.token_ttl, enforce_session_timeout=options.enforce_session_timeout
+    )
+
+
+def _front_arguments(context: Context, nova: "NovaAuthority | None" = None) -> dict[str, Any]:
     """The arguments that the factories of both proxies have in common."""
     from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 
     authority = ConsoleAuthAPI(context.transport)
     return {
-        "authorise": authority.check_token,
+        "authorise": authority.check_token if nova is None else nova.check_token,
         "settings": _settings(context),
-        "ask_password": authority.get_vnc_password,
-        "keep_token": authority.keep_token,
+        "ask_password": authority.get_vnc_password if nova is None else None,
+        "keep_token": authority.keep_token if nova is None else None,
         "limits": context.limits,
         "failures": context.failures,
         "connection_limits": context.proxy_connections,

@@ -44,6 +44,7 @@ _NOVAS_SECTIONS: Final = frozenset(
         "mks",
         "neutron",
         "notifications",
+        "nova",
         "os_vif_linux_bridge",
         "os_vif_ovs",
         "osapi_v21",

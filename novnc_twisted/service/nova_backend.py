@@ -1,0 +1,90 @@
+"""The backend ``nova``: who checks the tokens, and with which credentials of Keystone."""
+
+import importlib.util
+from typing import TYPE_CHECKING, Any, Final
+
+from novnc_twisted.messaging.url import is_oslo_url
+from novnc_twisted.service.exits import Unusable, one_line
+
+if TYPE_CHECKING:
+    from novnc_twisted.keystone import KeystoneClient
+
+SECTIONS: Final = ("nova", "service_user", "keystone_authtoken")
+"""The sections with credentials of Keystone; the first with an ``auth_type`` is used."""
+
+SERVED_BY_NOVA: Final = "novncproxy"
+"""The command that can have this backend."""
+
+
+def uses_nova(command: str, conf: Any) -> bool:
+    """Whether nova checks the tokens, by ``[consoleauth] backend``.
+
+    :raises Unusable: the command cannot have this backend, or credentials are missing.
+    """
+    backend = conf.consoleauth.backend
+    automatic = backend == "auto" and is_oslo_url(conf.transport_url) and command == SERVED_BY_NOVA
+    if backend != "nova" and not automatic:
+        return False
+    if command != SERVED_BY_NOVA:
+        raise Unusable(
+            f"[consoleauth] backend: with nova only twistd {SERVED_BY_NOVA} is needed, and {command} cannot be used"
+        )
+    if _section(conf) is not None:
+        return True
+    if automatic:
+        return False  # the transport_url is then refused, with all ways to go on
+    raise Unusable(
+        "[consoleauth] backend: nova needs credentials of Keystone; set auth_type, auth_url and the others in [nova] "
+        "(or in [service_user] or [keystone_authtoken], as nova itself does)"
+    )
+
+
+def make_client(reactor: Any, conf: Any) -> "KeystoneClient":
+    """Make the client for nova's API; nobody is contacted yet.
+
+    :raises Unusable: with one line that names the section, or the extra that is not installed.
+    """
+    if importlib.util.find_spec("keystoneauth1") is None:
+        raise Unusable(
+            "[consoleauth] backend: nova needs the extra [openstack]: pip install 'novnc-twisted[openstack]'"
+        )
+    from keystoneauth1 import adapter, loading
+    from keystoneauth1.exceptions import ClientException
+
+    from novnc_twisted.keystone import KeystoneClient, SessionLoader
+
+    section = _section(conf)
+    assert section is not None, "uses_nova() was asked before"
+    try:
+        auth = loading.load_auth_from_conf_options(conf, section)
+        session = SessionLoader().load_from_conf_options(conf, section, auth=auth)
+    except (ClientException, ValueError, OSError) as error:
+        raise Unusable(f"[{section}] auth_type: {one_line(str(error))}") from None
+    nova = adapter.Adapter(
+        session,
+        service_type="compute",
+        interface=conf[section].valid_interfaces or ["internal", "public"],
+        region_name=conf[section].region_name,
+        endpoint_override=conf[section].endpoint_override,
+        default_microversion="2.31",
+    )
+    return KeystoneClient(reactor, nova, service="nova", credentials=f"[{section}]")
+
+
+def _section(conf: Any) -> str | None:
+    """The first section that has credentials, with its options registered."""
+    if importlib.util.find_spec("keystoneauth1") is None:
+        return SECTIONS[0]  # make_client says what is missing
+    from keystoneauth1 import loading
+    from oslo_config import cfg
+
+    for section in SECTIONS:
+        loading.register_auth_conf_options(conf, section)
+        if conf[section].auth_type or conf[section].auth_section:
+            loading.register_session_conf_options(conf, section)
+            conf.register_opts(
+                [cfg.ListOpt("valid_interfaces"), cfg.StrOpt("region_name"), cfg.StrOpt("endpoint_override")],
+                group=section,
+            )
+            return section
+    return None

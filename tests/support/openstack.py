@@ -1,0 +1,179 @@
+"""A small Keystone and a small nova-api: as much of both as a console proxy uses, on one loopback port."""
+
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import maybeDeferred
+from twisted.trial.unittest import TestCase
+from twisted.web.http import Request
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Site
+
+PASSWORD = "novapw-" + uuid.uuid4().hex[:8]
+
+
+class FakeOpenStack(Resource):
+    """Serves ``/identity/v3`` and ``/compute/v2.1``.
+
+    :ivar consoles: what nova knows of each console token.
+    :ivar servers: what nova knows of each server, by its UUID.
+    :ivar may_read_servers: whether the access rules of the credentials include ``GET /servers``.
+    :ivar valid: the Keystone tokens that nova accepts.
+    :ivar requests: method, path and ``OpenStack-API-Version`` of every request.
+    :ivar status: if set, nova answers every request with this HTTP status.
+    :ivar silent: whether nova answers at all.
+    """
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.consoles: dict[str, dict[str, Any]] = {}
+        self.servers: dict[str, dict[str, Any]] = {}
+        self.may_read_servers = True
+        self.valid: set[str] = set()
+        self.requests: list[tuple[str, str, str]] = []
+        self.status = 0
+        self.silent = False
+        self.port: Any = None
+
+    @classmethod
+    def start(cls, test: TestCase, port: int = 0) -> "FakeOpenStack":
+        """Listen; the end of the test ends it."""
+        self = cls()
+        self.listen(test, port)
+        return self
+
+    def listen(self, test: TestCase, port: int = 0) -> None:
+        """Listen on a port of loopback."""
+        self._site = site = _Site(self)
+        self.port = reactor.listenTCP(port, site, interface="127.0.0.1")  # type: ignore[attr-defined]
+        test.addCleanup(self.stop)
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        port, self.port = self.port, None
+        if port is not None:
+            await maybeDeferred(port.stopListening)
+            await self._site.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port.getHost().port}"
+
+    def credentials(self, section: str = "service_user", **more: str) -> str:
+        """The section of a nova.conf with which these credentials are given."""
+        options = {
+            "auth_type": "password",
+            "auth_url": f"{self.url}/identity/v3",
+            "username": "nova",
+            "password": PASSWORD,
+            "project_name": "service",
+            "user_domain_name": "Default",
+            "project_domain_name": "Default",
+            **more,
+        }
+        return "\n".join([f"[{section}]", *(f"{name} = {value}" for name, value in options.items()), ""])
+
+    def add_console(self, port: int, *, host: str = "127.0.0.1", **server: Any) -> str:
+        """A console token for a new server, whose VNC server listens there."""
+        token, identity = str(uuid.uuid4()), str(uuid.uuid4())
+        self.consoles[token] = {
+            "instance_uuid": identity,
+            "host": host,
+            "port": port,
+            "tls_port": None,
+            "internal_access_path": None,
+        }
+        self.servers[identity] = {
+            "id": identity,
+            "name": "myserver20",
+            "status": "ACTIVE",
+            "tenant_id": "red",
+            "user_id": "alice",
+            "OS-EXT-SRV-ATTR:instance_name": "instance-00000001",
+            "OS-EXT-SRV-ATTR:host": "compute1",
+            **server,
+        }
+        return token
+
+    def render(self, request: Request) -> bytes | int:
+        path = request.path.decode()
+        version = request.getHeader("OpenStack-API-Version") or ""
+        self.requests.append((request.method.decode(), path, version))
+        request.setHeader("Content-Type", "application/json")
+        if path.startswith("/identity"):
+            return json.dumps(self._identity(request, path)).encode()
+        if self.silent:
+            return NOT_DONE_YET
+        status, body = self._compute(request, path.removeprefix("/compute/v2.1"))
+        request.setResponseCode(status)
+        return json.dumps(body).encode()
+
+    def _identity(self, request: Request, path: str) -> dict[str, Any]:
+        if path != "/identity/v3/auth/tokens":
+            links = [{"rel": "self", "href": f"{self.url}/identity/v3/"}]
+            return {"version": {"id": "v3.14", "status": "stable", "links": links}}
+        asked = json.load(request.content)["auth"]["identity"]  # type: ignore[arg-type]
+        if asked.get("password", {}).get("user", {}).get("password") != PASSWORD:
+            request.setResponseCode(401)
+            return {"error": {"code": 401, "message": "The request you have made requires authentication."}}
+        token = uuid.uuid4().hex
+        self.valid.add(token)
+        request.setResponseCode(201)
+        request.setHeader("X-Subject-Token", token)
+        endpoint = {"interface": "internal", "region": "RegionOne", "region_id": "RegionOne"}
+        now = datetime.now(UTC)
+        return {
+            "token": {
+                "methods": ["password"],
+                "user": {"id": "nova", "name": "nova", "domain": {"id": "default", "name": "Default"}},
+                "project": {"id": "service", "name": "service", "domain": {"id": "default", "name": "Default"}},
+                "roles": [{"id": "admin", "name": "admin"}],
+                "issued_at": now.isoformat().replace("+00:00", "Z"),
+                "expires_at": (now + timedelta(hours=1)).isoformat().replace("+00:00", "Z"),
+                "catalog": [
+                    {
+                        "type": "compute",
+                        "name": "nova",
+                        "id": "c",
+                        "endpoints": [{**endpoint, "id": "e", "url": f"{self.url}/compute/v2.1"}],
+                    }
+                ],
+            }
+        }
+
+    def _compute(self, request: Request, path: str) -> tuple[int, dict[str, Any]]:
+        if self.status:
+            return self.status, {"error": {}}
+        if request.getHeader("X-Auth-Token") not in self.valid:
+            return 401, {"error": {"code": 401}}
+        kind, _, name = path.strip("/").partition("/")
+        if kind == "os-console-auth-tokens":
+            found = self.consoles.get(name)
+            return (200, {"console": found}) if found else (404, {"itemNotFound": {"message": "Token not found"}})
+        if kind == "servers" and self.may_read_servers:
+            found = self.servers.get(name)
+            return (200, {"server": found}) if found else (404, {"itemNotFound": {"message": "not found"}})
+        return 401, {"error": {"code": 401}}
+
+
+class _Site(Site):
+    """Ends the connections that clients keep alive."""
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(resource)
+        self._channels: set[Any] = set()
+
+    def buildProtocol(self, addr: Any) -> Any:
+        channel = super().buildProtocol(addr)
+        self._channels.add(channel)
+        return channel
+
+    async def close(self) -> None:
+        open_now = [channel for channel in self._channels if channel._channel.transport.connected]
+        for channel in open_now:
+            channel._channel.transport.abortConnection()
