@@ -111,7 +111,10 @@ class KeystoneClient:
             )
         if isinstance(error, exceptions.SSLError):
             return f"the TLS certificate of {server} cannot be verified (cafile of {self._credentials})"
-        if isinstance(error, exceptions.ConnectionError):  # time-outs are among them
+        # Time-outs are connection errors.  A failed discovery quotes the connection error that caused it, if one did.
+        if isinstance(error, exceptions.ConnectionError) or (
+            isinstance(error, exceptions.DiscoveryFailure) and found is not None
+        ):
             return f"{server} does not answer"
         if isinstance(error, exceptions.DiscoveryFailure):
             return f"auth_url of {self._credentials} does not lead to a Keystone"
