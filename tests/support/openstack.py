@@ -118,7 +118,8 @@ class FakeOpenStack(Resource):
             links = [{"rel": "self", "href": f"{self.url}/identity/v3/"}]
             return {"version": {"id": "v3.14", "status": "stable", "links": links}}
         asked = json.load(request.content)["auth"]["identity"]  # type: ignore[arg-type]
-        if asked.get("password", {}).get("user", {}).get("password") != PASSWORD:
+        given = asked.get("password", {}).get("user", {}).get("password")
+        if given != PASSWORD and asked.get("application_credential", {}).get("secret") != PASSWORD:
             request.setResponseCode(401)
             return {"error": {"code": 401, "message": "The request you have made requires authentication."}}
         token = uuid.uuid4().hex

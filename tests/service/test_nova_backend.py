@@ -1,0 +1,110 @@
+"""``twistd novncproxy`` in front of nova, from nova.conf files as operators' tools write them."""
+
+import signal
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from tests.service.test_commands import alone
+from tests.support.openstack import PASSWORD, FakeOpenStack
+from tests.support.twistd import Twistd, free_port
+from tests.support.viewer import Viewers
+from tests.support.vnc_server import FakeVNCServer
+
+FILES = Path(__file__).parent / "files"
+FLAVOURS = ("kolla", "osa", "debian", "devstack")
+
+
+class NovaTests(TestCase):
+    timeout = 300
+
+    def setUp(self) -> None:
+        self.cloud = FakeOpenStack.start(self)
+        vnc = reactor.listenTCP(0, FakeVNCServer(), interface="127.0.0.1")
+        self.addCleanup(vnc.stopListening)
+        self.vnc_port = vnc.getHost().port
+        self.port = free_port()
+
+    def conf(self, flavour: str) -> str:
+        text = (FILES / f"nova-{flavour}.conf").read_text()
+        values = {"AUTH_URL": f"{self.cloud.url}/identity", "PASSWORD": PASSWORD, "PORT": str(self.port)}
+        for name, value in values.items():
+            text = text.replace(f"@{name}@", value)
+        return text
+
+    def url(self, token: str) -> str:
+        return f"http://127.0.0.1:{self.port}/vnc_auto.html?token={token}"
+
+    async def console(self, flavour: str) -> None:
+        """A console opens, an unknown token is refused, and nothing secret is printed."""
+        proxy = Twistd.start(self, "novncproxy", self.conf(flavour))
+        await proxy.ready()
+        token = self.cloud.add_console(self.vnc_port)
+        viewer = await Viewers(self).open(self.url(token))
+        self.assertIn("myserver20", viewer.name)
+        viewer.leave()
+        self.assertEqual((await Viewers(self).refusal(self.url("2b1c3d4e-0000-4000-8000-00000000000a")))[0], 4401)
+        self.assertEqual(await proxy.stop(signal.SIGTERM), 0)
+        for secret in (PASSWORD, token, "RABBIT_PASS"):
+            self.assertNotIn(secret, proxy.output)
+
+    async def test_kolla(self) -> None:
+        await self.console("kolla")
+
+    async def test_openstack_ansible(self) -> None:
+        await self.console("osa")
+
+    async def test_debian(self) -> None:
+        await self.console("debian")
+
+    async def test_devstack_with_an_application_credential(self) -> None:
+        await self.console("devstack")
+
+    async def test_states_of_a_server(self) -> None:
+        proxy = Twistd.start(self, "novncproxy", self.conf("kolla"))
+        await proxy.ready()
+        viewers = Viewers(self)
+        for status, code in (("SHUTOFF", 4409), ("SUSPENDED", 4409), ("SOFT_DELETED", 4404)):
+            token = self.cloud.add_console(self.vnc_port, status=status)
+            self.assertEqual((await viewers.refusal(self.url(token)))[0], code)
+
+    async def test_nova_and_keystone_go_and_come_back(self) -> None:
+        proxy = Twistd.start(self, "novncproxy", self.conf("kolla"))
+        await proxy.ready()
+        token, viewers = self.cloud.add_console(self.vnc_port), Viewers(self)
+        viewer = await viewers.open(self.url(token))
+        self.cloud.status = 503
+        self.assertEqual((await viewers.refusal(self.url(token)))[0], 4503)
+        self.cloud.status = 0
+        (await viewers.open(self.url(token))).leave()
+        port = self.cloud.port.getHost().port
+        await self.cloud.stop()
+        self.assertEqual((await viewers.refusal(self.url(token)))[0], 4503)
+        self.cloud.listen(self, port)
+        (await viewers.open(self.url(token))).leave()
+        await viewer.update()  # the session lived through all of it
+        self.assertNotIn("Traceback", proxy.output)
+
+    async def test_no_credentials(self) -> None:
+        conf = "transport_url = rabbit://x:y@h//\n[consoleauth]\nbackend = nova\n"
+        process = Twistd.start(self, "novncproxy", conf)
+        self.assertEqual(await process.ended, 78)
+        self.assertIn("[consoleauth] backend", process.output)
+        self.assertIn("[nova]", process.output)
+        self.assertEqual(process.output.count("\n"), 1, process.output)
+
+    async def test_credentials_that_lack_something(self) -> None:
+        conf = "transport_url = rabbit://x:y@h//\n[service_user]\nauth_type = password\nusername = nova\n"
+        process = Twistd.start(self, "novncproxy", conf)
+        self.assertEqual(await process.ended, 78)
+        self.assertIn("[service_user]", process.output)
+        self.assertIn("auth_url", process.output)
+        self.assertEqual(process.output.count("\n"), 1, process.output)
+
+    async def test_another_command(self) -> None:
+        conf = alone() + "\n[consoleauth]\nbackend = nova\n" + self.cloud.credentials()
+        process = Twistd.start(self, "console", conf)
+        self.assertEqual(await process.ended, 78)
+        self.assertIn("[consoleauth] backend", process.output)
+        self.assertEqual(process.output.count("\n"), 1, process.output)
