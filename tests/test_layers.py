@@ -24,6 +24,7 @@ LAYERS = {
     "events": 2,
     "tls": 2,
     "http": 2,
+    "keystone": 2,
     "messaging": 2,
     "relay": 2,
     "consoleauth": 3,
@@ -50,6 +51,7 @@ ALLOWED = {
     "events": set(),
     "tls": LAYER_2,
     "http": LAYER_2,
+    "keystone": LAYER_2 | {"keystoneauth1"},
     "messaging": LAYER_2,
     "relay": LAYER_2,
     "consoleauth": LAYER_2,
@@ -60,7 +62,7 @@ ALLOWED = {
     "novncproxy": LAYER_2 | {"autobahn", "txaio"},
     "xvpvncproxy": LAYER_2,
     "api": LAYER_2,
-    "service": LAYER_2 | {"oslo_config"},
+    "service": LAYER_2 | {"keystoneauth1", "oslo_config"},
 }
 
 # Files that may use more.

@@ -49,7 +49,6 @@ class NovaServer:
     :ivar instance_name: the name of its libvirt domain, as ``instance-00000001``; empty if nova does not show it.
     :ivar compute_host: the ``host`` option of the compute service that runs it; empty if nova does not show it.
     :ivar project_id: its project.
-    :ivar user_id: the user who created it.
     """
 
     status: str
@@ -57,7 +56,6 @@ class NovaServer:
     instance_name: str
     compute_host: str
     project_id: str | None
-    user_id: str | None
 
 
 class NovaAPI:
@@ -142,5 +140,4 @@ def _server(body: dict[str, Any]) -> NovaServer:
         instance_name=text("OS-EXT-SRV-ATTR:instance_name"),
         compute_host=text("OS-EXT-SRV-ATTR:host"),
         project_id=text("tenant_id") or None,
-        user_id=text("user_id") or None,
     )

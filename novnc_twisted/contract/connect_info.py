@@ -25,6 +25,7 @@ class ConnectInfo(Record):
     :ivar internal_access_path: a path for a CONNECT request before the RFB handshake (nova's Xen consoles).
     :ivar instance_uuid: the instance, for logs and limits.
     :ivar name: the server's name as its owner knows it: the title of the viewer.
+    :ivar instance_name: the name of the VM on its host, as QEMU reports it (``instance-00000001``); empty: unknown.
     :ivar console_type: ``novnc`` or ``xvpvnc``.
     :ivar user_id: the user who asked for the token.
     :ivar project_id: the project for which that user asked.
@@ -43,6 +44,7 @@ class ConnectInfo(Record):
     internal_access_path: Annotated[str | None, fields.text] = None
     instance_uuid: Annotated[str, fields.uuid] = ""
     name: Annotated[str, fields.text] = ""
+    instance_name: Annotated[str, fields.text] = ""
     console_type: Annotated[str, fields.one_of(*CONSOLE_TYPES)] = NOVNC
     user_id: Annotated[str | None, fields.text] = None
     project_id: Annotated[str | None, fields.text] = None
@@ -53,12 +55,13 @@ class ConnectInfo(Record):
     password: Annotated[str | None, LOCAL] = field(default=None, repr=False)
 
     def at(self, place: Place) -> Self:
-        """Return the same with the address, the name and the compute host of a place."""
+        """Return the same with the address, the names and the compute host of a place."""
         return replace(
             self,
             host=place.host,
             port=place.port,
             socket=place.socket,
             name=place.name,
+            instance_name=place.name,  # both are the name of the libvirt domain
             compute_host=place.compute_host,
         )

@@ -235,6 +235,7 @@ def _settings(context: Context) -> "SessionSettings":
         auth_schemes=settings.auth_schemes(conf),
         vencrypt_subtypes=tuple(conf.vnc.vencrypt_subtypes),
         upstream_tls=UpstreamTLS() if context.upstream is None else context.upstream.tls,
+        name_check=conf.vnc.name_check,
         socket_directories=tuple(conf.vnc.socket_directories),
         shield=conf.console.shield,
         idle_timeout=conf.console.idle_timeout,

@@ -5,6 +5,7 @@ from oslo_config import cfg
 from novnc_twisted.service.option_types import CheckedListOpt, CheckedOpt, formerly
 from novnc_twisted.service.option_urls import web_url
 from novnc_twisted.service.option_values import absolute_folder, address, dialled_address
+from novnc_twisted.session.screen_name import AUTO, check_template
 
 VNC: list[cfg.Opt] = [
     cfg.BoolOpt(
@@ -106,6 +107,14 @@ VNC: list[cfg.Opt] = [
         help="The DNS name or IP address that the certificate of every VNC server must contain. Unset: the "
         "address to which the proxy connects (server_proxyclient_address), or for a unix socket the name of "
         "the compute host (host).",
+    ),
+    CheckedOpt(
+        "name_check",
+        check_template,
+        default=AUTO,
+        help="How a proxy finds out that it shows the right VM, by the name in ServerInit. auto: QEMU (X) must name "
+        "this VM, and other names pass. off: no check. Anything else is a template with {name}, {instance_name} or "
+        "{uuid}, which the name must equal. A VM with another name is refused.",
     ),
     CheckedListOpt(
         "socket_directories",

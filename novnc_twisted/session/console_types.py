@@ -14,7 +14,13 @@ class IConsoleType(Protocol):
     """What a session needs to know about a kind of console."""
 
     def log_in(self, settings: SessionSettings) -> Handshake[Any]:
-        """Return the handshake with the server; its result is given to :meth:`first_message`."""
+        """Return the handshake with the server; its result is given to :meth:`verify` and :meth:`first_message`."""
+
+    def verify(self, opening: Any, info: ConnectInfo, settings: SessionSettings) -> None:
+        """Compare what the server says about itself with the VM that was asked for.
+
+        :raises ConsoleUnreachable: it is the console of another VM.
+        """
 
     def greet(self) -> Handshake[Any]:
         """Return the handshake with the viewer, which follows once the server is ready."""

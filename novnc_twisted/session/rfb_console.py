@@ -12,6 +12,7 @@ from novnc_twisted.rfb.login import login
 from novnc_twisted.rfb.offer import ClientInit, offer
 from novnc_twisted.rfb.server_init import ServerInit
 from novnc_twisted.rfb.shield import Shield
+from novnc_twisted.session.screen_name import check_name
 from novnc_twisted.session.settings import SessionSettings
 
 
@@ -21,6 +22,10 @@ class RFBConsole:
     def log_in(self, settings: SessionSettings) -> Handshake[ServerInit]:
         """Log in to the VNC server, up to ServerInit."""
         return login(settings.auth_schemes, vencrypt_subtypes=settings.vencrypt_subtypes)
+
+    def verify(self, opening: ServerInit, info: ConnectInfo, settings: SessionSettings) -> None:
+        """Compare the name of the screen with the name of the VM, as ``name_check`` says."""
+        check_name(opening.name, info, settings.name_check)
 
     def greet(self) -> Handshake[ClientInit]:
         """Offer the viewer RFB 3.8 without authentication, up to ClientInit."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from novnc_twisted.access import deadlines
 from novnc_twisted.rfb.security.vencrypt import DEFAULT_SUBTYPES
+from novnc_twisted.session.screen_name import AUTO
 from novnc_twisted.session.upstream.tls import UpstreamTLS
 
 
@@ -16,6 +17,7 @@ class SessionSettings:
     :ivar auth_schemes: RFB security schemes for the VNC server, in our order.
     :ivar vencrypt_subtypes: sub-types of the scheme ``vencrypt``, in our order.
     :ivar upstream_tls: whom to trust, and who we are, inside of ``vencrypt``.
+    :ivar name_check: how the name of the screen is compared with the VM: ``auto``, ``off``, or a template.
     :ivar socket_directories: absolute folders in and below which a VNC server's unix socket may be.
     :ivar shield: whether each message of a viewer is checked before the VNC server hears it.
     :ivar idle_timeout: how long a viewer may send nothing.
@@ -36,6 +38,7 @@ class SessionSettings:
     auth_schemes: tuple[str, ...] = ("none", "vnc")
     vencrypt_subtypes: tuple[str, ...] = DEFAULT_SUBTYPES
     upstream_tls: UpstreamTLS = field(default_factory=UpstreamTLS, compare=False)
+    name_check: str = AUTO
     socket_directories: tuple[str, ...] = ("/var/lib/libvirt/qemu", "/run/libvirt/qemu")
     shield: bool = True
     idle_timeout: float = 0

@@ -113,6 +113,7 @@ class SessionSetup(Session):
         self.phase = "login"
         late = ConsoleUnreachable("the VNC server did not finish its handshake in time")
         opening = await self._in_time(upstream.run(console.log_in(settings)), settings.rfb_deadline, late)
+        console.verify(opening, info, settings)
         self.phase = "offer"
         self._greeted = True
         self.viewer.welcome()

@@ -86,6 +86,23 @@ class NovaTests(TestCase):
         await viewer.update()  # the session lived through all of it
         self.assertNotIn("Traceback", proxy.output)
 
+    async def test_two_servers_that_swapped_their_ports(self) -> None:
+        """Nova answers with the port that a server had; the screen that is there now says whose it is."""
+        proxy = Twistd.start(self, "novncproxy", self.conf("kolla"))
+        await proxy.ready()
+        names = ("instance-00000001", "instance-00000002")
+        ports = []
+        for name in names:
+            vnc = reactor.listenTCP(0, FakeVNCServer(name=f"QEMU ({name})".encode()), interface="127.0.0.1")
+            self.addCleanup(vnc.stopListening)
+            ports.append(vnc.getHost().port)
+        viewers = Viewers(self)
+        for name, port, other in zip(names, ports, reversed(ports), strict=True):
+            wanted = {"OS-EXT-SRV-ATTR:instance_name": name}
+            (await viewers.open(self.url(self.cloud.add_console(port, **wanted)))).leave()
+            self.assertEqual((await viewers.refusal(self.url(self.cloud.add_console(other, **wanted))))[0], 4502)
+        self.assertIn("QEMU (instance-00000002), not QEMU (instance-00000001)", proxy.output)
+
     async def test_no_credentials(self) -> None:
         conf = "transport_url = rabbit://x:y@h//\n[consoleauth]\nbackend = nova\n"
         process = Twistd.start(self, "novncproxy", conf)

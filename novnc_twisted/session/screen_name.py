@@ -1,0 +1,68 @@
+"""The screen proves whose it is: QEMU reports the name of its VM in ServerInit.
+
+An address can belong to another VM by the time that the proxy connects to it: ports are reused after a stop or a
+migration (CVE-2013-0335).  The name in ServerInit comes over the same connection as the screen.
+"""
+
+import re
+from typing import Final
+
+from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.errors import ConsoleUnreachable
+
+AUTO: Final = "auto"
+"""Compare names of the form ``QEMU (X)`` only; a VNC server of another kind may have any name."""
+
+OFF: Final = "off"
+"""Compare nothing."""
+
+FIELDS: Final = ("name", "instance_name", "uuid")
+"""What a template may refer to, in braces."""
+
+_QEMUS_NAME: Final = re.compile(rb"QEMU \((.*)\)\Z", re.DOTALL)
+_QEMUS_BUFFER: Final = 1023
+"""Bytes of the longest name: QEMU cuts it (``ui/vnc.c``, ``protocol_client_init``)."""
+
+_REFERENCE: Final = re.compile(r"\{([^{}]*)\}")
+
+
+def check_template(text: str) -> str:
+    """Return a value of the option ``name_check``.
+
+    :raises ValueError: it is neither ``auto`` nor ``off`` nor a template that refers to a name.
+    """
+    if text in (AUTO, OFF):
+        return text
+    names = _REFERENCE.findall(text)
+    if not names:
+        raise ValueError(f"auto, off, or a template with one of {{{'}, {'.join(FIELDS)}}} is needed, not {text}")
+    for name in names:
+        if name not in FIELDS:
+            raise ValueError(f"{{{name}}} is not known; a template may have {{{'}, {'.join(FIELDS)}}}")
+    return text
+
+
+def check_name(shown: bytes, info: ConnectInfo, name_check: str) -> None:
+    """Compare the name of a screen with the name of the VM.
+
+    A name that nobody told us cannot be compared: it passes.
+
+    :param shown: the name in ServerInit.
+    :param name_check: ``auto``, ``off``, or a template.
+    :raises ConsoleUnreachable: it is the screen of another VM.
+    """
+    if name_check == OFF:
+        return
+    if name_check == AUTO:
+        if _QEMUS_NAME.match(shown) is None or not info.instance_name:
+            return
+        expected = f"QEMU ({info.instance_name})"
+    else:
+        values = {"name": info.name, "instance_name": info.instance_name, "uuid": info.instance_uuid}
+        if not all(values[name] for name in _REFERENCE.findall(name_check)):
+            return
+        expected = _REFERENCE.sub(lambda found: values[found[1]], name_check)
+    if shown != expected.encode()[:_QEMUS_BUFFER] and shown != expected.encode():
+        raise ConsoleUnreachable(
+            f"another VM has this address now: its screen is called {shown.decode(errors='replace')}, not {expected}"
+        )
