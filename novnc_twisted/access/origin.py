@@ -48,7 +48,7 @@ def judge_origin(
 
     :param origins: the values of its Origin fields.  Without any it is allowed: browsers always send one.
     :param hosts: the values of its Host fields.
-    :param scheme: the scheme of ``novncproxy_base_url``, which pages must have to open consoles.
+    :param scheme: the scheme of ``novncproxy_base_url``, which pages must have to open consoles; empty: http or https.
     :param allowed: ``allowed_origins``: names and addresses besides the request's own Host.
     :param forwarded_proto: X-Forwarded-Proto of a trusted proxy, or None.  It is the scheme by which the page was
         loaded, so it is used in place of ``scheme``.
@@ -61,7 +61,7 @@ def judge_origin(
     origin = read_origin(origins[0])
     if origin is None:
         return FORBIDDEN
-    if origin.scheme.lower() != (forwarded_proto or scheme).strip().lower():
+    if not _has_scheme(origin, forwarded_proto or scheme):
         return FORBIDDEN
     return ALLOWED if bare_host(origin.host) in _known_hosts(hosts, allowed) else FORBIDDEN
 
@@ -88,7 +88,7 @@ def explain_refusal(
             f"its host is neither the request's Host ({', '.join(hosts)}) nor in [console] allowed_origins ({names})"
         )
         options.append("[console] allowed_origins")
-    if origin.scheme.lower() != (forwarded_proto or scheme).strip().lower():
+    if not _has_scheme(origin, forwarded_proto or scheme):
         if forwarded_proto:
             reasons.append(f"its scheme is not {forwarded_proto}, the X-Forwarded-Proto of the trusted proxy")
             options.append("what the reverse proxy sends as X-Forwarded-Proto")
@@ -99,6 +99,11 @@ def explain_refusal(
                 "[console] trusted_proxies)"
             )
     return f"the Origin is {origins[0]}: {'; '.join(reasons)}", "; ".join(options)
+
+
+def _has_scheme(origin: PageOrigin, wanted: str) -> bool:
+    scheme, wanted = origin.scheme.lower(), wanted.strip().lower()
+    return scheme == wanted if wanted else scheme in ("http", "https")
 
 
 def _known_hosts(hosts: Sequence[str], allowed: Collection[str]) -> set[str]:

@@ -36,7 +36,7 @@ class NoVNCProxyFactory(FrontFactory):
         *,
         settings: SessionSettings | None = None,
         web: str | Path = SHIPPED,
-        base_url: str = "http://127.0.0.1:6080/vnc_auto.html",
+        base_url: str | None = "http://127.0.0.1:6080/vnc_auto.html",
         allowed_origins: Sequence[str] = (),
         trusted_proxies: Sequence[str] = (),
         frame_ancestors: Sequence[str] = ("'self'",),
@@ -53,7 +53,7 @@ class NoVNCProxyFactory(FrontFactory):
             :class:`novnc_twisted.errors.Refusal`; has ``settings.token_deadline`` seconds.
         :param settings: default: :class:`SessionSettings` without changes.
         :param web: the folder of the page.
-        :param base_url: ``novncproxy_base_url``; an Origin must have its scheme.
+        :param base_url: ``novncproxy_base_url``; an Origin must have its scheme.  None: http or https.
         :param allowed_origins: hosts whose pages may connect, besides the one that a request was sent to.
         :param trusted_proxies: addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
         :param frame_ancestors: sources of Content-Security-Policy that may frame the page.
@@ -81,7 +81,7 @@ class NoVNCProxyFactory(FrontFactory):
         self.trusted_proxies = networks(trusted_proxies)
         self.upgrades = UpgradePolicy(
             Handshaker(reactor),
-            scheme=urlsplit(base_url).scheme.lower() or "http",
+            scheme="" if base_url is None else urlsplit(base_url).scheme.lower() or "http",
             allowed_origins=tuple(allowed_origins),
             trusted_proxies=self.trusted_proxies,
         )

@@ -35,7 +35,7 @@ class UpgradePolicy:
     """What decides about upgrades.
 
     :ivar handshaker: judges the handshake.
-    :ivar scheme: the scheme that an Origin must have, unless a trusted proxy names another one.
+    :ivar scheme: the scheme that an Origin must have, unless a trusted proxy names another one; empty: http or https.
     :ivar allowed_origins: hosts whose pages may connect, besides the one to which the request was sent.
     :ivar trusted_proxies: networks whose X-Forwarded-Proto is believed.
     """

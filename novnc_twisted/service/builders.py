@@ -15,7 +15,7 @@ from novnc_twisted.messaging.interfaces import TopicInUse
 from novnc_twisted.service import settings
 from novnc_twisted.service.context import Context
 from novnc_twisted.service.exits import StartFailed, Unusable
-from novnc_twisted.service.nova_backend import make_client, uses_nova
+from novnc_twisted.service.nova_backend import base_url, make_client, uses_nova
 from novnc_twisted.service.shutdown import Phase
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def novncproxy(context: Context) -> Start:
     factory = NoVNCProxyFactory(
         context.reactor,
         **_front_arguments(context, authority),
-        base_url=conf.vnc.novncproxy_base_url,
+        base_url=conf.vnc.novncproxy_base_url if authority is None else base_url(conf),
         allowed_origins=tuple(conf.console.allowed_origins),
         trusted_proxies=tuple(conf.console.trusted_proxies),
         frame_ancestors=tuple(conf.console.frame_ancestors),

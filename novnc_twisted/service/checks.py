@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from novnc_twisted.service import config_warnings, credentials, settings
+from novnc_twisted.service import config_warnings, credentials, nova_backend, settings
 from novnc_twisted.service.bus import make_transport
 from novnc_twisted.service.commands import SERVICES, has_proxy
 from novnc_twisted.service.configuration import Configuration, read_all
@@ -26,6 +26,7 @@ def examine(command: str, paths: Sequence[str], reactor: Any) -> Configuration:
         return read  # a part of a configuration would show errors that the whole one does not have
     conf = read.conf
     _attempt(read, partial(make_transport, command, conf, reactor), partial(settings.worker_count, command, conf))
+    _attempt(read, partial(nova_backend.check, command, reactor, conf))
     if "consolecompute" in services:
         _attempt(read, settings.need_libvirt)
     if "consoleapi" in services:

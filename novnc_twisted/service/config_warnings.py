@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from novnc_twisted.access.hosts import is_loopback
 from novnc_twisted.access.pem import certificates
 from novnc_twisted.messaging.redis_url import parse_redis_url
+from novnc_twisted.messaging.url import is_oslo_url
 from novnc_twisted.service.commands import PROXIES
 from novnc_twisted.service.configuration import Configuration
 
@@ -50,6 +51,8 @@ def _links(read: Configuration, services: Sequence[str]) -> Iterator[str]:
     """Whether the links that users get lead to the proxies."""
     conf = read.conf
     alone = conf.transport_url.startswith("memory:")
+    if "consolecompute" not in services and is_oslo_url(conf.transport_url):
+        return  # nova-compute makes the links
     for proxy in PROXIES:
         option = f"{proxy}_base_url"
         url = urlsplit(conf.vnc[option])

@@ -39,6 +39,15 @@ def uses_nova(command: str, conf: Any) -> bool:
     )
 
 
+def check(command: str, reactor: Any, conf: Any) -> None:
+    """Read the credentials, if nova checks the tokens.
+
+    :raises Unusable: with one line that names what is wrong.
+    """
+    if uses_nova(command, conf):
+        make_client(reactor, conf)
+
+
 def make_client(reactor: Any, conf: Any) -> "KeystoneClient":
     """Make the client for nova's API; nobody is contacted yet.
 
@@ -69,6 +78,13 @@ def make_client(reactor: Any, conf: Any) -> "KeystoneClient":
         default_microversion="2.31",
     )
     return KeystoneClient(reactor, nova, service="nova", credentials=f"[{section}]")
+
+
+def base_url(conf: Any) -> str | None:
+    """The ``novncproxy_base_url``, if it is set.  Nova needs it on compute hosts only, and kolla sets it there only."""
+    location = conf.get_location("novncproxy_base_url", "vnc")
+    by_default = location is None or location.location.name in ("opt_default", "set_default")
+    return None if by_default else str(conf.vnc.novncproxy_base_url)
 
 
 def _section(conf: Any) -> str | None:

@@ -7,6 +7,7 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from tests.service.test_commands import alone
+from tests.session.harness import HANDSHAKE
 from tests.support.openstack import PASSWORD, FakeOpenStack
 from tests.support.twistd import Twistd, free_port
 from tests.support.viewer import Viewers
@@ -85,6 +86,24 @@ class NovaTests(TestCase):
         (await viewers.open(self.url(token))).leave()
         await viewer.update()  # the session lived through all of it
         self.assertNotIn("Traceback", proxy.output)
+
+    async def test_pages_behind_https(self) -> None:
+        """Without novncproxy_base_url, which kolla sets on compute hosts alone, http and https pages may connect."""
+        proxy = Twistd.start(self, "novncproxy", self.conf("kolla"))
+        await proxy.ready()
+        for scheme, status in (("https", 101), ("http", 101), ("ftp", 403)):
+            raw = await Viewers(self).raw("127.0.0.1", self.port)
+            origin = f"Origin: {scheme}://127.0.0.1\r\n"
+            raw.write(HANDSHAKE.format(path=f"/?token={self.cloud.add_console(self.vnc_port)}", more=origin).encode())
+            self.assertIn(str(status).encode(), await raw.until(b"\r\n\r\n"))
+
+    async def test_nothing_but_the_right_to_look_up_tokens(self) -> None:
+        self.cloud.may_read_servers = False
+        proxy = Twistd.start(self, "novncproxy", self.conf("kolla"))
+        await proxy.ready()
+        for _ in range(2):
+            (await Viewers(self).open(self.url(self.cloud.add_console(self.vnc_port)))).leave()
+        self.assertEqual(proxy.output.count("add this path to the access rules"), 1)
 
     async def test_two_servers_that_swapped_their_ports(self) -> None:
         """Nova answers with the port that a server had; the screen that is there now says whose it is."""
