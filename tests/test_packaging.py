@@ -135,7 +135,9 @@ class WheelTests(TestCase):
         self.assertTrue(any(re.fullmatch(f"{WEB}/dist/assets/[^/]+\\.js", name) for name in names))
         self.assertEqual([name for name in names if "node_modules" in name or name.startswith(f"{WEB}/src")], [])
         extras = re.findall(r"^Provides-Extra: (.*)$", metadata, re.M)
-        self.assertEqual(extras, ["redis", "libvirt", "openstack", "clients"], "tests and documents have dependency groups")
+        self.assertEqual(
+            extras, ["redis", "libvirt", "openstack", "clients"], "tests and documents have dependency groups"
+        )
         self.assertIn("MPL", notice)
         self.assertIn("\nLicense-Expression: Apache-2.0 AND MPL-2.0\n", metadata)
         self.assertIn(f"\nVersion: {__version__}\n", metadata)

@@ -26,7 +26,7 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenPlace(Record):
-    """What ``os-console-auth-tokens`` tells about a token.
+    """What ``os-console-auth-tokens`` returns for a token.
 
     :ivar instance_uuid: the server.
     :ivar host: the address of the VNC server when the token was made.

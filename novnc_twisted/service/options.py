@@ -179,7 +179,7 @@ CONSOLEAUTH: list[cfg.Opt] = [
         choices=["auto", "store", "nova"],
         help="Who checks the tokens for twistd novncproxy: store is our consoleauth, reached through transport_url. "
         "nova is the API of an OpenStack, with credentials of Keystone in [nova], [service_user] or "
-        "[keystone_authtoken]; no other service of ours is needed then. auto is nova if transport_url is one of "
+        "[keystone_authtoken]; our other services are not needed then. auto is nova if transport_url is one of "
         "oslo.messaging (rabbit://) and one of these sections has credentials, else store.",
     ),
     cfg.IntOpt(

@@ -45,7 +45,7 @@ def check_template(text: str) -> str:
 def check_name(shown: bytes, info: ConnectInfo, name_check: str) -> None:
     """Compare the name of a screen with the name of the VM.
 
-    A name that nobody told us cannot be compared: it passes.
+    If the name of the VM is not known, any name of the screen passes.
 
     :param shown: the name in ServerInit.
     :param name_check: ``auto``, ``off``, or a template.
