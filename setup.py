@@ -1,4 +1,4 @@
-"""The package, its twistd plugin and its console page.  Everything static stands in pyproject.toml."""
+"""Build the package with its twistd plugin and its console page.  All static metadata is in pyproject.toml."""
 
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ PAGE = WEB / "dist" / "vnc_auto.html"
 
 
 def build_page() -> None:
-    """Build the console page with npm, unless it is there (as it is in an sdist) and no older than its sources."""
+    """Build the console page with npm, unless it exists (as in an sdist) and is not older than its sources."""
     sources = [path for path in [*WEB.glob("*.*"), *WEB.glob("src/**/*")] if path.is_file()]
     npm = shutil.which("npm")
     changed = max((path.stat().st_mtime for path in sources), default=0.0)
@@ -31,7 +31,7 @@ def build_page() -> None:
 
 
 class PageFirst(egg_info):
-    """Before the metadata, which names the page's licence files, and so before anything is packed."""
+    """Build the page before the metadata, which names the page's licence files."""
 
     def run(self) -> None:
         build_page()

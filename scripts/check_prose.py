@@ -11,7 +11,7 @@ import io
 import re
 import sys
 import tokenize
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +43,8 @@ RULES = {
     r"shall(?: not)?": "must, must not",
     r"takes? along": "removes as well",
     r"hence": "therefore",
+    r"last words": "final response",
+    r"sign of life": "heartbeat",
     r"nought|naught": "zero",
 }
 """A regular expression for words, and what to write instead."""
@@ -150,12 +152,20 @@ READERS = {
 """How each kind of file is read, by its suffix or its name."""
 
 
+def reader_of(path: Path) -> Callable[[str], str] | None:
+    """Return how a file is read; None: not at all.  The scripts without a suffix are shell scripts."""
+    if path.parent.name == "scripts" and not path.suffix:
+        return hash_prose
+    return READERS.get(path.suffix or path.name)
+
+
 def findings(name: str, text: str) -> list[Finding]:
     """What is wrong in a file of this name, in the order of its lines."""
     if not _ANY.search(text):
         return []
+    reader = reader_of(Path(name))
     try:
-        prose = READERS[Path(name).suffix or name](text)
+        prose = reader(text) if reader else ""
     except (SyntaxError, tokenize.TokenError) as error:
         return [Finding(getattr(error, "lineno", None) or 1, str(error), "the file cannot be parsed")]
     found = [
@@ -172,7 +182,7 @@ def files(folder: Path) -> Iterator[Path]:
         if path.is_dir():
             if path.name[0] not in "._" and path.name not in SKIPPED_FOLDERS and path.suffix != ".egg-info":
                 yield from files(path)
-        elif (path.suffix or path.name) in READERS:
+        elif reader_of(path):
             yield path
 
 
@@ -189,7 +199,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("files", nargs="*", help="check these files only (default: the whole checkout)")
     options = parser.parse_args(arguments)
     paths = [Path(name).absolute() for name in options.files] or list(files(ROOT))
-    found = check(ROOT, [str(path.relative_to(ROOT)) for path in paths if (path.suffix or path.name) in READERS])
+    found = check(ROOT, [str(path.relative_to(ROOT)) for path in paths if reader_of(path)])
     for name, rows in found.items():
         for row in rows:
             print(f"{name}:{row.line}: '{row.phrase}': {row.advice}")

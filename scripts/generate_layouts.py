@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Write novnc_twisted/web/src/layout_data.js: what each key gives on the keyboard layouts of xkeyboard-config.
+"""Write novnc_twisted/web/src/layout_data.js: the characters of each key on the keyboard layouts of xkeyboard-config.
 
     scripts/generate_layouts.py           rewrites the file
-    scripts/generate_layouts.py --print   prints what it would write
+    scripts/generate_layouts.py --print   prints the new content
 
 It needs Debian's xkb-data and libxkbcommon0.  The file is committed, so that the page builds without them.
 """
@@ -83,7 +83,7 @@ SHIFT, LEVEL3 = 1, 0x80
 LEVELS = (0, SHIFT, LEVEL3, SHIFT | LEVEL3)
 
 LEVEL3_SHIFT = 0xFE03
-"""The keysym ISO_Level3_Shift: what AltGr gives where it chooses the third level."""
+"""The keysym ISO_Level3_Shift: AltGr has it if it selects the third level."""
 
 MARKS = {
     0xFE50: 0x300,  # grave
@@ -123,7 +123,7 @@ export const DATA = {{
 
 
 class Xkb:
-    """The part of libxkbcommon that is needed."""
+    """The functions of libxkbcommon that are needed."""
 
     def __init__(self) -> None:
         self._library = library = ctypes.CDLL("libxkbcommon.so.0")
@@ -141,7 +141,7 @@ class Xkb:
         self._context = library.xkb_context_new(0)
 
     def layout(self, source: str) -> list[str]:
-        """The name of a layout such as ``ch(fr)``, and what its keys give on each level."""
+        """Return the name of a layout such as ``ch(fr)``, and the characters of its keys on each level."""
         layout, variant = re.fullmatch(r"([a-z]+)(?:\((\w+)\))?", source).groups()  # type: ignore[union-attr]
         names = (ctypes.c_char_p * 5)(b"evdev", b"pc105", layout.encode(), (variant or "").encode(), b"")
         keymap = self._library.xkb_keymap_new_from_names(self._context, names, 0)
@@ -157,7 +157,7 @@ class Xkb:
         return [name, *texts]
 
     def _keysym(self, keymap: int, key: str, mask: int) -> int:
-        """The keysym of a key with these modifiers; 0 where it has none, or several."""
+        """Return the keysym of a key with these modifiers; 0 if it has none, or several."""
         code = self._library.xkb_keymap_key_by_name(keymap, key.encode())
         masks, keysyms = (ctypes.c_uint32 * 32)(), ctypes.POINTER(ctypes.c_uint32)()
         keymap_, layout = ctypes.c_void_p(keymap), ctypes.c_uint32(0)
@@ -181,7 +181,7 @@ class Xkb:
 
 
 def version() -> str:
-    """The installed version of xkeyboard-config."""
+    """Return the installed version of xkeyboard-config."""
     for folder in ("/usr/share/pkgconfig", "/usr/lib/pkgconfig", "/usr/local/share/pkgconfig"):
         file = Path(folder) / "xkeyboard-config.pc"
         if file.exists():
@@ -190,13 +190,13 @@ def version() -> str:
 
 
 def quoted(text: str) -> str:
-    """A literal of JavaScript; combining marks are escaped, since an editor shows them on the character before."""
+    """Return a JavaScript literal; combining marks are escaped, because editors show them on the previous character."""
     literal = json.dumps(text, ensure_ascii=False)
     return re.sub("[\u0300-\u036f]", lambda mark: f"\\u{ord(mark[0]):04x}", literal)
 
 
 def generate() -> str:
-    """What the file should hold."""
+    """Return the new content of the file."""
     os.environ["XKB_CONFIG_ROOT"] = "/usr/share/X11/xkb"
     for name in ("XKB_DEFAULT_LAYOUT", "XKB_DEFAULT_VARIANT", "XKB_DEFAULT_OPTIONS"):
         os.environ.pop(name, None)

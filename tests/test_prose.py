@@ -81,6 +81,7 @@ class CheckoutTests(TestCase):
         for name in (
             "README.md",
             "Makefile",
+            "scripts/step",
             "docs/walk.rst",
             "novnc_twisted/errors.py",
             "novnc_twisted/web/src/main.js",

@@ -23,7 +23,7 @@ PING_EVERY = 30.0
 """Seconds between pings: under the 60 s after which nginx and load balancers cut a silent connection."""
 
 MISSED_PINGS = 3
-"""Pings in a row without any sign of life, after which the viewer counts as gone.
+"""Unanswered pings in a row, without other data, after which the viewer counts as gone.
 
 Not fewer: over a slow line a ping waits behind the screen that is being sent.
 """
@@ -124,7 +124,7 @@ class WebSocketEnd(StreamEnd):
             self._transport.write(b"".join(control_frame(PONG, payload) for payload in pings))
 
     def _answer_heartbeat(self) -> None:
-        """Answer an empty message with one.  While our buffer is full, the data in it is the sign of life."""
+        """Answer an empty message with one.  While our buffer is full, the data in it shows that the session is live."""
         self.frames.heartbeat = False
         if not self._closing and not self._full:
             self._transport.write(EMPTY)

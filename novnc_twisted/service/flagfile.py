@@ -1,4 +1,4 @@
-"""Configuration files as people have them: nova.conf, the mail's bare lines, Essex's flag files."""
+"""Existing configuration files: nova.conf, lines without a section as in 2012's description, Essex's flag files."""
 
 import re
 from pathlib import Path

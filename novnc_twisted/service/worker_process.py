@@ -85,7 +85,7 @@ class WorkerProcess(ProcessProtocol):
             self._on_ready(self)
 
     def errReceived(self, data: bytes) -> None:
-        """What went past its log, such as the interpreter's last words."""
+        """Output outside its log, such as an error message of the interpreter."""
         self._log.raw(data)
 
     def processEnded(self, reason: Any) -> None:
