@@ -124,7 +124,7 @@ class WebSocketEnd(StreamEnd):
             self._transport.write(b"".join(control_frame(PONG, payload) for payload in pings))
 
     def _answer_heartbeat(self) -> None:
-        """Answer an empty message with one.  While our buffer is full, the data in it shows that the session is live."""
+        """Answer an empty message with one.  While our buffer is full, the data in it has the same effect."""
         self.frames.heartbeat = False
         if not self._closing and not self._full:
             self._transport.write(EMPTY)
