@@ -13,6 +13,7 @@ __getattr__, __dir__ = lazy(
         "Place": "place",
         "ROLES": "roles",
         "Record": "record",
+        "SessionFilter": "session_filter",
         "SessionInfo": "session_info",
         "TOPICS": "topics",
         "Topic": "topics",

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 
 from novnc_twisted.contract import fields
+from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.topics import PROXY, SESSIONS_BINARY
 from novnc_twisted.errors import Refusal, Revoked, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
 from novnc_twisted.messaging.wire import MAX_MESSAGE, encode_object
-from novnc_twisted.session.session_filter import SessionFilter
 
 MAX_PAGE = 1000
 """Sessions in one answer, at most."""

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 
 from twisted.internet.defer import Deferred
 
+from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import Stopping
 from novnc_twisted.session.interfaces import IViewer
 from novnc_twisted.session.services import SessionServices
 from novnc_twisted.session.session import Session
-from novnc_twisted.session.session_filter import SessionFilter
 from novnc_twisted.session.setup import SessionSetup
 
 

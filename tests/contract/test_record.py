@@ -9,7 +9,17 @@ from typing import Annotated, Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted import contract
-from novnc_twisted.contract import Admission, ConnectInfo, Console, Instance, Place, Record, SessionInfo, fields
+from novnc_twisted.contract import (
+    Admission,
+    ConnectInfo,
+    Console,
+    Instance,
+    Place,
+    Record,
+    SessionFilter,
+    SessionInfo,
+    fields,
+)
 from novnc_twisted.contract.record import LOCAL, read
 from novnc_twisted.errors import ServiceUnavailable
 
@@ -133,6 +143,8 @@ RECORDS: tuple[Record, ...] = (
     Place(host="h", port=5900, socket="/s", name="ü", owners=("p", "demo")),
     Console(token="t", access_url="http://h/?token=t", connect_info=EVERYTHING),
     Admission(connect_info=EVERYTHING, expires_in=1.5),
+    SessionFilter(),
+    SessionFilter(session_id="s", server_id=UUID, user_id="u", project_id="p", token_hash="0af9" * 16),
     SessionInfo(id="s", console_type="novnc", client_address="192.0.2.7", proxy="p", phase="dial", started_at=1.0),
     SessionInfo(
         id="s",
@@ -236,6 +248,15 @@ class InstanceTests(SynchronousTestCase):
         message = {**self.server().to_wire(), "host": "another"}
         self.assertEqual(Instance.from_wire(message, host="one").host, "one")
         self.assertNotIn("host", self.server(host="one").to_wire())
+
+
+class SessionFilterTests(SynchronousTestCase):
+    """A filter with a misspelled field must not match every session."""
+
+    def test_unknown_fields_are_refused(self) -> None:
+        self.assertEqual(SessionFilter.from_arguments({"user_id": "u"}), SessionFilter(user_id="u"))
+        for arguments in ({"colour": "red"}, {"user_id": "u", "Server_id": UUID}, {"server_id": "x"}):
+            self.assertRaises(ServiceUnavailable, SessionFilter.from_arguments, arguments)
 
 
 class ConsoleTests(SynchronousTestCase):

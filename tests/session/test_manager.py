@@ -7,11 +7,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.topics import PROXY, SESSIONS_BINARY
 from novnc_twisted.errors import Refusal, Revoked, ServiceUnavailable
 from novnc_twisted.messaging.memory import MemoryTransport
 from novnc_twisted.session.manager import MAX_PAGE, SessionManager
-from novnc_twisted.session.session_filter import SessionFilter
 
 SERVER = "11111111-2222-4333-8444-555555555555"
 HASH = "a" * 64

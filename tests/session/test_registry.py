@@ -9,12 +9,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.access import hash_token
 from novnc_twisted.contract import ConnectInfo, SessionInfo
+from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import Refusal, Revoked
 from novnc_twisted.events import SessionClosed, SessionOpened
 from novnc_twisted.relay import StreamEnd
 from novnc_twisted.session import SessionLimits, SessionRegistry, SessionServices, SessionSettings
 from novnc_twisted.session.session import Session
-from novnc_twisted.session.session_filter import SessionFilter
 from tests.relay.test_stream_end import GONE, Transport
 from tests.session.harness import TOKEN, FrontCase, introduce
 

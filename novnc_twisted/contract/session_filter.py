@@ -1,4 +1,4 @@
-"""Which sessions a call on the bus is about."""
+"""Which sessions ``get_sessions`` and ``end_sessions`` are about."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from novnc_twisted.errors import ServiceUnavailable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionFilter(Record):
-    """Which sessions are meant: those that match every field that is set.
+    """Selects the sessions that match all fields that are set; without any field, all sessions.
 
-    :ivar session_id: the session's own id.
+    :ivar session_id: the id of the session.
     :ivar server_id: the UUID of its server.
     :ivar user_id: the user who asked for its token.
-    :ivar project_id: the project of that user.
-    :ivar token_hash: the SHA-256 of its token, in hex.
+    :ivar project_id: the project of that user's request.
+    :ivar token_hash: the SHA-256 of its token, in hexadecimal digits.
     """
 
     session_id: Annotated[str | None, fields.short_text] = None
@@ -32,7 +32,7 @@ class SessionFilter(Record):
 
         :raises ServiceUnavailable: a field is unknown or invalid; the detail names it.
         """
-        # Without this, a misspelled field would match every session.
+        # A misspelled field would otherwise be ignored, and every session would match.
         if arguments.keys() - cls.__slots__:
             raise ServiceUnavailable("a filter of sessions has an unknown field")
         return read(cls, dict(arguments), "the caller")
