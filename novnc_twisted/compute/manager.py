@@ -179,7 +179,7 @@ class ComputeManager:
             raise ConsoleUnreachable(f"server {uuid} has an empty VNC password: set one, or remove the attribute")
         return {"password": password}
 
-    async def claims(self, *, host: str, port: int, socket: str | None = None) -> dict[str, Any]:
+    async def get_instances_at_address(self, *, host: str, port: int, socket: str | None = None) -> dict[str, Any]:
         """Return the UUIDs of the active domains whose console has this address, as ``instances``.
 
         :param host: the address to which the proxies connect; only this host's own address can match.

@@ -130,7 +130,7 @@ class ConsoleAuthManager:
         expires_at = await self._policy.authorized(token_hash, info)
         if expires_at is not None:
             return {"expires_at": expires_at}
-        await self._places.refuse_rivals(info.instance_uuid, info.console_type, info.compute_host)
+        await self._places.refuse_if_running_elsewhere(info.instance_uuid, info.console_type, info.compute_host)
         record = await self._policy.add(token_hash, info, address, owner)
         self._events.made(record)
         dropped = await self._policy.drop_surplus_of_instance(info.instance_uuid)

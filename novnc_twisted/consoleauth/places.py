@@ -103,7 +103,7 @@ class Places:
         """Return the place of the server on the one host that runs it."""
         running = [host for host, answer in answers.items() if _runs(answer)]
         if len(running) > 1:
-            self._refuse_twofold(instance_uuid, running)
+            self._refuse_two_hosts(instance_uuid, running)
         host, answer = running[0], answers[running[0]]
         if isinstance(answer, Refusal):
             raise answer
@@ -113,7 +113,7 @@ class Places:
         await self._refuse_conflicts(instance_uuid, place)
         return place
 
-    async def refuse_rivals(self, instance_uuid: str, console_type: str, compute_host: str) -> None:
+    async def refuse_if_running_elsewhere(self, instance_uuid: str, console_type: str, compute_host: str) -> None:
         """Refuse a token if another live host than this one runs the server.
 
         The hosts that published it are asked, and those that published nothing; none is waited for long.
@@ -126,7 +126,7 @@ class Places:
         answers = await self._ask("validate_console_port", others, _OTHERS, asked)
         running = [host for host, answer in answers.items() if _runs(answer)]
         if running:
-            self._refuse_twofold(instance_uuid, [compute_host, *running])
+            self._refuse_two_hosts(instance_uuid, [compute_host, *running])
 
     async def is_gone(self, instance_uuid: str, hosts: Iterable[str | None]) -> bool:
         """Return whether no live host knows the server, and each host that may have had it is live.
@@ -171,7 +171,7 @@ class Places:
         )
         return dict(zip(hosts, replies, strict=True))
 
-    def _refuse_twofold(self, instance_uuid: str, running: Iterable[str]) -> NoReturn:
+    def _refuse_two_hosts(self, instance_uuid: str, running: Iterable[str]) -> NoReturn:
         hosts = sorted(running)
         self._report(
             f"server {instance_uuid} runs on {' and '.join(hosts)}: its console is refused until one of them is stopped"
@@ -188,13 +188,13 @@ class Places:
             return
         neighbours = [host for host in self._directory.at(place.host) if host != place.compute_host]
         asked = {"host": place.host, "port": place.port, "socket": None}
-        for host, answer in (await self._ask("claims", neighbours, _CONFLICTS, asked)).items():
+        for host, answer in (await self._ask("get_instances_at_address", neighbours, _CONFLICTS, asked)).items():
             # A host that hangs must not keep others from their consoles.
-            claimed = [] if isinstance(answer, Refusal) else _uuids(host, answer)
-            rivals = [uuid for uuid in claimed if uuid != instance_uuid]
-            if rivals:
+            found = [] if isinstance(answer, Refusal) else _uuids(host, answer)
+            others = [uuid for uuid in found if uuid != instance_uuid]
+            if others:
                 self._report(
-                    f"server {instance_uuid} on {place.compute_host} and server {rivals[0]} on {host} claim one VNC "
+                    f"server {instance_uuid} on {place.compute_host} and server {others[0]} on {host} claim one VNC "
                     f"address, {place.host} port {place.port}: both are refused; give each host a "
                     "server_proxyclient_address of its own"
                 )

@@ -101,7 +101,7 @@ COMPUTE: Final = Topic(
         "get_vnc_console": (roles.API,),
         "validate_console_port": (roles.CONSOLEAUTH,),
         "get_vnc_password": (roles.CONSOLEAUTH,),
-        "claims": (roles.CONSOLEAUTH,),
+        "get_instances_at_address": (roles.CONSOLEAUTH,),
     },
     family=True,
 )

@@ -32,7 +32,7 @@ class RunningHost(FakeHost):
         async def get_vnc_password(instance_uuid: str) -> dict[str, Any]:
             return {"password": VNC_PASSWORD}
 
-        async def claims(host: str, port: int, socket: str | None) -> dict[str, Any]:
+        async def get_instances_at_address(host: str, port: int, socket: str | None) -> dict[str, Any]:
             return {"instances": []}
 
         methods = {
@@ -41,7 +41,7 @@ class RunningHost(FakeHost):
             "get_vnc_console": self.get_vnc_console,
             "validate_console_port": validate_console_port,
             "get_vnc_password": get_vnc_password,
-            "claims": claims,
+            "get_instances_at_address": get_instances_at_address,
         }
         return await transport.serve(f"compute.{self.name}", methods, binary="nova-compute", host=self.name)
 

@@ -178,14 +178,14 @@ class PasswordTests(ComputeCase):
             await self.call("get_instance", instance_uuid=A),
             await self.call("get_vnc_console", instance_uuid=A, console_type="novnc"),
             await self.call("validate_console_port", instance_uuid=A, console_type="novnc"),
-            await self.call("claims", host="127.0.0.1", port=5900),
+            await self.call("get_instances_at_address", host="127.0.0.1", port=5900),
         ]
         self.assertNotIn("get_vnc_password", driver.asked)
         self.assertNotIn("abc123", repr(answers))
 
 
 class InstanceTests(ComputeCase):
-    """Lists, look-ups and claims."""
+    """Lists, look-ups, and the servers at an address."""
 
     async def test_instance(self) -> None:
         driver = await self.host()
@@ -218,10 +218,10 @@ class InstanceTests(ComputeCase):
             ("10.0.0.6", 0, "/x", [B]),
             ("10.0.0.5", 0, None, []),
         ]:
-            answer = await self.call("claims", host=host, port=port, socket=socket)
+            answer = await self.call("get_instances_at_address", host=host, port=port, socket=socket)
             self.assertEqual(answer, {"instances": expected}, (host, port, socket))
         driver.add(domain(active=False))
-        self.assertEqual(await self.call("claims", host="10.0.0.5", port=5900), {"instances": []})
+        self.assertEqual(await self.call("get_instances_at_address", host="10.0.0.5", port=5900), {"instances": []})
 
     async def test_presence(self) -> None:
         await self.host(server_proxyclient_address="10.0.0.5")

@@ -28,10 +28,9 @@ class Host:
         self.consoles: dict[str, dict[str, Any]] = {}
         self.refusals: dict[str, Refusal] = {}
         self.passwords: dict[str, str | None] = {}
-        self.claimed: list[str] = []
         self.asked: list[str] = []
         self.hangs = False
-        self.claims_answer: Any = UNSET
+        self.address_answer: Any = UNSET
 
     def run(
         self,
@@ -64,11 +63,11 @@ class Host:
         await self._answer(instance_uuid)
         return {"password": self.passwords.get(instance_uuid)}
 
-    async def claims(self, host: str, port: int, socket: str | None) -> dict[str, Any]:
-        self.asked.append("claims")
+    async def get_instances_at_address(self, host: str, port: int, socket: str | None) -> dict[str, Any]:
+        self.asked.append("get_instances_at_address")
         await self._answer("")
-        if self.claims_answer is not UNSET:
-            return self.claims_answer  # type: ignore[no-any-return]
+        if self.address_answer is not UNSET:
+            return self.address_answer  # type: ignore[no-any-return]
         here = host == self.address
         return {"instances": [vm for vm, at in self.consoles.items() if here and at["port"] == port]}
 
@@ -109,7 +108,7 @@ class ConsoleAuthCase(TestCase):
                 "get_instance": host.get_instance,
                 "validate_console_port": host.validate_console_port,
                 "get_vnc_password": host.get_vnc_password,
-                "claims": host.claims,
+                "get_instances_at_address": host.get_instances_at_address,
             },
             binary="nova-compute",
             host=name,

@@ -253,7 +253,7 @@ class PublishedTests(ConsoleAuthCase):
         await publish(self.transport.store, "neighbour", [])
         await self.token()
         await self.check()
-        self.assertEqual(self.asked(), {"one": ["validate_console_port"], "neighbour": ["claims"]})
+        self.assertEqual(self.asked(), {"one": ["validate_console_port"], "neighbour": ["get_instances_at_address"]})
         neighbour.run(OTHER_VM)
         await self.refused(ConsoleUnreachable, self.check())
 
@@ -358,5 +358,5 @@ class OneAddressTests(ConsoleAuthCase):
 
     async def test_invalid_claims(self) -> None:
         for answer in (None, [], {"instances": "x"}, {"instances": [5]}, {"instances": ["x"]}):
-            self.two.claims_answer = answer
+            self.two.address_answer = answer
             await self.refused(ServiceUnavailable, self.check())

@@ -29,7 +29,10 @@ class TokenCase(FrontCase):
         host.run(port=self.port)
         await self.transport.serve(
             "compute.one",
-            {"validate_console_port": host.validate_console_port, "claims": host.claims},
+            {
+                "validate_console_port": host.validate_console_port,
+                "get_instances_at_address": host.get_instances_at_address,
+            },
             binary="nova-compute",
             host="one",
             info={"server_proxyclient_address": host.address},

@@ -171,7 +171,7 @@ class OneHostTests(LibvirtCase):
             await self.check(token),
             await self.compute.list_instances(),
             await self.transport.call("compute.one", "get_instance", instance_uuid=self.uuid),
-            await self.transport.call("compute.one", "claims", host="127.0.0.1", port=5900),
+            await self.transport.call("compute.one", "get_instances_at_address", host="127.0.0.1", port=5900),
         ]
         self.assertNotIn("s3cr3t!", repr(answers))
         self.assertEqual(await self.consoleauth.get_vnc_password(token, "novnc", VIEWER), "s3cr3t!")

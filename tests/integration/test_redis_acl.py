@@ -114,7 +114,7 @@ class RefusedTests(RolesCase):
         self.assertEqual((await self.door.check_token(token, "novnc", VIEWER)).compute_host, "one")
 
     async def test_methods_of_a_compute_host(self) -> None:
-        for method in ("get_vnc_password", "validate_console_port", "claims"):
+        for method in ("get_vnc_password", "validate_console_port", "get_instances_at_address"):
             detail = await self.refused(ServiceUnavailable, self.api.call("compute.one", method, instance_uuid=A))
             self.assertEqual(detail, "compute.one has no such method")
 
