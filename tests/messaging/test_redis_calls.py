@@ -6,6 +6,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 
 from novnc_twisted.errors import ConsoleForbidden, ServiceUnavailable
+from novnc_twisted.messaging.interfaces import UnusableRecord
 from novnc_twisted.messaging.redis.calls import Calls
 from novnc_twisted.messaging.redis.messages import Request, read_request, write_reply
 from novnc_twisted.messaging.redis.scripts import EXTEND, INDEXED, PUT, QUEUE, REMOVE
@@ -177,6 +178,37 @@ class StoreTests(LinkCase):
         self.assertEqual(self.asked(), ["SET", "novnc:s:k", "\n{}", "PX", "2000", "NX"])
         self.redis.answers["SET"] = b"$-1\r\n"
         self.assertFalse(self.successResultOf(self.store.put_new("k", {}, 2)))
+
+    def test_put_new_that_is_over_at_once(self) -> None:
+        """Nothing is stored, but the answer is the same."""
+        for reply, free in ((b"$-1\r\n", True), (b"$2\r\n\n{\r\n", False)):
+            self.redis.answers["GET"] = reply
+            self.assertEqual(self.successResultOf(self.store.put_new("k", {}, 0)), free)
+            self.assertEqual(self.asked(), ["GET", "novnc:s:k"])
+
+    def test_get_many(self) -> None:
+        self.redis.answers["MGET"] = b"*3\r\n$-1\r\n$3\r\n\n{}\r\n$2\r\n[]\r\n"
+        missing, found, unusable = self.successResultOf(self.store.get_many(["a", "b", "c"]))
+        self.assertEqual(self.asked(), ["MGET", "novnc:s:a", "novnc:s:b", "novnc:s:c"])
+        self.assertEqual((missing, found), (None, {}))
+        self.assertIsInstance(unusable, UnusableRecord)
+        self.redis.heard.clear()
+        self.assertEqual(self.successResultOf(self.store.get_many([])), [])
+        self.assertEqual(self.redis.heard, [])
+
+    def test_groups(self) -> None:
+        self.redis.answers |= {"SADD": b":1\r\n", "SREM": b":1\r\n", "PEXPIRE": b":1\r\n", "SMEMBERS": bulk("b", "a")}
+        for keeps in (True, False):
+            store = RedisStore(self.link, keeps=keeps)
+            self.redis.heard.clear()
+            self.successResultOf(store.join("g", "m", 1.5))
+            self.successResultOf(store.leave("g", "m"))
+            self.assertEqual(self.successResultOf(store.members("g", 2)), ["a", "b"])
+            commands = [["SADD", "novnc:g:g", "m"], ["SREM", "novnc:g:g", "m"], ["SMEMBERS", "novnc:g:g"]]
+            if keeps:  # a user without the right does not try to set the expiry
+                commands.insert(1, ["PEXPIRE", "novnc:g:g", "1500"])
+                commands.append(["PEXPIRE", "novnc:g:g", "2000"])
+            self.assertEqual(self.redis.heard, commands)
 
     def test_get(self) -> None:
         for reply, value in ((b"$-1\r\n", None), (b'$12\r\nhead\n{"a":1}\r\n', {"a": 1})):

@@ -2,6 +2,8 @@
 
 from itertools import pairwise
 
+from twisted.internet.error import ConnectionDone
+
 from novnc_twisted.messaging.redis.heartbeat import MAX_BACKOFF
 from novnc_twisted.messaging.redis.scripts import ANNOUNCE, SERVICES
 from novnc_twisted.messaging.redis_url import RedisURL
@@ -68,6 +70,15 @@ class BackoffTests(LinkCase):
         self.assertEqual(len(self.redis.attempts) - before, 3)
         self.assertEqual(len(set(self.redis.attempts[before:])), 1)
         self.assertEqual([line[:7] for line in self.redis_lines()], ["can't b", "is back"])
+
+    def test_stopped_while_a_command_waits(self) -> None:
+        self.link.start()
+        self.advance(5)
+        self.redis.die()
+        waiting = self.run_script(ANNOUNCE)
+        self.assertNoResult(waiting)
+        self.stop()
+        self.assertEqual(self.unavailable(waiting), "the transport was stopped")
 
     def test_stopped_while_others_wait(self) -> None:
         follower = self.made("replies", after=self.link)
@@ -151,6 +162,16 @@ class ReasonTests(LinkCase):
     def test_silence(self) -> None:
         self.assertIn("it accepts connections and does not answer", self.line(HELLO=None))
 
+    def test_each_connection_is_closed(self) -> None:
+        def close(_words: list[str]) -> None:
+            self.clock.callLater(0, self.redis.connections[-1].lose, ConnectionDone())
+
+        self.redis.answers["HELLO"] = close
+        self.link.start()
+        self.advance(5)
+        [line] = self.redis_lines()
+        self.assertIn("it closes each new connection", line)
+
     def test_valkey(self) -> None:
         self.redis.answers["HELLO"] = hello(server="valkey", version="8.1.0")
         self.link.start()
@@ -169,6 +190,21 @@ class ReasonTests(LinkCase):
         self.redis.answers["HELLO"] = hello()
         self.advance(4)
         self.assertEqual(self.redis_lines()[1:], ["is back"])
+
+
+class SentinelTests(LinkCase):
+    """The server that a Sentinel named."""
+
+    address = RedisURL(sentinels=(("s", 26379),), service="nova")
+
+    def test_a_replica(self) -> None:
+        """The Sentinels do not agree on the primary yet: this passes by itself, and is no error."""
+        self.redis.answers["HELLO"] = hello(role="slave")
+        self.link.start()
+        self.advance(5)
+        self.assertEqual(
+            self.redis_lines(), ["can't be reached (nova: the server that Sentinel named is a replica); trying again"]
+        )
 
 
 class LogInTests(LinkCase):

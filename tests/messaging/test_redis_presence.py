@@ -7,9 +7,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from novnc_twisted.messaging.interfaces import TopicInUse
 from novnc_twisted.messaging.redis.claims import conflict
 from novnc_twisted.messaging.redis.presence import Announcement, Presence
-from novnc_twisted.messaging.redis.scripts import ANNOUNCE
+from novnc_twisted.messaging.redis.scripts import ANNOUNCE, SERVICES
 from tests.messaging.redis_case import LinkCase
-from tests.support.fake_redis import EPOCH, NOSCRIPT, bulk
+from tests.support.fake_redis import EPOCH, NOPERM, NOSCRIPT, bulk
 
 OTHER = 'x {"binary":"nova-compute","host":"one","from":"web3, 10.0.0.3, process 7","info":{}}'
 
@@ -213,6 +213,24 @@ class ClaimTests(LinkCase):
         asked = len(self.redis.named("EVALSHA"))
         self.advance(5)
         self.assertEqual(len(self.redis.named("EVALSHA")), asked)
+
+    def test_a_live_one_at_another_address(self) -> None:
+        """Its entry is under another name: it is looked up for the log line."""
+
+        def answer(words: list[str]) -> bytes:
+            return bulk("compute.one@10.0.0.3", OTHER, "1") if words[1] == SERVICES.sha else bulk()
+
+        adding = self.start(answer)
+        self.advance(3.7)
+        line = str(self.failureResultOf(adding, TopicInUse).value)
+        self.assertIn("host one belongs to web3, 10.0.0.3, process 7; this one (", line)
+        self.assertEqual(self.redis.named("EVALSHA")[-1][4:], ["novnc:services", "novnc:a:", "", "compute.one@"])
+
+    def test_a_live_one_that_cannot_be_looked_up(self) -> None:
+        adding = self.start(lambda words: NOPERM if words[1] == SERVICES.sha else bulk())
+        self.advance(3.7)
+        line = str(self.failureResultOf(adding, TopicInUse).value)
+        self.assertIn("host one belongs to another process; this one (", line)
 
     def test_one_that_crashed(self) -> None:
         adding = self.start(bulk(OTHER))
