@@ -1,4 +1,4 @@
-"""The options of the files, as ``--help`` shows them."""
+"""The options of the configuration files, as ``--help`` shows them."""
 
 import textwrap
 
@@ -6,7 +6,10 @@ from novnc_twisted.service.options import TABLE
 
 
 def describe(width: int) -> str:
-    """Every option with its default and what it does, for people, in lines of so many characters."""
+    """Describe every option with its default.
+
+    :param width: characters of a line.
+    """
     lines = [
         "Options of the files, in nova.conf's format; what a command does not know it ignores.",
         "Without --config-file nothing is read and every option has its default.",

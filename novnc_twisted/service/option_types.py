@@ -1,4 +1,4 @@
-"""The types of options, beyond what oslo.config knows: a value that can never work is refused when it is read."""
+"""Types of options beyond those of oslo.config: a value that can never work is refused when it is read."""
 
 import math
 from collections.abc import Callable
@@ -6,6 +6,9 @@ from typing import Any
 
 from oslo_config import cfg, types
 from oslo_config.cfg import DeprecatedOpt
+
+LONGEST = 10**9
+"""The longest time of an option, in seconds (31 years); Redis and Python cannot compute with much longer times."""
 
 
 class Checked(types.String):
@@ -69,7 +72,7 @@ class CheckedOpt(cfg.Opt):
 
 
 class CheckedListOpt(cfg.ListOpt):
-    """A list option each of whose items a function checks, or is one of the choices."""
+    """A list option: a function checks each item, or each item is one of the choices."""
 
     def __init__(
         self, name: str, check: Callable[[str], object] | None = None, choices: list[str] | None = None, **more: Any
@@ -87,7 +90,7 @@ class NumberOpt(cfg.Opt):
 
 
 def formerly(*names: str) -> list[DeprecatedOpt]:
-    """Former names, as ``vncserver_listen`` of [DEFAULT], or ``vnc.vncserver_listen`` of [vnc]."""
+    """Former names: ``vncserver_listen`` is one of [DEFAULT], ``vnc.vncserver_listen`` one of [vnc]."""
     found = []
     for name in names:
         group, dot, option = name.rpartition(".")

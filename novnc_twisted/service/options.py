@@ -1,4 +1,4 @@
-"""The one table of options: nova.conf's names, defaults and former names.
+"""The one table of options: names, defaults and former names as in nova.conf.
 
 The generated sample and the documents are made from it (oslo.config's generator finds it by :func:`list_opts`).
 """
@@ -8,17 +8,15 @@ from collections.abc import Iterator, Sequence
 
 from oslo_config import cfg
 
-from novnc_twisted.service.option_types import CheckedListOpt, CheckedOpt, NumberOpt, formerly
+from novnc_twisted.service.option_types import LONGEST, CheckedListOpt, CheckedOpt, NumberOpt, formerly
 from novnc_twisted.service.option_urls import libvirt_uri
 from novnc_twisted.service.option_values import address, network, origin_host, policy_source, service_host
+from novnc_twisted.service.options_api import API
 from novnc_twisted.service.options_vnc import VNC
-
-LONGEST = 10**9
-"""Seconds (31 years) that an option may be at most; Redis and Python cannot compute with much longer times."""
 
 
 def _my_ip() -> str:
-    """The address that this machine would use for the world (nova's ``my_ip``); nothing is sent to find it."""
+    """This machine's address on the default route (nova's ``my_ip``); nothing is sent to find it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
@@ -219,74 +217,6 @@ LIBVIRT: list[cfg.Opt] = [
     ),
 ]
 
-API: list[cfg.Opt] = [
-    cfg.StrOpt(
-        "auth_strategy",
-        default="noauth",
-        choices=["noauth", "noauth2", "http_basic", "keystone"],
-        deprecated_opts=formerly("auth_strategy"),
-        help="How callers of the API are authenticated: noauth (everyone who reaches this loopback address is an "
-        "administrator), http_basic (an htpasswd file), or keystone (comes with a later release).",
-    ),
-    cfg.StrOpt(
-        "http_basic_auth_user_file",
-        help="The file with the users of http_basic: lines of the form user:hash or user:hash:project, with "
-        "bcrypt hashes ($2b$, $2y$). A user without a project sees no servers, unless admin_users names the "
-        "user.",
-    ),
-    cfg.ListOpt(
-        "admin_users",
-        default=[],
-        help="Names of the users of http_basic who are administrators, for example root,alice. They see the "
-        "servers of all projects. No other user is an administrator.",
-    ),
-    cfg.StrOpt(
-        "cert",
-        help="File (PEM) of the certificate of the API; intermediate certificates follow it. With it the API "
-        "accepts https:// only. SIGHUP reads it and its key again.",
-    ),
-    cfg.StrOpt(
-        "key",
-        help="File (PEM) of the private key, without a passphrase. Not needed if the key is in the file of the "
-        "certificate.",
-    ),
-    cfg.IntOpt(
-        "lockout_failures",
-        default=5,
-        min=0,
-        help="Failed log-ins of one user from one client address (/64 for IPv6) before that user is locked out "
-        "from that address (429). The first lock-out takes lockout_time seconds, and each further failure "
-        "doubles the time. A successful log-in resets the count. 0 switches off this option and the next "
-        "two.",
-    ),
-    cfg.IntOpt(
-        "lockout_failures_per_address",
-        default=50,
-        min=0,
-        help="Failed log-ins from one client address (/64 for IPv6), counted over all user names, before the "
-        "address is locked out. An IPv6 /56 is locked out after four times as many, a /48 after 16 times as "
-        "many. Users who logged in from that address within the last 24 hours are exempt. 0 is off. Behind a "
-        "reverse proxy, trusted_proxies must name it; otherwise all clients have its address.",
-    ),
-    cfg.IntOpt(
-        "lockout_failures_per_user",
-        default=100,
-        min=0,
-        help="Failed log-ins of one user from all addresses together before each further log-in as this user is "
-        "delayed, by at most 4 s. Addresses from which the user logged in within the last 24 hours are "
-        "exempt. 0 is off.",
-    ),
-    NumberOpt("lockout_time", max=LONGEST, default=2, min=0.1, help="Length of the first lock-out, in seconds."),
-    NumberOpt(
-        "lockout_max_time",
-        max=LONGEST,
-        default=900,
-        min=1,
-        help="Length of the longest lock-out, in seconds. Failures are forgotten this long after the last failure "
-        "or lock-out.",
-    ),
-]
-
 TABLE: dict[str, list[cfg.Opt]] = {
     "DEFAULT": DEFAULT,
     "vnc": VNC,
@@ -298,7 +228,7 @@ TABLE: dict[str, list[cfg.Opt]] = {
 
 
 def names() -> Iterator[tuple[str, cfg.Opt, str]]:
-    """Each option with its group, under its name and its former ones."""
+    """Each option with its group, once for its name and once for each former name."""
     for group, options in TABLE.items():
         for option in options:
             yield group, option, option.name

@@ -1,0 +1,73 @@
+"""The options of the section [api]; see :mod:`novnc_twisted.service.options`."""
+
+from oslo_config import cfg
+
+from novnc_twisted.service.option_types import LONGEST, NumberOpt, formerly
+
+API: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "auth_strategy",
+        default="noauth",
+        choices=["noauth", "noauth2", "http_basic", "keystone"],
+        deprecated_opts=formerly("auth_strategy"),
+        help="How callers of the API are authenticated: noauth (everyone who reaches this loopback address is an "
+        "administrator), http_basic (an htpasswd file), or keystone (comes with a later release).",
+    ),
+    cfg.StrOpt(
+        "http_basic_auth_user_file",
+        help="The file with the users of http_basic: lines of the form user:hash or user:hash:project, with "
+        "bcrypt hashes ($2b$, $2y$). A user without a project sees no servers, unless admin_users names the "
+        "user.",
+    ),
+    cfg.ListOpt(
+        "admin_users",
+        default=[],
+        help="Names of the users of http_basic who are administrators, for example root,alice. They see the "
+        "servers of all projects. No other user is an administrator.",
+    ),
+    cfg.StrOpt(
+        "cert",
+        help="File (PEM) of the certificate of the API; intermediate certificates follow it. With it the API "
+        "accepts https:// only. SIGHUP reads it and its key again.",
+    ),
+    cfg.StrOpt(
+        "key",
+        help="File (PEM) of the private key, without a passphrase. Not needed if the key is in the file of the "
+        "certificate.",
+    ),
+    cfg.IntOpt(
+        "lockout_failures",
+        default=5,
+        min=0,
+        help="Failed log-ins of one user from one client address (/64 for IPv6) before that user is locked out "
+        "from that address (429). The first lock-out takes lockout_time seconds, and each further failure "
+        "doubles the time. A successful log-in resets the count. 0 switches off this option and the next "
+        "two.",
+    ),
+    cfg.IntOpt(
+        "lockout_failures_per_address",
+        default=50,
+        min=0,
+        help="Failed log-ins from one client address (/64 for IPv6), counted over all user names, before the "
+        "address is locked out. An IPv6 /56 is locked out after four times as many, a /48 after 16 times as "
+        "many. Users who logged in from that address within the last 24 hours are exempt. 0 is off. Behind a "
+        "reverse proxy, trusted_proxies must name it; otherwise all clients have its address.",
+    ),
+    cfg.IntOpt(
+        "lockout_failures_per_user",
+        default=100,
+        min=0,
+        help="Failed log-ins of one user from all addresses together before each further log-in as this user is "
+        "delayed, by at most 4 s. Addresses from which the user logged in within the last 24 hours are "
+        "exempt. 0 is off.",
+    ),
+    NumberOpt("lockout_time", max=LONGEST, default=2, min=0.1, help="Length of the first lock-out, in seconds."),
+    NumberOpt(
+        "lockout_max_time",
+        max=LONGEST,
+        default=900,
+        min=1,
+        help="Length of the longest lock-out, in seconds. Failures are forgotten this long after the last failure "
+        "or lock-out.",
+    ),
+]
