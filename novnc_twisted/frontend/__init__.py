@@ -1,4 +1,4 @@
-"""What the proxies share in front of a session: accepting connections and reading the HTTP head."""
+"""What both proxies have in front of a session: accepting connections and reading the HTTP head."""
 
 from novnc_twisted._lazy import lazy
 

@@ -1,4 +1,4 @@
-"""Accepting connections on a socket that other processes may accept on, too."""
+"""Accepting connections on a socket on which other processes may accept as well."""
 
 import errno
 import os
@@ -14,37 +14,39 @@ from zope.interface import implementer
 PAUSE: Final = 0.5
 """Seconds without accepting after the process, or the system, ran out of file descriptors or memory."""
 
-SAY_EVERY: Final = 60.0
+LOG_INTERVAL: Final = 60.0
 """Seconds between two log lines about it."""
 
 _GONE: Final = (
     *(errno.EAGAIN, errno.EINTR, errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT),
     *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EOPNOTSUPP),
 )
-"""There is no connection to accept: another process took it, its client left, or the network failed (accept(2))."""
+"""Errors that mean: no connection to accept.  Another process took it, its client left, or the network failed
+(accept(2))."""
 
 
 @implementer(IReadDescriptor)
 class Acceptor:
     """Accepts one connection in each iteration of the reactor.
 
-    Twisted's port takes up to a hundred at once.  Of 40 connections that wait, the first worker awake then takes all
-    40; one by one two workers take about 20 each, a busy one fewer than an idle one (measured; no dearer).
+    Twisted's port accepts up to a hundred at once, so that the first of several workers that wakes up takes all of 40
+    waiting connections.  One by one, two workers take about 20 each, and a busy worker fewer than an idle one, at the
+    same cost (measured).
 
-    Where no file descriptor is left, Twisted's port logs several lines for each connection, and is called again at
-    once.  This one logs one line in a minute, pauses, and goes on: the connections wait in the kernel's queue.
+    If no file descriptor is left, Twisted's port logs several lines for each connection, and is called again at once.
+    This one logs one line a minute, pauses, and goes on; the connections wait in the kernel's queue.
     """
 
     log = Logger(namespace="novnc_twisted.frontend")
 
     def __init__(self, reactor: Any, listener: socket.socket, factory: ServerFactory) -> None:
-        """Accept from now on; the socket belongs to the acceptor from here."""
+        """Accept from now on; the acceptor closes the socket."""
         self._reactor = reactor
         self._port = reactor.adoptStreamPort(listener.fileno(), listener.family, factory)
         listener.close()
         self._port.stopReading()
         self._resume: IDelayedCall | None = None
-        self._said_at: float | None = None
+        self._logged_at: float | None = None
         reactor.addReader(self)
 
     def fileno(self) -> int:
@@ -52,7 +54,7 @@ class Acceptor:
         return int(self._port.fileno())
 
     def logPrefix(self) -> str:
-        """As the port's."""
+        """See ILoggingContext."""
         return str(self._port.logPrefix())
 
     def doRead(self) -> None:
@@ -65,14 +67,14 @@ class Acceptor:
             return
         try:
             self._begin(accepted, address)
-        except Exception:  # of the factory or the protocol: the port goes on
+        except Exception:  # an error of the factory or the protocol must not stop the port
             accepted.close()
             self.log.failure("a connection could not be served")
 
     def _begin(self, accepted: socket.socket, address: tuple[Any, ...]) -> None:
-        """As Twisted's own port does it: a protocol of the factory, and a transport for it."""
+        """Make a protocol and its transport, in the same way as Twisted's own port."""
         port = self._port
-        if len(address) == 4 and address[3]:  # a link-local IPv6 address: with its zone
+        if len(address) == 4 and address[3]:  # a link-local IPv6 address has a zone
             flags = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
             address = (socket.getnameinfo(address, flags)[0], *address[1:])
         protocol = port.factory.buildProtocol(port._buildAddr(address))
@@ -86,11 +88,11 @@ class Acceptor:
         self._reactor.removeReader(self)
         self._resume = self._reactor.callLater(PAUSE, self._go_on)
         now = self._reactor.seconds()
-        if self._said_at is None or now - self._said_at >= SAY_EVERY:
-            self._said_at = now
+        if self._logged_at is None or now - self._logged_at >= LOG_INTERVAL:
+            self._logged_at = now
             self.log.error(
                 "can't accept connections on port {port}: {error}{hint}. New connections wait; accepting goes on as "
-                "soon as it can (said at most once a minute)",
+                "soon as it can (logged at most once a minute)",
                 port=self._port.getHost().port,
                 error=os.strerror(error.errno or 0),
                 hint=_hint(error.errno),
@@ -101,11 +103,11 @@ class Acceptor:
         self._reactor.addReader(self)
 
     def connectionLost(self, reason: Any) -> None:
-        """The descriptor broke, or the reactor ends."""
+        """See IReadDescriptor: the descriptor is unusable, or the reactor stops."""
         self._port.connectionLost(reason)
 
     def stop(self) -> Any:
-        """Accept no more; fires once the socket is closed here."""
+        """Stop accepting; fires when the socket is closed in this process."""
         if self._resume is not None:
             self._resume.cancel()
             self._resume = None
@@ -115,7 +117,7 @@ class Acceptor:
 
 
 def _hint(number: int | None) -> str:
-    """What to do about it."""
+    """What to do about an error."""
     if number == errno.EMFILE:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         return (

@@ -1,4 +1,4 @@
-"""The viewer of a session, as its proxy knows it: what both proxies have in common."""
+"""The viewer of a session: what the viewers of both proxies have in common."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from novnc_twisted.access.failures import Check, Failures
 
 GUESSES = (InvalidToken, ConsoleForbidden)
-"""Ends of a token's check that count as a guess: it is unknown, has expired, or is for another place."""
+"""Refusals that count as a guess of a token: it is unknown, has expired, or may not be used here."""
 
 
 @implementer(IViewer)
 class FrontViewer:
-    """A viewer that sent a request with a token, or without one.
+    """The viewer of a session.
 
-    :ivar slot: of its connection; released when the session has ended.
+    :ivar slot: the slot of its connection; released when the session has ended.
     """
 
     console_type: ClassVar[str]
@@ -40,8 +40,8 @@ class FrontViewer:
     ) -> None:
         """Take what its connection knows.
 
-        :param make_room: closes the connection, where another one needs its slot.
-        :param check: that of the token.
+        :param make_room: closes the connection if another one needs its slot.
+        :param check: the check of the token, which has begun.
         """
         self.end, self.token, self.address = end, token, address
         self.slot = slot
@@ -49,11 +49,12 @@ class FrontViewer:
         self._failures, self._check = failures, check
 
     def token_checked(self, cause: Refusal | None) -> None:
-        """Count a guess, and let the next token from this address be checked.
+        """End the check of the token, and count it if it was a guess.
 
-        A client that is refused may leave its reason unread for some seconds: until then it gives way to others.
+        A refused client may take some seconds to read the reason; until then its connection is closed if another one
+        needs the slot.
         """
-        make_room, self._make_room = self._make_room, None  # else a live session keeps its protocol
+        make_room, self._make_room = self._make_room, None  # a live session would keep its protocol in memory
         if cause is None:
             self.slot.authorised()
         elif make_room is not None:

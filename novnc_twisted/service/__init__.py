@@ -1,1 +1,1 @@
-"""The ``twistd`` commands: options are read here, and only here, and the parts are put together."""
+"""The ``twistd`` commands: options are read here, and only here, and the services are made from them."""

@@ -1,4 +1,4 @@
-"""Reads the options: ``--config-file`` as often as wanted, later files win, without one nothing is read."""
+"""Reads the configuration files: later files win; without ``--config-file`` no file is read."""
 
 import logging
 import os
@@ -27,22 +27,22 @@ _NEEDED = {
     "could not convert string to float: ": "a number",
     "Unexpected boolean value ": "true or false",
 }
-"""What Python and oslo.config say of a value, and what is needed instead."""
+"""Beginnings of errors of Python and oslo.config about a value, and what is needed instead."""
 
-# oslo.config warns of former names through logging, before there is a log; they are understood, so nobody need act.
+# oslo.config warns of former names through logging, before there is a log; former names work, so no action is needed.
 logging.getLogger("oslo_config").addHandler(logging.NullHandler())
 logging.getLogger("oslo_config").propagate = False
 
 
 @dataclass
 class Configuration:
-    """The options of some files, and what is wrong with them.
+    """The options of the configuration files, and what is wrong with them.
 
     :ivar conf: the options; one whose value is refused has its default.
     :ivar files: the files.
-    :ivar errors: one line for each error, without which the command can't start.
+    :ivar errors: one line for each error, because of which the command can't start.
     :ivar warnings: one line for each warning.
-    :ivar logged_later: warnings that a part logs by itself when it is built.
+    :ivar logged_later: warnings that a service logs by itself when it is built.
     :ivar refused: the group and name of each option whose value is refused.
     :ivar referable: the names to which values may refer with ``$``.
     """
@@ -60,7 +60,7 @@ class Configuration:
         return self._place(group, name) is not None
 
     def located(self, line: str) -> str:
-        """The line with the file and the line number in front, where it begins with an option that a file sets."""
+        """Put file and line number in front of a line that begins with an option, if a file sets that option."""
         option = self._option_of(line)
         place = self._place(*option) if option is not None else None
         return one_line(f"{place[0].path}:{place[1]}: {line}" if place is not None else line)
@@ -76,7 +76,7 @@ class Configuration:
             self.warnings.append(self.located(line))
 
     def refuse(self, group: str, option: cfg.Opt, reason: str) -> None:
-        """Refuse the value of an option; from now on it has its default."""
+        """Refuse the value of an option, which then has its default."""
         self.errors.append(self.located(f"[{group}] {option.name}: {reason}"))
         self.refused.add((group, option.name))
         self.conf.set_override(option.name, option.default, None if group == "DEFAULT" else group)
@@ -105,7 +105,7 @@ class Configuration:
         return (found[1] or "DEFAULT", found[2]) if found is not None else None
 
     def _place(self, group: str, name: str) -> tuple[FlagFile, int, tuple[str, str]] | None:
-        """The file, the line, and section and key that set an option: the last file that has one of its names."""
+        """The file, line, section and key that set an option, in the last file with one of its names."""
         options = [option for option in TABLE.get(group, []) if option.name == name]
         keys = [(group, name), *((str(old.group), str(old.name)) for one in options for old in one.deprecated_opts)]
         for file in reversed(self.files):
@@ -116,7 +116,7 @@ class Configuration:
 
 
 def read_configuration(paths: Sequence[str]) -> tuple[cfg.ConfigOpts, list[str]]:
-    """The options of these files, each of them checked by itself, and what to warn of.
+    """The options of the files, each option checked alone, and the warnings.
 
     :raises Unusable: with one line that names the option and the file.
     """
@@ -127,7 +127,7 @@ def read_configuration(paths: Sequence[str]) -> tuple[cfg.ConfigOpts, list[str]]
 
 
 def read_all(paths: Sequence[str]) -> Configuration:
-    """The options of these files, with all that is wrong with each of them by itself."""
+    """The options of the files, with everything that is wrong with each option alone."""
     read = Configuration(cfg.ConfigOpts(), [FlagFile.read_all(path) for path in paths])
     read.errors = [fault for file in read.files for fault in file.faults]
     conf = read.conf
@@ -155,14 +155,14 @@ def read_all(paths: Sequence[str]) -> Configuration:
 
 
 def in_memory(file: FlagFile) -> int:
-    """A descriptor of the normalised text: it may hold passwords, so it never touches a disk."""
+    """A descriptor of the normalised text, in memory: passwords in it must not be written to a disk."""
     handle = os.memfd_create("nova.conf")
     os.write(handle, file.normalised().encode())
     return handle
 
 
 def _referenced(files: list[FlagFile]) -> set[str]:
-    """The names that values refer to with ``$`` and [DEFAULT] defines: nova's guides use some that are not ours."""
+    """The names in [DEFAULT] to which values refer with ``$``; nova's guides use some that are not our options."""
     values = [v for file in files for keys in file.sections.values() for vs in keys.values() for v in vs]
     defined = {key for file in files for key in file.sections["DEFAULT"]}
     return {name for value in values for name in _REFERENCE.findall(value)} & defined

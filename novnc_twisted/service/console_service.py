@@ -34,9 +34,9 @@ class ConsoleService(Orderly):
         self._starts = starts
         self._starting: list[Deferred[Any]] = []
         self._failed = False
-        self.on_ready: Callable[[], None] = self._say_ready
+        self.on_ready: Callable[[], None] = self._log_ready
         self.on_reloaded: Callable[[str | None], None] = lambda failed: None
-        self.on_failure: Callable[[Exception], None] = self._say_failure
+        self.on_failure: Callable[[Exception], None] = self._log_failure
 
     def begin(self) -> None:
         """Start the services side by side; each waits by itself for a peer that is down."""
@@ -49,7 +49,7 @@ class ConsoleService(Orderly):
         if self.running and not self._failed:
             self.on_ready()
 
-    def _say_ready(self) -> None:
+    def _log_ready(self) -> None:
         self.log.info("{command} is ready (novnc_twisted {version})", command=self._command, version=__version__)
         notify("READY=1")
 
@@ -62,7 +62,7 @@ class ConsoleService(Orderly):
                 self.on_failure(StartFailed(error) if isinstance(error, TopicInUse) else error)
                 stop(self._context.reactor)
 
-    def _say_failure(self, error: Exception) -> None:
+    def _log_failure(self, error: Exception) -> None:
         """Log why the start failed; the process ends with an exit code other than 0."""
         if self._context.conf.debug:
             self.log.failure("{command} could not start", command=self._command)

@@ -1,6 +1,7 @@
-"""A socket in the unit's RuntimeDirectory on which ``novnc-reload`` asks a service to reload, and gets the outcome.
+"""The control socket of a service, in its unit's RuntimeDirectory: ``novnc-reload`` asks there for a reload.
 
-A signal has no answer, and systemd understands the answer by ``Type=notify-reload`` from version 253 on only.
+The service answers with the outcome, which a signal cannot carry.  systemd has ``Type=notify-reload`` for that, but
+only from version 253 on.
 """
 
 import os
@@ -21,7 +22,7 @@ NAME = "control"
 """The socket's name in the RuntimeDirectory."""
 
 ASK_TIMEOUT = 5.0
-"""Seconds in which a client must have sent its request."""
+"""Seconds within which a client must send its request."""
 
 Reload = Callable[[], "Deferred[str | None]"]
 
@@ -29,9 +30,10 @@ _log = Logger()
 
 
 def listen_for_reload(reactor: Any, reload: Reload) -> Any:
-    """Listen where systemd has made a RuntimeDirectory; else, and for workers, nothing happens.
+    """Listen in the RuntimeDirectory, if systemd has made one; workers have none.
 
-    A folder that cannot be used, as where RUNTIME_DIRECTORY is another unit's, is logged and hinders no start.
+    If the folder cannot be used, for example because RUNTIME_DIRECTORY is that of another unit, a warning is logged,
+    and the service starts without the socket.
 
     :return: the listening port, or None.
     """
@@ -53,12 +55,12 @@ def listen_for_reload(reactor: Any, reload: Reload) -> Any:
 
 
 class ControlFactory(Factory):
-    """Accepts those who may open the socket: the service's user and root."""
+    """Accepts connections; the socket's mode admits the service's user and root."""
 
     noisy = False
 
     def __init__(self, reload: Reload) -> None:
-        """Take what reloads the service."""
+        """:param reload: reloads the service."""
         self.reload = reload
 
     def buildProtocol(self, addr: Any) -> Any:
@@ -69,7 +71,7 @@ class ControlFactory(Factory):
 
 
 class Control(LineOnlyReceiver, TimeoutMixin):
-    """The line ``reload`` is answered by ``ok`` or by ``failed: REASON``."""
+    """Answers the line ``reload`` with ``ok`` or ``failed: REASON``."""
 
     factory: ControlFactory
     delimiter = b"\n"

@@ -1,4 +1,4 @@
-"""The credentials of ``[vnc] vencrypt_*``: read at start, where a mistake is one line, and again when asked to."""
+"""The credentials of ``[vnc] vencrypt_*``: read at start and at each reload."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class Upstream:
-    """The credentials of the proxies of one process.
+    """The credentials of the proxies of one process, for VNC servers.
 
-    :ivar tls: what their sessions use.
+    :ivar tls: the credentials that the sessions use.
     """
 
     def __init__(self, conf: Any) -> None:
@@ -28,27 +28,28 @@ class Upstream:
         self.tls = upstream_tls(conf)
 
     def reload(self) -> None:
-        """Read the files again; connections to VNC servers from now on have what stands there now.
+        """Read the files again; new connections to VNC servers use what they contain now.
 
         :raises Unusable: with one line; then nothing has changed.
         """
         self.renewal()()
 
     def renewal(self) -> Callable[[], None]:
-        """Read the files again, and give what puts them into use.
+        """Read the files again.
 
+        :return: puts what was read into use.
         :raises Unusable: with one line.
         """
         return partial(self.tls.renew, upstream_tls(self._conf))
 
     @property
     def used(self) -> bool:
-        """Whether there is anything to read."""
+        """Whether there are files to read."""
         return "vencrypt" in self._conf.vnc.auth_schemes
 
 
 def upstream_tls(conf: Any) -> "UpstreamTLS":
-    """What the proxies need for VeNCrypt; without files where auth_schemes does not name it.
+    """The credentials for VeNCrypt; empty if auth_schemes does not name it.
 
     :raises Unusable: with one line that names the option.
     """
@@ -64,7 +65,7 @@ def upstream_tls(conf: Any) -> "UpstreamTLS":
         raise Unusable(f"[vnc] {option}: {_after(error)} ({conf.vnc[option]})") from None
     subtypes = conf.vnc.vencrypt_subtypes
     if not subtypes:
-        raise Unusable("[vnc] vencrypt_subtypes: there is none, and auth_schemes names vencrypt")
+        raise Unusable("[vnc] vencrypt_subtypes: it is empty, but auth_schemes names vencrypt")
     try:
         credentials.prepare(subtypes)
     except ValueError as error:
@@ -73,7 +74,7 @@ def upstream_tls(conf: Any) -> "UpstreamTLS":
 
 
 def files(conf: Any) -> list[Callable[[], object]]:
-    """A way to read each file of them by itself; each raises Unusable."""
+    """A function for each file that reads it alone; each raises Unusable."""
     if "vencrypt" not in conf.vnc.auth_schemes:
         return []
     parsers = {"ca_certs": certificates, "client_cert": certificates, "client_key": private_key}

@@ -1,30 +1,29 @@
-"""The limit of file descriptors: raised as far as it goes, and what the connections of a process may use of it."""
+"""The limit of file descriptors: raised as far as possible, and divided among the connections of a process."""
 
 import resource
 from collections.abc import Iterator
 
 PER_SESSION = 2
-"""The viewer's connection and the VNC server's."""
+"""Descriptors of a session: the viewer's connection and the VNC server's."""
 
 RESERVE = 100
-"""The program's own, and connections that are being refused or fetch the page."""
+"""Descriptors for everything else: files, the bus, connections that fetch the page or are being refused."""
 
 MANY = 1000
-"""Sessions that should fit where max_sessions names no number."""
-
+"""Sessions that should be possible if max_sessions is off."""
 
 API_CONNECTIONS = 1000
-"""Connections of the API at a time, where there are descriptors for them."""
+"""Maximum number of connections of the API, if there are descriptors for them."""
 
 MOST = 100_000
-"""Connections of the proxies of one process, however high the limit is: each takes some kilobytes of memory."""
+"""Maximum number of connections of the proxies of one process: each takes some kilobytes of memory."""
 
 
 def connections_of_api(limit: int, *, with_proxies: bool) -> int:
-    """How many connections the API may have.
+    """The number of connections that the API may have.
 
-    :param limit: descriptors that the process may have.
-    :param with_proxies: whether the proxies are in the same process; the API has a quarter then.
+    :param limit: the limit of descriptors of the process.
+    :param with_proxies: whether the proxies are in the same process; then the API gets a quarter.
     """
     if limit == resource.RLIM_INFINITY:
         return API_CONNECTIONS
@@ -32,7 +31,7 @@ def connections_of_api(limit: int, *, with_proxies: bool) -> int:
 
 
 def connections_of_proxies(limit: int, *, with_api: bool) -> int:
-    """How many connections the proxies of a process may have together: each may become a session."""
+    """The number of connections that the proxies of a process may have together; each may become a session."""
     if limit == resource.RLIM_INFINITY:
         return MOST
     room = limit - RESERVE - (connections_of_api(limit, with_proxies=True) if with_api else 0)
@@ -40,22 +39,22 @@ def connections_of_proxies(limit: int, *, with_api: bool) -> int:
 
 
 def current_limit() -> int:
-    """Descriptors that this process may have."""
+    """The limit of descriptors of this process."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def raise_limit() -> int:
-    """Raise the soft limit to the hard one, which children inherit; the limit that holds now."""
+    """Raise the soft limit to the hard one, also for children; return the limit that is in force then."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    except (OSError, ValueError):  # more than the kernel's fs.nr_open
+    except (OSError, ValueError):  # the hard limit exceeds the kernel's fs.nr_open
         return soft
     return hard
 
 
 def too_many_connections(limit: int, max_connections: int, *, with_api: bool) -> Iterator[str]:
-    """A line where the option ``max_connections`` names more connections than there are descriptors for."""
+    """A warning if there are not enough descriptors for ``max_connections``."""
     fits = connections_of_proxies(limit, with_api=with_api)
     if limit != resource.RLIM_INFINITY and max_connections > fits:
         yield (
@@ -65,10 +64,10 @@ def too_many_connections(limit: int, max_connections: int, *, with_api: bool) ->
 
 
 def too_few(limit: int, max_sessions: int) -> Iterator[str]:
-    """A line where the sessions of one process would not fit.
+    """A warning if there are not enough descriptors for the sessions of one process.
 
-    :param limit: descriptors that a process may have.
-    :param max_sessions: the option; 0 where it is off.
+    :param limit: the limit of descriptors of the process.
+    :param max_sessions: the option; 0 is off.
     """
     if limit == resource.RLIM_INFINITY:
         return

@@ -1,4 +1,4 @@
-"""How a command ends that cannot start: one line on standard error, and an exit code."""
+"""The end of a command that cannot start: one line on standard error, and an exit code."""
 
 import atexit
 import os
@@ -6,10 +6,10 @@ import sys
 from typing import Final, NoReturn
 
 BAD_CONFIGURATION: Final = 78
-"""EX_CONFIG of sysexits.h: starting again would not help (see RestartPreventExitStatus in contrib/systemd)."""
+"""EX_CONFIG of sysexits.h: a restart would not help (see RestartPreventExitStatus in contrib/systemd)."""
 
 START_FAILED: Final = 1
-"""The start failed for a reason outside of the configuration, such as a port in use: it may work later."""
+"""The start failed for a reason outside the configuration, such as a port in use; a restart may help."""
 
 
 class Unusable(Exception):

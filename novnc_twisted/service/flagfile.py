@@ -11,14 +11,14 @@ from novnc_twisted.service.exits import Unusable, one_line
 __all__ = ["FlagFile", "Unusable"]
 
 _MAX_FAULTS = 20
-"""Faulty lines that are reported of one file: another kind of file has one in each line."""
+"""Faulty lines that are reported of one file; a file of another kind may have one in each line."""
 
 _COMMENT = re.compile(r"(?:\s|^)[#;]")
 _KEYWORDS = ("'self'", "'none'")
 
 
 class FlagFile(iniparser.BaseParser):
-    """One file as sections of keys of values.
+    """A file: sections with keys, and keys with values.
 
     Lines before the first section count as [DEFAULT]; a leading ``--`` is accepted; a bare ``--flag`` is true and a
     bare ``--noflag`` false, as in Essex.
@@ -53,9 +53,9 @@ class FlagFile(iniparser.BaseParser):
 
     @classmethod
     def read_all(cls, path: str) -> "FlagFile":
-        """Read a file; what is wrong with it is in its ``faults``."""
+        """Read a file; its mistakes are in ``faults``."""
         try:
-            # Some editors begin UTF-8 with a byte order mark, which would be part of the first name.
+            # Some editors begin UTF-8 with a byte order mark, which would become part of the first name.
             lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
         except OSError as error:
             return cls._faulty(path, [one_line(f"--config-file {path}: {error.strerror}")])
@@ -67,7 +67,7 @@ class FlagFile(iniparser.BaseParser):
             try:
                 self.parse(lines)
             except iniparser.ParseError as error:
-                # The line itself may hold a password, so it is named by its number.
+                # The line is named by its number, since it may contain a password.
                 faults.append(one_line(f"--config-file {path}: line {error.lineno}: {error.msg}"))
                 if len(faults) < _MAX_FAULTS:
                     _remove(lines, error.lineno - 1)
@@ -82,12 +82,12 @@ class FlagFile(iniparser.BaseParser):
         return self
 
     def new_section(self, section: str) -> None:
-        """A ``[section]`` line."""
+        """See BaseParser: a ``[section]`` line."""
         self.section = section
         self.sections.setdefault(section, {})
 
     def assignment(self, key: str, value: list[str]) -> None:
-        """A whole assignment."""
+        """See BaseParser: a complete assignment."""
         self.sections[self.section].setdefault(key, []).append("\n".join(value))
         place = (self.section, key)
         self.lines[place] = self._begun
@@ -96,11 +96,11 @@ class FlagFile(iniparser.BaseParser):
             self.commented.add(place)
 
     def _split_key_value(self, line: str) -> tuple[str, list[str]]:
-        """See BaseParser; a name that oslo.config would read as a section, a comment or nothing is a mistake."""
+        """See BaseParser.  A name that oslo.config would read as a section, a comment or nothing is a mistake."""
         key, value = super()._split_key_value(line)
         self._begun = self.lineno
         written = re.split(r"[:=]", line, maxsplit=1)[-1].strip()
-        if written.lower() in _KEYWORDS:  # of Content-Security-Policy: their quotes belong to them
+        if written.lower() in _KEYWORDS:  # keywords of Content-Security-Policy include their quotes
             value = [written]
         quoted = written != value[0] and len(written) > 1
         self._has_comment = not quoted and _COMMENT.search(value[0]) is not None
@@ -110,7 +110,7 @@ class FlagFile(iniparser.BaseParser):
         return name, value
 
     def error_invalid_assignment(self, line: str) -> Any:
-        """A line without ``=`` is an Essex flag, or a mistake."""
+        """See BaseParser: a line without ``=`` is a flag of Essex, or a mistake."""
         flag = line.strip()
         if flag.startswith("--no"):
             return flag[4:], ["false"]
@@ -119,7 +119,7 @@ class FlagFile(iniparser.BaseParser):
         return super().error_invalid_assignment(line)
 
     def normalised(self) -> str:
-        """The same as oslo.config reads it."""
+        """The file in the form that oslo.config reads."""
         lines = []
         for section, keys in self.sections.items():
             lines.append(f"[{section}]")
@@ -129,7 +129,7 @@ class FlagFile(iniparser.BaseParser):
 
 
 def _remove(lines: list[str], number: int) -> None:
-    """Empty a line, and those that continue it: they are no mistakes of their own."""
+    """Empty a line and its continuation lines, which would be reported as further mistakes."""
     lines[number] = ""
     while number + 1 < len(lines) and lines[number + 1].startswith((" ", "\t")):
         number += 1
@@ -137,7 +137,7 @@ def _remove(lines: list[str], number: int) -> None:
 
 
 def _quoted(value: str) -> str:
-    """As it stands in a file; in quotes where its first line has outer spaces or quotes, or looks like a comment."""
+    """Format a value for a file: in quotes if its first line has outer spaces or quotes, or seems to have a comment."""
     first, *others = value.split("\n")
     if first != first.strip() or _COMMENT.search(first) or (first[:1] in ("'", '"') and first[:1] == first[-1:]):
         first = f'"{first}"'

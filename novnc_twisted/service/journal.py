@@ -1,7 +1,7 @@
-"""The log on standard output: as text with time stamps, or as systemd's journal expects it.
+"""The log on standard output: text with time stamps, or the form of systemd's journal.
 
-The journal has a time stamp and a priority for each line.  So a line that goes there has no time stamp, and begins with
-its priority as ``<N>`` (sd-daemon(3), ``SyslogLevelPrefix`` in systemd.exec(5)).
+The journal adds a time stamp to each line.  A line for it has none, and begins with its priority as ``<N>``
+(sd-daemon(3), ``SyslogLevelPrefix`` in systemd.exec(5)).
 """
 
 import os
@@ -32,7 +32,7 @@ PRIORITIES = {
 
 
 def connected_to_journal(stream: TextIO, environ: Mapping[str, str] | None = None) -> bool:
-    """Whether this stream goes to the journal: JOURNAL_STREAM names its device and inode (systemd.exec(5))."""
+    """Whether a stream goes to the journal: JOURNAL_STREAM names its device and inode (systemd.exec(5))."""
     environ = os.environ if environ is None else environ
     try:
         found = os.fstat(stream.fileno())
@@ -42,7 +42,7 @@ def connected_to_journal(stream: TextIO, environ: Mapping[str, str] | None = Non
 
 
 def error_line(text: str, stream: TextIO | None = None) -> str:
-    """An error for standard error, with a priority if that goes to the journal."""
+    """Format an error for standard error, with a priority if that goes to the journal."""
     prefix = f"<{PRIORITIES[LogLevel.error]}>" if connected_to_journal(stream or sys.stderr) else ""
     return prefix + text
 
@@ -58,7 +58,7 @@ class JournalObserver:
     """Writes events for the journal; each line of a traceback has its priority."""
 
     def __init__(self, stream: TextIO) -> None:
-        """Write to this stream."""
+        """:param stream: where the lines go."""
         self._stream = stream
 
     def __call__(self, event: LogEvent) -> None:
@@ -71,7 +71,7 @@ class JournalObserver:
 
 @implementer(ILogFilterPredicate)
 class WithoutPluginCache:
-    """Drops Twisted's remark that a service may not write dropin.cache: it must not, and it does no harm."""
+    """Drops Twisted's message that a service cannot write dropin.cache: it has no right to, and needs none."""
 
     def __call__(self, event: LogEvent) -> Any:
         """See ILogFilterPredicate."""

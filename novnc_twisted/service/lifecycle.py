@@ -1,4 +1,4 @@
-"""A service that begins once the reactor runs, whose ordered end is a success, and that SIGHUP does not end."""
+"""The signals of a service: SIGTERM and SIGINT end it with exit code 0, SIGHUP reloads it."""
 
 import contextlib
 import signal
@@ -16,21 +16,25 @@ from novnc_twisted.service.notify import notify, watchdog_interval
 
 
 def stop(reactor: Any) -> None:
-    """Stop it, where nothing has yet: systemd, a terminal and our supervisor may all say so."""
+    """Stop the reactor, unless it is stopping already: systemd, a terminal and our supervisor may all send a signal."""
     with contextlib.suppress(ReactorNotRunning):
         reactor.stop()
 
 
 class Orderly(Service):
-    """Begins once the reactor runs and has installed its signal handlers, which ours then replace."""
+    """A service that begins when the reactor runs; its signal handlers replace those of the reactor.
+
+    :ivar observer: logs in place of twistd's own observer, if it is set.
+    :ivar alive: called regularly while the reactor runs, for systemd's watchdog.
+    """
 
     log = Logger()
 
     ends_by: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)
-    """Signals that end the process with 0: twistd would end by the signal itself, a crash to supervisors."""
+    """Signals that end the process with exit code 0.  twistd would end by the signal itself: a crash to supervisors."""
 
     def __init__(self, reactor: Any, warnings: list[str]) -> None:
-        """Take the reactor, and lines to log at the begin."""
+        """:param warnings: lines to log when the service begins."""
         self._reactor = reactor
         self._warnings = warnings
         self._control: Any = None
@@ -66,7 +70,7 @@ class Orderly(Service):
         self.begin()
 
     def begin(self) -> None:
-        """What it is for."""
+        """Start the work of the service."""
         raise NotImplementedError
 
     def beat(self) -> None:
@@ -81,8 +85,8 @@ class Orderly(Service):
         return maybeDeferred(self._control.stopListening) if self._control is not None else None
 
     def reload(self) -> Deferred[str | None]:
-        """Read again what can be read again (SIGHUP), and end no session for it.
+        """Read again what can be read again (SIGHUP); sessions go on.
 
-        :return: fires with the error in one line, and then nothing was changed; None: it was read.
+        :return: fires with None, or with the error in one line, and then nothing was changed.
         """
         raise NotImplementedError

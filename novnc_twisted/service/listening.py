@@ -6,15 +6,15 @@ import socket
 from novnc_twisted.service.exits import StartFailed, Unusable
 
 _PORTS_FAULT = (errno.EADDRINUSE, errno.EACCES)
-"""Errors that another port would not have; with the others it is the address."""
+"""Errors that are about the port; all others are about the address."""
 
 
 def open_socket(host: str, port: int, host_option: str, port_option: str) -> socket.socket:
-    """A socket that listens on a host name or address.
+    """Open a socket that listens on a host name or address.
 
-    :param host_option: names the option of the address, for the line that people see where that is wrong.
-    :param port_option: and the port's.
-    :raises StartFailed: the address can't be had, now.
+    :param host_option: the option that names the address, for errors.
+    :param port_option: the option that names the port, for errors.
+    :raises StartFailed: the address or port cannot be used now.
     :raises Unusable: it is not an address.
     """
     try:
@@ -23,16 +23,16 @@ def open_socket(host: str, port: int, host_option: str, port_option: str) -> soc
         )[0]
     except socket.gaierror as error:
         raise StartFailed(f"{host_option}: {host}: {error.strerror}") from None
-    except ValueError:  # by Python's own look at it: idna, or a null in it
+    except ValueError:  # raised by Python itself: not encodable as IDNA, or with a null character
         raise Unusable(f"{host_option}: {host!r} is neither an address nor a host name") from None
     try:
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:  # no IPv6 here
+    except OSError as error:  # this machine has no IPv6
         raise StartFailed(f"{host_option}: can't listen on {host}: {error.strerror}") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # "::" means both families, as in today's proxies; an address of its own can't.
+            # "::" means IPv4 as well, as in nova's proxies; any other IPv6 address means IPv6 only.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
         listener.bind(address)
         listener.listen(1024)

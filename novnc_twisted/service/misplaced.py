@@ -1,6 +1,7 @@
 """Names in configuration files that look like one of our options or sections, but are not read.
 
-Such a mistake leaves an option at its default in silence.  Other unknown names are nova's, and are ignored.
+Without a warning, such a mistake would leave an option at its default.  Other unknown names belong to nova, and are
+ignored.
 """
 
 import difflib
@@ -119,7 +120,7 @@ def misplaced(files: Sequence[FlagFile]) -> Iterator[str]:
 
 
 def _names_of_sections() -> dict[str, set[str]]:
-    """The names of options that are read in each section, former ones among them."""
+    """The names of options that are read in each section, former names included."""
     found: dict[str, set[str]] = {section: set() for section in TABLE}
     for section, option, _ in names():
         found[section].add(option.name)

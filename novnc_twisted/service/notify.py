@@ -5,7 +5,7 @@ import socket
 
 
 def watchdog_interval() -> float | None:
-    """Seconds in which systemd expects a WATCHDOG=1 (sd_watchdog_enabled(3)); None: its watchdog is off."""
+    """Seconds within which systemd expects a WATCHDOG=1 (sd_watchdog_enabled(3)); None if its watchdog is off."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     if not microseconds.isdecimal() or not int(microseconds):
         return None
@@ -15,7 +15,7 @@ def watchdog_interval() -> float | None:
 
 
 def notify(state: str) -> None:
-    """Send a state, as ``READY=1``, to who started us with NOTIFY_SOCKET; one that is gone is no reason to fail."""
+    """Send a state, such as ``READY=1``, to NOTIFY_SOCKET; errors are ignored."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address[:1] not in ("/", "@"):
         return

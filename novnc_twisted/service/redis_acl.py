@@ -1,7 +1,7 @@
-"""``novnc-redis-acl``: a user of Redis for each role, with a password of its own that nobody has to type.
+"""``novnc-redis-acl``: makes a Redis user with a random password for each role.
 
-The file of users holds hashes only.  Each password stands in one other file, readable for its owner alone: a piece of
-nova.conf, for the service of that role.
+The file of users contains hashes only.  Each password is in one other file, which only its owner can read: a piece of
+nova.conf for the services of that role.
 """
 
 import argparse
@@ -17,14 +17,14 @@ from novnc_twisted.messaging.redis.acl import Identity, aclfile_line
 from novnc_twisted.messaging.redis_url import parse_redis_url
 
 _DESCRIPTION = """\
-Makes users of Redis (7.0 or newer), one for each role: FOLDER/users.acl, for Redis, and FOLDER/ROLE.conf, with the
-transport_url of that role, for its services.  Every role that has its .conf in FOLDER has its line in users.acl, named
-or not: a further one is added by its name alone, and keeps all others as they are.
+Makes a Redis user (Redis 7.0 or newer) for each role: FOLDER/users.acl is for Redis, and FOLDER/ROLE.conf, with the
+transport_url of that role, for its services.  users.acl has a line for every role with a .conf in FOLDER.  To add a
+role later, name that role alone; the others stay unchanged.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command; a mistake is one line and an exit code."""
+    """Run the command; a mistake is one line and an exit code."""
     parser = argparse.ArgumentParser("novnc-redis-acl", description=_DESCRIPTION)
     parser.add_argument(
         "roles",
@@ -36,13 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--url",
         default="redis://controller:6379/0",
-        help="where Redis is, without user and password (redis://controller:6379/0)",
+        help="the address of Redis, without user and password (redis://controller:6379/0)",
     )
-    parser.add_argument("--into", metavar="FOLDER", help="the folder; it is made where it is not there")
+    parser.add_argument("--into", metavar="FOLDER", help="the folder; it is created if it does not exist")
     parser.add_argument(
         "--password-stdin",
         action="store_true",
-        help="instead of all that: read the password of one role from standard input, print its line",
+        help="write no files: read the password of one role from standard input, and print its line for users.acl",
     )
     asked = parser.parse_args(arguments)
     try:
@@ -60,11 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
-    """Write the files; gives those that were written.
+    """Write the files; returns those that were written.
 
-    :param identities: those that are wanted; who has a file in the folder already is one more.
-    :param url: of Redis, without user and password.
-    :raises ValueError: the URL can't be used; a file that exists holds no password of that role; or somebody else could
+    :param identities: the roles to add to those that have a file in the folder already.
+    :param url: the address of Redis, without user and password.
+    :raises ValueError: the URL can't be used, a file of a role contains no password of that role, or another user could
         have written the folder or a file in it.
     :raises OSError: a file can't be written.
     """
@@ -73,7 +73,7 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
     except ValueError as error:
         raise ValueError(str(error).replace("transport_url", "--url", 1)) from None
     if "@" in urlsplit(url).netloc:
-        raise ValueError("--url is without user and password: these are made")
+        raise ValueError("--url must not contain a user or a password: the command makes them")
     if not folder.is_symlink():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_owner(folder)
@@ -86,7 +86,7 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
             continue
         path = folder / f"{identity.name}.conf"
         if path.exists():
-            raise ValueError(f"{path} has another address: change it there")
+            raise ValueError(f"{path} contains another address; change it there")
         known[identity] = secrets.token_urlsafe(32)
         _private(path, _conf(url, identity, known[identity]))
         written.append(path)
@@ -100,14 +100,14 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
 
 
 def _check_owner(path: Path) -> None:
-    """Trust only what nobody but this user and root can have made: a password that another user chose is his.
+    """Check that only this user or root can have written a path: another user would know the passwords in it.
 
-    :raises ValueError: it is somebody else's, can be written by others, or is a link or no plain file.
+    :raises ValueError: it belongs to another user, others can write it, or it is a link or not a plain file.
     """
     found = os.lstat(path)
     wrong = ""
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-        wrong = "is a symbolic link, or no plain file or folder"
+        wrong = "is a symbolic link, or not a plain file or folder"
     elif found.st_uid not in (0, os.geteuid()):
         wrong = f"belongs to another user (uid {found.st_uid})"
     elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -128,14 +128,14 @@ def _line_for(identities: Sequence[Identity]) -> str:
 
 
 def _private(path: Path, text: str) -> None:
-    """A new file, from the beginning for its owner alone."""
+    """Write a new file that only its owner can read."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w") as file:
         file.write(text)
 
 
 def _conf(url: str, identity: Identity, password: str) -> str:
-    """A role's piece of nova.conf: with a compute host's name and address, as its user may give them."""
+    """A role's piece of nova.conf; for a compute host with the name and address that its Redis user may announce."""
     scheme, _, rest = url.partition("://")
     lines = ["[DEFAULT]", f"transport_url = {scheme}://{quote(identity.user, safe='')}:{password}@{rest}"]
     if identity.host:
@@ -148,15 +148,15 @@ def _read(path: Path) -> tuple[Identity, str]:
 
     :raises ValueError: if the file is not one of this command's.
     """
-    said = {}
+    values = {}
     for line in path.read_text().splitlines():
         name, found, value = line.partition("=")
         if found:
-            said[name.strip()] = value.strip()
+            values[name.strip()] = value.strip()
     try:
-        address = said.get("server_proxyclient_address")
+        address = values.get("server_proxyclient_address")
         identity = Identity.parse(path.stem + (f"@{address}" if address else ""))
-        login = parse_redis_url(said.get("transport_url", ""))
+        login = parse_redis_url(values.get("transport_url", ""))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if login.username != identity.user or not login.password:

@@ -1,4 +1,4 @@
-"""The log of a worker, put into the log of its supervisor."""
+"""Passes the log of a worker on to the log of its supervisor."""
 
 import json
 import time
@@ -8,36 +8,33 @@ from typing import Any
 from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
 
 LONGEST = 1 << 20
-"""Bytes of a line; what is longer comes in pieces."""
+"""Bytes of the longest line; a longer one is logged in pieces."""
 
 
 class RelayedLog:
-    """Turns what a worker writes into log events that bear its number."""
+    """Turns what a worker writes into log events with its number."""
 
     def __init__(self, number: int, to: ILogObserver = globalLogPublisher) -> None:
-        """Begin with nothing received.
-
-        :param to: where the events go.
-        """
+        """:param to: where the events go."""
         self.on_report: Callable[[Mapping[str, Any]], None] = lambda report: None
         self._number = number
         self._to = to
         self._buffers = {"out": b"", "err": b""}
 
     def received(self, data: bytes) -> bool:
-        """Bytes of its standard output: JSON in lines; whether it says among them that it is ready."""
+        """Take bytes of its standard output, lines of JSON; return whether one of them reports that it is ready."""
         ready = False
         for line in self._lines("out", data):
             ready = self._line(line) or ready
         return ready
 
     def raw(self, data: bytes) -> None:
-        """Bytes of its standard error: text in lines."""
+        """Take bytes of its standard error, lines of text."""
         for line in self._lines("err", data):
             self._text(line)
 
     def end(self) -> None:
-        """No more comes: what is left is a line, too."""
+        """Log what is left; no more bytes follow."""
         for name, left in self._buffers.items():
             self._buffers[name] = b""
             if left:
@@ -53,14 +50,14 @@ class RelayedLog:
 
     def _line(self, line: bytes) -> bool:
         try:
-            said = json.loads(line)
-            if said.get("ready"):
+            report = json.loads(line)
+            if report.get("ready"):
                 return True
-            if "report" in said:
-                self.on_report(said)
+            if "report" in report:
+                self.on_report(report)
                 return False
-            level = LogLevel.lookupByName(said["level"])
-            self._emit(float(said["time"]), level, said["system"], said["text"], said["fields"])
+            level = LogLevel.lookupByName(report["level"])
+            self._emit(float(report["time"]), level, report["system"], report["text"], report["fields"])
         except (ValueError, KeyError, TypeError, AttributeError, LookupError):
             self._text(line)
         return False

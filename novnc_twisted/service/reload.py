@@ -1,6 +1,7 @@
-"""``novnc-reload``: ``ExecReload`` of the systemd units.  Fails, with one line, where the service could not reload.
+"""``novnc-reload``: ``ExecReload`` of the systemd units.
 
-It checks the configuration files first, then asks the service and waits for its answer.
+It checks the configuration files, asks the service to reload, and waits for its answer.  If the service could not
+reload, the command prints one line and fails.
 """
 
 import argparse
@@ -15,13 +16,13 @@ from novnc_twisted.service.exits import Unusable, one_line
 from novnc_twisted.service.journal import connected_to_journal, error_line
 
 LIMIT = 30.0
-"""Seconds that the service may take for its answer."""
+"""Seconds to wait for the service's answer."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser("novnc-reload", description="Have a service read its certificates again.")
-    parser.add_argument("folder", help="the RuntimeDirectory of its unit, as /run/novnc-novncproxy")
+    parser.add_argument("folder", help="the RuntimeDirectory of its unit, such as /run/novnc-novncproxy")
     parser.add_argument("--config-file", action="append", default=[], help="check this file before (may be repeated)")
     parser.add_argument("--optional-config-file", help="the same; it need not exist")
     asked = parser.parse_args(arguments)
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def check(files: Sequence[str]) -> None:
-    """Read configuration files; a mistake ends the command."""
+    """Read the configuration files; a mistake ends the command."""
     from novnc_twisted.service.configuration import read_configuration
 
     try:
@@ -51,9 +52,9 @@ def check(files: Sequence[str]) -> None:
 
 
 def ask(path: Path) -> str:
-    """The service's answer; empty where it hung up.
+    """Return the service's answer; empty if it closed the connection.
 
-    :raises OSError: nothing answers there.
+    :raises OSError: no service answers there.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(LIMIT)
@@ -64,7 +65,7 @@ def ask(path: Path) -> str:
 
 
 def fail(reason: str) -> NoReturn:
-    """End with one line."""
+    """End the command with one line."""
     print(error_line(f"reload failed: {one_line(reason)}"), file=sys.stderr)
     sys.exit(1)
 

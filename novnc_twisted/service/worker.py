@@ -1,8 +1,8 @@
 """One of several workers: ``python -m novnc_twisted.service.worker COMMAND NUMBER REACTOR SOCKETS [CONFIG-FILE ...]``.
 
-Started by :mod:`novnc_twisted.service.workers` alone: the listening sockets are descriptors from 3 on, SOCKETS names
-their parts (``novncproxy,novncproxy``), and the standard input is a pipe that ends with the supervisor.  What it logs
-goes to the standard output, a JSON object in each line; the supervisor puts it into the one log.
+Only :mod:`novnc_twisted.service.workers` starts it.  The listening sockets are descriptors from 3 on, SOCKETS names the
+service of each (``novncproxy,novncproxy``), and standard input is a pipe that ends with the supervisor.  The log goes
+to standard output as one JSON object in each line, and the supervisor passes it on to the one log.
 """
 
 import importlib
@@ -23,21 +23,21 @@ from novnc_twisted.service.exits import START_FAILED, reason
 from novnc_twisted.service.lifecycle import stop
 
 ORPHAN = 5
-"""Seconds that a worker has for an orderly end once its supervisor is gone."""
+"""Seconds within which a worker must end when its supervisor is gone."""
 
 
 @implementer(IReadDescriptor)
 class Supervised:
-    """Ends the process with its supervisor, however that went."""
+    """Ends the process when its supervisor ends, in whatever way."""
 
     def __init__(self, reactor: Any, handle: int = 0) -> None:
-        """Watch from now on; nothing is ever written to the pipe."""
+        """Watch the pipe from now on; nothing is ever written to it."""
         self._reactor = reactor
         self._handle = handle
         reactor.addReader(self)
 
     def fileno(self) -> int:
-        """The pipe."""
+        """See IFileDescriptor."""
         return self._handle
 
     def logPrefix(self) -> str:
@@ -49,7 +49,7 @@ class Supervised:
         self.connectionLost(None)
 
     def connectionLost(self, reason: Any) -> None:
-        """The pipe has ended, or the reactor has."""
+        """See IReadDescriptor: the pipe has ended, or the reactor stops."""
         self._reactor.removeReader(self)
         signal.alarm(ORPHAN)
         stop(self._reactor)
@@ -60,13 +60,13 @@ class Reports:
     """What a worker reports to its supervisor."""
 
     def __init__(self, to: io.TextIOBase) -> None:
-        """Take the way there."""
+        """:param to: the pipe to the supervisor."""
         self._to = to
 
     def __call__(self, event: LogEvent) -> None:
-        """A log observer."""
+        """See ILogObserver."""
         level = event.get("log_level", LogLevel.info)
-        self._say(
+        self._send(
             time=event["log_time"],
             level=level.name,
             system=event.get("log_system") or event.get("log_namespace", "-"),
@@ -75,36 +75,36 @@ class Reports:
         )
 
     def alive(self) -> None:
-        """The reactor runs."""
-        self._say(report="alive")
+        """Report that the reactor runs."""
+        self._send(report="alive")
 
     def reloaded(self, failed: str | None) -> None:
-        """A reload has ended: the error in one line, or None."""
-        self._say(report="reloaded", failed=failed)
+        """Report the outcome of a reload: the error in one line, or None."""
+        self._send(report="reloaded", failed=failed)
 
     def ready(self) -> None:
-        """All parts run."""
-        self._say(ready=True)
+        """Report that all services have started."""
+        self._send(ready=True)
 
     def failed(self, error: Exception) -> int:
-        """The worker can't start; the exit code for it."""
+        """Report that the worker can't start; return its exit code."""
         code = int(getattr(error, "exit_code", START_FAILED))
-        self._say(report="failed", reason=reason(error), code=code)
+        self._send(report="failed", reason=reason(error), code=code)
         return code
 
-    def _say(self, **what: Any) -> None:
+    def _send(self, **what: Any) -> None:
         self._to.write(json.dumps(what) + "\n")
         self._to.flush()
 
 
 def _plain(name: str, value: Any) -> bool:
-    """What an event says besides its text: a session's record, say."""
+    """Whether a field of an event is passed on: the fields of a session's line, for example."""
     return not name.startswith("log_") and (value is None or isinstance(value, str | int | float))
 
 
 def main(arguments: list[str]) -> None:
-    """Run until SIGTERM, or until the supervisor is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal, which the supervisor gets as well
+    """Run until SIGTERM, or until the supervisor ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the supervisor as well
     command, _, reactor_module, owners, *paths = arguments
     importlib.import_module(reactor_module).install()
     from twisted.internet import reactor
@@ -120,7 +120,7 @@ def main(arguments: list[str]) -> None:
         sockets = Sockets.passed(owners.split(","))
         conf, _ = read_configuration(paths)
         for path in paths:
-            os.close(int(Path(path).name))  # it may hold passwords
+            os.close(int(Path(path).name))  # the file may contain passwords
         service = build(command, conf, reactor, sockets, [])
     except Exception as error:
         raise SystemExit(reports.failed(error)) from None

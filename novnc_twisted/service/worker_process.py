@@ -1,4 +1,4 @@
-"""One worker as its supervisor sees it."""
+"""A worker process, seen from its supervisor."""
 
 import signal
 from collections.abc import Callable, Mapping
@@ -12,15 +12,15 @@ from novnc_twisted.service.relayed_log import RelayedLog
 
 
 class WorkerProcess(ProcessProtocol):
-    """A child process, whose output goes to the log.
+    """A worker process, whose output goes to the log.
 
-    :ivar number: which of the workers it is, from 1.
-    :ivar began: when it was started (the reactor's seconds).
-    :ivar pid: its process.
-    :ivar ended: fires once it is gone.
-    :ivar heard: when it last showed that its reactor runs (the reactor's seconds).
+    :ivar number: its number, from 1.
+    :ivar began: when it was started, in the reactor's seconds.
+    :ivar pid: its process id.
+    :ivar ended: fires when it has ended.
+    :ivar heard: when it last reported that its reactor runs, in the reactor's seconds.
     :ivar failure: why it could not start, and its exit code; None if it has reported no failure.
-    :ivar reloading: fires with the outcome of a reload that goes on.
+    :ivar reloading: fires with the outcome of the reload that is under way.
     """
 
     def __init__(
@@ -31,7 +31,11 @@ class WorkerProcess(ProcessProtocol):
         on_ready: Callable[["WorkerProcess"], None],
         on_end: Callable[["WorkerProcess", str], None],
     ) -> None:
-        """Tell when it is ready, and how it ended."""
+        """Prepare to be spawned.
+
+        :param on_ready: called when the worker is ready.
+        :param on_end: called when it has ended, with the way in words.
+        """
         self.number = number
         self.began = began
         self.pid: int | None = None
@@ -44,7 +48,7 @@ class WorkerProcess(ProcessProtocol):
         self._on_end = on_end
 
     def reload(self) -> Deferred[str | None]:
-        """Have it read its certificates again; fires with the error in one line, or None."""
+        """Make it read its certificates again; fires with the error in one line, or None."""
         self._reloaded(None)
         self.reloading = Deferred()
         outcome = self.reloading
@@ -53,7 +57,7 @@ class WorkerProcess(ProcessProtocol):
         return outcome
 
     def reported(self, report: Mapping[str, Any], now: float) -> None:
-        """Take a report other than a line of the log."""
+        """Take a report of the worker, other than a log event."""
         self.heard = now
         if report["report"] == "failed":
             self.failure = str(report["reason"]), int(report["code"])
@@ -66,7 +70,7 @@ class WorkerProcess(ProcessProtocol):
             reloading.callback(failed)
 
     def signal(self, number: int) -> bool:
-        """Send it a signal; False where it is gone."""
+        """Send a signal; return False if the process has ended."""
         if self.ended.called or self.transport is None:
             return False
         try:
@@ -76,26 +80,26 @@ class WorkerProcess(ProcessProtocol):
         return True
 
     def connectionMade(self) -> None:
-        """It was started."""
+        """See ProcessProtocol: the process was started."""
         self.pid = self.transport.pid if self.transport is not None else None
 
     def outReceived(self, data: bytes) -> None:
-        """What it logs, and that it is ready."""
+        """See ProcessProtocol: log events and reports."""
         if self._log.received(data):
             self._on_ready(self)
 
     def errReceived(self, data: bytes) -> None:
-        """Output outside its log, such as an error message of the interpreter."""
+        """See ProcessProtocol: text beside the log, such as a traceback of the interpreter."""
         self._log.raw(data)
 
     def processEnded(self, reason: Any) -> None:
-        """It is gone, and its pipes are empty."""
+        """See ProcessProtocol: the process has ended, and its pipes are empty."""
         self._log.end()
         status = reason.value
         if status.signal is None:
             how = f"with exit code {status.exitCode}"
         else:
             how = f"by signal {status.signal} ({signal.strsignal(status.signal)})"
-        self._reloaded(None)  # the next one reads what is there now
+        self._reloaded(None)  # the next worker reads the new files anyway
         self._on_end(self, how)
         self.ended.callback(None)

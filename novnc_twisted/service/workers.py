@@ -1,8 +1,8 @@
-"""Several worker processes on one port: started side by side, started again when one dies, ended together.
+"""Several worker processes on one port: started side by side, replaced when one dies, ended together.
 
-All of them accept on the same sockets, which this process has bound and holds.  With a socket for each worker
-(SO_REUSEPORT) the connections that wait at one that hangs or is dead would be lost, and a second instance on the same
-port would not be noticed; the spread is no better (measured, see :class:`novnc_twisted.frontend.accepting.Acceptor`).
+All of them accept on the same sockets, which this process has bound.  With a socket for each worker (SO_REUSEPORT), the
+connections that wait at a worker that hangs or died would be lost, and a second instance on the same port would not be
+noticed; connections are not spread better that way (measured, see :class:`novnc_twisted.frontend.accepting.Acceptor`).
 """
 
 import os
@@ -24,17 +24,16 @@ from novnc_twisted.service.sockets import FIRST, Sockets
 from novnc_twisted.service.worker_process import WorkerProcess
 
 STOP_TIMEOUT = 4.6
-"""Seconds until a worker that does not end is killed: it has 4 s for its sessions, and all are gone within 5 s."""
+"""Seconds until a worker that does not end is killed: its shutdown takes 4 s, and all workers end within 5 s."""
 
 LONG = 10.0
-"""Seconds after which the death of a worker is a new story, and it is started again at once."""
+"""Seconds: a worker that lived longer than this is replaced without a pause when it dies."""
 
 LONGEST_PAUSE = 30.0
-"""Seconds at most before the next attempt with a worker that dies again and again."""
-
+"""Maximum number of seconds before a worker that dies again and again is replaced."""
 
 LONGEST_START = 60.0
-"""Seconds in which a worker that was started must show that its reactor runs."""
+"""Seconds within which a new worker must report that its reactor runs."""
 
 FOR_THE_SUPERVISOR = (
     "NOTIFY_SOCKET",
@@ -44,11 +43,11 @@ FOR_THE_SUPERVISOR = (
     "LISTEN_FDNAMES",
     "RUNTIME_DIRECTORY",
 )
-"""systemd's variables, which a worker has no use for."""
+"""Variables of systemd that are meant for the supervisor alone."""
 
 
 class Supervisor(Orderly):
-    """Keeps so many workers of a command running."""
+    """Keeps several workers of a command running."""
 
     log = Logger()
 
@@ -65,8 +64,8 @@ class Supervisor(Orderly):
         """Prepare; workers start with the reactor.
 
         :param files: descriptors of configuration files, for the workers.
-        :param sockets: those that were taken are the workers'.
-        :param check: reads what the workers read at a reload; raises Unusable.
+        :param sockets: the workers accept on those that were taken.
+        :param check: reads what the workers read at a reload; raises Unusable for a mistake.
         """
         super().__init__(reactor, warnings)
         self._command = command
@@ -80,19 +79,19 @@ class Supervisor(Orderly):
         self._coming: dict[int, Any] = {}
         self._quick_deaths: dict[int, int] = {}
         self._ready: set[int] = set()
-        self._said_ready = False
+        self._was_ready = False
         self._failed = False
         self._reload_when_ready: set[int] = set()
 
     def begin(self) -> None:
-        """Start all of them."""
+        """Start all workers."""
         for number in range(1, self._count + 1):
             self._spawn(number)
 
     def reload(self) -> Deferred[str | None]:
-        """Have all workers reload, if what they will read is good.
+        """Reload all workers, if what they will read has no mistake.
 
-        A worker that does not run yet reloads once it does; till then the signal would end it.
+        A worker that is not ready yet reloads when it is; until then the signal would end it.
         """
         try:
             self._check()
@@ -108,7 +107,7 @@ class Supervisor(Orderly):
         return gatherResults(outcomes).addCallback(lambda all_: next((one for one in all_ if one), None))
 
     def beat(self) -> None:
-        """Show systemd's watchdog that the workers answer; one that does not is killed, and started again."""
+        """Notify systemd's watchdog, if all workers answer; a worker that does not is killed, and replaced."""
         interval = watchdog_interval()
         if interval is None:
             return
@@ -130,7 +129,7 @@ class Supervisor(Orderly):
             super().beat()
 
     def stopService(self) -> Deferred[None]:
-        """End all of them; each ends its sessions."""
+        """See Service; each worker ends its sessions."""
         control = super().stopService()
         notify("STOPPING=1")
         for coming in self._coming.values():
@@ -173,7 +172,7 @@ class Supervisor(Orderly):
         descriptors = pipes | {FIRST + index: handle for index, handle in enumerate(handles)}
         try:
             self._reactor.spawnProcess(worker, arguments[0], arguments, environment, childFDs=descriptors)
-        except OSError as error:  # no memory, no descriptor, or --uid names somebody who may not run this Python
+        except OSError as error:  # no memory, no descriptor, or the user of --uid has no right to run this Python
             self._died(worker, f"before it began ({error.strerror}: {arguments[0]})")
 
     def _is_ready(self, worker: WorkerProcess) -> None:
@@ -183,8 +182,8 @@ class Supervisor(Orderly):
             self._reload_when_ready.discard(worker.number)
             worker.reload()
         self.log.info("worker {number} is ready (pid {pid})", number=worker.number, pid=worker.pid)
-        if len(self._ready) == self._count and not self._said_ready and self.running:
-            self._said_ready = True
+        if len(self._ready) == self._count and not self._was_ready and self.running:
+            self._was_ready = True
             self.log.info(
                 "{command} is ready (novnc_twisted {version}, {count} workers)",
                 command=self._command,
@@ -194,7 +193,7 @@ class Supervisor(Orderly):
             notify("READY=1")
 
     def _give_up(self, why: str, code: int) -> None:
-        """A worker can't start, and the command has never been ready: it ends, as with one process."""
+        """End the command, which has never been ready, since a worker can't start."""
         self._failed = True
         self.log.critical("{command} could not start: {reason}", command=self._command, reason=why)
         exit_with(code)
@@ -208,7 +207,7 @@ class Supervisor(Orderly):
             return
         if worker.failure is not None:
             why, code = worker.failure
-            if not self._said_ready:
+            if not self._was_ready:
                 self._give_up(why, code)
                 return
             how = f"before it was ready ({why})"

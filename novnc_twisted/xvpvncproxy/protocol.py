@@ -1,7 +1,7 @@
-"""The XVP front's protocol, as the unmodified Java viewer speaks it.
+"""The protocol of the XVP front, for the unmodified Java viewer.
 
-It sends ``CONNECT /console?token=T HTTP/1.0`` without any header, and accepts a reply only if its first line begins
-with ``HTTP/1.1 200`` and a space; a refusal's status line is what it shows to its user.
+The viewer sends ``CONNECT /console?token=T HTTP/1.0`` without any header, and accepts a reply only if its first line
+begins with ``HTTP/1.1 200`` and a space; it shows the status line of a refusal to its user.
 """
 
 from novnc_twisted.access.request_head import RequestHead
@@ -16,13 +16,13 @@ from novnc_twisted.relay.stream_end import VIEWER_STALL, StreamEnd
 from novnc_twisted.rfb.handshake import Handshake
 
 METHODS = "CONNECT, GET, HEAD, OPTIONS"
-"""HEAD for health checks alone."""
+"""HEAD and OPTIONS are for health checks."""
 
 READY = b"HTTP/1.1 200 OK\r\n\r\n"
 
 
 def status_line(cause: Refusal) -> bytes:
-    """The refusal as the viewer shows it."""
+    """The response that refuses: a status line, which the viewer shows."""
     return f"HTTP/1.1 {cause.status or 503} {cause.sentence}\r\n\r\n".encode()
 
 
@@ -30,16 +30,17 @@ class XVPVNCProxyProtocol(FrontProtocol):
     """One connection of a Java viewer."""
 
     def head_received(self, head: RequestHead, rest: bytes) -> None:
-        """Begin the session that it asks for, or answer."""
+        """Begin a session, or answer."""
         token = token_of(head.target)
         if any(name == "origin" or name.startswith("sec-fetch-") for name, _ in head.fields):
-            # A page in a browser can make its visitor send requests; each would count as a guess of the visitor's.
+            # Any web page can make its visitor's browser send requests.  If they counted as guesses of a token, the
+            # page could lock out the visitor's address.
             self.refused("Browser", self.peer_address, ProtocolViolation.status, "a web browser sent the request")
             self.refuse(ProtocolViolation("a web browser"))
         elif not token and (response := check_response(head, METHODS, close=True)) is not None:
             self.send_final_response(response, ClientLeft())
         elif head.method in ("GET", "HEAD") and not token:
-            self.refuse(TokenMissing())  # a health check: it leaves no line in the log
+            self.refuse(TokenMissing())  # a health check, which leaves no line in the log
         elif head.method not in ("CONNECT", "GET"):
             self.bad_head(ProtocolViolation(f"the method is {head.method[:20]}, not CONNECT or GET"))
         else:
@@ -55,25 +56,25 @@ class XVPVNCProxyProtocol(FrontProtocol):
         self.begin(XVPViewer, end, token, self.peer_address, check)
 
     def bad_head(self, cause: Refusal) -> None:
-        """Refuse a request that is not a viewer's."""
+        """Refuse a request that no viewer sends."""
         self.refused(cause_of(cause), self.peer_address, cause.status, cause.detail)
         self.refuse(cause)
 
     def refuse(self, cause: Refusal) -> None:
-        """Send the reason, and close."""
+        """Send the reason and close."""
         self.send_final_response(status_line(cause), cause)
 
 
 class XVPViewer(FrontViewer):
-    """A Java viewer as its session knows it."""
+    """The viewer of a session: the Java viewer."""
 
     console_type = XVPVNC
 
     def welcome(self) -> None:
-        """Send the reply that it waits for; RFB follows."""
+        """Send the response to CONNECT; RFB follows."""
         self.end.write(READY)
 
     def refusal(self, cause: Refusal) -> Handshake[None] | None:
-        """Send a status line in place of the reply."""
+        """Send a status line instead of the response to CONNECT."""
         self.end.write(status_line(cause))
         return None

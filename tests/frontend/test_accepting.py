@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.frontend import Acceptor
-from novnc_twisted.frontend.accepting import PAUSE, SAY_EVERY
+from novnc_twisted.frontend.accepting import LOG_INTERVAL, PAUSE
 from tests.support.logged import Logged
 
 
@@ -99,7 +99,7 @@ class AcceptorTests(SynchronousTestCase):
             (errno.ENOMEM, ""),
         ):
             acceptor = self.accept(number)
-            for _ in range(int(SAY_EVERY / PAUSE)):
+            for _ in range(int(LOG_INTERVAL / PAUSE)):
                 self.assertEqual(self.reactor.readers, [acceptor])
                 acceptor.doRead()
                 self.assertEqual(self.reactor.readers, [], "it does not spin")

@@ -173,7 +173,7 @@ class TrustTests(CommandCase):
         self.refuses("hard link")
         api.unlink()
         os.mkfifo(api)
-        self.refuses("no plain file")
+        self.refuses("not a plain file")
 
     def test_a_folder_that_is_a_link(self) -> None:
         real = self.folder.parent / "real"
