@@ -234,7 +234,10 @@ class Wrong(UpstreamCase):
         await self.refused_for(OTHER.issue("127.0.0.1"), "certificate verify failed", "CA is not trusted")
 
     async def test_another_ca_of_the_same_name(self) -> None:
-        await self.refused_for(CA().issue("127.0.0.1"), "certificate verify failed", "signature")
+        await self.refused_for(CA(key_ids=False).issue("127.0.0.1"), "certificate verify failed", "signature")
+
+    async def test_another_ca_with_another_key_id(self) -> None:
+        await self.refused_for(CA().issue("127.0.0.1"), "certificate verify failed", "not trusted")
 
     async def test_the_systems_trust_by_default(self) -> None:
         await self.refused_for(NAMED, "certificate verify failed", "CA is not trusted", ca_certs=None)

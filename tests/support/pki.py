@@ -40,16 +40,19 @@ class CA:
     :ivar pem: its certificate.
     """
 
-    def __init__(self, common_name: str = "our CA", *, above: "CA | None" = None) -> None:
+    def __init__(self, common_name: str = "our CA", *, above: "CA | None" = None, key_ids: bool = True) -> None:
         """Make one.
 
         :param above: the CA that signs its certificate; None: self-signed.
+        :param key_ids: whether certificates identify the keys of subject and issuer (RFC 5280, section 4.2.1).  Clients
+            on Python 3.13 require it; without it, a CA is found by its name alone.
         """
+        self._key_ids = key_ids
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._subject = _name(common_name)
         usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
         builder = (
-            self._builder(self._subject, self._key.public_key(), days=(-10, 10))
+            self._builder(self._subject, self._key.public_key(), above or self, days=(-10, 10))
             .issuer_name(above._subject if above else self._subject)
             .add_extension(x509.BasicConstraints(True, None), True)
             .add_extension(usage, True)
@@ -72,7 +75,7 @@ class CA:
         key = ec.generate_private_key(ec.SECP256R1())
         usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
         builder = (
-            self._builder(_name(common_name), key.public_key(), days)
+            self._builder(_name(common_name), key.public_key(), self, days)
             .issuer_name(self._subject)
             .add_extension(x509.BasicConstraints(False, None), True)
             .add_extension(usage, True)
@@ -86,15 +89,24 @@ class CA:
             key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
         )
 
-    def _builder(self, subject: x509.Name, key: Any, days: tuple[float, float]) -> x509.CertificateBuilder:
+    def _builder(
+        self, subject: x509.Name, key: Any, issuer: "CA", days: tuple[float, float]
+    ) -> x509.CertificateBuilder:
+        """What all certificates have in common."""
         now = datetime.now(UTC)
-        return (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now + timedelta(days=days[0]))
             .not_valid_after(now + timedelta(days=days[1]))
+        )
+        if not self._key_ids:
+            return builder
+        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer._key.public_key())
+        return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), False).add_extension(
+            authority, False
         )
 
 
