@@ -59,13 +59,13 @@ class Consoles(Resource):
         if name not in _ACTIONS or call.version >= _REMOTE_CONSOLES:
             raise HTTPError(400, f"There is no such action: {name[:100]}")
         console_type = schema.choices(body, name, {"type": _ACTIONS[name]}, lenient=call.legacy)["type"]
-        url = await self._open(call, server_id, console_type)
+        url = await self._new_console(call, server_id, console_type)
         return Response(200, {"console": {"type": console_type, "url": url}})
 
     async def _create(self, call: Call, server_id: str) -> Response:
         call.needs(_REMOTE_CONSOLES)
         mks = call.version >= _MKS
-        asked = schema.choices(
+        wanted = schema.choices(
             call.json(),
             "remote_console",
             {
@@ -73,15 +73,15 @@ class Consoles(Resource):
                 "type": (*_TYPES, "webmks") if mks else _TYPES,
             },
         )
-        protocol, console_type = asked["protocol"], asked["type"]
+        protocol, console_type = wanted["protocol"], wanted["type"]
         if protocol == "rdp":
             raise HTTPError(400, "Unavailable console type rdp.")
         if protocol == "vnc" and console_type not in CONSOLE_TYPES:
             raise HTTPError(400, f"Invalid console type {console_type}")
-        url = await self._open(call, server_id, console_type, vnc=protocol == "vnc")
+        url = await self._new_console(call, server_id, console_type, vnc=protocol == "vnc")
         return Response(200, {"remote_console": {"protocol": protocol, "type": console_type, "url": url}})
 
-    async def _open(self, call: Call, server_id: str, console_type: str, *, vnc: bool = True) -> str:
+    async def _new_console(self, call: Call, server_id: str, console_type: str, *, vnc: bool = True) -> str:
         """Return the URL of a new console of a server.
 
         :raises HTTPError: with nova's sentences for causes that the user can change.
