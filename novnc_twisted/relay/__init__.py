@@ -1,4 +1,4 @@
-"""The pipe between the two ends of a session: WebSocket frames (pure), the ends, ``join`` and its engines."""
+"""The pipe between the two ends of a session: WebSocket frames (without I/O), the ends, ``join`` and its engines."""
 
 from novnc_twisted._lazy import lazy
 

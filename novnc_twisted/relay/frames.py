@@ -1,7 +1,8 @@
-"""WebSocket frames (RFC 6455, section 5): pure, incremental, for the server's side of a binary stream.
+"""WebSocket frames (RFC 6455, section 5): incremental and without I/O, for the server's side of a binary stream.
 
-RFB is a stream: where a message begins means nothing to it.  So payload is handed on as it comes, unmasked, and no
-frame is ever gathered; what is kept between two calls is an unfinished header or control frame, at most 139 bytes.
+RFB is a stream: the beginning of a WebSocket message means nothing to it.  So payload is passed on as soon as it
+arrives, unmasked, and no frame is ever collected.  What is kept between two calls is an unfinished header or control
+frame, at most 139 bytes.
 """
 
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from novnc_twisted.errors import MessageTooBig, ProtocolViolation, Refusal, TextRefused
 
 MESSAGE_LIMIT: Final = 1 << 20
-"""Bytes of the longest message that is taken: 1 MiB, as QEMU's own limit of clipboard text."""
+"""Bytes of the longest message that is accepted: 1 MiB, like QEMU's own limit of clipboard text."""
 
 CONTINUATION: Final = 0x0
 TEXT: Final = 0x1
@@ -19,22 +20,30 @@ PING: Final = 0x9
 PONG: Final = 0xA
 
 EMPTY: Final = b"\x82\x00"
-"""An empty binary message: what a page asks the proxy with, and its answer.
+"""An empty binary message: the page sends it to check the connection, and the proxy answers with one.
 
-A browser's script cannot send pings.  RFB is a stream, so a message without payload has no other meaning in it.
+A browser's script cannot send pings.  In RFB, which is a stream, a message without payload has no other meaning.
 """
 
 NO_CODE: Final = 1005
-"""What stands for a close frame without a code (RFC 6455, section 7.1.5)."""
+"""The code that stands for a close frame without a code (RFC 6455, section 7.1.5)."""
+
+_int = int.from_bytes
 
 _FIN = 0x80
 _WHOLE = _FIN | BINARY  # the first byte of a message in one frame
 _SMALL = 125  # bytes of the longest payload whose length is in the header's second byte
+_REPEAT = tuple(_int(b"\0\0\0\1" * (length + 3 >> 2)) for length in range(_SMALL + 1))
+"""By the length of a payload: what a mask is multiplied with to cover it."""
+
+_EXCESS = tuple(8 * (-length & 3) for length in range(_SMALL + 1))
+"""By the length of a payload: the bits of that product beyond it."""
+
 _SMALL_HEADERS = tuple(bytes((_FIN | BINARY, length)) for length in range(126))
 
 
 def binary_header(length: int) -> bytes:
-    """The header of a whole, unmasked binary message of so many bytes."""
+    """Return the header of a whole, unmasked binary message of ``length`` bytes."""
     if length < 126:
         return _SMALL_HEADERS[length]
     if length < 65536:
@@ -43,9 +52,9 @@ def binary_header(length: int) -> bytes:
 
 
 def control_frame(opcode: int, payload: bytes = b"") -> bytes:
-    """A ping, pong or close frame, unmasked.
+    """Return a ping, pong or close frame, unmasked.
 
-    :raises ValueError: where the payload is longer than 125 bytes (section 5.5).
+    :raises ValueError: the payload is longer than 125 bytes (section 5.5).
     """
     if len(payload) > 125:
         raise ValueError("a control frame has room for 125 bytes")
@@ -53,30 +62,30 @@ def control_frame(opcode: int, payload: bytes = b"") -> bytes:
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
-    """A close frame; the reason is cut at 123 bytes, between characters."""
+    """Return a close frame; the reason is cut at 123 bytes, between characters."""
     text = reason.encode()[:123].decode("utf-8", "ignore").encode()
     return control_frame(CLOSE, code.to_bytes(2, "big") + text)
 
 
 def unmask(data: bytes, mask: bytes) -> bytes:
-    """XOR with the mask of four bytes, repeated."""
+    """Return the XOR with the mask of four bytes, repeated."""
     length = len(data)
     return _xor(data, (mask * (length // 4 + 1))[:length])
 
 
 def _xor(data: bytes, key: bytes) -> bytes:
-    """XOR of two equally long strings: in one step of big integers, the fastest that pure Python has."""
+    """Return the XOR of two equally long strings, by big integers: the fastest way in pure Python."""
     return (int.from_bytes(data) ^ int.from_bytes(key)).to_bytes(len(data))
 
 
 def small_messages(data: bytes, at: int, longest: int) -> tuple[bytes, int]:
-    """The whole binary messages of one small frame each that begin at ``at``, one behind the other.
+    """Decode a run of whole binary messages, each in one small frame, that begins at ``at``.
 
-    Keys and the mouse come so, 6 to 12 bytes each, every one with a mask of its own.  What a general reader does for a
-    frame costs several times the frame; here payloads and keys are put side by side, and are unmasked in one step.
-    Whatever is anything else (unfinished, longer, in pieces, control, wrong) ends the run and is not judged here.
+    Keys and the mouse arrive like this: 6 to 12 bytes each, every one with a mask of its own.  The general decoder
+    would cost several times as much for each; here payloads and masks are laid side by side and unmasked in one step.
+    Anything else (unfinished, longer, in pieces, control, invalid) ends the run and is left to the general decoder.
 
-    :param longest: bytes of the longest payload that is taken; at most 125.
+    :param longest: bytes of the longest payload that is accepted; at most 125.
     :return: the payload, and where the run ended.
     """
     payloads: list[bytes] = []
@@ -102,16 +111,16 @@ def good_close_code(code: int) -> bool:
 
 
 class FrameDecoder:
-    """Takes what a client sends, gives the payload of its binary messages.
+    """Decodes the bytes of a client into the payload of its binary messages.
 
     After a close frame, or after the client broke the protocol, everything else is ignored.
 
-    :ivar pings: payloads of the pings that came and are not yet answered: take them and clear the list.
-    :ivar close_code: the code of the close frame that came (``NO_CODE`` where it had none), else None.
+    :ivar pings: payloads of the pings that arrived and are not yet answered: answer them and clear the list.
+    :ivar close_code: the code of the close frame that arrived (``NO_CODE`` if it had no code), else None.
     :ivar failure: how the client broke the protocol: ProtocolViolation (1002), TextRefused (1003) or
         MessageTooBig (1009); else None.
-    :ivar heartbeat: whether an empty message came that is not yet answered: answer it and make it False.
-    :ivar news: whether one of these four has changed since it was last made False.
+    :ivar heartbeat: whether an empty message arrived that is not yet answered: answer it and reset this to False.
+    :ivar news: whether one of these four has changed since this was last reset to False.
     """
 
     __slots__ = (
@@ -140,23 +149,23 @@ class FrameDecoder:
         self._small = min(limit, _SMALL)
         self._rest = b""  # an unfinished header or control frame
         self._left = 0  # payload bytes of the present data frame that are still to come
-        self._mask = b""  # its mask, turned to the next byte
+        self._mask = b""  # its mask, rotated to the next byte
         self._continues = False  # whether a message is unfinished
         self._size = 0  # bytes of this message so far
         self._at_rest = True  # whether a message may begin, and nothing is unfinished
 
     @property
     def closed(self) -> bool:
-        """Whether a close frame came."""
+        """Whether a close frame has arrived."""
         return self.close_code is not None
 
     def receive(self, data: bytes) -> bytes:
-        """The payload in these bytes, of however many frames; look at ``pings``, ``close_code``, ``failure`` then."""
+        """Return the payload in these bytes, of any number of frames; if ``news`` is set then, look at the rest."""
         length = len(data) - 6
         if 0 < length <= self._small and data[0] == _WHOLE and data[1] == length + 0x80 and self._at_rest:
-            return _xor(
-                data[6:], (data[2:6] * (length + 3 >> 2))[:length]
-            )  # one key, or the mouse: nearly all there is
+            # One key, or the mouse: nearly all messages.
+            key = _int(data[2:6]) * _REPEAT[length] >> _EXCESS[length]
+            return (_int(data[6:]) ^ key).to_bytes(length)
         if self.failure is not None or self.close_code is not None:
             return b""
         if self._rest:
@@ -190,7 +199,7 @@ class FrameDecoder:
         return payload[0] if len(payload) == 1 else b"".join(payload)
 
     def _frame(self, data: bytes, at: int, end: int) -> int:
-        """Read a header, and a control frame whole: bytes used, or 0 where more must come."""
+        """Read a header, or a whole control frame; return the bytes used, or 0 if more bytes are needed."""
         if end - at < 2:
             return 0
         first, second = data[at], data[at + 1]
@@ -231,7 +240,7 @@ class FrameDecoder:
         return used
 
     def _control(self, data: bytes, at: int, end: int, opcode: int, length: int, final: bool) -> int:
-        """Read a control frame (section 5.5): bytes used, or 0 where more must come."""
+        """Read a control frame (section 5.5); return the bytes used, or 0 if more bytes are needed."""
         if opcode > PONG:
             raise ProtocolViolation(f"a frame with the reserved opcode {opcode}")
         if not final:

@@ -6,13 +6,13 @@ from twisted.python.failure import Failure
 
 
 def loss_reason(reason: Failure) -> str:
-    """Why a connection was lost, for the log: never more than the kind of the error says."""
+    """Return why a connection was lost, for the log: the kind of the error, and nothing that the peer sent."""
     if isinstance(error := reason.value, SSL.Error):
         return tls_error(error)
     return "" if reason.type is connectionDone.type else str(reason.type.__name__ if reason.type else reason.value)
 
 
 def tls_error(error: SSL.Error) -> str:
-    """What OpenSSL says of an error, in its own words: a few of a fixed set, nothing of the peer's."""
+    """Return OpenSSL's own words for an error: a few of a fixed set, and nothing that the peer sent."""
     queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
     return f"TLS: {', '.join(str(words) for _, _, words in queue) or 'unknown error'}"

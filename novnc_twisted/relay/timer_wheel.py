@@ -1,7 +1,7 @@
-"""One timer for all that has seconds to wait: pings, stalled peers, idle viewers, kept tokens.
+"""Timers for waits of seconds: pings, stalled peers, idle viewers, token leases.
 
-Thousands of sessions would keep thousands of delayed calls in the reactor's heap, of which nearly all are cancelled.
-Here they wait in sets, one for each second, and the reactor has a single call: for the next second that has anything.
+Thousands of sessions would keep thousands of delayed calls in the reactor's heap, and nearly all of them are cancelled.
+Here they wait in sets, one for each second, and the reactor has a single call: for the next second that has a timer.
 """
 
 import math
@@ -13,16 +13,19 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 RESOLUTION: Final = 1.0
-"""Seconds: nothing is early, and nothing later than by this."""
+"""Seconds by which a timer may be late; no timer is early."""
 
 AT_ONCE: Final = 8
-"""Seconds that are fired in one reactor iteration: hundreds of timers may be due in each, and keys must not wait."""
+"""Maximum number of timers fired in one reactor iteration.
 
-_HAIR: Final = 0.001  # by so much a clock may be read too low when its call comes
+Hundreds may expire in the same second, and keystrokes must not wait for all of them.
+"""
+
+_TOLERANCE: Final = 0.001  # seconds by which a clock may read too low when its delayed call comes
 
 
 class Timer:
-    """What waits; the part of IDelayedCall that is used here."""
+    """A pending call: the part of IDelayedCall that is used here."""
 
     __slots__ = ("_arguments", "_function", "_second", "_wheel")
 
@@ -34,24 +37,24 @@ class Timer:
         self._arguments = arguments
 
     def active(self) -> bool:
-        """Whether it still waits."""
+        """Whether the call is still pending."""
         return self._function is not None
 
     def cancel(self) -> None:
-        """Let it be; does nothing where it is over."""
+        """Cancel the call; does nothing if it was made or cancelled."""
         if self._function is not None:
             self._function = None
             self._wheel.forget(self, self._second)
 
     def run(self) -> None:
-        """It is time; does nothing where it was cancelled."""
+        """Make the call; does nothing if it was cancelled."""
         function, self._function = self._function, None
         if function is not None:
             function(*self._arguments)
 
 
 class TimerWheel:
-    """All that waits on one clock."""
+    """All timers of one clock."""
 
     log = Logger()
 
@@ -65,25 +68,25 @@ class TimerWheel:
         return sum(map(len, self._seconds.values()))
 
     def callLater(self, delay: float, function: Callable[..., object], *arguments: Any) -> Timer:
-        """Call a function in so many seconds, or up to one second later."""
+        """Call a function after ``delay`` seconds, or up to :data:`RESOLUTION` later."""
         clock = self._clock()
         if clock is None:
             raise RuntimeError("the clock of this wheel is gone")
         now = clock.seconds()
-        second = math.ceil((now + delay) / RESOLUTION - _HAIR)
-        turn = Timer(self, second, function, arguments)
-        self._seconds.setdefault(second, set()).add(turn)
+        second = math.ceil((now + delay) / RESOLUTION - _TOLERANCE)
+        timer = Timer(self, second, function, arguments)
+        self._seconds.setdefault(second, set()).add(timer)
         if self._call is None or second < self._at:
             self._set(second, clock, now)
-        return turn
+        return timer
 
-    def forget(self, turn: Timer, second: int) -> None:
-        """It was cancelled.  (Where that leaves nothing, the reactor is left in peace.)"""
-        turns = self._seconds.get(second)
-        if turns is None:  # it is being run
+    def forget(self, timer: Timer, second: int) -> None:
+        """Remove a cancelled timer, and the reactor's call if there is no other timer."""
+        timers = self._seconds.get(second)
+        if timers is None:  # it is being run
             return
-        turns.discard(turn)
-        if not turns:
+        timers.discard(timer)
+        if not timers:
             del self._seconds[second]
             if not self._seconds:
                 self._unset()
@@ -103,21 +106,21 @@ class TimerWheel:
         clock = self._clock()
         if clock is None:
             return
-        now = clock.seconds() / RESOLUTION + _HAIR
+        now = clock.seconds() / RESOLUTION + _TOLERANCE
         left = AT_ONCE
         for second in sorted(second for second in self._seconds if second <= now):
-            turns = self._seconds.get(second, set())
-            while turns and left:
+            timers = self._seconds.get(second, set())
+            while timers and left:
                 left -= 1
                 try:
-                    turns.pop().run()
-                except Exception:  # the others' turns come all the same
+                    timers.pop().run()
+                except Exception:  # the other timers are run all the same
                     self.log.failure("a timer failed because of a bug in this program")
-            if not turns and self._seconds.get(second) is turns:
+            if not timers and self._seconds.get(second) is timers:
                 del self._seconds[second]
-        if self._seconds:  # of this second too, where there are many: once the reactor has been round
+        if self._seconds:  # perhaps of this second, too: they are run in the next iteration of the reactor
             self._set(min(self._seconds), clock, clock.seconds())
-        else:  # one may have been set for a turn that was cancelled at once
+        else:  # one may have been set for a timer that was cancelled at once
             self._unset()
 
 
@@ -125,7 +128,7 @@ _wheels: "WeakKeyDictionary[IReactorTime, TimerWheel]" = WeakKeyDictionary()
 
 
 def timer_wheel_of(clock: IReactorTime) -> TimerWheel:
-    """The wheel of a reactor, or of a test's clock: always the same."""
+    """Return the wheel of a reactor, or of a test's clock: always the same one."""
     wheel = _wheels.get(clock)
     if wheel is None:
         wheel = _wheels[clock] = TimerWheel(clock)

@@ -1,4 +1,4 @@
-"""What is done with Twisted's transports beyond their interface: sockets taken and given, and turns saved."""
+"""What we do with Twisted's transports beyond their interface: take and give sockets, and save turns of the reactor."""
 
 import socket
 from contextlib import suppress
@@ -15,11 +15,11 @@ _KEEP_ALIVE = tuple(
 
 
 class _Connected(Connection):
-    """The transport of a socket that is connected already: dialled by us, or come back from a detached relay."""
+    """The transport of a socket that is connected already: we dialled it, or it returned from a detached relay."""
 
     connected = 1
     logstr = "relay"
-    _shouldShutdown = False  # nobody else has the descriptor
+    _shouldShutdown = False  # no other process has the descriptor
     _tlsClientDefault = True
 
 
@@ -31,14 +31,17 @@ def connected(reactor: Any, dialled: socket.socket, protocol: Any) -> None:
 
 
 def take(transport: Any) -> tuple[socket.socket, bytes]:
-    """Take the socket, and what was still to be sent on it, away from a plain transport, which is let go."""
+    """Take the socket away from a plain transport; return it with the bytes that were still to be sent.
+
+    The transport is of no use afterwards.
+    """
     transport.unregisterProducer()
     transport.stopReading()
     transport.stopWriting()
-    # What a transport has not sent yet is known to it alone (abstract.FileDescriptor).
+    # There is no public way to the bytes that a transport has not sent yet (abstract.FileDescriptor).
     waiting = transport.dataBuffer[transport.offset :] + b"".join(transport._tempDataBuffer)
     transport.dataBuffer, transport.offset, transport._tempDataBuffer, transport._tempDataLen = b"", 0, [], 0
-    transport.connected = False  # code that still holds a reference to it can do no harm
+    transport.connected = False  # a late call through an old reference must do nothing
     transport.protocol = None
     taken: socket.socket = transport.socket
     return taken, waiting
@@ -57,13 +60,14 @@ def give_back(reactor: Any, taken: socket.socket, waiting: bytes, end: Any) -> A
 
 
 def send(transport: Any, data: bytes) -> None:
-    """Write what the socket takes at once; a transport alone would first ask the reactor for a turn of its own.
+    """Write as much as the socket takes at once, and the rest through the transport.
 
-    (Measured: a session's set-up has nine such turns, and each costs as much as the write.)
+    A transport alone would first ask the reactor for a turn of its own.  A session's set-up has nine writes, and each
+    such turn costs as much as the write.
     """
     sent = 0
     if _is_idle(transport):
-        with suppress(OSError):  # the transport will meet it, too, and tell
+        with suppress(OSError):  # the transport meets the same error, and reports it
             sent = transport.socket.send(data)
     if sent != len(data):
         transport.write(data[sent:])
@@ -81,7 +85,7 @@ def closed_at_once(transport: Any) -> bool:
 
 
 def _is_idle(transport: Any) -> bool:
-    """Whether it is a connected socket with nothing in the way, and nothing waiting to be sent."""
+    """Whether the transport is a plain connected socket, and nothing waits to be sent."""
     return (
         is_plain(transport)
         and transport.connected
@@ -90,12 +94,12 @@ def _is_idle(transport: Any) -> bool:
 
 
 def is_plain(transport: Any) -> bool:
-    """Whether it is a socket of Twisted's with nothing in the way."""
+    """Whether the transport is Twisted's own for a socket, without TLS."""
     return isinstance(transport, Connection) and not getattr(transport, "TLS", False)
 
 
 def tune(transport: Any) -> None:
-    """No delay for keystrokes, and probes so that a peer that vanished is noticed within two minutes; TCP only."""
+    """Send keystrokes without delay, and notice a peer that vanished within two minutes, by probes; TCP only."""
     tcp = getattr(transport, "socket", None)  # with TLS: of the transport below
     if isinstance(tcp, socket.socket) and tcp.family in (socket.AF_INET, socket.AF_INET6):
         transport.setTcpNoDelay(True)
@@ -105,9 +109,9 @@ def tune(transport: Any) -> None:
 
 
 def waits_for_its_producer(transport: Any) -> bool:
-    """Whether our peer ended TLS while the buffer was full.
+    """Whether the peer ended TLS while the buffer was full.
 
-    Twisted closes the socket once its producer is gone: it waits for us, we would wait for it, and the session would
-    live as long as the other end.
+    Twisted then closes the socket when its producer has unregistered.  A producer that waits for Twisted instead would
+    keep the session alive as long as the other end.
     """
     return bool(getattr(getattr(transport, "transport", transport), "disconnecting", False))

@@ -23,7 +23,7 @@ PING_EVERY = 30.0
 """Seconds between pings: under the 60 s after which nginx and load balancers cut a silent connection."""
 
 MISSED_PINGS = 3
-"""Unanswered pings in a row, without other data, after which the viewer counts as gone.
+"""Pings in a row without any answer, after which the viewer counts as gone.
 
 Not fewer: over a slow line a ping waits behind the screen that is being sent.
 """
@@ -32,7 +32,7 @@ Not fewer: over a slow line a ping waits behind the screen that is being sent.
 class WebSocketEnd(StreamEnd):
     """Binary messages in, binary messages out; pings are answered and sent, a close frame carries the cause.
 
-    :ivar alive: whether anything came, or was taken, since the last turn of the pings.
+    :ivar alive: whether anything was received, or sent bytes were taken, since the last ping was due.
     """
 
     __slots__ = ("_asked", "_missed", "_ping", "_pong", "alive", "frames")
@@ -43,9 +43,9 @@ class WebSocketEnd(StreamEnd):
         super().__init__(clock, peer, linger=True, stall=VIEWER_STALL)
         self.frames = FrameDecoder()
         self.alive = True
-        self._asked = False  # whether a ping went out at the last turn
+        self._asked = False  # whether a ping was sent when the last one was due
         self._missed = 0
-        self._pong: bytes | None = None  # the answer that waits for room
+        self._pong: bytes | None = None  # the payload of a pong that waits for room
         self._ping: Timer | None = timer_wheel_of(clock).callLater(PING_EVERY, self._tick)
 
     def write(self, data: bytes) -> None:
@@ -56,7 +56,7 @@ class WebSocketEnd(StreamEnd):
         send(self._transport, binary_header(len(data)) + data)
 
     def dataReceived(self, data: bytes) -> None:
-        """Read frames, also while we wait for the answer to our close frame."""
+        """Read frames, even while we wait for the answer to our close frame."""
         payload = self.frames.receive(data)
         self.alive = True
         if payload:
@@ -65,7 +65,7 @@ class WebSocketEnd(StreamEnd):
             self.look()
 
     def look(self) -> None:
-        """Something came besides the stream: pings are answered; a close frame, or what is no frame, is the end."""
+        """Handle what came besides the stream: answer pings; end at a close frame or a violation of the protocol."""
         frames = self.frames
         frames.news = False
         if frames.pings:
@@ -83,13 +83,13 @@ class WebSocketEnd(StreamEnd):
                 self._transport.loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is gone."""
+        """See StreamEnd."""
         self._stop_pings()
         super().connectionLost(reason)
 
     def resumeProducing(self) -> None:
-        """There is room again: the answer that waited for it goes first."""
-        self.alive = True  # somebody takes what we send
+        """There is room again: a pong that waited for it goes first."""
+        self.alive = True  # the peer takes what we send
         if self._pong is not None and not self._closing:
             self._transport.write(control_frame(PONG, self._pong))
             self._pong = None
@@ -99,13 +99,13 @@ class WebSocketEnd(StreamEnd):
         self._stop_pings()
         code, reason = cause.close_code, cause.sentence
         theirs = self.frames.close_code
-        if theirs is not None:  # they closed first: their code goes back (RFC 6455, section 5.5.1)
+        if theirs is not None:  # the peer closed first: echo its code (RFC 6455, section 5.5.1)
             code, reason = (1000 if theirs == NO_CODE else theirs), ""
         send(self._transport, close_frame(code, reason))
 
     def _hang_up(self) -> None:
-        # Closing at once could overtake the close frame: whatever the browser is still sending resets the connection,
-        # and its user reads "1006".  So its own close frame is awaited, for as long as the abort's timer allows.
+        # Closing at once could overtake the close frame: bytes that the browser is still sending would reset the
+        # connection, and its user would read "1006".  So we await its close frame until the abort's time-out.
         if self.frames.failure is not None:  # nothing it sends can be read any more
             super()._hang_up()
             return
@@ -114,7 +114,7 @@ class WebSocketEnd(StreamEnd):
             self._transport.loseConnection()
 
     def _answer(self) -> None:
-        """Answer pings; while our buffer is full only the newest is kept (section 5.5.3), so that memory is bounded."""
+        """Answer pings; while our buffer is full, keep the newest only (section 5.5.3), so that memory is bounded."""
         pings, self.frames.pings = self.frames.pings, []
         if self._closing:
             return
@@ -124,7 +124,7 @@ class WebSocketEnd(StreamEnd):
             self._transport.write(b"".join(control_frame(PONG, payload) for payload in pings))
 
     def _answer_heartbeat(self) -> None:
-        """Answer an empty message with one.  While our buffer is full, the data in it has the same effect."""
+        """Answer an empty message with one, unless our buffer is full: then the data in it shows that we are alive."""
         self.frames.heartbeat = False
         if not self._closing and not self._full:
             self._transport.write(EMPTY)

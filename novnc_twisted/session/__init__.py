@@ -1,4 +1,4 @@
-"""The story of a connection, the same for both fronts, and the record that it leaves."""
+"""A console session: its set-up, its life and its end, the same for both proxies."""
 
 from novnc_twisted._lazy import lazy
 

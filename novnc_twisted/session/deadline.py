@@ -1,4 +1,4 @@
-"""Waiting as a session does: each wait has a deadline, and ends at once when the session does."""
+"""Cancellable waits: each wait has a deadline, and ends at once when the session does."""
 
 from collections.abc import Awaitable
 from types import CoroutineType
@@ -15,7 +15,7 @@ T = TypeVar("T")
 class Deadline:
     """One wait at a time.
 
-    :ivar over: why waiting is over, once it is.
+    :ivar over: the cause with which :meth:`end` was called; None until then.
     """
 
     __slots__ = ("_clock", "_doing", "_pending", "_timer", "over")
@@ -28,18 +28,18 @@ class Deadline:
         self._timer: IDelayedCall | None = None
 
     def end(self, cause: Refusal) -> None:
-        """The present wait, and every later one, raises this cause; the first one stays."""
+        """Let the present wait and every later one fail with this cause; the first cause stays."""
         if self.over is None:
             self.over = cause
             self._give_up(cause)
 
     def wait(self, what: Awaitable[T], seconds: float | None = None, late: Refusal | None = None) -> Deferred[T]:
-        """The result of a Deferred or coroutine.
+        """Wait for the result of a Deferred or coroutine.
 
-        When the time or everything is over it is cancelled, and not waited for: something that does not heed its
-        cancellation holds nobody up; what it gives then is dropped.
+        When the time is over, or :meth:`end` is called, it is cancelled and no longer waited for, even if it ignores
+        its cancellation; a result that comes later is dropped.
 
-        :raises Refusal: (by the Deferred) ``late`` after so many seconds; the cause of :meth:`end`.
+        :return: fires with the result; fails with ``late`` after so many seconds, or with the cause of :meth:`end`.
         """
         if self.over is not None:
             if isinstance(what, CoroutineType):
@@ -48,7 +48,7 @@ class Deadline:
                 _drop(_deferred(what))
             return fail(self.over)
         pending: Deferred[T] = Deferred(self._cancelled)
-        self._pending = pending  # before it begins: what it does first may end everything
+        self._pending = pending  # before the work begins, since its first step may call end()
         if seconds is not None and late is not None:
             self._timer = self._clock.callLater(max(0.0, seconds), self._give_up, late)
         doing = _deferred(what)
@@ -60,7 +60,7 @@ class Deadline:
         return pending
 
     def _done(self, result: Any, pending: Deferred[Any]) -> None:
-        """With its result, or a Failure; nobody may wait for it any more."""
+        """Pass on the result, or a Failure, unless the wait is over."""
         if pending is self._pending:
             self._rest()
             pending.callback(result)
@@ -74,7 +74,7 @@ class Deadline:
             pending.errback(cause)
 
     def _cancelled(self, pending: Deferred[Any]) -> None:
-        """Cancel the step, because its outer wait was cancelled."""
+        """Cancel the work of a wait that was itself cancelled: a wait within another one."""
         if pending is self._pending:
             doing = self._doing
             self._rest()

@@ -1,4 +1,4 @@
-"""What a session asks of its front."""
+"""The viewer of a session, as its front provides it."""
 
 from zope.interface import Attribute, Interface
 
@@ -8,18 +8,18 @@ from novnc_twisted.rfb.handshake import Handshake
 
 
 class IViewer(Interface):
-    """The viewer of a session, as its front provides it."""
+    """A viewer: its connection, what it asked for, and how to greet or refuse it."""
 
     end: IEnd = Attribute("The client's IEnd.")
     console_type: str = Attribute("``novnc`` or ``xvpvnc``.")
-    token: str | None = Attribute("The plain token; None if the viewer sent none.")
-    address: str = Attribute("The client's address, as the authority receives it.")
+    token: str | None = Attribute("The plain token, or None if the viewer sent no token.")
+    address: str = Attribute("The client's address, as it is passed to the check of the token.")
 
     def token_checked(cause: Refusal | None) -> None:
-        """The token has been checked: it is valid (None), or refused with a cause.  Called once for each session."""
+        """Notice that the check of the token is over: it is valid (None), or refused.  Called once for each session."""
 
     def welcome() -> None:
-        """The VNC server is ready and logged in: RFB follows."""
+        """Send what precedes RFB: the VNC server is ready and logged in."""
 
     def refusal(cause: Refusal) -> Handshake[None] | None:
-        """Send the reason before RFB has begun: write it, or return the handshake that sends it."""
+        """Send the reason of a refusal before RFB began: write it, or return the handshake that sends it."""

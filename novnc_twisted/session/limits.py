@@ -1,4 +1,4 @@
-"""How many sessions there may be."""
+"""Limits of the number of sessions."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ class SessionLimits:
     """Counts the sessions of a process, those being set up among them; may be shared by several fronts."""
 
     def __init__(self, max_sessions: int = 0, max_sessions_per_server: int = 0) -> None:
-        """Start with none; 0 switches a limit off."""
+        """Start without sessions; 0 switches a limit off."""
         self._max = max_sessions
         self._max_per_server = max_sessions_per_server
         self._servers: Counter[str] = Counter()
@@ -20,9 +20,9 @@ class SessionLimits:
         return self._servers.total()
 
     def take_slot(self, info: ConnectInfo) -> "SessionSlot":
-        """A place for one session, for a ``with`` block or until it is given back.
+        """Take a slot for one session, for a ``with`` block or until it is given back.
 
-        :raises TooManySessions: where none is free.
+        :raises TooManySessions: no slot is free.
         """
         server = _server_of(info)
         if self._max and len(self) >= self._max:
@@ -32,17 +32,17 @@ class SessionLimits:
         return SessionSlot(self._servers, self._live, server)
 
     def live_sessions(self, info: ConnectInfo) -> int:
-        """How many sessions with this server are set up."""
+        """Return how many sessions with this server are live."""
         return self._live[_server_of(info)]
 
 
 def _server_of(info: ConnectInfo) -> str:
-    """What the sessions with one VNC server have in common."""
+    """Return the key that all sessions with one VNC server have."""
     return info.instance_uuid or info.socket or f"{info.host}:{info.port}"
 
 
 class SessionSlot:
-    """The place of one session."""
+    """The slot of one session."""
 
     __slots__ = ("_counts", "_live", "_server")
 
@@ -53,13 +53,13 @@ class SessionSlot:
         servers[server] += 1
 
     def set_up(self) -> None:
-        """The session lives from now on."""
+        """Count the session as live from now on."""
         if self._counts:
             self._counts = (*self._counts, self._live)
             self._live[self._server] += 1
 
     def give_back(self) -> None:
-        """Free the place.  Later calls do nothing."""
+        """Free the slot.  Later calls do nothing."""
         counts, self._counts = self._counts, ()
         for count in counts:
             count[self._server] -= 1
@@ -67,7 +67,7 @@ class SessionSlot:
                 del count[self._server]
 
     def __enter__(self) -> None:
-        """The block has it."""
+        """See take_slot."""
 
     def __exit__(self, *raised: object) -> None:
         self.give_back()

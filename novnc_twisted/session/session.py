@@ -93,7 +93,7 @@ class Session:
 
     def fault(self) -> Refusal:
         """Log the exception that is being handled, a mistake in the program; return the cause to end with."""
-        self.log.failure("a session failed because of a mistake in the program")
+        self.log.failure("a session failed because of a bug in this program")
         return ServiceUnavailable("a mistake in the proxy, logged before this")
 
     def closed(self, cause: Refusal) -> None:

@@ -1,4 +1,4 @@
-"""Keeps the token of a live session valid, so that its viewer can reconnect after a loss of the network."""
+"""Renews the lease of a live session's token, so that the viewer can reconnect after the network was lost."""
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -11,17 +11,17 @@ from novnc_twisted.session.services import KeepToken
 
 
 class TokenLease:
-    """Renews the lease at the authority: regularly while the session lives, and once when it was lost.
+    """Calls ``keep_token`` while the session lives: first when it becomes necessary, then regularly, and at the end.
 
-    No call is due while the token itself is valid, with a minute to reconnect; most sessions end before that.  A call
-    that fails is logged once for each session, and never ends it.
+    No call is due while the token is valid by itself, with a minute to reconnect: most sessions end before.  A failure
+    is logged once for a session, and never ends it.
     """
 
     log = Logger()
 
     __slots__ = (
         *("_address", "_clock", "_deadline", "_every", "_failed"),
-        *("_keep_token", "_call_deadline", "_stopped", "_timer", "_token", "_told"),
+        *("_keep_token", "_call_deadline", "_stopped", "_timer", "_token", "_renewed"),
     )
 
     def __init__(
@@ -35,14 +35,19 @@ class TokenLease:
         deadline: float,
         after: float = 0.0,
     ) -> None:
-        """Begin: the first call is made ``after`` seconds from now."""
+        """Begin.
+
+        :param every: seconds between two calls.
+        :param deadline: seconds that a call may take.
+        :param after: seconds until the first call.
+        """
         self._clock, self._keep_token, self._token, self._address = clock, keep_token, token, address
         self._every, self._deadline = every, deadline
         self._timer: Timer | None = None
         self._call_deadline: Deadline | None = None  # while a call is under way
         self._failed = False
         self._stopped = False
-        self._told = False
+        self._renewed = False
         if after > 0:
             self._timer = timer_wheel_of(clock).callLater(after, self._tick)
         else:
@@ -57,32 +62,32 @@ class TokenLease:
             self._call_deadline.end(ServiceUnavailable("the session ended"))
 
     async def last(self, deadline: float) -> None:
-        """Stop, and tell once more that the session lived until now."""
+        """Stop, and renew the lease once more, since the session lived until now; not if no call was due before."""
         self.stop()
-        if not self._told:
+        if not self._renewed:
             return
-        await self._tell(deadline)
+        await self._renew(deadline)
 
     def _tick(self) -> None:
         self._timer = None
-        self._told = True
-        Deferred.fromCoroutine(self._tell_and_go_on())
+        self._renewed = True
+        Deferred.fromCoroutine(self._renew_and_wait())
 
-    async def _tell_and_go_on(self) -> None:
-        await self._tell(self._deadline)
+    async def _renew_and_wait(self) -> None:
+        await self._renew(self._deadline)
         if not self._stopped:
             self._timer = timer_wheel_of(self._clock).callLater(self._every, self._tick)
 
-    async def _tell(self, deadline: float) -> None:
+    async def _renew(self, deadline: float) -> None:
         late = ServiceUnavailable(f"no answer in {deadline:g} s")
         stopped = self._stopped
-        patience = self._call_deadline = Deadline(self._clock)
+        waiting = self._call_deadline = Deadline(self._clock)
         try:
-            await patience.wait(self._keep_token(self._token, self._address), deadline, late)
+            await waiting.wait(self._keep_token(self._token, self._address), deadline, late)
         except Exception as error:
             if not self._failed and self._stopped == stopped:
                 self._failed = True
                 self.log.warn("a live session's token could not be kept: {error}", error=str(error)[:200])
         finally:
-            if self._call_deadline is patience:
+            if self._call_deadline is waiting:
                 self._call_deadline = None

@@ -19,10 +19,16 @@ if TYPE_CHECKING:
     from novnc_twisted.relay.detached.side import StreamSide
 
 BUFFER: Final = 1 << 18
-"""Bytes read at a time at most: what a loopback or a fast network has ready."""
+"""Maximum number of bytes of one read: as many as a loopback or a fast network has ready."""
 
-TURNS: Final = 4
-"""Full buffers that one side may read in a row while no other is ready; one while others are ready too."""
+HEADROOM: Final = 10
+"""Bytes in front of those that are read: room for the longest header of a WebSocket frame."""
+
+ALONE: Final = range(4)
+"""The full buffers that one side may read in a row while no other side is ready."""
+
+AMONG_OTHERS: Final = range(1)
+"""The same while others are ready, too."""
 
 EVENTS: Final = 128
 """Maximum number of descriptors handled in one round."""
@@ -40,7 +46,7 @@ _engines: "WeakKeyDictionary[Any, Engine]" = WeakKeyDictionary()
 
 
 def engine_of(reactor: Any) -> "Engine | None":
-    """The reactor's engine, made where there is none yet; None where there can be none."""
+    """Return the reactor's engine, which the first call makes; None if epoll or this kind of reactor is missing."""
     engine = _engines.get(reactor)
     if engine is None and hasattr(select, "epoll") and IReactorFDSet.providedBy(reactor):
         engine = _engines[reactor] = Engine(reactor)
@@ -51,19 +57,22 @@ def engine_of(reactor: Any) -> "Engine | None":
 class Engine:
     """All detached relays of one reactor.
 
-    :ivar buffer: what is read into, by everyone.
+    :ivar buffer: :data:`HEADROOM`, then the bytes that a side has just read.
+    :ivar view: the whole buffer.
+    :ivar space: the part that is read into.
     :ivar now: the reactor's seconds at the present round.
-    :ivar turns: how many full buffers a side may have in the present round.
-    :ivar held: bytes that could not be sent yet, of all sessions.
+    :ivar turns: one item for each full buffer that a side may read in the present round.
+    :ivar held: bytes of all sessions that could not be sent yet.
     """
 
     log = Logger()
 
     def __init__(self, reactor: Any) -> None:
-        self.buffer = bytearray(BUFFER)
+        self.buffer = bytearray(HEADROOM + BUFFER)
         self.view = memoryview(self.buffer)
+        self.space = self.view[HEADROOM:]
         self.now = reactor.seconds()
-        self.turns = TURNS
+        self.turns = ALONE
         self.held = 0
         self._reactor = reactor
         self._seconds = reactor.seconds
@@ -77,7 +86,7 @@ class Engine:
         return len(self._sides)
 
     def add(self, side: "StreamSide") -> None:
-        """Watch a socket; events that are ready already are reported as well."""
+        """Watch a socket; what is ready already is reported as well."""
         if not self._sides:
             self._reactor.addReader(self)
         self._sides[side.descriptor] = side
@@ -94,7 +103,7 @@ class Engine:
             self._reactor.removeReader(self)
 
     def go_on(self, side: "StreamSide") -> None:
-        """It has more to read, once the others had their turn."""
+        """Let a side read more, after the other sides had their turn."""
         if not self._again:
             self._reactor.callLater(0, self._second_turn)
         self._again[side] = None
@@ -102,54 +111,54 @@ class Engine:
     def _second_turn(self) -> None:
         self.now = self._seconds()
         again, self._again = self._again, {}
-        self.turns = TURNS if len(again) == 1 else 1
+        self.turns = ALONE if len(again) == 1 else AMONG_OTHERS
         for side in again:
             try:
                 side.pump()
             except Exception:
-                self._mistake(side)
+                self._fault(side)
 
-    def _mistake(self, side: "StreamSide") -> None:
-        """Ours, in one session: it ends, and not the relay of all (the reactor lets go of a reader that raises)."""
+    def _fault(self, side: "StreamSide") -> None:
+        """Log a mistake in the program, and end one session: the reactor drops a reader that raises."""
         self.log.failure("a session failed because of a bug in this program")
         side.end_lost(ServiceUnavailable("a mistake in the relay, logged before this"))
 
     # IReadDescriptor
 
     def fileno(self) -> int:
-        """The epoll's own descriptor: readable while any of its sockets is ready."""
+        """Return the epoll's own descriptor, which is readable while any of its sockets is ready."""
         return self._epoll.fileno()
 
     def logPrefix(self) -> str:
-        """For Twisted's log."""
+        """Return the name in Twisted's log."""
         return "relay"
 
     def doRead(self) -> None:
-        """Some sockets are ready.
+        """Serve the sockets that are ready, until none is.
 
-        They are looked at until none is: a peer on this machine has often answered before the reactor would ask again,
-        and the way through the reactor costs as much as the message.
+        A peer on this machine has often answered before the reactor would poll again, and a round of the reactor costs
+        as much as the message.
         """
         sides, removed = self._sides, self._removed
         ready = self._poll(0, EVENTS)
         self.now = self._seconds()
-        self.turns = TURNS if len(ready) == 1 else 1
+        self.turns = ALONE if len(ready) == 1 else AMONG_OTHERS
         until = self.now + SLICE
         while ready:
             if removed:
                 removed.clear()
             for descriptor, events in ready:
-                side = sides.get(descriptor)  # an earlier one may have ended it, and its number be another's by now
+                side = sides.get(descriptor)  # another side may have ended it, and its number may have a new owner
                 if side is not None and descriptor not in removed:
                     try:
                         side.ready(events)
                     except Exception:
-                        self._mistake(side)
+                        self._fault(side)
             if self._again or self.now > until:
                 return
             ready = self._poll(0, EVENTS)
             self.now = self._seconds()
-            self.turns = 1
+            self.turns = AMONG_OTHERS
 
     def connectionLost(self, reason: Any) -> None:
-        """The reactor stops; the sessions were ended before."""
+        """Do nothing: the reactor stops, and the sessions were ended before."""

@@ -12,23 +12,25 @@ if TYPE_CHECKING:
     from novnc_twisted.relay.stream_end import StreamEnd
 
 PIECE: Final = 1 << 14
-"""Bytes read at a time at most for a reader that may be slow: what it does not take is held."""
+"""Maximum number of bytes of one read for a peer that may read slowly: what it does not take is held."""
 
 SLOW: Final = 0.1
-"""Seconds for which a reader takes nothing, after which it counts as slow."""
+"""Seconds without taking anything after which a peer counts as slow."""
 
 QUICK: Final = 1 << 22
-"""Bytes in full pieces that a reader takes before it counts as quick: more than its socket's buffer can hide."""
+"""Bytes in full pieces that a peer must take before it counts as quick: more than its socket's buffer can hide."""
 
 HELD: Final = 1 << 25
-"""Bytes that may be held in all before every reader counts as slow."""
+"""Bytes that may be held for all sessions before every peer counts as slow."""
 
 _READABLE: Final = IN | ENDING
+
+_ORDINARY: Final = IN | OUT
 _NOTHING: Final = memoryview(b"")
 
 
 class StreamSide:
-    """A plain stream: what it reads is passed on unchanged from the engine's buffer.
+    """A plain stream: what it reads is sent on from the engine's buffer without a copy.
 
     :ivar end: the end that the socket belongs to.
     :ivar look: what the bytes that are read pass through; None: they pass unread.
@@ -57,10 +59,10 @@ class StreamSide:
         self.look: Look = None
         self._engine = engine
         self._relay = relay
-        self._readable = False  # whether there may be something to read of which no edge will tell
-        self._ending = False  # whether its peer sends no more: then only the end of the data reports the end
-        self._calm = 0  # bytes that it took without being slow
-        self._since = 0.0  # when it began to take nothing
+        self._readable = False  # whether there may be bytes to read that no further edge will report
+        self._ending = False  # whether the peer has ended its direction: what it sent before is still read
+        self._calm = 0  # bytes that the peer took without being slow
+        self._since = 0.0  # since when the peer has taken nothing
         self._rest = _NOTHING
         self.end = end
         self.socket, waiting = end.leave(self)
@@ -69,7 +71,11 @@ class StreamSide:
             self._hold(waiting)
 
     def ready(self, events: int) -> None:
-        """The socket can be read or written, or its peer is gone."""
+        """Read, send what waits, or notice that the peer is gone."""
+        if events == _ORDINARY and not self._rest:  # nearly always: an edge reports that it can be written as well
+            self._readable = True
+            self.pump()
+            return
         if self._rest and events & OUT:
             self._flush()
         if events & _READABLE:
@@ -77,20 +83,20 @@ class StreamSide:
             if events & ENDING:
                 self._ending = True
                 if events & DEAD and self.other._rest and self._relay.live and self is self._relay.client:
-                    # It can be sent nothing any more, and what it sent last would wait for a server that hangs.
+                    # Nothing can be sent to it any more, and its last bytes would wait for a server that hangs.
                     self.end.fail("connection reset")
                     return
             self.pump()
 
     def pump(self) -> None:
-        """Read what there is and send it on, as long as the other side takes it."""
+        """Read and send on, as long as the other side takes it."""
         engine, end, other, relay = self._engine, self.end, self.other, self._relay
-        for _ in range(engine.turns):
+        for _ in engine.turns:
             if other._rest or not relay.live:
                 return
             size = BUFFER if other._calm >= QUICK and engine.held < HELD else PIECE
             try:
-                count = self.socket.recv_into(engine.buffer, size)
+                count = self.socket.recv_into(engine.space, size)
             except BlockingIOError:
                 self._readable = False
                 return
@@ -103,11 +109,11 @@ class StreamSide:
             end.bytes_in += count
             end.heard_at = engine.now
             if self.look is None:
-                other.send(engine.view[:count])
+                other.send_read(count)
             else:
-                self.pass_on(engine.view[:count].tobytes())
+                self.pass_on(engine.space[:count].tobytes())
             if count < size:
-                if not self._ending:  # it is empty: an edge reports whatever comes now
+                if not self._ending:  # it is empty: an edge reports the next bytes
                     self._readable = False
                     return
             elif not other._rest:
@@ -116,7 +122,7 @@ class StreamSide:
             engine.go_on(self)
 
     def pass_on(self, data: bytes) -> None:
-        """Send on what the filter, where there is one, lets pass; what it refuses is the end."""
+        """Send on what the filters let pass; a refusal of theirs ends the session."""
         if self.look is not None:
             try:
                 data = self.look(data)
@@ -128,37 +134,50 @@ class StreamSide:
 
     def send(self, data: bytes | memoryview) -> None:
         """Send a piece of the stream: at once, or behind what waits."""
-        self.end.bytes_out += len(data)
+        size = len(data)
+        self.end.bytes_out += size
+        if self._rest:
+            self._keep(data)
+            return
         try:
-            self._send(data)
+            sent = self.socket.send(data)
+        except BlockingIOError:
+            sent = 0
         except OSError as error:
             self._broken(error)
+            return
+        if sent < size:
+            self._hold(bytes(data[sent:]))
+
+    def send_read(self, count: int) -> None:
+        """Send the bytes that the other side has just read into the engine's buffer."""
+        self.send(self._engine.space[:count])
 
     def write(self, data: bytes) -> None:
-        """Send something of the end's own (a ping, an answer to one); where that fails, what it reads will tell."""
+        """Send a ping or a pong; if that fails, the next read reports it."""
         with suppress(OSError):
             self._send(data)
 
     def writeSequence(self, parts: tuple[bytes, ...]) -> None:
-        """The same."""
+        """See :meth:`write`."""
         self.write(b"".join(parts))
 
     @property
     def waiting(self) -> int:
-        """Bytes that could not be sent yet."""
+        """The number of bytes that could not be sent yet."""
         return len(self._rest)
 
     @property
     def unread(self) -> bool:
-        """Whether what its peer says is not read now: the other side is full."""
+        """Whether the peer is not read at present, since the other side is full."""
         return bool(self.other._rest)
 
     def release(self) -> None:
-        """Its end is being closed: the session's sockets go back first."""
+        """Return the sockets of the session to transports, since this side's end is being closed."""
         self._relay.stop()
 
     def stop(self) -> None:
-        """Give the socket back to a transport."""
+        """Return the socket to a transport."""
         self._engine.remove(self)
         self._engine.held -= len(self._rest)
         rest, self._rest = bytes(self._rest), _NOTHING
@@ -176,12 +195,12 @@ class StreamSide:
             self._hold(bytes(data[sent:]))
 
     def _keep(self, data: bytes | memoryview) -> None:
-        """Put it behind what waits."""
+        """Put data behind what waits."""
         self._engine.held += len(data)
         self._rest = memoryview(b"".join((self._rest, data)))
 
     def _hold(self, rest: bytes) -> None:
-        """Keep what is not taken: from now on nothing is read for it."""
+        """Keep what the peer did not take; until it is sent, the other side is not read."""
         self._rest = memoryview(rest)
         self._engine.held += len(rest)
         self._since = self._engine.now
@@ -203,7 +222,7 @@ class StreamSide:
         if self._rest:
             self.end.takes_some()
             return
-        self._rest = _NOTHING  # an empty view would keep what it was a view of
+        self._rest = _NOTHING  # an empty view would keep the whole buffer alive
         if engine.now - self._since > SLOW:
             self._calm = 0
         self.end.resumeProducing()
@@ -211,10 +230,10 @@ class StreamSide:
             self.other.pump()
 
     def _broken(self, error: OSError) -> None:
-        """Nothing can be sent to its peer any more.
+        """Nothing can be sent to the peer any more.
 
-        For the viewer that is the end.  What the VNC server said before it went is still to reach a slow viewer: there
-        the end of what it said is the end.
+        For the viewer's side that is the end.  What the VNC server sent before it left must still reach a slow viewer:
+        that side ends when all of it is sent.
         """
         if self is self._relay.client:
             self.end.fail(error.strerror or "")
@@ -222,17 +241,17 @@ class StreamSide:
             self._readable = self._ending = True
             self._engine.go_on(self)
 
-    # What its end reports: the transport's part and IReceiver
+    # What the end calls: the part of a transport, and IReceiver
 
     def end_lost(self, cause: Refusal) -> None:
-        """The end is over: so is the session."""
+        """See IReceiver: the session is over."""
         self._relay.over(cause)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes that the end held."""
+        """See IReceiver: bytes that the end has held."""
         self.pass_on(data)
 
     def pause_writing(self) -> None:
-        """Known already: we reported it."""
+        """Do nothing: this side itself notified the end."""
 
     resume_writing = unregisterProducer = pause_writing

@@ -1,8 +1,9 @@
-"""The side of a WebSocket: frames come off on the way in, and go round what is sent."""
+"""The side of a WebSocket: decodes the frames that it reads, and sends frames."""
 
 from typing import TYPE_CHECKING, Final
 
 from novnc_twisted.errors import Refusal
+from novnc_twisted.relay.detached.engine import HEADROOM
 from novnc_twisted.relay.detached.side import HELD, PIECE, QUICK, StreamSide
 from novnc_twisted.relay.frames import binary_header
 
@@ -10,11 +11,11 @@ if TYPE_CHECKING:
     from novnc_twisted.relay.websocket_end import WebSocketEnd
 
 FRAMED: Final = 1 << 16
-"""Maximum number of bytes read at a time, so that many small frames do not delay other sessions for long."""
+"""Maximum number of bytes of one read: a flood of small frames must not keep the other sides waiting for long."""
 
 
 class WebSocketSide(StreamSide):
-    """A WebSocket: what it reads is taken out of its frames, what it sends is put into one."""
+    """A WebSocket: what it reads is decoded, what it sends is put into one frame."""
 
     __slots__ = ()
 
@@ -24,7 +25,7 @@ class WebSocketSide(StreamSide):
         """See :class:`StreamSide`."""
         engine, end, other, relay = self._engine, self.end, self.other, self._relay
         frames = end.frames
-        for _ in range(engine.turns):
+        for _ in engine.turns:
             if other._rest or not relay.live:
                 return
             size = FRAMED if other._calm >= QUICK and engine.held < HELD else PIECE
@@ -80,3 +81,23 @@ class WebSocketSide(StreamSide):
             return
         if sent < len(header) + size:
             self._hold(b"".join((header, data))[sent:])
+
+    def send_read(self, count: int) -> None:
+        """See :class:`StreamSide`: the header is written in front of the bytes, so that one call sends both."""
+        self.end.bytes_out += count
+        engine, header = self._engine, binary_header(count)
+        start = HEADROOM - len(header)
+        engine.buffer[start:HEADROOM] = header
+        framed = engine.view[start : HEADROOM + count]
+        if self._rest:
+            self._keep(framed)
+            return
+        try:
+            sent = self.socket.send(framed)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._broken(error)
+            return
+        if sent < len(framed):
+            self._hold(bytes(framed[sent:]))

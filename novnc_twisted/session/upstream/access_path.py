@@ -1,4 +1,4 @@
-"""``internal_access_path``: a CONNECT to the VNC server's own gate before RFB begins (nova's Xen consoles)."""
+"""``internal_access_path``: a CONNECT request to the VNC server before RFB begins (nova's Xen consoles)."""
 
 import re
 
@@ -10,11 +10,12 @@ _PATH = re.compile(r"[!-~]{1,1024}")
 
 
 async def request_access_path(channel: HandshakeChannel, path: str) -> None:
-    """Ask for the console behind this path; bytes that come with the answer stay on the channel.
+    """Request the console behind a path; bytes that come with the response stay in the channel.
 
-    nova's old xvp proxy looked for "200" anywhere in the reply, and inverted: here only a real 200 counts.
+    nova's old xvp proxy searched for "200" anywhere in the response, and inverted the result; here the status must be
+    200.
 
-    :raises ConsoleUnreachable: for any other answer.
+    :raises ConsoleUnreachable: for any other response.
     """
     if _PATH.fullmatch(path) is None:
         raise ConsoleUnreachable("internal_access_path holds characters that no request may have")

@@ -1,19 +1,19 @@
-"""What it means that a VNC server leaves before there is a session."""
+"""Why a VNC server closes the connection before the session is live."""
 
 from novnc_twisted.errors import ConsoleUnreachable, MessageTooBig, Refusal, TooManySessions
 
 
 def loss_before_session(cause: Refusal, *, awaited: str, live_sessions: int, suspicion: str) -> Refusal:
-    """The cause for which the session ends.
+    """Return the cause with which the session ends.
 
-    QEMU takes 32 viewers (its own option ``connections``): it logs the next one in, and then closes the connection in
-    place of ServerInit.  Other proxies and workers may have most of the 32, so this is assumed where this process has a
-    live session with the same server; else the server is broken.
+    QEMU accepts 32 viewers (its own option ``connections``): it logs the next one in, and then closes the connection
+    instead of sending ServerInit.  Other proxies and workers may have most of the 32, so this is assumed if this
+    process has a live session with the same server; otherwise the server is broken.
 
     :param cause: how the connection ended.
-    :param awaited: the message of the server that was awaited, while nothing of it had come.
-    :param live_sessions: how many sessions of this process with the same server are set up.
-    :param suspicion: what may be wrong with TLS, where the connection ended right after its handshake.
+    :param awaited: the message of the server that was awaited, if no byte of it had arrived.
+    :param live_sessions: the number of live sessions of this process with the same server.
+    :param suspicion: what may be wrong with TLS, if the connection ended right after its handshake.
     """
     if isinstance(cause, MessageTooBig):
         return ConsoleUnreachable(f"the VNC server sent {cause.detail}")

@@ -1,4 +1,4 @@
-"""TLS towards VNC servers (VeNCrypt): whom we trust, who we are, and whether it is the one that was dialled."""
+"""TLS towards VNC servers (VeNCrypt): the trusted authorities, our certificate, and the check of the server's."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from novnc_twisted.tls import Named, identity
 S = TypeVar("S")
 T = TypeVar("T")
 
-# Those that agree on a key without a certificate; OpenSSL 3 has them from security level 0 on, TLS 1.3 not at all.
+# Ciphers without certificates; OpenSSL 3 allows them at security level 0 only, and TLS 1.3 has no such cipher.
 _ANONYMOUS = b"ADH+AESGCM:ADH+AES:AECDH+AES:@SECLEVEL=0"
 
 
@@ -41,12 +41,12 @@ class UpstreamTLS:
         client_key: bytes | None = None,
         server_name: str | None = None,
     ) -> None:
-        """Check what is given.
+        """Check the credentials.
 
-        :param ca_certs: certificates (PEM) of the CAs that VNC servers are trusted by; None: the system's.
-        :param client_cert: ours (PEM), with the intermediate ones behind it; None: we show none.
-        :param client_key: its key (PEM, without a passphrase); None: it stands in ``client_cert``.
-        :param server_name: a DNS name or an IP address instead of what was dialled.
+        :param ca_certs: certificates (PEM) of the authorities that certify VNC servers; None: the system's.
+        :param client_cert: our certificate (PEM), followed by the intermediate ones; None: we send no certificate.
+        :param client_key: its key (PEM, without a passphrase); None: ``client_cert`` contains it.
+        :param server_name: a DNS name or an IP address instead of the one that was dialled.
         :raises ValueError: with the parameter's name and what is wrong with it.
         """
         self.server_name = server_name
@@ -72,14 +72,14 @@ class UpstreamTLS:
                 raise ValueError(f"client_cert: {tls_error(error)}") from None
 
     def renew(self, other: "UpstreamTLS") -> None:
-        """Use what another one was made of, for handshakes that begin from now on."""
+        """Use the credentials of another object for handshakes that begin from now on."""
         self.server_name, self._authorities = other.server_name, other._authorities
         self._chain, self._key, self._options = other._chain, other._key, other._options
 
     def prepare(self, subtypes: Sequence[str]) -> None:
-        """Make ready for these sub-types of VeNCrypt, so that the first session need not.
+        """Load what these sub-types of VeNCrypt need, so that the first session does not wait for it.
 
-        :raises ValueError: if one of them can't be had here.
+        :raises ValueError: this machine's OpenSSL does not support one of them.
         """
         if any(SUBTYPES[name][1] for name in subtypes):
             self._options.getContext()
@@ -88,7 +88,7 @@ class UpstreamTLS:
 
     @cached_property
     def _options(self) -> ssl.CertificateOptions:
-        """One context for all servers; what differs is set on the connection."""
+        """One context for all servers; the name to check is set on each connection."""
         ours: dict[str, Any] = {}
         if self._chain:
             ours = {"privateKey": self._key, "certificate": self._chain[0], "extraCertChain": self._chain[1:]}
@@ -100,15 +100,17 @@ class UpstreamTLS:
         return ssl.CertificateOptions(trustRoot=roots, raiseMinimumTo=ssl.TLSVersion.TLSv1_2, **ours)
 
     def name_of(self, info: ConnectInfo) -> str:
-        """What the VNC server's certificate must name: ``server_name``; else the address dialled; for a unix socket,
-        which has none, the compute host.
+        """Return the name that the VNC server's certificate must have.
+
+        That is ``server_name``, else the address that was dialled; for a unix socket, which has no address, the compute
+        host.
         """
         return self.server_name or (info.compute_host or "" if info.socket else info.host)
 
     async def start(self, end: UpstreamEnd, name: str | None) -> None:
-        """Start TLS on an end, and return when it is up and the server is the one.
+        """Start TLS on an end; return when it is established and the server is the one that was dialled.
 
-        :param name: what its certificate must name; None: it has none, nobody is verified.
+        :param name: the name that its certificate must have; None: anonymous TLS, which verifies nothing.
         :raises ConsoleUnreachable: with what failed.
         """
         try:
@@ -121,8 +123,8 @@ class UpstreamTLS:
             raise ConsoleUnreachable(
                 check.failure or f"the TLS handshake with the VNC server failed: {tls_error(error)}"
             ) from None
-        except Exception as error:  # however a connection can be lost
-            # Twisted has one such object for all connections: by its traceback it would keep this one.
+        except Exception as error:  # the ways in which a connection can be lost
+            # Twisted has one such object for all connections; its traceback would keep this connection alive.
             error.__traceback__ = None
             raise ConsoleUnreachable(
                 check.failure or f"the VNC server ended the TLS handshake ({type(error).__name__})"
@@ -130,7 +132,7 @@ class UpstreamTLS:
 
     @property
     def suspicion(self) -> str:
-        """Why a server may hang up as soon as it has seen, or not seen, our certificate."""
+        """Why a server may hang up as soon as it has received, or missed, our certificate."""
         if not self._chain:
             return "it may want a client certificate (vencrypt_client_cert), and we have none"
         if self._chain[0].not_valid_after_utc < datetime.now(UTC):
@@ -140,19 +142,19 @@ class UpstreamTLS:
 
 @implementer(IOpenSSLClientConnectionCreator)
 class _Anonymous:
-    """One handshake with a server that has no certificate: TLS against listeners, not against impostors."""
+    """One handshake with a server that has no certificate: it protects against eavesdroppers, not against impostors."""
 
     failure = ""
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
-        """A connection that verifies nobody."""
+        """Return a connection that verifies nothing."""
         return SSL.Connection(anonymous_context(), None)
 
 
 def anonymous_context() -> SSL.Context:
-    """TLS without certificates.
+    """Return a context for TLS without certificates.
 
-    :raises ValueError: if this machine's OpenSSL has none.
+    :raises ValueError: this machine's OpenSSL does not support it.
     """
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
