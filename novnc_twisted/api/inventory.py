@@ -24,6 +24,7 @@ class Inventory:
         self,
         caller: Caller,
         *,
+        project: str | None = None,
         wanted: Callable[[Instance], bool] = lambda _instance: True,
         name: str = "",
         marker: str | None = None,
@@ -31,8 +32,9 @@ class Inventory:
     ) -> tuple[Sequence[Instance], bool]:
         """Return the caller's servers by name and id, and whether further ones follow.
 
-        Only the servers of the caller's project are looked at, unless the caller is an administrator.
+        Only the servers of one project are looked at: the caller's or, for an administrator, the one that is asked for.
 
+        :param project: the id or name of the project whose servers an administrator wants; None: all projects.
         :param wanted: the filters of the request.
         :param name: a text that the name must contain.
         :param marker: the id of the last server of the previous page.
@@ -40,9 +42,13 @@ class Inventory:
         :raises InstanceNotFound: the marker names no server of the caller.
         :raises ServiceUnavailable: no compute host answers.
         """
-        project = None if caller.is_admin else caller.project or ""
         return await self._compute.page(
-            project=project, visible=caller.sees, wanted=wanted, name=name, marker=marker, limit=limit
+            project=project if caller.is_admin else caller.project or "",
+            visible=caller.sees,
+            wanted=wanted,
+            name=name,
+            marker=marker,
+            limit=limit,
         )
 
     async def find(self, caller: Caller, server_id: str) -> Instance:

@@ -49,7 +49,7 @@ class Servers(Resource):
         limit, marker, name = _limit(call), call.request.parameter("marker"), call.request.parameter("name") or ""
         try:
             page, more = await self._inventory.page(
-                call.caller, wanted=_filter(call), name=name, marker=marker, limit=limit
+                call.caller, project=_project(call), wanted=_filter(call), name=name, marker=marker, limit=limit
             )
         except InstanceNotFound:
             raise HTTPError(400, f"marker [{marker}] not found") from None
@@ -74,6 +74,11 @@ def _limit(call: Call) -> int:
     return min(int(limit), MAX_LIMIT)
 
 
+def _project(call: Call) -> str | None:
+    """Return the project that a request asks for; only an administrator's request is granted."""
+    return call.request.parameter("project_id") or call.request.parameter("tenant_id")
+
+
 def _filter(call: Call) -> Callable[[Instance], bool]:
     """Return whether a server passes the filters of a request, the name apart.
 
@@ -83,7 +88,7 @@ def _filter(call: Call) -> Callable[[Instance], bool]:
     deleted = (get("deleted") or "").lower() in _TRUE
     uuid, status = get("uuid"), get("status")
     host = get("host") if call.caller.is_admin else None
-    project = (get("project_id") or get("tenant_id")) if call.caller.is_admin else None
+    project = _project(call) if call.caller.is_admin else None
 
     def wanted(instance: Instance) -> bool:
         return (

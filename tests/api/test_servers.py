@@ -162,6 +162,25 @@ class NobodyThereTests(SynchronousTestCase):
         asked = system.post(path, body, X_OpenStack_Nova_API_Version="2.31")
         self.assertEqual(asked.status, 503)
 
+    def test_pages_of_published_servers(self) -> None:
+        """No host is asked; pages hold servers of live and of dead hosts in one order."""
+        hosts = [FakeHost(f"host{number}") for number in range(5)]
+        system = running(self, NoAuth(), *hosts)
+        for number, host in enumerate(hosts):
+            servers = [instance(f"{index:02}-of-{number}", project_id=f"p-{index % 3}") for index in range(10)]
+            publish(self, system, host.name, *servers)
+            host.list_instances = None  # type: ignore[assignment,method-assign]
+        self.successResultOf(system.undo[4]())
+        for query, count in (("", 50), ("&project_id=p-1", 15), ("&status=unknown", 10), ("&name=03-of", 5)):
+            seen: list[str] = []
+            path = f"/v2.1/servers/detail?limit=4{query}"
+            while path:
+                body = system.get(path).body
+                seen += [server["name"] for server in body["servers"]]
+                links = body.get("servers_links", [])
+                path = links[0]["href"].removeprefix("http://localhost:8774") if links else ""
+            self.assertEqual((len(seen), seen), (count, sorted(set(seen))))
+
     def test_a_server_that_is_gone(self) -> None:
         """Its host is alive and does not have it any more."""
         host = FakeHost("host1", instance("one"), instance("two"))
