@@ -66,7 +66,6 @@ NOT_QUICK = (
     "benchmarks",
     "demo",
     "fuzz.test_driver",
-    "hostile.test_back_pressure",
     "hostile.test_clients",
     "hostile.test_many_sessions",
     "hostile.test_servers",

@@ -16,6 +16,10 @@ from tests.session.test_upstream_tls import NAMED, OURS, served
 from tests.support.ledger import Ledger
 from tests.support.script import LEAVES, Await, Deaf, Flood, Receive, Script, Send
 from tests.support.scripted import Peer, meet, turn
+from tests.support.vnc_server import with_length
+
+CLIPBOARD = b"\6\0\0\0" + with_length(b"x" * 8000)
+"""The message of a viewer that floods.  A long one fills all buffers with little work for the shield."""
 
 
 class PressureCase(HostileCase):
@@ -69,7 +73,7 @@ class Pressure(PressureCase):
     async def every_way(self, by: Dialect) -> None:
         """Every combination of the side that floods, the side that leaves, and the way it leaves."""
         self.behind(by)
-        floods = Flood(by.message(MESSAGES))
+        floods = Flood(by.message(CLIPBOARD))
         before = None
         for leave in (LEAVES["reset"], *LEAVES.values()):
             for viewer, server, causes in (
@@ -92,7 +96,7 @@ class Pressure(PressureCase):
     async def test_stopping(self) -> None:
         """The proxy itself is stopped."""
         for by in FRONTS:
-            for viewer, server in (((Deaf(),), (Flood(PICTURE),)), ((Flood(by.message(MESSAGES)),), (Deaf(),))):
+            for viewer, server in (((Deaf(),), (Flood(PICTURE),)), ((Flood(by.message(CLIPBOARD)),), (Deaf(),))):
                 self._fronts.clear()
                 self.behind(by)
                 client = await self.under_pressure(by, viewer, server)
@@ -160,7 +164,7 @@ class PressureInTLS(PressureCase):
         self.patch(sys.modules["novnc_twisted.session.upstream.end"], "STALL", 30)
         for by in FRONTS:
             self.behind(by)
-            floods = Flood(by.message(MESSAGES))
+            floods = Flood(by.message(CLIPBOARD))
             viewer = await self.under_pressure(by, (floods,), (Deaf(),), good=GOOD_VENCRYPT)
             await self.full
             (server,) = self.scripted.peers
