@@ -38,16 +38,16 @@ class Ports:
 
         :raises DemoFailed: if the text is anything else.
         """
-        words = text.split()
-        if not words:
+        numbers = text.split()
+        if not numbers:
             return cls()
         if (
-            len(words) != 3
-            or not all(word.isascii() and word.isdigit() and 0 < int(word) < 65536 for word in words)
-            or len({int(word) for word in words}) != 3
+            len(numbers) != 3
+            or not all(number.isascii() and number.isdigit() and 0 < int(number) < 65536 for number in numbers)
+            or len({int(number) for number in numbers}) != 3
         ):
             raise DemoFailed(f'DEMO_PORTS must be three different ports, as "8774 6080 6081", not {text!r}')
-        return cls(*(int(word) for word in words))
+        return cls(*(int(number) for number in numbers))
 
     def check_free(self) -> None:
         """Check that the ports are free.
@@ -138,8 +138,8 @@ class Console:
                 "start_new_session": True,
             }
             if self._user is None:
-                words = [program("twistd"), *arguments]
-                self._process = subprocess.Popen(words, preexec_fn=die_with_parent, **common)
+                command = [program("twistd"), *arguments]
+                self._process = subprocess.Popen(command, preexec_fn=die_with_parent, **common)
             else:
                 uid, gid = self._user
                 self._process = start_twistd(arguments, uid=uid, gid=gid, folder=self._folder, **common)

@@ -129,12 +129,12 @@ class Report:
         return 1 if self.failed else 0
 
 
-def run(title: str, command: list[str], folder: Path = ROOT, *, aloud: bool = True) -> tuple[int, str]:
+def run(title: str, command: list[str], folder: Path = ROOT, *, live: bool = True) -> tuple[int, str]:
     """Run a command, and return its exit code and its output.
 
-    :param aloud: show the output while the command runs; otherwise at its end.
+    :param live: show the output while the command runs; otherwise at its end.
     """
-    if aloud:
+    if live:
         print(f"\n=== {title}", flush=True)
     began = time.monotonic()
     process = subprocess.Popen(
@@ -156,14 +156,14 @@ def run(title: str, command: list[str], folder: Path = ROOT, *, aloud: bool = Tr
     assert process.stdout is not None
     for line in process.stdout:
         lines.append(line)
-        if aloud:
+        if live:
             sys.stdout.write(line)
             sys.stdout.flush()
     process.wait()
     limit.cancel()
     _running.remove(process)
     text = "".join(lines)
-    shown = "" if aloud else f"\n=== {title}\n{text}"
+    shown = "" if live else f"\n=== {title}\n{text}"
     print(f"{shown}=== {title}: {time.monotonic() - began:.0f} s", flush=True)
     return process.returncode, text
 
@@ -206,10 +206,10 @@ def parts(report: Report) -> None:
             report.complain(f"{pattern} is missing (apt-get install {package})")
 
 
-def trial(report: Report, title: str, arguments: list[str], *, aloud: bool = True) -> None:
+def trial(report: Report, title: str, arguments: list[str], *, live: bool = True) -> None:
     """Run trial, and read its summary."""
     folder = f"_trial_temp_{title.replace(' ', '_')}"
-    status, text = run(title, [str(BIN / "trial"), f"--temp-directory={folder}", *arguments], aloud=aloud)
+    status, text = run(title, [str(BIN / "trial"), f"--temp-directory={folder}", *arguments], live=live)
     handed_out.output(title, text)
     ran = sum(int(number) for number in re.findall(r"^Ran (\d+) tests? in ", text, re.M))
     counts: Counter[str] = Counter()
@@ -251,9 +251,9 @@ def tests(report: Report) -> None:
     handed_out.begin(HANDED_OUT)
     trial(report, "unit tests", [f"-j{cpus + 1}", *unit_names()])
     with ThreadPoolExecutor(3) as lanes:
-        done = [lanes.submit(trial, report, "web", ["-j2", "tests.web"], aloud=False)]
+        done = [lanes.submit(trial, report, "web", ["-j2", "tests.web"], live=False)]
         done += [
-            lanes.submit(trial, report, f"integration {name}", [f"tests.integration.{name}"], aloud=False)
+            lanes.submit(trial, report, f"integration {name}", [f"tests.integration.{name}"], live=False)
             for name in integration_names()
         ]
     for one in done:

@@ -19,7 +19,7 @@ class EventLog:
 
     A session leaves one line, at its end.  Refused requests are summarised:
     the first one of a cause and a client network at once, further ones as a count once a minute.  Events of tokens
-    leave no line: they belong into an audit trail.
+    leave no line: they belong in an audit trail.
     """
 
     def __init__(self, clock: IReactorTime) -> None:

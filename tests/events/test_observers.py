@@ -1,4 +1,4 @@
-"""Several observers of the same events; one that fails harms nobody."""
+"""Several observers of the same events; one that fails does not affect the others."""
 
 from twisted.trial.unittest import SynchronousTestCase
 

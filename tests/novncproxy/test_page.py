@@ -295,7 +295,7 @@ class Serving(FrontCase):
         status, fields, body = await self.get("/favicon.ico")
         self.assertEqual((status, fields["content-type"], body), (200, "image/x-icon", b"icon"))
 
-    async def test_a_foreign_page_is_told_its_token_in_its_own_way(self) -> None:
+    async def test_a_foreign_page_gets_its_token_in_its_own_form(self) -> None:
         self.novnc(web=self.web)
         status, fields, _ = await self.get("/vnc.html?resize=scale&token=T-1")
         self.assertEqual(status, 302)

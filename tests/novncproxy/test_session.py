@@ -20,7 +20,7 @@ class NoVNCSession(FrontCase):
         record = await self.ended()
         self.assertEqual((record["cause"], record["phase"]), ("ClientLeft", "live"))
 
-    async def test_a_refusal_is_told_in_rfb_and_in_the_close_frame(self) -> None:
+    async def test_a_refusal_is_sent_in_rfb_and_in_the_close_frame(self) -> None:
         self.novnc()
         viewer = await self.websocket("/?token=wrong")
         self.assertEqual(await refused(viewer), errors.InvalidToken.sentence)

@@ -159,7 +159,7 @@ class Upgrade(FrontCase):
         held = await self.websocket("/?token=held")
         other = request(line="GET /?token=other HTTP/1.1")
         self.assertEqual([await self.answer(other), await self.answer(request())], [429, 429])
-        self.assertEqual(len(answers), 1, "nobody asked for the others")
+        self.assertEqual(len(answers), 1, "no further response was requested")
         answers[0].callback(await self.authorise(TOKEN, "novnc", "127.0.0.1"))
         await introduce(held)
         good = await self.websocket("/?token=good")

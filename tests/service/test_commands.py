@@ -262,9 +262,9 @@ class OneProcessTests(TestCase):
         await process.stop()
         self.assertNotIn("can't accept", process.output)
         self.assertNotIn("Traceback", process.output)
-        told = [line for line in process.output.splitlines() if "TooManyConnections" in line]
-        self.assertIn("[console] max_connections", told[0])
-        self.assertLess(len(told), 5)
+        lines = [line for line in process.output.splitlines() if "TooManyConnections" in line]
+        self.assertIn("[console] max_connections", lines[0])
+        self.assertLess(len(lines), 5)
 
     async def upgrade(self, port: int) -> bytes:
         client = await TCP4ClientEndpoint(reactor, "127.0.0.1", port).connect(Factory.forProtocol(Raw))

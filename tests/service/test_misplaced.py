@@ -84,7 +84,7 @@ class MisplacedTests(SynchronousTestCase):
                 [f": the section [{wrong}] is not known; did you mean [{right}]?"],
             )
 
-    def test_our_option_in_a_section_that_nobody_has(self) -> None:
+    def test_our_option_in_an_unknown_section(self) -> None:
         self.assertEqual(
             self.warnings("[proxy]\nnovncproxy_port = 1\n"),
             [": the section [proxy] is not known; novncproxy_port belongs in [vnc]"],

@@ -140,7 +140,7 @@ class CommandTests(CommandCase):
 
 
 class TrustTests(CommandCase):
-    """Files that somebody else may have written are not believed: their passwords would go into users.acl."""
+    """Files that another user may have written are refused: their passwords would be used in users.acl."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -93,7 +93,7 @@ class ReloadTests(TestCase):
         more.write_text("[DEFAULT]\nworkers = many\n")
         self.assertEqual((await self.command("--optional-config-file", str(more)))[1], 1)
 
-    async def test_nobody_listens(self) -> None:
+    async def test_no_service_listens(self) -> None:
         errors, code = await self.command()
         self.assertEqual((errors.count("\n"), code), (1, 1), errors)
         self.assertIn("the service does not answer", errors)

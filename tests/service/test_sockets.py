@@ -75,7 +75,7 @@ class ActivationTests(ProxyCase):
         self.assertIn("LISTEN_FDS passes 0.0.0.0", process.output)
 
     async def test_not_listening(self) -> None:
-        """One line, not a proxy that nobody reaches."""
+        """One line, instead of a proxy that no client reaches."""
         deaf = socket.socket()
         self.addCleanup(deaf.close)
         process = Twistd.start(self, "console", alone(), **passing(deaf, names="novncproxy"))
@@ -120,7 +120,7 @@ class OwnerTests(TestCase):
     def environment(self, count: int, names: str = "", pid: int | None = None) -> dict[str, str]:
         return {"LISTEN_PID": str(pid or os.getpid()), "LISTEN_FDS": str(count), "LISTEN_FDNAMES": names}
 
-    def test_somebody_elses(self) -> None:
+    def test_of_another_process(self) -> None:
         """LISTEN_PID of another process: a parent forgot to tidy up."""
         sockets = Sockets.of_environment(("novncproxy",), self.environment(1, pid=1))
         self.assertEqual(sockets.taken, {})

@@ -62,7 +62,7 @@ class CountTests(TestCase):
 
 
 class ReloadTests(TestCase):
-    """SIGHUP is passed on, and ends nobody."""
+    """SIGHUP is passed on to the workers, and no session ends."""
 
     def test_those_that_begin_hear_of_it_once_they_can(self) -> None:
         """Before that it would end them: the first ones, and a successor."""

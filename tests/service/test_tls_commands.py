@@ -173,7 +173,7 @@ class ReloadTests(ProxyCase):
         self.assertEqual(await self.proxy.stop(), 0)
 
     async def test_without_tls(self) -> None:
-        """It ends nobody."""
+        """A reload ends no session."""
         await self.begin()
         self.proxy = await self.started(workers=1)
         self.proxy.process.signalProcess(signal.SIGHUP)

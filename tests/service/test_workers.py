@@ -161,9 +161,9 @@ class WorkersTests(ProxyCase):
     async def test_a_log_file_and_systemd(self) -> None:
         """``--logfile`` has all, and NOTIFY_SOCKET hears READY and STOPPING, each once."""
         await self.begin()
-        told = Told()
+        notified = Notified()
         address = str(self.redis.folder / "notify")
-        listening = reactor.listenUNIXDatagram(address, told)
+        listening = reactor.listenUNIXDatagram(address, notified)
         self.addCleanup(listening.stopListening)
         log = Path(self.mktemp()).absolute()
         self.proxy = Twistd.start(
@@ -173,16 +173,16 @@ class WorkersTests(ProxyCase):
             options=["--logfile", str(log)],
             env=os.environ | {"NOTIFY_SOCKET": address},
         )
-        await told.ready
+        await notified.ready
         self.assertEqual(await self.proxy.stop(), 0)
         text = log.read_text()
         self.assertRegex(text, r"(?m)^20\S+ \[worker 1 ")
         self.assertRegex(text, r"(?m)^20\S+ \[worker 2 ")
         self.assertEqual(self.proxy.output, "")
-        self.assertEqual(told.states, ["READY=1", "STOPPING=1"])
+        self.assertEqual(notified.states, ["READY=1", "STOPPING=1"])
 
 
-class Told(DatagramProtocol):
+class Notified(DatagramProtocol):
     """Who started us, as far as sd_notify is concerned."""
 
     def __init__(self) -> None:
@@ -202,16 +202,16 @@ class ConsoleTests(TestCase):
 
     async def test_systemd_hears_of_one_process(self) -> None:
         """READY and STOPPING, as from a supervisor."""
-        told = Told()
+        notified = Notified()
         folder = Path(tempfile.mkdtemp())  # the path of a socket is short
         self.addCleanup(shutil.rmtree, folder)
-        listening = reactor.listenUNIXDatagram(str(folder / "notify"), told)
+        listening = reactor.listenUNIXDatagram(str(folder / "notify"), notified)
         self.addCleanup(listening.stopListening)
         environment = os.environ | {"NOTIFY_SOCKET": str(folder / "notify")}
         process = Twistd.start(self, "console", alone(), env=environment)
-        await told.ready
+        await notified.ready
         self.assertEqual(await process.stop(), 0)
-        self.assertEqual(told.states, ["READY=1", "STOPPING=1"])
+        self.assertEqual(notified.states, ["READY=1", "STOPPING=1"])
 
     async def test_memory(self) -> None:
         for workers in ("0", "2"):

@@ -140,7 +140,7 @@ class XVPSession(FrontCase):
         self.assertEqual(await viewer.everything(), b"")
         self.assertNotIn("session", [event.get("event") for event in self.events])
 
-    async def test_a_slow_head_is_told(self) -> None:
+    async def test_a_slow_head_is_refused(self) -> None:
         self.xvp(settings=self.settings(head_deadline=0.1))
         viewer = await self.raw()
         viewer.write(b"CONN")
