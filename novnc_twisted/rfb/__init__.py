@@ -1,7 +1,7 @@
-"""RFB, the grammar of VNC, without I/O: usable from any transport, or none (RFC 6143, rfbproto).
+"""RFB, the protocol of VNC, without I/O: usable from any transport, or none (RFC 6143, rfbproto).
 
 :func:`login` is the client's side of the handshake, :func:`offer` and :func:`refuse` are the server's;
-:class:`HandshakeDriver` drives them. :class:`Shield` checks what a viewer says afterwards.
+:class:`HandshakeDriver` drives them. :class:`Shield` checks the messages of a viewer afterwards.
 """
 
 from typing import TYPE_CHECKING

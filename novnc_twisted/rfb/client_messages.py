@@ -1,7 +1,7 @@
 """Messages of a viewer: the type and the end of each (RFC 6143, section 7.5, and rfbproto).
 
-It is total: every byte belongs to a message whose length is known, or the stream ends with a refusal.  A type that is
-not listed has an unknown length, so whatever follows it can't be judged: it is refused, not passed (fail closed).
+Every byte belongs to a message whose length is known, or the stream ends with a refusal.  A type that is not listed has
+an unknown length, so the bytes behind it cannot be checked: it is refused, not passed on (fail closed).
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from enum import IntEnum
 from novnc_twisted.errors import MessageTooBig, ProtocolViolation
 
 MAX_CUT_TEXT = 1024 * 1024
-"""Bytes of the longest clipboard text that is taken: QEMU's own limit."""
+"""Bytes of the longest clipboard text that is accepted: QEMU's own limit."""
 
 MAX_ENCODINGS = 1024
 """Encodings in one SetEncodings; real viewers send some twenty."""
@@ -20,7 +20,7 @@ MAX_FENCE = 64
 
 
 class ClientMessage(IntEnum):
-    """The types of client messages that are taken."""
+    """The types of client messages that are accepted."""
 
     SET_PIXEL_FORMAT = 0
     SET_ENCODINGS = 2
@@ -88,7 +88,7 @@ _HEADS: dict[int, tuple[int, Callable[[bytes], int]]] = {
     ClientMessage.SET_DESKTOP_SIZE: (8, _set_desktop_size),
     ClientMessage.QEMU: (4, _qemu),
 }
-"""Type -> the bytes that tell the length, and from them how many more there are."""
+"""Type -> the bytes that contain the length, and a function that returns from them how many more there are."""
 
 EVERYDAY = bytes(
     _WHOLE[kind]
@@ -99,17 +99,17 @@ EVERYDAY = bytes(
 """Type -> length of the message, if the type determines the length and no value can do harm; otherwise 0."""
 
 QEMU_KEY = b"\xff\0"
-"""How a QEMU extended key event begins, the other everyday message."""
+"""The first bytes of a QEMU extended key event, the other everyday message."""
 
 QEMU_KEY_SIZE = 12
 """Bytes of it."""
 
 
 def length_of(data: bytes, at: int) -> int:
-    """Bytes of the message that begins there, or 0 where its head is not there yet.
+    """Return the length of the message that begins at ``at``, or 0 if its head has not arrived yet.
 
-    :raises ProtocolViolation: for a type, or a form of it, whose length is unknown.
-    :raises MessageTooBig: as soon as the head of a message over our limits is there.
+    :raises ProtocolViolation: the type, or this form of it, has an unknown length.
+    :raises MessageTooBig: as soon as the head of a message over our limits has arrived.
     """
     kind = data[at]
     if kind in _WHOLE:

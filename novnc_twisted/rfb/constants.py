@@ -1,4 +1,4 @@
-"""Numbers of the protocol (RFC 6143; rfbproto for what came later), and the bounds that we hold a peer to."""
+"""Numbers of the protocol (RFC 6143; rfbproto for later additions), and our limits for a peer."""
 
 from enum import IntEnum
 
@@ -10,20 +10,20 @@ VERSION_3_7 = b"RFB 003.007\n"
 VERSION_3_8 = b"RFB 003.008\n"
 
 LIMIT = 64 * 1024
-"""Bytes that a handshake driver holds at most while it waits, beside the chunk that just came."""
+"""Maximum number of bytes that a handshake driver holds while it waits, besides the chunk that just arrived."""
 
 MAX_REASON = 1024
 """Bytes of a peer's reason that are read; its length field may promise 4 GiB (nova bug 2155052)."""
 
 MAX_NAME = LIMIT
-"""Bytes of the longest name in ServerInit that is taken; it can't be skipped, since messages follow it."""
+"""Bytes of the longest name in ServerInit that is accepted; it cannot be skipped, since messages follow it."""
 
 MAX_SIDE = 32767
-"""Pixels of the widest and of the highest screen that is taken."""
+"""Pixels of the widest and of the highest screen that is accepted."""
 
 
 class SecurityType(IntEnum):
-    """Security types that are registered (rfbproto, "Security types"); of most we know the name only."""
+    """The registered security types (rfbproto, "Security types"); most of them are here for their names only."""
 
     INVALID = 0
     NONE = 1
@@ -46,7 +46,7 @@ class SecurityType(IntEnum):
 
 
 class VeNCryptSubtype(IntEnum):
-    """Sub-types of VeNCrypt (rfbproto, "VeNCrypt"); of 263 and 264 QEMU's sense, which is not rfbproto's."""
+    """Sub-types of VeNCrypt (rfbproto, "VeNCrypt"); 263 and 264 as QEMU uses them, which differs from rfbproto."""
 
     PLAIN = 256
     TLS_NONE = 257
@@ -71,7 +71,7 @@ class SecurityResult(IntEnum):
 
 
 class Encoding(IntEnum):
-    """Encodings and pseudo-encodings of SetEncodings that we have to know (rfbproto)."""
+    """Encodings and pseudo-encodings of SetEncodings that the shield has to know (rfbproto)."""
 
     RAW = 0
     QEMU_AUDIO = -259
@@ -84,12 +84,12 @@ class Encoding(IntEnum):
 
 
 def security_type_name(number: int) -> str:
-    """A security type for the log: ``19 (VENCRYPT)``, or the bare number where it is not registered."""
+    """Return a security type for the log: ``19 (VENCRYPT)``, or the bare number if it is not registered."""
     return _name(SecurityType, number)
 
 
 def vencrypt_subtype_name(number: int) -> str:
-    """The same for a sub-type of VeNCrypt; TigerVNC lists plain security types among them."""
+    """Return the same for a sub-type of VeNCrypt; TigerVNC lists plain security types among them."""
     return _name(VeNCryptSubtype if number > 255 else SecurityType, number)
 
 

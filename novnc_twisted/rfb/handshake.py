@@ -9,7 +9,7 @@ It reads like the RFC beside it::
 
 :class:`HandshakeDriver` drives one, for any transport or none.
 
-TLS inside RFB (VeNCrypt) is a step as well: at :class:`StartTLS` the driver stops, and the owner of the transport
+TLS inside RFB (VeNCrypt) is a step as well: the driver stops at :class:`StartTLS`, and the owner of the transport
 starts TLS and calls :meth:`HandshakeDriver.tls_started`.  Bytes that arrived in clear and were not consumed by then
 fail the handshake; they are never read as if TLS had protected them.
 """
@@ -30,7 +30,7 @@ class Need:
     """Wait for exactly ``count`` bytes from the peer; they are sent into the generator.
 
     :ivar count: bytes.
-    :ivar what: the message they belong to, by the RFC's name; logged if the peer leaves or stays silent.
+    :ivar what: the message to which they belong, by the RFC's name; logged if the peer leaves or stays silent.
     """
 
     count: int
@@ -48,7 +48,7 @@ class Write:
 class Ask:
     """Ask the owner of the handshake; the answer is sent into the generator.
 
-    :ivar what: ``password``: the VNC password as text, or None where there is none.
+    :ivar what: ``password``: the VNC password as text, or None if there is no password.
     """
 
     what: str
@@ -70,30 +70,30 @@ Handshake: TypeAlias = Generator[Step, Any, T]
 
 
 class Flooded(Exception):
-    """Thrown into a handshake whose peer sent, or announced, more bytes than the limit; its text names the number."""
+    """Thrown into a handshake if its peer sent, or announced, more bytes than the limit; its text has the number."""
 
 
 class Injected(Flooded):
-    """Thrown into a handshake if bytes arrived in clear where TLS begins; its text names their number."""
+    """Thrown into a handshake if bytes arrived in clear where TLS begins; its text has their number."""
 
 
 class HandshakeDriver(Generic[T]):
     """Drives a handshake by bytes, without I/O.  How the bytes are cut into chunks makes no difference.
 
-    Call :meth:`start`, then :meth:`receive` for what comes; after each call send :meth:`to_send` and look at
-    :attr:`asks` and :attr:`done`.  No call raises for anything that a peer does: what it did stands in :attr:`error`.
+    Call :meth:`start`, then :meth:`receive` for the bytes that arrive; after each call send :meth:`to_send` and look at
+    :attr:`asks` and :attr:`done`.  No call raises for anything that a peer does: see :attr:`error` for that.
 
-    :ivar done: the handshake has ended, well or not.
-    :ivar result: what it returned; None until then, and where it failed.
+    :ivar done: whether the handshake has ended, with success or not.
+    :ivar result: what it returned; None until then, and if it failed.
     :ivar error: the refusal it ended with, or None.
-    :ivar asks: what is asked for and not yet answered, or None.
-    :ivar starts_tls: TLS is to be started now, and :meth:`tls_started` to be called when it is up; or None.
+    :ivar asks: a question that is not yet answered, or None.
+    :ivar starts_tls: set if TLS must be started now, and :meth:`tls_started` called when it is established; or None.
     """
 
     def __init__(self, handshake: Handshake[T], limit: int = LIMIT) -> None:
         """Take a fresh handshake.
 
-        :param limit: bytes that are held at most while the handshake waits, beside the last chunk.
+        :param limit: maximum number of bytes held while the handshake waits, besides the last chunk.
         """
         self._handshake = handshake
         self._limit = limit
@@ -108,16 +108,16 @@ class HandshakeDriver(Generic[T]):
         self.error: Refusal | None = None
 
     def start(self) -> None:
-        """Run up to the first thing that is waited for; a second call does nothing."""
+        """Run until the handshake waits for something; a second call does nothing."""
         if not self._started and not self.done:
             self._started = True
             self._run(self._handshake.send, None)
 
     def receive(self, data: bytes) -> None:
-        """Take bytes of the peer.
+        """Receive bytes of the peer.
 
-        Bytes that the handshake does not wait for are held, up to the limit; beyond it the handshake fails.  After a
-        failure bytes are dropped; after a good end they are added to :attr:`rest`, up to the limit as well.
+        Bytes for which the handshake does not wait are held, up to the limit; beyond it the handshake fails.  After a
+        failure bytes are dropped; after a success they are added to :attr:`rest`, up to the limit as well.
         """
         if self.error is not None:
             return
@@ -134,9 +134,9 @@ class HandshakeDriver(Generic[T]):
                 self._failed(flood)
 
     def answer(self, value: Any) -> None:
-        """Answer what :attr:`asks`; does nothing where the handshake ended meanwhile.
+        """Answer the question in :attr:`asks`; does nothing if the handshake ended meanwhile.
 
-        :raises RuntimeError: if nothing was asked.
+        :raises RuntimeError: nothing was asked.
         """
         if self.done:
             return
@@ -145,9 +145,11 @@ class HandshakeDriver(Generic[T]):
         self._run(self._handshake.send, value)
 
     def tls_started(self) -> None:
-        """TLS is up, and what comes now came through it; does nothing where the handshake ended meanwhile.
+        """Notice that TLS is established: bytes that arrive from now on came through it.
 
-        :raises RuntimeError: if it was not to be started.
+        Does nothing if the handshake ended meanwhile.
+
+        :raises RuntimeError: TLS was not to be started.
         """
         if self.done:
             return
@@ -156,24 +158,24 @@ class HandshakeDriver(Generic[T]):
         self._run(self._handshake.send, None)
 
     def to_send(self) -> bytes:
-        """The bytes for the peer since the last call."""
+        """Return the bytes for the peer since the last call."""
         data = bytes(self._written)
         self._written.clear()
         return data
 
     @property
     def rest(self) -> bytes:
-        """Received and not consumed: after the end of the handshake, the first bytes of what follows it."""
+        """Bytes received and not consumed: after the end of the handshake, the first bytes of what follows it."""
         return bytes(self._received)
 
     @property
     def waits(self) -> bool:
-        """Whether it is waiting for bytes of the peer."""
+        """Whether the handshake waits for bytes of the peer."""
         return self._need is not None
 
     @property
     def waiting_for(self) -> str:
-        """The message of the peer that is waited for, by the RFC's name, or an empty text."""
+        """The message of the peer for which the handshake waits, by the RFC's name; else empty."""
         return self._need.what if self._need is not None else ""
 
     def _take(self, count: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Our side as a client: log in to a VNC server, from ProtocolVersion to ServerInit (RFC 6143, section 7.1 to 7.3)."""
+"""The client's side: log in to a VNC server, from ProtocolVersion to ServerInit (RFC 6143, sections 7.1 to 7.3)."""
 
 import re
 import struct
@@ -34,15 +34,15 @@ def login(
     *,
     vencrypt_subtypes: Sequence[str] = DEFAULT_SUBTYPES,
 ) -> Handshake[ServerInit]:
-    """Log in to a VNC server and read what it says of its screen.
+    """Log in to a VNC server and read its ServerInit.
 
-    Asks for a ``password`` where, and only where, the server wants one; stops for TLS where both want VeNCrypt.
+    Asks for a ``password`` only if the server wants one; stops for TLS if both sides choose VeNCrypt.
 
-    :param schemes: names of :data:`novnc_twisted.rfb.security.SCHEMES`; the first that the server offers is taken, and
-        no other is tried after it: who can make it fail can't choose a weaker one.
+    :param schemes: names of :data:`novnc_twisted.rfb.security.SCHEMES`.  The first one that the server offers is used,
+        and no other one after it: an attacker who makes it fail must not get a weaker one.
     :param shared: leave other clients connected; False makes QEMU disconnect them.
     :param vencrypt_subtypes: some of X509None, X509Vnc, TLSNone and TLSVnc, likewise.
-    :raises ValueError: at once, for a scheme or sub-type that is unknown.
+    :raises ValueError: at once: a scheme or sub-type is unknown.
     :raises ConsoleUnreachable: (in the handshake) if the server does not speak RFB, refuses the connection, offers no
         security type that is allowed here, or breaks the protocol; the server's reason is in the detail.
     """
@@ -60,13 +60,13 @@ def _login(schemes: Authenticators, shared: bool) -> Handshake[ServerInit]:
 
 
 def _protocol_version() -> Handshake[bytes]:
-    """Section 7.1.1: what the server speaks, in the version that we answer with.
+    """Section 7.1.1: read the server's version; return the version that we answer with.
 
-    3.3 to 3.6 are 3.3 (UltraVNC says 3.4 and 3.6); 3.889 is Apple's, 3.9 and 4.x are Intel's and RealVNC's, 5.x is
-    RealVNC's: all of them take 3.8.
+    3.3 to 3.6 count as 3.3 (UltraVNC announces 3.4 and 3.6).  3.889 (Apple), 3.9 and 4.x (Intel, RealVNC) and 5.x
+    (RealVNC) accept 3.8.
     """
     data = yield Need(4, "ProtocolVersion")
-    if data == b"RFB ":  # else it may be shorter than ours, and we would wait for the rest of it
+    if data == b"RFB ":  # anything else may be shorter than 12 bytes, and we would wait for the rest
         data += yield Need(VERSION_LENGTH - 4, "ProtocolVersion")
     match = _VERSION.fullmatch(data)
     if match is None:
@@ -85,7 +85,7 @@ def _protocol_version() -> Handshake[bytes]:
 
 
 def _security(schemes: Authenticators, version: bytes) -> Handshake[None]:
-    """Section 7.1.2 and 7.1.3: the server lists security types, we choose."""
+    """Sections 7.1.2 and 7.1.3: the server lists security types, we choose one."""
     count = (yield Need(1, "the security types"))[0]
     if count == 0:
         yield from _refused("the VNC server refuses us")
@@ -101,7 +101,7 @@ def _security(schemes: Authenticators, version: bytes) -> Handshake[None]:
 
 
 def _security_3_3(schemes: Authenticators) -> Handshake[None]:
-    """Section 7.1.2 of version 3.3 (appendix A.1): the server decides, and None has no SecurityResult."""
+    """Section 7.1.2 of version 3.3 (appendix A.1): the server chooses, and None has no SecurityResult."""
     (number,) = _U32.unpack((yield Need(4, "the security type")))
     if number == SecurityType.INVALID:
         yield from _refused("the VNC server refuses us")
@@ -116,14 +116,14 @@ def _security_3_3(schemes: Authenticators) -> Handshake[None]:
 
 
 def _none_common(schemes: Iterable[str], offered: Sequence[int]) -> ConsoleUnreachable:
-    theirs = ", ".join(security_type_name(number) for number in offered[:16])  # a line of the log, not a page
+    theirs = ", ".join(security_type_name(number) for number in offered[:16])  # it must fit into one line of the log
     return ConsoleUnreachable(
         f"no common security type: the VNC server offers {theirs}; we may use {', '.join(schemes)}"
     )
 
 
 def _security_result(*, reason_follows: bool) -> Handshake[None]:
-    """Section 7.1.3.  Before 3.8 a failure has no reason."""
+    """Section 7.1.3.  Before version 3.8 a failure has no reason."""
     (result,) = _U32.unpack((yield Need(4, "SecurityResult")))
     if result == SecurityResult.OK:
         return
@@ -136,7 +136,7 @@ def _security_result(*, reason_follows: bool) -> Handshake[None]:
 
 
 def _refused(what: str) -> Handshake[None]:
-    """Read the reason and fail with it.  Not more of it than fits into a log, whatever length it claims."""
+    """Read the reason and fail with it.  At most :data:`MAX_REASON` bytes of it, whatever length it announces."""
     (length,) = _U32.unpack((yield Need(4, f"the reason ({what})")))
     reason = yield Need(min(length, MAX_REASON), f"the reason ({what})")
     raise ConsoleUnreachable(f"{what}: {printable(reason)}")

@@ -1,4 +1,4 @@
-"""Our side as a server: what a viewer is offered, or refused with (RFC 6143, section 7.1 and 7.3.1).
+"""The server's side: what a viewer is offered, or how it is refused (RFC 6143, sections 7.1 and 7.3.1).
 
 A viewer is offered exactly RFB 3.8 and security type None: the token decided before whether it may connect.  A viewer
 may answer with a lower version (section 7.1.1); it is then served in that version's form.
@@ -20,10 +20,10 @@ _COUNTS_AS_3_3 = (VERSION_3_3, b"RFB 003.005\n")
 
 @dataclass(frozen=True, slots=True)
 class ClientInit:
-    """What the viewer said.
+    """What the viewer chose.
 
-    :ivar shared: whether it lets others stay connected (RFC 6143, section 7.3.1).
-    :ivar version: the ProtocolVersion message that it sent.
+    :ivar shared: whether other viewers may stay connected (RFC 6143, section 7.3.1).
+    :ivar version: the ProtocolVersion message that the viewer sent.
     """
 
     shared: bool
@@ -31,14 +31,14 @@ class ClientInit:
 
 
 def offer() -> Handshake[ClientInit]:
-    """Offer RFB 3.8 and None, up to ClientInit; ServerInit, which comes next, is the caller's.
+    """Offer RFB 3.8 and None, up to ClientInit; the caller sends ServerInit, which comes next.
 
     :raises ProtocolViolation: if the viewer answers with a version other than 3.3, 3.5, 3.7 and 3.8, or chooses a
         security type that was not offered.  The viewer has been sent the reason in its version's form by then.
     """
     version = yield from _client_version()
     if version in _COUNTS_AS_3_3:
-        yield Write(_U32.pack(SecurityType.NONE))  # the server decides, and None has no SecurityResult
+        yield Write(_U32.pack(SecurityType.NONE))  # the server chooses, and None has no SecurityResult
     elif version in (VERSION_3_7, VERSION_3_8):
         yield from _security(version)
     else:
@@ -49,7 +49,7 @@ def offer() -> Handshake[ClientInit]:
 
 
 def _security(version: bytes) -> Handshake[None]:
-    """Section 7.1.2 and 7.1.3.  Version 3.7 has no SecurityResult for None, and no reason in one (appendix A.2)."""
+    """Sections 7.1.2 and 7.1.3.  Version 3.7 has no SecurityResult for None, and no reason in one (appendix A.2)."""
     yield Write(bytes([1, SecurityType.NONE]))
     choice = (yield Need(1, "the security type"))[0]
     if choice != SecurityType.NONE:  # CVE-2006-2369
@@ -70,7 +70,7 @@ def refuse(sentence: str) -> Handshake[None]:
 
 
 def _client_version() -> Handshake[bytes]:
-    """Section 7.1.1; what does not begin as a version is given back as soon as that is seen."""
+    """Section 7.1.1: read the viewer's version; bytes that do not begin like one are returned at once."""
     yield Write(VERSION_3_8)
     version: bytes = yield Need(4, "ProtocolVersion")
     if version == b"RFB ":

@@ -13,12 +13,12 @@ HEAD_LENGTH = _HEAD.size
 
 @dataclass(frozen=True, slots=True)
 class ServerInit:
-    """What a VNC server says of its screen.
+    """The screen of a VNC server.
 
     :ivar width: pixels.
     :ivar height: pixels.
     :ivar pixel_format: PIXEL_FORMAT as sent, 16 bytes; it passes through unread.
-    :ivar name: the desktop's name as sent; anything may stand in it.
+    :ivar name: the desktop's name as sent; it may contain any bytes.
     """
 
     width: int
@@ -27,16 +27,16 @@ class ServerInit:
     name: bytes
 
     def encode(self) -> bytes:
-        """The message for a client."""
+        """Return the message for a client."""
         return _HEAD.pack(self.width, self.height, self.pixel_format, len(self.name)) + self.name
 
     def renamed(self, name: str) -> Self:
-        """The same screen under another name, in UTF-8, cut at a character where it is longer than we would take."""
+        """Return the same screen under another name, in UTF-8, cut between characters at :data:`MAX_NAME` bytes."""
         data = name.encode("utf-8", "replace")[:MAX_NAME]
         return replace(self, name=data.decode("utf-8", "ignore").encode())
 
 
 def decode_head(data: bytes) -> tuple[int, int, bytes, int]:
-    """Width, height, pixel format and the length of the name, of the message's first 24 bytes."""
+    """Return width, height, pixel format and the length of the name from the first 24 bytes of the message."""
     width, height, pixel_format, name_length = _HEAD.unpack(data)
     return width, height, pixel_format, name_length

@@ -1,11 +1,11 @@
-"""The shield of the VNC server: every message of a viewer is checked before the server hears it.
+"""The shield of the VNC server: every message of a viewer is checked before it reaches the server.
 
-The server may be years old, and a viewer may be anybody with a token.  So nothing is passed on that we can't frame, no
-message before it is whole, and no value that ever brought a VNC server down.  What is refused ends the session; what is
-only not wanted is taken out.
+The server may be years old, and any client with a token may be the viewer.  So the shield passes on no message whose
+length is unknown, no message before it is complete, and no value that is known to crash VNC servers.  A refused message
+ends the session; a message that is only unwanted is removed.
 
-Typing, pointing and asking for the screen are nearly all that a viewer sends: these are stepped over by a table, and go
-on as one piece of the bytes that came.
+Keys, pointer events and requests for the screen are nearly all that a viewer sends.  A table gives their lengths, and a
+run of them is passed on in one piece.
 """
 
 import struct
@@ -20,16 +20,16 @@ _PIXEL_FORMAT = struct.Struct(">4x4B3H3B3x")
 _COUNT = struct.Struct(">H")
 
 _STRIPPED = frozenset((Encoding.EXTENDED_MOUSE_BUTTONS, Encoding.GII, Encoding.XVP))
-"""Taken out of SetEncodings, so that the server never announces them.
+"""Removed from SetEncodings, so that the server never announces them.
 
-With ExtendedMouseButtons the length of a PointerEvent would hang on what the server said; gii's messages are refused;
-who may use power control (xvp) is not for the VNC server to say.
+With ExtendedMouseButtons the length of a PointerEvent would depend on the server's messages; the messages of gii are
+refused; whether a user may control the power (xvp) must not be decided by the VNC server.
 """
 
 _NEEDS = {
     ClientMessage.ENABLE_CONTINUOUS_UPDATES: Encoding.CONTINUOUS_UPDATES,
     ClientMessage.CLIENT_FENCE: Encoding.FENCE,
-    ClientMessage.QEMU: Encoding.QEMU_AUDIO,  # its key event is stepped over before
+    ClientMessage.QEMU: Encoding.QEMU_AUDIO,  # except its key event, which is handled before
     ClientMessage.CLIENT_CUT_TEXT: Encoding.EXTENDED_CLIPBOARD,  # the extended one
 }
 """What a viewer must have listed in SetEncodings before it may send such a message."""
@@ -39,33 +39,33 @@ _ACTIONS = {_CAPS << shift for shift in range(5)}
 _ACTION_BITS = sum(_ACTIONS)
 
 _REFUSED = b"\1"
-"""A message that is never taken (FixColourMapEntries of old): what follows a refused one is refused as well."""
+"""A message that is always refused (the former FixColourMapEntries): what follows a refused one is refused as well."""
 
 
 class Shield:
-    """Checks what a viewer says, from the byte after ClientInit: a filter of the relay's, without I/O.
+    """Checks the messages of a viewer, from the byte after ClientInit: a filter of the relay, without I/O.
 
-    It has no ``from_upstream``: what the VNC server says is not looked at, and costs nothing.
+    It has no ``from_upstream``: the bytes of the VNC server are not checked, and cost nothing.
 
-    * Refused: unknown messages; clipboard texts over 1 MiB, more than 1024 encodings, a fence over 64 bytes; pixel and
-      audio formats that make no sense; messages of extensions that the viewer did not ask for; an extended clipboard
-      text without its flags, with two actions at once, or packed so that it does not unpack to 1 MiB at most.
-    * Taken out: xvp messages, the pseudo-encodings that could not be followed, and clipboard texts of no length.
-    * Held: a message that is not yet whole, at most 4,100 bytes.  Only a clipboard text is passed on in pieces, once
-      its head was found good; an extended one's last byte never before all of it was.
+    * Refused: unknown messages; clipboard texts over 1 MiB, more than 1024 encodings, a fence over 64 bytes; invalid
+      pixel and audio formats; messages of extensions that the viewer did not request; an extended clipboard text
+      without its flags, with two actions at once, or that does not unpack to at most 1 MiB.
+    * Removed: xvp messages, the pseudo-encodings whose messages cannot be checked, and clipboard texts of no length.
+    * Held: a message that is not yet complete, at most 4,100 bytes.  Only a clipboard text is passed on in pieces, once
+      its head was checked; the last byte of an extended one is never passed on before all of it was checked.
     """
 
     __slots__ = ("_body", "_held", "_listed", "_packed")
 
     def __init__(self) -> None:
-        self._held = b""  # the message that is not yet whole
+        self._held = b""  # the message that is not yet complete
         self._body = 0  # bytes of a clipboard text that are still to come
-        self._packed: _Packed | None = None  # what checks them
-        self._listed = 0  # what the viewer asked for of what _NEEDS looks for: bits of _ASKED
+        self._packed: _Packed | None = None  # checks them
+        self._listed = 0  # the encodings of _NEEDS that the viewer listed: bits of _ASKED
 
     @property
     def held(self) -> int:
-        """Bytes of the message that is not yet whole."""
+        """The number of bytes of the message that is not yet complete."""
         return len(self._held)
 
     @property
@@ -74,9 +74,9 @@ class Shield:
         return self._body
 
     def from_client(self, data: bytes) -> bytes:
-        """What of these bytes goes on to the VNC server: whole messages, and pieces of a clipboard text.
+        """Return what goes on to the VNC server: whole messages, and pieces of a clipboard text.
 
-        :raises ProtocolViolation: the viewer sent what no good viewer sends.
+        :raises ProtocolViolation: the viewer broke the protocol.
         :raises MessageTooBig: the viewer sent a message over the limits.
         """
         if EVERYDAY[data[0]] == len(data) and not (self._held or self._body):
@@ -85,7 +85,7 @@ class Shield:
             data, self._held = self._held + data, b""
         everyday, at, end = EVERYDAY, 0, len(data)
         done: list[bytes] = []
-        begin = 0  # of what is good and not yet in done
+        begin = 0  # of what was checked and is not yet in done
         try:
             if self._body:
                 at = self._follow(data, 0)
@@ -110,7 +110,7 @@ class Shield:
             raise
         if at == end and not begin:
             return data
-        if at > end:  # the last one is not whole
+        if at > end:  # the last one is not complete
             at -= size
         self._held = data[at:]
         done.append(data[begin:at])
@@ -143,7 +143,7 @@ class Shield:
             raise ProtocolViolation(f"client message {kind} of an extension that it did not ask for")
 
     def _encodings(self, message: bytes) -> bytes:
-        """SetEncodings without what is stripped; never empty, which sent QEMU into an endless loop (CVE-2008-2382)."""
+        """Return SetEncodings without the stripped ones; never empty, which made QEMU loop for ever (CVE-2008-2382)."""
         listed = struct.unpack(f">{len(message) // 4 - 1}i", message[4:])
         for encoding in _ASKED.keys() & listed:
             self._listed |= _ASKED[encoding]
@@ -151,7 +151,7 @@ class Shield:
         return message[:2] + _COUNT.pack(len(kept)) + struct.pack(f">{len(kept)}i", *kept)
 
     def _cut_text(self, data: bytes, at: int) -> tuple[int, bytes | None]:
-        """ClientCutText: its head (an extended one's with the flags) is judged, its body is followed."""
+        """Check the head of a ClientCutText (of an extended one, with the flags), and follow its body."""
         length = int.from_bytes(data[at + 4 : at + 8], "big", signed=True)
         if not length:
             return 8, b""  # it left QEMU's clipboard without data and without an owner to ask (CVE-2023-6683)
@@ -172,7 +172,7 @@ class Shield:
         return 12, None
 
     def _follow(self, data: bytes, at: int) -> int:
-        """The next piece of a clipboard text begins here: where it ends."""
+        """Return where the piece of a clipboard text ends that begins at ``at``."""
         piece = min(self._body, len(data) - at)
         if self._packed is not None:
             self._packed.check(data[at : at + piece])
@@ -186,10 +186,10 @@ _ASKED: dict[int, int] = {encoding: 1 << place for place, encoding in enumerate(
 
 
 class _Packed:
-    """The zlib stream of an extended clipboard text, unpacked as it passes by.
+    """The zlib stream of an extended clipboard text, unpacked while it is passed on.
 
-    QEMU went round in a loop for ever where bytes stood behind its end (CVE-2023-3255).  A stream without an end is
-    good: noVNC and TigerVNC only flush theirs.
+    QEMU looped for ever if there were bytes behind its end (CVE-2023-3255).  A stream without an end is valid: noVNC
+    and TigerVNC only flush theirs.
     """
 
     __slots__ = ("_room", "_stream")
@@ -199,7 +199,7 @@ class _Packed:
         self._room = MAX_CUT_TEXT
 
     def check(self, piece: bytes) -> None:
-        """Look at the next piece, before it goes on."""
+        """Check the next piece, before it is passed on."""
         try:
             self._room -= len(self._stream.decompress(piece, self._room + 1))
         except zlib.error:
@@ -211,9 +211,9 @@ class _Packed:
 
 
 def _check_pixel_format(message: bytes) -> None:
-    """RFC 6143, section 7.4: a format in which a pixel can be drawn.
+    """Check that a pixel can be drawn in a format (RFC 6143, section 7.4).
 
-    Others divided by zero, or wrote past a pixel (CVE-2014-7815, CVE-2015-8504).
+    Other formats made QEMU divide by zero, or write past a pixel (CVE-2014-7815, CVE-2015-8504).
     """
     bits, depth, _, true_colour, *channels = _PIXEL_FORMAT.unpack(message)
     good = bits in (8, 16, 32) and depth <= bits
@@ -227,7 +227,7 @@ def _check_pixel_format(message: bytes) -> None:
 
 
 def _check_audio_format(form: bytes) -> None:
-    """QEMU's audio: sample format, channels, frequency; what QEMU itself takes today (CVE-2017-15124)."""
+    """Check QEMU's audio format: sample format, channels, frequency, as QEMU itself does today (CVE-2017-15124)."""
     sample, channels, frequency = struct.unpack(">BBI", form)
     if sample > 5 or channels not in (1, 2) or not 0 < frequency <= 48000:
         raise ProtocolViolation(f"QEMU audio format {sample} with {channels} channels at {frequency} Hz")

@@ -1,7 +1,10 @@
-"""What a peer says, made fit for a log."""
+"""Texts of a peer, made safe for a log."""
 
 
 def printable(data: bytes) -> str:
-    """The text (UTF-8) without what could break a line, hide, or run backwards in a log; QEMU ends it with NUL."""
+    """Return the text (UTF-8) with ``?`` for each character that could break a line, hide, or reverse text in a log.
+
+    QEMU ends a text with NUL, which is removed.
+    """
     text = data.rstrip(b"\0").decode("utf-8", "replace")
     return "".join(character if character.isprintable() else "?" for character in text).strip()

@@ -122,7 +122,7 @@ class StreamSide:
             engine.go_on(self)
 
     def pass_on(self, data: bytes) -> None:
-        """Send on what the filters let pass; a refusal of theirs ends the session."""
+        """Send on what the filters let pass; if one of them refuses, the session ends."""
         if self.look is not None:
             try:
                 data = self.look(data)

@@ -1,7 +1,7 @@
-"""Security types that we can log in to a VNC server with, by the names of ``[vnc] auth_schemes``.
+"""The security types that we support towards a VNC server, by the names of ``[vnc] auth_schemes``.
 
-A type that is not here is skipped where a server lists it.  Tight (16) is left out with intent: choosing it makes the
-server append capability lists to ServerInit.
+Other types are skipped if a server lists them.  Tight (16) is left out on purpose: choosing it makes the server append
+capability lists to ServerInit.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,14 +22,14 @@ SCHEMES: Authenticators = {
     "vnc": (SecurityType.VNC, vnc_authentication),
     "vencrypt": (SecurityType.VENCRYPT, vencrypt),
 }
-"""All that there are."""
+"""All supported schemes."""
 
 
 def authenticators(schemes: Sequence[str], subtypes: Sequence[str]) -> Authenticators:
-    """Those of some schemes, in their order.
+    """Return the handshakes of some schemes, in the order of ``schemes``.
 
-    :param subtypes: of VeNCrypt, in their order.
-    :raises ValueError: for one that is unknown.
+    :param subtypes: the sub-types of VeNCrypt, the preferred one first.
+    :raises ValueError: one of them is unknown.
     """
     unknown = [name for name in schemes if name not in SCHEMES]
     if unknown:

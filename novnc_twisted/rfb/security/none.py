@@ -4,5 +4,5 @@ from novnc_twisted.rfb.handshake import Handshake
 
 
 def no_authentication() -> Handshake[None]:
-    """Nothing is said between the choice of the type and SecurityResult."""
+    """Exchange nothing between the choice of the type and SecurityResult."""
     yield from ()

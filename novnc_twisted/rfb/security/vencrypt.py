@@ -1,4 +1,4 @@
-"""VeNCrypt (rfbproto, "VeNCrypt"), version 0.2: a sub-type, then TLS, then what the sub-type says, inside of it.
+"""VeNCrypt (rfbproto, "VeNCrypt"), version 0.2: a sub-type, then TLS, then the sub-type's authentication inside TLS.
 
 Sub-types without TLS are not supported.  As with security types, our order decides, and what is unknown is
 skipped, and there is no second choice once one was made.
@@ -21,16 +21,16 @@ SUBTYPES: dict[str, tuple[VeNCryptSubtype, bool, Callable[[], Handshake[None]]]]
     "TLSNone": (VeNCryptSubtype.TLS_NONE, False, no_authentication),
     "TLSVnc": (VeNCryptSubtype.TLS_VNC, False, vnc_authentication),
 }
-"""Name of the sub-type -> its number, whether the server shows a certificate, and the handshake inside of TLS."""
+"""Name of the sub-type -> its number, whether the server sends a certificate, and the handshake inside TLS."""
 
 DEFAULT_SUBTYPES = ("X509None", "X509Vnc")
-"""Those that verify the server."""
+"""The sub-types that verify the server."""
 
 
 def check_subtypes(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, if they are known.
+    """Return the names, if they are known.
 
-    :raises ValueError: for one that is unknown, or none at all.
+    :raises ValueError: one is unknown, or there are no names.
     """
     unknown = [name for name in names if name not in SUBTYPES]
     if unknown or not names:
@@ -39,9 +39,9 @@ def check_subtypes(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def vencrypt(subtypes: Sequence[str] = DEFAULT_SUBTYPES) -> Handshake[None]:
-    """Agree on a sub-type, have TLS started, and authenticate inside of it.
+    """Agree on a sub-type, have TLS started, and authenticate inside it.
 
-    :raises ConsoleUnreachable: if the server refuses, has another version, or no sub-type in common.
+    :raises ConsoleUnreachable: the server refuses, has another version, or no sub-type in common with us.
     """
     yield from _version()
     count = (yield Need(1, "the VeNCrypt sub-types"))[0]
@@ -66,7 +66,7 @@ def _version() -> Handshake[None]:
     """Exchange the highest versions of both sides.  0.1 is not supported: it numbers the sub-types differently."""
     major, minor = yield Need(2, "the VeNCrypt version")
     if (major, minor) < VERSION:
-        yield Write(b"\0\0")  # how one says that there is none in common
+        yield Write(b"\0\0")  # it means that there is no common version
         raise ConsoleUnreachable(f"the VNC server speaks VeNCrypt {major}.{minor}, not 0.2")
     yield Write(bytes(VERSION))
     if (yield Need(1, "the VeNCrypt answer"))[0] != 0:
