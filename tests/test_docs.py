@@ -116,7 +116,7 @@ class Generated(TestCase):
         self.assertEqual(
             (DOCS / "nova.conf.sample").read_text(),
             made.read_text(),
-            "make it anew: oslo-config-generator --namespace novnc_twisted --output-file docs/nova.conf.sample",
+            "generate it again: oslo-config-generator --namespace novnc_twisted --output-file docs/nova.conf.sample",
         )
 
     def test_the_sample_can_be_read(self) -> None:
