@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
+from novnc_twisted.consoleauth.live_sessions import end_sessions
 from novnc_twisted.consoleauth.places import Places
 from novnc_twisted.consoleauth.policy import TokenPolicy, TokenRules
 from novnc_twisted.consoleauth.store import TokenRecord
@@ -16,16 +16,13 @@ from novnc_twisted.contract.admission import Admission
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.place import Place
 from novnc_twisted.contract.record import read
-from novnc_twisted.contract.topics import COMPUTE, CONSOLEAUTH, CONSOLEAUTH_BINARY, PROXY
+from novnc_twisted.contract.topics import COMPUTE, CONSOLEAUTH, CONSOLEAUTH_BINARY
 from novnc_twisted.errors import ConsoleForbidden, Refusal, ServiceUnavailable
 from novnc_twisted.events.records import Observer
 from novnc_twisted.messaging.interfaces import ITransport
 
 _PASSWORD_DEADLINE: Final = 1.4
 """Seconds for the call of get_vnc_password: locating the console takes up to 3.5 s of the 5 s that a proxy waits."""
-
-
-_log = Logger()
 
 
 class ConsoleAuthManager:
@@ -242,20 +239,8 @@ class ConsoleAuthManager:
         deleted = await self._policy.drop_of_instance(instance_uuid)
         self._events.dropped(deleted, reason, instance_uuid=instance_uuid)
         # Not awaited: a proxy that does not answer must not delay the caller.
-        Deferred.fromCoroutine(self._end_sessions(instance_uuid, reason))
+        Deferred.fromCoroutine(end_sessions(self._transport, instance_uuid, reason))
         return deleted
-
-    async def _end_sessions(self, instance_uuid: str, reason: str) -> None:
-        """End the sessions of a server on all proxies, with Revoked (4410); log the proxies that do not answer."""
-        try:
-            answers = await self._transport.broadcast(
-                PROXY.prefix, "end_sessions", server_id=instance_uuid, reason=reason
-            )
-        except ServiceUnavailable as error:
-            _log.warn("sessions of server {uuid} may go on: {reason}", uuid=instance_uuid, reason=str(error))
-            return
-        for topic in (answer.service.topic for answer in answers if answer.refusal is not None):
-            _log.warn("sessions of server {uuid} on {topic} may go on: no answer", uuid=instance_uuid, topic=topic)
 
 
 def _hash(token_hash: str) -> str:

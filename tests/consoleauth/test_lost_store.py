@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from novnc_twisted.access import hash_token
 from novnc_twisted.consoleauth import recent
 from novnc_twisted.consoleauth.recent import RecentTokens
-from novnc_twisted.consoleauth.store import TokenRecord
+from novnc_twisted.consoleauth.store import DROPPED, TokenRecord
 from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import InvalidToken
 from tests.consoleauth.harness import TOKEN, VIEWER, VM, ConsoleAuthCase
@@ -87,6 +87,16 @@ class LostTests(ConsoleAuthCase):
         await self.token()
         await self.lose()
         await self.api.keep_token(TOKEN, VIEWER)
+        await self.refused(InvalidToken, self.check())
+
+    async def test_a_token_that_was_not_used_for_an_hour(self) -> None:
+        """It is not remembered for longer than the store knows that tokens were dropped."""
+        await self.serve(token_ttl=10_000)
+        (await self.host()).run()
+        await self.token()
+        await self.check()
+        self.clock.advance(DROPPED + 1)
+        await self.lose()
         await self.refused(InvalidToken, self.check())
 
     async def test_dropped_tokens_stay_dropped(self) -> None:

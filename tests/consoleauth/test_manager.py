@@ -3,7 +3,7 @@
 from hashlib import sha256
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import globalLogPublisher
 
 from novnc_twisted.consoleauth import ConsoleAuthAPI
@@ -175,6 +175,13 @@ class OneTimeTests(ConsoleAuthCase):
         await self.api.keep_token(TOKEN, VIEWER)
         await self.refused(InvalidToken, self.check())
 
+    async def test_a_used_token_is_refused_without_asking_the_host(self) -> None:
+        await self.token()
+        await self.check()
+        self.vm.asked.clear()
+        await self.refused(InvalidToken, self.check())
+        self.assertEqual(self.vm.asked, [])
+
     async def test_one_of_two_at_once(self) -> None:
         await self.token()
         results = [Deferred.fromCoroutine(self.check()) for _ in range(8)]
@@ -309,6 +316,16 @@ class NumberTests(ConsoleAuthCase):
         self.assertEqual(ended, [{"server_id": VM, "reason": "deleted by the API"}] * 2)
         self.clock.advance(5)
         self.assertEqual(len(logged.lines(f"sessions of server {VM} on proxy.h.c may go on: no answer")), 1)
+
+    async def test_the_proxies_cannot_be_reached(self) -> None:
+        """The tokens are dropped, and a line says which sessions may go on."""
+        logged = Logged(self)
+        await self.serve()
+        await self.token()
+        self.patch(self.transport, "broadcast", lambda *_, **__: fail(ServiceUnavailable("the bus is down")))
+        self.assertEqual(await self.delete_tokens(VM), 1)
+        await self.refused(InvalidToken, self.check())
+        self.assertEqual(len(logged.lines(f"sessions of server {VM} may go on: ")), 1)
 
     async def test_delete_tokens_for_instance(self) -> None:
         await self.serve()

@@ -2,7 +2,7 @@
 
 import json
 import pkgutil
-from dataclasses import dataclass, field
+from dataclasses import FrozenInstanceError, dataclass, field
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -36,9 +36,9 @@ class Outer(Record):
     name: Annotated[str, fields.text]
     inner: Annotated[Inner, Inner.from_wire]
     lasting: Annotated[bool, fields.boolean] = True
+    secret: Annotated[str | None, LOCAL] = field(default=None, repr=False)
     note: Annotated[str | None, fields.text] = None
     owner: Annotated[str, fields.text] = ""
-    secret: Annotated[str | None, LOCAL] = field(default=None, repr=False)
 
 
 def travelled(record: Record) -> Any:
@@ -178,6 +178,13 @@ class AllRecordsTests(SynchronousTestCase):
             kinds |= {name for name in names if isinstance(name, type) and issubclass(name, Record)}
         self.assertEqual({type(record) for record in RECORDS}, kinds - {Record})
 
+    def test_each_is_immutable_and_made_by_keyword(self) -> None:
+        for record in RECORDS:
+            name, value = next(iter(record.to_wire().items()))
+            self.assertRaises(FrozenInstanceError, setattr, record, name, value)
+            self.assertFalse(hasattr(record, "__dict__"), type(record))
+            self.assertRaises(TypeError, type(record), value)
+
     def test_round_trips(self) -> None:
         for record in RECORDS:
             self.assertEqual(travelled(record), record)
@@ -277,7 +284,10 @@ class ConnectInfoTests(SynchronousTestCase):
         self.assertNotIn("password", info.to_wire())
 
     def test_host_and_port_are_all_that_is_required(self) -> None:
-        self.assertEqual(ConnectInfo.from_wire({"host": "h", "port": 1}), ConnectInfo(host="h", port=1))
+        info = ConnectInfo.from_wire({"host": "h", "port": 1})
+        self.assertEqual(info, ConnectInfo(host="h", port=1))
+        self.assertEqual((info.console_type, info.reconnects, info.keep_from), ("novnc", True, 0.0))
+        self.assertEqual((info.expires_at, info.password, info.instance_uuid), (None, None, ""))
         for message in ({"host": "h"}, {"port": 1}):
             self.assertRaises(ValueError, ConnectInfo.from_wire, message)
 
