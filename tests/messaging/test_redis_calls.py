@@ -61,6 +61,15 @@ class CallTests(LinkCase):
         self.answer(write_reply(request, '{"result":{"a":1}}'))
         self.assertEqual(self.successResultOf(called), {"a": 1})
 
+    def test_the_end_of_a_call_is_in_the_time_of_redis(self) -> None:
+        """However long this process has run, and whatever its own clock shows."""
+        self.redis.ahead = 60
+        self.advance(100)
+        called = self.call(deadline=7)
+        self.assertAlmostEqual(self.queued().gives_up, 1000 * (EPOCH + 100 + 60 + 7), delta=2)
+        called.cancel()
+        self.failureResultOf(called, CancelledError)
+
     def test_each_gets_its_own_answer(self) -> None:
         calls, requests = [], []
         for number in range(5):

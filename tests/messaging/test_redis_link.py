@@ -2,9 +2,12 @@
 
 from itertools import pairwise
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 
-from novnc_twisted.messaging.redis.heartbeat import MAX_BACKOFF
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.redis.endpoint import CONNECT_TIMEOUT
+from novnc_twisted.messaging.redis.heartbeat import MAX_BACKOFF, PRESENCE
 from novnc_twisted.messaging.redis.scripts import ANNOUNCE, SERVICES
 from novnc_twisted.messaging.redis_url import RedisURL
 from tests.messaging.redis_case import LinkCase
@@ -70,6 +73,33 @@ class BackoffTests(LinkCase):
         self.assertEqual(len(self.redis.attempts) - before, 3)
         self.assertEqual(len(set(self.redis.attempts[before:])), 1)
         self.assertEqual([line[:7] for line in self.redis_lines()], ["can't b", "is back"])
+
+    def test_a_long_outage_fails_commands_at_once(self) -> None:
+        """A short one is waited out."""
+        self.advance(100)
+        self.link.start()
+        self.redis.die()
+        waiting = self.run_script(ANNOUNCE)
+        self.assertNoResult(waiting)
+        self.advance(PRESENCE + 0.1)
+        self.assertEqual(self.unavailable(waiting), "Redis can't be reached")
+        self.assertEqual(self.unavailable(self.run_script(ANNOUNCE)), "Redis can't be reached")
+
+    def test_a_stopped_link_fails_commands_at_once(self) -> None:
+        self.link.start()
+        link = self.link
+        self.stop()
+        self.failureResultOf(Deferred.fromCoroutine(link.execute("GET", "x", deadline=5)), ServiceUnavailable)
+
+    def test_a_connection_that_is_never_made(self) -> None:
+        """The resolver, or a firewall that drops packets."""
+        self.patch(self.redis, "connect", lambda _factory: Deferred())
+        first = self.link.start()
+        self.advance(2 * CONNECT_TIMEOUT - 0.1)
+        self.assertNoResult(first)
+        self.advance(0.2)
+        self.successResultOf(first)
+        self.assertIn("no answer to the connection", self.redis_lines()[0])
 
     def test_stopped_while_a_command_waits(self) -> None:
         self.link.start()
