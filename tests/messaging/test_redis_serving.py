@@ -9,7 +9,7 @@ from novnc_twisted.errors import ConsoleForbidden, ServiceUnavailable
 from novnc_twisted.messaging.redis.messages import MAX_DEADLINE, Request, read_reply
 from novnc_twisted.messaging.redis.scripts import REPLY
 from novnc_twisted.messaging.redis.sealing import Opener
-from novnc_twisted.messaging.redis.serving import MAX_REPLIES, Serving
+from novnc_twisted.messaging.redis.serving import FINAL_REPLIES, MAX_REPLIES, Serving
 from novnc_twisted.messaging.wire import MAX_CONCURRENCY, outcome
 from tests.messaging.redis_case import LinkCase
 from tests.support.fake_redis import EPOCH, bulk
@@ -154,6 +154,26 @@ class ServingTests(LinkCase):
         self.redis.answers["EVALSHA"] = b"-OOM command not allowed\r\n"
         self.push(self.request("echo"))
         self.assertIn("an answer of t was lost: Redis answered OOM", self.redis_lines()[-1])
+
+    def test_a_bug_while_serving_is_logged(self) -> None:
+        """And serving goes on; a cancelled request is no bug."""
+
+        async def broken() -> int:
+            raise KeyError("x")
+
+        real = self.link.exact_now
+        self.link.exact_now = broken  # type: ignore[method-assign]
+        self.push(self.request("echo"))
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+        self.link.exact_now = real  # type: ignore[method-assign]
+        self.push(self.request("echo"))
+        self.assertEqual(self.answer(), {})
+        self.redis.answers["TIME"] = None
+        self.push(self.request("echo"))
+        stopping = Deferred.fromCoroutine(self.serving.stop())
+        self.advance(FINAL_REPLIES + 0.2)
+        self.successResultOf(stopping)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_slots_are_freed(self) -> None:
         for _ in range(MAX_CONCURRENCY):
