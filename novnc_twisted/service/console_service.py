@@ -8,8 +8,7 @@ from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
 from novnc_twisted.messaging.interfaces import TopicInUse
-from novnc_twisted.service.builders import Start
-from novnc_twisted.service.context import Context
+from novnc_twisted.service.context import Context, Start
 from novnc_twisted.service.exits import START_FAILED, StartFailed, Unusable, exit_with, reason
 from novnc_twisted.service.lifecycle import Orderly, stop
 from novnc_twisted.service.notify import notify

@@ -1,9 +1,13 @@
 """What the services of one process share."""
 
+import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from novnc_twisted.access.forwarded import networks
+from novnc_twisted.frontend.accepting import Acceptor
+from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.service import descriptors
 from novnc_twisted.service.bus import make_transport
 from novnc_twisted.service.commands import SERVICES, has_proxy, listening_services
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
     from novnc_twisted.frontend.tls import FrontTLS
     from novnc_twisted.messaging.interfaces import ITransport
     from novnc_twisted.session import SessionLimits
+
+Start = Callable[[], Awaitable[Any]]
+"""Starts a service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +90,13 @@ class Context:
             api_tls=TLSOptions.of_api(conf).load() if "consoleapi" in SERVICES[command] else None,
             upstream=Upstream(conf) if proxies else None,
         )
+
+    def accept(self, listeners: list[socket.socket], factory: Any) -> None:
+        """Accept connections from now on, until the shutdown."""
+        for listener in listeners:
+            self.shutdown.add(Phase.STOP_ACCEPTING, Acceptor(self.reactor, listener, factory).stop)
+        if isinstance(factory, Listener):
+            self.shutdown.add(Phase.STOP_ACCEPTING, factory.stop)
 
 
 def _proxy_connections(command: str, conf: Any, observer: "Observer") -> "ConnectionLimits":

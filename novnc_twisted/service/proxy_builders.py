@@ -1,0 +1,135 @@
+"""The builders of the two proxies; see :mod:`novnc_twisted.service.builders`."""
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from novnc_twisted.contract.topics import NOVNCPROXY_BINARY, XVPVNCPROXY_BINARY, announced_as
+from novnc_twisted.frontend.listener import Listener
+from novnc_twisted.service import settings
+from novnc_twisted.service.context import Context, Start
+from novnc_twisted.service.nova_backend import base_url, make_client, uses_nova
+from novnc_twisted.service.shutdown import Phase
+
+if TYPE_CHECKING:
+    from novnc_twisted.consoleauth.nova_authority import NovaAuthority
+    from novnc_twisted.frontend import FrontFactory
+    from novnc_twisted.session import SessionSettings
+
+
+def novncproxy(context: Context) -> Start:
+    """nova-novncproxy."""
+    from novnc_twisted.novncproxy import NoVNCProxyFactory
+
+    conf = context.conf
+    folder = settings.web_folder(conf)
+    authority = _nova(context) if uses_nova("novncproxy", conf) else None
+    factory = NoVNCProxyFactory(
+        context.reactor,
+        **_front_arguments(context, authority),
+        base_url=conf.vnc.novncproxy_base_url if authority is None else base_url(conf),
+        allowed_origins=tuple(conf.console.allowed_origins),
+        trusted_proxies=tuple(conf.console.trusted_proxies),
+        frame_ancestors=tuple(conf.console.frame_ancestors),
+        **({} if folder is None else {"web": folder}),
+    )
+    listeners = context.sockets.take(
+        "novncproxy",
+        conf.vnc.novncproxy_host,
+        conf.vnc.novncproxy_port,
+        "[vnc] novncproxy_host",
+        "[vnc] novncproxy_port",
+    )
+    return _proxy(context, listeners, factory, NOVNCPROXY_BINARY)
+
+
+def xvpvncproxy(context: Context) -> Start:
+    """nova-xvpvncproxy."""
+    from novnc_twisted.xvpvncproxy import XVPVNCProxyFactory
+
+    conf = context.conf
+    factory = XVPVNCProxyFactory(context.reactor, **_front_arguments(context))
+    listeners = context.sockets.take(
+        "xvpvncproxy",
+        conf.vnc.xvpvncproxy_host,
+        conf.vnc.xvpvncproxy_port,
+        "[vnc] xvpvncproxy_host",
+        "[vnc] xvpvncproxy_port",
+    )
+    return _proxy(context, listeners, factory, XVPVNCPROXY_BINARY)
+
+
+def _proxy(context: Context, listeners: list[socket.socket], front: "FrontFactory", binary: str) -> Start:
+    """Return what starts a proxy.
+
+    :param binary: the name under which it is listed among the services.
+    """
+    from novnc_twisted.session.manager import SessionManager
+
+    conf, shutdown = context.conf, context.shutdown
+    proxies = settings.proxy_protocol(conf)
+    factory: Any = front
+    if context.proxies_tls is not None or proxies is not None:
+        tls = context.proxies_tls
+        factory = Listener(context.reactor, front, tls=tls, tls_only=conf.ssl_only, proxies=proxies)
+    manager = SessionManager(context.transport, front.registry, host=conf.host)
+
+    async def start() -> None:
+        context.accept(listeners, factory)
+        shutdown.add(Phase.STOP_ACCEPTING, front.close_idle)
+        shutdown.add(Phase.WAIT_FOR_SESSIONS, front.sessions_ended)
+        shutdown.add(Phase.END_SESSIONS, front.stop_sessions)
+        topic = announced_as(binary, conf.host)
+        withdraw = await context.transport.announce(topic, binary=binary, host=conf.host)
+        shutdown.add(Phase.LEAVE_PRESENCE, withdraw)
+        # Served until the sessions have ended, so that they can be revoked while the process waits for them.
+        shutdown.add(Phase.STOP_SERVICES, manager.stop)
+        await manager.start()
+
+    return start
+
+
+def _nova(context: Context) -> "NovaAuthority":
+    """Nova's API as the authority."""
+    from novnc_twisted.consoleauth.nova_api import NovaAPI
+    from novnc_twisted.consoleauth.nova_authority import NovaAuthority
+
+    client = make_client(context.reactor, context.conf)
+    client.start()
+    context.shutdown.add(Phase.STOP_SERVICES, client.stop)
+    options = context.conf.consoleauth
+    return NovaAuthority(
+        NovaAPI(client), token_ttl=options.token_ttl, enforce_session_timeout=options.enforce_session_timeout
+    )
+
+
+def _front_arguments(context: Context, nova: "NovaAuthority | None" = None) -> dict[str, Any]:
+    """The arguments that the factories of both proxies have in common."""
+    from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
+
+    authority = ConsoleAuthAPI(context.transport)
+    return {
+        "authorise": authority.check_token if nova is None else nova.check_token,
+        "settings": _settings(context),
+        "ask_password": authority.get_vnc_password if nova is None else None,
+        "keep_token": authority.keep_token if nova is None else None,
+        "limits": context.limits,
+        "failures": context.failures,
+        "connection_limits": context.proxy_connections,
+        "observer": context.observer,
+    }
+
+
+def _settings(context: Context) -> "SessionSettings":
+    from novnc_twisted.session import SessionSettings, UpstreamTLS
+
+    conf = context.conf
+    return SessionSettings(
+        host=conf.host,
+        auth_schemes=settings.auth_schemes(conf),
+        vencrypt_subtypes=tuple(conf.vnc.vencrypt_subtypes),
+        upstream_tls=UpstreamTLS() if context.upstream is None else context.upstream.tls,
+        name_check=conf.vnc.name_check,
+        socket_directories=tuple(conf.vnc.socket_directories),
+        shield=conf.console.shield,
+        idle_timeout=conf.console.idle_timeout,
+    )
