@@ -1,7 +1,10 @@
 """The table of refusals keeps its promises."""
 
+from pathlib import Path
+
 from twisted.trial.unittest import TestCase
 
+import novnc_twisted
 from novnc_twisted.errors import TABLE, InvalidToken, Refusal, ServiceUnavailable
 
 PROMISED = {
@@ -41,6 +44,13 @@ class TableTests(TestCase):
             row = TABLE[name]
             self.assertEqual((row.close_code, row.status, row.api_status), (code, status, api_status), name)
             self.assertTrue(row.sentence.startswith(beginning), name)
+
+    def test_every_refusal_happens(self) -> None:
+        """A module other than the table raises it, or ends a session with it."""
+        package = Path(novnc_twisted.__file__).parent
+        sources = "".join(path.read_text() for path in package.rglob("*.py") if path.name != "errors.py")
+        for name in TABLE:
+            self.assertRegex(sources, rf"\b{name}\b")
 
     def test_a_detail_is_for_the_log(self) -> None:
         self.assertEqual(str(InvalidToken("unknown")), "InvalidToken: unknown")

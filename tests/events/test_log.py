@@ -1,6 +1,6 @@
 """The log as an observer of events: one line for each session, summaries for refused requests."""
 
-from typing import Any
+from typing import Any, get_args
 
 from twisted.internet.task import Clock
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import TABLE
 from novnc_twisted.events import (
+    Event,
     EventLog,
     RequestRefused,
     SessionClosed,
@@ -84,12 +85,17 @@ class EventLogTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_others_leave_no_line(self) -> None:
-        for event in (
+        others = (
             SessionOpened(),
             TokenMade(expires_at=1.0),
             TokenUsed(),
             TokenRefused(cause="InvalidToken"),
             TokenRevoked(),
-        ):
+        )
+        logged = {SessionClosed, RequestRefused}
+        self.assertEqual(
+            {type(event) for event in others} | logged, set(get_args(Event)), "a new event needs a test here"
+        )
+        for event in others:
             self.log(event)
         self.assertEqual(self.events, [])

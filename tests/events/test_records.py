@@ -76,6 +76,19 @@ class RecordTests(SynchronousTestCase):
             self.assertIn(kind.__name__, dir(novnc_twisted.events))
             self.assertIn(f"autoclass:: novnc_twisted.events.{kind.__name__}\n", document)
 
+    def test_every_field_is_described(self) -> None:
+        for kind in KINDS:
+            described = "".join(each.__doc__ or "" for each in kind.__mro__)
+            for field in fields(kind):
+                self.assertIn(f":ivar {field.name}:", described, kind.__name__)
+
+    def test_every_kind_happens(self) -> None:
+        """Some module outside of the package makes an event of each kind."""
+        package = Path(novnc_twisted.events.__file__).parent
+        sources = "".join(path.read_text() for path in package.parent.rglob("*.py") if not path.is_relative_to(package))
+        for kind in KINDS:
+            self.assertRegex(sources, rf"\b{kind.__name__}\(")
+
     def test_unknown_texts_are_empty(self) -> None:
         closed = SessionClosed(cause="TokenMissing", close_code=4401, phase="token", seconds=0.1)
         self.assertEqual((closed.user_id, closed.instance_uuid, closed.bytes_in), ("", "", 0))

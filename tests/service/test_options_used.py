@@ -1,4 +1,4 @@
-"""Every option of the table changes something: a module of ``service`` reads it."""
+"""Every option of the table has a help, and changes something: a module of ``service`` reads it."""
 
 import ast
 from pathlib import Path
@@ -18,6 +18,19 @@ def names_in(path: Path) -> set[str]:
     return {node.attr for node in nodes if isinstance(node, ast.Attribute)} | {
         node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
+
+
+class Helps(SynchronousTestCase):
+    def test_a_help_is_a_sentence(self) -> None:
+        for group, options in TABLE.items():
+            for option in options:
+                self.assertRegex(option.help, r"^[A-Z].*\.$", f"[{group}] {option.name}")
+
+    def test_a_help_says_what_0_means(self) -> None:
+        for group, options in TABLE.items():
+            for option in options:
+                if getattr(option.type, "min", None) == 0:
+                    self.assertRegex(option.help, r"\b0\b", f"[{group}] {option.name}")
 
 
 class OptionsUsed(SynchronousTestCase):

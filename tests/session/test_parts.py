@@ -1,5 +1,6 @@
 """Limits, the lease of a token and the handshake channel, each alone."""
 
+from dataclasses import fields
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -69,6 +70,10 @@ class Limits(SynchronousTestCase):
         with self.assertRaises(ConsoleUnreachable), limits.take_slot(info()):
             raise ConsoleUnreachable
         self.assertEqual(len(limits), 0)
+
+    def test_every_setting_is_described(self) -> None:
+        for field in fields(SessionSettings):
+            self.assertIn(f":ivar {field.name}:", SessionSettings.__doc__ or "")
 
     def test_defaults_are_the_promised_ones(self) -> None:
         settings = SessionSettings(host="h")

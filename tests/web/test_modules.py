@@ -13,6 +13,9 @@ from novnc_twisted.errors import TABLE
 
 WEB = Path(__file__).parents[2] / "novnc_twisted" / "web"
 
+ITS_OWN_SENTENCE = {1000, 1003, 1009}
+"""Close codes with one cause whose sentence on the page is not the table's, which advises other viewers, too."""
+
 
 async def node(*arguments: str) -> str:
     """Run node, and return its output; a failure shows its standard error as well."""
@@ -40,8 +43,9 @@ class ModulesTest(TestCase):
         for row in TABLE.values():
             sentences.setdefault(row.close_code, []).append(row.sentence)
         self.assertEqual(sorted(words), sorted(sentences))
-        for code in (1001, 4403, 4409, 4410, 4502, 4503, 4504):
-            self.assertEqual([words[code]], sentences[code])
+        for code, of_table in sentences.items():
+            if len(of_table) == 1 and code not in ITS_OWN_SENTENCE:
+                self.assertEqual([words[code]], of_table)
         for code in (4401, 4429):
             self.assertIn(words[code], sentences[code])
 
