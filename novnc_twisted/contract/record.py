@@ -25,12 +25,14 @@ LOCAL: Final = "stays in this process"
 class _Layout(NamedTuple):
     """The fields of a kind of record that travel.
 
-    :ivar fields: for each field its name, its check and its default (MISSING: it has none).
+    :ivar fields: for each field its name, its check, its default (MISSING: it has none) and what sets it.
+    :ivar local: for each local field its name, its default and what sets it.
     :ivar names: their names.
     :ivar records: the names of those that are records themselves.
     """
 
-    fields: tuple[tuple[str, Callable[[Any], Any], Any], ...]
+    fields: tuple[tuple[str, Callable[[Any], Any], Any, Callable[[Any, Any], None]], ...]
+    local: tuple[tuple[str, Any, Callable[[Any, Any], None]], ...]
     names: tuple[str, ...]
     records: tuple[str, ...]
 
@@ -62,21 +64,25 @@ class Record:
         """
         if not isinstance(message, dict):
             raise ValueError(f"{cls.__name__}: not an object")
-        values = local
-        for name, check, default in _layout_of(cls).fields:
-            value = message.get(name, MISSING)
-            if value is MISSING:
-                if default is MISSING:
-                    raise ValueError(f"{cls.__name__}.{name}: missing")
-                continue
-            if value is None and default is None:
-                continue
-            try:
-                values[name] = check(value)
-            except ValueError as error:
-                if value != default or type(value) is not type(default):
-                    raise ValueError(f"{cls.__name__}.{name}: {error}") from None
-        return cls(**values)
+        layout = _layout_of(cls)
+        # Without __init__, which takes as long as all checks together in a frozen dataclass.
+        record = object.__new__(cls)
+        for name, check, default, put in layout.fields:
+            value = message.get(name, default)
+            if value is not default:
+                try:
+                    value = check(value)
+                except ValueError as error:
+                    if value != default or type(value) is not type(default):
+                        raise ValueError(f"{cls.__name__}.{name}: {error}") from None
+            elif value is MISSING:
+                raise ValueError(f"{cls.__name__}.{name}: missing")
+            put(record, value)
+        for name, default, put in layout.local:
+            put(record, local.pop(name, default))
+        if local:
+            raise TypeError(f"{cls.__name__} has no local field {next(iter(local))}")
+        return record
 
 
 _R = TypeVar("_R", bound=Record)
@@ -107,15 +113,18 @@ def _layout_of(kind: type[Record]) -> _Layout:
         return known
     hints = get_type_hints(kind, include_extras=True)
     found = []
+    local = []
     for field in dataclass_fields(kind):  # type: ignore[arg-type]
         hint = hints[field.name]
         check = get_args(hint)[1] if get_origin(hint) is Annotated else None
+        put = vars(kind)[field.name].__set__
         if check is LOCAL and field.default is not MISSING:
+            local.append((field.name, field.default, put))
             continue
         if not callable(check) or field.default_factory is not MISSING:
             raise TypeError(f"{kind.__name__}.{field.name} needs Annotated[type, check], and no default_factory")
-        found.append((field.name, check, field.default))
+        found.append((field.name, check, field.default, put))
     # A check that is the from_wire of a record.
-    records = tuple(name for name, check, _ in found if isinstance(getattr(check, "__self__", None), type))
-    _KNOWN[kind] = _Layout(tuple(found), tuple(name for name, _, _ in found), records)
+    records = tuple(name for name, check, *_ in found if isinstance(getattr(check, "__self__", None), type))
+    _KNOWN[kind] = _Layout(tuple(found), tuple(local), tuple(name for name, *_ in found), records)
     return _KNOWN[kind]

@@ -74,6 +74,9 @@ class RecordTests(SynchronousTestCase):
         outer = Outer(name="a", inner=Inner(port=1), secret="s3cret")
         self.assertNotIn("s3cret", repr(outer) + json.dumps(outer.to_wire()))
         self.assertIsNone(Outer.from_wire({**self.WIRE, "secret": "s3cret"}).secret)
+        self.assertEqual(Outer.from_wire(self.WIRE, secret="s3cret").secret, "s3cret")
+        for name in ("owner", "unknown"):
+            self.assertRaises(TypeError, Outer.from_wire, self.WIRE, **{name: "x"})
 
     def test_the_first_wrong_field_is_named(self) -> None:
         self.refuses(None, "Outer: not an object")
