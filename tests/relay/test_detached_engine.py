@@ -17,7 +17,7 @@ class Restless:
     def __init__(self, engine: Engine, rounds: int = 10**6, act: Any = None) -> None:
         self.descriptor = os.eventfd(0, os.EFD_NONBLOCK)
         self.engine, self.rounds, self.act = engine, rounds, act
-        self.told = 0
+        self.calls = 0
         self.ends: list[Refusal] = []
         engine.add(self)  # type: ignore[arg-type]
         self.again()
@@ -26,14 +26,14 @@ class Restless:
         os.eventfd_write(self.descriptor, 1)
 
     def ready(self, events: int) -> None:
-        self.told += 1
-        if self.told < self.rounds:
+        self.calls += 1
+        if self.calls < self.rounds:
             self.again()
         if self.act is not None:
             self.act(self)
 
     def pump(self) -> None:
-        self.told += 1
+        self.calls += 1
 
     def end_lost(self, cause: Refusal) -> None:
         self.ends.append(cause)
@@ -57,7 +57,7 @@ class EngineTests(TestCase):
     def test_an_answer_that_is_there_needs_no_turn_of_the_reactor(self) -> None:
         side = self.side(5)
         self.engine.doRead()
-        self.assertEqual(side.told, 5)
+        self.assertEqual(side.calls, 5)
 
     def test_peers_that_never_rest_leave_the_reactor_its_turn(self) -> None:
         """Each round takes a while; after the first that begins when the time is over there is no other."""
@@ -65,20 +65,20 @@ class EngineTests(TestCase):
         seconds = itertools.count(100.0, SLICE / 4)
         self.engine._seconds = lambda: next(seconds)
         self.engine.doRead()
-        self.assertEqual([side.told for side in sides], [6, 6])
+        self.assertEqual([side.calls for side in sides], [6, 6])
 
     async def test_who_has_more_to_read_waits_for_the_others(self) -> None:
         side = self.side(10**6, lambda side: side.engine.go_on(side))
         self.engine.doRead()
-        self.assertEqual(side.told, 1)
+        self.assertEqual(side.calls, 1)
         self.assertEqual(list(self.engine._again), [side])
         self.engine._second_turn()
-        self.assertEqual((side.told, self.engine._again), (2, {}))
+        self.assertEqual((side.calls, self.engine._again), (2, {}))
         for call in reactor.getDelayedCalls():  # type: ignore[attr-defined]
             if call.func == self.engine._second_turn:
                 call.cancel()
 
-    def test_one_that_went_meanwhile_is_told_nothing(self) -> None:
+    def test_a_side_that_was_removed_meanwhile_is_not_called(self) -> None:
         """Both are ready in one round; the first ends the other."""
         sides: list[Restless] = []
 
@@ -89,7 +89,7 @@ class EngineTests(TestCase):
 
         sides += [self.side(1, end_other), self.side(1, end_other)]
         self.engine.doRead()
-        self.assertEqual(sorted(side.told for side in sides), [0, 1])
+        self.assertEqual(sorted(side.calls for side in sides), [0, 1])
 
     def test_a_mistake_of_ours_ends_one_session(self) -> None:
         def mistake(side: Restless) -> None:
@@ -98,6 +98,6 @@ class EngineTests(TestCase):
         wrong, right = self.side(1, mistake), self.side(3)
         self.engine._seconds = lambda: 0.0  # to log the traceback may take longer than a slice
         self.engine.doRead()
-        self.assertEqual(right.told, 3)
+        self.assertEqual(right.calls, 3)
         self.assertEqual([type(cause) for cause in wrong.ends], [ServiceUnavailable])
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)

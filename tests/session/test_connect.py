@@ -78,12 +78,12 @@ class Dialled(SynchronousTestCase):
 
     def test_what_was_meant_for_another(self) -> None:
         """Events of a socket that was closed in the same round, and whose number is ours: we go on waiting."""
-        for told in (
+        for report in (
             self.writer.doRead,
             self.writer.doWrite,
             lambda: self.writer.connectionLost(Failure(ConnectionLost())),
         ):
-            told()
+            report()
             self.assertNoResult(self.dialled)
             self.assertEqual(self.reactor.writers, {self.writer})
         self.test_connected()

@@ -33,7 +33,7 @@ class Limits(SynchronousTestCase):
         with limits.take_slot(info("a")), limits.take_slot(info("b")):
             self.assertEqual(len(limits), 2)
             with self.assertRaises(TooManySessions), limits.take_slot(info("c")):
-                self.fail("no seat was free")
+                self.fail("no slot was free")
         self.assertEqual(len(limits), 0)
 
     def test_each_server(self) -> None:
@@ -46,7 +46,7 @@ class Limits(SynchronousTestCase):
         ):
             for again in (info("a"), info("", 1)):
                 with self.assertRaises(TooManySessions), limits.take_slot(again):
-                    self.fail("no seat was free")
+                    self.fail("no slot was free")
         with limits.take_slot(info("a")):
             self.assertEqual(len(limits), 1)
 
@@ -65,7 +65,7 @@ class Limits(SynchronousTestCase):
         second.give_back()
         self.assertEqual((limits.live_sessions(info("a")), len(limits)), (0, 1))
 
-    def test_a_seat_is_given_back_after_a_failure(self) -> None:
+    def test_a_slot_is_given_back_after_a_failure(self) -> None:
         limits = SessionLimits(1)
         with self.assertRaises(ConsoleUnreachable), limits.take_slot(info()):
             raise ConsoleUnreachable
@@ -86,7 +86,7 @@ class Limits(SynchronousTestCase):
         self.assertEqual((settings.setup_deadline, settings.keep_interval), (30, 20))
 
 
-class Keeping(SynchronousTestCase):
+class Leases(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.calls: list[Deferred[None]] = []
@@ -150,37 +150,37 @@ class Keeping(SynchronousTestCase):
         self.successResultOf(last)
 
 
-class Lines(SynchronousTestCase):
+class Channels(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock, self.transport = Clock(), Transport()
         self.end = StreamEnd(self.clock)
         self.end.makeConnection(self.transport)
         self.lost: list[Refusal] = []
-        self.line = HandshakeChannel(self.end, self.lost.append)
+        self.channel = HandshakeChannel(self.end, self.lost.append)
 
     def handshake(self) -> Handshake[bytes]:
         yield Write(b"hello")
         return (yield Need(4, "answer"))
 
-    def test_a_talk(self) -> None:
-        held = self.line.run(self.handshake())
+    def test_a_handshake(self) -> None:
+        held = self.channel.run(self.handshake())
         self.assertEqual(self.transport.take(), b"hello")
         self.end.dataReceived(b"ab")
         self.assertNoResult(held)
         self.end.dataReceived(b"cdef")
         self.assertEqual(self.successResultOf(held), b"abcd")
-        self.assertEqual(self.successResultOf(self.line.some()), b"ef")
+        self.assertEqual(self.successResultOf(self.channel.some()), b"ef")
 
     def test_what_came_before(self) -> None:
         self.end.dataReceived(b"abcdef")
-        self.assertEqual(self.successResultOf(self.line.run(self.handshake())), b"abcd")
+        self.assertEqual(self.successResultOf(self.channel.run(self.handshake())), b"abcd")
 
-    def test_a_talk_that_fails_has_written_why(self) -> None:
+    def test_a_failing_handshake_has_written_why(self) -> None:
         def failing() -> Handshake[None]:
             yield Write(b"no")
             raise ProtocolViolation("bad")
 
-        self.failureResultOf(self.line.run(failing()), ProtocolViolation)
+        self.failureResultOf(self.channel.run(failing()), ProtocolViolation)
         self.assertEqual(self.transport.take(), b"no")
 
     def test_tls(self) -> None:
@@ -198,7 +198,7 @@ class Lines(SynchronousTestCase):
         for injected in (b"", b"xx"):
             steps: list[StartTLS] = []
             asked, up = Deferred[Any](), Deferred[Any]()
-            held = self.line.run(handshake(), lambda _, asked=asked: asked, start_tls)
+            held = self.channel.run(handshake(), lambda _, asked=asked: asked, start_tls)
             if injected:
                 self.end.dataReceived(injected)
             asked.callback(b"p")
@@ -222,23 +222,23 @@ class Lines(SynchronousTestCase):
     def test_its_loss(self) -> None:
         self.end.connectionLost(GONE)
         self.assertEqual(len(self.lost), 1)
-        self.assertTrue(self.line.gone)
+        self.assertTrue(self.channel.gone)
 
     def test_a_cancelled_wait_takes_nothing(self) -> None:
-        waiting = self.line.some()
+        waiting = self.channel.some()
         waiting.cancel()
         self.failureResultOf(waiting)
         self.end.dataReceived(b"kept")
-        self.assertEqual(self.successResultOf(self.line.some()), b"kept")
+        self.assertEqual(self.successResultOf(self.channel.some()), b"kept")
 
     def test_bytes_that_are_put_back_come_first(self) -> None:
         self.end.dataReceived(b"cd")
-        self.line.put_back(b"ab")
-        self.assertEqual(self.successResultOf(self.line.some()), b"abcd")
+        self.channel.put_back(b"ab")
+        self.assertEqual(self.successResultOf(self.channel.some()), b"abcd")
 
     def test_release(self) -> None:
         self.end.dataReceived(b"ab")
-        self.line.release()
+        self.channel.release()
         self.end.dataReceived(b"c")
         again = HandshakeChannel(self.end, self.lost.append)
         self.assertEqual(self.successResultOf(again.some()), b"abc")
