@@ -8,6 +8,7 @@ frame, at most 139 bytes.
 from typing import Final
 
 from novnc_twisted.errors import MessageTooBig, ProtocolViolation, Refusal, TextRefused
+from novnc_twisted.relay.masking import EXCESS, REPEAT, SMALL, to_int, unmask, xor
 
 MESSAGE_LIMIT: Final = 1 << 20
 """Bytes of the longest message that is accepted: 1 MiB, like QEMU's own limit of clipboard text."""
@@ -28,17 +29,8 @@ A browser's script cannot send pings.  In RFB, which is a stream, a message with
 NO_CODE: Final = 1005
 """The code that stands for a close frame without a code (RFC 6455, section 7.1.5)."""
 
-_int = int.from_bytes
-
 _FIN = 0x80
 _WHOLE = _FIN | BINARY  # the first byte of a message in one frame
-_SMALL = 125  # bytes of the longest payload whose length is in the header's second byte
-_REPEAT = tuple(_int(b"\0\0\0\1" * (length + 3 >> 2)) for length in range(_SMALL + 1))
-"""By the length of a payload: what a mask is multiplied with to cover it."""
-
-_EXCESS = tuple(8 * (-length & 3) for length in range(_SMALL + 1))
-"""By the length of a payload: the bits of that product beyond it."""
-
 _SMALL_HEADERS = tuple(bytes((_FIN | BINARY, length)) for length in range(126))
 
 
@@ -67,17 +59,6 @@ def close_frame(code: int, reason: str = "") -> bytes:
     return control_frame(CLOSE, code.to_bytes(2, "big") + text)
 
 
-def unmask(data: bytes, mask: bytes) -> bytes:
-    """Return the XOR with the mask of four bytes, repeated."""
-    length = len(data)
-    return _xor(data, (mask * (length // 4 + 1))[:length])
-
-
-def _xor(data: bytes, key: bytes) -> bytes:
-    """Return the XOR of two equally long strings, by big integers: the fastest way in pure Python."""
-    return (int.from_bytes(data) ^ int.from_bytes(key)).to_bytes(len(data))
-
-
 def small_messages(data: bytes, at: int, longest: int) -> tuple[bytes, int]:
     """Decode a run of whole binary messages, each in one small frame, that begins at ``at``.
 
@@ -101,8 +82,8 @@ def small_messages(data: bytes, at: int, longest: int) -> tuple[bytes, int]:
         keys.append((data[at + 2 : begin] * (length + 3 >> 2))[:length])
         at = end
     if len(payloads) == 1:
-        return _xor(payloads[0], keys[0]), at
-    return _xor(b"".join(payloads), b"".join(keys)), at
+        return xor(payloads[0], keys[0]), at
+    return xor(b"".join(payloads), b"".join(keys)), at
 
 
 def good_close_code(code: int) -> bool:
@@ -124,19 +105,8 @@ class FrameDecoder:
     """
 
     __slots__ = (
-        "_at_rest",
-        "_continues",
-        "_left",
-        "_limit",
-        "_mask",
-        "_rest",
-        "_size",
-        "_small",
-        "close_code",
-        "failure",
-        "heartbeat",
-        "news",
-        "pings",
+        *("_at_rest", "_continues", "_left", "_limit", "_mask", "_rest", "_size", "_small"),
+        *("close_code", "failure", "heartbeat", "news", "pings"),
     )
 
     def __init__(self, limit: int = MESSAGE_LIMIT) -> None:
@@ -146,7 +116,7 @@ class FrameDecoder:
         self.heartbeat = False
         self.news = False
         self._limit = limit
-        self._small = min(limit, _SMALL)
+        self._small = min(limit, SMALL)
         self._rest = b""  # an unfinished header or control frame
         self._left = 0  # payload bytes of the present data frame that are still to come
         self._mask = b""  # its mask, rotated to the next byte
@@ -164,8 +134,8 @@ class FrameDecoder:
         length = len(data) - 6
         if 0 < length <= self._small and data[0] == _WHOLE and data[1] == length + 0x80 and self._at_rest:
             # One key, or the mouse: nearly all messages.
-            key = _int(data[2:6]) * _REPEAT[length] >> _EXCESS[length]
-            return (_int(data[6:]) ^ key).to_bytes(length)
+            key = to_int(data[2:6]) * REPEAT[length] >> EXCESS[length]
+            return (to_int(data[6:]) ^ key).to_bytes(length)
         if self.failure is not None or self.close_code is not None:
             return b""
         if self._rest:

@@ -38,18 +38,8 @@ class StreamSide:
     """
 
     __slots__ = (
-        "_calm",
-        "_ending",
-        "_engine",
-        "_readable",
-        "_relay",
-        "_rest",
-        "_since",
-        "descriptor",
-        "end",
-        "look",
-        "other",
-        "socket",
+        *("_calm", "_ending", "_engine", "_readable", "_relay", "_rest", "_since"),
+        *("descriptor", "end", "look", "other", "socket"),
     )
 
     end: "StreamEnd"
