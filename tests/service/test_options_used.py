@@ -1,12 +1,14 @@
 """Every option of the table has a help, and changes something: a module of ``service`` reads it."""
 
 import ast
+from dataclasses import fields
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 import novnc_twisted.service
 from novnc_twisted.service.options import TABLE
+from novnc_twisted.session import SessionSettings
 
 REFERENCES = {"my_ip", "state_path"}
 """Options that only other options refer to, as ``$my_ip``."""
@@ -44,3 +46,11 @@ class OptionsUsed(SynchronousTestCase):
             if option.name not in read
         ]
         self.assertEqual([name for name in unread if name.split()[1] not in REFERENCES], [])
+
+    def test_defaults_of_sessions(self) -> None:
+        """A program that makes its sessions without options gets the defaults of the options."""
+        defaults = {option.name: option.default for options in TABLE.values() for option in options}
+        settings = SessionSettings(host=defaults["host"])
+        for name in (field.name for field in fields(settings) if field.name in defaults):
+            default, value = defaults[name], getattr(settings, name)
+            self.assertEqual(value, tuple(default) if isinstance(default, list) else default, name)
