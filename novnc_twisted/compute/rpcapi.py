@@ -89,6 +89,8 @@ class ComputeAPI:
         :raises ServiceUnavailable: no compute host answers.
         """
         await self._directory.refresh()
+        if not self._directory.any_current:
+            await self._directory.look()  # an earlier look must not be the reason to say that no host answers
         more = await self._unpublished()
         after = None
         if marker is not None:

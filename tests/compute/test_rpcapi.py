@@ -78,6 +78,20 @@ class ApiTests(ComputeCase):
         await self.refused(ServiceUnavailable, self.api.list_instances())
         await self.refused(ServiceUnavailable, self.api.find(A))
 
+    async def test_a_host_that_has_just_come_back(self) -> None:
+        """The look that found no host is not used to refuse the next list."""
+        api = ComputeAPI(self.transport, now=self.clock.seconds)
+        services = self.transport.services
+
+        def slow(prefix: str) -> Any:
+            self.clock.advance(1)
+            return services(prefix)
+
+        self.patch(self.transport, "services", slow)
+        await self.refused(ServiceUnavailable, api.list_instances())
+        (await self.host("one")).add(domain(A))
+        self.assertEqual([one.uuid for one in await api.list_instances()], [A])
+
     async def test_a_host_without_servers(self) -> None:
         await self.host("one")
         self.assertEqual(await self.api.list_instances(), [])
