@@ -206,6 +206,18 @@ class Named(TestCase):
             elif assignment := re.match(r" *(\w+) = ", line):
                 self.assertIn(assignment[1], [option.name for option in OPTIONS[group]], f"{page}: [{group}]")
 
+    def test_limits(self) -> None:
+        """The numbers of the groups for sessions, tokens and the API that are limits by their names."""
+        text = (DOCS / "operations.rst").read_text()
+        table = text[text.index("\nLimits\n") : text.index("\nA proxy process needs")]
+        found = 0
+        for group in ("console", "consoleauth", "api"):
+            for option in OPTIONS[group]:
+                if re.match(r"max_|.*_timeout$", option.name) and hasattr(option.type, "min"):
+                    self.assertRegex(table, rf"\b{option.name}``", f"[{group}] {option.name}")
+                    found += 1
+        self.assertGreater(found, 5)
+
     def test_causes(self) -> None:
         """Names in the form of a cause, in double backticks, are causes or classes of the framework."""
         known = {*TABLE, *get_args(RefusalCause), "ConnectInfo"}
