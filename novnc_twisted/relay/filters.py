@@ -12,6 +12,7 @@ Look: TypeAlias = Callable[[bytes], bytes] | None
 
 def combined(filters: Sequence[Any], direction: str) -> Look:
     """Return one function for the methods that these filters have for a direction, in this order; or None."""
+    # Looked up once: a filter without a method for a direction costs nothing for each piece of data.
     methods = [method for each in filters if (method := getattr(each, direction, None)) is not None]
     if len(methods) < 2:
         return methods[0] if methods else None
@@ -19,6 +20,7 @@ def combined(filters: Sequence[Any], direction: str) -> Look:
     def look(data: bytes) -> bytes:
         for method in methods:
             data = method(data)
+            # A filter is never called with empty bytes (Shield reads the first byte of its data).
             if not data:
                 break
         return data
@@ -53,12 +55,14 @@ class FilteredRelay:
 
     def add_filter(self, added: IFilter) -> None:
         """See :class:`~novnc_twisted.relay.interfaces.IRelay`."""
+        # Without the boundaries of messages the new filter could begin in the middle of one.
         if hasattr(added, "from_client") and not hasattr(self.filters[0] if self.filters else None, "unfinished"):
             raise ValueError("there is no filter that knows where a message of the viewer ends")
         self._change((*self.filters, added))
 
     def remove_filter(self, removed: IFilter) -> None:
         """See :class:`~novnc_twisted.relay.interfaces.IRelay`."""
+        # The first filter knows the state of the viewer's stream; without it the boundaries are lost.
         if removed not in self.filters[1:]:
             raise ValueError("only a filter behind the first one can be removed")
         self._change(tuple(each for each in self.filters if each is not removed))
@@ -66,9 +70,11 @@ class FilteredRelay:
     def _change(self, filters: tuple[IFilter, ...]) -> None:
         first = self.filters[0] if self.filters else None
         self.filters = filters
+        # The function that waits for the boundary installs whatever self.filters contains then.
         if self._changing:
             return
         old = self._from_client
+        # Nothing of a message is under way, so the next byte begins one.
         if first is None or old is None or not getattr(first, "unfinished", 0):
             self._install()
         else:
@@ -86,6 +92,7 @@ class FilteredRelay:
         """
 
         def look(data: bytes) -> bytes:
+            # Asked before the old filters run, which make it smaller.
             size = first.unfinished
             passed = old(data[:size])
             if first.unfinished:

@@ -59,6 +59,7 @@ def close_frame(code: int, reason: str = "") -> bytes:
     return control_frame(CLOSE, code.to_bytes(2, "big") + text)
 
 
+# This loop runs once for each key and each movement of the mouse.
 def small_messages(data: bytes, at: int, longest: int) -> tuple[bytes, int]:
     """Decode a run of whole binary messages, each in one small frame, that begins at ``at``.
 
@@ -71,6 +72,7 @@ def small_messages(data: bytes, at: int, longest: int) -> tuple[bytes, int]:
     """
     payloads: list[bytes] = []
     keys: list[bytes] = []
+    # The header and the mask have six bytes; nothing after ``last`` can hold a whole frame.
     last = len(data) - 6
     while at <= last and data[at] == _WHOLE:
         length = data[at + 1] - 0x80  # negative where the frame is not masked
@@ -79,6 +81,7 @@ def small_messages(data: bytes, at: int, longest: int) -> tuple[bytes, int]:
         if not 0 < length <= longest or end > last + 6:
             break
         payloads.append(data[begin:end])
+        # The mask begins anew with each frame, so each is repeated to the length of its own payload first.
         keys.append((data[at + 2 : begin] * (length + 3 >> 2))[:length])
         at = end
     if len(payloads) == 1:
@@ -136,6 +139,7 @@ class FrameDecoder:
             # One key, or the mouse: nearly all messages.
             key = to_int(data[2:6]) * REPEAT[length] >> EXCESS[length]
             return (to_int(data[6:]) ^ key).to_bytes(length)
+        # RFC 6455, section 5.5.1: after a close frame nothing more is read.
         if self.failure is not None or self.close_code is not None:
             return b""
         if self._rest:
@@ -149,6 +153,7 @@ class FrameDecoder:
                     payload.append(unmask(part, self._mask))
                     at += len(part)
                     self._left -= len(part)
+                    # The mask repeats every four bytes; turn it, so that the next piece begins with the right one.
                     turn = len(part) & 3
                     self._mask = self._mask[turn:] + self._mask[:turn]
                     continue
@@ -162,9 +167,11 @@ class FrameDecoder:
                 if not used:
                     self._rest = data[at:]
                     break
+                # Bytes after a close frame are discarded, as section 5.5.1 allows.
                 at = end if self.close_code is not None else at + used
         except Refusal as failure:
             self.failure, self.news = failure, True
+        # Computed once here, so that the fast path above has a single test.
         self._at_rest = not (self._rest or self._left or self._continues or self.closed or self.failure)
         return payload[0] if len(payload) == 1 else b"".join(payload)
 
@@ -174,10 +181,14 @@ class FrameDecoder:
             return 0
         first, second = data[at], data[at + 1]
         opcode, length = first & 0x0F, second & 0x7F
+        # No extension was negotiated, so RSV1 to RSV3 must be 0 (section 5.2).
         if first & 0x70:
             raise ProtocolViolation("a frame with reserved bits set")
+        # Section 5.1: a server must close the connection on an unmasked frame; masks keep clients from poisoning
+        # caches.
         if not second & 0x80:
             raise ProtocolViolation("a frame that is not masked")
+        # Control frames may come between the pieces of a message (section 5.4), so they do not touch its state.
         if opcode & 0x8:
             return self._control(data, at, end, opcode, length, bool(first & _FIN))
         if opcode > BINARY:
@@ -193,14 +204,18 @@ class FrameDecoder:
             if end - at < used:
                 return 0
             length = int.from_bytes(data[at + 2 : at + 2 + wide], "big")
+            # Section 5.2: the minimal number of bytes must be used. Two forms of one frame would let proxies
+            # disagree.
             if length < 126 or (wide == 8 and length < 65536):
                 raise ProtocolViolation("a frame whose length is not in its shortest form")
             if length >> 63:
                 raise ProtocolViolation("a frame length with the highest bit set")
         elif end - at < used:
             return 0
+        # Checked here because small_messages leaves empty frames out.
         if not length and first == _WHOLE:
             self.heartbeat = self.news = True
+        # The announced length counts, before any of it arrived.
         if self._size + length > self._limit:
             raise MessageTooBig(f"a message of more than {self._limit} bytes")
         self._mask = data[at + used - 4 : at + used]
@@ -220,6 +235,7 @@ class FrameDecoder:
         used = 6 + length
         if end - at < used:
             return 0
+        # Pongs need no matching with pings: any byte shows that the viewer lives.
         if opcode == PONG:
             return used
         payload = unmask(data[at + 6 : at + used], data[at + 2 : at + 6])
@@ -235,6 +251,7 @@ def _close_code(payload: bytes) -> int:
     if not payload:
         return NO_CODE
     code = int.from_bytes(payload[:2], "big")
+    # A body of one byte cannot hold the two bytes of a code (section 5.5.1).
     if len(payload) == 1 or not good_close_code(code):
         raise ProtocolViolation("a close frame without a proper code")
     try:

@@ -44,6 +44,7 @@ class TransportRelay(FilteredRelay):
         self._ended = ended
         directions = self._upstream, self._client
         for direction in directions:
+            # Both sources read before either is attached: an attach may end the session at once.
             direction.source.resume_reading()  # an end that a detached relay had before does not read
         for direction in directions:
             if self.live:
@@ -72,6 +73,7 @@ class _Direction:
         self.look: Look = None
 
     def data_received(self, data: bytes) -> None:
+        # An end still delivers what it has read when the relay was stopped.
         if not self._relay.live:
             return
         if self.look is not None:
@@ -91,4 +93,5 @@ class _Direction:
             self._sink.pause_reading()
 
     def resume_writing(self) -> None:
+        # Also after the relay has ended: an end that stays paused would not notice that its peer leaves.
         self._sink.resume_reading()

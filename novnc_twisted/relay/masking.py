@@ -7,6 +7,7 @@ SMALL: Final = 125
 
 to_int = int.from_bytes
 
+# Multiplying a 32-bit mask by 0x00000001_00000001... repeats it; the table saves this for every key.
 REPEAT: Final = tuple(to_int(b"\0\0\0\1" * (length + 3 >> 2)) for length in range(SMALL + 1))
 """By the length of a payload: what a mask is multiplied with to cover it."""
 

@@ -76,18 +76,21 @@ class StreamEnd(TransportEnd):
 
     def attach(self, receiver: IReceiver) -> None:
         """See :class:`IEnd`."""
+        # Set before anything is delivered: the receiver may attach another one from inside its own call.
         self._receiver = receiver
         if self._full:
             receiver.pause_writing()
         if self._held:
             data, self._held = self._held, b""
             receiver.data_received(data)
+        # The held bytes may have made the receiver hand over or close; then the loss is not its concern any more.
         if self._over is not None and self._receiver is receiver and not self._closing:
             receiver.end_lost(self._over)
 
     def give_back(self, data: bytes) -> None:
         """See :class:`IEnd`."""
         self._receiver = None
+        # In front: these bytes arrived before those that are held now.
         self._held = bytes(data) + self._held
 
     def write(self, data: bytes) -> None:
@@ -114,7 +117,9 @@ class StreamEnd(TransportEnd):
         if self._closing or self._gone:
             return
         if self._side is not None:
+            # The socket must be back on a transport, which sends the final bytes and closes.
             self._side.release()
+        # Before _closing is set, which makes write() discard everything.
         self._write_final(cause)
         self._closing = True
         self._receiver = None
@@ -126,6 +131,7 @@ class StreamEnd(TransportEnd):
             self._close_when_sent()
         else:
             self._hang_up()
+        # _hang_up may have closed an idle connection at once.
         if not self._gone:
             self._abort_timer = self.clock.callLater(CLOSE_GRACE, self._transport.abortConnection)
 
@@ -159,8 +165,10 @@ class StreamEnd(TransportEnd):
         self._stop_watching_stall()
         if self._abort_timer is not None and self._abort_timer.active():
             self._abort_timer.cancel()
+        # We hung up ourselves: the receiver knows the cause already.
         if not self._closing:
             self._end(self._lost(loss_reason(reason)))
+        # A callback may call closed() again, or cancel another one.
         waiting, self._waiting = self._waiting, ()
         for each in waiting:
             each.callback(None)
@@ -184,7 +192,9 @@ class StreamEnd(TransportEnd):
     def _hang_up(self) -> None:
         """Close, once what is written has gone out."""
         transport = self._transport
+        # TLS has its own closing alert; half-closing TCP below it would break that.
         if self._linger and ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
+            # Read on: only the end of the peer's direction shows that it has received ours.
             self.resume_reading()
             transport.loseWriteConnection()
         else:
@@ -203,6 +213,7 @@ class StreamEnd(TransportEnd):
         self.heard_at = self.clock.seconds()
         if self._receiver is not None:
             self._receiver.data_received(data)
+        # A viewer may send its handshake early, but not fill our memory before it is authorised.
         elif len(self._held) + len(data) > HOLD_LIMIT:
             self._end(MessageTooBig("bytes before anybody asked for them"))
         else:

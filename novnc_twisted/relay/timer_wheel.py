@@ -59,6 +59,7 @@ class TimerWheel:
     log = Logger()
 
     def __init__(self, clock: IReactorTime) -> None:
+        # _wheels has the clock as its weak key; a strong reference from the value would keep the entry for ever.
         self._clock = ref(clock)
         self._seconds: dict[int, set[Timer]] = {}
         self._call: IDelayedCall | None = None
@@ -73,9 +74,11 @@ class TimerWheel:
         if clock is None:
             raise RuntimeError("the clock of this wheel is gone")
         now = clock.seconds()
+        # Rounded up, since a timer must never be early.
         second = math.ceil((now + delay) / RESOLUTION - _TOLERANCE)
         timer = Timer(self, second, function, arguments)
         self._seconds.setdefault(second, set()).add(timer)
+        # A later second needs no call of its own: _run sets the next one.
         if self._call is None or second < self._at:
             self._set(second, clock, now)
         return timer
@@ -108,7 +111,9 @@ class TimerWheel:
             return
         now = clock.seconds() / RESOLUTION + _TOLERANCE
         left = AT_ONCE
+        # The oldest first, so that a backlog is worked off in order.
         for second in sorted(second for second in self._seconds if second <= now):
+            # A timer that ran may have cancelled all others of this second, and so removed the set.
             timers = self._seconds.get(second, set())
             while timers and left:
                 left -= 1
@@ -116,6 +121,7 @@ class TimerWheel:
                     timers.pop().run()
                 except Exception:  # the other timers are run all the same
                     self.log.failure("a timer failed because of a bug in this program")
+            # A timer may also have put a new set in its place, which must stay.
             if not timers and self._seconds.get(second) is timers:
                 del self._seconds[second]
         if self._seconds:  # perhaps of this second, too: they are run in the next iteration of the reactor

@@ -79,6 +79,7 @@ class TransportEnd:
     def takes_some(self) -> None:
         """Notice that the peer has taken a part of what waits for it."""
         if self._stall_timer is not None:
+            # A slow viewer that takes some bytes is not stalled: the time starts again.
             self._stall_timer.cancel()
             self._watch_stall()
 
@@ -109,6 +110,7 @@ class TransportEnd:
         if self.on_detach is not None:
             self.on_detach()
             self.on_detach = None
+        # The side has the few methods of a transport that an end calls meanwhile (write, pauseProducing).
         self._transport = self._side = side
         self._paused = False
         return taken, waiting

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Connection
 
+# 60 s, then 4 probes 15 s apart: a vanished peer is noticed after two minutes. Linux' default is over two hours.
 _KEEP_ALIVE = tuple(
     (getattr(socket, name), value)
     for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
@@ -17,6 +18,7 @@ _KEEP_ALIVE = tuple(
 class _Connected(Connection):
     """The transport of a socket that is connected already: we dialled it, or it returned from a detached relay."""
 
+    # abstract.FileDescriptor's own flag: without it Twisted's writes are discarded.
     connected = 1
     logstr = "relay"
     _shouldShutdown = False  # no other process has the descriptor
@@ -35,6 +37,7 @@ def take(transport: Any) -> tuple[socket.socket, bytes]:
 
     The transport is of no use afterwards.
     """
+    # First: unregistering a producer may start the writing again (abstract.FileDescriptor).
     transport.unregisterProducer()
     transport.stopReading()
     transport.stopWriting()
@@ -67,6 +70,7 @@ def send(transport: Any, data: bytes) -> None:
     """
     sent = 0
     if _is_idle(transport):
+        # BlockingIOError included: then nothing was sent, and all of it goes through the transport.
         with suppress(OSError):  # the transport meets the same error, and reports it
             sent = transport.socket.send(data)
     if sent != len(data):

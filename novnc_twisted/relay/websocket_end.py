@@ -40,6 +40,7 @@ class WebSocketEnd(StreamEnd):
     frames: FrameDecoder
 
     def __init__(self, clock: IReactorTime, peer: str = "") -> None:
+        # linger: a browser that is reset before it reads the close frame shows only "1006".
         super().__init__(clock, peer, linger=True, stall=VIEWER_STALL)
         self.frames = FrameDecoder()
         self.alive = True
@@ -68,12 +69,14 @@ class WebSocketEnd(StreamEnd):
         """Handle what came besides the stream: answer pings; end at a close frame or a violation of the protocol."""
         frames = self.frames
         frames.news = False
+        # Answer first: a close frame in the same bytes ends the session below.
         if frames.pings:
             self._answer()
         if frames.heartbeat:
             self._answer_heartbeat()
         if frames.failure is not None:
             self._end(frames.failure)
+            # The answer to our close frame has come, or can come no more: nothing to wait for.
             if self._closing:
                 self._transport.loseConnection()
         elif frames.close_code is not None:
@@ -130,6 +133,7 @@ class WebSocketEnd(StreamEnd):
             self._transport.write(EMPTY)
 
     def _tick(self) -> None:
+        # A viewer that we do not read cannot show that it lives; its pong may be in the socket's buffer.
         unread = self._paused or (self._side is not None and self._side.unread)
         if self.alive or unread:
             self._missed = 0
@@ -140,6 +144,7 @@ class WebSocketEnd(StreamEnd):
             self._end(ClientLeft("answered no ping"))
             return
         self.alive = False
+        # Behind a full buffer a ping would wait for minutes, so its missing answer would prove nothing.
         self._asked = not self._full
         if self._asked:
             self._transport.write(control_frame(PING))

@@ -58,6 +58,7 @@ def _client_fence(head: bytes) -> int:
     return length
 
 
+# Each of the screens in SetDesktopSize has 16 bytes; their number is one byte, so at most 4,080 bytes follow.
 def _set_desktop_size(head: bytes) -> int:
     return 16 * head[6]
 
@@ -90,6 +91,8 @@ _HEADS: dict[int, tuple[int, Callable[[bytes], int]]] = {
 }
 """Type -> the bytes that contain the length, and a function that returns from them how many more there are."""
 
+# The filter looks the type up for every message that a viewer sends, so the common case is one index into bytes,
+# without a call.
 EVERYDAY = bytes(
     _WHOLE[kind]
     if kind in (ClientMessage.FRAMEBUFFER_UPDATE_REQUEST, ClientMessage.KEY_EVENT, ClientMessage.POINTER_EVENT)

@@ -124,10 +124,14 @@ class HandshakeDriver(Generic[T]):
         self._received += data
         if self._need is not None and len(self._received) >= self._need.count:
             self._run(self._handshake.send, self._take(self._need.count))
+        # A man in the middle can put clear bytes before the TLS handshake (as in STARTTLS injection,
+        # CVE-2011-0411).
         elif self.starts_tls is not None and data:
             self._run(self._handshake.throw, self._injected())
         if self._need is None and len(self._received) > self._limit:
             flood = Flooded(f"{len(self._received)} bytes came unasked")
+            # A running handshake may translate the flood into its own refusal; one that is over, or not begun,
+            # cannot.
             if self._started and not self.done:
                 self._run(self._handshake.throw, flood)
             else:
@@ -202,6 +206,7 @@ class HandshakeDriver(Generic[T]):
                 case Write(data):
                     self._written += data
                     step = self._handshake.send(None)
+                # Fail on the announced length; waiting would let the peer fill the memory up to it first.
                 case Need(count) if count > self._limit:
                     step = self._handshake.throw(Flooded(f"{count} bytes announced"))
                 case Need(count) if len(self._received) >= count:
@@ -212,6 +217,7 @@ class HandshakeDriver(Generic[T]):
                 case Ask():
                     self.asks = step
                     return
+                # TLS does not cover these bytes: anyone on the path may have sent them.
                 case StartTLS() if self._received:
                     step = self._handshake.throw(self._injected())
                 case StartTLS():

@@ -51,6 +51,7 @@ def login(
 
 def _login(schemes: Authenticators, shared: bool) -> Handshake[ServerInit]:
     try:
+        # The order of RFC 6143, section 7.1: version, security, ClientInit, ServerInit.
         version = yield from _protocol_version()
         yield from (_security_3_3(schemes) if version == VERSION_3_3 else _security(schemes, version))
         yield Write(b"\1" if shared else b"\0")
@@ -90,12 +91,14 @@ def _security(schemes: Authenticators, version: bytes) -> Handshake[None]:
     if count == 0:
         yield from _refused("the VNC server refuses us")
     offered = yield Need(count, "the security types")
+    # Our order decides, not the server's: a man in the middle who reorders the list must not pick the weakest type.
     common = next((scheme for scheme in schemes.values() if scheme[0] in offered), None)
     if common is None:
         raise _none_common(schemes, offered)
     number, authenticate = common
     yield Write(bytes([number]))
     yield from authenticate()
+    # Before 3.8, None has no SecurityResult (RFC 6143, appendix A.2).
     if version == VERSION_3_8 or number != SecurityType.NONE:
         yield from _security_result(reason_follows=version == VERSION_3_8)
 
@@ -106,6 +109,8 @@ def _security_3_3(schemes: Authenticators) -> Handshake[None]:
     if number == SecurityType.INVALID:
         yield from _refused("the VNC server refuses us")
     for ours, authenticate in schemes.values():
+        # Version 3.3 knows only these two (appendix A.1); any other number would change the meaning of the bytes
+        # that follow.
         if ours == number and number in (SecurityType.NONE, SecurityType.VNC):
             yield from authenticate()
             break
@@ -127,6 +132,7 @@ def _security_result(*, reason_follows: bool) -> Handshake[None]:
     (result,) = _U32.unpack((yield Need(4, "SecurityResult")))
     if result == SecurityResult.OK:
         return
+    # Another value has no defined continuation, so the next bytes cannot be read as a reason.
     if result not in (SecurityResult.FAILED, SecurityResult.TOO_MANY_ATTEMPTS):
         raise ConsoleUnreachable(f"the VNC server broke the protocol: SecurityResult {result}")
     what = "authentication failed" if result == SecurityResult.FAILED else "too many failed attempts"
@@ -138,6 +144,7 @@ def _security_result(*, reason_follows: bool) -> Handshake[None]:
 def _refused(what: str) -> Handshake[None]:
     """Read the reason and fail with it.  At most :data:`MAX_REASON` bytes of it, whatever length it announces."""
     (length,) = _U32.unpack((yield Need(4, f"the reason ({what})")))
+    # The rest of a longer reason is never read: the connection is closed with this refusal.
     reason = yield Need(min(length, MAX_REASON), f"the reason ({what})")
     raise ConsoleUnreachable(f"{what}: {printable(reason)}")
 
@@ -146,6 +153,7 @@ def _server_init() -> Handshake[ServerInit]:
     """Section 7.3.2."""
     head = yield Need(HEAD_LENGTH, "ServerInit")
     width, height, pixel_format, name_length = decode_head(head)
+    # The viewer allocates its canvas from these numbers, so they are checked before they reach it.
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise ConsoleUnreachable(f"the VNC server claims a screen of {width} x {height} pixels")
     if name_length > MAX_NAME:

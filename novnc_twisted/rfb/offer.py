@@ -50,6 +50,7 @@ def offer() -> Handshake[ClientInit]:
 
 def _security(version: bytes) -> Handshake[None]:
     """Sections 7.1.2 and 7.1.3.  Version 3.7 has no SecurityResult for None, and no reason in one (appendix A.2)."""
+    # A list of one type; the token has already decided whether the viewer may connect.
     yield Write(bytes([1, SecurityType.NONE]))
     choice = (yield Need(1, "the security type"))[0]
     if choice != SecurityType.NONE:  # CVE-2006-2369
@@ -73,6 +74,7 @@ def _client_version() -> Handshake[bytes]:
     """Section 7.1.1: read the viewer's version; bytes that do not begin like one are returned at once."""
     yield Write(VERSION_3_8)
     version: bytes = yield Need(4, "ProtocolVersion")
+    # A client that speaks another protocol may send fewer than 12 bytes and then wait for us.
     if version == b"RFB ":
         version += yield Need(VERSION_LENGTH - 4, "ProtocolVersion")
     return version

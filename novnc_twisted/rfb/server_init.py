@@ -32,6 +32,7 @@ class ServerInit:
 
     def renamed(self, name: str) -> Self:
         """Return the same screen under another name, in UTF-8, cut between characters at :data:`MAX_NAME` bytes."""
+        # The cut may fall inside a character; decoding with "ignore" drops the incomplete one.
         data = name.encode("utf-8", "replace")[:MAX_NAME]
         return replace(self, name=data.decode("utf-8", "ignore").encode())
 

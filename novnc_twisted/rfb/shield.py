@@ -79,6 +79,7 @@ class Shield:
         :raises ProtocolViolation: the viewer broke the protocol.
         :raises MessageTooBig: the viewer sent a message over the limits.
         """
+        # The fast path: no copy, no slice. It is right only between messages, hence the two conditions.
         if EVERYDAY[data[0]] == len(data) and not (self._held or self._body):
             return data  # one key, or the mouse
         if self._held:
@@ -92,6 +93,8 @@ class Shield:
             while at < end:
                 size = everyday[data[at]]
                 if not size:
+                    # A message cut after its first byte does not match here and is held by _judge, which asks for
+                    # its head.
                     if data[at : at + 2] == QEMU_KEY:
                         size = QEMU_KEY_SIZE
                     else:
@@ -110,6 +113,7 @@ class Shield:
             raise
         if at == end and not begin:
             return data
+        # ``size`` is the size of the last message of the loop: step back to where it begins.
         if at > end:  # the last one is not complete
             at -= size
         self._held = data[at:]
@@ -122,6 +126,8 @@ class Shield:
         Empty bytes: the message is not complete yet.  None: the data is passed on unchanged.
         """
         size, kind = length_of(data, at), data[at]
+        # A clipboard text may have 1 MiB, so it is passed on in pieces; every other message is held until it is
+        # complete.
         if kind == ClientMessage.CLIENT_CUT_TEXT:
             return self._cut_text(data, at) if size else (0, None)
         if not size or at + size > len(data):
@@ -147,6 +153,7 @@ class Shield:
         listed = struct.unpack(f">{len(message) // 4 - 1}i", message[4:])
         for encoding in _ASKED.keys() & listed:
             self._listed |= _ASKED[encoding]
+        # Every client must accept Raw (RFC 6143, section 7.7.1), so it can stand in for an empty list.
         kept = [encoding for encoding in listed if encoding not in _STRIPPED] or [Encoding.RAW]
         return message[:2] + _COUNT.pack(len(kept)) + struct.pack(f">{len(kept)}i", *kept)
 
@@ -162,8 +169,11 @@ class Shield:
         if len(data) < at + 12:
             return 0, None
         flags = int.from_bytes(data[at + 8 : at + 12], "big")
+        # Only the caps message, which announces abilities, may name several actions; in all others exactly one is
+        # defined.
         if not flags & _CAPS and flags & _ACTION_BITS not in _ACTIONS:
             raise ProtocolViolation(f"extended ClientCutText with the flags {flags:#x}")
+        # A negative length marks the extended form and counts the four bytes of flags (rfbproto).
         self._body = -length - 4
         if flags & _ACTION_BITS == _PROVIDE:
             if not self._body:
@@ -175,6 +185,7 @@ class Shield:
         """Return where the piece of a clipboard text ends that begins at ``at``."""
         piece = min(self._body, len(data) - at)
         if self._packed is not None:
+            # Check before the bytes count as passed on: a refusal must keep back the piece that caused it.
             self._packed.check(data[at : at + piece])
         self._body -= piece
         if not self._body:
@@ -201,6 +212,8 @@ class _Packed:
     def check(self, piece: bytes) -> None:
         """Check the next piece, before it is passed on."""
         try:
+            # One byte more than the limit is enough to see that the limit is exceeded; a zip bomb is unpacked no
+            # further.
             self._room -= len(self._stream.decompress(piece, self._room + 1))
         except zlib.error:
             raise ProtocolViolation("extended ClientCutText that can't be unpacked") from None
@@ -219,6 +232,7 @@ def _check_pixel_format(message: bytes) -> None:
     good = bits in (8, 16, 32) and depth <= bits
     if true_colour:
         for most, shift in zip(channels[:3], channels[3:], strict=True):
+            # A maximum must be 2^n - 1 (RFC 6143, section 7.4) and its bits must lie within the pixel.
             good = good and most != 0 and most & (most + 1) == 0 and shift + most.bit_length() <= bits
     else:
         good = good and bits == 8  # a map has at most 256 colours

@@ -6,5 +6,6 @@ def printable(data: bytes) -> str:
 
     QEMU ends a text with NUL, which is removed.
     """
+    # Strip NUL before decoding: isprintable() would turn it into a question mark.
     text = data.rstrip(b"\0").decode("utf-8", "replace")
     return "".join(character if character.isprintable() else "?" for character in text).strip()

@@ -42,6 +42,7 @@ DEAD: Final = getattr(select, "EPOLLHUP", 0) | getattr(select, "EPOLLERR", 0)
 ENDING: Final = DEAD | getattr(select, "EPOLLRDHUP", 0)
 _WATCH = IN | OUT | getattr(select, "EPOLLRDHUP", 0) | getattr(select, "EPOLLET", 0)
 
+# Tests make many reactors; a weak key lets the engine, and its epoll, go with its reactor.
 _engines: "WeakKeyDictionary[Any, Engine]" = WeakKeyDictionary()
 
 
@@ -96,21 +97,31 @@ class Engine:
         """Stop watching a socket; does nothing if it is not watched."""
         if self._sides.pop(side.descriptor, None) is None:
             return
+        # The events of this round were fetched before: one for this number may be in the list, and a new socket may
+        # get the number.
         self._removed.add(side.descriptor)
         self._again.pop(side, None)
+        # Unregister before the socket returns to a transport: epoll would go on reporting a descriptor that is
+        # still open.
         self._epoll.unregister(side.descriptor)
+        # An epoll without sockets must not stay in the reactor: the process would keep a reader when no session is
+        # left.
         if not self._sides:
             self._reactor.removeReader(self)
 
     def go_on(self, side: "StreamSide") -> None:
         """Let a side read more, after the other sides had their turn."""
         if not self._again:
+            # Edge-triggered epoll reports nothing more for these sockets, so a delayed call has to continue them.
             self._reactor.callLater(0, self._second_turn)
         self._again[side] = None
 
     def _second_turn(self) -> None:
         self.now = self._seconds()
+        # pump() may add sides again; they belong to the round after this one.
         again, self._again = self._again, {}
+        # A side alone may read on, which saves rounds; with others present each reads one buffer, so that none
+        # starves.
         self.turns = ALONE if len(again) == 1 else AMONG_OTHERS
         for side in again:
             try:
@@ -141,6 +152,7 @@ class Engine:
         """
         sides, removed = self._sides, self._removed
         ready = self._poll(0, EVENTS)
+        # One reading of the clock serves all sockets of a round.
         self.now = self._seconds()
         self.turns = ALONE if len(ready) == 1 else AMONG_OTHERS
         until = self.now + SLICE
@@ -154,6 +166,8 @@ class Engine:
                         side.ready(events)
                     except Exception:
                         self._fault(side)
+            # Sides that used up their share, and everything else in the reactor (timers, new connections), come
+            # next.
             if self._again or self.now > until:
                 return
             ready = self._poll(0, EVENTS)

@@ -54,6 +54,7 @@ class DetachedRelay(FilteredRelay):
         self._ended = ended
         sides = self.upstream, self.client
         for side in sides:
+            # Watch both sockets first: attach() may end the session at once, and stop() then removes both.
             self._engine.add(side)
         for side in sides:
             if self.live:  # the bytes that an end has held may be the end of the session

@@ -55,6 +55,8 @@ class StreamSide:
         self._since = 0.0  # since when the peer has taken nothing
         self._rest = _NOTHING
         self.end = end
+        # The transport may not have sent everything yet; what waits goes first, or the stream would be out of
+        # order.
         self.socket, waiting = end.leave(self)
         self.descriptor = self.socket.fileno()
         if waiting:
@@ -66,6 +68,7 @@ class StreamSide:
             self._readable = True
             self.pump()
             return
+        # Send before reading: room on this socket may let the other side continue.
         if self._rest and events & OUT:
             self._flush()
         if events & _READABLE:
@@ -82,8 +85,10 @@ class StreamSide:
         """Read and send on, as long as the other side takes it."""
         engine, end, other, relay = self._engine, self.end, self.other, self._relay
         for _ in engine.turns:
+            # Each send can fill the other side or end the session, so both are checked before every read.
             if other._rest or not relay.live:
                 return
+            # What a slow peer does not take has to be copied and held, so it is read in small pieces.
             size = BUFFER if other._calm >= QUICK and engine.held < HELD else PIECE
             try:
                 count = self.socket.recv_into(engine.space, size)
@@ -102,10 +107,14 @@ class StreamSide:
                 other.send_read(count)
             else:
                 self.pass_on(engine.space[:count].tobytes())
+            # A short read means that the socket is empty (epoll(7), edge-triggered), which saves the read that
+            # would block.
             if count < size:
                 if not self._ending:  # it is empty: an edge reports the next bytes
                     self._readable = False
                     return
+            # Only full pieces count: small ones fit into the socket's buffer and say nothing about the peer's
+            # speed.
             elif not other._rest:
                 other._calm += count
         if relay.live:
@@ -137,6 +146,7 @@ class StreamSide:
             self._broken(error)
             return
         if sent < size:
+            # A copy: the data may be a view of the engine's buffer, which the next read overwrites.
             self._hold(bytes(data[sent:]))
 
     def send_read(self, count: int) -> None:
@@ -168,7 +178,9 @@ class StreamSide:
 
     def stop(self) -> None:
         """Return the socket to a transport."""
+        # Before the end gets the socket back: its new transport registers the descriptor with the reactor.
         self._engine.remove(self)
+        # The sum is of all sessions: bytes that leave with this one would otherwise count as held for ever.
         self._engine.held -= len(self._rest)
         rest, self._rest = bytes(self._rest), _NOTHING
         self.end.come_back(self.socket, rest)
@@ -187,6 +199,7 @@ class StreamSide:
     def _keep(self, data: bytes | memoryview) -> None:
         """Put data behind what waits."""
         self._engine.held += len(data)
+        # This copies all that waits, but only a ping, a pong or the rest of one read comes while something waits.
         self._rest = memoryview(b"".join((self._rest, data)))
 
     def _hold(self, rest: bytes) -> None:
@@ -194,6 +207,7 @@ class StreamSide:
         self._rest = memoryview(rest)
         self._engine.held += len(rest)
         self._since = self._engine.now
+        # The end watches for a peer that takes nothing at all, exactly as if its transport had called this.
         self.end.pauseProducing()
 
     def _flush(self) -> None:
@@ -204,6 +218,7 @@ class StreamSide:
             return
         except OSError as error:
             sent = len(self._rest)
+            # What could not be sent counts as sent: the peer takes nothing any more.
             self._broken(error)
             if not self._relay.live:
                 return
@@ -213,9 +228,11 @@ class StreamSide:
             self.end.takes_some()
             return
         self._rest = _NOTHING  # an empty view would keep the whole buffer alive
+        # A peer that needed this long loses its credit, and is read for in small pieces again.
         if engine.now - self._since > SLOW:
             self._calm = 0
         self.end.resumeProducing()
+        # Its edge came while this side was full; no other event will start it again.
         if self.other._readable:
             self.other.pump()
 

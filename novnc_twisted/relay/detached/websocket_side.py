@@ -40,6 +40,7 @@ class WebSocketSide(StreamSide):
             if not raw:
                 end.fail("")
                 return
+            # Any byte shows that the viewer lives, also one of a control frame or of an unfinished frame.
             end.alive = True
             data = frames.receive(raw)
             if data:
@@ -53,6 +54,7 @@ class WebSocketSide(StreamSide):
                         return
                 if data:
                     other.send(data)
+            # A filter may have ended the session with the payload that came before.
             if frames.news and relay.live:
                 end.look()
             if len(raw) < size:
@@ -73,6 +75,7 @@ class WebSocketSide(StreamSide):
             self._keep(b"".join((header, data)))
             return
         try:
+            # One system call and no copy; joining header and data would copy the data.
             sent = self.socket.sendmsg((header, data))
         except BlockingIOError:
             sent = 0
@@ -86,6 +89,7 @@ class WebSocketSide(StreamSide):
         """See :class:`StreamSide`: the header is written in front of the bytes, so that one call sends both."""
         self.end.bytes_out += count
         engine, header = self._engine, binary_header(count)
+        # The header has 2, 4 or 10 bytes, so it is written to end where the payload begins.
         start = HEADROOM - len(header)
         engine.buffer[start:HEADROOM] = header
         framed = engine.view[start : HEADROOM + count]

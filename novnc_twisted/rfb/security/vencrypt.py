@@ -46,6 +46,7 @@ def vencrypt(subtypes: Sequence[str] = DEFAULT_SUBTYPES) -> Handshake[None]:
     yield from _version()
     count = (yield Need(1, "the VeNCrypt sub-types"))[0]
     offered = struct.unpack(f">{count}I", (yield Need(4 * count, "the VeNCrypt sub-types")))
+    # As with security types, our order decides, so that the server's list cannot downgrade the choice.
     for name in subtypes:
         number, verified, authenticate = SUBTYPES[name]
         if number in offered:
@@ -56,8 +57,10 @@ def vencrypt(subtypes: Sequence[str] = DEFAULT_SUBTYPES) -> Handshake[None]:
             f"no common VeNCrypt sub-type: the VNC server offers {theirs}; we may use {', '.join(subtypes)}"
         )
     yield Write(struct.pack(">I", number))
+    # Here 1 means success; in the answer to the version (below) 0 does.
     if (yield Need(1, "the VeNCrypt answer"))[0] == 0:
         raise ConsoleUnreachable(f"the VNC server refuses the VeNCrypt sub-type {name}, which it offered")
+    # Authentication follows inside TLS: the challenge and the response never pass in clear.
     yield StartTLS(verified)
     yield from authenticate()
 
@@ -65,6 +68,7 @@ def vencrypt(subtypes: Sequence[str] = DEFAULT_SUBTYPES) -> Handshake[None]:
 def _version() -> Handshake[None]:
     """Exchange the highest versions of both sides.  0.1 is not supported: it numbers the sub-types differently."""
     major, minor = yield Need(2, "the VeNCrypt version")
+    # A newer server may still speak 0.2; only an older one is certain not to.
     if (major, minor) < VERSION:
         yield Write(b"\0\0")  # it means that there is no common version
         raise ConsoleUnreachable(f"the VNC server speaks VeNCrypt {major}.{minor}, not 0.2")

@@ -35,6 +35,7 @@ def response(password: str, challenge: bytes) -> bytes:
     DES is three times the same key of TripleDES; unlike DES it takes the bits of each key byte in reverse order.
     """
     key = password.encode("utf-8", "replace")[:KEY_LENGTH].ljust(KEY_LENGTH, b"\0")
+    # VNC authentication uses the bits of each key byte in reverse order (RFC 6143, section 7.2.2).
     reversed_key = bytes(int(f"{byte:08b}"[::-1], 2) for byte in key)
     encryptor = Cipher(TripleDES(reversed_key * 3), ECB()).encryptor()  # noqa: S305 - the protocol's, not our choice
     return encryptor.update(challenge) + encryptor.finalize()
