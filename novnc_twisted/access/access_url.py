@@ -16,6 +16,7 @@ def access_url(base_url: str, token: str) -> str:
             (name, f"{value}{'&' if '?' in value else '?'}token={token}" if name == "path" else value)
             for name, value in pairs
         ]
+        # quote, not quote_plus: noVNC decodes with decodeURIComponent, which does not change "+".
         query = urlencode(pairs, quote_via=quote, safe="")
     else:
         query = f"{parts.query}&token={token}" if parts.query else f"token={token}"

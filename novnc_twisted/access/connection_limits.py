@@ -60,6 +60,7 @@ class ConnectionLimits:
         network = self._networks.get(key)
         if self.maximum and self._taken >= self.maximum // 2 and not self._make_room(address, network):
             return None
+        # Making room may have removed this network, if its last connection was the one that was closed.
         network = self._networks.setdefault(key, network or _Network(key))
         network.taken += 1
         self._taken += 1
@@ -80,6 +81,8 @@ class ConnectionLimits:
             self._observer(address, f"{why}, and none of them waits for its client")
             return False
         self._observer(slot.network, f"{why}; the one that has waited longest for its client was closed")
+        # Released first: closing leads to release() again, which must not count twice, and the newcomer needs the
+        # slot now.
         close = slot.close
         slot.release()
         if close is not None:
@@ -107,6 +110,7 @@ class _Waiting:
 
     def oldest(self) -> "ConnectionSlot | None":
         """Return the connection to close first, or None."""
+        # An OrderedDict gives the oldest in constant time, also with thousands of silent connections.
         return next(iter(self.silent), None) or next(iter(self.reading), None)
 
     def add(self, slot: "ConnectionSlot", reading: bool) -> None:
@@ -156,6 +160,7 @@ class ConnectionSlot:
 
     def _wait(self, close: Callable[[], None], *, reading: bool) -> None:
         if self._limits is not None and self._network is not None:
+            # Leave the old place first: each wait begins at the end of its queue.
             self.busy()
             self.close = close
             self._network.waiting.add(self, reading)

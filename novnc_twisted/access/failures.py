@@ -48,6 +48,7 @@ class Failures:
         key = network_of(address)
         window, now, before = self._present(key)
         self._counts[key] = (window, now + 1, before)
+        # The oldest comes first, so that the address that failed longest ago is the one that is forgotten.
         self._counts.move_to_end(key)
         while len(self._counts) > self._max:
             self._counts.popitem(last=False)
@@ -58,6 +59,7 @@ class Failures:
             return False
         _, now, before = self._present(network_of(address))
         passed = self._clock() % WINDOW / WINDOW
+        # The part of the previous minute that lies within the last 60 seconds, assuming evenly spread failures.
         return now + before * (1 - passed) >= self._limit
 
     def begin_check(self, address: str) -> "Check | None":
@@ -112,9 +114,11 @@ def network_of(address: str) -> str:
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
+        # "unknown" and empty addresses share one count; cut, since a client may have chosen the text.
         return address[:64]
     if isinstance(ip, ipaddress.IPv4Address):
         return str(ip)
     if ip.ipv4_mapped is not None:
         return str(ip.ipv4_mapped)
+    # One customer has at least a /64, and can use a new address of it for each attempt.
     return str(ipaddress.ip_network((ip, 64), strict=False))

@@ -46,6 +46,8 @@ def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[Ne
         are not used, because the client itself may have written them.
     """
     hops = [hop for value in forwarded_for for hop in value.split(",")]
+    # From the right: the last entry was written by the peer; whatever stands before the first untrusted one is a
+    # claim.
     while hops and is_trusted(peer, trusted):
         address = read_address(hops.pop())
         if address is None:
@@ -69,6 +71,7 @@ def read_address(text: str) -> str | None:
     address = _address(text)
     if address is None:
         host, _, port = text.rpartition(":")
+        # A bare IPv6 address also ends in a colon and digits, so it was tried as a whole first.
         if 0 < len(port) <= 5 and port.isascii() and port.isdigit():
             address = _address(host)
     return address

@@ -31,6 +31,7 @@ def host_name(text: str) -> None:
     """
     if not text.isascii():
         raise ValueError(f"{text}: write the host name in its ASCII form (xn--...)")
+    # Resolvers read 127.1 and 0x7f000001 as addresses.
     if not _NAME.fullmatch(text) or (_NUMERIC.fullmatch(text) and not is_ip(text)):
         raise ValueError(f"{text} is neither an IP address nor a host name")
 
@@ -51,4 +52,5 @@ def is_loopback(host: str) -> bool:
     except ValueError:
         return False
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    # Not every version of Python counts ::ffff:127.0.0.1 as a loopback address.
     return (mapped or address).is_loopback

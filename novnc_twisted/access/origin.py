@@ -54,6 +54,7 @@ def judge_origin(
         loaded, so it is used in place of ``scheme``.
     :return: 200; 403 for a foreign, blank or ``null`` Origin; 400 for two of them, or for two Hosts.
     """
+    # Two values: a proxy in front may have judged the other one.
     if len(origins) > 1 or len(hosts) > 1:
         return BAD
     if not origins:
@@ -108,6 +109,7 @@ def _has_scheme(origin: PageOrigin, wanted: str) -> bool:
 
 def _known_hosts(hosts: Sequence[str], allowed: Collection[str]) -> set[str]:
     """Return the hosts whose pages may connect: the configured ones, and the one that the request was sent to."""
+    # Made anew for each request: a set that is kept and extended was nova bug 2158919.
     known = {bare_host(name) for name in allowed}
     authority = _AUTHORITY.fullmatch(hosts[0].strip()) if hosts else None
     if authority is not None:

@@ -53,6 +53,7 @@ def read_proxy_header(data: bytes) -> ProxyHeader | None:
     :param data: all bytes received so far.  A header has at most about 2 KiB.
     :raises BadProxyHeader: as soon as the data cannot become a header.
     """
+    # Compare as much as has arrived: a wrong beginning is refused with its first byte.
     if data.startswith(_V2_START[: len(data)]):
         return _version_2(data)
     if data.startswith(_V1_START[: len(data)]):
@@ -61,6 +62,8 @@ def read_proxy_header(data: bytes) -> ProxyHeader | None:
 
 
 def _version_1(data: bytes) -> ProxyHeader | None:
+    # The limit is part of the protocol (section 2.1), so a client cannot make us search a long line again and
+    # again.
     end = data.find(b"\r\n", 0, _V1_LONGEST)
     if end < 0:
         if len(data) >= _V1_LONGEST:
@@ -84,6 +87,7 @@ def _version_1(data: bytes) -> ProxyHeader | None:
 
 
 def _port(word: str) -> int:
+    # One form of each number only: no sign, no leading zero, no other digits than ASCII can pass str(int()).
     if not (word.isdecimal() and len(word) <= 5 and int(word) <= 0xFFFF and str(int(word)) == word):
         raise BadProxyHeader("version 1: invalid port")
     return int(word)
@@ -105,6 +109,7 @@ def _version_2(data: bytes) -> ProxyHeader | None:
             raise BadProxyHeader("version 2: too short for its addresses")
     if len(data) < length:
         return None
+    # The addresses of LOCAL must be ignored (section 2.2).
     if command == _LOCAL:
         return ProxyHeader(None, 0, length)
     size = _SIZES.get(family)

@@ -85,6 +85,7 @@ class HeadBuffer:
         """
         seen = len(self._data)
         self._data += data
+        # The empty line may begin in the last three bytes of the piece before; the rest was searched already.
         end = _end_of_head(self._data, max(0, seen - 3))
         if end < 0:
             if len(self._data) > self._limit:
@@ -118,6 +119,8 @@ def read_request(head: bytes) -> RequestHead:
         raise BadHead("no request line")
     authority, target = split_absolute(match[2])
     if authority is not None:
+        # An origin server must ignore Host then (section 3.2.2); two different values could pass two different
+        # checks.
         fields = tuple((name, authority if name == "host" else value) for name, value in fields)
     return RequestHead(match[1], target, int(match[3]), fields)
 
@@ -149,6 +152,7 @@ def read_status(head: bytes) -> int:
 def _lines(head: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
     text = head.decode("latin-1")
     if "\r" in text:
+        # A server that takes only CRLF would read another head than one that takes a bare LF as well.
         if text.count("\n") != text.count("\r\n"):
             raise BadHead("lines that end in different ways")
         text = text.replace("\r\n", "\n")
@@ -160,6 +164,8 @@ def _lines(head: bytes) -> tuple[str, tuple[tuple[str, str], ...]]:
         raise HeadTooBig(f"a head of more than {MAX_FIELDS} fields")
     fields: list[tuple[str, str]] = []
     for line in rest:
+        # No blank is allowed before the colon (section 5.1), and none at the beginning of a line (obsolete folding,
+        # 5.2).
         match = _FIELD.fullmatch(line)
         if match is None:
             raise BadHead("a malformed header field")

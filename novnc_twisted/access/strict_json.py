@@ -31,4 +31,5 @@ def _finite(digits: str) -> float:
     return number
 
 
+# Python's own decoder accepts NaN and Infinity, and reads 1e999 as infinity.
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)

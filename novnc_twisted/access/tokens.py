@@ -14,6 +14,7 @@ def hash_token(token: str) -> str:
 
     nova's ``utils.get_sha256_str``.
     """
+    # A request may contain bytes that are not UTF-8; such a token is unknown, but must not raise.
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -30,6 +31,7 @@ def token_of(path: str, cookies: Iterable[str] = ()) -> str | None:
         values = parse_qs(query, keep_blank_values=True, max_num_fields=100).get("token", [])
     except ValueError:
         return None
+    # The last one counts, as in nova's websocketproxy.
     if values and values[-1]:
         return values[-1]
     for header in cookies:

@@ -36,6 +36,7 @@ class RefusalLog:
     def __call__(self, event: RequestRefused) -> None:
         """Log or count a refusal."""
         key = (event.service, event.cause, network_of(event.address))
+        # An attacker with many addresses must fill neither the log nor the memory.
         if key not in self._kinds and len(self._kinds) >= MAX_KINDS:
             key = (event.service, event.cause, _MANY)
         kind = self._kinds.get(key)
@@ -70,6 +71,7 @@ class RefusalLog:
             if kind.total > 1:
                 text = f"({_cause(kind.last)}): {kind.total} in all, none in the last minute"
                 self._emit(kind.last, f"{kind.last.service}: no longer refuses {kind.name} {text}", 0)
+        # No timer without kinds: an idle proxy does not wake up.
         self._timer = self._clock.callLater(INTERVAL, self._report) if self._kinds else None
 
     def _log_count(self, kind: "_Kind") -> None:

@@ -43,7 +43,9 @@ class Acceptor:
         """Accept from now on; the acceptor closes the socket."""
         self._reactor = reactor
         self._port = reactor.adoptStreamPort(listener.fileno(), listener.family, factory)
+        # adoptStreamPort works on a copy of the descriptor.
         listener.close()
+        # The port is made for its transports and its name only; this object does the accepting.
         self._port.stopReading()
         self._resume: IDelayedCall | None = None
         self._logged_at: float | None = None
@@ -62,6 +64,7 @@ class Acceptor:
         try:
             accepted, address = self._port.socket.accept()
         except OSError as error:
+            # A pause for an error of one connection would let anyone slow down all others.
             if error.errno not in _GONE:
                 self._pause(error)
             return
@@ -85,6 +88,7 @@ class Acceptor:
         protocol.makeConnection(port.transport(accepted, protocol, address, port, number, self._reactor))
 
     def _pause(self, error: OSError) -> None:
+        # The socket stays readable while connections wait, so the reactor would call again at once, and spin.
         self._reactor.removeReader(self)
         self._resume = self._reactor.callLater(PAUSE, self._go_on)
         now = self._reactor.seconds()

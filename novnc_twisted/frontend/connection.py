@@ -45,6 +45,7 @@ class FrontConnection(Protocol):
 
     def connectionMade(self) -> None:
         """See Protocol."""
+        # On the socket at once: a client that vanishes during the set-up is noticed as well.
         tune(self.transport)
         peer = self.transport.getPeer()
         host: str = getattr(peer, "host", "")
@@ -55,6 +56,7 @@ class FrontConnection(Protocol):
         self._timer: IDelayedCall | None = None
         self.factory.connections.add(self)
         self.await_head()
+        # A client must not gain time by being slow with its first bytes.
         if self.began is not None:
             self.accepted_at = self.began
             due = self.began + self.factory.settings.head_deadline - self.factory.reactor.seconds()
@@ -65,6 +67,7 @@ class FrontConnection(Protocol):
     def handshakeCompleted(self) -> None:
         """See IHandshakeListener: TLS is up."""
         self._tls_is_up = True
+        # A request may have arrived together with the last message of the TLS handshake.
         if self.end is None and not self.busy:
             self.set_deadline(self.factory.settings.head_deadline, self.head_is_late)
 
@@ -84,12 +87,14 @@ class FrontConnection(Protocol):
         self.set_deadline(None)
         self.end = end
         end.makeConnection(self.transport)
+        # After makeConnection, since the socket leaves for the relay only when the session is live.
         end.on_detach = self.left
         if rest:
             end.dataReceived(rest)
 
     def left(self) -> None:
         """Forget the transport: the session's stream has taken the socket, and the session releases the slot."""
+        # Only sessions are long-lived; without these references a live session does not keep this object in memory.
         self.factory.connections.discard(self)
         self.transport = self.end = None
         self.gone.callback(None)
@@ -107,6 +112,7 @@ class FrontConnection(Protocol):
 
     def send_final_response(self, data: bytes, cause: Refusal) -> None:
         """Send a response and close; the client has a bounded time to read it."""
+        # linger: a client that is still sending (a body) would otherwise be reset before it reads the response.
         end = StreamEnd(self.factory.reactor, self.peer, linger=True)
         self.become(end, b"")
         end.write(data)

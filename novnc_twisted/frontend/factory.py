@@ -81,6 +81,7 @@ class FrontFactory(Factory):
         self, addr: IAddress | None
     ) -> "FrontProtocol | None":
         """Make the protocol of a new connection; None if there are too many connections."""
+        # Before anything is made for the connection: refusing must cost as little as possible.
         slot = self.connection_limits.admit(getattr(addr, "host", ""))
         return None if slot is None else self.build(addr, slot)
 
@@ -115,6 +116,7 @@ class FrontFactory(Factory):
 
         :return: fires when no connection is left.
         """
+        # Collected before close_idle(), which may remove connections from the set at once.
         waiting: list[Deferred[None]] = [connection.gone for connection in self.connections]
         self.close_idle()
         waiting.append(self.registry.stop())

@@ -43,6 +43,7 @@ class Listener(ServerFactory):
         self.reactor, self.front, self.tls, self.tls_only, self.proxies = reactor, front, tls, tls_only, proxies
         self.over_tls: Any = None
         if tls is not None:
+            # One factory for all connections; only its settings are used (see PendingConnection).
             self.over_tls = TLSMemoryBIOFactory(tls, False, front, reactor)  # type: ignore[arg-type]  # a Factory
         self.waiting: set[PendingConnection] = set()
 
@@ -59,6 +60,7 @@ class Listener(ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> PendingConnection | None:
         """See Factory; None if the client may not connect, or if there are too many connections."""
         host = getattr(addr, "host", "")
+        # A PROXY header from anyone else would let a client choose its own address.
         if self.proxies is not None and not is_trusted(host, self.proxies):
             self.refused(
                 "NotATrustedProxy",

@@ -69,6 +69,7 @@ class PendingConnection(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """See Protocol."""
+        # It is refused, and its response is on the way; what else it sends is discarded.
         if self._end is not None:
             return
         self._held += data
@@ -135,6 +136,8 @@ class PendingConnection(Protocol):
         address = self._address = kind("TCP", header.host, header.port)
         self.transport.getPeer = lambda: address
         if self._slot is not None:
+            # From here the connection counts for its client: all clients of a load balancer would share one limit
+            # otherwise.
             self._slot.release()  # the proxy's slot
         self._slot = self._listener.front.connection_limits.admit(header.host)
         if self._slot is not None:
@@ -148,6 +151,7 @@ class PendingConnection(Protocol):
         if listener.tls_only and over_tls is None:
             self._refuse_plain()
             return
+        # The front releases it from here on.
         slot, self._slot = self._slot, None
         assert slot is not None  # it is held until here
         inner: Any = listener.front.build(self._address, slot)
@@ -155,6 +159,7 @@ class PendingConnection(Protocol):
         if over_tls is not None:
             inner = TLSTransport(over_tls, inner)
         self._set_deadline(None)
+        # Before the front gets its first byte: it may close the connection at once.
         listener.waiting.discard(self)
         transport, held, self._held = self.transport, self._held, b""
         self.transport = None
@@ -166,6 +171,7 @@ class PendingConnection(Protocol):
     def _refuse_plain(self) -> None:
         """Refuse a plain connection where only TLS is accepted; a client that speaks HTTP gets the reason."""
         self._set_deadline(None)
+        # Only a client that speaks HTTP understands the response; an HTTP request begins with its method.
         if not self._held[:1].isalpha():
             self.hang_up()
             return

@@ -45,7 +45,9 @@ class FrontProtocol(FrontConnection):
             raw = self._buffer.receive(data)
             if raw is None:
                 return
+            # Set before the head is judged: bytes that follow it are not the next request yet.
             self.busy = True
+            # A connection that is being answered must not be closed to make room.
             self.slot.busy()
             self.set_deadline(None)
             head = read_request(raw)

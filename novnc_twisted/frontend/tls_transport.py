@@ -25,6 +25,7 @@ class TLSTransport(BufferingTLSTransport):
         rest = memoryview(data)
         while rest:
             try:
+                # OpenSSL takes one record at a time.
                 rest = rest[self._tlsConnection.send(rest) :]
             except SSL.WantReadError:
                 self._bufferedWrite(bytes(rest))

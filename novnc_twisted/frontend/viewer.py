@@ -59,6 +59,7 @@ class FrontViewer:
             self.slot.authorised()
         elif make_room is not None:
             self.slot.reading(make_room)
+        # Only guesses: an outage of consoleauth, or a full server, must not lock out users who try again.
         if isinstance(cause, GUESSES):
             self._failures.count(self.address)
         self._check.end()

@@ -54,6 +54,7 @@ class Handshaker:
         fields = [(name, value) for name, value in head.fields if name in _DECIDING]
         if not all(value.isascii() for _, value in fields):  # autobahn strips what Unicode counts as a blank
             raise HandshakeFailed("characters that no field of a handshake has")
+        # The target is replaced, since it contains the token.
         lines = [f"{head.method} / HTTP/1.{head.minor}", *(f"{name}: {value}" for name, value in fields), "", ""]
         judge = _Judge(self._factory)
         judge.data = "\r\n".join(lines).encode("latin-1")

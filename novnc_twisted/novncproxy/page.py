@@ -49,6 +49,7 @@ def redirect_of(file: StaticFile, query: str) -> str | None:
     if not token or any(name == "path" for name, _ in pairs):
         return None
     others = [(name, value) for name, value in pairs if name not in ("token", "autoconnect")]
+    # noVNC uses ``path`` as the path of the WebSocket, so the token in it reaches the upgrade request.
     inner = f"?token={quote(token, safe='')}"
     wanted = urlencode([*others, ("autoconnect", "1"), ("path", inner)], quote_via=quote, safe="")
     name = file.path.rpartition("/")[2]

@@ -42,10 +42,12 @@ def page_response(head: RequestHead, page: Page, *, frame_ancestors: tuple[str, 
         return PageResponse(status=404, sentence="There is no such page.")
     location = redirect_of(file, query) if page.foreign else None
     if location is not None:
+        # find() opens the file; this response does not send it.
         file.content.close()
         return PageResponse(status=302, fields=(("Location", location), ("Cache-Control", "no-store")))
     policy = content_security_policy(head.one("host"), frame_ancestors, foreign=page.foreign)
     fields = _fields(file, policy, secure=secure)
+    # HTML is never cached: its address contains a token, and it names the other files by their hashes.
     if not file.html and file.tag in head.lists("if-none-match"):
         file.content.close()
         return PageResponse(status=304, fields=fields)

@@ -55,6 +55,7 @@ class UpgradePolicy:
             accepted = self.handshaker.accept(head)
         except HandshakeFailed as error:
             raise UpgradeRefused(400, ProtocolViolation.sentence, f"no WebSocket handshake: {error}") from None
+        # After the handshake: a malformed request is 400, wherever it came from.
         self._check_origin(head, peer_address)
         return accepted
 

@@ -79,7 +79,7 @@ class Shield:
         :raises ProtocolViolation: the viewer broke the protocol.
         :raises MessageTooBig: the viewer sent a message over the limits.
         """
-        # The fast path: no copy, no slice. It is right only between messages, hence the two conditions.
+        # The fast path: no copy, no slice. It is right only between messages, therefore the two conditions.
         if EVERYDAY[data[0]] == len(data) and not (self._held or self._body):
             return data  # one key, or the mouse
         if self._held:

@@ -52,6 +52,7 @@ class Deadline:
         if seconds is not None and late is not None:
             self._timer = self._clock.callLater(max(0.0, seconds), self._give_up, late)
         doing = _deferred(what)
+        # The first step of the work may have called end(), which failed this wait already.
         if self._pending is pending:
             self._doing = doing
             doing.addBoth(self._done, pending)
@@ -67,6 +68,7 @@ class Deadline:
 
     def _give_up(self, cause: Refusal) -> None:
         pending, doing = self._pending, self._doing
+        # Reset before anything is cancelled: the callbacks of a cancelled Deferred may start the next wait at once.
         self._rest()
         if doing is not None:
             doing.cancel()
@@ -101,5 +103,6 @@ def _deferred(what: Awaitable[T]) -> Deferred[T]:
 
 
 def _drop(doing: Deferred[Any]) -> None:
+    # No one waits for the result, so an error must not be logged as unhandled.
     doing.addErrback(lambda _: None)
     doing.cancel()

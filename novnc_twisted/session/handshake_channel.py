@@ -46,6 +46,7 @@ class HandshakeChannel:
         self._answer: Answer | None = None
         self._start_tls: Secure | None = None
         self._more: Deferred[bytes] | None = None  # of some()
+        # Last: attach() delivers what the end has held, and the methods that it calls need all attributes.
         end.attach(self)
 
     @property
@@ -82,6 +83,7 @@ class HandshakeChannel:
                 break
             if not self._held:
                 return
+            # Cleared first: receive() may end the handshake, whose rest is put back into _held.
             data, self._held = bytes(self._held), bytearray()
             driver.receive(data)
         if driver.done:
@@ -110,6 +112,7 @@ class HandshakeChannel:
             self._go_on(self._driver)
 
     def _finish(self, driver: HandshakeDriver[Any]) -> None:
+        # The callbacks below may run the next handshake on this channel, so the channel must be free.
         done, self._done, self._driver = self._done, None, None
         self.put_back(driver.rest)
         if done is not None and driver.error is not None:
@@ -124,6 +127,7 @@ class HandshakeChannel:
 
     def _cancelled(self, _: Deferred[Any]) -> None:
         serving, self._serving = self._serving, None
+        # Before the cancellation: the steps of a cancelled answer must not find a handshake to continue.
         self._driver = self._done = None
         if serving is not None:
             serving.cancel()
@@ -170,6 +174,7 @@ class HandshakeChannel:
     def end_lost(self, cause: Refusal) -> None:
         """Notify the session, once."""
         if not self.gone:
+            # Set first: ending the session asks whether the end is gone.
             self.gone = True
             self._lost(cause)
 

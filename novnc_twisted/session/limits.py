@@ -38,6 +38,7 @@ class SessionLimits:
 
 def _server_of(info: ConnectInfo) -> str:
     """Return the key that all sessions with one VNC server have."""
+    # An authority may not know the instance; then the address stands for the server.
     return info.instance_uuid or info.socket or f"{info.host}:{info.port}"
 
 
@@ -60,10 +61,12 @@ class SessionSlot:
 
     def give_back(self) -> None:
         """Free the slot.  Later calls do nothing."""
+        # An empty tuple marks a slot that was given back, so that no session is subtracted twice.
         counts, self._counts = self._counts, ()
         for count in counts:
             count[self._server] -= 1
             if not count[self._server]:
+                # A Counter keeps zeros, so it would grow by one entry for each server ever used.
                 del count[self._server]
 
     def __enter__(self) -> None:

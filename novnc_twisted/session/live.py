@@ -50,10 +50,12 @@ class LiveSession(Session):
 
     def start(self) -> None:
         """Let bytes flow, and watch what may end the session."""
+        # Counted first: if the rest fails, end() gives back whatever was counted.
         self._slot.set_up()
         try:
             self._begin_lease()
             self._watch()
+            # Before the relay starts, since its start may end the session: "opened" has to precede "closed".
             self._report()
             self.relay.start(self.end)
         except Exception:
@@ -62,6 +64,7 @@ class LiveSession(Session):
     def end(self, cause: Refusal) -> None:
         """See :class:`Session`."""
         if self.cause is None:
+            # The first cause stays; closing the ends reports further losses.
             self.cause = cause
             Deferred.fromCoroutine(self._close(cause))
 
@@ -122,12 +125,14 @@ class LiveSession(Session):
             self._slot.give_back()
             for timer in self._timers:
                 timer.cancel()
+            # Before the ends are closed: sockets must be back on transports, which send the final bytes.
             self.relay.stop()
             parts: list[Deferred[Any]] = []
             for end in self._upstream, self.viewer.end:
                 end.close(cause)
                 parts.append(end.closed())
             if self._lease is not None:
+                # The token must not come back: renewing its lease would undo the revocation.
                 if isinstance(cause, (Revoked, SessionExpired)):
                     self._lease.stop()
                 else:

@@ -37,6 +37,7 @@ class SessionRegistry:
         return len(self._sessions)
 
     def __iter__(self) -> Iterator[Session]:
+        # A copy: the caller may end sessions, which removes them from the dictionary.
         return iter(list(self._sessions.values()))
 
     def get(self, session_id: str) -> Session | None:
@@ -59,7 +60,9 @@ class SessionRegistry:
         """
         session = SessionSetup(self, os.urandom(16).hex(), viewer, accepted_at)
         if self._stopping:
+            # Before start(): the viewer is sent the reason, and the token is not even checked.
             session.end(Stopping())
+        # Before start(), which may end and remove the session at once.
         self._sessions[session.id] = session
         session.start()
         return session
@@ -86,6 +89,7 @@ class SessionRegistry:
         """Return a Deferred that fires when there is no session."""
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
+        # There may be no session now, and then nothing else would fire it.
         self._wake()
         return waiting
 

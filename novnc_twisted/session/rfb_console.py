@@ -33,6 +33,7 @@ class RFBConsole:
 
     def first_message(self, opening: ServerInit, info: ConnectInfo) -> bytes:
         """Return the server's ServerInit with the name that the server's owner knows."""
+        # The server's own name may be "QEMU (instance-0000002a)", in which no user recognises a server.
         return (opening.renamed(one_line(info.name, MAX_TEXT)) if info.name else opening).encode()
 
     def filters(self, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:

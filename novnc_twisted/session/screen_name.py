@@ -54,14 +54,17 @@ def check_name(shown: bytes, info: ConnectInfo, name_check: str) -> None:
     if name_check == OFF:
         return
     if name_check == AUTO:
+        # A name of another form proves nothing in either direction.
         if _QEMUS_NAME.match(shown) is None or not info.instance_name:
             return
         expected = f"QEMU ({info.instance_name})"
     else:
         values = {"name": info.name, "instance_name": info.instance_name, "uuid": info.instance_uuid}
+        # A missing value would make the template match nothing, and lock out a VM that is not known well enough.
         if not all(values[name] for name in _REFERENCE.findall(name_check)):
             return
         expected = _REFERENCE.sub(lambda found: values[found[1]], name_check)
+    # Compare bytes: QEMU may have cut the name in the middle of a character.
     if shown != expected.encode()[:_QEMUS_BUFFER] and shown != expected.encode():
         raise ConsoleUnreachable(
             f"another VM has this address now: its screen is called {shown.decode(errors='replace')}, not {expected}"

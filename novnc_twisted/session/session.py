@@ -116,6 +116,7 @@ class Session:
             bytes_in=end.bytes_in,
             bytes_out=end.bytes_out,
         )
+        # Report before leaving the registry: stop() fires when that is empty, and this event has to come first.
         self.report(event)
         self.registry.remove(self)
 

@@ -49,6 +49,7 @@ class SessionSetup(Session):
         self._deadline = Deadline(registry.services.reactor)  # of the present step
         self._greeted = False  # whether RFB, or what the console speaks, began on the viewer's side
         self._ends: list[IEnd] = []  # the connection to the VNC server, once it is there
+        # Last: attaching may call end() at once, which needs the attributes above.
         self._client = HandshakeChannel(viewer.end, self.end)
 
     def start(self) -> None:
@@ -78,6 +79,7 @@ class SessionSetup(Session):
         slot = self.services.limits.take_slot(info)
         try:
             return await self._connect(info, slot)
+        # BaseException, since a cancelled set-up (CancelledError, GeneratorExit) has to give its slot back, too.
         except BaseException:
             slot.give_back()
             raise
@@ -87,6 +89,7 @@ class SessionSetup(Session):
         try:
             if not viewer.token:
                 raise TokenMissing
+            # Before it is hashed or sent anywhere.
             if len(viewer.token) > MAX_TOKEN:
                 raise InvalidToken("longer than any token")
             asked = services.authorise(viewer.token, viewer.console_type, viewer.address)
@@ -104,6 +107,7 @@ class SessionSetup(Session):
         self.phase = "dial"
         late = ConsoleUnreachable(f"no connection to {place_of(info)} in time")
         end = await self._in_time(dial(self.services.reactor, info, settings), settings.dial_deadline, late)
+        # From here on a refusal has to close this connection as well.
         self._ends.append(end)
         upstream = UpstreamConnection(self, end, info)
         if info.internal_access_path:
@@ -113,13 +117,17 @@ class SessionSetup(Session):
         self.phase = "login"
         late = ConsoleUnreachable("the VNC server did not finish its handshake in time")
         opening = await self._in_time(upstream.run(console.log_in(settings)), settings.rfb_deadline, late)
+        # Before the viewer is greeted: not one byte of another VM's screen may reach it.
         console.verify(opening, info, settings)
         self.phase = "offer"
+        # From here a sentence before RFB would be read as RFB; only the close frame can give a reason.
         self._greeted = True
         self.viewer.welcome()
         slow = SetupTimeout("the viewer did not finish its RFB handshake in time")
         await self._in_time(self._client.run(console.greet()), settings.rfb_deadline, slow)
         self.viewer.end.write(console.first_message(opening, info))
+        # Both channels give their ends back only now: bytes that came early are held, and the relay gets them
+        # first.
         self._client.release()
         upstream.channel.release()
         return LiveSession(self, info, slot, end, console.filters(info, settings))
@@ -132,12 +140,14 @@ class SessionSetup(Session):
 
     async def _refuse(self, cause: Refusal) -> None:
         """Send the viewer the reason, and close everything; never raises."""
+        # If end() was called, its cause is the reason; the failure of the step is only its consequence.
         cause = self.cause = self.cause or cause
         try:
             for end in self._ends:
                 end.close(cause)
             if not self._greeted and not self._client.gone:
                 await self._send_reason(cause)
+            # After the reason was sent: closing the end first would discard it.
             self._ends.append(self.viewer.end)
             self.viewer.end.close(cause)
             await gatherResults([end.closed() for end in self._ends])

@@ -63,6 +63,7 @@ class TokenLease:
 
     async def last(self, deadline: float) -> None:
         """Stop, and renew the lease once more, since the session lived until now; not if no call was due before."""
+        # Cancels a call that is under way, so that this last one decides how long the lease lasts.
         self.stop()
         if not self._renewed:
             return
@@ -85,9 +86,11 @@ class TokenLease:
         try:
             await waiting.wait(self._keep_token(self._token, self._address), deadline, late)
         except Exception as error:
+            # A call that was cancelled by stop() has not failed.
             if not self._failed and self._stopped == stopped:
                 self._failed = True
                 self.log.warn("a live session's token could not be kept: {error}", error=str(error)[:200])
         finally:
+            # last() may have begun another call while this one was being cancelled.
             if self._call_deadline is waiting:
                 self._call_deadline = None

@@ -17,6 +17,7 @@ async def request_access_path(channel: HandshakeChannel, path: str) -> None:
 
     :raises ConsoleUnreachable: for any other response.
     """
+    # A line break in the path would add header fields, or a second request.
     if _PATH.fullmatch(path) is None:
         raise ConsoleUnreachable("internal_access_path holds characters that no request may have")
     channel.end.write(f"CONNECT {path} HTTP/1.1\r\n\r\n".encode())

@@ -26,6 +26,7 @@ async def connect(reactor: IReactorFDSet, family: int, address: Any) -> socket.s
     try:
         number = dialled.connect_ex(address)
         if number == errno.EINPROGRESS:
+            # A second connect_ex asks for the state of the first: 0 or EISCONN once it is connected (connect(2)).
             number = dialled.connect_ex(address)  # a server on this machine is connected by now
             if number in _IN_PROGRESS:
                 number = await _Attempt(reactor, dialled, address).settled
@@ -50,6 +51,7 @@ class _Attempt:
     def __init__(self, reactor: IReactorFDSet, dialled: socket.socket, address: Any) -> None:
         self._reactor, self._dialled, self._address = reactor, dialled, address
         self.fileno = dialled.fileno
+        # Cancelling must take the socket out of the reactor before its number is closed and used again.
         self.settled: Deferred[int] = Deferred(lambda _: reactor.removeWriter(self))
         reactor.addWriter(self)
 
@@ -81,5 +83,6 @@ class _Attempt:
         if self.settled.called:
             return 0
         number = self._dialled.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        # SO_ERROR is 0 as well while the attempt is still under way; connect_ex distinguishes the two.
         number = number or self._dialled.connect_ex(self._address)
         return 0 if number == errno.EISCONN else number

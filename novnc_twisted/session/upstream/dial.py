@@ -29,10 +29,12 @@ async def dial(reactor: Any, info: ConnectInfo, settings: SessionSettings) -> Up
     """
     end = UpstreamEnd(reactor, place_of(info))
     try:
+        # A unix socket is a path on the VM's own host, so it must not be looked up on this one.
         if info.socket:
             _check_host(info, settings)
             with pinned_socket(info.socket, settings.socket_directories) as path:
                 await UNIXClientEndpoint(reactor, path).connect(_EndFactory(end))
+        # Tests and other reactors have no descriptors to watch; they use endpoints.
         elif IReactorFDSet.providedBy(reactor) and (found := _numeric(info.host, info.port)) is not None:
             connected(reactor, await connect(reactor, *found), end)
         else:

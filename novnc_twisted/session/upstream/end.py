@@ -32,6 +32,7 @@ class UpstreamEnd(StreamEnd):
 
     def makeConnection(self, transport: Any) -> None:
         """See :class:`StreamEnd`."""
+        # Without keep-alive, a compute host that loses power would keep its sessions open for hours.
         tune(transport)
         super().makeConnection(transport)
 
@@ -59,6 +60,8 @@ class UpstreamEnd(StreamEnd):
         """See :class:`StreamEnd`."""
         done, self._tls_handshake = self._tls_handshake, None
         if done is not None:
+            # Set before the base class would notify the receiver: the Deferred alone reports a loss during the TLS
+            # handshake.
             self._over = self._lost(loss_reason(reason))
         super().connectionLost(reason)
         if done is not None:

@@ -15,6 +15,7 @@ def loss_before_session(cause: Refusal, *, awaited: str, live_sessions: int, sus
     :param live_sessions: the number of live sessions of this process with the same server.
     :param suspicion: what may be wrong with TLS, if the connection ended right after its handshake.
     """
+    # This cause is written for viewers; here the server sent too much.
     if isinstance(cause, MessageTooBig):
         return ConsoleUnreachable(f"the VNC server sent {cause.detail}")
     if awaited == "ServerInit" and live_sessions:

@@ -30,6 +30,7 @@ def pinned_socket(path: str, directories: Sequence[str]) -> Iterator[str]:
     opened: list[int] = []
     try:
         try:
+            # The administrator chose this folder, so links in its own path are followed.
             opened.append(os.open(base, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
             for step in steps[:-1]:
                 flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -42,10 +43,12 @@ def pinned_socket(path: str, directories: Sequence[str]) -> Iterator[str]:
             raise ConsoleUnreachable(f"{path} is not a socket")
         if found.st_nlink != 1:  # O_NOFOLLOW does not notice a hard link to the socket of another service
             raise ConsoleUnreachable(f"{path} is a hard link")
+        # Another local user could offer a console of their own there, and read what is typed into it.
         if found.st_uid not in trusted_owners():
             raise ConsoleUnreachable(
                 f"the socket {path} belongs to user {found.st_uid}: neither QEMU's user, root nor our own"
             )
+        # connect(2) takes no descriptor; through /proc the kernel reaches exactly the inode that was checked.
         yield f"/proc/self/fd/{opened[-1]}"
     finally:
         for descriptor in opened:

@@ -67,12 +67,15 @@ class UpstreamTLS:
             raise ValueError("client_key: there is no client_cert with it")
         if client_cert is not None:
             try:
+                # OpenSSL judges the certificate (key size, signature) only when it is loaded: fail at the start,
+                # not in a session.
                 self._options.getContext()
             except SSL.Error as error:
                 raise ValueError(f"client_cert: {tls_error(error)}") from None
 
     def renew(self, other: "UpstreamTLS") -> None:
         """Use the credentials of another object for handshakes that begin from now on."""
+        # Renewed in place: the settings of running sessions refer to this object.
         self.server_name, self._authorities = other.server_name, other._authorities
         self._chain, self._key, self._options = other._chain, other._key, other._options
 
@@ -158,6 +161,7 @@ def anonymous_context() -> SSL.Context:
     """
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    # TLS 1.3 has no anonymous ciphers, so a handshake that chose it would fail.
     context.set_max_proto_version(SSL.TLS1_2_VERSION)
     try:
         context.set_cipher_list(_ANONYMOUS)
