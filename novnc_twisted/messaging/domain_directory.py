@@ -74,6 +74,7 @@ class DomainDirectory(Generic[T]):
         self._places: dict[str, dict[str, T]] = {}
         self._neighbours: dict[str, list[str]] = {}
         self._good_until: float | None = None
+        # Many requests arrive together after a pause; they share one look.
         self._look = SharedCall(lambda: Deferred.fromCoroutine(self._begin()), cancels=True)
         self._preparing: Deferred[None] | None = None
         self._failure: ServiceUnavailable | None = None
@@ -84,6 +85,7 @@ class DomainDirectory(Generic[T]):
     def prepare(self) -> None:
         """Begin the first look, so that the first request need not wait for all of it.  Returns at once."""
         self._preparing = Deferred.fromCoroutine(self.look())
+        # Only a head start: the first request looks again, and reports the failure to its caller.
         self._preparing.addErrback(lambda failure: failure.trap(Refusal, CancelledError) and None)
 
     def stop(self) -> None:
@@ -165,9 +167,11 @@ class DomainDirectory(Generic[T]):
         except ServiceUnavailable as failure:
             if self._failure is None:
                 _log.warn("the published domains can't be read, so all hosts are asked: {why}", why=str(failure))
+            # Kept until a look succeeds: last_host() must not say "nowhere" because the records could not be read.
             self._failure = failure
         else:
             self._failure = None
+        # After the records were read: a host whose record turned out to be unusable has to be asked.
         self.unpublished = [host for host in self.live if not self.has_record(host)]
         self.any_current = any(map(self.is_current, self.live))
         if now is not None:
@@ -185,6 +189,7 @@ class DomainDirectory(Generic[T]):
                 wanted += self._compare(host, found)
                 continue
             self._forget(host)
+            # A host without a record and without presence was removed: without this the group would grow for ever.
             if host not in self.live:
                 await store.leave(GROUP, host)
         for start in range(0, len(wanted), _TOGETHER):
@@ -217,6 +222,7 @@ class DomainDirectory(Generic[T]):
     def _take(self, host: str, count: int, number: int, answer: dict[str, Any] | Refusal | None) -> None:
         """Take a part of a record in place of the one before."""
         record = self._records[host]
+        # A later look may have divided the record anew while this part was being read.
         if len(record.parts) != count:
             return
         version, rows = "", []  # a part without a version is read again by the next look
@@ -243,6 +249,7 @@ class DomainDirectory(Generic[T]):
         for row in rows:
             uuid = row[0].lower() if isinstance(row, list) and len(row) == len(FIELDS) and is_uuid(row[0]) else ""
             try:
+                # Each domain belongs to one part; in another part the same UUID could hide or repeat it.
                 if not uuid or part_number(uuid, count) != number or len(found) > MAX_DOMAINS // count:
                     raise ServiceUnavailable("not a domain of this part")
                 found[uuid] = self._read(host, dict(zip(FIELDS, row, strict=True)))
@@ -260,6 +267,7 @@ class DomainDirectory(Generic[T]):
                 self._drop(host, uuid, entry)
 
     def _drop(self, host: str, uuid: str, entry: T) -> None:
+        # Several hosts may have published one domain (a migration), so only this host's entry goes.
         hosts = self._places[uuid]
         del hosts[host]
         if not hosts:

@@ -48,6 +48,7 @@ def part_key(host: str, count: int, number: int) -> str:
 
 def part_number(uuid: str, count: int) -> int:
     """Return the number of the part, of so many, that holds a domain."""
+    # SHA-256 instead of hash(), which differs in each process.
     return int(sha256(uuid.encode()).hexdigest()[:8], 16) % count
 
 
@@ -130,6 +131,7 @@ class DomainRecord:
         :param current: see :class:`Head`.
         :raises ServiceUnavailable: the store does not answer; the next call writes what this one could not.
         """
+        # A restarted process takes over the parts that its predecessor wrote, and writes only what differs.
         before = self._written or await self._read_head()
         left_out = 0
         for number in sorted(self._touched):
@@ -137,14 +139,17 @@ class DomainRecord:
             left_out += len(self._parts[number]) - len(rows)
             self._versions[number] = version
             await self._write_part(number, rows, before)
+            # One by one: if a later part fails, the next call does not write this one again.
             self._touched.discard(number)
         head = Head(tuple(self._versions), current)
+        # The head comes after the parts: a reader that finds a new version must find the part as well.
         if head != self._written:
             await self._store.put(head_key(self._host), head.to_wire(), KEPT)
             self._written = head
         if not self._joined:
             await self._store.join(GROUP, self._host, KEPT)
             self._joined = True
+        # Old parts go last, when no head names them any more.
         if len(before.parts) != len(head.parts):
             await self._store.remove(*self._keys(len(before.parts)))
         return left_out
@@ -161,6 +166,7 @@ class DomainRecord:
 
     def rewrite(self) -> None:
         """Let the next :meth:`write` write everything, because the store has lost some of it."""
+        # An empty head, not None: what the store still has must not be read and trusted.
         self._written = Head()
         self._joined = False
         self._touched.update(range(len(self._parts)))
@@ -184,6 +190,7 @@ class DomainRecord:
     def _fits(self, domains: int) -> bool:
         """Whether so many domains make good use of the parts that there are."""
         count = len(self._parts)
+        # The two limits lie far apart, so that a record near one of them is not divided again and again.
         few = count > 1 and domains * 8 <= _ROWS * count
         return not few and (domains <= 2 * _ROWS * count or count == MAX_PARTS)
 
@@ -203,6 +210,7 @@ def _fitting(rows: list[Row]) -> tuple[list[Row], str]:
     """Return as many of the rows as one object of the store holds, and their version."""
     texts: list[str] = []
     size = 0
+    # Sorted, so that the version depends on the content alone.
     for row in sorted(rows, key=lambda row: str(row[0])):
         text = encode(row)
         size += len(text) + 1

@@ -31,6 +31,7 @@ async def gather(
     :param enough: called with each answer.  Once it returns True, the calls that are still pending are cancelled, and
         their answer is a ServiceUnavailable.
     """
+    # All calls are begun before the first is awaited.
     pending = list(calls)
     if not pending:
         return []
@@ -69,6 +70,7 @@ async def broadcast(
     :raises ValueError: they are too long, or hold NaN.
     :raises ServiceUnavailable: the presence entries cannot be read within the deadline.
     """
+    # Checked once, before the first look: otherwise each call would fail with the same mistake of the caller.
     encode_object(arguments)
     until = clock.seconds() + deadline
     try:
@@ -77,6 +79,7 @@ async def broadcast(
         raise ServiceUnavailable(f"the bus named no servers within {deadline:g} s") from None
     servers: dict[str, Service] = {}
     for service in services:
+        # Servers of one topic are interchangeable; calling each topic once keeps a method from running twice.
         servers.setdefault(service.topic, service)
     # Each round of calls gets its share of the time: so all servers are called, however many of them are dead.
     rounds = ceil(len(servers) / MAX_AT_ONCE)

@@ -51,6 +51,7 @@ class _Call:
 
     def run(self, method: str, request: str) -> None:
         """Run the method."""
+        # The method runs up to its first wait here, and may end the call before _work is set.
         self._work = Deferred.fromCoroutine(self._run(method, request))
         if self._over:
             self._end()
@@ -62,6 +63,7 @@ class _Call:
             try:
                 reply = await perform(served.topic, served.methods or {}, method, decode(request))
             finally:
+                # In a finally: a cancelled method must not keep its slot.
                 served.slots.release()
         except CancelledError:
             # Either this call has ended, or the method cancelled something of its own.
@@ -71,6 +73,7 @@ class _Call:
         self._work = None
         if self._over:
             return
+        # Before the result is passed on: its callbacks may call again, or stop the transport.
         self._end()
         try:
             result = outcome(reply)
@@ -124,6 +127,7 @@ class MemoryTransport:
         self._served.clear()
         self._turns.clear()
         while self._calls:
+            # One by one: a callback may end other calls, which leave the dictionary.
             next(iter(self._calls)).fail("the transport was stopped")
         return succeed(None)
 
@@ -135,6 +139,7 @@ class MemoryTransport:
             return fail()
         if not self._started:
             return fail(ServiceUnavailable("the transport is not started"))
+        # callLater refuses a negative time, and a caller may have used up its own deadline.
         if deadline <= 0:
             return fail(ServiceUnavailable(f"no time is left to call {topic}"))
         servers = [served for served in self._served if served.topic == topic and served.methods is not None]

@@ -59,6 +59,7 @@ class MemoryStore:
 
         def put_new() -> bool:
             if self._live(check_key(key)) is not None:
+                # Raises what _put would raise, so that a bad value fails whether or not the key is free.
                 encode_object(value)
                 return False
             self._put(key, value, ttl, "")
@@ -156,6 +157,7 @@ class MemoryStore:
             check_key(index)
         text = encode_object(value)
         self._sweep()
+        # Drop first, so that an object that moves to another index leaves the old one.
         self._drop(key)
         if ttl <= 0:
             return
@@ -186,6 +188,7 @@ class MemoryStore:
             if entry is None:
                 continue
             if entry.expires_at > now:
+                # It was extended after this time was noted.
                 heappush(self._expiries, (entry.expires_at, key))
             else:
                 self._drop(key)

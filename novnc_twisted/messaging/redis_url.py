@@ -79,6 +79,7 @@ def parse_redis_url(url: str) -> RedisURL:
         or re.search(r"[\x00-\x20\x7f]", url)
     ):
         form = _FORMS.get(scheme, _FORMS["redis"])
+        # The URL is not quoted: it contains the password.
         raise ValueError(f"transport_url is not of the form {form} (escape special characters of a password, as %2F)")
     form = _FORMS[parts.scheme]
     query = _query(parts.query, _PARAMETERS[scheme], form)

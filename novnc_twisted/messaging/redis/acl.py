@@ -27,6 +27,7 @@ USER: Final = "novnc-"
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,251}\Z")
 _ADDRESS = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9._:-]{0,251}\Z")
 
+# EVALSHA is safe to give to all: each command in a script is checked against the caller's rights.
 _BASIC = "+time +select +ping +role +evalsha"
 _PUSH = "+rpush +llen +pexpire"
 _SERVE = "+blpop +llen +lrange +del"
@@ -90,6 +91,7 @@ def rules(identity: Identity) -> list[str]:
 
 def aclfile_line(identity: Identity, password: str) -> str:
     """Return the user as a line of an aclfile or of redis.conf, with the SHA-256 of the password."""
+    # Redis stores passwords in this form, so that the file does not contain them in clear.
     secret = sha256(password.encode()).hexdigest()
     return " ".join(["user", identity.user, "reset", "on", f"#{secret}", *rules(identity)])
 
@@ -124,6 +126,7 @@ def _selectors(identity: Identity) -> Iterable[str]:
 
 def _calls(role: str, topics: Iterable[Topic]) -> list[str]:
     """Call these topics, and take the replies."""
+    # Write only: a stolen credential of a caller must not read or remove the calls of others.
     queues = " ".join(f"%W~{keys.requests(topic.pattern, role)}" for topic in topics)
     servers = " ".join(f"%R~{keys.servers(topic.pattern)}" for topic in topics)
     return [f"{queues} {_PUSH}", f"{servers} +zcount", f"~{keys.replies('*', role)} +blpop"]

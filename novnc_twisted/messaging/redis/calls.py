@@ -85,11 +85,13 @@ class Calls:
     def call(self, topic: str, method: str, deadline: float, arguments: dict[str, Any]) -> Deferred[Any]:
         """See ITransport; TypeError or ValueError if the arguments have no form in JSON, or are too long."""
         check_topic(topic)
+        # Raises at once for the caller's mistake, before anything is queued.
         encode_object(arguments)
         if not 0 < deadline <= MAX_DEADLINE:
             raise ServiceUnavailable(f"a deadline of {deadline:g} s is over, or beyond {MAX_DEADLINE:g} s")
         call_id = secrets.token_hex(16)
         pending = _Pending(self._reactor, topic, deadline, lambda: self._pending.pop(call_id, None))
+        # Before it is queued: the reply may come before the queuing script has answered.
         self._pending[call_id] = pending
         pending.queue(self._queue(call_id, topic, method, arguments, self._reactor.seconds() + deadline))
         return pending.result
@@ -113,6 +115,7 @@ class Calls:
         try:
             call_id, answer = read_reply(message, self._opener)
             pending = self._pending.get(call_id)
+            # A reply that came too late; its caller has given up.
             if pending is not None:
                 pending.answer(answer)
         except ValueError as error:

@@ -43,6 +43,8 @@ class CommandLink(Link):
         self._scripts = scripts
         self._asks_policy = asks_policy
         self._heartbeat = Heartbeat(self._seconds)
+        # Services that waited for the scripts announce themselves only now; until then a missing entry proves
+        # nothing.
         scripts.on_found = lambda: self._heartbeat.begin_grace_period(FRESH)
 
     @property
@@ -78,6 +80,7 @@ class CommandLink(Link):
         reply = await self._send(
             lambda protocol: Deferred.fromCoroutine(self._scripts.run(protocol, script, *words)), deadline
         )
+        # Only a script that adds data shows that a full Redis accepts data again.
         if script.writes:
             self._health.no_trouble()
         return reply
@@ -86,6 +89,7 @@ class CommandLink(Link):
         begun = self._seconds()
         protocol = await self.connected(deadline)
         sent = self._seconds()
+        # Compared at the end: only commands that did not wait for scripts measure how fast Redis is.
         misses = self._scripts.misses
         try:
             return await within(send(protocol), deadline - (sent - begun), self._reactor)
@@ -96,6 +100,7 @@ class CommandLink(Link):
         except ConnectionGone:
             raise ServiceUnavailable("Redis was lost before it answered") from None
         except RedisError as error:
+            # The connection leads to a server that is no primary (any more): connecting again asks the Sentinels.
             if error.code in OUTAGES:
                 protocol.transport.abortConnection()
             elif error.code in TROUBLES:
@@ -126,6 +131,7 @@ class CommandLink(Link):
         return None
 
     def _up(self, protocol: RedisProtocol) -> None:
+        # Only after an outage may other services still be reconnecting.
         if self._lost_before:
             self._heartbeat.begin_grace_period()
         super()._up(protocol)

@@ -76,6 +76,7 @@ class _SentinelEndpoint:
                 try:
                     primary = await within(Deferred.fromCoroutine(self._ask(host, port)), ASK_TIMEOUT, self._reactor)
                     return await self._endpoint(*primary).connect(factory)
+                # Cancelled by the caller: another Sentinel must not be asked then.
                 except CancelledError:
                     raise
                 except Exception as error:
@@ -149,6 +150,7 @@ def _read(what: str, file: str) -> bytes:
 def _certificates(what: str, file: str) -> list[Certificate]:
     pem = _read(what, file)
     try:
+        # loadPEM reads the first certificate only, so the chain is split here.
         found = [Certificate.loadPEM(part + _END) for part in pem.split(_END)[:-1]]
     except (crypto.Error, ValueError):
         found = []
@@ -160,10 +162,12 @@ def _certificates(what: str, file: str) -> list[Certificate]:
 def _key(file: str, certificate: Certificate) -> KeyPair:
     pem = _read("key", file)
     try:
+        # An empty passphrase, so that OpenSSL fails for an encrypted key instead of asking on the terminal.
         key = crypto.load_privatekey(crypto.FILETYPE_PEM, pem, passphrase=b"")
         context = SSL.Context(SSL.TLS_METHOD)
         context.use_certificate(certificate.original)
         context.use_privatekey(key)
+        # Checked with a throw-away context: a wrong key would be noticed only at the first connection.
         context.check_privatekey()
     except (crypto.Error, SSL.Error, ValueError, TypeError):
         raise ValueError(f"transport_url: key={file} holds no private key of cert (PEM, not encrypted)") from None

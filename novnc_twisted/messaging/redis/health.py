@@ -46,6 +46,7 @@ class Health:
 
     def up(self, connection: str) -> None:
         """Note that a connection is logged in."""
+        # "is back" only when all connections are: they return one by one.
         self._down.discard(connection)
         if self._down:
             return
@@ -67,6 +68,7 @@ class Health:
                 connection,
             )
             return
+        # All connections of a process are lost together; only the first one leaves a line.
         first = not self._down
         self._down.add(connection)
         words = refusal(reason)
@@ -130,6 +132,7 @@ class Health:
         :param what: what happened; must not quote what was sent.
         :param kind: the kind of line: one of each kind is logged in QUIET seconds.
         """
+        # While Redis is down, odd answers are a consequence of that.
         if self._down or not self._is_due(kind):
             self._suppressed += 1
             return

@@ -46,6 +46,7 @@ class Heartbeat:
 
     def now(self) -> int:
         """Return an estimate of Redis' time, in milliseconds since 1970: never ahead, at most one round trip behind."""
+        # The largest difference belongs to the fastest answer, which is nearest to Redis' clock.
         return int((self._seconds() + max(self._ahead)) * 1000)
 
     @property
@@ -64,6 +65,7 @@ class Heartbeat:
 
     async def begin(self, protocol: RedisProtocol) -> float:
         """Start with a new connection, perhaps to another Redis; returns its Unix time in seconds."""
+        # Another server, after a failover, may have another time.
         self._ahead.clear()
         return await self._ask(protocol)
 

@@ -76,6 +76,7 @@ class Link:
 
     def start(self) -> Deferred[None]:
         """Begin to connect; fires when the first attempt has succeeded or failed."""
+        # Measured from the start: calls made at once wait for the first connection.
         self._down_since = self._seconds()
         self._stopped = False
         self._running = Deferred.fromCoroutine(self._run())
@@ -109,6 +110,7 @@ class Link:
         """
         if self._protocol is not None:
             return self._protocol
+        # After so many seconds every presence entry has expired: the outage is no longer a short one.
         left = min(deadline, self._down_since + PRESENCE - self._seconds())
         if self._stopped or left <= 0:
             raise ServiceUnavailable("Redis can't be reached")
@@ -140,13 +142,17 @@ class Link:
                     return
                 lost = error
                 attempt += 1
+            # Also after a failed first attempt: the services reconnect in any order.
             self._lost_before = True
             self._health.down(self._purpose, lost)
             self._tried()
             if isinstance(lost, Frozen):
                 for other in list(self._followers):
+                    # Their own BLPOP would notice only after its time-out that Redis is frozen.
                     other._drop()
             longest = min(MAX_BACKOFF, FIRST_BACKOFF * 2**attempt)
+            # Random, so that all processes do not return in the same instant and overload a Redis that has just
+            # started.
             await sleep(random.uniform(longest / 2, longest), self._reactor)  # noqa: S311
 
     async def _after_is_up(self) -> bool:
@@ -211,6 +217,7 @@ class Link:
     def _up(self, protocol: RedisProtocol) -> None:
         self._protocol = protocol
         self._health.up(self._purpose)
+        # Before the waiting calls: presence entries must be back before calls look for servers.
         self._on_up()
         self._tried()
         for waiting in list(self._waiting):

@@ -25,6 +25,7 @@ async def log_in(protocol: RedisProtocol, address: RedisURL) -> None:
     :raises ConnectionGone: the connection ended.
     """
     if address.password is not None:
+        # AUTH with one argument is for the default user.
         user = [address.username] if address.username is not None else []
         await protocol.command("AUTH", *user, address.password)
     try:
@@ -66,6 +67,7 @@ def _check(hello: Any, address: RedisURL) -> None:
     major = str(found.get("version")).partition(".")[0]
     if not major.isdigit() or int(major) < MIN_VERSION:
         raise RedisError("OLD")
+    # A replica takes no writes; a Sentinel may still name one for a moment after a failover.
     if found.get("role") != "master":
         if address.sentinels:
             raise NoPrimary(f"{address.service}: the server that Sentinel named is a replica")

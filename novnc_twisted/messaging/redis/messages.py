@@ -55,6 +55,7 @@ def read_request(text: Any) -> Request:
         raise ValueError("no method, or no arguments")
     if type(until) is not int or not isinstance(key, str):
         raise ValueError("no end, or no key")
+    # Made only to check the key: a call whose reply cannot be sealed must not run.
     Sealer(key)
     return Request(call_id, reply_to, key, until, method, arguments)
 

@@ -60,6 +60,7 @@ class Announcement:
 
         :param origin: a description of this process for people.
         """
+        # Built by hand with the fields in this order: the entry is removed by its exact text.
         names = f'"binary":{json.dumps(self.binary)},"host":{json.dumps(self.host)},"from":{json.dumps(origin)}'
         return f'{self.worker} {{{names},"info":{self.info}}}'
 
@@ -90,6 +91,7 @@ class Presence:
         """Renew the entries no more, and fail the look-ups that wait."""
         self._stopped = True
         for looking in list(self._looking):
+            # Look-ups may wait for the end of a grace period, which can be longer than the stop may take.
             looking.cancel()
         running, self._running = self._running, None
         if running is not None:
@@ -100,6 +102,7 @@ class Presence:
 
         :raises TopicInUse: it is exclusive, and another live process has its topic.
         """
+        # Before the start nothing can be claimed; the first renewal does it then.
         if self._running is not None and announcement.exclusive:
             await self._claim(announcement)
         self._announced[announcement] = Claim(announcement.topic, announcement.owned, self._health)
@@ -151,6 +154,7 @@ class Presence:
         while True:
             words = keys.announced(""), self._keeps, prefix
             found = await self._link.run(SERVICES, [keys.SERVICES], *words, deadline=deadline)
+            # Read after the answer: a stall during the command begins a grace period.
             grace = self._link.grace_period
             if not grace:
                 return list(found)
@@ -183,6 +187,7 @@ class Presence:
             others = await self._announce(one)
         except ServiceUnavailable:
             return  # the link logs it; the next attempt follows in a second
+        # It may have been withdrawn while Redis was asked.
         claim = self._announced.get(one)
         if claim is None:
             return
@@ -208,6 +213,7 @@ class Presence:
             found = await self._link.run(SERVICES, [keys.SERVICES], *words, deadline=FROZEN)
         except ServiceUnavailable:
             found = []
+        # Not empty: the script said that there is another server, even if its entry is gone by now.
         return found[1::3] or [""]
 
     def _conflict(self, one: Announcement, others: list[Any]) -> str:

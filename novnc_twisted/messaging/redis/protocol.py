@@ -49,6 +49,7 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
     noisy = False
 
     def __init__(self) -> None:
+        # Without conversion: a token or a name that consists of digits must stay a text.
         super().__init__(charset="utf-8", convertNumbers=False)
         self.lost: Deferred[BaseException] = Deferred()
         self.max_pending = MAX_PENDING
@@ -59,6 +60,7 @@ class RedisProtocol(txredisapi.HiredisProtocol):  # type: ignore[misc]
 
     def dataReceived(self, data: bytes, unpause: bool = False) -> None:
         """Parse replies; close the connection if the data is not RESP, or a reply is too long."""
+        # hiredis keeps an unfinished reply in memory without a limit.
         self.unfinished += len(data)
         try:
             super().dataReceived(data)

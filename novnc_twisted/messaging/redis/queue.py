@@ -103,6 +103,8 @@ class Queue:
             found = await self._pop(free, BLOCK if len(free) == len(self._keys) else GLANCE)
             if found is not None:
                 key, message = found
+                # BLPOP prefers the first of its keys; turning the order keeps one busy list from starving the
+                # others.
                 self._rotate(key)
                 self._busy[key] += 1
                 self._take(key, message)
@@ -117,12 +119,14 @@ class Queue:
         try:
             protocol = await self._link.connected(BLOCK)
         except ServiceUnavailable:
+            # Without a pause, a link that fails at once would make this a busy loop.
             await sleep(0.1, self._reactor)
             return None
         try:
             popping = protocol.command("BLPOP", *keys, f"{block:g}")
             reply: Any = await within(popping, block + FROZEN, self._reactor)
         except ConnectionGone:
+            # The message at the head of this list is gone; begin with another one, in case more of them follow.
             if protocol.too_long:
                 self._rotate(keys[0])
             return None
@@ -130,6 +134,7 @@ class Queue:
             protocol.transport.abortConnection()
             return None
         except RedisError as error:
+            # The error may be about this key only (WRONGTYPE); the others must still be served.
             self._rotate(keys[0])
             if error.code in TROUBLES:
                 self._health.trouble(error.code)

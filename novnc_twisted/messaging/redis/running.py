@@ -66,6 +66,7 @@ class Scripts:
         except RedisError as error:
             if error.code in OUTAGES:
                 raise
+            # Other errors (a missing right) say nothing about the scripts.
             self._fresh = error.code == "NOSCRIPT"
         await self._load(protocol)
 
@@ -86,6 +87,7 @@ class Scripts:
                 self._found()
                 return reply
             self._not_found()
+            # Every second attempt: if loading changed nothing, wait before the next one.
             loaded = bool(self._ways) and not loaded
             if loaded:
                 await self._load(protocol)
@@ -121,6 +123,7 @@ class Scripts:
         if self._fresh or self.missing:
             self._fresh = False
             self.on_found()
+        # A new connection may lead to another Redis, so the time begins again.
         self._missing_since = None
         if self._reported:
             self._reported = False

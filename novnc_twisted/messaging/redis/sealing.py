@@ -30,6 +30,8 @@ class Opener:
             text = self._box.decrypt(b64decode(sealed, validate=True)).decode()
         except CryptoError:
             raise ValueError("not sealed for this process") from None
+        # The id is inside the box: a service could otherwise send the sealed answer to one call as the answer to
+        # another.
         found, space, answer = text.partition(" ")
         if not space or found != call_id:
             raise ValueError("sealed for another call")

@@ -59,6 +59,7 @@ class Serving:
         self._reactor = reactor
         self._link = link
         self._topic = topic
+        # Kept to distinguish a method that is not for this role, which is logged, from one that does not exist.
         self._known = frozenset(methods)
         self._methods = {role: methods_for(role, methods, callers) for role in ("", *ROLES)}
         self._health = health
@@ -103,6 +104,7 @@ class Serving:
         self._stopping = True
         await gatherResults([Deferred.fromCoroutine(queue.stop()) for queue in self._queues])
         for work in list(self._working):
+            # After the queues have stopped, so that no new work begins meanwhile.
             work.cancel()
         for role, messages in zip(self._methods, untaken, strict=False):
             for message in messages:
@@ -136,6 +138,7 @@ class Serving:
             return
         try:
             try:
+                # Not the estimate: it may be a round trip behind, and a call must not run after its caller gave up.
                 now = await self._link.exact_now()
             except ServiceUnavailable:
                 # It is unknown whether the caller still waits.  Not to run the call is better than to run it too late.
@@ -149,6 +152,7 @@ class Serving:
                 self._health.complain(
                     f"{role} called {request.method} of {self._topic}, which is not for it: refused", role
                 )
+            # By the queue from which the request came; nothing in the request is believed about its caller.
             methods = self._methods[role]
             performing = Deferred.fromCoroutine(perform(self._topic, methods, request.method, request.arguments))
             answer = await within(performing, left / 1000, self._reactor)

@@ -39,6 +39,7 @@ class RedisStore:
 
         async def put() -> None:
             text = encode_object(value)
+            # Redis refuses an expiry of 0; in memory such an object is gone at once.
             if ttl <= 0:
                 await self._link.run(REMOVE, [names.stored(check_key(key))], deadline=DEADLINE)
                 return
@@ -122,6 +123,7 @@ class RedisStore:
         async def join() -> None:
             name = names.group(check_key(group))
             await self._link.execute("SADD", name, member, deadline=DEADLINE)
+            # A compute host has the right to SADD only.
             if self._keeps:
                 await self._link.execute("PEXPIRE", name, _milliseconds(ttl), deadline=DEADLINE)
 

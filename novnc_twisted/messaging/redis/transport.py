@@ -50,6 +50,7 @@ class RedisTransport:
         self._reactor = reactor
         self._address = address
         self._endpoint = endpoint_of(reactor, address)
+        # Not the process' name of the bus, which is a secret (see _next_worker).
         self._worker = secrets.token_hex(6)
         self._workers = count(1)
         self._state = "new"
@@ -104,6 +105,7 @@ class RedisTransport:
         if started:
             withdrawn = [Deferred.fromCoroutine(self._withdraw(one, FINAL_REPLIES)) for one in list(self._served)]
             await DeferredList(withdrawn)
+        # In this order: withdrawing needs the connection, and entries must be gone before it closes.
         await self.calls.stop()
         await self._presence.stop()
         self._health.stop()
@@ -184,10 +186,12 @@ class RedisTransport:
     async def _add(self, one: Announcement, serving: Serving | None) -> Callable[[], Deferred[None]]:
         if self._state == "stopped":
             raise ServiceUnavailable("the transport is stopped")
+        # Before the first wait, so that a stop() meanwhile finds and withdraws it.
         self._served[one] = serving
         try:
             if self._state == "started" and serving is not None:
                 await serving.start()
+            # The transport may have been stopped while the queues were connecting.
             if self._state != "stopped":
                 await self._presence.add(one)
         except TopicInUse:
@@ -203,6 +207,7 @@ class RedisTransport:
         if one not in self._served:
             return
         serving = self._served.pop(one)
+        # First the entry, so that no call is queued any more; then what is left in the queues is answered.
         untaken = await self._presence.remove(one, deadline)
         if serving is not None:
             await serving.stop(untaken)
