@@ -1,8 +1,8 @@
 """WebSocket frames (RFC 6455, section 5): incremental and without I/O, for the server's side of a binary stream.
 
-RFB is a stream: the beginning of a WebSocket message means nothing to it.  So payload is passed on as soon as it
-arrives, unmasked, and no frame is ever collected.  What is kept between two calls is an unfinished header or control
-frame, at most 139 bytes.
+RFB is a stream, and the boundaries of WebSocket messages have no meaning in it.  So the decoder unmasks payload and
+passes it on as soon as it arrives, without waiting for the whole frame.  Between two calls, it keeps only an unfinished
+header or control frame, at most 139 bytes.
 """
 
 from typing import Final
@@ -27,7 +27,7 @@ A browser's script cannot send pings.  In RFB, which is a stream, a message with
 """
 
 NO_CODE: Final = 1005
-"""The code that stands for a close frame without a code (RFC 6455, section 7.1.5)."""
+"""The code that is reported for a close frame without a code (RFC 6455, section 7.1.5)."""
 
 _FIN = 0x80
 _WHOLE = _FIN | BINARY  # the first byte of a message in one frame
@@ -64,8 +64,9 @@ def small_messages(data: bytes, at: int, longest: int) -> tuple[bytes, int]:
     """Decode a run of whole binary messages, each in one small frame, that begins at ``at``.
 
     Keys and the mouse arrive like this: 6 to 12 bytes each, every one with a mask of its own.  The general decoder
-    would cost several times as much for each; here payloads and masks are laid side by side and unmasked in one step.
-    Anything else (unfinished, longer, in pieces, control, invalid) ends the run and is left to the general decoder.
+    would cost several times as much for each message; here all payloads and all masks are joined and unmasked in one
+    step.  Any other frame (unfinished, longer, fragmented, control, invalid) ends the run and is left to the general
+    decoder.
 
     :param longest: bytes of the longest payload that is accepted; at most 125.
     :return: the payload, and where the run ended.
@@ -75,7 +76,7 @@ def small_messages(data: bytes, at: int, longest: int) -> tuple[bytes, int]:
     # The header and the mask have six bytes; nothing after ``last`` can hold a whole frame.
     last = len(data) - 6
     while at <= last and data[at] == _WHOLE:
-        length = data[at + 1] - 0x80  # negative where the frame is not masked
+        length = data[at + 1] - 0x80  # negative if the frame is not masked
         begin = at + 6
         end = begin + length
         if not 0 < length <= longest or end > last + 6:
@@ -133,7 +134,7 @@ class FrameDecoder:
         return self.close_code is not None
 
     def receive(self, data: bytes) -> bytes:
-        """Return the payload in these bytes, of any number of frames; if ``news`` is set then, look at the rest."""
+        """Return the payload in these bytes, of any number of frames.  If ``news`` is set then, read the attributes."""
         length = len(data) - 6
         if 0 < length <= self._small and data[0] == _WHOLE and data[1] == length + 0x80 and self._at_rest:
             # One key, or the mouse: nearly all messages.
@@ -176,7 +177,7 @@ class FrameDecoder:
         return payload[0] if len(payload) == 1 else b"".join(payload)
 
     def _frame(self, data: bytes, at: int, end: int) -> int:
-        """Read a header, or a whole control frame; return the bytes used, or 0 if more bytes are needed."""
+        """Read a header or a whole control frame; return the number of bytes used, or 0 if more bytes are needed."""
         if end - at < 2:
             return 0
         first, second = data[at], data[at + 1]
@@ -194,7 +195,9 @@ class FrameDecoder:
         if opcode > BINARY:
             raise ProtocolViolation(f"a frame with the reserved opcode {opcode}")
         if (opcode == CONTINUATION) is not self._continues:
-            raise ProtocolViolation("a continuation of nothing" if opcode == CONTINUATION else "a message in a message")
+            if opcode == CONTINUATION:
+                raise ProtocolViolation("a continuation frame, although no message is unfinished")
+            raise ProtocolViolation("a new message, although another one is unfinished")
         if opcode == TEXT:
             raise TextRefused("a text message")
         used = 6
@@ -225,7 +228,7 @@ class FrameDecoder:
         return used
 
     def _control(self, data: bytes, at: int, end: int, opcode: int, length: int, final: bool) -> int:
-        """Read a control frame (section 5.5); return the bytes used, or 0 if more bytes are needed."""
+        """Read a control frame (section 5.5); return the number of bytes used, or 0 if more bytes are needed."""
         if opcode > PONG:
             raise ProtocolViolation(f"a frame with the reserved opcode {opcode}")
         if not final:

@@ -9,10 +9,10 @@ to_int = int.from_bytes
 
 # Multiplying a 32-bit mask by 0x00000001_00000001... repeats it; the table saves this for every key.
 REPEAT: Final = tuple(to_int(b"\0\0\0\1" * (length + 3 >> 2)) for length in range(SMALL + 1))
-"""By the length of a payload: what a mask is multiplied with to cover it."""
+"""Indexed by the length of a payload: the factor that repeats the four bytes of a mask over the payload."""
 
 EXCESS: Final = tuple(8 * (-length & 3) for length in range(SMALL + 1))
-"""By the length of a payload: the bits of that product beyond it."""
+"""Indexed by the length of a payload: the number of bits by which that product is longer than the payload."""
 
 
 def unmask(data: bytes, mask: bytes) -> bytes:

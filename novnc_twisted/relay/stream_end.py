@@ -1,4 +1,4 @@
-"""The end of a session on a plain stream: TCP, unix socket or TLS."""
+"""One end of a session (see :class:`IEnd`) on a plain stream: TCP, unix socket or TLS."""
 
 from typing import Any
 
@@ -16,10 +16,10 @@ from novnc_twisted.relay.transport_end import TransportEnd
 from novnc_twisted.relay.transports import closed_at_once, send
 
 CLOSE_GRACE = 2.0
-"""Seconds that a peer has to read what was written, once we hang up; then the connection is aborted."""
+"""Seconds after we close within which the peer must read what was written; then the connection is aborted."""
 
 VIEWER_STALL = 300.0
-"""Seconds for which a viewer may leave our buffer (about 128 KiB) full: it is suspended, or has vanished."""
+"""Seconds for which a viewer may leave our buffer (about 128 KiB) full.  After that time it counts as lost."""
 
 HOLD_LIMIT = 65536
 """Maximum number of bytes that an end holds while it has no receiver."""
@@ -29,9 +29,10 @@ HOLD_LIMIT = 65536
 class StreamEnd(TransportEnd):
     """A stream of bytes, to and from a transport.
 
-    It is the protocol of its transport, or another protocol passes the calls of its transport on to it.
+    It is the protocol of its transport, or another protocol forwards the transport's calls to it.
 
-    RFB has no half-closed streams: a peer that ends its direction has left.  What it sent before is still delivered.
+    RFB has no half-closed streams: a peer that ends its sending direction counts as gone.  The bytes that it sent
+    before are still delivered.
 
     :cvar frames: decodes the frames of the stream, if it has any.
     """
@@ -56,9 +57,9 @@ class StreamEnd(TransportEnd):
 
         :param peer: the peer's address as text.
         :param lost: the cause if the peer leaves.
-        :param linger: when hanging up, end our direction and let the peer close.  Otherwise bytes that the peer is
-            still sending make the kernel reset the connection and discard what we wrote last: the refusal.
-        :param stall: seconds for which the peer may leave our buffer full before it counts as lost; 0: for ever.
+        :param linger: close only our sending direction, and wait for the peer to close the connection.  If we closed
+            it while the peer still sends, the kernel would reset it and discard our last bytes, which are the refusal.
+        :param stall: seconds for which the peer may leave our buffer full before it counts as lost; 0: no limit.
         """
         super().__init__(clock, peer, lost, stall)
         self.bytes_in = 0
@@ -67,7 +68,7 @@ class StreamEnd(TransportEnd):
         self._linger = linger
         self._receiver: IReceiver | None = None
         self._held = b""
-        self._over: Refusal | None = None  # why nothing more comes
+        self._over: Refusal | None = None  # why no more bytes come; None until then
         self._closing = False
         self._abort_timer: IDelayedCall | None = None
         self._waiting: tuple[Deferred[None], ...] = ()
@@ -151,7 +152,7 @@ class StreamEnd(TransportEnd):
     # IProtocol
 
     def connectionMade(self) -> None:
-        """Do nothing: makeConnection did it."""
+        """Do nothing: :meth:`makeConnection` has done everything."""
 
     def dataReceived(self, data: bytes) -> None:
         """Receive bytes of the stream."""
@@ -184,13 +185,13 @@ class StreamEnd(TransportEnd):
         self._receiver = None
         super().come_back(taken, waiting)
 
-    # What the kinds of ends do in their own manner
+    # Methods that subclasses override
 
     def _write_final(self, cause: Refusal) -> None:
         """Write the last bytes, if this kind of end has any."""
 
     def _hang_up(self) -> None:
-        """Close, once what is written has gone out."""
+        """Close the connection when everything that was written has been sent."""
         transport = self._transport
         # TLS has its own closing alert; half-closing TCP below it would break that.
         if self._linger and ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
@@ -215,7 +216,7 @@ class StreamEnd(TransportEnd):
             self._receiver.data_received(data)
         # A viewer may send its handshake early, but not fill our memory before it is authorised.
         elif len(self._held) + len(data) > HOLD_LIMIT:
-            self._end(MessageTooBig("bytes before anybody asked for them"))
+            self._end(MessageTooBig(f"more than {HOLD_LIMIT} bytes before the next step of the session"))
         else:
             self._held += data
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class LiveSession(Session):
     """A session whose two connections are joined.
 
-    It has no coroutine while bytes flow: the frames and Deferreds of one would be half of a session's memory.
+    No coroutine runs while bytes flow, because its frames and Deferreds would be half of a session's memory.
 
     :ivar relay: joins the two connections; filters are added to it and removed from it.
     """
@@ -36,7 +36,7 @@ class LiveSession(Session):
     def __init__(
         self, setup: "SessionSetup", info: ConnectInfo, slot: SessionSlot, upstream: IEnd, filters: Sequence[IFilter]
     ) -> None:
-        """Take over from the set-up; :meth:`start` starts.
+        """Take over from the set-up; :meth:`start` begins to copy bytes.
 
         :param slot: belongs to the session from now on.
         :param upstream: the connection to the VNC server.
@@ -49,7 +49,7 @@ class LiveSession(Session):
         self.relay: IRelay = join(self.viewer.end, upstream, filters)
 
     def start(self) -> None:
-        """Let bytes flow, and watch what may end the session."""
+        """Start the token's lease, the timers that may end the session, and the relay."""
         # Counted first: if the rest fails, end() gives back whatever was counted.
         self._slot.set_up()
         try:
@@ -82,10 +82,10 @@ class LiveSession(Session):
             )
 
     def _watch(self) -> None:
-        """Watch the session's time and the viewer's idleness, if they are limited."""
+        """Start timers for the expiry of the session and for an idle viewer, if these limits are set."""
         clock = self.services.reactor
         if self.info.expires_at is not None:
-            # Unix time: the reactor's clock may be monotonic, and then counts from any moment.
+            # expires_at is Unix time.  The reactor's clock may be monotonic, with an arbitrary origin.
             left = max(0.0, self.info.expires_at - time.time())
             self._timers = (timer_wheel_of(clock).callLater(left, self.end, SessionExpired()),)
         if self.services.settings.idle_timeout:
@@ -94,7 +94,7 @@ class LiveSession(Session):
             self._watch_idleness()
 
     def _watch_idleness(self) -> None:
-        """Look again when the viewer may have been idle for long enough."""
+        """End the session if the viewer has been idle for too long; else check again when it can have been."""
         clock = self.services.reactor
         left = self.viewer.end.heard_at + self.services.settings.idle_timeout - clock.seconds()
         if left <= 0:
@@ -120,7 +120,7 @@ class LiveSession(Session):
         self.report(event)
 
     async def _close(self, cause: Refusal) -> None:
-        """Close both connections and wait until nothing is left, which timers bound.  Never raises."""
+        """Close both connections and wait until they and the lease have ended; timers limit the wait.  Never raises."""
         try:
             self._slot.give_back()
             for timer in self._timers:

@@ -43,12 +43,12 @@ class SessionSetup(Session):
     __slots__ = ("_client", "_deadline", "_ends", "_greeted", "phase")
 
     def __init__(self, registry: "SessionRegistry", session_id: str, viewer: IViewer, accepted_at: float) -> None:
-        """Prepare; :meth:`start` starts."""
+        """Prepare the set-up; :meth:`start` begins it."""
         super().__init__(registry, session_id, viewer, accepted_at)
         self.phase = "token"
         self._deadline = Deadline(registry.services.reactor)  # of the present step
-        self._greeted = False  # whether RFB, or what the console speaks, began on the viewer's side
-        self._ends: list[IEnd] = []  # the connection to the VNC server, once it is there
+        self._greeted = False  # whether RFB, or the protocol of another console type, has begun with the viewer
+        self._ends: list[IEnd] = []  # the ends to close: the VNC server's, as soon as it is connected
         # Last: attaching may call end() at once, which needs the attributes above.
         self._client = HandshakeChannel(viewer.end, self.end)
 
@@ -57,7 +57,7 @@ class SessionSetup(Session):
         Deferred.fromCoroutine(self._run())
 
     def end(self, cause: Refusal) -> None:
-        """See :class:`Session`.  A second call, while the viewer is sent the reason, stops waiting for it to read."""
+        """See :class:`Session`.  A second call stops the wait for the viewer to read the reason of its refusal."""
         if self.cause is None:
             self.cause = cause
         self._deadline.end(cause)
@@ -133,7 +133,7 @@ class SessionSetup(Session):
         return LiveSession(self, info, slot, end, console.filters(info, settings))
 
     def _in_time(self, what: Awaitable[T], seconds: float, late: Refusal) -> Deferred[T]:
-        """Wait for a step: at most until its own deadline, and never beyond the deadline of the whole set-up."""
+        """Wait for a step until its own deadline or the deadline of the whole set-up, whichever is earlier."""
         services = self.services
         left = self.accepted_at + services.settings.setup_deadline - services.reactor.seconds()
         return self._deadline.wait(what, min(seconds, left), late)
@@ -156,15 +156,15 @@ class SessionSetup(Session):
         self.closed(cause)
 
     async def _send_reason(self, cause: Refusal) -> None:
-        """Tell the viewer why, in the manner of its front, before RFB began."""
+        """Send the viewer the reason in the protocol of its front; RFB has not begun yet."""
         handshake = self.viewer.refusal(cause)
         if handshake is None:
             return
         services = self.services
         seconds = STOPPING_DEADLINE if isinstance(cause, Stopping) else services.settings.refusal_deadline
-        self._deadline = Deadline(services.reactor)  # the one before is over, if the session was ended
+        self._deadline = Deadline(services.reactor)  # after end(), the previous Deadline fails every wait
         try:
             late = SetupTimeout("the viewer did not read the reason in time")
             await self._deadline.wait(self._client.run(handshake), seconds, late)
-        except Refusal:  # it left, is silent or breaks the protocol; the close frame has the same sentence
+        except Refusal:  # the viewer left, is silent or broke the protocol; the close frame has the same sentence
             return

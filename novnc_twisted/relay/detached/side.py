@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from novnc_twisted.relay.stream_end import StreamEnd
 
 PIECE: Final = 1 << 14
-"""Maximum number of bytes of one read for a peer that may read slowly: what it does not take is held."""
+"""Maximum number of bytes of one read if the other peer may read slowly, since what it does not take is held."""
 
 SLOW: Final = 0.1
-"""Seconds without taking anything after which a peer counts as slow."""
+"""Seconds after which a peer counts as slow if it has accepted no bytes."""
 
 QUICK: Final = 1 << 22
-"""Bytes in full pieces that a peer must take before it counts as quick: more than its socket's buffer can hide."""
+"""Bytes, in full pieces, that a peer must accept without being slow before it counts as quick.
+
+They are more than the buffer of its socket holds, so a peer that does not read never counts as quick.
+"""
 
 HELD: Final = 1 << 25
 """Bytes that may be held for all sessions before every peer counts as slow."""
@@ -30,11 +33,11 @@ _NOTHING: Final = memoryview(b"")
 
 
 class StreamSide:
-    """A plain stream: what it reads is sent on from the engine's buffer without a copy.
+    """A plain stream.  The other side sends what this side reads, from the engine's buffer and without a copy.
 
     :ivar end: the end that the socket belongs to.
-    :ivar look: what the bytes that are read pass through; None: they pass unread.
-    :ivar other: the other side, on which they are sent.
+    :ivar look: the filters as one function, which returns what may be sent on; None: everything is sent on unread.
+    :ivar other: the other side.
     """
 
     __slots__ = (
@@ -49,10 +52,10 @@ class StreamSide:
         self.look: Look = None
         self._engine = engine
         self._relay = relay
-        self._readable = False  # whether there may be bytes to read that no further edge will report
+        self._readable = False  # whether there may be bytes to read that epoll (edge-triggered) does not report again
         self._ending = False  # whether the peer has ended its direction: what it sent before is still read
-        self._calm = 0  # bytes that the peer took without being slow
-        self._since = 0.0  # since when the peer has taken nothing
+        self._calm = 0  # bytes that the peer has accepted since it was last slow
+        self._since = 0.0  # since when the peer has accepted no bytes
         self._rest = _NOTHING
         self.end = end
         # The transport may not have sent everything yet; what waits goes first, or the stream would be out of
@@ -64,7 +67,7 @@ class StreamSide:
 
     def ready(self, events: int) -> None:
         """Read, send what waits, or notice that the peer is gone."""
-        if events == _ORDINARY and not self._rest:  # nearly always: an edge reports that it can be written as well
+        if events == _ORDINARY and not self._rest:  # nearly always: epoll reports "readable" together with "writable"
             self._readable = True
             self.pump()
             return
@@ -76,7 +79,7 @@ class StreamSide:
             if events & ENDING:
                 self._ending = True
                 if events & DEAD and self.other._rest and self._relay.live and self is self._relay.client:
-                    # Nothing can be sent to it any more, and its last bytes would wait for a server that hangs.
+                    # The viewer can receive nothing more, and its last bytes would wait for a VNC server that hangs.
                     self.end.fail("connection reset")
                     return
             self.pump()
@@ -110,7 +113,7 @@ class StreamSide:
             # A short read means that the socket is empty (epoll(7), edge-triggered), which saves the read that
             # would block.
             if count < size:
-                if not self._ending:  # it is empty: an edge reports the next bytes
+                if not self._ending:  # the socket is empty: epoll reports the next bytes
                     self._readable = False
                     return
             # Only full pieces count: small ones fit into the socket's buffer and say nothing about the peer's
@@ -132,7 +135,7 @@ class StreamSide:
             self.other.send(data)
 
     def send(self, data: bytes | memoryview) -> None:
-        """Send a piece of the stream: at once, or behind what waits."""
+        """Send a piece of the stream at once, or append it to the bytes that wait."""
         size = len(data)
         self.end.bytes_out += size
         if self._rest:
@@ -169,11 +172,11 @@ class StreamSide:
 
     @property
     def unread(self) -> bool:
-        """Whether the peer is not read at present, since the other side is full."""
+        """Whether this side does not read its peer at present, because the other side is full."""
         return bool(self.other._rest)
 
     def release(self) -> None:
-        """Return the sockets of the session to transports, since this side's end is being closed."""
+        """Return the sockets of the session to transports, because this side's end is being closed."""
         self._relay.stop()
 
     def stop(self) -> None:
@@ -197,13 +200,13 @@ class StreamSide:
             self._hold(bytes(data[sent:]))
 
     def _keep(self, data: bytes | memoryview) -> None:
-        """Put data behind what waits."""
+        """Append data to the bytes that wait."""
         self._engine.held += len(data)
         # This copies all that waits, but only a ping, a pong or the rest of one read comes while something waits.
         self._rest = memoryview(b"".join((self._rest, data)))
 
     def _hold(self, rest: bytes) -> None:
-        """Keep what the peer did not take; until it is sent, the other side is not read."""
+        """Keep the bytes that the peer did not accept.  The other side does not read until they are sent."""
         self._rest = memoryview(rest)
         self._engine.held += len(rest)
         self._since = self._engine.now
@@ -237,10 +240,10 @@ class StreamSide:
             self.other.pump()
 
     def _broken(self, error: OSError) -> None:
-        """Nothing can be sent to the peer any more.
+        """Handle a failed send: the peer can receive nothing more.
 
-        For the viewer's side that is the end.  What the VNC server sent before it left must still reach a slow viewer:
-        that side ends when all of it is sent.
+        If the peer is the viewer, the session ends.  If it is the VNC server, the bytes that it sent before must still
+        reach a slow viewer, so the session ends after they were sent.
         """
         if self is self._relay.client:
             self.end.fail(error.strerror or "")
