@@ -36,7 +36,7 @@ class SoakTests(TestCase):
         for held in outcome.full:
             self.assertEqual(held.descriptors, empty.descriptors + 2 * plan.sessions)
             self.assertLess(held.calls, 10)  # one timer wheel serves all sessions
-        for name in ("session.session.Session", "relay.detached.side.StreamSide", "relay.timer_wheel.Timer"):
+        for name in ("session.live.LiveSession", "relay.detached.side.StreamSide", "relay.timer_wheel.Timer"):
             self.assertEqual(left.objects.get(f"novnc_twisted.{name}", 0), 0, name)
             self.assertGreater(outcome.full[0].objects[f"novnc_twisted.{name}"], 0, name)
         self.assertIn(f"| {plan.sessions}, {plan.sessions} |", text(outcome))
