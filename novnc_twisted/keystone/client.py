@@ -9,14 +9,13 @@ from typing import Any, Final
 from keystoneauth1 import exceptions
 from twisted.internet.defer import Deferred
 
+from novnc_twisted.access import strict_json
 from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.keystone.bounded import UnboundedAnswer
 from novnc_twisted.keystone.threads import ThreadedCalls
 
 TIMEOUT: Final = 4.0
 """Seconds to connect, and seconds between two parts of an answer."""
-
-MAX_BODY: Final = 1 << 20
-"""Bytes of an answer that are read at most."""
 
 _SERVER: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(?=/|\s|$)")
 
@@ -90,10 +89,8 @@ class KeystoneClient:
             )
         except Exception as error:
             raise ServiceUnavailable(self._reason(error)) from None
-        if len(response.content) > MAX_BODY:
-            raise ServiceUnavailable(f"{self._service} sent an answer of more than {MAX_BODY} bytes")
         try:
-            body = response.json()
+            body = strict_json.loads(response.content)  # requests' json() raises RecursionError for a deep one
         except ValueError:
             body = None
         return Answer(response.status_code, body)
@@ -111,6 +108,8 @@ class KeystoneClient:
             )
         if isinstance(error, exceptions.SSLError):
             return f"the TLS certificate of {server} cannot be verified (cafile of {self._credentials})"
+        if (unbounded := _unbounded(error)) is not None:
+            return f"{server} {unbounded}"
         # Time-outs are connection errors.  A failed discovery quotes the connection error that caused it, if one did.
         if isinstance(error, exceptions.ConnectionError) or (
             isinstance(error, exceptions.DiscoveryFailure) and found is not None
@@ -121,3 +120,12 @@ class KeystoneClient:
         if isinstance(error, exceptions.HttpError):
             return f"{server} answers with HTTP status {error.http_status}"
         return f"a request to {self._service} failed: {type(error).__name__}"
+
+
+def _unbounded(error: BaseException | None) -> UnboundedAnswer | None:
+    """Return the exceeded bound that caused an error of keystoneauth1, if one did."""
+    while error is not None:
+        if isinstance(error, UnboundedAnswer):
+            return error
+        error = error.__context__
+    return None

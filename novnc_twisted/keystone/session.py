@@ -1,4 +1,4 @@
-"""keystoneauth1's session, without a way to wait for itself."""
+"""keystoneauth1's session, without a way to wait for itself, and with bounds for answers."""
 
 import threading
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 from keystoneauth1 import exceptions
 from keystoneauth1.loading.session import Session as _Loader
 from keystoneauth1.session import Session
+
+from novnc_twisted.keystone.bounded import BoundedAdapter
 
 
 class NonReentrantSession(Session):
@@ -19,6 +21,8 @@ class NonReentrantSession(Session):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._logging_in = threading.local()
+        for prefix, adapter in list(self.session.adapters.items()):
+            self.session.mount(prefix, BoundedAdapter(adapter))
 
     def get_auth_headers(self, auth: Any = None, **options: Any) -> Any:
         """See Session.

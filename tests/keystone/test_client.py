@@ -1,13 +1,20 @@
 """Requests with a token of Keystone: real keystoneauth1 against a small Keystone and nova on loopback."""
 
+import gzip
+import tracemalloc
 from pathlib import Path
 
 from oslo_config import cfg
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError
+from twisted.internet.task import LoopingCall
 from twisted.trial.unittest import TestCase
+from twisted.web.http import Request
+from twisted.web.server import NOT_DONE_YET
 
 from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.keystone import Answer, bounded
+from novnc_twisted.keystone.bounded import MAX_BODY
 from novnc_twisted.service.configuration import read_all
 from novnc_twisted.service.nova_backend import make_client
 from tests.support.openstack import PASSWORD, FakeOpenStack
@@ -15,7 +22,9 @@ from tests.support.openstack import PASSWORD, FakeOpenStack
 TOKEN = "2b1c3d4e-0000-4000-8000-00000000000a"
 
 
-class ClientTests(TestCase):
+class ClientCase(TestCase):
+    """A client of a small cloud."""
+
     timeout = 120
 
     def setUp(self) -> None:
@@ -37,6 +46,10 @@ class ClientTests(TestCase):
         self.assertNotIn(TOKEN, str(error))
         self.assertNotIn(PASSWORD, str(error))
         return error.detail
+
+
+class ClientTests(ClientCase):
+    """Requests that end well, and the usual failures."""
 
     async def test_one_keystone_token_for_many_requests(self) -> None:
         client = self.client()
@@ -90,3 +103,84 @@ class ClientTests(TestCase):
         client = self.client()
         client.stop()
         await self.unavailable(client)
+
+
+class HostileAnswerTests(ClientCase):
+    """A Keystone or a nova that answers rubbish: each such answer is one clear refusal, and memory stays bounded."""
+
+    async def test_endless_answers(self) -> None:
+        sent = 0
+
+        def endless(request: Request) -> int:
+            nonlocal sent
+
+            def more() -> None:
+                nonlocal sent
+                sent += 1 << 16
+                request.write(b"x" * (1 << 16))
+
+            pulled = LoopingCall(more)
+            request.notifyFinish().addBoth(lambda _: pulled.stop())
+            pulled.start(0)
+            return NOT_DONE_YET
+
+        self.cloud.body = endless
+        client = self.client()
+        self.assertIn(f"{self.cloud.url} sends an answer of more than", await self.unavailable(client))
+        self.assertLess(sent, 16 * MAX_BODY)
+        self.cloud.body, self.cloud.identity_body = None, endless
+        self.assertIn("sends an answer of more than", await self.unavailable(self.client()))
+
+    async def test_a_compressed_answer_that_grows(self) -> None:
+        bomb = gzip.compress(b" " * (64 << 20))
+
+        def compressed(request: Request) -> bytes:
+            request.setHeader("Content-Encoding", "gzip")
+            return bomb
+
+        self.cloud.body = compressed
+        client = self.client()
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        self.assertIn("sends an answer of more than", await self.unavailable(client))
+        self.assertLess(tracemalloc.get_traced_memory()[1], 40 << 20)
+
+    async def test_an_answer_that_trickles(self) -> None:
+        self.patch(bounded, "BODY_SECONDS", 0.2)
+
+        def slow(request: Request) -> int:
+            trickle = LoopingCall(request.write, b" ")
+            request.notifyFinish().addBoth(lambda _: trickle.stop())
+            trickle.start(0.05)
+            return NOT_DONE_YET
+
+        self.cloud.body = slow
+        self.assertIn("takes more than 0.2 s for an answer", await self.unavailable(self.client()))
+
+    async def test_answers_that_are_not_json(self) -> None:
+        client = self.client()
+        for body in (b"", b"[" * 100_000, b"\xff\xfe", b"NaN", b"9" * 100_000, b"\x80" * 300_000):
+            self.cloud.body = lambda _request, body=body: body
+            self.assertEqual(await client.request("GET", "/servers/x"), Answer(200, None))
+            self.cloud.identity_body = lambda _request, body=body: body
+            await self.unavailable(self.client())
+            self.cloud.identity_body = None
+
+    async def test_a_body_that_is_not_what_its_header_says(self) -> None:
+        client = self.client()
+        for field, value in (("Content-Encoding", "gzip"), ("Content-Length", "50")):
+
+            def wrong(request: Request, field: str = field, value: str = value) -> int:
+                request.setHeader(field, value)
+                request.write(b"not this")
+                request.transport.loseConnection()
+                return NOT_DONE_YET
+
+            self.cloud.body = wrong
+            self.assertIn("does not answer", await self.unavailable(client))
+
+    async def test_connections_are_kept(self) -> None:
+        client = self.client()
+        for _ in range(5):
+            await client.request("GET", "/servers/x")
+        self.assertLessEqual(self.cloud.connections, 2)

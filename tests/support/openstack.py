@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,8 @@ class FakeOpenStack(Resource):
     :ivar requests: method, path and ``OpenStack-API-Version`` of every request.
     :ivar status: if set, nova answers every request with this HTTP status.
     :ivar silent: whether nova answers at all.
+    :ivar body: if set, gives the body of each of nova's answers, or writes it by itself and gives NOT_DONE_YET.
+    :ivar identity_body: likewise for Keystone.
     """
 
     isLeaf = True
@@ -38,7 +41,14 @@ class FakeOpenStack(Resource):
         self.requests: list[tuple[str, str, str]] = []
         self.status = 0
         self.silent = False
+        self.body: Callable[[Request], bytes | int] | None = None
+        self.identity_body: Callable[[Request], bytes | int] | None = None
         self.port: Any = None
+
+    @property
+    def connections(self) -> int:
+        """How many connections there were since it listens."""
+        return len(self._site._channels)
 
     @classmethod
     def start(cls, test: TestCase, port: int = 0) -> "FakeOpenStack":
@@ -106,9 +116,13 @@ class FakeOpenStack(Resource):
         self.requests.append((request.method.decode(), path, version))
         request.setHeader("Content-Type", "application/json")
         if path.startswith("/identity"):
+            if self.identity_body is not None:
+                return self.identity_body(request)
             return json.dumps(self._identity(request, path)).encode()
         if self.silent:
             return NOT_DONE_YET
+        if self.body is not None:
+            return self.body(request)
         status, body = self._compute(request, path.removeprefix("/compute/v2.1"))
         request.setResponseCode(status)
         return json.dumps(body).encode()
