@@ -66,8 +66,8 @@ class Configuration:
         return one_line(f"{place[0].path}:{place[1]}: {line}" if place is not None else line)
 
     def add_error(self, line: str) -> None:
-        """Add an error, unless the value of the option that it names is refused already."""
-        if self._option_of(line) not in self.refused:
+        """Add an error once, unless the value of the option that it names is refused already."""
+        if self._option_of(line) not in self.refused and self.located(line) not in self.errors:
             self.errors.append(self.located(line))
 
     def add_warning(self, line: str) -> None:
@@ -95,7 +95,7 @@ class Configuration:
             value = self.conf[option.dest] if group == "DEFAULT" else self.conf[group][option.dest]
         except (cfg.Error, ValueError, RecursionError) as error:
             unknown = [name for name in _REFERENCE.findall(written) if name not in self.referable]
-            self.refuse(group, option, _reason(error, unknown, secret=option.secret))
+            self.refuse(group, option, value_reason(error, unknown, secret=option.secret))
             return
         if value is None and isinstance(option.type, types.Number | types.Boolean):
             self.refuse(group, option, "a value is missing")
@@ -168,7 +168,7 @@ def _referenced(files: list[FlagFile]) -> set[str]:
     return {name for value in values for name in _REFERENCE.findall(value)} & defined
 
 
-def _reason(error: Exception, unknown: Sequence[str], *, secret: bool) -> str:
+def value_reason(error: Exception, unknown: Sequence[str], *, secret: bool) -> str:
     """Why a value is refused.
 
     :param unknown: the names to which it refers, and which do not exist.

@@ -4,7 +4,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Any, Final
 
 from novnc_twisted.messaging.url import is_oslo_url
-from novnc_twisted.service.exits import Unusable, one_line
+from novnc_twisted.service.exits import Unusable
 
 if TYPE_CHECKING:
     from novnc_twisted.keystone import KeystoneClient
@@ -57,18 +57,14 @@ def make_client(reactor: Any, conf: Any) -> "KeystoneClient":
         raise Unusable(
             "[consoleauth] backend: nova needs the extra [openstack]: pip install 'novnc-twisted[openstack]'"
         )
-    from keystoneauth1 import adapter, loading
-    from keystoneauth1.exceptions import ClientException
+    from keystoneauth1 import adapter
 
-    from novnc_twisted.keystone import KeystoneClient, SessionLoader
+    from novnc_twisted.keystone import KeystoneClient
+    from novnc_twisted.service import keystone_options
 
     section = _section(conf)
     assert section is not None, "uses_nova() was asked before"
-    try:
-        auth = loading.load_auth_from_conf_options(conf, section)
-        session = SessionLoader().load_from_conf_options(conf, section, auth=auth)
-    except (ClientException, ValueError, OSError) as error:
-        raise Unusable(f"[{section}] auth_type: {one_line(str(error))}") from None
+    session = keystone_options.load(conf, section)
     nova = adapter.Adapter(
         session,
         service_type="compute",
@@ -88,19 +84,12 @@ def base_url(conf: Any) -> str | None:
 
 
 def _section(conf: Any) -> str | None:
-    """The first section that has credentials, with its options registered."""
+    """The first section that has credentials, with its options registered.
+
+    :raises Unusable: an option that says so cannot be used.
+    """
     if importlib.util.find_spec("keystoneauth1") is None:
         return SECTIONS[0]  # make_client says what is missing
-    from keystoneauth1 import loading
-    from oslo_config import cfg
+    from novnc_twisted.service.keystone_options import has_credentials
 
-    for section in SECTIONS:
-        loading.register_auth_conf_options(conf, section)
-        if conf[section].auth_type or conf[section].auth_section:
-            loading.register_session_conf_options(conf, section)
-            conf.register_opts(
-                [cfg.ListOpt("valid_interfaces"), cfg.StrOpt("region_name"), cfg.StrOpt("endpoint_override")],
-                group=section,
-            )
-            return section
-    return None
+    return next((section for section in SECTIONS if has_credentials(conf, section)), None)

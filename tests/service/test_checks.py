@@ -36,6 +36,56 @@ class CheckCase(SynchronousTestCase):
         return f"cert = {self.write(f'{name}.pem', ours.cert)}\nkey = {self.write(f'{name}.key', ours.key)}\n"
 
 
+NOVA = (
+    "transport_url = rabbit://x:y@h//\n[consoleauth]\nbackend = nova\n[service_user]\nauth_type = password\n"
+    "auth_url = http://192.0.2.1/v3\nusername = nova\nproject_name = service\nuser_domain_name = Default\n"
+    "project_domain_name = Default\npassword = "
+)
+
+
+class KeystoneErrorTests(CheckCase):
+    """Credentials of Keystone: whatever is wrong with them is one line that names the option, and shows no password."""
+
+    def error(self, text: str) -> str:
+        (line,) = self.examine(text, "novncproxy").errors
+        self.assertNotIn("secret", line)
+        return re.sub(r"^\S+:\d+: ", "", line)
+
+    def test_a_dollar(self) -> None:
+        for password in ("se$secret", "${secret}", "$secret", "$DEFAULT.secret", "$nova.secret"):
+            self.assertRegex(self.error(NOVA + password), r"^\[service_user\] password: .* write \$\$ for a \$")
+        for name in ("auth_type", "auth_section"):
+            text = f"transport_url = rabbit://x:y@h//\n[service_user]\n{name} = $secret\n"
+            self.assertIn(f"[service_user] {name}: ", self.error(text))
+        self.assertIn("[service_user] password: it refers to itself", self.error(NOVA + "$password"))
+        self.assertEqual(self.examine(NOVA + "se$$secret", "novncproxy").errors, [])
+
+    def test_each_option(self) -> None:
+        for name, value in (
+            ("timeout", "soon"),
+            ("collect_timing", "maybe"),
+            ("insecure", "maybe"),
+            ("region_name", "$secret"),
+            ("cafile", "/nowhere/ca.pem"),
+            ("certfile", "/nowhere/cert.pem"),
+            ("cafile", "a\0b"),
+            ("endpoint_override", "nova"),
+            ("auth_url", "keystone:5000/v3"),
+            ("auth_url", "https:///v3"),
+        ):
+            self.assertIn(f"[service_user] {name}: ", self.error(f"{NOVA}x\n{name} = {value}\n"), name)
+        endpoint = "endpoint_override = https://nova/v2.1/%(project_id)s"
+        self.assertEqual(self.examine(f"{NOVA}x\n{endpoint}\n", "novncproxy").errors, [])
+
+    def test_kinds_of_credentials(self) -> None:
+        begin = "transport_url = rabbit://x:y@h//\n[service_user]\n"
+        self.assertIn("[service_user] auth_type: ", self.error(f"{begin}auth_type = nosuch\n"))
+        self.assertIn("[other] auth_type: it is missing", self.error(f"{begin}auth_section = other\n"))
+        self.assertIn(
+            "[other] auth_type: ", self.error(f"{begin}auth_section = other\n[other]\nauth_type = password\n")
+        )
+
+
 class ErrorTests(CheckCase):
     def errors(self, text: str, command: str = "console") -> list[str]:
         prefix = f"{self.folder}/nova.conf"

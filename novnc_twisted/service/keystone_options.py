@@ -1,0 +1,88 @@
+"""The credentials of Keystone in a section of the configuration, read by keystoneauth1 and checked one by one."""
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from oslo_config import cfg
+
+from novnc_twisted.service.configuration import value_reason
+from novnc_twisted.service.exits import Unusable, one_line
+
+_FILES: Final = ("cafile", "certfile", "keyfile")
+_URLS: Final = ("auth_url", "endpoint_override")
+_URL: Final = re.compile(r"(?i)https?://[^/?#\s]+[^\s]*\Z")  # keystoneauth1 replaces %(project_id)s in an endpoint
+_ENDPOINT: Final = (cfg.ListOpt("valid_interfaces"), cfg.StrOpt("region_name"), cfg.StrOpt("endpoint_override"))
+
+
+def has_credentials(conf: Any, section: str) -> bool:
+    """Whether the section has credentials, or names another section that should have them; registers its options.
+
+    :raises Unusable: with one line that names the option.
+    """
+    from keystoneauth1 import loading
+
+    conf.register_opt(_auth_section(), group=section)
+    _value(conf, section, "auth_section")  # keystoneauth1 looks at it while it registers the others
+    loading.register_auth_conf_options(conf, section)
+    if not conf[section].auth_section and not _value(conf, section, "auth_type"):
+        return False
+    loading.register_session_conf_options(conf, section)
+    conf.register_opts(_ENDPOINT, group=section)
+    return True
+
+
+def load(conf: Any, section: str) -> Any:
+    """Return keystoneauth1's session for the credentials of a section.
+
+    :raises Unusable: with one line that names the option.
+    """
+    from keystoneauth1 import loading
+    from keystoneauth1.exceptions import ClientException
+
+    from novnc_twisted.keystone import SessionLoader
+
+    of_auth = conf[section].auth_section or section
+    if not _value(conf, of_auth, "auth_type"):
+        raise Unusable(f"[{of_auth}] auth_type: it is missing, and [{section}] auth_section names this section")
+    try:
+        auth = loading.load_auth_from_conf_options(conf, section)
+        _check(conf, section, of_auth)
+        return SessionLoader().load_from_conf_options(conf, section, auth=auth)
+    except (cfg.Error, RecursionError):
+        _check(conf, section, of_auth)
+        raise
+    except (ClientException, ValueError, OSError) as error:
+        _check(conf, section, of_auth)
+        raise Unusable(f"[{of_auth}] auth_type: {one_line(str(error))}") from None
+
+
+def _check(conf: Any, *sections: str) -> None:
+    """Read each registered option."""
+    for section in dict.fromkeys(sections):
+        for name in conf[section]:
+            value = _value(conf, section, name)
+            if not value:
+                continue
+            try:
+                if name in _FILES:
+                    with Path(value).open("rb"):
+                        pass
+            except (OSError, ValueError) as error:
+                raise Unusable(f"[{section}] {name}: {one_line(value)}: {getattr(error, 'strerror', error)}") from None
+            if name in _URLS and not _URL.match(value):
+                raise Unusable(f"[{section}] {name}: {one_line(value)} is not an http:// or https:// URL")
+
+
+def _value(conf: Any, section: str, name: str) -> Any:
+    try:
+        return conf[section][name]
+    except (cfg.Error, ValueError, RecursionError) as error:
+        # Which name is unknown is not said: it may be a part of a password.
+        raise Unusable(f"[{section}] {name}: {value_reason(error, [name], secret=True)}") from None
+
+
+def _auth_section() -> cfg.Opt:
+    from keystoneauth1 import loading
+
+    return next(option for option in loading.get_auth_common_conf_options() if option.dest == "auth_section")
