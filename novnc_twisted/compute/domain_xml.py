@@ -145,6 +145,7 @@ def _parse(xml: str) -> Element:
     if len(xml) > MAX_XML:
         raise DomainXMLError(f"longer than {MAX_XML} characters")
     try:
+        # defusedxml: a user of libvirt can write metadata, and entities could fill the memory ("billion laughs").
         root: Element = fromstring(xml, forbid_dtd=True)
     except ParseError as error:
         raise DomainXMLError(f"not well-formed XML, at line {error.position[0]}") from None
@@ -158,6 +159,7 @@ def _parse(xml: str) -> Element:
 
 
 def _graphics(root: Element) -> Element | None:
+    # libvirt supports one display of each type, so the first one is the only one.
     return next((item for item in root.iterfind("./devices/graphics") if item.get("type") == "vnc"), None)
 
 
@@ -196,6 +198,7 @@ def _vcpus(root: Element) -> int:
     element = root.find("vcpu")
     if element is None:
         return 1  # libvirt's own default
+    # ``current`` is what the guest has now; the text is the maximum to which it can grow.
     return min(_number(element.get("current")) or _number(element.text) or 1, _MAX_VCPUS)
 
 
@@ -222,6 +225,7 @@ def _owner(root: Element) -> dict[str, Any]:
                 owned[f"{kind}_id"] = fields.usable_text(element.get("uuid"))
                 owned[f"{kind}_name"] = fields.usable_text((element.text or "").strip(_XML_BLANKS))
         found.append(owned)
+    # Ambiguous ownership must give nobody access, so different entries give no owner.
     projects = {(owned.get("project_id"), owned.get("project_name")) for owned in found}
     return found[0] if len(projects) == 1 else {}
 
@@ -242,5 +246,6 @@ def _instances(root: Element) -> Iterator[Element]:
 
 def _nova(parent: Element | None, name: str) -> Iterator[Element]:
     for child in parent if parent is not None else ():
+        # Comments and processing instructions have a function as their tag.
         if isinstance(child.tag, str) and child.tag.startswith(_NOVA) and child.tag.endswith(f"}}{name}"):
             yield child

@@ -26,6 +26,7 @@ class _Order:
         return len(self._counts)
 
     def add(self, key: _Key) -> None:
+        # During a migration two hosts publish the same server.
         self._counts[key] = self._counts.get(key, 0) + 1
         self._changed = True
 
@@ -105,6 +106,7 @@ class InstanceDirectory(DomainDirectory[Instance]):
         keys = order.keys()
         if more:
             keys = sorted({*keys, *((instance.name, uuid) for uuid, instance in more.items())})
+        # The marker's place in the order, so that the pages stay right when servers come and go in between.
         start = 0 if after is None else bisect_right(keys, (after.name, after.uuid))
         found: list[Instance] = []
         for known_as, uuid in islice(keys, start, None):

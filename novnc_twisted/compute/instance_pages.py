@@ -29,6 +29,7 @@ def page(domains: Iterable[Domain], host: str, after: str) -> dict[str, Any]:
             continue
         instance = instance_of(domain, host).to_wire()
         room -= _size(instance)
+        # At least one domain a page, so that the pages always go on.
         if room < 0 and found:
             return {"instances": found, "more": True}
         found.append(instance)

@@ -76,6 +76,7 @@ class DomainReader:
     def distrust(self) -> None:
         """Read every domain again when it is next needed, because changes may have been missed."""
         with self._lock:
+            # A count instead of a flag: a change during a read must make that read stale, whoever reads it.
             self._changes += 1
             self._all_changed = self._changes
             self._changed.clear()
@@ -93,6 +94,7 @@ class DomainReader:
         """
         try:
             domain = self._read(handle).domain
+        # Passed on unchanged: the pool distinguishes a domain that does not exist from a dead connection.
         except libvirt.libvirtError:
             raise
         except Exception as error:
@@ -105,6 +107,7 @@ class DomainReader:
 
         :raises DomainXMLError: the XML cannot be used.
         """
+        # Without the lock: one look-up in a dictionary is atomic.
         known = self._reads.get(handle.UUIDString())
         return known.domain if known is not None and self._is_valid(known, handle) else self._read(handle).domain
 
@@ -138,8 +141,10 @@ class DomainReader:
         return found, unreadable
 
     def _read(self, handle: Any) -> _Read:
+        # Taken before the XML is read: a change in the meantime makes the result stale at once.
         changes, uuid, number = self._changes, handle.UUIDString(), handle.ID()
         xml = handle.XMLDesc(0)
+        # A digest is enough to notice a change; the XML of thousands of domains would take megabytes.
         digest = sha256(xml.encode("utf-8", "surrogatepass")).digest()
         known = self._reads.get(uuid)
         same = known is not None and known.digest == digest

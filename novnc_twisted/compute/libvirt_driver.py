@@ -164,8 +164,11 @@ class LibvirtDriver:
         numbers = connection.listDomainsID()
         if known.keys() == set(numbers):
             return active
+        # By id, not by UUID: each start gives a new id, so an entry of the run before never counts.
         seen = {number: known[number] for number in numbers if number in known}
         seen |= self._read_numbers(connection, [number for number in numbers if number not in known])
+        # Another thread, or an event, may have replaced it meanwhile; then this result may be stale and is not
+        # kept.
         if active is self._known:
             self._known = _Active({number: domain for number, domain in seen.items() if _is_settled(domain)})
         return _Active(seen)
@@ -181,6 +184,7 @@ class LibvirtDriver:
             try:
                 handle = handles.get(number) or connection.lookupByID(number)
                 domain = self._reader.recent(handle)
+                # A domain that was just started has port -1 until QEMU listens, so it is read again.
                 found[number] = domain if _is_settled(domain) else self._reader.fresh(handle)
             except Exception:
                 # It has ended, or cannot be read, which lists report.  The consoles of other domains do not need it.

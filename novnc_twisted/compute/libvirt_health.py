@@ -36,6 +36,7 @@ class Health:
 
     def trouble(self, source: str, reason: str) -> None:
         """This source cannot use libvirt; logged once, until both can."""
+        # Both sources fail together when libvirtd stops; one line is enough.
         first = not self._troubled
         if first:
             _log.warn(
@@ -61,6 +62,7 @@ class Health:
         now = self._clock.seconds()
         if now - self._refusals.get(reason, -_REPEAT) < _REPEAT:
             return
+        # A reason may name a domain, so there is no natural limit.
         if len(self._refusals) >= _MAX_REFUSALS:
             self._refusals.clear()
         self._refusals[reason] = now

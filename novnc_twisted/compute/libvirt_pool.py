@@ -62,6 +62,7 @@ class _Job:
     def abandon(self) -> bool:
         """In the reactor: drop the job.  Return whether a thread works on it."""
         with self._lock:
+            # Set under the lock: a thread that begins at the same moment sees it, or the reactor counts it as hung.
             self._abandoned = True
             return self._begun
 
@@ -146,6 +147,7 @@ class ConnectionPool:
         """
         if self._over is not None or not self._workers:
             return fail(ServiceUnavailable("the libvirt driver is not started"))
+        # Every thread hangs: a call would only wait for its deadline, and callers want an answer now.
         if self._hung >= self._size:
             return fail(ServiceUnavailable(f"libvirt at {self._uri} hangs"))
         if len(self._jobs) >= MAX_WAITING:
@@ -162,6 +164,7 @@ class ConnectionPool:
 
     def _late(self, job: _Job) -> None:
         self._jobs.discard(job)
+        # Only a call that has begun hangs a thread; one that still waits is dropped.
         if job.abandon():
             job.hung = True
             self._hung += 1
@@ -173,6 +176,7 @@ class ConnectionPool:
     def _done(self, worker: _Worker, job: _Job, result: Any) -> None:
         """In the reactor: a worker has finished a job, and takes the next one."""
         self._forget(job)
+        # The thread has returned after all, and serves again.
         if job.hung:
             self._hung -= 1
         if not worker.ending:
@@ -195,6 +199,8 @@ class ConnectionPool:
             if job.begin():
                 try:
                     connection, result = self._attempt(connection, job.work)
+                # Everything is caught: an exception that ended the thread would leave its caller waiting, and the
+                # pool smaller.
                 except BaseException:
                     result = Failure()
             self._threads.callFromThread(self._done, worker, job, result)
@@ -204,6 +210,7 @@ class ConnectionPool:
 
     def _attempt(self, connection: Any, work: Callable[[Any], Any]) -> tuple[Any, Any]:
         """Return the connection to use from now on, and the result of the work."""
+        # libvirtd may have been restarted since the last call; a dead connection would fail this one for nothing.
         if connection is not None and unusable(connection):
             close(connection)
             connection = None

@@ -90,10 +90,13 @@ class Watch:
             try:
                 registered = self._register(connection)
                 failures = 0
+                # Before CONNECTED is reported: the lists that follow must already know whether they may trust
+                # events.
                 self._watched(len(registered) == len(_EVENTS))
                 self._reactor.callFromThread(self._connected)
                 while not self._wake.wait(_LOOK) and not unusable(connection):
                     pass
+                # Before DISCONNECTED: what was read before must not count as current any more.
                 self._watched(False)
                 self._reactor.callFromThread(self._pass_on, DomainEvent(Change.DISCONNECTED))
                 self._unregister(connection, registered)
@@ -144,6 +147,7 @@ class Watch:
 
     def _notify(self, change: Change | None, domain: Any) -> None:
         uuid = domain.UUIDString()
+        # At once, in this thread: a list that begins before the reactor gets the event must read the domain again.
         self._changed(uuid)
         if change is not None and not self._stopping:
             self._reactor.callFromThread(self._pass_on, DomainEvent(change, uuid))

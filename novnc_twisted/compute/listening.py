@@ -13,6 +13,7 @@ def complaint(vnc: Vnc, server_listen: str, proxyclient_address: str) -> str | N
     :param server_listen: the address on which VMs should listen.
     :param proxyclient_address: the address to which the proxies connect; a name is not resolved but compared as text.
     """
+    # Nothing to compare: no TCP port, or libvirt does not report the addresses.
     if vnc.socket is not None or vnc.port is None or not vnc.listens:
         return None
     listens = [_address(text) for text in vnc.listens]

@@ -81,6 +81,7 @@ class ComputeManager:
         return Deferred.fromCoroutine(self._stop())
 
     async def _start(self) -> None:
+        # Before serving: the first calls need the driver.
         await self._driver.start(self._changed)
         self._withdraw = await self._transport.serve(
             COMPUTE.of(self._host),
@@ -100,6 +101,7 @@ class ComputeManager:
         self._publisher.stop()
         if withdraw is not None:
             await withdraw()
+        # Last: calls that are under way need it.
         await self._driver.stop()
 
     # --- methods on the bus
@@ -134,6 +136,7 @@ class ComputeManager:
         if base_url is None:
             raise ConsoleTypeUnavailable("unknown console type")
         domain, others = await self._read(instance_uuid)
+        # After the domain was read: a server that does not exist is reported as such, whatever the options say.
         self._check_enabled()
         vnc = self._console(domain, others)
         token = str(uuids.uuid4())
@@ -184,6 +187,7 @@ class ComputeManager:
 
         :param host: the address to which the proxies connect; only this host's own address can match.
         """
+        # A host answers only for its own address, so that it cannot block the consoles of another one.
         if socket is None and host != self._address:
             return {"instances": []}
         wanted = Vnc(

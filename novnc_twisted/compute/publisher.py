@@ -77,6 +77,7 @@ class DomainPublisher:
         elif event.change is Change.DISCONNECTED:
             self._connected = False
         else:
+            # Collected: several events of one domain, as at a start, lead to one read.
             self._changed.add(event.uuid)
         self._due = True
         self._schedule(max(SOON, self._next - self._clock.seconds()))

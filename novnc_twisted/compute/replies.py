@@ -65,5 +65,6 @@ def console(host: str, instance_uuid: str, answer: Any) -> Console:
     :raises ServiceUnavailable: the answer cannot be used; the detail names the field.
     """
     found = read(Console, answer, f"compute host {host}")
+    # A compute host whose credential was stolen must not make links to the servers of other hosts.
     info = replace(found.connect_info, instance_uuid=instance_uuid, compute_host=host, user_id=None, project_id=None)
     return replace(found, connect_info=info)

@@ -46,6 +46,7 @@ class DomainReports:
 
     def conflict(self, domain: Domain, other: ActiveConsole, vnc: Vnc) -> None:
         """Report that two running domains claim one VNC address; the order of the two makes no difference."""
+        # Sorted, so that both domains of a pair lead to the same line, which is written once.
         pair = sorted([(domain.uuid, domain.name), (other.uuid, other.name)])
         names = " and ".join(f"{name} ({uuid})" for uuid, name in pair)
         self._report(

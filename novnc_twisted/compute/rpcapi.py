@@ -95,6 +95,7 @@ class ComputeAPI:
         after = None
         if marker is not None:
             after = self._directory.best(marker, more)
+            # The same error as for an unknown marker, so that nobody learns which servers exist.
             if after is None or not visible(after):
                 raise InstanceNotFound("the marker is unknown")
         return self._directory.page(project, after, limit, name, lambda one: visible(one) and wanted(one), more)
@@ -141,6 +142,7 @@ class ComputeAPI:
                 return found
             more, last = await self._call(host, replies.page, "list_instances", deadline=deadline, after=after)
             found += more
+            # A page that does not go forward would be asked for without end.
             after = last if last > after else ""
         raise ServiceUnavailable(f"compute host {host} lists more than {MAX_PAGES} pages of servers")
 
@@ -162,6 +164,7 @@ class ComputeAPI:
         found = [answer for answer in answers.values() if isinstance(answer, Instance)]
         if not any(one.is_active for one in found) and not self._is_as_published(uuid, answers):
             await self._directory.look()
+            # A host that has left since then may have answered for a domain that is elsewhere now.
             answers = {host: answer for host, answer in answers.items() if host in self._directory.live}
             answers |= await self._ask([host for host in self._directory.live if host not in answers], uuid)
             found = [answer for answer in answers.values() if isinstance(answer, Instance)]
@@ -210,6 +213,7 @@ class ComputeAPI:
 
         def read(host: str, answer: Any) -> Instance:
             instance = replies.instance(host, answer)
+            # A wrong answer must not open the server of another project.
             if instance.uuid != uuid:
                 raise ServiceUnavailable(f"{host} reported another instance")
             return instance

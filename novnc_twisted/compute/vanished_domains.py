@@ -55,6 +55,7 @@ class VanishedDomains:
             now = self._clock.seconds()
             self._migrated = {known: at for known, at in self._migrated.items() if now - at < _MIGRATED_FOR}
             self._migrated[uuid] = now
+            # It left for another host, so that its absence here means nothing.
             self._known.discard(uuid)
         elif event.change in (Change.STOPPED, Change.UNDEFINED):
             self._spawn(uuid, self._follow(uuid))
@@ -102,11 +103,13 @@ class VanishedDomains:
 
     async def _follow(self, uuid: str) -> None:
         migrated_at = self._migrated.get(uuid)
+        # After a migration libvirt undefines the domain here: a second event, which is no end of the server.
         if migrated_at is not None and self._clock.seconds() - migrated_at < _MIGRATED_FOR:
             return
         reason = ""
         for pause in (*BACK_OFF, None):
             try:
+                # Read now: a STOPPED event of a persistent domain is no end, and it may have been started again.
                 if not await self._is_here(uuid):
                     await self._drop_unless_elsewhere(uuid)
                 return

@@ -88,6 +88,7 @@ class ConsoleAuthManager:
             host=self._host,
             callers=CONSOLEAUTH.methods,
         )
+        # After serving: the first call does not wait for it.
         self._places.prepare()
 
     async def _stop(self) -> None:
@@ -127,7 +128,9 @@ class ConsoleAuthManager:
         expires_at = await self._policy.authorized(token_hash, info)
         if expires_at is not None:
             return {"expires_at": expires_at}
+        # Before the token is stored: a host that claims a foreign server's UUID gets no link for it.
         await self._places.refuse_if_running_elsewhere(info.instance_uuid, info.console_type, info.compute_host)
+        # Stored before the surplus is dropped, so that concurrent calls cannot exceed the limit together.
         record = await self._policy.add(token_hash, info, address, owner)
         self._events.made(record)
         dropped = await self._policy.drop_surplus_of_instance(info.instance_uuid)
@@ -215,6 +218,7 @@ class ConsoleAuthManager:
     # --- internals
 
     async def _admission(self, token_hash: str, record: TokenRecord, address: str) -> Admission:
+        # A cheap check first, so that a used token does not cause calls to compute hosts; use() below decides.
         await self._policy.check_unused(token_hash)
         place = await self._locate(record)
         # Last, so that a refusal by the compute host does not use the token up.
@@ -227,6 +231,7 @@ class ConsoleAuthManager:
         """Return where a token's console is now, if the server still belongs to the project of the token."""
         info = record.connect_info
         place = await self._places.locate(info.instance_uuid, info.console_type, info.port, info.compute_host)
+        # Checked at every use, not only when the token is made: the server may have been given to another project.
         if record.owner is None:
             return place
         if place.owners is None:

@@ -56,6 +56,7 @@ class NovaAuthority:
         """
         if console_type != NOVNC:
             raise ConsoleForbidden(f"nova has no tokens for {console_type}")
+        # The token becomes a part of a URL: with "../" or "?" it could name another resource of nova.
         if not _is_a_path_segment(token):
             raise InvalidToken("nova makes no tokens of this form")
         place = await self._nova.look_up(token)
@@ -78,6 +79,7 @@ class NovaAuthority:
 
     def _first_use(self, token: str) -> float:
         key, now = hash_token(token), self._now()
+        # Under its hash: the memory of the proxy then holds no usable tokens.
         known = self._first_uses.setdefault(key, now)
         while len(self._first_uses) > MAX_FIRST_USES:
             del self._first_uses[next(iter(self._first_uses))]

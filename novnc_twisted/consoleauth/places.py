@@ -22,6 +22,7 @@ from novnc_twisted.messaging.domain_directory import DomainDirectory
 from novnc_twisted.messaging.fanout import gather
 from novnc_twisted.messaging.interfaces import ITransport
 
+# The first three together are cut at _ALL, so that all rounds end within the 5 s that a proxy waits.
 _FIRST, _LIKELY, _OTHERS, _CONFLICTS = 2.0, 1.0, 1.5, 1.0
 """Seconds for each round of questions."""
 
@@ -92,6 +93,7 @@ class Places:
             answers |= await self._ask("validate_console_port", missing, min(deadline, left), asked)
             if any(map(_runs, answers.values())):
                 return await self._accept(instance_uuid, answers)
+            # The token's host did not answer: another host that claims the server could be an impostor.
             if not isinstance(answers.get(first, InstanceNotFound()), InstanceNotFound | InstanceNotRunning):
                 break  # the token's host may run it
         refusal = _not_running(instance_uuid, answers)
@@ -102,11 +104,13 @@ class Places:
     async def _accept(self, instance_uuid: str, answers: Mapping[str, Any]) -> Place:
         """Return the place of the server on the one host that runs it."""
         running = [host for host, answer in answers.items() if _runs(answer)]
+        # Never choose one of them: the wrong one would show somebody else's screen.
         if len(running) > 1:
             self._refuse_two_hosts(instance_uuid, running)
         host, answer = running[0], answers[running[0]]
         if isinstance(answer, Refusal):
             raise answer
+        # It left between the look and its answer: nothing vouches for its address any more.
         if host not in self._directory.live:
             raise ServiceUnavailable(f"{instance_uuid}: compute host {host} is not alive any more")
         place = _place(host, answer, self._directory.live[host])
@@ -143,6 +147,7 @@ class Places:
             answers |= await self._ask("get_instance", missing, _FIRST, {"instance_uuid": instance_uuid})
             if any(not isinstance(answer, Refusal) for answer in answers.values()):
                 return False
+        # Silence is no "no": a stolen credential could suppress answers and so delete foreign tokens.
         if not all(isinstance(answer, InstanceNotFound) for answer in answers.values()):
             raise ServiceUnavailable("a compute host does not say whether it has it")
         for host in {None, *hosts}:
@@ -240,6 +245,7 @@ def _place(compute_host: str, answer: Any, address: str) -> Place:
     :param address: the address that the host announced: it has no servers at another one, whatever it reports.
     """
     place = read(Place, answer, f"compute host {compute_host}", compute_host=compute_host)
+    # The announced address is bound to the host's credential (see redis.acl), its answer is not.
     if address and place.host != address:
         raise ServiceUnavailable(f"{compute_host} gave an address that is not its own")
     if place.socket is None and place.port == 0:

@@ -76,6 +76,7 @@ class TokenPolicy:
         known = await self._tokens.get(token_hash)
         if known is None:
             return None
+        # The address may have changed between two attempts of one caller; everything else must be the same.
         if replace(known.connect_info, host=info.host, port=info.port, socket=info.socket) != info:
             raise ConsoleForbidden("the token is in use for another console")
         return known.expires_at
@@ -100,6 +101,7 @@ class TokenPolicy:
 
     async def drop_of_instance(self, instance_uuid: str) -> int:
         """Drop the tokens of a server; return how many there were."""
+        # Before the store: a concurrent check must not restore a token that is being dropped.
         self._recent.forget_instance(instance_uuid)
         until = await self.time() + self._rules.token_ttl
         return await self._tokens.remove_of_instance(instance_uuid, until=until)
@@ -197,6 +199,7 @@ class TokenPolicy:
             raise InvalidToken("it has expired")
 
     async def _check_address(self, token_hash: str, record: TokenRecord, address: str) -> None:
+        # All clients with unreadable addresses look alike, so the binding would admit every one of them.
         if address == UNKNOWN:
             raise ConsoleForbidden("bind_address is on, and X-Forwarded-For held no address that can be read")
         ttl = self._rules.token_ttl
@@ -206,6 +209,7 @@ class TokenPolicy:
 
     def _remember(self, token_hash: str, record: TokenRecord) -> None:
         """Remember a record in use, if the store can lose it and it could be restored."""
+        # A one-time token must not be restored: the mark that it was used is lost as well.
         if self._store.may_lose_data and not self._rules.one_time:
             self._recent.used(token_hash, record)
 
@@ -230,6 +234,7 @@ class TokenPolicy:
         record, rules = self._recent.get(token_hash), self._rules
         if record is None or rules.one_time or (rules.bind_address and record.client_address is None):
             return None
+        # Dropped on purpose while this process remembered it: it stays dropped.
         if await self._tokens.was_dropped(record):
             self._recent.forget(token_hash)
             return None

@@ -25,6 +25,7 @@ class RecentTokens:
 
     def used(self, token_hash: str, record: TokenRecord) -> None:
         """Remember a record, and that it was used now."""
+        # Removed first, so that the dictionary stays in the order of last use.
         self._records.pop(token_hash, None)
         self._records[token_hash] = record, self._clock.seconds()
         oldest = next(iter(self._records))

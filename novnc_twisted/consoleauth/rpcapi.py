@@ -96,6 +96,7 @@ class ConsoleAuthAPI:
         return await self._call("show_token", token)
 
     async def _call(self, method: str, token: str, **arguments: Any) -> dict[str, Any]:
+        # Decided here: a guess of megabytes must not go over the bus.
         if not token or len(token) > MAX_TOKEN:
             raise InvalidToken("it is empty or too long")
         answer = await self._transport.call(

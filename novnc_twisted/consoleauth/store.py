@@ -94,6 +94,7 @@ class TokenStore:
         if until is None:
             records = [await self.get(token_hash) for token_hash in token_hashes]
             until = max((record.expires_at for record in records if record is not None), default=0.0)
+        # Marked before the tokens are removed: in between, a consoleauth could restore one of them.
         await self._mark_dropped(index, until)
         found = await self._store.remove(*map(_token, token_hashes))
         await self._store.remove(*map(_owned, token_hashes))
@@ -121,6 +122,7 @@ class TokenStore:
     async def lease(self, token_hash: str, client_address: str, until: float) -> None:
         """Let a client address use a token until a Unix time, at most ``LEASE`` seconds from now."""
         await self._store.put(_lease(token_hash, client_address), {"until": until}, LEASE)
+        # The record must outlive the lease; else a valid lease would lead to nothing.
         await self._store.extend(_token(token_hash), LEASE + GRACE)
 
     async def leased_until(self, token_hash: str, client_address: str) -> float:

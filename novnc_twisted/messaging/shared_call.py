@@ -42,6 +42,7 @@ class SharedCall(Generic[T]):
         running = self._running = self._call()
 
         def over(result: Any) -> None:
+            # Reset before the callers are called: they may ask again at once.
             self._running = None
             if self._waiting:
                 self._begin()

@@ -54,5 +54,6 @@ def transport_from_url(reactor: Any, url: str, role: str = "") -> ITransport:
             f"transport_url: {scheme}:// is a bus of oslo.messaging, which is not spoken here; "
             f"set transport_url to {_OURS} in a later --config-file"
         )
+    # What precedes "://" may be a password in a URL that was written wrongly.
     shown = f"{scheme}://" if found and re.fullmatch(r"[a-z][a-z0-9+.-]{0,31}", scheme) else "what stands there"
     raise ValueError(f"transport_url: {shown} is not known; set transport_url to {_OURS}")

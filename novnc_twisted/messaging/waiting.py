@@ -32,6 +32,7 @@ def within(work: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T
     def done(result: T | Failure) -> T | Failure:
         if timer.active():
             timer.cancel()
+        # A cancellation by the caller itself stays a CancelledError.
         if late and isinstance(result, Failure) and result.check(CancelledError):
             raise Late from None
         return result

@@ -87,6 +87,7 @@ async def perform(topic: str, methods: Mapping[str, Method], method: str, argume
     try:
         if method not in methods:
             raise ServiceUnavailable(f"{topic} has no such method")
+        # The result is encoded inside the try: a value without a form in JSON is a mistake of the service as well.
         return encode({"result": await methods[method](**arguments)})
     except CancelledError:
         raise
@@ -99,6 +100,7 @@ async def perform(topic: str, methods: Mapping[str, Method], method: str, argume
 
 def refused(refusal: Refusal) -> dict[str, str]:
     """Encode a refusal: the name of its row in the table, and its detail."""
+    # A subclass travels as the row of the table that it belongs to, which every version knows.
     row = next(row.__name__ for row in type(refusal).__mro__ if row.__name__ in TABLE)
     return {"error": row, "detail": refusal.detail}
 
