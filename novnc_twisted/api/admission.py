@@ -54,6 +54,7 @@ class Admission:
 
         :return: 0, or the seconds after which to try again where the request is not admitted.
         """
+        # Measured before the count changes: the time until now belongs to the old number of requests.
         self._measure()
         if self.in_work >= max(ALWAYS_ADMITTED, DEADLINE * self.rate):
             return min(MAX_WAIT, ceil(self.in_work / max(self.rate, 1.0)))
@@ -67,6 +68,7 @@ class Admission:
         """
         self._measure()
         if self.in_work >= _BUSY:
+            # Unanswered requests do not count: their end says nothing about how fast the services are.
             self._answered += answered
         self.in_work -= 1
 

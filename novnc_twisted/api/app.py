@@ -90,6 +90,7 @@ class Application:
         return Response(error.status, fault_body(error), error.headers)
 
     async def _dispatch(self, request: Request, request_id: str) -> Response:
+        # Before anything else, version documents included: with noauth, other machines must learn nothing.
         self._auth.admit(request)
         if not request.segments:
             return versions.index(request)

@@ -72,6 +72,7 @@ class ComputeAPI:
 
         :raises HTTPError: 400: it is another project than the caller's.
         """
+        # The path may have the project before the resource (/v2.1/PROJECT/servers), as in nova before 2.18.
         if segments[0] in self.router.names or len(segments) == 1:
             return "", segments
         project = segments[0]
@@ -102,6 +103,7 @@ class ComputeAPI:
             yield
             answered = True
         except (HTTPError, Refusal) as error:
+            # A refusal is an answer as well; only a service that does not answer slows the others down.
             answered = (error.status if isinstance(error, HTTPError) else error.api_status) != 503
             raise
         finally:

@@ -55,6 +55,7 @@ class Consoles(Resource):
         body = call.json()
         if not isinstance(body, dict) or not body:
             raise HTTPError(400, "Malformed request body")
+        # nova's action body has one key, which names the action.
         name = next(iter(body))
         if name not in _ACTIONS or call.version >= _REMOTE_CONSOLES:
             raise HTTPError(400, f"There is no such action: {name[:100]}")
@@ -91,6 +92,7 @@ class Consoles(Resource):
             if not vnc or console_type not in CONSOLE_TYPES:
                 raise HTTPError(400, f"Unavailable console type {console_type}.")
             caller = call.caller
+            # An administrator without a project makes the link for the server's own one.
             project = caller.project or instance.project_id
             console = await self._compute.get_vnc_console(instance.uuid, console_type, instance.host)
             info = replace(console.connect_info, user_id=caller.user, project_id=project)
@@ -103,6 +105,7 @@ class Consoles(Resource):
         call.needs_admin("os-console-auth-tokens")
         if call.version < _AUTH_TOKENS:
             raise HTTPError(400, f"The details of a console token need API version {_AUTH_TOKENS} or later.")
+        # The same answer as for an unknown token: its length reveals nothing.
         if len(token) > MAX_TOKEN:
             raise HTTPError(404, "Token not found")
         info = await self._consoleauth.show_token(token)

@@ -55,6 +55,7 @@ class Flavors(Resource):
         return Response(200, {"flavor": _flavor(call, name)})
 
     async def _extra_specs(self, call: Call, name: str) -> Response:
+        # Only to raise 404 for a name that is no size.
         _flavor(call, name)
         return Response(200, {"extra_specs": {}})
 

@@ -43,6 +43,7 @@ class Inventory:
         :raises ServiceUnavailable: no compute host answers.
         """
         return await self._compute.page(
+            # An empty project instead of None, which would mean all projects.
             project=project if caller.is_admin else caller.project or "",
             visible=caller.sees,
             wanted=wanted,
@@ -65,9 +66,11 @@ class Inventory:
             instance = await self._compute.find(normal)
         except InstanceNotFound:
             known = await self._compute.last_known(normal)
+            # Only for callers who may see it: others must not learn that it exists.
             if known is not None and caller.sees(known):
                 raise ServiceUnavailable(f"compute host {known.host}, which has it, is not alive") from None
             raise instance_not_found(server_id) from None
+        # 404 and not 403, as in nova: a 403 would reveal that there is such a server.
         if not caller.sees(instance):
             raise instance_not_found(server_id)
         return instance

@@ -92,8 +92,10 @@ class Outages:
         :param status: the HTTP status of the response.
         :param quiet: seconds for which the cause must be absent, at least, until it counts as over.
         """
+        # Otherwise an outage would leave one line for each server that is asked for.
         cause = _SERVER.sub("a server", cause)
         now = self._clock.seconds()
+        # Taken out and put back, so that the dictionary stays in the order of the last occurrence.
         known = self._causes.pop(cause, None) or _Cause(work, _ONE_HOST.search(cause) is not None)
         while len(self._causes) >= MAX_CAUSES:
             del self._causes[next(iter(self._causes))]

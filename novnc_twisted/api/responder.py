@@ -43,6 +43,7 @@ class Responder:
         try:
             response = await answer
         except (HTTPError, Refusal) as raised:
+            # What the log shows is the refusal behind the error (its cause), which has the detail.
             error = raised if isinstance(raised, HTTPError) else error_of(raised)
             self._explain(request_id, work, error, raised.__cause__ or raised)
             return self._error_response(request, error)

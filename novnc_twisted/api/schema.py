@@ -47,4 +47,5 @@ def _invalid(name: str, value: Any, why: str) -> HTTPError:
 
 def _shown(value: Any, *, quoted: bool = False) -> str:
     text = value if isinstance(value, str) and not quoted else repr(value)
+    # A client's own value of a megabyte must not come back as an error of a megabyte.
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

@@ -50,6 +50,7 @@ def full(call: Call, instance: Instance) -> dict[str, Any]:
         "tenant_id": project,
         "user_id": instance.user_id or instance.user_name or "",
         "metadata": {},
+        # As in nova: equal for two servers of a project on one host, and no way back to the host's name.
         "hostId": hashlib.sha224(f"{project}{host}".encode()).hexdigest() if host else "",
         "image": "",
         "flavor": {"id": flavor, "links": [call.link("bookmark", f"flavors/{flavor}")]},

@@ -29,6 +29,7 @@ class Services(Resource):
         for service in await self._transport.services():
             key = (service.binary, service.host)
             wanted = service.binary in BINARIES and binary in (None, service.binary) and host in (None, service.host)
+            # Several workers of one service share one line, as in nova; the latest heartbeat counts.
             if wanted and (key not in latest or latest[key].updated_at < service.updated_at):
                 latest[key] = service
         return Response(200, {"services": [_service(call, latest[key]) for key in sorted(latest)]})

@@ -71,6 +71,7 @@ def optional(check: Callable[[Any], _T]) -> Callable[[Any], _T | None]:
 
 def port(value: Any) -> int:
     """Check for a TCP port; 0 stands for "no port"."""
+    # type() instead of isinstance(): True and False are integers in Python.
     if type(value) is not int or not 0 <= value <= 65535:
         raise ValueError("not a port")
     return value

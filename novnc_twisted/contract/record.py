@@ -69,10 +69,12 @@ class Record:
         record = object.__new__(cls)
         for name, check, default, put in layout.fields:
             value = message.get(name, default)
+            # By identity: a missing field, None and small constants that equal the default need no check.
             if value is not default:
                 try:
                     value = check(value)
                 except ValueError as error:
+                    # A default may fail its own check (an empty name, for example); it is valid all the same.
                     if value != default or type(value) is not type(default):
                         raise ValueError(f"{cls.__name__}.{name}: {error}") from None
             elif value is MISSING:
@@ -117,6 +119,7 @@ def _layout_of(kind: type[Record]) -> _Layout:
     for field in dataclass_fields(kind):  # type: ignore[arg-type]
         hint = hints[field.name]
         check = get_args(hint)[1] if get_origin(hint) is Annotated else None
+        # The setter of the slot itself, since setattr() is blocked in a frozen dataclass.
         put = vars(kind)[field.name].__set__
         if check is LOCAL and field.default is not MISSING:
             local.append((field.name, field.default, put))

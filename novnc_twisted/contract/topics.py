@@ -47,6 +47,7 @@ class Topic:
     def __post_init__(self) -> None:
         for role in (self.server, *(role for allowed in self.methods.values() for role in allowed)):
             roles.check_role(role)
+        # Read-only: the rights of all services follow from this table.
         object.__setattr__(self, "methods", MappingProxyType(dict(self.methods)))
 
     @property

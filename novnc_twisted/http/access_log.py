@@ -16,6 +16,7 @@ def loggable(path: bytes, secret_below: Collection[str] = ()) -> str:
     """
     segments = scrub(path.decode("ascii", "replace")).split("/")
     for index, segment in enumerate(segments):
+        # Decoded for the comparison: a client may escape any letter of the segment.
         name = unquote(segment).lower()
         if any(secret in name for secret in secret_below):
             segments[index + 1 :] = ["***"] * (index + 1 < len(segments))

@@ -38,6 +38,7 @@ class LimitedChannel(StrictChannel):
 
     def handshakeCompleted(self) -> None:
         """See IHandshakeListener."""
+        # Started anew: the time of the TLS handshake does not count for the request.
         if self._deadline is not None:
             self._stop_deadline()
             self._start_deadline(REQUEST_TIMEOUT)
@@ -45,6 +46,7 @@ class LimitedChannel(StrictChannel):
     def connectionLost(self, reason: Any = None) -> None:
         """See Protocol."""
         self._stop_deadline()
+        # A timer that is left would keep the channel in memory, and abort a transport that is gone.
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
         self.factory.channel_closed(self)
@@ -52,6 +54,7 @@ class LimitedChannel(StrictChannel):
 
     def dataReceived(self, data: bytes) -> None:
         """See Protocol."""
+        # The first byte after a response begins the deadline of the next request.
         if self._deadline is None and not self._handlingRequest and not self.is_refused:
             self._start_deadline(REQUEST_TIMEOUT)
         super().dataReceived(data)
@@ -91,6 +94,7 @@ class LimitedChannel(StrictChannel):
 
     def close_when_idle(self) -> None:
         """Close the connection now, or after the response that is being made."""
+        # The response that is being made is still sent; twisted.web closes after it.
         self.persistent = False
         if not self._handlingRequest:
             self.loseConnection()
@@ -113,5 +117,6 @@ class LimitedChannel(StrictChannel):
 
     def _too_slow(self) -> None:
         self._deadline = None
+        # What still arrives must not be parsed as a request while the connection closes.
         self.is_refused = True
         self.loseConnection()

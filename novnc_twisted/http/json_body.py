@@ -29,9 +29,11 @@ def read_json(body: bytes) -> Any:
 
 
 def _depth(body: bytes) -> int:
+    # Nearly always: with so few brackets, the nesting cannot be too deep.
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
         return 0
     depth = deepest = 0
+    # Brackets inside of strings do not nest.
     for bracket in _BRACKETS.finditer(_STRINGS.sub(b"", body)):
         depth += 1 if bracket[0] in b"[{" else -1
         deepest = max(deepest, depth)

@@ -43,6 +43,7 @@ def read_request(wire_request: WireRequest, trusted: Sequence[Network]) -> Reque
         host=_host(wire_request, headers.get("host", []), authority),
         prefix=forwarded_prefix(peer, headers.get("x-forwarded-prefix", []), trusted),
         protocol=wire_request.clientproto.decode("ascii", "replace"),
+        # A unix socket can be reached from this machine only.
         local=not isinstance(here, IPv4Address | IPv6Address) or is_loopback(here.host),
         client=client_address(peer, headers.get("x-forwarded-for", []), trusted),
     )

@@ -25,6 +25,7 @@ def response_head(
     :param length: bytes of the body that follows, or would follow a GET.
     """
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+    # RFC 9110, section 8.6: a 204 must not have Content-Length; in a 304 it would describe another response.
     if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         lines += [f"Content-Length: {length}", f"Content-Type: {content_type}"]
     lines += [f"{name}: {value}" for name, value in (*_ALWAYS, *fields)]
@@ -35,6 +36,7 @@ def response_head(
 def plain(status: int, sentence: str, *, body: bool = True, fields: tuple[tuple[str, str], ...] = ()) -> bytes:
     """Return a whole response that consists of one sentence and is the last of its connection."""
     data = f"{sentence}\n".encode()
+    # A sentence may repeat what the client sent; no browser may run it.
     safe = (("Content-Security-Policy", "default-src 'none'"), ("Cache-Control", "no-store"), *fields)
     return response_head(status, length=len(data), fields=safe, close=True) + (data if body else b"")
 

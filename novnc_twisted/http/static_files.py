@@ -108,6 +108,7 @@ class StaticFolder:
         file = self._open_plain(steps)
         if file is None or not self._built:
             return file
+        # A file that exists in a compressed form varies, also when this client gets the plain one.
         for encoding, suffix in _ENCODINGS:
             compressed = self._open_plain((*steps[:-1], steps[-1] + suffix))
             if compressed is None:
@@ -115,12 +116,14 @@ class StaticFolder:
             file = replace(file, varies=True)
             if encoding in accepted:
                 file.content.close()
+                # RFC 9110, section 8.8.3.3: each coding of a file needs a tag of its own.
                 tag = f'{compressed.tag[:-1]}-{encoding}"'
                 return replace(file, content=compressed.content, size=compressed.size, tag=tag, encoding=encoding)
             compressed.content.close()
         return file
 
     def _open_plain(self, steps: tuple[str, ...]) -> StaticFile | None:
+        # Resolved first and compared then, so that a symbolic link cannot lead out of the folder.
         real = Path(os.path.realpath(self.path.joinpath(*steps)))
         try:
             if not real.is_relative_to(self.path) or not real.is_file():
@@ -128,6 +131,7 @@ class StaticFolder:
             content = real.open("rb")
         except OSError:  # no permission, or a name that is too long
             return None
+        # Of the open file: the one on disk may have been replaced by now.
         found = os.fstat(content.fileno())
         return StaticFile(
             content,
@@ -165,6 +169,7 @@ def _steps(path: str) -> tuple[str, ...] | None:
         steps = tuple(unquote_to_bytes(step).decode() for step in path[1:].split("/"))
     except UnicodeDecodeError:
         return None
+    # Checked after decoding: "%2e%2e%2f" must not pass as an ordinary name.
     if any(not step or step.startswith(".") or not step.isprintable() or set(step) & {"/", "\\"} for step in steps):
         return None
     return steps

@@ -60,6 +60,7 @@ class StrictChannel(HTTPChannel):
         if line[:1] in (b" ", b"\t") or len(line.translate(None, _CONTROL)) < len(line):
             # Obsolete folding (RFC 9112, section 5.2), or what another reader may take for the end of a line.
             self._respondToBadRequestAndDisconnect()
+        # twisted.web would answer 400; the status for this is 431 (RFC 6585, section 5).
         elif self._receivedHeaderSize + len(line) > self.totalHeadersSize:
             self.lineLengthExceeded(line)
         else:
@@ -80,6 +81,7 @@ class StrictChannel(HTTPChannel):
         ):
             self._respondToBadRequestAndDisconnect()
             return False
+        # The call may have refused the request and still return True.
         return bool(super().headerReceived(line)) and not self.is_refused
 
     def allHeadersReceived(self) -> None:
@@ -107,6 +109,7 @@ class StrictChannel(HTTPChannel):
         """See HTTPChannel.  Drop bytes that came after the request, and close the connection after its response."""
         if self.is_refused:
             return
+        # A pipelined request would be read after the response; a proxy may have sent it for another client.
         behind = self.clearLineBuffer() + b"".join(self._dataBuffer)
         self._dataBuffer = []
         if behind.strip(b"\r\n"):
@@ -132,6 +135,7 @@ class StrictChannel(HTTPChannel):
         if self.is_refused:
             return
         self.is_refused = True
+        # twisted.web's own timer would close without the response.
         self.setTimeout(None)
         error = HTTPError(status, message, reason=RefusalReason(_CAUSES[status]))
         self.factory.report(error, getattr(self.transport.getPeer(), "host", ""))

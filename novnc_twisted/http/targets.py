@@ -20,6 +20,7 @@ def split_target(target: str) -> tuple[tuple[str, ...], dict[str, list[str]]]:
         values = parse_qs(query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
     except ValueError:
         raise malformed("Malformed request URL") from None
+    # Split before decoding: an escaped slash is a part of a name.
     segments = [unquote(part) for part in path[1:].split("/")]
     if segments[-1] == "":
         segments.pop()

@@ -44,6 +44,7 @@ class WireRequest(Request):
         """See Request.  Neither forms nor the query are parsed here."""
         self.method, self.uri, self.clientproto = command, path, version
         self.path = split_absolute(path.decode("latin-1"))[1].partition("?")[0].encode("latin-1")
+        # twisted.web would parse forms, which no application here reads.
         self.args = {}
         self.channel.factory.request_received(self)
 
@@ -55,5 +56,6 @@ class WireRequest(Request):
         body = response.encode()
         for name, value in response.body_headers(body):
             self.responseHeaders.setRawHeaders(name, [value])
+        # One write for all: twisted.web sends the head together with the first piece of the body.
         self.write(body)
         self.finish()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+# 2.0 ** n overflows beyond n = 1023, and a failure count has no limit.
 _MAX_DOUBLINGS: Final = 40
 
 
@@ -55,6 +56,7 @@ class FailureTable:
         if allowed and entry.count >= allowed:
             entry.locked_until = now + min(self._longest, doubled(self._first, entry.count - allowed))
         entry.forgotten_at = max(now, entry.locked_until) + self._longest
+        # An attacker who fills the table pushes out the oldest failures, not those that are being counted.
         self._entries.move_to_end(key)
         while len(self._entries) > self._max:
             self._entries.popitem(last=False)

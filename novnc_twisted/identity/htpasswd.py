@@ -71,12 +71,14 @@ def read(path: Path, admin_users: Collection[str] = ()) -> UserRecords:
     """
     try:
         with path.open("rb") as file:
+            # One byte more than allowed shows that the file is too large, without reading the rest.
             content = file.read(_MAX_SIZE + 1)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     if len(content) > _MAX_SIZE:
         raise ValueError(f"{path} is larger than {_MAX_SIZE} bytes")
     try:
+        # Some editors on Windows put a byte order mark before the first name.
         return parse(content.decode("utf-8-sig"), str(path), tuple(dict.fromkeys(admin_users)))
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not UTF-8") from None
@@ -135,6 +137,7 @@ class UserFile:
         """Return the users of the file; while it cannot be used, those of its last usable content."""
         stamp = self._seen()
         if stamp != self._stamp:
+            # Also if the file cannot be used: each state of it leaves one error line, not one for each request.
             self._stamp = stamp
             try:
                 self._users = self._read()
@@ -150,6 +153,7 @@ class UserFile:
             stat = self._path.stat()
         except OSError:
             return ()
+        # All four: an editor may keep the size, "cp -p" keeps the time, and a rename changes the inode.
         return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
     def _read(self) -> dict[str, User]:

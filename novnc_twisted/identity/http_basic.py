@@ -69,6 +69,7 @@ class HTTPBasic:
 
         :raises HTTPError: 429: locked out; 503: too many log in.
         """
+        # Before the delay: a client that is locked out gets its answer at once, and holds no request.
         self._refuse_locked_out(name, address)
         delay = self._lockout.delay(name, address)
         if delay:
@@ -78,6 +79,7 @@ class HTTPBasic:
                 self._file.users(),
                 name,
                 password,
+                # Asked again when its turn comes: requests that were sent together must not get one guess each.
                 begin=lambda: self._refuse_locked_out(name, address),
                 done=lambda right: self._count(name, address, right),
             )

@@ -70,6 +70,7 @@ class Lockout:
     def __init__(self, settings: LockoutSettings, clock: Callable[[], float], max_entries: int = MAX_ENTRIES) -> None:
         self._settings = settings
         self._clock = clock
+        # A key that nobody knows: names with equal digests cannot be prepared.
         self._key = token_bytes(16)
         self._max = max_entries
         first, longest = settings.first, settings.longest
@@ -88,6 +89,7 @@ class Lockout:
             return 0.0
         pair, networks, _ = self._keys(user, address)
         entries = [self._pairs.get(pair)]
+        # Only the count for the whole address is skipped; the one for this user still locks.
         if not self._is_known(pair):
             entries += [self._addresses.get(network) for network, _ in networks]
         now = self._clock()
@@ -113,6 +115,7 @@ class Lockout:
         self._pairs.count(pair, settings.failures)
         for network, times in networks:
             self._addresses.count(network, times * settings.failures_per_address)
+        # 0: never locks, or anybody could lock a user out; see the module.
         self._users.count(name, 0)
         return self.locked_for(user, address)
 
@@ -152,6 +155,7 @@ class Lockout:
         return self._digest("both", user, network), counted, self._digest("user", user)
 
     def _digest(self, *parts: str) -> bytes:
+        # With lengths, so that two different pairs cannot give the same text.
         joined = "\0".join(f"{len(part)}:{part}" for part in parts)
         return blake2b(joined.encode("utf-8", "surrogatepass"), key=self._key, digest_size=16).digest()
 

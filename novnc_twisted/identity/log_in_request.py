@@ -34,6 +34,7 @@ class LogInRequest:
         """
         auth = _object(body, "auth")
         identity = _object(auth, "identity")
+        # Exactly this list: with a second method (totp), a password alone must not be enough.
         if identity.get("methods") != ["password"]:
             return None
         user = _object(_object(identity, "password"), "user")

@@ -42,6 +42,7 @@ class NoAuth:
 
         :raises HTTPError: 403.
         """
+        # First: behind a proxy, Host and address are those that the proxy chose.
         _refuse_proxies(request)
         named = len(request.headers.get("host", [])) == 1 and is_loopback(request.host)
         if not named or not request.local or (request.client and not is_loopback(request.client)):
@@ -69,6 +70,7 @@ def _refuse_proxies(request: Request) -> None:
     :raises HTTPError: 403.
     """
     for name in request.headers:
+        # Some proxies and WSGI servers treat both as the same character.
         if _FORWARDING.fullmatch(name.replace("_", "-")):
             raise not_admitted("ReverseProxy", f"no proxy (header {name[:60]})")
     # nginx' proxy_pass without further settings adds no header field, but uses HTTP/1.0; today's clients use 1.1.

@@ -66,7 +66,9 @@ class Passwords:
         given = password.encode("utf-8", "surrogatepass")
         usable = b"\x00" not in given
         tried = (user or self._substitute(users, name)).password_hash.encode()
+        # A keyed digest: the passwords themselves are not kept in memory.
         memory = self._digest(tried, given)
+        # The hash is part of the key, so a changed password counts at once.
         if user is not None and self._good.get(memory, 0.0) > self._reactor.seconds():
             done(True)
             return user
@@ -96,6 +98,7 @@ class Passwords:
 
     def _start(self, key: bytes, comparison: Comparison, password: bytes, password_hash: bytes) -> None:
         """Run a comparison as soon as a slot is free."""
+        # Counted from here until the result, running or not: the limit bounds how long a log-in can wait.
         self._pending += 1
         self._comparisons[key] = comparison
 

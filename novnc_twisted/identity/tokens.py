@@ -63,6 +63,7 @@ class Tokens:
 
         :raises ServiceUnavailable: the key has to be fetched, and the store does not answer.
         """
+        # Without this, any text that is not a token would cause a request to the store.
         if len(token) > MAX_LENGTH or not _is_box(token):
             return None
         found = self._open(token)
@@ -86,7 +87,9 @@ class Tokens:
             return None
         if made + TOKEN_TTL < int(self._now()):
             return None
+        # Looked up at each use: a removed user, or a changed password, ends the token.
         user = self._user_of(content["u"])
+        # Compared in constant time, since the fingerprint depends on the password's hash.
         if user is None or not hmac.compare_digest(content["f"], _fingerprint(self._secret, user)):
             return None
         return user.caller(content["p"]), float(made + TOKEN_TTL)
@@ -98,7 +101,9 @@ class Tokens:
         """
         stored = await self._store.get(_KEY)
         if stored is None and make:
+            # A key that this worker still knows is put back after the store has lost it, so that tokens stay valid.
             fresh = self._secret or urlsafe_b64encode(secrets.token_bytes(32))
+            # Of several workers that start together exactly one succeeds; the others read its key.
             if await self._store.put_new(_KEY, {"secret": fresh.decode("ascii")}, SECRET_TTL):
                 self._secret = fresh
                 return fresh

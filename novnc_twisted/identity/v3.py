@@ -75,6 +75,7 @@ class IdentityAPI:
         expires_at = self._now() + TOKEN_TTL
         if self._auth.tokens:
             found = await self._tokens.read(subject)
+            # 404 also for the token of another user, as in Keystone: nobody may learn that it is valid.
             if found is None or (found[0].user != caller.user and not caller.is_admin):
                 raise HTTPError(404, "Could not find token.")
             caller, expires_at = found

@@ -80,8 +80,10 @@ class KeystoneClient:
                 method,
                 json=json,
                 raise_exc=False,
+                # A redirect could send our token to another host.
                 redirect=False,
                 log=False,
+                # No retries: the caller's deadline is 5 s, and it may ask again.
                 connect_retries=0,
                 status_code_retries=0,
                 timeout=TIMEOUT,

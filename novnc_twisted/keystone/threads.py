@@ -66,6 +66,7 @@ class ThreadedCalls:
             return None if abandoned.is_set() else call()
 
         def ended(success: bool, outcome: Any) -> None:
+            # Also for abandoned calls: they hold a thread until they end.
             self._pending -= 1
             if abandoned.is_set():
                 return
