@@ -1,7 +1,7 @@
 """Messages of a viewer: the type and the end of each (RFC 6143, section 7.5, and rfbproto).
 
-Every byte belongs to a message whose length is known, or the stream ends with a refusal.  A type that is not listed has
-an unknown length, so the bytes behind it cannot be checked: it is refused, not passed on (fail closed).
+Every byte must belong to a message whose length is known; otherwise the session is refused.  A type that is not listed
+has an unknown length, so the bytes after it cannot be checked: it is refused, not passed on (fail closed).
 """
 
 from collections.abc import Callable
@@ -89,7 +89,7 @@ _HEADS: dict[int, tuple[int, Callable[[bytes], int]]] = {
     ClientMessage.SET_DESKTOP_SIZE: (8, _set_desktop_size),
     ClientMessage.QEMU: (4, _qemu),
 }
-"""Type -> the bytes that contain the length, and a function that returns from them how many more there are."""
+"""Type -> the number of bytes of its head, and a function that reads from the head how many bytes follow it."""
 
 # The filter looks the type up for every message that a viewer sends, so the common case is one index into bytes,
 # without a call.
@@ -99,13 +99,13 @@ EVERYDAY = bytes(
     else 0
     for kind in range(256)
 )
-"""Type -> length of the message, if the type determines the length and no value can do harm; otherwise 0."""
+"""Type -> length of the message, if the type alone determines it and no content can do harm; otherwise 0."""
 
 QEMU_KEY = b"\xff\0"
 """The first bytes of a QEMU extended key event, the other everyday message."""
 
 QEMU_KEY_SIZE = 12
-"""Bytes of it."""
+"""Length of a QEMU extended key event in bytes."""
 
 
 def length_of(data: bytes, at: int) -> int:

@@ -23,23 +23,26 @@ _STRIPPED = frozenset((Encoding.EXTENDED_MOUSE_BUTTONS, Encoding.GII, Encoding.X
 """Removed from SetEncodings, so that the server never announces them.
 
 With ExtendedMouseButtons the length of a PointerEvent would depend on the server's messages; the messages of gii are
-refused; whether a user may control the power (xvp) must not be decided by the VNC server.
+refused; the VNC server must not decide whether a user may control the power (xvp).
 """
 
 _NEEDS = {
     ClientMessage.ENABLE_CONTINUOUS_UPDATES: Encoding.CONTINUOUS_UPDATES,
     ClientMessage.CLIENT_FENCE: Encoding.FENCE,
-    ClientMessage.QEMU: Encoding.QEMU_AUDIO,  # except its key event, which is handled before
-    ClientMessage.CLIENT_CUT_TEXT: Encoding.EXTENDED_CLIPBOARD,  # the extended one
+    ClientMessage.QEMU: Encoding.QEMU_AUDIO,  # not needed for QEMU's key event, which is passed on before this check
+    ClientMessage.CLIENT_CUT_TEXT: Encoding.EXTENDED_CLIPBOARD,  # needed for the extended form only
 }
-"""What a viewer must have listed in SetEncodings before it may send such a message."""
+"""Message type -> the encoding that a viewer must have listed in SetEncodings before it may send the message."""
 
 _CAPS, _PROVIDE = 1 << 24, 1 << 28
 _ACTIONS = {_CAPS << shift for shift in range(5)}
 _ACTION_BITS = sum(_ACTIONS)
 
 _REFUSED = b"\1"
-"""A message that is always refused (the former FixColourMapEntries): what follows a refused one is refused as well."""
+"""A message that is always refused (the former FixColourMapEntries).
+
+It is held after a refusal, so that everything that the viewer sends after a refused message is refused as well.
+"""
 
 
 class Shield:
@@ -50,9 +53,9 @@ class Shield:
     * Refused: unknown messages; clipboard texts over 1 MiB, more than 1024 encodings, a fence over 64 bytes; invalid
       pixel and audio formats; messages of extensions that the viewer did not request; an extended clipboard text
       without its flags, with two actions at once, or that does not unpack to at most 1 MiB.
-    * Removed: xvp messages, the pseudo-encodings whose messages cannot be checked, and clipboard texts of no length.
-    * Held: a message that is not yet complete, at most 4,100 bytes.  Only a clipboard text is passed on in pieces, once
-      its head was checked; the last byte of an extended one is never passed on before all of it was checked.
+    * Removed: xvp messages, the pseudo-encodings whose messages cannot be checked, and empty clipboard texts.
+    * Held: a message that is not yet complete, at most 4,100 bytes.  Only a clipboard text is passed on in pieces,
+      after its head was checked.  Each piece of an extended text is checked before it is passed on.
     """
 
     __slots__ = ("_body", "_held", "_listed", "_packed")
@@ -70,7 +73,7 @@ class Shield:
 
     @property
     def unfinished(self) -> int:
-        """Bytes still to come of a clipboard text of which a part was already passed on; 0 between messages."""
+        """The bytes still to come of a clipboard text that was passed on in part; 0 between messages."""
         return self._body
 
     def from_client(self, data: bytes) -> bytes:
@@ -86,7 +89,7 @@ class Shield:
             data, self._held = self._held + data, b""
         everyday, at, end = EVERYDAY, 0, len(data)
         done: list[bytes] = []
-        begin = 0  # of what was checked and is not yet in done
+        begin = 0  # the start of the bytes that were checked but are not in done yet
         try:
             if self._body:
                 at = self._follow(data, 0)
@@ -121,9 +124,10 @@ class Shield:
         return b"".join(done)
 
     def _judge(self, data: bytes, at: int) -> tuple[int, bytes | None]:
-        """Another message than the everyday ones: how many bytes it has (a clipboard text: its head), and what goes on.
+        """Check a message that is not an everyday one.
 
-        Empty bytes: the message is not complete yet.  None: the data is passed on unchanged.
+        :return: its length in bytes (of a clipboard text: the length of its head; 0: it is not complete yet), and the
+            bytes to pass on instead of it (None: pass it on unchanged; empty bytes: remove it).
         """
         size, kind = length_of(data, at), data[at]
         # A clipboard text may have 1 MiB, so it is passed on in pieces; every other message is held until it is
@@ -146,10 +150,13 @@ class Shield:
 
     def _need(self, kind: int) -> None:
         if not self._listed & _ASKED[_NEEDS[ClientMessage(kind)]]:
-            raise ProtocolViolation(f"client message {kind} of an extension that it did not ask for")
+            raise ProtocolViolation(f"client message {kind} of an extension that the viewer did not request")
 
     def _encodings(self, message: bytes) -> bytes:
-        """Return SetEncodings without the stripped ones; never empty, which made QEMU loop for ever (CVE-2008-2382)."""
+        """Return SetEncodings without the stripped encodings.
+
+        The list is never empty, because an empty one made QEMU loop endlessly (CVE-2008-2382).
+        """
         listed = struct.unpack(f">{len(message) // 4 - 1}i", message[4:])
         for encoding in _ASKED.keys() & listed:
             self._listed |= _ASKED[encoding]
@@ -158,7 +165,7 @@ class Shield:
         return message[:2] + _COUNT.pack(len(kept)) + struct.pack(f">{len(kept)}i", *kept)
 
     def _cut_text(self, data: bytes, at: int) -> tuple[int, bytes | None]:
-        """Check the head of a ClientCutText (of an extended one, with the flags), and follow its body."""
+        """Check the head of a ClientCutText, with the flags of an extended one; note the length of its body."""
         length = int.from_bytes(data[at + 4 : at + 8], "big", signed=True)
         if not length:
             return 8, b""  # it left QEMU's clipboard without data and without an owner to ask (CVE-2023-6683)
@@ -177,12 +184,12 @@ class Shield:
         self._body = -length - 4
         if flags & _ACTION_BITS == _PROVIDE:
             if not self._body:
-                return 12, b""  # a text of no length
+                return 12, b""  # an empty text
             self._packed = _Packed()
         return 12, None
 
     def _follow(self, data: bytes, at: int) -> int:
-        """Return where the piece of a clipboard text ends that begins at ``at``."""
+        """Check the piece of a clipboard text that begins at ``at``, and return where it ends."""
         piece = min(self._body, len(data) - at)
         if self._packed is not None:
             # Check before the bytes count as passed on: a refusal must keep back the piece that caused it.
@@ -199,8 +206,8 @@ _ASKED: dict[int, int] = {encoding: 1 << place for place, encoding in enumerate(
 class _Packed:
     """The zlib stream of an extended clipboard text, unpacked while it is passed on.
 
-    QEMU looped for ever if there were bytes behind its end (CVE-2023-3255).  A stream without an end is valid: noVNC
-    and TigerVNC only flush theirs.
+    QEMU looped endlessly if bytes followed the end of the stream (CVE-2023-3255).  A stream without an end is valid,
+    because noVNC and TigerVNC flush theirs without ending it.
     """
 
     __slots__ = ("_room", "_stream")
@@ -220,7 +227,7 @@ class _Packed:
         if self._room < 0:
             raise MessageTooBig(f"extended ClientCutText of more than {MAX_CUT_TEXT} bytes when unpacked")
         if self._stream.unused_data:
-            raise ProtocolViolation("extended ClientCutText with bytes behind its zlib stream")
+            raise ProtocolViolation("extended ClientCutText with bytes after the end of its zlib stream")
 
 
 def _check_pixel_format(message: bytes) -> None:
@@ -237,7 +244,7 @@ def _check_pixel_format(message: bytes) -> None:
     else:
         good = good and bits == 8  # a map has at most 256 colours
     if not good:
-        raise ProtocolViolation(f"SetPixelFormat that makes no sense: {message[4:17].hex()}")
+        raise ProtocolViolation(f"SetPixelFormat with an invalid format: {message[4:17].hex()}")
 
 
 def _check_audio_format(form: bytes) -> None:
