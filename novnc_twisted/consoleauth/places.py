@@ -1,4 +1,4 @@
-"""Where the console of a server is now: which compute hosts are asked, and which answer counts."""
+"""Finds the place of a server's console: decides which compute hosts to ask, and which answer counts."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
@@ -24,10 +24,10 @@ from novnc_twisted.messaging.interfaces import ITransport
 
 # The first three together are cut at _ALL, so that all rounds end within the 5 s that a proxy waits.
 _FIRST, _LIKELY, _OTHERS, _CONFLICTS = 2.0, 1.0, 1.5, 1.0
-"""Seconds for each round of questions."""
+"""Deadline in seconds of each round of calls."""
 
 _ALL = 3.5
-"""Seconds for the rounds before that about conflicts: a proxy waits 5 s for the whole check."""
+"""Seconds for all rounds except the one about conflicts, which is the last.  A proxy waits 5 s for the whole check."""
 
 _REPORT_AGAIN = 60.0
 _MAX_REPORTED = 1000
@@ -50,7 +50,7 @@ class Places:
         self._reported: dict[str, float] = {}
 
     def prepare(self) -> None:
-        """Begin to read what the hosts published, so that the first token finds it there.  Returns at once."""
+        """Begin to read the published records, so that they are present for the first token.  Returns at once."""
         self._directory.prepare()
 
     def stop(self) -> None:
@@ -60,15 +60,15 @@ class Places:
     async def locate(self, instance_uuid: str, console_type: str, port: int, compute_host: str | None) -> Place:
         """Ask the host that made the token; if it is gone or does not run the server, ask other live hosts.
 
-        The token's host is believed before any other: while it is live, another host is believed to run the server
-        only if the token's host says that it does not.
+        The token's host has priority: while it is live, another host's answer counts only if the token's host answers
+        that it does not run the server.
 
-        :raises InstanceNotRunning: no host runs it, and a live host knows it.
-        :raises InstanceNotFound: no live host knows it, and the token's host is live.
-        :raises ConsoleTypeUnavailable: it runs without a VNC display.
-        :raises ConsoleUnreachable: two hosts run it, or another running server claims the same address.
-        :raises ServiceUnavailable: no host is live, one that might run it does not answer, or the host that had it last
-            is not live and no other host runs it.
+        :raises InstanceNotRunning: no host runs the server, and a live host knows it.
+        :raises InstanceNotFound: no live host knows the server, and the token's host is live.
+        :raises ConsoleTypeUnavailable: the server runs without a VNC display.
+        :raises ConsoleUnreachable: two hosts run the server, or another running server claims the same address.
+        :raises ServiceUnavailable: no host is live; or a host that may run the server does not answer; or the host that
+            had the server last is not live, and no other host runs it.
         """
         began = self._clock.seconds()
         asked = {"instance_uuid": instance_uuid, "console_type": console_type, "port": port}
@@ -80,7 +80,7 @@ class Places:
             answers = await self._ask("validate_console_port", [first], _FIRST, asked)
             if _runs(answers[first]):
                 return await self._accept(instance_uuid, answers)
-        await directory.look()  # what follows must not rest on what was known before
+        await directory.look()  # the following decisions need the present state of the hosts
         if not directory.live:
             raise ServiceUnavailable("no compute host is live")
         answers = {host: answer for host, answer in answers.items() if host in directory.live}
@@ -120,9 +120,9 @@ class Places:
     async def refuse_if_running_elsewhere(self, instance_uuid: str, console_type: str, compute_host: str) -> None:
         """Refuse a token if another live host than this one runs the server.
 
-        The hosts that published it are asked, and those that published nothing; none is waited for long.
+        Asks the hosts that published the server, and those that published nothing, with a short deadline.
 
-        :raises ConsoleUnreachable: another host runs it.
+        :raises ConsoleUnreachable: another host runs the server.
         """
         await self._directory.refresh()
         others = [host for host in self._directory.candidates(instance_uuid) if host != compute_host]
@@ -135,10 +135,10 @@ class Places:
     async def is_gone(self, instance_uuid: str, hosts: Iterable[str | None]) -> bool:
         """Return whether no live host knows the server, and each host that may have had it is live.
 
-        A missing answer means nothing: a called service may suppress the answers of others, see docs/redis_acl.
+        A missing answer proves nothing, because a called service may suppress the answers of others (docs/redis_acl).
 
-        :param hosts: the hosts for which tokens of it were made; None: not known.
-        :raises ServiceUnavailable: a host does not answer or is not live, and none of the others knows it.
+        :param hosts: the hosts for which tokens of the server were made; None: not known.
+        :raises ServiceUnavailable: a host does not answer or is not live, and no other host knows the server.
         """
         await self._directory.look()
         answers: dict[str, Any] = {}
@@ -149,16 +149,16 @@ class Places:
                 return False
         # Silence is no "no": a stolen credential could suppress answers and so delete foreign tokens.
         if not all(isinstance(answer, InstanceNotFound) for answer in answers.values()):
-            raise ServiceUnavailable("a compute host does not say whether it has it")
+            raise ServiceUnavailable("a compute host did not answer whether it has the server")
         for host in {None, *hosts}:
             self._refuse_while_away(instance_uuid, host)
         return True
 
     def _refuse_while_away(self, instance_uuid: str, compute_host: str | None) -> None:
-        """Refuse if a host that is not live may have the server.  The last look was made for this request.
+        """Refuse if a host that is not live may have the server.  The caller has just updated the directory.
 
-        :param compute_host: the host where it was last, as far as the caller knows.
-        :raises ServiceUnavailable: that host is not live, or another one that is not live published the server.
+        :param compute_host: the host that had the server last, as far as the caller knows.
+        :raises ServiceUnavailable: this host is not live, or another host that is not live published the server.
         """
         if compute_host is not None and compute_host not in self._directory.live:
             raise ServiceUnavailable(f"{instance_uuid}: compute host {compute_host}, which had it, is not alive")
@@ -169,7 +169,7 @@ class Places:
     async def _ask(
         self, method: str, hosts: Iterable[str], deadline: float, asked: Mapping[str, Any]
     ) -> dict[str, Any | Refusal]:
-        """Return the answers of these hosts, which are asked at the same time."""
+        """Call all of these hosts at the same time, and return their answers."""
         hosts = list(hosts)
         replies = await gather(
             self._transport.call(COMPUTE.of(host), method, deadline=deadline, **asked) for host in hosts
@@ -184,10 +184,10 @@ class Places:
         raise ConsoleUnreachable(f"{len(hosts)} hosts run it")
 
     async def _refuse_conflicts(self, instance_uuid: str, place: Place) -> None:
-        """Refuse an address that a running server of another host has as well.
+        """Refuse an address that a running server of another host claims as well.
 
-        Hosts that announce one address may each have a server at the same port, and then a connection could lead to
-        either.  A unix socket is used only by the proxy of its own host, so sockets of one name do no harm.
+        If several hosts announce the same address, each may have a server at the same port, and a connection could
+        reach the wrong one.  Only a proxy on the same host uses a unix socket, so equal socket names do no harm.
         """
         if place.socket is not None:
             return
@@ -199,8 +199,8 @@ class Places:
             others = [uuid for uuid in found if uuid != instance_uuid]
             if others:
                 self._report(
-                    f"server {instance_uuid} on {place.compute_host} and server {others[0]} on {host} claim one VNC "
-                    f"address, {place.host} port {place.port}: both are refused; give each host a "
+                    f"server {instance_uuid} on {place.compute_host} and server {others[0]} on {host} claim the same "
+                    f"VNC address, {place.host} port {place.port}: both are refused; give each host a "
                     "server_proxyclient_address of its own"
                 )
                 raise ConsoleUnreachable("two running servers claim its address")
@@ -242,7 +242,7 @@ def _uuids(compute_host: str, answer: Any) -> list[str]:
 def _place(compute_host: str, answer: Any, address: str) -> Place:
     """Read the place that a host reports.
 
-    :param address: the address that the host announced: it has no servers at another one, whatever it reports.
+    :param address: the address that the host announced.  A report with any other address is refused.
     """
     place = read(Place, answer, f"compute host {compute_host}", compute_host=compute_host)
     # The announced address is bound to the host's credential (see redis.acl), its answer is not.

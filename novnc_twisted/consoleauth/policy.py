@@ -15,7 +15,7 @@ from novnc_twisted.errors import ConsoleForbidden, InvalidToken
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 SETUP: Final = 30.0
-"""Seconds from the answer to ``check_token`` to a live session, at most: the deadline of its set-up."""
+"""Maximum number of seconds from the answer to ``check_token`` to a live session: the deadline of the set-up."""
 
 _LOG_AGAIN: Final = 60.0
 
@@ -45,7 +45,7 @@ class TokenPolicy:
     Every method fails with ServiceUnavailable if the store does not answer.
 
     :param store: where tokens are kept.
-    :param clock: for what this process remembers of tokens in use.
+    :param clock: times how long this process remembers tokens in use.
     :param now: returns Unix time in seconds; None: the clock of the store, which all consoleauths share.
     """
 
@@ -67,9 +67,9 @@ class TokenPolicy:
     # --- making and dropping tokens
 
     async def authorized(self, token_hash: str, info: ConnectInfo) -> float | None:
-        """Return when a token expires that was authorised before, by the same call; None: the token is new.
+        """Return the expiry time of a token that an earlier, equal call has authorised; None: the token is new.
 
-        A caller that did not get the answer to its first call repeats the call.
+        A caller that did not receive the answer to its first call repeats the call.
 
         :raises ConsoleForbidden: the token opens another console.
         """
@@ -90,12 +90,12 @@ class TokenPolicy:
         return record
 
     async def drop_surplus_of_instance(self, instance_uuid: str) -> int:
-        """Drop the oldest tokens of a server, above the limit; return how many these were."""
+        """Drop the oldest tokens of a server if there are more than the limit; return the number of dropped tokens."""
         limit = self._rules.max_tokens_per_server
         return await self._tokens.remove_of_instance(instance_uuid, limit) if limit else 0
 
     async def drop_surplus_of_user(self, user_id: str) -> int:
-        """Drop the oldest tokens that a user asked for, above the limit; return how many these were."""
+        """Drop the oldest tokens of a user if there are more than the limit; return the number of dropped tokens."""
         limit = self._rules.max_tokens_per_user
         return await self._tokens.remove_of_user(user_id, limit) if limit else 0
 
@@ -168,7 +168,7 @@ class TokenPolicy:
         return record
 
     async def renew(self, token_hash: str, address: str) -> None:
-        """Let a session of this token come back within 60 s from the same address, even if the token expires."""
+        """Let a viewer reconnect with this token from the same address within 60 s, even if the token expires."""
         if not self._rules.reconnects:
             return
         record = await self._tokens.get(token_hash) or await self._restored(token_hash, LEASE + GRACE)
@@ -181,7 +181,7 @@ class TokenPolicy:
         return record.expires_at - await self.time()
 
     def session_terms(self, record: TokenRecord, seconds_left: float) -> ConnectInfo:
-        """Return the record's ConnectInfo with what a session may do when its token expires."""
+        """Return the record's ConnectInfo, with the rules for a session whose token expires."""
         return replace(
             record.connect_info,
             expires_at=record.expires_at if self._rules.enforce_session_timeout else None,
@@ -201,14 +201,14 @@ class TokenPolicy:
     async def _check_address(self, token_hash: str, record: TokenRecord, address: str) -> None:
         # All clients with unreadable addresses look alike, so the binding would admit every one of them.
         if address == UNKNOWN:
-            raise ConsoleForbidden("bind_address is on, and X-Forwarded-For held no address that can be read")
+            raise ConsoleForbidden("bind_address is on, and X-Forwarded-For contained no valid address")
         ttl = self._rules.token_ttl
         bound = record.client_address or await self._tokens.claim("bound", token_hash, address, ttl)
         if bound != address:
             raise ConsoleForbidden("it is bound to another client address")
 
     def _remember(self, token_hash: str, record: TokenRecord) -> None:
-        """Remember a record in use, if the store can lose it and it could be restored."""
+        """Remember a record in use, if the store can lose it and the rules allow to restore it."""
         # A one-time token must not be restored: the mark that it was used is lost as well.
         if self._store.may_lose_data and not self._rules.one_time:
             self._recent.used(token_hash, record)
@@ -228,8 +228,8 @@ class TokenPolicy:
     async def _restored(self, token_hash: str, ttl: float) -> TokenRecord | None:
         """Restore a record that the store has lost, if this process remembers it and the token was not dropped.
 
-        A token is not restored if the store held more about it that is lost as well: whether it was used, and the
-        address to which it was bound.
+        A token is not restored if the store has also lost whether it was used (``one_time``), or the address to which
+        its first use bound it (``bind_address``).
         """
         record, rules = self._recent.get(token_hash), self._rules
         if record is None or rules.one_time or (rules.bind_address and record.client_address is None):
@@ -242,5 +242,5 @@ class TokenPolicy:
         now = self._clock.seconds()
         if now >= self._log_from:
             self._log_from = now + _LOG_AGAIN
-            _log.warn("the store has lost tokens that are in use; they are restored. Has Redis appendonly yes?")
+            _log.warn("Redis has lost tokens that are in use; they are restored. Does redis.conf set appendonly yes?")
         return record

@@ -47,7 +47,7 @@ class LostTests(ConsoleAuthCase):
         self.clock.advance(90)
         logged = Logged(self)
         await self.api.keep_token(TOKEN, VIEWER)
-        self.assertEqual(len(logged.lines("the store has lost tokens")), 1)
+        self.assertEqual(len(logged.lines("Redis has lost tokens")), 1)
         self.clock.advance(50)
         self.assertEqual((await self.check()).host, "one.example")
         self.clock.advance(10)
@@ -79,7 +79,7 @@ class LostTests(ConsoleAuthCase):
         for _ in range(3):
             await self.check()
             await self.lose()
-        self.assertEqual(len(logged.lines("the store has lost tokens")), 1)
+        self.assertEqual(len(logged.lines("Redis has lost tokens")), 1)
 
     async def test_an_unused_token_is_not_restored(self) -> None:
         await self.serve()
