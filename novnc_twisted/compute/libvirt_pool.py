@@ -1,7 +1,7 @@
 """A few threads, each with a libvirt connection of its own.
 
-libvirt's calls block and have no time-out.  One connection for each thread: on a shared one, keepalive was seen to
-free only one of three hung calls, and closing it then crashed the process (libvirt 9.0.0).
+libvirt's calls block and have no time-out.  Each thread has a connection of its own because of libvirt 9.0.0: on a
+shared connection, keepalive freed only one of three hung calls, and closing the connection then crashed the process.
 """
 
 import threading
@@ -22,7 +22,7 @@ from novnc_twisted.errors import ServiceUnavailable
 T = TypeVar("T")
 
 MAX_WAITING = 256
-"""Calls that wait for a thread, at most; further calls fail at once."""
+"""Maximum number of calls that run or wait for a thread; further calls fail at once."""
 
 _CLOSING = 2.0
 
@@ -68,11 +68,11 @@ class _Job:
 
 
 class ConnectionPool:
-    """Runs functions of a libvirt connection in threads.
+    """Runs functions that use a libvirt connection in threads.
 
     :param reactor: IReactorTime and IReactorFromThreads.
     :param uri: libvirt's connection URI.
-    :param workers: threads, and connections, at most.
+    :param workers: number of threads; each has at most one connection.
     :param deadline: seconds until a call fails.  The thread of a call that hangs is freed by libvirt's keepalive, or
         when libvirtd continues or ends.
     :param opened: called in the thread that made a connection, before it is used.
@@ -142,8 +142,8 @@ class ConnectionPool:
     def run(self, work: Callable[[Any], T]) -> Deferred[T]:
         """Call ``work(connection)`` in a thread; it may be called twice if libvirtd was restarted.
 
-        Fails with the Refusal for libvirt's error, with ServiceUnavailable after the deadline, and at once if every
-        thread hangs.
+        Fails with the Refusal for libvirt's error; with ServiceUnavailable after the deadline; and with
+        ServiceUnavailable at once if every thread hangs or too many calls wait.
         """
         if self._over is not None or not self._workers:
             return fail(ServiceUnavailable("the libvirt driver is not started"))
@@ -234,7 +234,7 @@ class ConnectionPool:
             self._threads.callFromThread(self._health.well, CALLS)
             return connection, result
         close(connection)
-        # The connection ended during the call, as when libvirtd is restarted: the work is done again.
+        # The connection ended during the call, for example because libvirtd was restarted: repeat the call.
         return (None, failure) if fresh else self._attempt(None, work)
 
     def _ended(self, worker: _Worker) -> None:

@@ -26,7 +26,7 @@ _log = Logger()
 class VanishedDomains:
     """Follows the events of domains, and asks consoleauth to drop the tokens of domains that no longer exist.
 
-    :param clock: times the attempts, and the seconds for which a migration is remembered.
+    :param clock: for the pauses between attempts, and for the age of remembered migrations.
     """
 
     def __init__(self, transport: ITransport, driver: IDriver, clock: IReactorTime) -> None:
@@ -91,7 +91,7 @@ class VanishedDomains:
         pending.addCallback(over)
 
     async def _compare(self) -> None:
-        """Find the domains that ended while there were no events."""
+        """Find the domains that ended while libvirt reported no events."""
         try:
             present = {domain.uuid for domain in await self._driver.list_domains()}
         except Refusal as refusal:
@@ -118,13 +118,13 @@ class VanishedDomains:
             if pause is not None:
                 await deferLater(self._clock, pause)
         _log.error(
-            "server {uuid} is gone, but its tokens could not be dropped and end with their time: {reason}",
+            "server {uuid} is gone, but its tokens could not be dropped; they stay valid until they expire: {reason}",
             uuid=uuid,
             reason=reason,
         )
 
     async def _is_here(self, uuid: str) -> bool:
-        """Whether this host has the domain: stopped but defined, or running but undefined, domains count."""
+        """Whether this host has the domain.  It may be defined but stopped, or running but not defined."""
         try:
             await self._driver.get_domain(uuid)
         except InstanceNotFound:

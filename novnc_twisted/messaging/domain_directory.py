@@ -1,7 +1,8 @@
 """Which compute host has which domain: a copy in memory of what the hosts published, and which of them are alive.
 
-A look reads presence, the group of hosts and the heads of their records: four commands, whatever the number of hosts;
-and then only the parts that changed since the last look (:mod:`.domain_record`).
+An update of the copy (:meth:`DomainDirectory.look`) reads presence, the group of hosts and the heads of their records:
+at most four commands, whatever the number of hosts.  Then it reads only the parts that have changed since the last
+update (:mod:`.domain_record`).
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,10 +21,10 @@ from novnc_twisted.messaging.shared_call import SharedCall
 from novnc_twisted.messaging.wire import check_key
 
 REST: Final = 20
-"""How many times as long as a look took its results are used: looks take less than a twentieth of the time."""
+"""The copy is used for this many times as long as its update took, so updates take less than 1/20 of the time."""
 
 MAX_AGE: Final = 5.0
-"""Seconds for which the results of a look are used, at most."""
+"""Maximum number of seconds for which the copy is used without an update."""
 
 MAX_DOMAINS: Final = 20_000
 """Domains of one host that are read, at most."""
@@ -51,11 +52,11 @@ class _Record(Generic[T]):
 class DomainDirectory(Generic[T]):
     """A copy of all records.
 
-    Its properties show the last look; they change only while :meth:`refresh` or :meth:`look` runs.
+    Its properties show the last update; they change only while :meth:`refresh` or :meth:`look` runs.
 
-    :param read: makes an entry of a host and a published domain (a mapping of :data:`FIELDS`).  It raises
-        ServiceUnavailable for a domain that cannot be used, which is left out.
-    :param now: a clock in seconds, for the age of the last look; None: every refresh looks.
+    :param read: makes an entry from a host and a published domain (a mapping of :data:`FIELDS`).  It raises
+        ServiceUnavailable for a domain that cannot be used; this domain is left out.
+    :param now: a clock in seconds, for the age of the copy; None: every refresh updates it.
     :ivar live: the address of each live host (``Service.place``), by host.
     :ivar unpublished: the live hosts without a usable record.
     :ivar any_current: whether :meth:`is_current` is true for any host.
@@ -74,7 +75,7 @@ class DomainDirectory(Generic[T]):
         self._places: dict[str, dict[str, T]] = {}
         self._neighbours: dict[str, list[str]] = {}
         self._good_until: float | None = None
-        # Many requests arrive together after a pause; they share one look.
+        # Many requests arrive together after a pause; they share one update.
         self._look = SharedCall(lambda: Deferred.fromCoroutine(self._begin()), cancels=True)
         self._preparing: Deferred[None] | None = None
         self._failure: ServiceUnavailable | None = None
@@ -83,33 +84,33 @@ class DomainDirectory(Generic[T]):
         self.any_current = False
 
     def prepare(self) -> None:
-        """Begin the first look, so that the first request need not wait for all of it.  Returns at once."""
+        """Begin the first update, so that the first request need not wait for all of it.  Returns at once."""
         self._preparing = Deferred.fromCoroutine(self.look())
-        # Only a head start: the first request looks again, and reports the failure to its caller.
+        # A failure is not reported here: the first request updates the copy again, and reports it to its caller.
         self._preparing.addErrback(lambda failure: failure.trap(Refusal, CancelledError) and None)
 
     def stop(self) -> None:
-        """Cancel the look that :meth:`prepare` began."""
+        """Cancel the update that :meth:`prepare` began."""
         if self._preparing is not None:
             self._preparing.cancel()
 
     async def refresh(self) -> None:
-        """Look, unless the last look is recent enough to say which hosts to ask.
+        """Update the copy, unless it is recent enough to decide which hosts to ask.
 
-        :raises ServiceUnavailable: nothing says which hosts are alive.
+        :raises ServiceUnavailable: the presence entries of the hosts cannot be read.
         """
         if self._now is None or self._good_until is None or self._now() >= self._good_until:
             await self._look()
 
     async def look(self) -> None:
-        """Look now.  What speaks against a domain or a host (it is gone, it is not alive) needs this.
+        """Update the copy now.  Call this before deciding that a domain is gone or that a host is not alive.
 
-        :raises ServiceUnavailable: nothing says which hosts are alive.
+        :raises ServiceUnavailable: the presence entries of the hosts cannot be read.
         """
         await self._look()
 
     def entries(self, uuid: str) -> Mapping[str, T]:
-        """Return the published entries of a domain by host, of hosts that are not alive as well."""
+        """Return the published entries of a domain by host, including hosts that are not alive."""
         return self._places.get(uuid, {})
 
     def candidates(self, uuid: str) -> list[str]:
@@ -131,10 +132,10 @@ class DomainDirectory(Generic[T]):
         return self._neighbours.get(place, ())
 
     def last_host(self, uuid: str) -> str | None:
-        """Return the host that is not alive and published a domain, or None.
+        """Return a host that published a domain and is not alive, or None.
 
-        :raises ServiceUnavailable: the records could not be read, or the record of a host that is not alive cannot be
-            used: that host may have the domain.
+        :raises ServiceUnavailable: the records could not be read, or a host that may have the domain is not alive and
+            its record cannot be used.
         """
         if self._failure is not None:
             raise self._failure
@@ -147,12 +148,12 @@ class DomainDirectory(Generic[T]):
         return None
 
     def added(self, host: str, uuid: str, entry: T) -> None:
-        """A host published a domain, or changed it: for subclasses that keep an index."""
+        """Hook for subclasses that keep an index: a host has published a domain, or changed its entry."""
 
     def removed(self, host: str, uuid: str, entry: T) -> None:
-        """A host no longer publishes this entry: for subclasses that keep an index."""
+        """Hook for subclasses that keep an index: a host no longer publishes this entry."""
 
-    # --- looking
+    # --- updating the copy
 
     async def _begin(self) -> None:
         now = self._now
@@ -167,7 +168,7 @@ class DomainDirectory(Generic[T]):
         except ServiceUnavailable as failure:
             if self._failure is None:
                 _log.warn("the published domains can't be read, so all hosts are asked: {why}", why=str(failure))
-            # Kept until a look succeeds: last_host() must not say "nowhere" because the records could not be read.
+            # Kept until an update succeeds: last_host() must not return None because the records could not be read.
             self._failure = failure
         else:
             self._failure = None
@@ -198,7 +199,7 @@ class DomainDirectory(Generic[T]):
                 self._take(*part, answer)
 
     def _compare(self, host: str, found: dict[str, Any] | UnusableRecord) -> Iterator[tuple[str, int, int]]:
-        """Take the head of a record; give the parts that have to be read."""
+        """Store the head of a record; yield the parts that have to be read."""
         record = self._records.setdefault(host, _Record())
         try:
             if isinstance(found, UnusableRecord):
@@ -220,12 +221,12 @@ class DomainDirectory(Generic[T]):
                 yield host, count, number
 
     def _take(self, host: str, count: int, number: int, answer: dict[str, Any] | Refusal | None) -> None:
-        """Take a part of a record in place of the one before."""
+        """Replace a part of a record."""
         record = self._records[host]
-        # A later look may have divided the record anew while this part was being read.
+        # A later update may have found another number of parts while this part was being read.
         if len(record.parts) != count:
             return
-        version, rows = "", []  # a part without a version is read again by the next look
+        version, rows = "", []  # the next update reads a part without a version again
         if isinstance(answer, dict) and isinstance(answer.get("version"), str) and isinstance(answer.get("rows"), list):
             version, rows = answer["version"], answer["rows"]
         elif isinstance(answer, ServiceUnavailable) and not isinstance(answer, UnusableRecord):
@@ -243,7 +244,7 @@ class DomainDirectory(Generic[T]):
         record.parts[number] = version, after
 
     def _entries_of(self, host: str, rows: Iterable[Any], count: int, number: int) -> dict[str, T]:
-        """Return the usable domains of a part, each of which must belong to this part."""
+        """Return the usable domains of a part.  A domain that belongs to another part is not usable."""
         found: dict[str, T] = {}
         wrong = 0
         for row in rows:

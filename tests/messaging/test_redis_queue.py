@@ -75,7 +75,7 @@ class QueueTests(LinkCase):
         self.answer(b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n")
         self.advance(2)
         self.assertEqual(self.asked(), ["BLPOP", "b", "a", "2"])
-        self.assertIn("answered WRONGTYPE where calls were taken", self.redis_lines()[0])
+        self.assertIn("answered WRONGTYPE to a BLPOP for calls", self.redis_lines()[0])
 
     def test_no_more_data_is_taken(self) -> None:
         """The connection stays."""

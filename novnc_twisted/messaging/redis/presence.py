@@ -1,4 +1,4 @@
-"""Presence entries: those that this process keeps up, and those of the other services."""
+"""Presence entries: those that this process renews, and those of the other services."""
 
 import json
 from collections.abc import Callable
@@ -88,7 +88,7 @@ class Presence:
         self._running = Deferred.fromCoroutine(self._run())
 
     async def stop(self) -> None:
-        """Renew the entries no more, and fail the look-ups that wait."""
+        """Stop renewing the entries, and fail the look-ups that wait."""
         self._stopped = True
         for looking in list(self._looking):
             # Look-ups may wait for the end of a grace period, which can be longer than the stop may take.
@@ -98,7 +98,7 @@ class Presence:
             await ended(running, self._reactor)
 
     async def add(self, announcement: Announcement) -> None:
-        """Add an entry and keep it up.
+        """Add an entry, and renew it from now on.
 
         :raises TopicInUse: it is exclusive, and another live process has its topic.
         """
@@ -110,7 +110,7 @@ class Presence:
             await self._renew(announcement)
 
     async def remove(self, announcement: Announcement, deadline: float = FROZEN) -> list[Any]:
-        """Remove an entry; returns, for each of its queues, the requests that no other server will take."""
+        """Remove an entry; return, for each of its queues, the requests that no other server will take."""
         if self._announced.pop(announcement, None) is None:
             return []
         names = [keys.announced(announcement.name), keys.servers(announcement.topic), *announcement.lists]
@@ -122,7 +122,7 @@ class Presence:
 
     def renew(self) -> None:
         """Renew all entries at once: Redis is back, and may have lost them."""
-        # The same in all entries of this process, which are removed by their text.
+        # Set only once: entries are removed by their text, which contains this origin.
         self._origin = self._origin or origin(self._link.local_address)
         for announcement in list(self._announced):
             Deferred.fromCoroutine(self._renew(announcement))
@@ -170,7 +170,7 @@ class Presence:
     async def _claim(self, one: Announcement) -> None:
         """Wait until no other process has the topic.
 
-        :raises TopicInUse: another one had it for longer than the entry of a crashed process lasts.
+        :raises TopicInUse: another process still has it after the entry of a crashed process would have expired.
         """
         waited = 0.0
         try:
@@ -180,14 +180,14 @@ class Presence:
                 await sleep(CLAIM_RETRY, self._reactor)
                 waited += CLAIM_RETRY
         except ServiceUnavailable:
-            return  # Redis can't be reached: it is claimed when it is back
+            return  # Redis can't be reached: the topic is claimed when Redis is back
 
     async def _renew(self, one: Announcement) -> None:
         try:
             others = await self._announce(one)
         except ServiceUnavailable:
             return  # the link logs it; the next attempt follows in a second
-        # It may have been withdrawn while Redis was asked.
+        # The entry may have been removed while Redis was asked.
         claim = self._announced.get(one)
         if claim is None:
             return

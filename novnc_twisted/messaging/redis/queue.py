@@ -17,7 +17,7 @@ BLOCK = 2
 """Time-out of a BLPOP, in seconds.  A connection that is silent for FROZEN seconds longer is frozen."""
 
 GLANCE = 0.05
-"""The same, in seconds, while a list is left out because it has no free slot: it must be included again soon."""
+"""Time-out of a BLPOP, in seconds, while one of the lists has no free slot, so that this list is soon read again."""
 
 MAX_PENDING = 4 << 20
 """Maximum length of a message in bytes.  Sealing makes a reply of MAX_MESSAGE bytes longer by a third."""
@@ -31,11 +31,11 @@ class Queue:
 
     :param link: the connection; it must not be started yet, and is started and stopped with the queue.
     :param keys: the keys of the lists.
-    :param take: called with the list's key and each message, must not raise.  If there are slots, :meth:`release` must
-        be called when the message has been worked on.
-    :param slots: maximum number of messages of each list that are worked on at a time; None: no limit.
-    :param health: notified when Redis refuses.
-    :param purpose: what is taken, in the log.
+    :param take: called with the list's key and each message; must not raise.  With ``slots``, the caller must call
+        :meth:`release` when a message has been handled.
+    :param slots: maximum number of messages of each list that are handled at a time; None: no limit.
+    :param health: notified when Redis refuses a command.
+    :param purpose: the kind of messages, for log lines.
     """
 
     def __init__(
@@ -80,12 +80,12 @@ class Queue:
         await self._link.stop()
 
     def release(self, key: str) -> None:
-        """Free the slot of a message of this list that has been worked on."""
+        """Free the slot of a message of this list that has been handled."""
         self._busy[key] -= 1
         self._wake()
 
     def pause(self, paused: bool) -> None:
-        """Take no more messages until this is called with False.  A BLPOP that is under way still takes one."""
+        """Take no more messages until this is called with False.  A pending BLPOP may still take one."""
         self._paused = paused
         self._wake()
 
@@ -140,7 +140,7 @@ class Queue:
                 self._health.trouble(error.code)
                 await sleep(1.0, self._reactor)
                 return None
-            self._health.complain(f"answered {error.code} where {self._purpose} were taken: {sentence(error.code)}")
+            self._health.complain(f"answered {error.code} to a BLPOP for {self._purpose}: {sentence(error.code)}")
             protocol.transport.abortConnection()
             await sleep(1.0, self._reactor)
             return None
