@@ -34,7 +34,9 @@ class Refusal(Exception):
     sentence: ClassVar[str]
 
     def __init__(self, detail: str = "") -> None:
+        # Cut first, so that the pattern's time is bounded.
         detail = detail[:MAX_DETAIL]
+        # Nearly all details are plain ASCII; the check is cheaper than the pattern.
         if not (detail.isascii() and detail.isprintable()):
             detail = _UNSAFE.sub("?", detail)
         self.detail = detail

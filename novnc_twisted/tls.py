@@ -57,12 +57,15 @@ class Named:
         """A connection that verifies."""
         connection = self._options.clientConnectionForTLS(tlsProtocol)
         if isinstance(self._identity, DNS_ID):
+            # Server name indication carries host names only (RFC 6066, section 3), not addresses.
             connection.set_tlsext_host_name(self._identity.hostname)
         connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._verify)
         return connection
 
     def _verify(self, _connection: SSL.Connection, certificate: Any, error: int, depth: int, ok: int) -> bool:
         """Called by OpenSSL for each certificate of the chain, and for each error."""
+        # OpenSSL calls this again for the next certificate unless it returns False, so the first failure ends the
+        # handshake.
         if not ok:
             which = "certificate" if depth == 0 else "CA certificate"
             self.failure = f"certificate verify failed: {self._whose} {which}: {_WHY.get(error, f'error {error}')}"

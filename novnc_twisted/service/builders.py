@@ -89,11 +89,13 @@ def consoleapi(context: Context) -> Start:
     )
     for listener in listeners:
         address = listener.getsockname()[0]
+        # A socket that systemd passes need not be at the address of the option, so the socket itself is asked.
         if conf.api.auth_strategy != "http_basic" and not is_loopback(address):
             raise Unusable(f"[api] auth_strategy: noauth is only for a loopback address; LISTEN_FDS passes {address}")
     tls = context.api_tls
     factory: Any = site if tls is None else Listener(context.reactor, site, tls=tls, tls_only=True)
 
+    # Added here and not in start(): what prepare() began must end even if the start fails.
     context.shutdown.add(Phase.STOP_SERVICES, compute.stop)
 
     async def start() -> None:

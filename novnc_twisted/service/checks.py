@@ -70,5 +70,6 @@ def _tls(read: Configuration, missing: Sequence[str], files: Sequence[Step], who
     """Check each file of one TLS set-up alone, and then all of them together."""
     for line in missing:
         read.add_error(line)
+    # Each file alone first: one wrong file would otherwise also be reported as a mismatch of key and certificate.
     if not missing and _attempt(read, *files):
         _attempt(read, whole)

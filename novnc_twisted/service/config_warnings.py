@@ -75,6 +75,7 @@ def _front(conf: Any, proxy: str, named: str, url: SplitResult) -> Iterator[str]
     port = url.port or _DEFAULT_PORTS[url.scheme.lower()]
     if url.scheme.lower() == "http" and conf.ssl_only:
         yield f"{named} is http://, but ssl_only refuses plain connections; write https://"
+    # A reverse proxy in front has its own port and scheme, which cannot be known here.
     if conf.console.trusted_proxies:
         return
     if port != listens:

@@ -90,6 +90,7 @@ class Configuration:
         if key in file.commented:
             self.refuse(group, option, _LOOKS_COMMENTED)
             return
+        # The last assignment wins, as in oslo.config.
         written = file.sections[key[0]][key[1]][-1]
         try:
             value = self.conf[option.dest] if group == "DEFAULT" else self.conf[group][option.dest]
@@ -135,10 +136,12 @@ def read_all(paths: Sequence[str]) -> Configuration:
         conf.register_opts(options, group=None if group == "DEFAULT" else group)
     known = {name for _, _, name in names()}
     read.referable = _referenced(read.files) | {option.name for option in TABLE["DEFAULT"]}
+    # oslo.config resolves $name only for registered options.
     for name in sorted(read.referable - known):
         conf.register_opt(cfg.StrOpt(name))
     handles = [in_memory(file) for file in read.files]
     try:
+        # oslo.config reads files by path only, so that the normalised text is passed as one.
         arguments = [part for handle in handles for part in ("--config-file", f"/proc/self/fd/{handle}")]
         conf(arguments, project="novnc_twisted", default_config_files=[], default_config_dirs=[])
     except cfg.Error as error:

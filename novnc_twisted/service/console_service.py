@@ -56,6 +56,7 @@ class ConsoleService(Orderly):
         try:
             await start()
         except Exception as error:
+            # The first failure is the reason; the others follow from the stop.
             if self.running and not self._failed:
                 self._failed = True
                 self.on_failure(StartFailed(error) if isinstance(error, TopicInUse) else error)
@@ -71,6 +72,7 @@ class ConsoleService(Orderly):
     def reload(self) -> Deferred[str | None]:
         """Read certificates and keys again, for new connections; a bad file changes nothing."""
         try:
+            # All files are read before any is used: a wrong one must not leave half of them renewed.
             renewals = self.renewals()
         except Unusable as error:
             self.log.error("reload failed, what was read before stays in use: {error}", error=error)
@@ -104,6 +106,7 @@ class ConsoleService(Orderly):
 
     async def _stop(self) -> None:
         for starting in self._starting:
+            # A start that is cancelled has nothing left to report.
             starting.addErrback(lambda _: None)
             starting.cancel()
         await self._context.shutdown.run()

@@ -42,6 +42,7 @@ def listen_for_reload(reactor: Any, reload: Reload) -> Any:
         return None
     path = Path(folder) / NAME
     try:
+        # A socket that a killed process left behind would make the bind fail.
         path.unlink(missing_ok=True)
         return reactor.listenUNIX(str(path), ControlFactory(reload), mode=0o600)
     except (OSError, CannotListenError) as error:
@@ -90,6 +91,7 @@ class Control(LineOnlyReceiver, TimeoutMixin):
             self._answer("the only request is: reload")
 
     def _answer(self, failed: str | None) -> None:
+        # The client may have left while the service reloaded.
         if self.transport is not None:
             self.transport.write((f"failed: {failed}" if failed else "ok").encode() + b"\n")
             self.transport.loseConnection()

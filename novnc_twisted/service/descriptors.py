@@ -27,6 +27,7 @@ def connections_of_api(limit: int, *, with_proxies: bool) -> int:
     """
     if limit == resource.RLIM_INFINITY:
         return API_CONNECTIONS
+    # At least one, so that a service with very few descriptors still answers.
     return max(1, min(API_CONNECTIONS, (limit - RESERVE) // (4 if with_proxies else 1)))
 
 

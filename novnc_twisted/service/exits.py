@@ -57,6 +57,8 @@ def exit_with(code: int) -> None:
 
 
 def _leave(code: int) -> None:
+    # os._exit() does not flush, and the last line is the reason.
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
+    # Not sys.exit(): in an atexit handler it does not change the exit code, and twistd has decided on 0 already.
     os._exit(code)

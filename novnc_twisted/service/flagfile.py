@@ -62,6 +62,7 @@ class FlagFile(iniparser.BaseParser):
         except UnicodeDecodeError:
             return cls._faulty(path, [one_line(f"--config-file {path}: it is not UTF-8 text")])
         faults: list[str] = []
+        # iniparser stops at the first mistake; the line is removed and all is parsed again, to report the next one.
         while True:
             self = cls(path)
             try:
@@ -102,6 +103,7 @@ class FlagFile(iniparser.BaseParser):
         written = re.split(r"[:=]", line, maxsplit=1)[-1].strip()
         if written.lower() in _KEYWORDS:  # keywords of Content-Security-Policy include their quotes
             value = [written]
+        # iniparser has removed quotes; a "#" inside of them begins no comment.
         quoted = written != value[0] and len(written) > 1
         self._has_comment = not quoted and _COMMENT.search(value[0]) is not None
         name = key.lstrip("-").strip()

@@ -35,6 +35,7 @@ def connected_to_journal(stream: TextIO, environ: Mapping[str, str] | None = Non
     """Whether a stream goes to the journal: JOURNAL_STREAM names its device and inode (systemd.exec(5))."""
     environ = os.environ if environ is None else environ
     try:
+        # The variable is inherited by children whose output goes elsewhere, so device and inode are compared.
         found = os.fstat(stream.fileno())
     except (OSError, ValueError):
         return False
@@ -66,6 +67,7 @@ class JournalObserver:
         priority = PRIORITIES.get(event.get("log_level"), PRIORITIES[LogLevel.info])
         text = eventAsText(event, includeTimestamp=False)
         self._stream.write("".join(f"<{priority}>{line}\n" for line in text.split("\n") if line))
+        # At once: a process that is killed would lose what is in the buffer, the reason among it.
         self._stream.flush()
 
 

@@ -51,6 +51,7 @@ class Orderly(Service):
     def startService(self) -> None:
         """See Service."""
         super().startService()
+        # One iteration later, since the reactor installs its own signal handlers when it starts to run.
         self._reactor.callWhenRunning(self._reactor.callLater, 0, self._first)
 
     def _first(self) -> None:
@@ -59,6 +60,7 @@ class Orderly(Service):
         for warning in self._warnings:
             self.log.warn("{warning}", warning=warning)
         for number in self.ends_by:
+            # callFromThread wakes the reactor: a Python signal handler runs between two instructions of anything.
             signal.signal(number, lambda *_: self._reactor.callFromThread(stop, self._reactor))
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
         self._control = listen_for_reload(self._reactor, self.reload)
@@ -66,6 +68,7 @@ class Orderly(Service):
         if interval is not None:
             self._heartbeat = LoopingCall(self.beat)
             self._heartbeat.clock = self._reactor
+            # Four beats in each interval, so that one late beat does not make systemd kill the service.
             self._heartbeat.start(interval / 4)
         self.begin()
 

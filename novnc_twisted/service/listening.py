@@ -30,11 +30,14 @@ def open_socket(host: str, port: int, host_option: str, port_option: str) -> soc
     except OSError as error:  # this machine has no IPv6
         raise StartFailed(f"{host_option}: can't listen on {host}: {error.strerror}") from None
     try:
+        # Without it, connections of the last run in TIME_WAIT would block the port after a restart.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             # "::" means IPv4 as well, as in nova's proxies; any other IPv6 address means IPv6 only.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
         listener.bind(address)
+        # A burst of reconnecting viewers waits in the queue instead of being dropped; the kernel caps it at
+        # somaxconn.
         listener.listen(1024)
     except OSError as error:
         listener.close()

@@ -36,6 +36,7 @@ def make_service(command: str, paths: Sequence[str]) -> IService:
     """
     from twisted.internet import reactor
 
+    # Before anything is scheduled: timers that were set by the other clock would be wrong.
     use_monotonic_clock(reactor)
     found = examine(command, paths, reactor)
     if found.errors:
@@ -45,6 +46,7 @@ def make_service(command: str, paths: Sequence[str]) -> IService:
     listening = listening_services(command)
     warnings = [*found.warnings, *_descriptor_warnings(command, conf)]
     sockets = Sockets.of_environment(listening)
+    # Built even if workers do the work: ports are bound, and every value is tried once, before the log begins.
     service = build(command, conf, reactor, sockets, warnings)
     if count == 1:
         return service

@@ -9,6 +9,7 @@ def watchdog_interval() -> float | None:
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     if not microseconds.isdecimal() or not int(microseconds):
         return None
+    # Inherited from a parent that is watched itself; it is not meant for this process.
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     return int(microseconds) / 1e6
@@ -19,6 +20,7 @@ def notify(state: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address[:1] not in ("/", "@"):
         return
+    # Non-blocking: a full queue of systemd must not stop the reactor.
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as to:
         try:
             to.sendto(state.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)

@@ -19,6 +19,7 @@ def _my_ip() -> str:
     """This machine's address on the default route (nova's ``my_ip``); nothing is sent to find it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
+            # Connecting a UDP socket only chooses a route; the address is one for documentation (RFC 5737).
             probe.connect(("192.0.2.1", 9))
         except OSError:
             return "127.0.0.1"

@@ -75,6 +75,7 @@ def _proxy(context: Context, listeners: list[socket.socket], front: "FrontFactor
 
     async def start() -> None:
         context.accept(listeners, factory)
+        # Together with the ports: an idle connection could otherwise still begin a session.
         shutdown.add(Phase.STOP_ACCEPTING, front.close_idle)
         shutdown.add(Phase.WAIT_FOR_SESSIONS, front.sessions_ended)
         shutdown.add(Phase.END_SESSIONS, front.stop_sessions)

@@ -74,6 +74,7 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
         raise ValueError(str(error).replace("transport_url", "--url", 1)) from None
     if "@" in urlsplit(url).netloc:
         raise ValueError("--url must not contain a user or a password: the command makes them")
+    # mkdir would accept a link that another user put there; _check_owner refuses it then.
     if not folder.is_symlink():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_owner(folder)
@@ -95,6 +96,7 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
     fresh = users.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     _private(fresh, "".join(line + "\n" for line in lines))
+    # Written aside and renamed: Redis never reads half a file, and an error leaves the old one.
     fresh.replace(users)
     return [users, *written]
 
@@ -129,6 +131,7 @@ def _line_for(identities: Sequence[Identity]) -> str:
 
 def _private(path: Path, text: str) -> None:
     """Write a new file that only its owner can read."""
+    # O_EXCL follows no link and opens no file of another user; the mode is right from the beginning.
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w") as file:
         file.write(text)

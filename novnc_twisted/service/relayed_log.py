@@ -42,6 +42,7 @@ class RelayedLog:
 
     def _lines(self, name: str, data: bytes) -> list[bytes]:
         *lines, left = (self._buffers[name] + data).split(b"\n")
+        # A worker that never ends its line must not fill the supervisor's memory.
         if len(left) > LONGEST:
             lines.append(left)
             left = b""
@@ -58,6 +59,7 @@ class RelayedLog:
                 return False
             level = LogLevel.lookupByName(report["level"])
             self._emit(float(report["time"]), level, report["system"], report["text"], report["fields"])
+        # Libraries may print to standard output; such a line is logged as text.
         except (ValueError, KeyError, TypeError, AttributeError, LookupError):
             self._text(line)
         return False

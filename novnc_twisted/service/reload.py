@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     files = list(asked.config_file)
     if asked.optional_config_file and Path(asked.optional_config_file).exists():
         files.append(asked.optional_config_file)
+    # Checked by this command: the service itself does not read the options again.
     check(files)
     try:
         answer = ask(Path(asked.folder) / NAME)

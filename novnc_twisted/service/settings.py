@@ -93,6 +93,7 @@ def worker_count(command: str, conf: Any) -> int:
         )
     if command not in PROXIES:
         return 1
+    # The cores that this process may use, which in a container are fewer than the machine has.
     return int(conf.workers) or len(os.sched_getaffinity(0))
 
 

@@ -36,6 +36,7 @@ class Sockets:
         """
         environ = _first_environment() if environ is None else environ
         pid, count, names = (environ.get(f"LISTEN_{name}", "") for name in ("PID", "FDS", "FDNAMES"))
+        # sd_listen_fds(3): sockets for another process (a parent) must not be taken.
         if pid != str(os.getpid()) or not count.isdecimal():
             return cls()
         owners = [name.removesuffix(".socket") for name in names.split(":")] if names else []
@@ -78,6 +79,7 @@ def _listening(number: int) -> socket.socket:
     :raises Unusable: it is not a listening TCP socket.
     """
     try:
+        # The processes that this one starts get the sockets explicitly, or not at all.
         os.set_inheritable(number, False)
         listener = socket.socket(fileno=number)
         accepts = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)

@@ -51,6 +51,7 @@ class Supervised:
     def connectionLost(self, reason: Any) -> None:
         """See IReadDescriptor: the pipe has ended, or the reactor stops."""
         self._reactor.removeReader(self)
+        # In case that the shutdown hangs: nobody is left who could kill this process.
         signal.alarm(ORPHAN)
         stop(self._reactor)
 
@@ -109,7 +110,9 @@ def main(arguments: list[str]) -> None:
     importlib.import_module(reactor_module).install()
     from twisted.internet import reactor
 
+    # Again in each worker: it is a process of its own, with its own reactor.
     use_monotonic_clock(reactor)
+    # A copy of standard output, since the logging of Twisted takes over the stream itself.
     reports = Reports(io.TextIOWrapper(io.FileIO(os.dup(1), "w"), encoding="utf-8", errors="replace"))
     globalLogBeginner.beginLoggingTo([reports])
     from novnc_twisted.service.configuration import read_configuration
@@ -131,6 +134,7 @@ def main(arguments: list[str]) -> None:
     service.on_reloaded = reports.reloaded
     service.alive = reports.alive
     Supervised(reactor)
+    # What twistd does for an application; a worker has none.
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     service.startService()
     reactor.run()

@@ -49,6 +49,7 @@ class WorkerProcess(ProcessProtocol):
 
     def reload(self) -> Deferred[str | None]:
         """Make it read its certificates again; fires with the error in one line, or None."""
+        # A reload that is still under way ends now: its outcome would be mixed with that of the new one.
         self._reloaded(None)
         self.reloading = Deferred()
         outcome = self.reloading

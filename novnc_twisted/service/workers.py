@@ -116,6 +116,7 @@ class Supervisor(Orderly):
         for number, worker in self._living.items():
             silent = now - worker.heard
             if silent > (interval / 2 if number in self._ready else max(interval, LONGEST_START)):
+                # Collected first: killing a worker changes the dictionary.
                 hung.append((worker, silent))
         for worker, silent in hung:
             self.log.error(
@@ -125,6 +126,7 @@ class Supervisor(Orderly):
                 seconds=silent,
             )
             worker.signal(signal.SIGKILL)
+        # With a hung worker systemd is not notified: if that goes on, it restarts the whole service.
         if not hung:
             super().beat()
 
@@ -136,6 +138,7 @@ class Supervisor(Orderly):
             coming.cancel()
         self._coming.clear()
         for listener in self._listeners:
+            # This copy only; each worker closes its own. With the last one, the port is free for the next instance.
             listener.close()
         return Deferred.fromCoroutine(self._stop()).addCallback(lambda _: control)
 
@@ -163,6 +166,7 @@ class Supervisor(Orderly):
             *(type(self._reactor).__module__, self._owners),
             *(f"/proc/self/fd/{first_file + index}" for index in range(len(self._files))),
         ]
+        # A worker that sent READY=1 or WATCHDOG=1 itself would hide the state of the others.
         environment = {name: value for name, value in os.environ.items() if name not in FOR_THE_SUPERVISOR}
         log = RelayedLog(number)
         worker = WorkerProcess(number, self._reactor.seconds(), log, self._is_ready, self._died)
@@ -203,6 +207,7 @@ class Supervisor(Orderly):
         number = worker.number
         del self._living[number]
         self._ready.discard(number)
+        # Workers end because the service does.
         if not self.running or self._failed:
             return
         if worker.failure is not None:
@@ -212,6 +217,7 @@ class Supervisor(Orderly):
                 return
             how = f"before it was ready ({why})"
         lived = self._reactor.seconds() - worker.began
+        # Counted for each number: one that dies at once must not delay the others.
         deaths = self._quick_deaths[number] = 0 if lived >= LONG else self._quick_deaths.get(number, -1) + 1
         pause = min(LONGEST_PAUSE, 2.0 ** (deaths - 1)) if deaths else 0.0
         self.log.warn(
