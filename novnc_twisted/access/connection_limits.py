@@ -114,9 +114,14 @@ class _Waiting:
         return next(iter(self.silent), None) or next(iter(self.reading), None)
 
     def add(self, slot: "ConnectionSlot", reading: bool) -> None:
+        """Put a connection behind the others of its kind.
+
+        :param reading: it waits until the client has read a response or sent a body; False: it waits for a request.
+        """
         (self.reading if reading else self.silent)[slot] = None
 
     def remove(self, slot: "ConnectionSlot") -> None:
+        """Remove a connection, if it waits."""
         self.silent.pop(slot, None)
         self.reading.pop(slot, None)
 

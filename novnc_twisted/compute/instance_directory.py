@@ -26,17 +26,23 @@ class _Order:
         return len(self._counts)
 
     def add(self, key: _Key) -> None:
+        """Add a key, or count it once more."""
         # During a migration two hosts publish the same server.
         self._counts[key] = self._counts.get(key, 0) + 1
         self._changed = True
 
     def remove(self, key: _Key) -> None:
+        """Remove a key as often as it was added.
+
+        :raises KeyError: the key is not there.
+        """
         self._counts[key] -= 1
         if not self._counts[key]:
             del self._counts[key]
         self._changed = True
 
     def keys(self) -> Sequence[_Key]:
+        """Return the keys in order; the caller must not change the list."""
         if self._changed:
             # Mostly sorted already, and then sorting takes one pass.
             kept = [key for key in self._sorted if key in self._counts]

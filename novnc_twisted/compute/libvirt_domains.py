@@ -76,7 +76,7 @@ class DomainReader:
     def distrust(self) -> None:
         """Read every domain again when it is next needed, because changes may have been missed."""
         with self._lock:
-            # A count instead of a flag: a change during a read must make that read stale, whoever reads it.
+            # A count instead of a flag: a change during a read must make that read stale.
             self._changes += 1
             self._all_changed = self._changes
             self._changed.clear()

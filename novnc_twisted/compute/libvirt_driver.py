@@ -43,7 +43,7 @@ class _Active:
         domains = self.domains.values()
         return [ActiveConsole(domain.uuid, domain.name, domain.vnc) for domain in domains if domain and domain.vnc]
 
-    def rivals(self, domain: Domain) -> list[ActiveConsole]:
+    def address_conflicts(self, domain: Domain) -> list[ActiveConsole]:
         """Return the consoles of other domains at the address of this domain."""
         there = self._consoles.get(_address(domain.vnc), []) if domain.vnc else []
         return [console for console in there if console.uuid != domain.uuid]
@@ -91,10 +91,10 @@ class LibvirtDriver:
                 self._forget_consoles()
             listener(event)
 
-        def answers(answers: bool) -> None:
+        def answering(answers: bool) -> None:
             listener(DomainEvent(Change.CONNECTED if answers else Change.DISCONNECTED))
 
-        self._health.on_change = answers
+        self._health.on_change = answering
         self._pool.start()
         self._watch = Watch(
             self._reactor, self._uri, heard, watched=self._reader.watched, changed=self._changed, health=self._health
@@ -144,7 +144,7 @@ class LibvirtDriver:
         def work(connection: Any) -> tuple[Domain, list[ActiveConsole]]:
             active = self._active(connection)
             domain = self._reader.fresh(connection.lookupByUUIDString(uuid))
-            return domain, active.rivals(domain)
+            return domain, active.address_conflicts(domain)
 
         return self._pool.run(work)
 

@@ -109,6 +109,7 @@ class _Kind:
         self.logged_at = now
 
     def again(self, event: RequestRefused) -> None:
+        """Count a further refusal; the newest one gives the detail of the next line."""
         self.last = event
         self.total += 1
         self.counted += 1

@@ -54,7 +54,7 @@ def parse(text: str, name: str, admin_users: Collection[str] = ()) -> UserRecord
         if user.name in users:
             raise ValueError(f"{where}: this user has another line")
         users[user.name] = user
-        warnings += [f"{where}: {doubt}" for doubt in _doubts(user)]
+        warnings += [f"{where}: {mistake}" for mistake in _likely_mistakes(user)]
     if not users:
         raise ValueError(f"{name} has no user")
     for admin in admin_users:
@@ -99,23 +99,23 @@ def _user(line: str, where: str, admin_users: Collection[str]) -> User:
     return User(user, project, rest[0], is_admin=user in admin_users)
 
 
-def _doubts(user: User) -> list[str]:
+def _likely_mistakes(user: User) -> list[str]:
     """Return what is probably a mistake in a usable line."""
-    doubts = []
+    mistakes = []
     if user.project is None and not user.is_admin:
-        doubts.append(
+        mistakes.append(
             f"user {user.name} has no project and sees no servers. Add :project to the line, or name the user in "
             "[api] admin_users to make an administrator"
         )
     cost = int(user.password_hash[4:6])
     if cost <= WEAK_COST:
-        doubts.append(f"the hash of user {user.name} has the weak bcrypt cost {cost}; make it with htpasswd -B -C 12")
+        mistakes.append(f"the hash of user {user.name} has the weak bcrypt cost {cost}; make it with htpasswd -B -C 12")
     if cost >= SLOW_COST:
-        doubts.append(
+        mistakes.append(
             f"the hash of user {user.name} has the bcrypt cost {cost}, with which a log-in takes seconds of a "
             "processor; make it with htpasswd -B -C 12"
         )
-    return doubts
+    return mistakes
 
 
 class UserFile:

@@ -108,11 +108,11 @@ class Passwords:
             del self._comparisons[key]
             comparison.finish(equal)
 
-        def turn() -> Deferred[None]:
+        def compare() -> Deferred[None]:
             comparing: Deferred[Any] = succeed(False)
             if comparison.begins():
                 pool = self._reactor.getThreadPool()
                 comparing = deferToThreadPool(self._reactor, pool, matches, password, password_hash)
             return comparing.addBoth(finish)
 
-        self._slots.run(turn)
+        self._slots.run(compare)

@@ -94,12 +94,15 @@ class _Judge(WebSocketServerProtocol):
         self.failed: str | None = None
 
     def onConnect(self, request: ConnectionRequest) -> str | None:
+        """See WebSocketServerProtocol: return the sub-protocol that is accepted."""
         return SUBPROTOCOL if SUBPROTOCOL in request.protocols else None
 
     def sendData(self, data: bytes, *_: Any, **__: Any) -> None:
+        """See WebSocketProtocol: collect the response, since there is no transport."""
         self.reply += data
 
     def failHandshake(self, reason: str, *_: Any, **__: Any) -> None:
+        """See WebSocketServerProtocol: keep the reason; the proxy sends a response of its own."""
         self.failed = str(reason)
 
     def _onOpen(self) -> None:

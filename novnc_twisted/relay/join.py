@@ -73,6 +73,7 @@ class _Direction:
         self.look: Look = None
 
     def data_received(self, data: bytes) -> None:
+        """See IReceiver: pass bytes through the filters, and write the rest to the other end."""
         # An end still delivers what it has read when the relay was stopped.
         if not self._relay.live:
             return
@@ -86,12 +87,15 @@ class _Direction:
             self._sink.write(data)
 
     def end_lost(self, cause: Refusal) -> None:
+        """See IReceiver: the relay is over."""
         self._relay.over(cause)
 
     def pause_writing(self) -> None:
+        """See IReceiver: the buffer of the source is full, so the other end is not read."""
         if self._relay.live:
             self._sink.pause_reading()
 
     def resume_writing(self) -> None:
+        """See IReceiver: the buffer of the source has room, so the other end is read again."""
         # Also after the relay has ended: an end that stays paused would not notice that its peer leaves.
         self._sink.resume_reading()

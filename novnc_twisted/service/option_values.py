@@ -31,7 +31,7 @@ def address(text: str) -> None:
     host_name(text)
 
 
-def dialled_address(text: str) -> None:
+def connectable_address(text: str) -> None:
     """An address or a host name to which a connection can be opened."""
     address(text)
     if is_ip(text):

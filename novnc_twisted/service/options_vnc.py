@@ -4,7 +4,7 @@ from oslo_config import cfg
 
 from novnc_twisted.service.option_types import CheckedListOpt, CheckedOpt, formerly
 from novnc_twisted.service.option_urls import web_url
-from novnc_twisted.service.option_values import absolute_folder, address, dialled_address
+from novnc_twisted.service.option_values import absolute_folder, address, connectable_address
 from novnc_twisted.session.screen_name import AUTO, check_template
 
 VNC: list[cfg.Opt] = [
@@ -24,7 +24,7 @@ VNC: list[cfg.Opt] = [
     ),
     CheckedOpt(
         "server_proxyclient_address",
-        dialled_address,
+        connectable_address,
         default="127.0.0.1",
         deprecated_opts=formerly("vncserver_proxyclient_address", "vnc.vncserver_proxyclient_address"),
         help="The address of this compute host to which the proxies connect.",

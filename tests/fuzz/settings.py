@@ -10,7 +10,7 @@ from novnc_twisted.service.option_urls import libvirt_uri, web_url
 from novnc_twisted.service.option_values import (
     absolute_folder,
     address,
-    dialled_address,
+    connectable_address,
     network,
     origin_host,
     policy_source,
@@ -68,7 +68,7 @@ def run_types(data: bytes) -> None:
     """Values of options: a value or ValueError."""
     text = text_of(data)
     for check in (
-        *(network, absolute_folder, policy_source, address, dialled_address, origin_host, service_host),
+        *(network, absolute_folder, policy_source, address, connectable_address, origin_host, service_host),
         *(web_url, libvirt_uri),
     ):
         try:

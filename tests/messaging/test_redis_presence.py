@@ -5,7 +5,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 
 from novnc_twisted.messaging.interfaces import TopicInUse
-from novnc_twisted.messaging.redis.claims import conflict
+from novnc_twisted.messaging.redis.exclusive_topics import conflict
 from novnc_twisted.messaging.redis.presence import Announcement, Presence
 from novnc_twisted.messaging.redis.scripts import ANNOUNCE, SERVICES
 from tests.messaging.redis_case import LinkCase

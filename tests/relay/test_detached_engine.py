@@ -72,10 +72,10 @@ class EngineTests(TestCase):
         self.engine.doRead()
         self.assertEqual(side.calls, 1)
         self.assertEqual(list(self.engine._again), [side])
-        self.engine._second_turn()
+        self.engine._next_round()
         self.assertEqual((side.calls, self.engine._again), (2, {}))
         for call in reactor.getDelayedCalls():  # type: ignore[attr-defined]
-            if call.func == self.engine._second_turn:
+            if call.func == self.engine._next_round:
                 call.cancel()
 
     def test_a_side_that_was_removed_meanwhile_is_not_called(self) -> None:

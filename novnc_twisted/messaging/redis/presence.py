@@ -10,8 +10,8 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.interfaces import Service, TopicInUse
 from novnc_twisted.messaging.redis import keys
-from novnc_twisted.messaging.redis.claims import Claim, conflict, origin
 from novnc_twisted.messaging.redis.command_link import CommandLink
+from novnc_twisted.messaging.redis.exclusive_topics import ExclusiveTopic, conflict, origin
 from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.heartbeat import BEAT, FROZEN, PRESENCE
 from novnc_twisted.messaging.redis.running import RETRY
@@ -19,8 +19,8 @@ from novnc_twisted.messaging.redis.scripts import ANNOUNCE, SERVICES, WITHDRAW
 from novnc_twisted.messaging.waiting import Late, ended, sleep, within
 from novnc_twisted.messaging.wire import check_topic, decode
 
-CLAIM_RETRY = 0.25
-"""Seconds between two attempts to claim a topic that another server has."""
+TOPIC_RETRY = 0.25
+"""Seconds between two attempts to get an exclusive topic that another server has."""
 
 _PERIOD = int(PRESENCE * 1000)
 
@@ -77,7 +77,7 @@ class Presence:
         self._link = link
         self._keeps = "1" if keeps else ""
         self._health = health
-        self._announced: dict[Announcement, Claim] = {}
+        self._announced: dict[Announcement, ExclusiveTopic] = {}
         self._origin = ""
         self._running: Deferred[None] | None = None
         self._looking: set[Deferred[list[Any]]] = set()
@@ -102,10 +102,10 @@ class Presence:
 
         :raises TopicInUse: it is exclusive, and another live process has its topic.
         """
-        # Before the start nothing can be claimed; the first renewal does it then.
+        # Before the start no topic can be had; the first renewal gets it.
         if self._running is not None and announcement.exclusive:
-            await self._claim(announcement)
-        self._announced[announcement] = Claim(announcement.topic, announcement.owned, self._health)
+            await self._wait_for_topic(announcement)
+        self._announced[announcement] = ExclusiveTopic(announcement.topic, announcement.owned, self._health)
         if self._running is not None:
             await self._renew(announcement)
 
@@ -167,7 +167,7 @@ class Presence:
             if self._announced:
                 await gatherResults([Deferred.fromCoroutine(self._renew(one)) for one in list(self._announced)])
 
-    async def _claim(self, one: Announcement) -> None:
+    async def _wait_for_topic(self, one: Announcement) -> None:
         """Wait until no other process has the topic.
 
         :raises TopicInUse: another process still has it after the entry of a crashed process would have expired.
@@ -177,10 +177,10 @@ class Presence:
             while others := await self._announce(one):
                 if waited > PRESENCE:
                     raise TopicInUse(f"Redis {self._conflict(one, others)}")
-                await sleep(CLAIM_RETRY, self._reactor)
-                waited += CLAIM_RETRY
+                await sleep(TOPIC_RETRY, self._reactor)
+                waited += TOPIC_RETRY
         except ServiceUnavailable:
-            return  # Redis can't be reached: the topic is claimed when Redis is back
+            return  # Redis can't be reached: the next renewal tries again
 
     async def _renew(self, one: Announcement) -> None:
         try:
@@ -188,13 +188,13 @@ class Presence:
         except ServiceUnavailable:
             return  # the link logs it; the next attempt follows in a second
         # The entry may have been removed while Redis was asked.
-        claim = self._announced.get(one)
-        if claim is None:
+        exclusive = self._announced.get(one)
+        if exclusive is None:
             return
         if others:
-            claim.lost(self._conflict(one, others))
+            exclusive.lost(self._conflict(one, others))
         else:
-            claim.won()
+            exclusive.won()
 
     async def _announce(self, one: Announcement) -> list[Any]:
         """Renew a presence entry; if other processes have its exclusive topic, return their entries instead.

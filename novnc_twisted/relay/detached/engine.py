@@ -113,10 +113,10 @@ class Engine:
         """Let a side read more, after the other sides had their turn."""
         if not self._again:
             # Edge-triggered epoll reports nothing more for these sockets, so a delayed call has to continue them.
-            self._reactor.callLater(0, self._second_turn)
+            self._reactor.callLater(0, self._next_round)
         self._again[side] = None
 
-    def _second_turn(self) -> None:
+    def _next_round(self) -> None:
         self.now = self._seconds()
         # pump() may add sides again; they belong to the round after this one.
         again, self._again = self._again, {}

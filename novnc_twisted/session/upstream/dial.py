@@ -55,6 +55,7 @@ class _EndFactory(Factory):
         self._end = end
 
     def buildProtocol(self, addr: IAddress | None) -> UpstreamEnd:  # type: ignore[override]  # it is an IProtocol
+        """See Factory: return the end that waits."""
         return self._end
 
 

@@ -3,47 +3,47 @@
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from novnc_twisted.messaging.redis.claims import Claim, conflict, origin
+from novnc_twisted.messaging.redis.exclusive_topics import ExclusiveTopic, conflict, origin
 from novnc_twisted.messaging.redis.health import QUIET, Health
 from tests.support.logged import Logged
 
 
-class ClaimTests(SynchronousTestCase):
-    """One claim of the topic ``compute.one``."""
+class ExclusiveTopicTests(SynchronousTestCase):
+    """The exclusive topic ``compute.one``."""
 
     def setUp(self) -> None:
         self.logged = Logged(self)
         self.clock = Clock()
         self.changes: list[bool] = []
-        self.claim = Claim("compute.one", self.changes.append, Health(self.clock, "redis://there"))
+        self.exclusive = ExclusiveTopic("compute.one", self.changes.append, Health(self.clock, "redis://there"))
 
     def lines(self) -> list[str]:
         return [line.removeprefix("Redis at redis://there ") for line in self.logged.lines("Redis at")]
 
     def test_only_changes_are_reported(self) -> None:
         for _ in range(3):
-            self.claim.won()
+            self.exclusive.won()
         for _ in range(3):
-            self.claim.lost("x")
+            self.exclusive.lost("x")
         for _ in range(3):
-            self.claim.won()
+            self.exclusive.won()
         self.assertEqual(self.changes, [True, False, True])
         self.assertEqual(self.lines(), ["x", "has no other compute.one any more: this process serves it"])
 
     def test_lost_before_it_was_won(self) -> None:
-        self.claim.lost("x")
+        self.exclusive.lost("x")
         self.assertEqual(self.changes, [])
-        self.claim.won()
+        self.exclusive.won()
         self.assertEqual(self.changes, [True])
 
     def test_a_long_conflict_is_logged_once_a_minute(self) -> None:
         for _ in range(180):
-            self.claim.lost("x")
+            self.exclusive.lost("x")
             self.clock.advance(1)
         self.assertEqual(self.lines(), ["x"] * round(180 / QUIET))
 
     def test_an_end_is_logged_only_after_a_conflict(self) -> None:
-        self.claim.won()
+        self.exclusive.won()
         self.assertEqual(self.lines(), [])
 
     def test_origin(self) -> None:

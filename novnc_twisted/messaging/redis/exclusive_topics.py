@@ -19,7 +19,7 @@ def origin(address: str) -> str:
     return ", ".join(filter(None, (socket.gethostname()[:_MAX_NAME], address, f"process {os.getpid()}")))
 
 
-class Claim:
+class ExclusiveTopic:
     """Tracks whether this process has an exclusive topic.
 
     :param topic: the topic.
