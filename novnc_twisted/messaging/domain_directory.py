@@ -5,6 +5,7 @@ at most four commands, whatever the number of hosts.  Then it reads only the par
 update (:mod:`.domain_record`).
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
@@ -18,7 +19,6 @@ from novnc_twisted.messaging.domain_record import FIELDS, GROUP, KEPT, Head, hea
 from novnc_twisted.messaging.fanout import gather
 from novnc_twisted.messaging.interfaces import ITransport, UnusableRecord
 from novnc_twisted.messaging.shared_call import SharedCall
-from novnc_twisted.messaging.wire import check_key
 
 REST: Final = 20
 """The copy is used for this many times as long as its update took, so updates take less than 1/20 of the time."""
@@ -29,7 +29,13 @@ MAX_AGE: Final = 5.0
 MAX_DOMAINS: Final = 20_000
 """Domains of one host that are read, at most."""
 
+MAX_HOSTS: Final = 10_000
+"""Names of hosts that are not alive that one look reads, at most: each compute host can add names to the group."""
+
 _TOGETHER = 256  # parts that are requested at the same time
+
+# As in a topic, without "/": a host may write keys that begin with "domains:HOST/", and its record has its own name.
+_HOST = re.compile(r"[!-.0-~]{1,200}\Z")
 
 T = TypeVar("T")
 _log = Logger()
@@ -180,7 +186,10 @@ class DomainDirectory(Generic[T]):
 
     async def _read_records(self) -> None:
         store = self._transport.store
-        hosts = [host for host in await store.members(GROUP, KEPT) if _is_name(host)]
+        names = await store.members(GROUP, KEPT)
+        others = [name for name in names if name not in self.live][:MAX_HOSTS]
+        hosts = [host for host in [*(name for name in names if name in self.live), *others] if _HOST.match(host)]
+        strangers = {name for name in others if not _HOST.match(name)}
         heads = await store.get_many([head_key(host) for host in hosts])
         for host in self._records.keys() - set(hosts):
             self._forget(host)
@@ -190,9 +199,11 @@ class DomainDirectory(Generic[T]):
                 wanted += self._compare(host, found)
                 continue
             self._forget(host)
-            # A host without a record and without presence was removed: without this the group would grow for ever.
             if host not in self.live:
-                await store.leave(GROUP, host)
+                strangers.add(host)
+        # A host without a record and without presence was removed: without this the group would grow for ever.
+        if strangers:
+            await store.leave(GROUP, *strangers)
         for start in range(0, len(wanted), _TOGETHER):
             some = wanted[start : start + _TOGETHER]
             for part, answer in zip(some, await gather(store.get(part_key(*one)) for one in some), strict=True):
@@ -274,11 +285,3 @@ class DomainDirectory(Generic[T]):
         if not hosts:
             del self._places[uuid]
         self.removed(host, uuid, entry)
-
-
-def _is_name(host: str) -> bool:
-    try:
-        check_key(head_key(host))
-    except ValueError:
-        return False
-    return True

@@ -93,8 +93,8 @@ class IKeyedStore(Interface):
     def join(group: str, member: str, ttl: float) -> Deferred[None]:
         """Add a text to a group; the group lives for ``ttl`` seconds after it was last changed or read."""
 
-    def leave(group: str, member: str) -> Deferred[None]:
-        """Remove a text from a group."""
+    def leave(group: str, *members: str) -> Deferred[None]:
+        """Remove texts from a group."""
 
     def members(group: str, ttl: float) -> Deferred[list[str]]:
         """Return the texts of a group, sorted, and let the group live for ``ttl`` seconds more."""

@@ -132,9 +132,9 @@ class MemoryStore:
 
         return execute(join)
 
-    def leave(self, group: str, member: str) -> Deferred[None]:
+    def leave(self, group: str, *members: str) -> Deferred[None]:
         """See IKeyedStore."""
-        return execute(lambda: self._group(check_key(group)).discard(member))
+        return execute(lambda: self._group(check_key(group)).difference_update(members))
 
     def members(self, group: str, ttl: float) -> Deferred[list[str]]:
         """See IKeyedStore."""

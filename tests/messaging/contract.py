@@ -472,6 +472,7 @@ class TransportContract:
         self.assertEqual(await store.members("g", 60), ["one", "two"])
         await store.leave("g", "two")
         await store.leave("g", "never there")
+        await store.leave("g")
         self.assertEqual(await store.members("g", 0.2), ["one"])
         await self.pause(0.25)
         self.assertEqual(await store.members("g", 60), [])

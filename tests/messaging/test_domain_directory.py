@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.messaging.domain_directory import MAX_AGE, MAX_DOMAINS, REST, DomainDirectory
+from novnc_twisted.messaging.domain_directory import MAX_AGE, MAX_DOMAINS, MAX_HOSTS, REST, DomainDirectory
 from novnc_twisted.messaging.domain_record import FIELDS, GROUP, KEPT, MAX_PARTS, DomainRecord, Head, part_number
 from novnc_twisted.messaging.interfaces import UnusableRecord
 from novnc_twisted.messaging.memory import MemoryTransport
@@ -179,6 +179,36 @@ class FailureTests(DirectoryCase):
             await self.directory.look()
             with self.assertRaises(UnusableRecord):
                 self.directory.last_host(uuid(99))
+
+    async def test_names_that_a_host_added(self) -> None:
+        """A host has one record, under its own name, however many names it adds to the group."""
+        names = ["one/1.0", "one/x", "one/", "\x1b[2J", "\u202edaeh", "a b", "", "x" * 400, "\ud800"]
+        for name in names:
+            await self.store.join(GROUP, name, KEPT)
+        for key in ("domains:one/x", "domains:one/"):
+            await self.store.put(key, {"parts": ["v"]}, 60)
+            await self.store.put(f"{key}/1.0", {"version": "v", "rows": [row(uuid=uuid(77), name="ghost")]}, 60)
+        await self.directory.look()
+        self.assertEqual((self.directory.entries(uuid(77)), self.directory.last_host(uuid(99))), ({}, None))
+        self.assertEqual(await self.store.members(GROUP, KEPT), ["one", "two"])
+
+    async def test_many_names_that_a_host_added(self) -> None:
+        """They are removed with one command, and never keep the record of a live host from being read."""
+        for number in range(MAX_HOSTS + 50):
+            await self.store.join(GROUP, f"a{number:06}", KEPT)
+        commands: list[int] = []
+        leave = self.store.leave
+
+        def counted(group: str, *members: str) -> Any:
+            commands.append(len(members))
+            return leave(group, *members)
+
+        self.patch(self.store, "leave", counted)
+        await self.directory.look()
+        self.assertEqual(dict(self.directory.entries(uuid(3))), {"one": "vm3"})
+        await self.directory.look()
+        self.assertEqual(commands, [MAX_HOSTS, 50])
+        self.assertEqual(await self.store.members(GROUP, KEPT), ["one", "two"])
 
     async def test_domains_that_belong_into_another_part(self) -> None:
         """A host can't publish a domain twice, and so confuse the readers."""

@@ -129,11 +129,13 @@ class RedisStore:
 
         return _begun(join())
 
-    def leave(self, group: str, member: str) -> Deferred[None]:
+    def leave(self, group: str, *members: str) -> Deferred[None]:
         """See IKeyedStore."""
 
         async def leave() -> None:
-            await self._link.execute("SREM", names.group(check_key(group)), member, deadline=DEADLINE)
+            name = names.group(check_key(group))
+            if members:
+                await self._link.execute("SREM", name, *members, deadline=DEADLINE)
 
         return _begun(leave())
 
