@@ -76,17 +76,27 @@ class InstanceDirectory(DomainDirectory[Instance]):
             if not len(self._projects[project]):
                 del self._projects[project]
 
-    def best(self, uuid: str, more: Mapping[str, Instance]) -> Instance | None:
+    def best(
+        self, uuid: str, more: Mapping[str, Instance], visible: Callable[[Instance], bool] = lambda _instance: True
+    ) -> Instance | None:
         """Return a server as the host reports it where it is active; else as any host does, preferably a live one.
 
         The state is UNKNOWN where only hosts that are not alive, or whose libvirt does not answer, have it.
 
+        Where several hosts report it alike, a report that the caller may see is preferred: else a host that publishes
+        the servers of other hosts, with another owner, would hide them from their owners.
+
         :param more: servers of live hosts that published nothing, by UUID.
+        :param visible: whether the caller may see a server.
         """
         found = more.get(uuid)
         for host, entry in self.entries(uuid).items():
             shown = entry if self.is_current(host) else entry.as_unknown()
-            if found is None or _rank(shown) > _rank(found):
+            if (
+                found is None
+                or _rank(shown) > _rank(found)
+                or (_rank(shown) == _rank(found) and not visible(found) and visible(shown))
+            ):
                 found = shown
         return found
 
@@ -96,6 +106,7 @@ class InstanceDirectory(DomainDirectory[Instance]):
         after: Instance | None,
         limit: int | None,
         name: str,
+        visible: Callable[[Instance], bool],
         wanted: Callable[[Instance], bool],
         more: Mapping[str, Instance],
     ) -> tuple[list[Instance], bool]:
@@ -105,7 +116,8 @@ class InstanceDirectory(DomainDirectory[Instance]):
         :param after: the last server of the previous page.
         :param limit: the number of servers, at most; None: all.
         :param name: a text that the name must contain.
-        :param wanted: whether a server belongs into the list.
+        :param visible: whether the caller may see a server.
+        :param wanted: whether a visible server belongs into the list.
         :param more: see :meth:`best`.
         """
         order = self._all if project is None else self._projects.get(project, _Order())
@@ -116,9 +128,9 @@ class InstanceDirectory(DomainDirectory[Instance]):
         start = 0 if after is None else bisect_right(keys, (after.name, after.uuid))
         found: list[Instance] = []
         for known_as, uuid in islice(keys, start, None):
-            instance = self.best(uuid, more) if name in known_as else None
+            instance = self.best(uuid, more, visible) if name in known_as else None
             # Two hosts may know a server by two names.
-            if instance is None or instance.name != known_as or not wanted(instance):
+            if instance is None or instance.name != known_as or not (visible(instance) and wanted(instance)):
                 continue
             if limit is not None and len(found) >= limit:
                 return found, True

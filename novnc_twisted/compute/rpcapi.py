@@ -14,6 +14,7 @@ from novnc_twisted.contract.fields import is_uuid
 from novnc_twisted.contract.instance import Instance
 from novnc_twisted.contract.topics import COMPUTE
 from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
+from novnc_twisted.messaging.domain_directory import MAX_DOMAINS
 from novnc_twisted.messaging.fanout import gather
 from novnc_twisted.messaging.interfaces import ITransport
 
@@ -41,6 +42,7 @@ class ComputeAPI:
     def __init__(self, transport: ITransport, *, deadline: float = 5.0, now: Callable[[], float] | None = None) -> None:
         self._transport = transport
         self._deadline = deadline
+        self._now = now
         self._directory = InstanceDirectory(transport, now)
 
     def prepare(self) -> None:
@@ -94,11 +96,11 @@ class ComputeAPI:
         more = await self._unpublished()
         after = None
         if marker is not None:
-            after = self._directory.best(marker, more)
+            after = self._directory.best(marker.lower(), more, visible)
             # The same error as for an unknown marker, so that nobody learns which servers exist.
             if after is None or not visible(after):
                 raise InstanceNotFound("the marker is unknown")
-        return self._directory.page(project, after, limit, name, lambda one: visible(one) and wanted(one), more)
+        return self._directory.page(project, after, limit, name, visible, wanted, more)
 
     async def _unpublished(self) -> dict[str, Instance]:
         """Ask the live hosts that published nothing; give their servers by UUID.
@@ -135,11 +137,21 @@ class ComputeAPI:
         return [answer for answer in answers if not isinstance(answer, Refusal)], silent
 
     async def _list(self, host: str, deadline: float) -> list[Instance]:
-        """Return the whole list of a host, read page by page."""
+        """Return the whole list of a host, read page by page.
+
+        :param deadline: seconds for all pages together.
+        """
+        until = None if self._now is None else self._now() + deadline
         found, after = await self._call(host, replies.page, "list_instances", deadline=deadline)
         for _ in range(MAX_PAGES):
             if not after:
                 return found
+            if len(found) > MAX_DOMAINS:
+                raise ServiceUnavailable(f"compute host {host} lists more than {MAX_DOMAINS} servers")
+            if self._now is not None and until is not None:
+                deadline = until - self._now()
+                if deadline <= 0:
+                    raise ServiceUnavailable(f"compute host {host} did not list all of its servers in time")
             more, last = await self._call(host, replies.page, "list_instances", deadline=deadline, after=after)
             found += more
             # A page that does not go forward would be asked for without end.
