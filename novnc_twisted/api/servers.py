@@ -17,7 +17,7 @@ from novnc_twisted.http.routing import Handler, Resource
 MAX_LIMIT = 1000
 """Servers in one answer, at most, and without a limit in the request (nova's ``[api] max_limit``)."""
 
-_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,4000}", re.ASCII)  # Python converts no longer one
 _TRUE = ("1", "t", "true", "on", "y", "yes")
 
 
@@ -62,16 +62,15 @@ class Servers(Resource):
 
 
 def _limit(call: Call) -> int:
-    limit = call.request.parameter("limit")
-    if limit is None:
-        return MAX_LIMIT
-    if not _NUMBER.fullmatch(limit):
-        raise HTTPError(
-            400,
-            f"Invalid input for query parameters limit. Value: {limit[:100]}. '{limit[:100]}' does not match "
-            "'^[0-9]*$'",
-        )
-    return min(int(limit), MAX_LIMIT)
+    limits = call.request.query.get("limit") or [str(MAX_LIMIT)]
+    for limit in limits:  # the last one counts, and nova's schema checks each
+        if not _NUMBER.fullmatch(limit):
+            raise HTTPError(
+                400,
+                f"Invalid input for query parameters limit. Value: {limit[:100]}. '{limit[:100]}' does not match "
+                "'^[0-9]*$'",
+            )
+    return min(int(limits[-1]), MAX_LIMIT)
 
 
 def _project(call: Call) -> str | None:

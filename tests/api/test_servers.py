@@ -99,9 +99,11 @@ class ServerTests(SynchronousTestCase):
     def test_bad_pages(self) -> None:
         answer = self.system.get("/v2.1/servers?marker=x")
         self.assertEqual(answer.body, {"badRequest": {"code": 400, "message": "marker [x] not found"}})
-        for limit in ("-1", "x", "1.5", "%D9%A1", "9" * 5000):
+        for limit in ("-1", "x", "1.5", "%D9%A1", "9" * 5000, "x&limit=1", "1&limit=-1", "", "1%0A", "0x1", "1_0"):
             self.assertEqual(self.system.get(f"/v2.1/servers?limit={limit}").status, 400)
         self.assertEqual(self.names("?limit=0"), [])
+        for limit in ("9" * 4000, "1&limit=3"):
+            self.assertEqual(len(self.names(f"?limit={limit}")), 3)
 
     def test_project_in_the_url(self) -> None:
         answer = self.system.get("/v2.1/p%2F1/servers")
