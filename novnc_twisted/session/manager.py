@@ -82,7 +82,7 @@ class SessionManager:
         """
         if not isinstance(limit, int) or isinstance(limit, bool) or not 0 < limit <= MAX_PAGE:
             raise ServiceUnavailable(f"limit is not a number from 1 to {MAX_PAGE}")
-        if marker:
+        if marker != "":
             fields.argument("marker", marker, fields.short_text)
         found = self._sessions.find(SessionFilter.from_arguments(wanted))
         page = nsmallest(limit + 1, (one for one in found if one.id > marker), key=lambda one: one.id)
@@ -107,7 +107,7 @@ class SessionManager:
         chosen = SessionFilter.from_arguments(wanted)
         if chosen == SessionFilter():
             raise ServiceUnavailable("end_sessions needs a filter")
-        cause = Revoked(fields.argument("reason", reason, fields.text) if reason else "")
+        cause = Revoked(fields.argument("reason", reason, fields.text) if reason != "" else "")
         found = list(self._sessions.find(chosen))
         for session in found:
             session.end(cause)

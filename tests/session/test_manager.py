@@ -114,6 +114,7 @@ class SessionManagerTests(SynchronousTestCase):
             ({"limit": True}, "limit"),
             ({"limit": "2"}, "limit"),
             ({"marker": 7}, "marker"),
+            *(({"marker": value}, "marker") for value in (0, None, False, [], {}, "\0")),
             ({"server_id": "x"}, "server_id"),
             ({"token_hash": "x"}, "token_hash"),
             ({"user_id": ""}, "user_id"),
