@@ -30,7 +30,7 @@ MAX_DOMAINS: Final = 20_000
 """Domains of one host that are read, at most."""
 
 MAX_HOSTS: Final = 10_000
-"""Names of hosts that are not alive that one look reads, at most: each compute host can add names to the group."""
+"""Names of hosts that are not alive that one update reads, at most: each compute host can add names to the group."""
 
 _TOGETHER = 256  # parts that are requested at the same time
 
