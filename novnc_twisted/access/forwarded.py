@@ -46,8 +46,7 @@ def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[Ne
         are not used, because the client itself may have written them.
     """
     hops = [hop for value in forwarded_for for hop in value.split(",")]
-    # From the right: the last entry was written by the peer; whatever stands before the first untrusted one is a
-    # claim.
+    # From the right: the last entry was written by the peer; whatever stands before the first untrusted one is a claim.
     while hops and is_trusted(peer, trusted):
         address = read_address(hops.pop())
         if address is None:

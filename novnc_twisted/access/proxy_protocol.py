@@ -62,8 +62,7 @@ def read_proxy_header(data: bytes) -> ProxyHeader | None:
 
 
 def _version_1(data: bytes) -> ProxyHeader | None:
-    # The limit is part of the protocol (section 2.1), so a client cannot make us search a long line again and
-    # again.
+    # The limit is part of the protocol (section 2.1), so a client cannot make us search a long line again and again.
     end = data.find(b"\r\n", 0, _V1_LONGEST)
     if end < 0:
         if len(data) >= _V1_LONGEST:

@@ -119,8 +119,7 @@ def read_request(head: bytes) -> RequestHead:
         raise BadHead("no request line")
     authority, target = split_absolute(match[2])
     if authority is not None:
-        # An origin server must ignore Host then (section 3.2.2); two different values could pass two different
-        # checks.
+        # An origin server must ignore Host then (section 3.2.2); two different values could pass two different checks.
         fields = tuple((name, authority if name == "host" else value) for name, value in fields)
     return RequestHead(match[1], target, int(match[3]), fields)
 

@@ -94,8 +94,8 @@ class DomainReader:
         """
         try:
             domain = self._read(handle).domain
-        # Passed on unchanged: the pool distinguishes a domain that does not exist from a dead connection.
         except libvirt.libvirtError:
+            # Passed on unchanged: the pool distinguishes a domain that does not exist from a dead connection.
             raise
         except Exception as error:
             raise DomainXMLError(f"{handle.UUIDString()}: {_why(error)}") from None

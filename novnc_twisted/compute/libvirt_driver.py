@@ -167,8 +167,7 @@ class LibvirtDriver:
         # By id, not by UUID: each start gives a new id, so an entry of the run before never counts.
         seen = {number: known[number] for number in numbers if number in known}
         seen |= self._read_numbers(connection, [number for number in numbers if number not in known])
-        # Another thread, or an event, may have replaced it meanwhile; then this result may be stale and is not
-        # kept.
+        # Another thread, or an event, may have replaced it meanwhile; then this result may be stale and is not kept.
         if active is self._known:
             self._known = _Active({number: domain for number, domain in seen.items() if _is_settled(domain)})
         return _Active(seen)

@@ -199,9 +199,9 @@ class ConnectionPool:
             if job.begin():
                 try:
                     connection, result = self._attempt(connection, job.work)
-                # Everything is caught: an exception that ended the thread would leave its caller waiting, and the
-                # pool smaller.
                 except BaseException:
+                    # Everything is caught: an exception that ended the thread would leave its caller waiting, and the
+                    # pool smaller.
                     result = Failure()
             self._threads.callFromThread(self._done, worker, job, result)
         if connection is not None:

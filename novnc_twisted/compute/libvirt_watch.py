@@ -90,8 +90,7 @@ class Watch:
             try:
                 registered = self._register(connection)
                 failures = 0
-                # Before CONNECTED is reported: the lists that follow must already know whether they may trust
-                # events.
+                # Before CONNECTED is reported: the lists that follow must already know whether they may trust events.
                 self._watched(len(registered) == len(_EVENTS))
                 self._reactor.callFromThread(self._connected)
                 while not self._wake.wait(_LOOK) and not unusable(connection):

@@ -203,8 +203,7 @@ Observer: TypeAlias = Callable[[Event], None]
 """Receives each event when it happens.  It must not block, since it is called in the middle of the event's work."""
 
 
-# Cleaned once here instead of in each observer: an observer that forgets it would be open to log injection
-# (CWE-117).
+# Cleaned once here instead of in each observer: an observer that forgets it would be open to log injection (CWE-117).
 def _clean(event: object, *fields: str) -> None:
     for field in fields:
         text = getattr(event, field)

@@ -66,8 +66,7 @@ class FrontTLS:
         :return: puts what was read into use.
         :raises BadTLS: a file cannot be used.
         """
-        # Everything is read and checked here; use() cannot fail, so several certificates change together or not at
-        # all.
+        # Everything is read and checked here; use() cannot fail, so several certificates change together or not at all.
         context = self._read()
 
         def use() -> None:
@@ -85,8 +84,7 @@ class FrontTLS:
         if not belong_together(chain[0], key):
             raise self._bad("key", "the key is not the one of the certificate")
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
-        # No compression: CRIME (CVE-2012-4929). No renegotiation: a client could use it to burn CPU
-        # (CVE-2011-1473).
+        # No compression: CRIME (CVE-2012-4929). No renegotiation: a client could use it to burn CPU (CVE-2011-1473).
         context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
         context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # saves 34 KiB for each connection that is silent
         context.set_session_id(b"novnc_twisted")  # without one, resumption fails where client certificates are wanted

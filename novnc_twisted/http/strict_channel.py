@@ -60,8 +60,8 @@ class StrictChannel(HTTPChannel):
         if line[:1] in (b" ", b"\t") or len(line.translate(None, _CONTROL)) < len(line):
             # Obsolete folding (RFC 9112, section 5.2), or what another reader may take for the end of a line.
             self._respondToBadRequestAndDisconnect()
-        # twisted.web would answer 400; the status for this is 431 (RFC 6585, section 5).
         elif self._receivedHeaderSize + len(line) > self.totalHeadersSize:
+            # twisted.web would answer 400; the status for this is 431 (RFC 6585, section 5).
             self.lineLengthExceeded(line)
         else:
             super().lineReceived(line)

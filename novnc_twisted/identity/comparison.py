@@ -13,8 +13,8 @@ def matches(password: bytes, password_hash: bytes) -> bool:
     """Whether this is the password of the hash; blocks the thread for as long as the hash's cost demands."""
     try:
         return bcrypt.checkpw(password, password_hash)
-    # bcrypt raises it for a hash that it cannot read.
     except ValueError:
+        # bcrypt raises it for a hash that it cannot read.
         return False
 
 

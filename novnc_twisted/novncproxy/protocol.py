@@ -54,8 +54,8 @@ class NoVNCProxyProtocol(FrontProtocol):
         # A body that is not read would be taken for the next request (request smuggling); so would pipelined bytes.
         if body or (rest and not upgrade):
             self._refuse(400, "A request to this port has no body, and waits for its answer.")
-        # RFC 9112, section 3.2: exactly one valid Host in HTTP/1.1.
         elif len(hosts) > 1 or (head.minor and not hosts) or not all(map(is_host, hosts)):
+            # RFC 9112, section 3.2: exactly one valid Host in HTTP/1.1.
             self._refuse(400, "A request names one Host.")
         elif upgrade:
             self._upgrade(head, rest)
@@ -108,8 +108,7 @@ class NoVNCProxyProtocol(FrontProtocol):
                 plain(429, TooManyFailures.sentence, fields=(("Retry-After", "60"),)), TooManyFailures()
             )
             return
-        # The token is checked after the upgrade: browsers hide the status of a failed one, and users would see
-        # "1006".
+        # The token is checked after the upgrade: browsers hide the status of a failed one, and users would see "1006".
         send(self.transport, accepted)
         end = WebSocketEnd(factory.reactor, self.peer)
         # Before the session begins: it may refuse at once, and then needs the end.

@@ -207,8 +207,7 @@ class FrameDecoder:
             if end - at < used:
                 return 0
             length = int.from_bytes(data[at + 2 : at + 2 + wide], "big")
-            # Section 5.2: the minimal number of bytes must be used. Two forms of one frame would let proxies
-            # disagree.
+            # Section 5.2: the minimal number of bytes must be used. Two forms of one frame would let proxies disagree.
             if length < 126 or (wide == 8 and length < 65536):
                 raise ProtocolViolation("a frame whose length is not in its shortest form")
             if length >> 63:

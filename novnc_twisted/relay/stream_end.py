@@ -214,8 +214,8 @@ class StreamEnd(TransportEnd):
         self.heard_at = self.clock.seconds()
         if self._receiver is not None:
             self._receiver.data_received(data)
-        # A viewer may send its handshake early, but not fill our memory before it is authorised.
         elif len(self._held) + len(data) > HOLD_LIMIT:
+            # A viewer may send its handshake early, but not fill our memory before it is authorised.
             self._end(MessageTooBig(f"more than {HOLD_LIMIT} bytes before the next step of the session"))
         else:
             self._held += data

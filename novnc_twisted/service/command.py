@@ -80,9 +80,9 @@ def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
             service: Any = make_service(name, options["config-file"])
             service.observer = chosen_observer(options.parent)
             return service  # type: ignore[no-any-return]
-        # Everything: twistd would print a traceback and all of its help, and systemd would restart the service for
-        # ever.
         except Exception as error:
+            # Everything: twistd would print a traceback and all of its help, and systemd would restart the service for
+            # ever.
             refuse(name, error)
 
     # twistd looks for an attribute ``Options`` of each plug-in's module, without arguments.

@@ -36,8 +36,7 @@ def open_socket(host: str, port: int, host_option: str, port_option: str) -> soc
             # "::" means IPv4 as well, as in nova's proxies; any other IPv6 address means IPv6 only.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
         listener.bind(address)
-        # A burst of reconnecting viewers waits in the queue instead of being dropped; the kernel caps it at
-        # somaxconn.
+        # A burst of reconnecting viewers waits in the queue instead of being dropped; the kernel caps it at somaxconn.
         listener.listen(1024)
     except OSError as error:
         listener.close()

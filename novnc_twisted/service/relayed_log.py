@@ -59,8 +59,8 @@ class RelayedLog:
                 return False
             level = LogLevel.lookupByName(report["level"])
             self._emit(float(report["time"]), level, report["system"], report["text"], report["fields"])
-        # Libraries may print to standard output; such a line is logged as text.
         except (ValueError, KeyError, TypeError, AttributeError, LookupError):
+            # Libraries may print to standard output; such a line is logged as text.
             self._text(line)
         return False
 

@@ -79,8 +79,8 @@ class SessionSetup(Session):
         slot = self.services.limits.take_slot(info)
         try:
             return await self._connect(info, slot)
-        # BaseException, since a cancelled set-up (CancelledError, GeneratorExit) has to give its slot back, too.
         except BaseException:
+            # BaseException, since a cancelled set-up (CancelledError, GeneratorExit) has to give its slot back, too.
             slot.give_back()
             raise
 
@@ -126,8 +126,7 @@ class SessionSetup(Session):
         slow = SetupTimeout("the viewer did not finish its RFB handshake in time")
         await self._in_time(self._client.run(console.greet()), settings.rfb_deadline, slow)
         self.viewer.end.write(console.first_message(opening, info))
-        # Both channels give their ends back only now: bytes that came early are held, and the relay gets them
-        # first.
+        # Both channels give their ends back only now: bytes that came early are held, and the relay gets them first.
         self._client.release()
         upstream.channel.release()
         return LiveSession(self, info, slot, end, console.filters(info, settings))

@@ -43,8 +43,7 @@ class CommandLink(Link):
         self._scripts = scripts
         self._asks_policy = asks_policy
         self._heartbeat = Heartbeat(self._seconds)
-        # Services that waited for the scripts announce themselves only now; until then a missing entry proves
-        # nothing.
+        # Services that waited for the scripts announce themselves only now; until then a missing entry proves nothing.
         scripts.on_found = lambda: self._heartbeat.begin_grace_period(FRESH)
 
     @property

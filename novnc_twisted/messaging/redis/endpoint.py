@@ -76,8 +76,8 @@ class _SentinelEndpoint:
                 try:
                     primary = await within(Deferred.fromCoroutine(self._ask(host, port)), ASK_TIMEOUT, self._reactor)
                     return await self._endpoint(*primary).connect(factory)
-                # Cancelled by the caller: another Sentinel must not be asked then.
                 except CancelledError:
+                    # Cancelled by the caller: another Sentinel must not be asked then.
                     raise
                 except Exception as error:
                     # A wrong certificate is a more useful reason than a Sentinel that is down.

@@ -103,8 +103,7 @@ class Queue:
             found = await self._pop(free, BLOCK if len(free) == len(self._keys) else GLANCE)
             if found is not None:
                 key, message = found
-                # BLPOP prefers the first of its keys; turning the order keeps one busy list from starving the
-                # others.
+                # BLPOP prefers the first of its keys; turning the order keeps one busy list from starving the others.
                 self._rotate(key)
                 self._busy[key] += 1
                 self._take(key, message)

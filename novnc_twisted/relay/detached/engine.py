@@ -120,8 +120,7 @@ class Engine:
         self.now = self._seconds()
         # pump() may add sides again; they belong to the round after this one.
         again, self._again = self._again, {}
-        # A side alone may read on, which saves rounds; with others present each reads one buffer, so that none
-        # starves.
+        # A side alone may read on, which saves rounds; with others present each reads one buffer, so that none starves.
         self.turns = ALONE if len(again) == 1 else AMONG_OTHERS
         for side in again:
             try:
@@ -166,8 +165,7 @@ class Engine:
                         side.ready(events)
                     except Exception:
                         self._fault(side)
-            # Sides that used up their share, and everything else in the reactor (timers, new connections), come
-            # next.
+            # Sides that used up their share, and everything else in the reactor (timers, new connections), come next.
             if self._again or self.now > until:
                 return
             ready = self._poll(0, EVENTS)

@@ -58,8 +58,7 @@ class StreamSide:
         self._since = 0.0  # since when the peer has accepted no bytes
         self._rest = _NOTHING
         self.end = end
-        # The transport may not have sent everything yet; what waits goes first, or the stream would be out of
-        # order.
+        # The transport may not have sent everything yet; what waits goes first, or the stream would be out of order.
         self.socket, waiting = end.leave(self)
         self.descriptor = self.socket.fileno()
         if waiting:
@@ -116,8 +115,7 @@ class StreamSide:
                 if not self._ending:  # the socket is empty: epoll reports the next bytes
                     self._readable = False
                     return
-            # Only full pieces count: small ones fit into the socket's buffer and say nothing about the peer's
-            # speed.
+            # Only full pieces count: small ones fit into the socket's buffer and say nothing about the peer's speed.
             elif not other._rest:
                 other._calm += count
         if relay.live:

@@ -65,8 +65,7 @@ class UpstreamConnection:
         """End the session: the VNC server left before it was live."""
         services = self._session.services
         # In TLS 1.3 our handshake is done before the server has looked at our certificate.
-        # So a server that refuses our certificate hangs up as the first thing after a handshake that succeeded
-        # here.
+        # So a server that refuses our certificate hangs up as the first thing after a handshake that succeeded here.
         refused_tls = self._end.bytes_in == self._secured_at
         loss = loss_before_session(
             cause,

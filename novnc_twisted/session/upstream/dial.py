@@ -34,8 +34,8 @@ async def dial(reactor: Any, info: ConnectInfo, settings: SessionSettings) -> Up
             _check_host(info, settings)
             with pinned_socket(info.socket, settings.socket_directories) as path:
                 await UNIXClientEndpoint(reactor, path).connect(_EndFactory(end))
-        # Tests and other reactors have no descriptors to watch; they use endpoints.
         elif IReactorFDSet.providedBy(reactor) and (found := _numeric(info.host, info.port)) is not None:
+            # Tests and other reactors have no descriptors to watch; they use endpoints.
             connected(reactor, await connect(reactor, *found), end)
         else:
             await _endpoint(reactor, info.host, info.port).connect(_EndFactory(end))
