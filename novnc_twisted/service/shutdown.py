@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, FirstError, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -100,7 +100,12 @@ class Shutdown:
     async def _run(self, step: Step) -> None:
         try:
             await maybeDeferred(step)
-        except CancelledError:
-            self.log.info("A part of the service waits for a peer that does not answer; it is left behind")
-        except Exception:
-            self.log.failure("A part of the service could not stop")
+        except Exception as error:
+            # A step that waits for several things at once passes its cancellation on as FirstError.
+            cause: BaseException | None = error
+            while isinstance(cause, FirstError):
+                cause = cause.subFailure.value
+            if isinstance(cause, CancelledError):
+                self.log.info("A part of the service waits for a peer that does not answer; it is left behind")
+            else:
+                self.log.failure("A part of the service could not stop")

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -89,6 +89,17 @@ class PhaseTests(ShutdownCase):
         self.assertEqual(self.cancelled, self.taken)
         self.assertEqual(len(self.logged.lines("left behind")), 5)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_step_that_waits_for_several_peers(self) -> None:
+        """It is cancelled like any other: that is no mistake of the program."""
+        shutdown = self.shutdown()
+        inner = gatherResults([Deferred(), Deferred()], consumeErrors=True)
+        shutdown.add(Phase.STOP_SERVICES, lambda: gatherResults([Deferred(), inner], consumeErrors=True))
+        over = self.run_it(shutdown)
+        self.clock.advance(10)
+        self.successResultOf(over)
+        self.assertEqual(len(self.logged.lines("left behind")), 1)
+        self.assertEqual(self.logged.lines("Traceback"), [])
 
     def test_a_late_step_goes_on(self) -> None:
         """The next phase does not wait for it, and it may still finish."""

@@ -165,7 +165,8 @@ class Presence:
             # Services that start together must find one another as soon as Redis has the scripts.
             await sleep(RETRY if self._link.waits_for_scripts else BEAT, self._reactor)
             if self._announced:
-                await gatherResults([Deferred.fromCoroutine(self._renew(one)) for one in list(self._announced)])
+                renewals = [Deferred.fromCoroutine(self._renew(one)) for one in list(self._announced)]
+                await gatherResults(renewals, consumeErrors=True)
 
     async def _wait_for_topic(self, one: Announcement) -> None:
         """Wait until no other process has the topic.

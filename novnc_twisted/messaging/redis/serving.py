@@ -84,7 +84,7 @@ class Serving:
 
     def start(self) -> Deferred[None]:
         """Begin to take requests; fires when the first attempts to connect have succeeded or failed."""
-        return gatherResults([queue.start() for queue in self._queues]).addCallback(lambda _: None)
+        return gatherResults([queue.start() for queue in self._queues], consumeErrors=True).addCallback(lambda _: None)
 
     def pause(self, paused: bool) -> None:
         """Take no further requests, or take them again."""
@@ -102,7 +102,8 @@ class Serving:
         :param untaken: the requests left in each queue that no other server will take: they are answered, too.
         """
         self._stopping = True
-        await gatherResults([Deferred.fromCoroutine(queue.stop()) for queue in self._queues])
+        stops = [Deferred.fromCoroutine(queue.stop()) for queue in self._queues]
+        await gatherResults(stops, consumeErrors=True)  # if this is cancelled, all of them fail
         for work in list(self._working):
             # After the queues have stopped, so that no new work begins meanwhile.
             work.cancel()
