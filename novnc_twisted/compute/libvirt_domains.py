@@ -130,6 +130,7 @@ class DomainReader:
             except libvirt.libvirtError as error:
                 if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
                     continue  # it has ended
+                # Not a fault of this domain: the whole list has to fail, or all domains would look unreadable.
                 if unusable(connection):
                     raise
                 domain = _outline(handle)

@@ -143,6 +143,7 @@ class ComputeAPI:
         """
         until = None if self._now is None else self._now() + deadline
         found, after = await self._call(host, replies.page, "list_instances", deadline=deadline)
+        # A host whose answers are wrong may always say that there is more; all of it would be kept in memory.
         for _ in range(MAX_PAGES):
             if not after:
                 return found

@@ -57,6 +57,7 @@ class TokenPolicy:
         self._clock = clock
         self._rules = rules
         self._now = now
+        # No longer than the marks of drops are kept (DROPPED), or a dropped token could be restored.
         self._recent = RecentTokens(clock, min(rules.token_ttl + LEASE + GRACE, DROPPED))
         self._log_from = clock.seconds()
 

@@ -103,6 +103,7 @@ class TokenStore:
     async def _mark_dropped(self, index: str, until: float) -> None:
         """Mark the tokens of an index that expire until a time as dropped; earlier marks stay."""
         before = await self._store.get(_dropped(index))
+        # The later time: dropping an older token afterwards must not make newer dropped ones restorable.
         until = until if before is None else max(until, float(before["until"]))
         await self._store.put(_dropped(index), {"until": until}, DROPPED)
 

@@ -11,6 +11,7 @@ from novnc_twisted.events.refusal_log import RefusalLog
 _OUR_FAULT: Final = frozenset(("ConsoleUnreachable", "ServiceUnavailable"))
 """Causes for which an operator has something to repair: logged as warnings."""
 
+# Of the module: a Logger that is an attribute of a class takes the name of the class, whatever its namespace says.
 _log: Final = Logger(namespace="novnc_twisted.session")
 
 

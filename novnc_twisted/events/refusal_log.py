@@ -16,6 +16,7 @@ MAX_KINDS: Final = 100
 
 _MANY: Final = "other addresses"
 
+# Of the module: a Logger that is an attribute of a class takes the name of the class, whatever its namespace says.
 _log: Final = Logger(namespace="novnc_twisted.frontend")
 
 

@@ -58,6 +58,8 @@ class FrontFactory(Factory):
         if observer is None:
             observer = self._log = EventLog(reactor)
         self.reactor, self.settings, self.observer = reactor, settings, observer
+        # "is None", since both have a length: empty ones are false, and would be replaced by ones that are not
+        # shared.
         self.failures = Failures(settings.max_failures_per_minute, reactor.seconds) if failures is None else failures
         self.connection_limits = ConnectionLimits() if connection_limits is None else connection_limits
         self.connections: set[FrontConnection] = set()

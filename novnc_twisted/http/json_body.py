@@ -21,6 +21,7 @@ def read_json(body: bytes) -> Any:
     :raises HTTPError: 400.
     """
     try:
+        # Counted before parsing: deep nesting takes the parser to Python's recursion limit.
         if _depth(body) <= MAX_DEPTH:
             return strict_json.loads(body)
     except ValueError:

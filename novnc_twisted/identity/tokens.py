@@ -99,6 +99,8 @@ class Tokens:
 
         :param make: make the key if there is none, and extend the time for which it is kept.
         """
+        # The known key stays meanwhile: if it were dropped and the store failed, the next log-in would make a new
+        # key, and all tokens would end.
         stored = await self._store.get(_KEY)
         if stored is None and make:
             # A key that this worker still knows is put back after the store has lost it, so that tokens stay valid.

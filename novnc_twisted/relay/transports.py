@@ -43,6 +43,7 @@ def take(transport: Any) -> tuple[socket.socket, bytes]:
     transport.stopWriting()
     # There is no public way to the bytes that a transport has not sent yet (abstract.FileDescriptor).
     waiting = transport.dataBuffer[transport.offset :] + b"".join(transport._tempDataBuffer)
+    # Emptied: a late write through an old reference would send these bytes once more.
     transport.dataBuffer, transport.offset, transport._tempDataBuffer, transport._tempDataLen = b"", 0, [], 0
     transport.connected = False  # a late call through an old reference must do nothing
     transport.protocol = None
@@ -56,6 +57,7 @@ def give_back(reactor: Any, taken: socket.socket, waiting: bytes, end: Any) -> A
     :param end: its protocol and its producer; its ``makeConnection`` is not called.
     """
     transport = _Connected(taken, end, reactor)
+    # Before the write, which may fill the buffer at once and has to report that to the end.
     transport.registerProducer(end, True)
     if waiting:
         transport.write(waiting)
@@ -105,6 +107,7 @@ def is_plain(transport: Any) -> bool:
 def tune(transport: Any) -> None:
     """Send keystrokes without delay, and notice a peer that vanished within two minutes, by probes; TCP only."""
     tcp = getattr(transport, "socket", None)  # with TLS: of the transport below
+    # The family is asked, since Twisted's transports of unix sockets provide ITCPTransport as well.
     if isinstance(tcp, socket.socket) and tcp.family in (socket.AF_INET, socket.AF_INET6):
         transport.setTcpNoDelay(True)
         transport.setTcpKeepAlive(True)

@@ -60,6 +60,7 @@ class WebSocketEnd(StreamEnd):
         """Read frames, even while we wait for the answer to our close frame."""
         payload = self.frames.receive(data)
         self.alive = True
+        # Only payload counts for idle_timeout: a pong is an answer of the browser, not of its user.
         if payload:
             self._deliver(payload)
         if self.frames.news:

@@ -183,6 +183,7 @@ class Shield:
         # A negative length marks the extended form and counts the four bytes of flags (rfbproto).
         self._body = -length - 4
         if flags & _ACTION_BITS == _PROVIDE:
+            # A state for a text without bytes would be left for the next text, and refuse it.
             if not self._body:
                 return 12, b""  # an empty text
             self._packed = _Packed()

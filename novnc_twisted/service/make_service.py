@@ -53,6 +53,7 @@ def make_service(command: str, paths: Sequence[str]) -> IService:
     # Building the service has shown that every option is usable; each worker builds its own.
     from novnc_twisted.service.workers import Supervisor
 
+    # As they were checked: the files may be changed before a worker starts, or is replaced.
     files = [in_memory(file) for file in found.files]
     return Supervisor(reactor, command, count, files, sockets, warnings, check=service.renewals)
 

@@ -50,6 +50,8 @@ class Supervised:
 
     def connectionLost(self, reason: Any) -> None:
         """See IReadDescriptor: the pipe has ended, or the reactor stops."""
+        # The end of a killed supervisor shows as a hang-up of the pipe, for which the reactor calls this and not
+        # doRead().
         self._reactor.removeReader(self)
         # In case that the shutdown hangs: nobody is left who could kill this process.
         signal.alarm(ORPHAN)

@@ -110,6 +110,7 @@ class Serving:
         for role, messages in zip(self._methods, untaken, strict=False):
             for message in messages:
                 self._begin(self._give_up(role, message))
+        # The replies have to be sent before the connection is closed.
         if self._working:
             await DeferredList(list(self._working))
 
