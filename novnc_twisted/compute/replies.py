@@ -1,7 +1,7 @@
 """Reads the answers of compute hosts.  A host can only report its own servers, whatever its answer says."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from twisted.logger import Logger
 
@@ -14,6 +14,9 @@ from novnc_twisted.errors import ServiceUnavailable
 
 _log = Logger()
 _MAX_NAMED = 10
+
+MAX_LISTED: Final = 10_000
+"""Servers in one page of a host's list, at most; a page of 1 MiB has room for fewer, but for 500,000 wrong entries."""
 
 
 def instance(host: str, answer: Any) -> Instance:
@@ -29,6 +32,8 @@ def instances(host: str, answer: Any) -> list[Instance]:
     entries = answer.get("instances") if isinstance(answer, dict) else None
     if not isinstance(entries, list):
         raise ServiceUnavailable(f"compute host {host}: not a list of servers")
+    if len(entries) > MAX_LISTED:
+        raise ServiceUnavailable(f"compute host {host}: more than {MAX_LISTED} servers in one page")
     found, wrong = [], []
     for entry in entries:
         try:

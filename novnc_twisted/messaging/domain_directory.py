@@ -7,6 +7,7 @@ update (:mod:`.domain_record`).
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, Final, Generic, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -32,7 +33,14 @@ MAX_DOMAINS: Final = 20_000
 MAX_HOSTS: Final = 10_000
 """Names of hosts that are not alive that one update reads, at most: each compute host can add names to the group."""
 
-_TOGETHER = 256  # parts that are requested at the same time
+MALFORMED: Final = 60.0
+"""Seconds for which the parts of a malformed record are not read again."""
+
+MAX_HEAD: Final = 32_768
+"""Bytes of a head that is read, at most; the longest one of a host has 3,000."""
+
+_HOSTS_TOGETHER = 32  # hosts whose parts are requested at the same time
+_PARTS_TOGETHER = 8  # parts of one host that are requested at the same time
 
 # As in a topic, without "/": a host may write keys that begin with "domains:HOST/", and its record has its own name.
 _HOST = re.compile(r"[!-.0-~]{1,200}\Z")
@@ -80,6 +88,7 @@ class DomainDirectory(Generic[T]):
         self._records: dict[str, _Record[T]] = {}
         self._places: dict[str, dict[str, T]] = {}
         self._neighbours: dict[str, list[str]] = {}
+        self._malformed: dict[str, float] = {}
         self._good_until: float | None = None
         # Many requests arrive together after a pause; they share one update.
         self._look = SharedCall(lambda: Deferred.fromCoroutine(self._begin()), cancels=True)
@@ -190,7 +199,7 @@ class DomainDirectory(Generic[T]):
         others = [name for name in names if name not in self.live][:MAX_HOSTS]
         hosts = [host for host in [*(name for name in names if name in self.live), *others] if _HOST.match(host)]
         strangers = {name for name in others if not _HOST.match(name)}
-        heads = await store.get_many([head_key(host) for host in hosts])
+        heads = await store.get_many([head_key(host) for host in hosts], MAX_HEAD)
         for host in self._records.keys() - set(hosts):
             self._forget(host)
         wanted: list[tuple[str, int, int]] = []
@@ -204,10 +213,49 @@ class DomainDirectory(Generic[T]):
         # A host without a record and without presence was removed: without this the group would grow for ever.
         if strangers:
             await store.leave(GROUP, *strangers)
-        for start in range(0, len(wanted), _TOGETHER):
-            some = wanted[start : start + _TOGETHER]
-            for part, answer in zip(some, await gather(store.get(part_key(*one)) for one in some), strict=True):
-                self._take(*part, answer)
+        by_host = [list(parts) for _, parts in groupby(wanted, lambda part: part[0])]
+        for start in range(0, len(by_host), _HOSTS_TOGETHER):
+            some = by_host[start : start + _HOSTS_TOGETHER]
+            for answer in await gather(Deferred.fromCoroutine(self._read_parts(parts)) for parts in some):
+                if isinstance(answer, Refusal):
+                    raise answer
+
+    async def _read_parts(self, parts: Sequence[tuple[str, int, int]]) -> None:
+        """Read parts of one host's record, until one of them is malformed.
+
+        A part of 1 MiB that is malformed costs a second: to read all parts of such a record would take minutes.
+        """
+        for start in range(0, len(parts), _PARTS_TOGETHER):
+            some = parts[start : start + _PARTS_TOGETHER]
+            # Each part is released before the next one is decoded.
+            for answer in await gather(Deferred.fromCoroutine(self._read_part(*part)) for part in some):
+                if isinstance(answer, UnusableRecord):
+                    return
+                if isinstance(answer, Refusal):
+                    raise answer
+
+    async def _read_part(self, host: str, count: int, number: int) -> None:
+        """Read a part.
+
+        :raises UnusableRecord: no host writes such a part.
+        :raises ServiceUnavailable: the store does not answer.
+        """
+        try:
+            answer = await self._transport.store.get(part_key(host, count, number))
+        except UnusableRecord as error:
+            self._suspect(host, error)
+            raise
+        try:
+            self._take(host, count, number, answer)
+        except UnusableRecord as error:
+            self._suspect(host, error)
+            raise
+
+    def _suspect(self, host: str, error: UnusableRecord) -> None:
+        """Read no part of this host's record for a while; the host itself is asked instead."""
+        self._records[host].unusable = error
+        if self._now is not None:
+            self._malformed[host] = self._now() + MALFORMED
 
     def _compare(self, host: str, found: dict[str, Any] | UnusableRecord) -> Iterator[tuple[str, int, int]]:
         """Store the head of a record; yield the parts that have to be read."""
@@ -227,25 +275,38 @@ class DomainDirectory(Generic[T]):
             record = self._records[host] = _Record()
             record.parts = [("", {})] * count
         record.current, record.unusable = head.current, None
+        if host in self._malformed and self._now is not None:
+            if self._now() < self._malformed[host]:
+                record.unusable = UnusableRecord(f"compute host {host} published a malformed record")
+                return
+            del self._malformed[host]
         for number, version in enumerate(head.parts):
             if record.parts[number][0] != version:
                 yield host, count, number
 
-    def _take(self, host: str, count: int, number: int, answer: dict[str, Any] | Refusal | None) -> None:
-        """Replace a part of a record."""
+    def _take(self, host: str, count: int, number: int, answer: dict[str, Any] | None) -> None:
+        """Replace a part of a record.
+
+        :raises UnusableRecord: the part is malformed; its usable domains are taken all the same.
+        """
         record = self._records[host]
         # A later update may have found another number of parts while this part was being read.
         if len(record.parts) != count:
             return
         version, rows = "", []  # the next update reads a part without a version again
-        if isinstance(answer, dict) and isinstance(answer.get("version"), str) and isinstance(answer.get("rows"), list):
-            version, rows = answer["version"], answer["rows"]
-        elif isinstance(answer, ServiceUnavailable) and not isinstance(answer, UnusableRecord):
-            raise answer
-        else:
+        malformed = answer is not None and len(answer) != 2
+        if answer is None:
+            # It was divided anew after its head was read.
             record.unusable = UnusableRecord(f"a part of what compute host {host} published is missing")
+        elif isinstance(answer.get("version"), str) and isinstance(answer.get("rows"), list):
+            version, rows = answer["version"], answer["rows"]
+        else:
+            malformed = True
+        most = 2 * MAX_DOMAINS // count  # parts are not equally long
+        if malformed or len(rows) > most or not all(map(_is_row, rows)):
+            malformed, version = True, ""
         before = record.parts[number][1]
-        after = self._entries_of(host, rows, count, number)
+        after = self._entries_of(host, rows[:most], count, number)
         for uuid in [uuid for uuid, entry in before.items() if after.get(uuid) != entry]:
             self._drop(host, uuid, before[uuid])
         for uuid, entry in after.items():
@@ -253,6 +314,8 @@ class DomainDirectory(Generic[T]):
                 self._places.setdefault(uuid, {})[host] = entry
                 self.added(host, uuid, entry)
         record.parts[number] = version, after
+        if malformed:
+            raise UnusableRecord(f"compute host {host} published a malformed record")
 
     def _entries_of(self, host: str, rows: Iterable[Any], count: int, number: int) -> dict[str, T]:
         """Return the usable domains of a part.  A domain that belongs to another part is not usable."""
@@ -285,3 +348,8 @@ class DomainDirectory(Generic[T]):
         if not hosts:
             del self._places[uuid]
         self.removed(host, uuid, entry)
+
+
+def _is_row(row: Any) -> bool:
+    """Whether it has the form in which a host publishes a domain: nothing in it is nested."""
+    return isinstance(row, list) and len(row) == len(FIELDS) and not any(isinstance(one, dict | list) for one in row)

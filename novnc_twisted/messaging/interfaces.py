@@ -75,8 +75,11 @@ class IKeyedStore(Interface):
     def get(key: str) -> Deferred[dict[str, Any] | None]:
         """Return the live object, or None; fails with UnusableRecord if the value is not an object of the store."""
 
-    def get_many(keys: Sequence[str]) -> Deferred[list[dict[str, Any] | UnusableRecord | None]]:
-        """Return the live objects of several keys, in their order; UnusableRecord where :meth:`get` fails with it."""
+    def get_many(keys: Sequence[str], limit: int = ...) -> Deferred[list[dict[str, Any] | UnusableRecord | None]]:
+        """Return the live objects of several keys, in their order; UnusableRecord where :meth:`get` fails with it.
+
+        :param limit: bytes of an object, at most; a longer one is an UnusableRecord, and is not decoded.
+        """
 
     def now() -> Deferred[float]:
         """Return the Unix time, in seconds, by which objects expire: one clock for all users of the store."""

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
-from novnc_twisted.messaging.wire import check_key, decode, encode_object
+from novnc_twisted.messaging.wire import MAX_MESSAGE, check_key, decode, encode_object
 
 _SWEEP = 256
 """Maximum number of expired entries that one operation drops, which bounds its time."""
@@ -76,12 +76,21 @@ class MemoryStore:
 
         return execute(get)
 
-    def get_many(self, keys: Sequence[str]) -> Deferred[list[dict[str, Any] | UnusableRecord | None]]:
+    def get_many(
+        self, keys: Sequence[str], limit: int = MAX_MESSAGE
+    ) -> Deferred[list[dict[str, Any] | UnusableRecord | None]]:
         """See IKeyedStore."""
 
         def get_many() -> list[dict[str, Any] | UnusableRecord | None]:
-            entries = [self._live(check_key(key)) for key in keys]
-            return [None if entry is None else decode(entry.text) for entry in entries]
+            return [read(self._live(check_key(key))) for key in keys]
+
+        def read(entry: _Entry | None) -> dict[str, Any] | UnusableRecord | None:
+            if entry is None:
+                return None
+            if len(entry.text) > limit:
+                return UnusableRecord(f"an object of more than {limit} bytes")
+            found: dict[str, Any] = decode(entry.text)
+            return found
 
         return execute(get_many)
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from novnc_twisted.compute.replies import MAX_LISTED
 from novnc_twisted.errors import ServiceUnavailable
 from tests.compute.harness import A, B, ComputeCase, domain
 from tests.support.logged import Logged
@@ -101,6 +102,14 @@ class LyingHostTests(ComputeCase):
         for wrong in (None, [], "x", {}, {"instances": None}, {"instances": {"a": 1}}, {"instances": [None, 5, []]}):
             self.answers["list_instances"] = wrong
             self.assertEqual([one.name for one in await self.api.list_instances()], ["true"])
+
+    async def test_a_page_with_more_entries_than_one_has(self) -> None:
+        """They are not looked at: 500,000 of them would take seconds."""
+        (await self.host("one")).add(domain(B, "true"))
+        log = Logged(self)
+        self.answers["list_instances"] = {"instances": [0] * (MAX_LISTED + 1)}
+        self.assertEqual([one.name for one in await self.api.list_instances()], ["true"])
+        self.assertEqual(log.lines("can't be listed"), [])
 
     async def test_a_list_without_an_end(self) -> None:
         (await self.host("one")).add(domain(B, "true"))

@@ -1,13 +1,14 @@
 """The record that a compute host publishes, and the copy of all records that its readers hold."""
 
 from typing import Any
+from weakref import WeakSet
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.messaging.domain_directory import MAX_AGE, MAX_DOMAINS, MAX_HOSTS, REST, DomainDirectory
+from novnc_twisted.messaging.domain_directory import MALFORMED, MAX_AGE, MAX_DOMAINS, MAX_HOSTS, REST, DomainDirectory
 from novnc_twisted.messaging.domain_record import FIELDS, GROUP, KEPT, MAX_PARTS, DomainRecord, Head, part_number
 from novnc_twisted.messaging.interfaces import UnusableRecord
 from novnc_twisted.messaging.memory import MemoryTransport
@@ -47,9 +48,9 @@ class DirectoryCase(TestCase):
             keys.append(key)
             return get(key)
 
-        def many(wanted: list[str]) -> Any:
+        def many(wanted: list[str], limit: int) -> Any:
             keys.extend(wanted)
-            return get_many(wanted)
+            return get_many(wanted, limit)
 
         self.patch(self.store, "get", one)
         self.patch(self.store, "get_many", many)
@@ -222,6 +223,65 @@ class FailureTests(DirectoryCase):
         await self.directory.look()
         self.assertEqual(self.directory.entries(uuid(3)), {})
         self.assertTrue(self.log.lines("domains that one published can't be used"))
+
+    async def test_a_malformed_record(self) -> None:
+        """One that no host writes costs a few of its parts, once a minute; the host is asked instead."""
+        directory = DomainDirectory(self.transport, lambda host, domain: "", self.clock.seconds)
+        good = row(uuid=uuid(3), name="vm3")
+        nested: Any = [[]] * 100
+        keys = self.read_keys()
+        for part in (
+            {"rows": [0] * 3_000},
+            {"rows": [nested]},
+            {"rows": [row(uuid=uuid(3), name=nested)]},
+            {"rows": [row(uuid=uuid(3), name="vm3", created={})]},
+            {"rows": [good], "more": nested},
+            {"rows": {"0": good}},
+            {"rows": [good], "version": 5},
+        ):
+            await self.store.put("domains:one", {"parts": ["v"] * 16}, 600)
+            for number in range(16):
+                await self.store.put(f"domains:one/16.{number}", {"version": "v", **part}, 600)
+            keys.clear()
+            for _ in range(5):
+                await directory.look()
+                self.assertEqual(list(directory.unpublished), ["one"])
+            self.assertLess(len([key for key in keys if "/16." in key]), 10)
+            self.clock.advance(MALFORMED)
+        await publish(self.store, "one", [{"uuid": uuid(3), "name": "vm3"}])
+        await directory.look()
+        self.assertEqual((list(directory.unpublished), list(directory.entries(uuid(3)))), ([], ["one"]))
+
+    async def test_a_head_that_is_too_long(self) -> None:
+        await self.store.put("domains:one", {"parts": [], "x": "x" * 33_000}, 60)
+        await self.directory.look()
+        self.assertEqual(list(self.directory.unpublished), ["one"])
+
+    async def test_parts_are_not_held_together(self) -> None:
+        """However many parts are read, few of them are in memory at a time."""
+
+        class Part(dict[str, Any]):
+            """A part with weak references."""
+
+            __hash__ = object.__hash__  # type: ignore[assignment]
+
+        await self.store.put("domains:one", {"parts": ["v"] * MAX_PARTS}, 60)
+        alive: WeakSet[Part] = WeakSet()
+        most = 0
+
+        def part() -> Part:
+            nonlocal most
+            found = Part(version="v", rows=[])
+            alive.add(found)
+            most = max(most, len(alive))
+            return found
+
+        self.patch(self.store, "get", lambda _key: deferLater(self.clock, 0, part))
+        looking = Deferred.fromCoroutine(self.directory.look())
+        for _ in range(MAX_PARTS):
+            self.clock.advance(0)
+        self.successResultOf(looking)
+        self.assertLess(most, 4)
 
     async def test_more_domains_than_a_host_can_have(self) -> None:
         rows = [[uuid(n), *[None] * (len(FIELDS) - 1)] for n in range(MAX_DOMAINS + 100)]

@@ -13,7 +13,7 @@ from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
 from novnc_twisted.messaging.redis import keys as names
 from novnc_twisted.messaging.redis.command_link import CommandLink
 from novnc_twisted.messaging.redis.scripts import EXTEND, INDEXED, PUT, REMOVE
-from novnc_twisted.messaging.wire import check_key, decode, encode_object
+from novnc_twisted.messaging.wire import MAX_MESSAGE, check_key, decode, encode_object
 
 T = TypeVar("T")
 
@@ -71,14 +71,16 @@ class RedisStore:
 
         return _begun(get())
 
-    def get_many(self, keys: Sequence[str]) -> Deferred[list[dict[str, Any] | UnusableRecord | None]]:
+    def get_many(
+        self, keys: Sequence[str], limit: int = MAX_MESSAGE
+    ) -> Deferred[list[dict[str, Any] | UnusableRecord | None]]:
         """See IKeyedStore."""
 
         async def get_many() -> list[dict[str, Any] | UnusableRecord | None]:
             found = [names.stored(check_key(key)) for key in keys]
             if not found:
                 return []
-            return [_object(stored) for stored in await self._link.execute("MGET", *found, deadline=DEADLINE)]
+            return [_object(stored, limit) for stored in await self._link.execute("MGET", *found, deadline=DEADLINE)]
 
         return _begun(get_many())
 
@@ -152,12 +154,12 @@ class RedisStore:
         return _begun(members())
 
 
-def _object(stored: Any) -> dict[str, Any] | UnusableRecord | None:
+def _object(stored: Any, limit: int = MAX_MESSAGE) -> dict[str, Any] | UnusableRecord | None:
     """The object in a stored text, which begins with a line about its index."""
     if stored is None:
         return None
     try:
-        value = decode(stored.partition("\n")[2])
+        value = decode(stored.partition("\n")[2], limit)
     except (ValueError, TypeError, AttributeError):
         value = None
     if not isinstance(value, dict):
