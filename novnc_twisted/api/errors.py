@@ -31,7 +31,7 @@ def fault_body(error: HTTPError) -> dict[str, Any]:
     if error.status == 401:
         return keystone_body(error)
     detail: dict[str, Any] = {"code": error.status, "message": error.message}
-    # nova's overLimit fault has this field, which old clients read instead of the header.
+    # nova's overLimit fault repeats the header here.
     if error.status in (413, 429):
         detail["retryAfter"] = dict(error.headers).get("Retry-After", "0")
     return {NAMES.get(error.status, "computeFault"): detail}

@@ -7,7 +7,7 @@ from twisted.python.failure import Failure
 
 def loss_reason(reason: Failure) -> str:
     """Return why a connection was lost, for the log: the kind of the error, and nothing that the peer sent."""
-    # The type alone ("Error") would not tell an expired certificate from a wrong CA.
+    # The type alone ("Error") does not distinguish an expired certificate from a wrong CA.
     if isinstance(error := reason.value, SSL.Error):
         return tls_error(error)
     return "" if reason.type is connectionDone.type else str(reason.type.__name__ if reason.type else reason.value)

@@ -74,7 +74,6 @@ class Context:
         transport, log = make_transport(command, conf, reactor), EventLog(reactor)
         shutdown = Shutdown(reactor)
         shutdown.add(Phase.STOP_SERVICES, log.stop)
-        # Added first of all: it must be there even if a builder fails.
         shutdown.add(Phase.DISCONNECT, transport.stop)
         return cls(
             reactor=reactor,

@@ -117,7 +117,6 @@ class Supervisor(Orderly):
             silent = now - worker.heard
             # One that is not ready has more time, but is watched, too: a worker can hang in its start.
             if silent > (interval / 2 if number in self._ready else max(interval, LONGEST_START)):
-                # Collected first: killing a worker changes the dictionary.
                 hung.append((worker, silent))
         for worker, silent in hung:
             self.log.error(

@@ -59,6 +59,7 @@ class Scripts:
         :raises RedisError: Redis is not ready, or refuses.
         :raises ConnectionGone: the connection ended.
         """
+        # A new connection may lead to another Redis, so the time begins again.
         if not self._reported:
             self._missing_since = None
         try:
@@ -123,7 +124,6 @@ class Scripts:
         if self._fresh or self.missing:
             self._fresh = False
             self.on_found()
-        # A new connection may lead to another Redis, so the time begins again.
         self._missing_since = None
         if self._reported:
             self._reported = False

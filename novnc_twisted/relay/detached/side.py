@@ -90,7 +90,7 @@ class StreamSide:
             # Each send can fill the other side or end the session, so both are checked before every read.
             if other._rest or not relay.live:
                 return
-            # What a slow peer does not take has to be copied and held, so it is read in small pieces.
+            # What a slow peer does not take has to be copied and held, so data for it is read in small pieces.
             size = BUFFER if other._calm >= QUICK and engine.held < HELD else PIECE
             try:
                 count = self.socket.recv_into(engine.space, size)
@@ -115,8 +115,8 @@ class StreamSide:
                 if not self._ending:  # the socket is empty: epoll reports the next bytes
                     self._readable = False
                     return
-            # Only full pieces count: small ones fit into the socket's buffer and say nothing about the peer's speed.
             elif not other._rest:
+                # Only full pieces count: small ones fit into the socket's buffer and show no speed.
                 other._calm += count
         if relay.live:
             engine.go_on(self)
@@ -229,7 +229,7 @@ class StreamSide:
             self.end.takes_some()
             return
         self._rest = _NOTHING  # an empty view would keep the whole buffer alive
-        # A peer that needed this long loses its credit, and is read for in small pieces again.
+        # A peer that needed this long loses its credit: data for it is read in small pieces again.
         if engine.now - self._since > SLOW:
             self._calm = 0
         self.end.resumeProducing()
