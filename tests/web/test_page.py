@@ -209,7 +209,7 @@ class ReconnectingInChromium(PageTest):
             self.refuse(InvalidToken)
             self.drop()
             page.wait_said(InvalidToken.sentence)
-            self.assertIn("be taken up again with this link", page.page.locator("#card").inner_text())
+            self.assertIn("cannot reopen your session", page.page.locator("#card").inner_text())
 
         await self.visit(steps)
 

@@ -1,5 +1,5 @@
 /*
- * One connection to the console: a WebSocket, noVNC's RFB on it, and the question whether it still answers.
+ * One connection to the console: a WebSocket, noVNC's RFB on it, and the check whether it still answers.
  *
  * noVNC hides the close frame, so the page opens the WebSocket and reads code and sentence from its close event.
  */
@@ -8,15 +8,15 @@ import { Health } from './health.js';
 import { reachable } from './reachable.js';
 import RFB from './rfb.js';
 
-/* A refusal arrives twice: as RFB failure, then as close frame. ms to wait for the second. */
+/* ms to wait for the close frame: a refusal arrives as an RFB failure first, and then as a close frame. */
 const CLOSE_FRAME = 2000;
-/* The proxy takes a WebSocket at once; this long, in ms, it is waited for. In a network that drops packets a later try
-   gets through before this one. */
+/* ms to wait until the WebSocket is open. The proxy accepts it at once; if the network drops packets, a new attempt is
+   usually faster than waiting longer for this one. */
 const OPEN = 10000;
-/* The proxy's deadline for the set-up of a session is 30 s. ms to wait for it. */
+/* ms to wait for the session. The proxy's own deadline for the set-up is 30 s. */
 const SET_UP = 35000;
-const TICK = 500; // ms between two looks at the connection's health
-/* FramebufferUpdateRequest (RFC 6143, 7.5.3) for one pixel, not incremental: a server has to answer it. */
+const TICK = 500; // ms between two checks of the connection's health
+/* FramebufferUpdateRequest (RFC 6143, 7.5.3) for one pixel, not incremental: a server must answer it. */
 const ONE_PIXEL = new Uint8Array([3, 0, 0, 0, 0, 0, 0, 1, 0, 1]);
 const EMPTY = new Uint8Array(0); // our proxy answers an empty message with an empty message
 
@@ -118,7 +118,7 @@ export class Connection extends EventTarget {
     _received(event) {
         const empty = event.data.byteLength === 0;
         if (empty) {
-            event.stopImmediatePropagation(); // it means nothing to noVNC
+            event.stopImmediatePropagation(); // noVNC does not know such messages
         }
         this._look((health, now) => health.heard(now, empty));
     }
@@ -172,7 +172,8 @@ export class Connection extends EventTarget {
         }
     }
 
-    /* noVNC hangs up as soon as it has read the RFB failure: give the close frame the time to arrive. */
+    /* noVNC closes the WebSocket as soon as it has read the RFB failure. Close it later, so that the close frame can
+       arrive. */
     _closeGently() {
         setTimeout(() => {
             this._close();

@@ -1,8 +1,9 @@
 /*
  * Passes the user's input on while the console answers, and discards it while it does not.  Pure.
  *
- * Input without a visible effect must not arrive minutes later.  But releases of keys that were pressed before are
- * still sent: otherwise the guest would repeat the key.  Message types and layouts: RFC 6143, section 7.5, and QEMU's extension.
+ * Input that had no visible effect must not arrive minutes later.  But the release of a key that was pressed before is
+ * still sent, because otherwise the guest would repeat the key.  Message types and layouts: RFC 6143, section 7.5, and
+ * QEMU's extension.
  */
 const KEY = 4;
 const POINTER = 5;
@@ -13,7 +14,7 @@ export class InputGate {
     constructor() {
         this.open = true;
         this._down = new Set(); // keys that the server believes to be held
-        this._buttons = 0; // and the buttons of the mouse
+        this._buttons = 0; // mouse buttons that the server believes to be held
         this._text = { left: 0, pass: true }; // bytes of a text that are still to come, and whether they may be sent
     }
 

@@ -1,30 +1,30 @@
 /*
- * Whether the console still answers: when to ask, and what silence means.  Pure: the caller brings the time in ms.
+ * Whether the console still answers: when to ask, and what silence means.  Pure: the caller passes the time in ms.
  *
- * A network can fail without closing anything; the WebSocket then looks open for many minutes.  The question goes to
- * the proxy and not to the VNC server, which may be busy for minutes and still be good.  There are two ways to ask:
- * an empty WebSocket message, which our proxy answers with one, and a request for a file.  The message is
- * more reliable, because it uses the session's own connection.  The file is for a proxy that does not answer it, and
- * shows whether a new connection would succeed.
+ * A network can fail without closing a connection; the WebSocket then seems open for many minutes.  The page asks the
+ * proxy, not the VNC server, which may be busy for minutes without a fault.  There are two ways to ask: an empty
+ * WebSocket message, which our proxy answers with an empty one, and a request for a file.  The message is more
+ * reliable, because it uses the session's own connection.  The request for a file is for proxies that do not answer
+ * empty messages; it also shows whether a new connection would succeed.
  */
 
 export const AFTER_INPUT = 4000; // ms without an answer to a key or the mouse, after which the proxy is asked
 export const AFTER_SILENCE = 15000; // the same, without input
 export const ANSWER = 4000; // ms that an answer may take
 export const AGAIN = 3000; // ms between two questions once there was no answer
-export const LOST = 6000; // ms that the proxy may answer a request, but not the session, until the session is given up
+export const LOST = 6000; // ms after which the session is given up, if the proxy answers requests but the session does not
 export const UNMOVED = 8000; // ms after a key without any change of the screen
-const LATE = 3000; // ms between two ticks, beyond which the page itself was asleep or too busy to hear
+const LATE = 3000; // if more ms than this lie between two ticks, the page itself was suspended or too busy to receive
 
 export class Health {
     constructor(now) {
         this.stalled = false;
-        this.lost = false; // the session does not answer, a new one would get through
+        this.lost = false; // the session does not answer, and a new one would succeed
         this.unmoved = false; // keys change nothing on the screen: the server may be paused, which VNC does not report
         this._typed = null; // when the first key since the last change was sent
         this._echoes = false; // whether the proxy answers empty messages
         this._heard = now;
-        this._input = null; // when the first input since then was sent
+        this._input = null; // when the first input since `_heard` was sent
         this._asked = null; // when the open question was asked
         this._reachable = null; // since when requests are answered while the session is stalled
         this._nudged = false;
@@ -62,7 +62,7 @@ export class Health {
         } else if (this.stalled) {
             this._reachable ??= now;
         } else if (!this._echoes) {
-            this._rest(now); // there is no better indication
+            this._rest(now); // the request for a file is the only check with this proxy
         }
     }
 
@@ -80,8 +80,9 @@ export class Health {
     /**
      * To be called twice a second.
      *
-     * @returns {{file: boolean, picture: boolean}|null} ask now: with an empty message; with a request for a file, too;
-     *   and the VNC server for a bit of its picture, where no proxy answers for the session
+     * @returns {{file: boolean, picture: boolean}|null} null: do not ask now; otherwise ask with an empty message.
+     *   `file`: also with a request for a file; `picture`: ask the VNC server for one pixel instead of the empty
+     *   message, because this proxy does not answer empty messages
      */
     tick(now) {
         const late = now - this._ticked > LATE;

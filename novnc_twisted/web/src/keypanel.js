@@ -51,7 +51,7 @@ export class KeyPanel {
     }
 }
 
-/* A button with a name, and small beside it the keys where the name does not say them. */
+/* A button with a name. `note`: the keys, in small letters beside the name, if the name does not contain them. */
 function keyButton(name, note) {
     const key = button(name, () => {});
     if (note) {

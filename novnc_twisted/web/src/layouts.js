@@ -37,7 +37,7 @@ const TWICE = { '´': '\u0301', '¨': '\u0308', '¯': '\u0304', '¸': '\u0327', 
 const SPACE = [0x20, 'Space'];
 const keysym = (character) => keysyms.lookup(character.codePointAt(0));
 
-/* What to press for each character and dead key that a layout has: `{chords, cost}`, the cheapest of several. */
+/* The cheapest way to type each character and each dead key of a layout, as `{chords, cost}`. */
 function direct([, ...texts]) {
     const found = new Map([[' ', SPACE], ['\n', ENTER], ['\t', TAB]].map(
         ([character, key]) => [character, { chords: [[key]], cost: 0 }]));
@@ -51,7 +51,7 @@ function direct([, ...texts]) {
     return found;
 }
 
-/* The presses one after the other, or undefined where one of them is missing. */
+/* The presses one after the other, or undefined if one of them is missing. */
 function sequence(...presses) {
     return presses.every(Boolean) ? {
         chords: presses.flatMap(({ chords }) => chords),
@@ -59,7 +59,8 @@ function sequence(...presses) {
     } : undefined;
 }
 
-/* The ways to write a character with dead keys: each mark's, the outermost first, then the letter with the others. */
+/* The ways to type a character with dead keys: the dead keys of its last marks, outermost first, and then the key of the
+   letter with the remaining marks. */
 function composed(character, keys) {
     if (character in WITH_SPACE) {
         return [sequence(keys.get(WITH_SPACE[character]), keys.get(' '))];
@@ -81,7 +82,7 @@ export const NAMES = Object.entries(DATA).map(([id, [name]]) => [id, name]).sort
 /**
  * The keys for each character of a text: `{chords: [[[keysym, code], ...], ...], known}`.
  *
- * A character that the layout lacks goes as its keysym alone: servers other than QEMU type it all the same.
+ * A character that the layout lacks is sent as its keysym alone: servers other than QEMU can still type it.
  * Other control characters are left out.  RangeError: there is no such layout.
  */
 export function spell(text, layout = 'us') {

@@ -31,7 +31,7 @@ export function socketURL(href) {
         query.append('token', token);
     }
 
-    // as stock noVNC does, a path is taken from the root of the site; without one we stay beside the page
+    // a path begins at the root of the site, as with stock noVNC; without a path, the WebSocket is beside the page
     const beside = page.pathname.slice(0, page.pathname.lastIndexOf('/') + 1);
     const chosen = page.searchParams.has('path') && path !== '';
     const socket = new URL(page.origin);

@@ -31,7 +31,7 @@ const screen = {
         return screen.controlled && session.connection.live;
     },
     sendKey(keysym, code, down, capsLock = null) {
-        if (!(down ? screen.live : screen.controlled)) { // what is down goes up while the console does not answer
+        if (!(down ? screen.live : screen.controlled)) { // keys can be released even while the console does not answer
             return false;
         }
         sendKey(session.connection.rfb, keysym, code, down, capsLock);
@@ -79,7 +79,8 @@ const clipboard = new Clipboard(screen, typist, modifiers, chips);
 const touchKeyboard = new TouchKeyboard($('field'), typist, () => clipboard.layout);
 toolbar.onopen = (id) => id === 'clipboard' && clipboard.opened();
 
-/* On a phone, several keys are pressed in a row; with a keyboard, one goes on at it. */
+/* With a keyboard, close the panels and give the focus to the screen. On a phone, the panel stays open, because users
+   press several keys in a row. */
 function keySent() {
     if (!touch) {
         toolbar.closePanels();
@@ -133,8 +134,8 @@ window.addEventListener('online', () => session.wake());
 window.addEventListener('offline', () => session.connection?.probe());
 document.addEventListener('visibilitychange', () => !document.hidden && session.wake());
 
-/* Ctrl+W closes the tab where the page cannot keep the keys for the server: ask first, while there is a session.
-   Browsers ask only where a person did something on the page, and Chromium complains of those that try before. */
+/* Ctrl+W closes the tab if the page cannot keep this key for the server. So let the browser ask first while there is a
+   session. Browsers ask only after the user has done something on the page; Chromium complains if a page tries before. */
 window.addEventListener('beforeunload', (event) => {
     if (session.connection?.connected && navigator.userActivation?.hasBeenActive !== false) {
         event.preventDefault();

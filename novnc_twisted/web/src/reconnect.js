@@ -4,11 +4,11 @@
 
 export const FIRST = 1000; // ms
 export const LONGEST = 5000; // ms; so that the page is back soon after the service is
-export const POLL = 1800; // ms between two tries for a server that is off: with the try itself two seconds
-export const SLOW_POLL = 10000; // ms, after
-export const POLL_FOR = 60000; // ms of the faster ones
+export const POLL = 1800; // ms between two tries for a server that is off; with the try itself, about two seconds
+export const SLOW_POLL = 10000; // the same, in ms, after POLL_FOR
+export const POLL_FOR = 60000; // ms for which POLL applies
 
-/** How long to wait before try number `attempt` (from 0), in ms: between half and the whole of 1, 2, 4, 5 s. */
+/** The ms to wait before try number `attempt` (from 0): random, from half to all of 1, 2, 4, 5 s, but at least 1 s. */
 export function delay(attempt, random = Math.random, first = FIRST) {
     const whole = Math.min(LONGEST, first * 2 ** Math.min(attempt, 16));
     return Math.max(FIRST, Math.round(whole * (0.5 + random() / 2)));
@@ -21,8 +21,8 @@ export class Backoff {
         this.reset();
     }
 
-    /* Call it when a connection has lasted, not when it has opened: a server that accepts and closes
-       at once would otherwise be tried once a second without end. */
+    /* Call this when a connection has lasted, not when it has opened. Otherwise a server that accepts and closes
+       at once would be tried once a second without end. */
     reset() {
         this._cause = null;
         this._attempt = 0;
@@ -30,7 +30,7 @@ export class Backoff {
     }
 
     /**
-     * @param {{poll?: boolean, first?: number, giveUpAfter?: number}} policy  `poll`: at a steady pace, without an end
+     * @param {{poll?: boolean, first?: number, giveUpAfter?: number}} policy  `poll`: try at a steady pace, without an end
      * @param {*} cause  tries for another cause are counted anew
      */
     next({ poll = false, first = FIRST, giveUpAfter = 180000 } = {}, cause = null) {

@@ -1,8 +1,8 @@
 /*
  * Why a connection ended, in words, and what the page does about it.  Pure.
  *
- * The codes are those of novnc_twisted/errors.py.  The sentence comes with the close frame; the ones here
- * are used if it did not.
+ * The codes are those of novnc_twisted/errors.py.  The close frame contains the sentence; if there is no close frame,
+ * the page uses the sentences of strings.js.
  */
 import { lost, refusals } from './strings.js';
 
@@ -36,8 +36,8 @@ const NETWORK = { auto: { first: 1000, giveUpAfter: 300000 }, keep: true };
  * What to show and do when a connection ended.
  *
  * @param {{code: number, reason: string, opened: boolean, connected: boolean}} end
- *   `reason` is the close frame's, or the RFB failure's where there was no close frame; `connected`: this connection
- *   had a screen
+ *   `reason` is that of the close frame, or that of the RFB failure if there was no close frame; `connected`: this
+ *   connection had a screen
  * @param {{token: boolean, before: boolean, restarted: boolean, previous: number|null}} past
  *   `token`: the page's address has one; `before`: an earlier connection of this page had a screen; since then,
  *   `restarted`: the service was stopping or out of reach, `previous`: the code of the last failed try

@@ -39,7 +39,7 @@ export const text = {
     keysConsoles: 'Text consoles, Ctrl+Alt with',
     keysSysRq: 'Magic SysRq',
     keysDestructive: 'End programs or restart the server: press twice',
-    keysHint: 'Keys that your own system would keep for itself.',
+    keysHint: 'Keys that your own system would handle itself.',
 
     toServer: 'Text for the server',
     toServerHint: 'Paste or write here',
@@ -63,7 +63,7 @@ export const text = {
     pictureFit: 'Scale to window',
     pictureOriginal: 'Original size (1:1)',
     pictureRemote: 'Fit the server to the window',
-    pictureRemoteHint: 'Asks the server for a screen of this size. Servers that cannot do that are scaled.',
+    pictureRemoteHint: 'Asks the server for a screen of this size. If the server cannot do this, the picture is scaled.',
     drag: 'Drag to move the picture',
     viewOnly: 'View only',
     viewOnlyHint: 'Nothing you type or click reaches the server',
@@ -72,7 +72,7 @@ export const text = {
     retry: 'Try again',
     retryNow: 'Try now',
     cancel: 'Stop trying',
-    shortcut: 'Ctrl+Alt+Shift, pressed and released, leads from the server’s screen to the tools; Escape leads back.',
+    shortcut: 'Press and release Ctrl+Alt+Shift to move from the server’s screen to the tools. Press Escape to move back.',
     licences: 'Built on noVNC (MPL-2.0)',
     gaveUp: 'Gave up trying.',
     trying: 'Trying now…',
@@ -125,9 +125,9 @@ export const refusals = {
     4401: {
         title: 'Link not valid',
         sentence: 'This console link is not valid or has expired. Ask for a new one, as with nova get-vnc-console.',
-        again: 'Your session can’t be taken up again with this link: its time is over, or it is good for one session only.',
-        restarted: 'The console service was restarted or replaced, and may have lost this link meanwhile.',
-        waited: 'The link’s time ran out while this page waited for the server to be started.',
+        again: 'This link cannot reopen your session: the link has expired, or it is valid for one session only.',
+        restarted: 'The console service was restarted or replaced, and may have lost this link.',
+        waited: 'The link expired while this page waited for the server to start.',
     },
     4403: {
         title: 'Not allowed here',
@@ -167,7 +167,7 @@ export const lost = {
     },
     stalled: {
         title: 'No answer',
-        sentence: 'The console does not answer. Keys and clicks are dropped meanwhile. Check your network; the page goes on by itself.',
+        sentence: 'The console does not answer. Until it does, keys and clicks are dropped. Check your network; the page continues by itself.',
     },
     dropped: {
         title: 'Connection lost',

@@ -1,7 +1,7 @@
 /*
  * The bar's behaviour: one stop for Tab, arrow keys within (WAI-ARIA toolbar), panels that open below it, Escape.
  *
- * It listens on its own elements only: while the server's screen has the focus every key is the server's.
+ * It listens on its own elements only, because every key belongs to the server while the server's screen has the focus.
  */
 import { $ } from './page.js';
 
@@ -123,8 +123,8 @@ export class Toolbar {
         }
     }
 
-    /* Ctrl, Alt and Shift, with nothing else between, lead out of the screen; the server gets them all the same,
-       their release, too: so the focus moves when the last of them is up. */
+    /* Ctrl, Alt and Shift, pressed without any other key, move the focus out of the screen. The server receives their
+       presses and releases as well, so the focus moves only when all three are released. */
     _chord(event) {
         if (event.type === 'keydown') {
             const all = event.ctrlKey && event.altKey && event.shiftKey;

@@ -10,7 +10,7 @@ import { spell } from './layouts.js';
 /* Keys that write nothing, by the name that a browser gives them, which for these is also their code. */
 const NAMED = Object.fromEntries([ENTER, BACKSPACE, ...ROW.map(({ key }) => key).filter(Boolean)].map(
     (key) => [key[1], key]));
-const PADDING = ' '.repeat(100); // something to take away from
+const PADDING = ' '.repeat(100); // characters for Backspace to remove
 
 /** What changed between two values of the field: `{backspaces, added}`.  Pure. */
 export function difference(before, after) {

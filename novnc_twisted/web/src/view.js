@@ -4,7 +4,7 @@
 import { $, label } from './page.js';
 import { text } from './strings.js';
 
-/** Whether fingers are likely. */
+/** Whether the device is probably used with fingers. */
 export const touch = matchMedia('(pointer: coarse)').matches || navigator.maxTouchPoints > 0;
 
 const PICTURES = ['scale', 'original', 'remote']; // the radio buttons of the panel
@@ -121,8 +121,8 @@ export class View {
     }
 }
 
-/* noVNC compares the size of its element with that of the server's screen, which has whole pixels: with a fraction
-   it would ask the server for another size for ever.  So the fraction becomes padding. */
+/* noVNC compares the size of its element with that of the server's screen, which has whole pixels.  If the element's
+   size had a fraction, noVNC would request another size again and again.  So the fraction becomes padding. */
 function wholePixels(element) {
     const odd = { width: 0, height: 0 };
     new ResizeObserver(([{ contentRect }]) => {

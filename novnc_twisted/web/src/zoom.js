@@ -7,7 +7,7 @@
 import { say, text } from './strings.js';
 
 const LARGEST = 8;
-const SMALLEST = 1.03; // less is the whole picture
+const SMALLEST = 1.03; // a smaller factor counts as 1: the whole picture
 
 /** The new factor while two fingers move apart from `before` to `now` (px).  Pure. */
 export function scaled(factor, before, now) {
@@ -22,7 +22,7 @@ export class Zoom {
         this._view = view;
         this._chips = chips;
         this.factor = 1;
-        this._moving = null; // the gesture that is the page's own, with what it began at
+        this._moving = null; // the present gesture, if the page handles it: its type, and the values at its beginning
         for (const type of ['gesturestart', 'gesturemove', 'gestureend']) {
             stage.addEventListener(type, (event) => this._gesture(event), true); // before noVNC sees it
         }
@@ -52,12 +52,13 @@ export class Zoom {
         }
     }
 
-    /* The server is not asked for a larger screen where its size follows the window: there a pinch is noVNC's. */
+    /* If the server's screen follows the size of the window, enlarging the element would change the screen of the server.
+       So the page leaves pinches to noVNC then. */
     _wants(type) {
         return !this._view.resize && (type === 'pinch' || (this.factor > 1 && type === 'twodrag'));
     }
 
-    /* The factor that a pinch begins with.  From the original size it goes on at the same size. */
+    /* The factor that a pinch begins with.  If the picture has its original size, the pinch begins at this size. */
     _begin() {
         if (!this._view.scale) {
             this._view.fit();
@@ -71,13 +72,13 @@ export class Zoom {
         const { type, x, y, size, factor } = this._moving;
         if (type === 'pinch') {
             this._set(scaled(factor, size, Math.hypot(magnitudeX, magnitudeY)), clientX, clientY);
-        } else { // magnitudes: how far the fingers are from where they began
+        } else { // magnitudes: the distance of the fingers from where they began
             this._stage.scrollBy(x - clientX - magnitudeX, y - clientY - magnitudeY);
             Object.assign(this._moving, { x: clientX + magnitudeX, y: clientY + magnitudeY });
         }
     }
 
-    /* Enlarge, and leave the point at these coordinates of the window where it is. */
+    /* Enlarge the picture, and keep the point at these coordinates of the window in its place. */
     _set(factor, clientX, clientY) {
         const stage = this._stage;
         const { left, top } = stage.getBoundingClientRect();
