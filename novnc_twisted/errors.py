@@ -11,21 +11,21 @@ from typing import ClassVar, Final
 MAX_DETAIL: Final = 500
 """Characters of a refusal's detail."""
 
-# Controls and line separators, which forge log lines or drive a terminal; direction overrides, which reorder what is
-# shown; and lone surrogates, which no log file can hold.
+# Control characters and line separators can forge log lines or control a terminal; direction overrides reorder the text
+# that is shown; lone surrogates cannot be written to a log file.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Refusal(Exception):
-    """Why a console is refused or a session ended.
+    """The reason why a console is refused or a session ended.
 
     :cvar close_code: the WebSocket close code (RFC 6455, section 7.4; 4000-4999 are ours).
-    :cvar status: the HTTP status for the XVP front, None where it can't occur before the ``200``.
-    :cvar api_status: the status of the Compute API, None where the API never answers so.
-    :cvar sentence: what people are shown.
-    :ivar detail: what the log says besides; never shown to a client and never a secret.  It may come from another
-        process, so it is cleaned here, once, for every log: one line of at most 500 characters, with
-        ``?`` in place of what could forge a line or drive a terminal.
+    :cvar status: the HTTP status of the XVP front; None if the refusal cannot occur before the ``200``.
+    :cvar api_status: the status of the Compute API; None if the API never gives this refusal.
+    :cvar sentence: the text for the user.
+    :ivar detail: additional information for the log; never shown to a client and never a secret.  It may come from
+        another process, so it is cleaned here, once, for every log: one line of at most 500 characters, with ``?`` in
+        place of characters that could forge a line or control a terminal.
     """
 
     close_code: ClassVar[int]
@@ -61,7 +61,7 @@ class InvalidToken(Refusal):
 
 
 class ConsoleForbidden(Refusal):
-    """A good token at the wrong front, from the wrong address, or without the right that is needed."""
+    """A valid token at the wrong front, from the wrong address, or without the right that is needed."""
 
     close_code, status, api_status = 4403, 403, 403
     sentence = "This console link may not be used here. Ask for a link of your own, for this kind of viewer."
@@ -117,7 +117,7 @@ class IdleTimeout(Refusal):
 
 
 class SessionExpired(Refusal):
-    """The token's time is over and enforce_session_timeout is on."""
+    """The token has expired, and enforce_session_timeout is on."""
 
     close_code = 4408
     sentence = "The time of this console session is over. Ask for a new console link."

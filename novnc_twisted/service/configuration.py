@@ -29,7 +29,7 @@ _NEEDED = {
 }
 """Beginnings of errors of Python and oslo.config about a value, and what is needed instead."""
 
-# oslo.config warns of former names through logging, before there is a log; former names work, so no action is needed.
+# oslo.config logs warnings about former names before our log is set up.  They are dropped, because former names work.
 logging.getLogger("oslo_config").addHandler(logging.NullHandler())
 logging.getLogger("oslo_config").propagate = False
 
@@ -40,7 +40,7 @@ class Configuration:
 
     :ivar conf: the options; one whose value is refused has its default.
     :ivar files: the files.
-    :ivar errors: one line for each error, because of which the command can't start.
+    :ivar errors: one line for each error; with an error, the command can't start.
     :ivar warnings: one line for each warning.
     :ivar logged_later: warnings that a service logs by itself when it is built.
     :ivar refused: the group and name of each option whose value is refused.
@@ -117,9 +117,9 @@ class Configuration:
 
 
 def read_configuration(paths: Sequence[str]) -> tuple[cfg.ConfigOpts, list[str]]:
-    """The options of the files, each option checked alone, and the warnings.
+    """Check each option of the files on its own; return the options and the warnings.
 
-    :raises Unusable: with one line that names the option and the file.
+    :raises Unusable: an option or a file is wrong; with one line that names both.
     """
     read = read_all(paths)
     if read.errors:
@@ -128,7 +128,7 @@ def read_configuration(paths: Sequence[str]) -> tuple[cfg.ConfigOpts, list[str]]
 
 
 def read_all(paths: Sequence[str]) -> Configuration:
-    """The options of the files, with everything that is wrong with each option alone."""
+    """Return the options of the files, with all errors and warnings that concern a single option."""
     read = Configuration(cfg.ConfigOpts(), [FlagFile.read_all(path) for path in paths])
     read.errors = [fault for file in read.files for fault in file.faults]
     conf = read.conf
@@ -158,14 +158,14 @@ def read_all(paths: Sequence[str]) -> Configuration:
 
 
 def in_memory(file: FlagFile) -> int:
-    """A descriptor of the normalised text, in memory: passwords in it must not be written to a disk."""
+    """Return a descriptor of the normalised text in memory, because its passwords must not be written to a disk."""
     handle = os.memfd_create("nova.conf")
     os.write(handle, file.normalised().encode())
     return handle
 
 
 def _referenced(files: list[FlagFile]) -> set[str]:
-    """The names in [DEFAULT] to which values refer with ``$``; nova's guides use some that are not our options."""
+    """Return the names in [DEFAULT] to which values refer with ``$``; nova's guides use some that we do not have."""
     values = [v for file in files for keys in file.sections.values() for vs in keys.values() for v in vs]
     defined = {key for file in files for key in file.sections["DEFAULT"]}
     return {name for value in values for name in _REFERENCE.findall(value)} & defined
@@ -181,7 +181,7 @@ def value_reason(error: Exception, unknown: Sequence[str], *, secret: bool) -> s
     if isinstance(error, RecursionError) or (bad_reference and not unknown):
         return "it refers to itself, or to another option that cannot be used"
     if bad_reference:
-        what = "a name behind a $" if secret else f"${unknown[0]}"
+        what = "a name after a $" if secret else f"${unknown[0]}"
         return f"{what} is read as another option, which does not exist; write $$ for a $ (in a URL also %24)"
     text = str(error).rpartition("is not valid: ")[2]  # oslo.config names the file in its own way
     for begin, needed in _NEEDED.items():

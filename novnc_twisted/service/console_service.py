@@ -75,7 +75,7 @@ class ConsoleService(Orderly):
             # All files are read before any is used: a wrong one must not leave half of them renewed.
             renewals = self.renewals()
         except Unusable as error:
-            self.log.error("reload failed, what was read before stays in use: {error}", error=error)
+            self.log.error("reload failed, the previous files stay in use: {error}", error=error)
             failed: str | None = str(error)
         else:
             failed = None

@@ -24,7 +24,7 @@ role later, name that role alone; the others stay unchanged.
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; a mistake is one line and an exit code."""
+    """Run the command; a mistake ends it with one line and an exit code."""
     parser = argparse.ArgumentParser("novnc-redis-acl", description=_DESCRIPTION)
     parser.add_argument(
         "roles",
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
-    """Write the files; returns those that were written.
+    """Write the files; return the paths of those that were written.
 
     :param identities: the roles to add to those that have a file in the folder already.
     :param url: the address of Redis, without user and password.
@@ -117,7 +117,9 @@ def _check_owner(path: Path) -> None:
     elif stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
         wrong = "has another name as well (a hard link)"
     if wrong:
-        raise ValueError(f"{path} {wrong}: its passwords can't be trusted; remove it, or name another folder by --into")
+        raise ValueError(
+            f"{path} {wrong}: its passwords can't be trusted; remove it, or use another folder with --into"
+        )
 
 
 def _line_for(identities: Sequence[Identity]) -> str:
@@ -125,7 +127,7 @@ def _line_for(identities: Sequence[Identity]) -> str:
         raise ValueError("--password-stdin is for one role")
     password = sys.stdin.readline().rstrip("\r\n")
     if len(password) < 16:
-        raise ValueError("a password has 16 characters at least (openssl rand -hex 24)")
+        raise ValueError("the password must have at least 16 characters (openssl rand -hex 24 prints a good one)")
     return aclfile_line(identities[0], password)
 
 
@@ -138,7 +140,7 @@ def _private(path: Path, text: str) -> None:
 
 
 def _conf(url: str, identity: Identity, password: str) -> str:
-    """A role's piece of nova.conf; for a compute host with the name and address that its Redis user may announce."""
+    """Return a role's part of nova.conf; a compute host's part has the name and address that its user may announce."""
     scheme, _, rest = url.partition("://")
     lines = ["[DEFAULT]", f"transport_url = {scheme}://{quote(identity.user, safe='')}:{password}@{rest}"]
     if identity.host:
@@ -147,9 +149,9 @@ def _conf(url: str, identity: Identity, password: str) -> str:
 
 
 def _read(path: Path) -> tuple[Identity, str]:
-    """A role that was made before, and its password.
+    """Read the file of a role that an earlier run has made; return the role and its password.
 
-    :raises ValueError: if the file is not one of this command's.
+    :raises ValueError: this command did not write the file.
     """
     values = {}
     for line in path.read_text().splitlines():
@@ -163,7 +165,7 @@ def _read(path: Path) -> tuple[Identity, str]:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if login.username != identity.user or not login.password:
-        raise ValueError(f"{path} holds no transport_url of {identity.user}")
+        raise ValueError(f"{path} contains no transport_url of {identity.user}")
     return identity, login.password
 
 

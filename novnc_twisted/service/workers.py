@@ -1,8 +1,9 @@
 """Several worker processes on one port: started side by side, replaced when one dies, ended together.
 
-All of them accept on the same sockets, which this process has bound.  With a socket for each worker (SO_REUSEPORT), the
-connections that wait at a worker that hangs or died would be lost, and a second instance on the same port would not be
-noticed; connections are not spread better that way (measured, see :class:`novnc_twisted.frontend.accepting.Acceptor`).
+All workers accept on the same sockets, which this process has bound.  If each worker had a socket of its own
+(SO_REUSEPORT), connections that wait at a worker that hangs or has died would be lost, and a second instance on the
+same port would not be noticed.  Measurements showed that this would not spread connections better either
+(:class:`novnc_twisted.frontend.accepting.Acceptor`).
 """
 
 import os
@@ -27,10 +28,10 @@ STOP_TIMEOUT = 4.6
 """Seconds until a worker that does not end is killed: its shutdown takes 4 s, and all workers end within 5 s."""
 
 LONG = 10.0
-"""Seconds: a worker that lived longer than this is replaced without a pause when it dies."""
+"""A worker that lived longer than this many seconds is replaced without a pause when it dies."""
 
 LONGEST_PAUSE = 30.0
-"""Maximum number of seconds before a worker that dies again and again is replaced."""
+"""Maximum number of seconds before a worker that dies repeatedly is replaced."""
 
 LONGEST_START = 60.0
 """Seconds within which a new worker must report that its reactor runs."""
@@ -64,8 +65,8 @@ class Supervisor(Orderly):
         """Prepare; workers start with the reactor.
 
         :param files: descriptors of configuration files, for the workers.
-        :param sockets: the workers accept on those that were taken.
-        :param check: reads what the workers read at a reload; raises Unusable for a mistake.
+        :param sockets: the workers accept on the sockets in its ``taken``.
+        :param check: reads the files that the workers read at a reload; raises Unusable if one has a mistake.
         """
         super().__init__(reactor, warnings)
         self._command = command
@@ -89,14 +90,14 @@ class Supervisor(Orderly):
             self._spawn(number)
 
     def reload(self) -> Deferred[str | None]:
-        """Reload all workers, if what they will read has no mistake.
+        """Reload all workers, if the files that they will read have no mistake.
 
-        A worker that is not ready yet reloads when it is; until then the signal would end it.
+        A worker that is not ready yet reloads as soon as it is ready; before that, the signal would end it.
         """
         try:
             self._check()
         except Unusable as error:
-            self.log.error("reload failed, what was read before stays in use: {error}", error=error)
+            self.log.error("reload failed, the previous files stay in use: {error}", error=error)
             return succeed(str(error))
         outcomes = []
         for number, worker in self._living.items():
@@ -107,7 +108,7 @@ class Supervisor(Orderly):
         return gatherResults(outcomes).addCallback(lambda all_: next((one for one in all_ if one), None))
 
     def beat(self) -> None:
-        """Notify systemd's watchdog, if all workers answer; a worker that does not is killed, and replaced."""
+        """Notify systemd's watchdog if all workers answer.  A worker that does not answer is killed and replaced."""
         interval = watchdog_interval()
         if interval is None:
             return
@@ -197,7 +198,7 @@ class Supervisor(Orderly):
             notify("READY=1")
 
     def _give_up(self, why: str, code: int) -> None:
-        """End the command, which has never been ready, since a worker can't start."""
+        """End the command, which has never been ready, because a worker can't start."""
         self._failed = True
         self.log.critical("{command} could not start: {reason}", command=self._command, reason=why)
         exit_with(code)

@@ -158,9 +158,9 @@ class ReloadTests(ProxyCase):
 
         files.write("key", b"a secret that is no key")
         self.proxy.process.signalProcess(signal.SIGHUP)
-        await self.proxy.seen("what was read before stays in use")
+        await self.proxy.seen("the previous files stay in use")
         await self.works(OTHER)
-        lines = [line for line in self.proxy.output.splitlines() if "stays in use" in line]
+        lines = [line for line in self.proxy.output.splitlines() if "stay in use" in line]
         self.assertEqual(len(lines), 1)
         self.assertIn(f"key: no private key in PEM form ({key})", lines[0])
         self.assertNotIn("a secret", self.proxy.output)
