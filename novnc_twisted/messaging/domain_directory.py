@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from novnc_twisted.contract.fields import is_uuid
 from novnc_twisted.contract.topics import COMPUTE
 from novnc_twisted.errors import Refusal, ServiceUnavailable
-from novnc_twisted.messaging.domain_record import FIELDS, GROUP, KEPT, Head, head_key, part_key, part_number
+from novnc_twisted.messaging.domain_record import FIELDS, GROUP, KEPT, Head, head_key, is_row, part_key, part_number
 from novnc_twisted.messaging.fanout import gather
 from novnc_twisted.messaging.interfaces import ITransport, UnusableRecord
 from novnc_twisted.messaging.shared_call import SharedCall
@@ -303,7 +303,7 @@ class DomainDirectory(Generic[T]):
         else:
             malformed = True
         most = 2 * MAX_DOMAINS // count  # parts are not equally long
-        if malformed or len(rows) > most or not all(map(_is_row, rows)):
+        if malformed or len(rows) > most or not all(map(is_row, rows)):
             malformed, version = True, ""
         before = record.parts[number][1]
         after = self._entries_of(host, rows[:most], count, number)
@@ -348,8 +348,3 @@ class DomainDirectory(Generic[T]):
         if not hosts:
             del self._places[uuid]
         self.removed(host, uuid, entry)
-
-
-def _is_row(row: Any) -> bool:
-    """Whether it has the form in which a host publishes a domain: nothing in it is nested."""
-    return isinstance(row, list) and len(row) == len(FIELDS) and not any(isinstance(one, dict | list) for one in row)

@@ -52,6 +52,11 @@ def part_number(uuid: str, count: int) -> int:
     return int(sha256(uuid.encode()).hexdigest()[:8], 16) % count
 
 
+def is_row(value: Any) -> bool:
+    """Whether it has the form in which a host publishes a domain: nothing in it is nested."""
+    return isinstance(value, list) and len(value) == len(FIELDS) and not any(isinstance(v, dict | list) for v in value)
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """The head of a record.
