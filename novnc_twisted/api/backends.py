@@ -11,7 +11,7 @@ from novnc_twisted.contract.instance import Instance
 class IComputeAPI(Protocol):
     """The part of :class:`novnc_twisted.compute.rpcapi.ComputeAPI` that the API calls."""
 
-    async def find(self, instance_uuid: str, /) -> Instance:
+    async def find(self, instance_uuid: str, visible: Callable[[Instance], bool], /) -> Instance:
         """Return a server, from the host that has it; InstanceNotFound, ServiceUnavailable."""
         ...
 

@@ -63,7 +63,7 @@ class Inventory:
         except ValueError:
             raise instance_not_found(server_id) from None
         try:
-            instance = await self._compute.find(normal)
+            instance = await self._compute.find(normal, caller.sees)
         except InstanceNotFound:
             known = await self._compute.last_known(normal)
             # Only for callers who may see it: others must not learn that it exists.

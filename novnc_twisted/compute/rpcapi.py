@@ -161,11 +161,15 @@ class ComputeAPI:
 
     # --- one server
 
-    async def find(self, instance_uuid: str) -> Instance:
+    async def find(self, instance_uuid: str, visible: Callable[[Instance], bool] = lambda _instance: True) -> Instance:
         """Return a server, as reported by the host where it is active, or else by a host that knows it.
 
         The hosts that published it are asked.  If their answers are not what they published, all live hosts are asked.
 
+        Where several hosts report it alike, a report that the caller may see is preferred: else a host that claims the
+        servers of other hosts, with another owner, would hide them from their owners.
+
+        :param visible: whether the caller may see a server.  The result may be one that the caller may not see.
         :raises InstanceNotFound: every live host says that it has no such server, or the id is not a UUID.
         :raises ServiceUnavailable: a host did not answer and no other host has it, or no compute host is live.
         """
@@ -173,16 +177,16 @@ class ComputeAPI:
             raise InstanceNotFound("not a UUID")
         uuid = instance_uuid.lower()
         await self._directory.refresh()
-        answers = await self._ask(self._directory.candidates(uuid), uuid)
+        answers = await self._ask(self._directory.candidates(uuid), uuid, visible)
         found = [answer for answer in answers.values() if isinstance(answer, Instance)]
         if not any(one.is_active for one in found) and not self._is_as_published(uuid, answers):
             await self._directory.look()
             # A host that has left since then may have answered for a domain that is elsewhere now.
             answers = {host: answer for host, answer in answers.items() if host in self._directory.live}
-            answers |= await self._ask([host for host in self._directory.live if host not in answers], uuid)
+            answers |= await self._ask([host for host in self._directory.live if host not in answers], uuid, visible)
             found = [answer for answer in answers.values() if isinstance(answer, Instance)]
         if found:
-            return max(found, key=lambda one: one.is_active)
+            return max(found, key=lambda one: (one.is_active, visible(one)))
         if not self._directory.live:
             raise ServiceUnavailable("no compute host is live")
         for answer in answers.values():
@@ -220,8 +224,10 @@ class ComputeAPI:
                 pass  # it has just left this host
         return await self._call((await self.find(instance_uuid)).host, read, "get_vnc_console", **asked)
 
-    async def _ask(self, hosts: Iterable[str], uuid: str) -> dict[str, Instance | Refusal]:
-        """Ask hosts for a server; once one of them has it active, the others are not waited for."""
+    async def _ask(
+        self, hosts: Iterable[str], uuid: str, visible: Callable[[Instance], bool]
+    ) -> dict[str, Instance | Refusal]:
+        """Ask hosts for a server; once one of them has it active and visible, the others are not waited for."""
         hosts = list(hosts)
 
         def read(host: str, answer: Any) -> Instance:
@@ -233,7 +239,7 @@ class ComputeAPI:
 
         answers = await gather(
             (self._call(host, read, "get_instance", instance_uuid=uuid) for host in hosts),
-            enough=lambda one: one.is_active,
+            enough=lambda one: one.is_active and visible(one),
         )
         return dict(zip(hosts, answers, strict=True))
 

@@ -224,6 +224,18 @@ class ClaimTests(PublishedCase):
         self.clock.advance(APART)
         self.assertEqual(await self.names("red"), [("a", "one")])
 
+    async def test_the_owner_of_a_claimed_server_finds_it(self) -> None:
+        """Whichever host answers first; so does the one that the claim names, and nobody else."""
+        await self.claim(project_id="evil")
+        for _ in range(2):
+            for project, host in (("red", "one"), ("evil", "two")):
+                self.assertEqual((await self.api.find(A, self.sees(project))).host, host)
+            self.assertFalse(self.sees("blue")(await self.api.find(A, self.sees("blue"))))
+            await self.managers["one"].stop()  # it is the last one now that is asked
+            await self.managers["one"].start()
+        self.two.add(domain(A, "a", project_id="blue", active=False, state="shutoff"))
+        self.assertEqual((await self.api.find(A, self.sees("blue"))).host, "one")
+
     async def test_where_it_runs_counts_before_who_sees_it(self) -> None:
         """A host that is not alive does not show a server to its former owner."""
         await self.claim(project_id="blue")
