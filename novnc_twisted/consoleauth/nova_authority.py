@@ -16,6 +16,8 @@ from novnc_twisted.errors import ConsoleForbidden, InstanceNotFound, InstanceNot
 MAX_FIRST_USES: Final = 10_000
 """Tokens whose first use is remembered for ``enforce_session_timeout``; the oldest is forgotten first."""
 
+_MAX_TOKEN: Final = 255
+
 _GONE: Final = frozenset(("DELETED", "SOFT_DELETED"))
 _OFF: Final = frozenset(("BUILD", "SHELVED", "SHELVED_OFFLOADED", "SHUTOFF", "SUSPENDED"))
 """States of a server without a screen.  Nova still answers with the port that it had, which another server may own."""
@@ -87,8 +89,13 @@ class NovaAuthority:
 
 
 def _is_a_path_segment(token: str) -> bool:
-    """Whether the token can stand in a URL's path without being encoded (RFC 3986, section 2.3); nova's are UUIDs."""
-    return token.isascii() and all(letter.isalnum() or letter in "-_" for letter in token)
+    """Whether the token can stand in a URL's path without being encoded (RFC 3986, section 2.3); nova's are UUIDs.
+
+    Servers refuse a request with a very long path in ways that look like an outage.
+    """
+    return (
+        0 < len(token) <= _MAX_TOKEN and token.isascii() and all(letter.isalnum() or letter in "-_" for letter in token)
+    )
 
 
 def _refuse_without_screen(server: NovaServer) -> None:
