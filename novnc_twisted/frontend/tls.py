@@ -84,7 +84,7 @@ class FrontTLS:
         if not belong_together(chain[0], key):
             raise self._bad("key", "the key is not the one of the certificate")
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
-        # No compression: CRIME (CVE-2012-4929). No renegotiation: a client could use it to burn CPU (CVE-2011-1473).
+        # No compression: the CRIME attack. No renegotiation: a client could use it to burn our CPU.
         context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
         context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # saves 34 KiB for each connection that is silent
         context.set_session_id(b"novnc_twisted")  # without one, resumption fails where client certificates are wanted

@@ -125,7 +125,7 @@ class HandshakeDriver(Generic[T]):
         if self._need is not None and len(self._received) >= self._need.count:
             self._run(self._handshake.send, self._take(self._need.count))
         elif self.starts_tls is not None and data:
-            # A man in the middle can put clear bytes before TLS (as in STARTTLS injection, CVE-2011-0411).
+            # A man in the middle can put clear bytes before TLS, as in STARTTLS injection.
             self._run(self._handshake.throw, self._injected())
         if self._need is None and len(self._received) > self._limit:
             flood = Flooded(f"{len(self._received)} bytes came unasked")
