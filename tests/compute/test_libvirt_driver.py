@@ -87,7 +87,7 @@ class DefaultTests(TestCase):
         await deferToThread(self.connection.lookupByUUIDString(self.uuid).destroy)
         self.assertEqual(await self.driver.active_consoles(), [])
 
-    async def test_neighbourhood(self) -> None:
+    async def test_address_conflicts(self) -> None:
         """The domain itself is read each time, the others once for each start."""
         await self.create()
         rival = self.uuid = str(uuid4())
@@ -163,7 +163,7 @@ class DefaultTests(TestCase):
         self.assertEqual([one.uuid for one in await driver.active_consoles()], [self.uuid])
         self.assertEqual({one.uuid for one in await driver.list_domains()} & {broken, self.uuid}, {broken, self.uuid})
 
-    async def test_neighbourhood_of_a_stopped_domain(self) -> None:
+    async def test_address_conflicts_of_a_stopped_domain(self) -> None:
         xml = small_domain("stopped", identity=self.uuid, graphics=FIXED, domain_type="test")
         handle = await deferToThread(self.connection.defineXML, xml.replace("<video><model type='vga'/></video>", ""))
         self.addCleanup(deferToThread, handle.undefine)

@@ -79,7 +79,7 @@ class PoolTests(TestCase):
         self.assertIn("hangs", refusal.detail)  # at once: the breaker
         self.release.set()
         while pool._hung:
-            await pool_turn()
+            await reactor_iteration()
         self.assertEqual(await pool.run(lambda c: 2), 2)
 
     async def test_one_that_hangs_does_not_stop_the_others(self) -> None:
@@ -146,7 +146,7 @@ class PoolTests(TestCase):
         self.assertTrue(call.called)
 
 
-async def pool_turn() -> None:
+async def reactor_iteration() -> None:
     """Wait for one iteration of the reactor."""
     from twisted.internet.task import deferLater
 

@@ -65,11 +65,11 @@ class Slot:
         for peer in self.peers:
             if any(isinstance(step, Deaf | StartTLS) for step in peer.script):
                 peer.leave()
-            patience = reactor.callLater(LONG, peer.leave)  # type: ignore[attr-defined]
+            deadline = reactor.callLater(LONG, peer.leave)  # type: ignore[attr-defined]
             await peer.gone
-            proper = proper and bool(patience.active())
-            if patience.active():
-                patience.cancel()
+            proper = proper and bool(deadline.active())
+            if deadline.active():
+                deadline.cancel()
         self.reached += len(self.peers)
         self.peers.clear()
         return proper

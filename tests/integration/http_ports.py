@@ -68,17 +68,17 @@ def judge(fields: dict[bytes, bytes]) -> None:
 class PortsCase(FrontCase):
     """All three ports.  The API answers without a log-in; tokens are those of FrontCase.
 
-    :cvar patience: seconds that a head has, and the API's whole request.
+    :cvar head_deadline: seconds that a head has, and the API's whole request.
     :ivar asked_of_api: each request that reached the API's application.
     """
 
     timeout = 300
     auth: Any = None
-    patience = 10.0
+    head_deadline = 10.0
 
     async def setUp(self) -> None:
         super().setUp()
-        self.patch(channel, "REQUEST_TIMEOUT", self.patience)
+        self.patch(channel, "REQUEST_TIMEOUT", self.head_deadline)
         folder = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, folder)
         (folder / "vnc_auto.html").write_text("<title>page</title>")
@@ -87,7 +87,7 @@ class PortsCase(FrontCase):
         await self.system.start()
         self.addCleanup(self.system.transport.stop)
         self.addCleanup(self._api_closed)
-        settings = self.settings(max_failures_per_minute=0, head_deadline=self.patience)
+        settings = self.settings(max_failures_per_minute=0, head_deadline=self.head_deadline)
         self.fronts = {
             NOVNC: NoVNCProxyFactory(reactor, self.authorise, settings=settings, web=folder, keep_token=self.keep),
             XVP: XVPVNCProxyFactory(reactor, self.authorise, settings=settings, keep_token=self.keep),

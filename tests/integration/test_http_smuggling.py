@@ -38,7 +38,7 @@ class Smuggling(PortsCase):
 class NeverWhole(Smuggling):
     """Incomplete requests, with short time-outs."""
 
-    patience = 1.5
+    head_deadline = 1.5
 
     async def test_the_table(self) -> None:
         await self.each([attack for attack in TABLE if waits(attack)])

@@ -208,7 +208,7 @@ class RefusedTests(RolesCase):
 
         def push() -> None:
             with closing(Client(self.redis)) as client:
-                client.patience(60)
+                client.set_timeout(60)
                 client.command("AUTH", *self.users.login("proxy"))
                 while not stop:
                     if client.command("LLEN", queue) < 3:  # type: ignore[operator]

@@ -167,7 +167,7 @@ class EntryTests(LinkCase):
         )
 
 
-class ClaimTests(LinkCase):
+class ExclusiveTopicTests(LinkCase):
     """A second compute host with the same name."""
 
     def setUp(self) -> None:

@@ -6,7 +6,7 @@ from novnc_twisted.errors import ConsoleUnreachable, InstanceNotRunning
 from novnc_twisted.rfb import HandshakeDriver, login, offer, refuse
 
 
-def talk_to_each_other(client, server):
+def run_both_sides(client, server):
     """Carry bytes, one at a time, until neither has any."""
     client.start()
     server.start()
@@ -24,14 +24,14 @@ class BothSidesTests(SynchronousTestCase):
         """Up to ServerInit, which is the session's to send."""
         for shared in (True, False):
             client, server = HandshakeDriver(login(shared=shared)), HandshakeDriver(offer())
-            talk_to_each_other(client, server)
+            run_both_sides(client, server)
             self.assertEqual(shared, server.result.shared)
             self.assertEqual((False, "ServerInit"), (client.done, client.waiting_for))
 
     def test_refuse(self):
         """The sentence arrives as the server's reason."""
         client, server = HandshakeDriver(login()), HandshakeDriver(refuse(InstanceNotRunning.sentence))
-        talk_to_each_other(client, server)
+        run_both_sides(client, server)
         self.assertIsInstance(client.error, ConsoleUnreachable)
         self.assertEqual(f"the VNC server refuses us: {InstanceNotRunning.sentence}", client.error.detail)
         self.assertTrue(server.done)
@@ -39,6 +39,6 @@ class BothSidesTests(SynchronousTestCase):
     def test_a_type_that_was_not_offered(self):
         """A client that takes nothing but VNC authentication hangs up by itself."""
         client, server = HandshakeDriver(login(("vnc",))), HandshakeDriver(offer())
-        talk_to_each_other(client, server)
+        run_both_sides(client, server)
         self.assertIn("no common security type", client.error.detail)
         self.assertFalse(server.done)

@@ -21,7 +21,7 @@ def echo_twice():
     return nothing + second
 
 
-class ConversationTests(SynchronousTestCase):
+class HandshakeDriverTests(SynchronousTestCase):
     def test_sequence(self):
         """Writes, needs and questions come in their order; what is over is the rest."""
         driver = HandshakeDriver(echo_twice())

@@ -200,7 +200,7 @@ class VeNCryptTests(SynchronousTestCase):
         driver.receive(plain(NONE))
         self.assertRaises(RuntimeError, driver.answer, None)
 
-    def test_at_the_end_of_any_talk(self):
+    def test_at_the_end_of_any_handshake(self):
         """StartTLS is a step like others: for a handshake of one's own too."""
 
         def handshake():

@@ -137,7 +137,7 @@ class Client:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def patience(self, seconds: float) -> None:
+    def set_timeout(self, seconds: float) -> None:
         """Set how long to wait for a reply."""
         self._socket.settimeout(seconds)
 
