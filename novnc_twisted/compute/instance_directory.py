@@ -81,7 +81,7 @@ class InstanceDirectory(DomainDirectory[Instance]):
     ) -> Instance | None:
         """Return a server as the host reports it where it is active; else as any host does, preferably a live one.
 
-        The state is UNKNOWN where only hosts that are not alive, or whose libvirt does not answer, have it.
+        The state is UNKNOWN if every host that has it is not alive, or has a libvirt that does not answer.
 
         Where several hosts report it alike, a report that the caller may see is preferred: else a host that publishes
         the servers of other hosts, with another owner, would hide them from their owners.

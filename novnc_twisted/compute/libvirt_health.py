@@ -40,7 +40,7 @@ class Health:
         first = not self._troubled
         if first:
             _log.warn(
-                "libvirt at {uri} can't be reached ({reason}); trying on. {hint}",
+                "libvirt at {uri} can't be reached ({reason}); trying again. {hint}",
                 uri=self._uri,
                 reason=reason,
                 hint=HINT,

@@ -217,7 +217,7 @@ class ComputeManager:
         for other in others:
             if other.vnc.conflicts_with(vnc):
                 self._reports.conflict(domain, other, vnc)
-                raise ConsoleUnreachable(f"{domain.name} and {other.name} claim one VNC address")
+                raise ConsoleUnreachable(f"{domain.name} and {other.name} claim the same VNC address")
         return vnc
 
     def _check_enabled(self) -> None:

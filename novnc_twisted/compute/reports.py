@@ -45,14 +45,14 @@ class DomainReports:
         )
 
     def conflict(self, domain: Domain, other: ActiveConsole, vnc: Vnc) -> None:
-        """Report that two running domains claim one VNC address; the order of the two makes no difference."""
+        """Report that two running domains claim the same VNC address; the order of the two makes no difference."""
         # Sorted, so that both domains of a pair lead to the same line, which is written once.
         pair = sorted([(domain.uuid, domain.name), (other.uuid, other.name)])
         names = " and ".join(f"{name} ({uuid})" for uuid, name in pair)
         self._report(
             tuple(uuid for uuid, _ in pair),
-            f"servers {names} claim one VNC address, {vnc.socket or f'port {vnc.port}'}: both are refused until one of "
-            "them is stopped",
+            f"servers {names} claim the same VNC address, {vnc.socket or f'port {vnc.port}'}: both are refused until "
+            "one of them is stopped",
         )
 
     def forget(self, uuid: str) -> None:

@@ -35,8 +35,8 @@ class ComputeAPI:
     What the hosts published says which host to ask; the host's own answer decides.
 
     :param deadline: seconds for the answer of each host; hosts are asked at the same time.
-    :param now: a clock in seconds, by which a look at the published records is used for a short time; None: each
-        request looks.
+    :param now: a clock in seconds, for the short time for which the copy of the published records is used; None: each
+        request updates the copy.
     """
 
     def __init__(self, transport: ITransport, *, deadline: float = 5.0, now: Callable[[], float] | None = None) -> None:
@@ -92,7 +92,7 @@ class ComputeAPI:
         """
         await self._directory.refresh()
         if not self._directory.any_current:
-            await self._directory.look()  # an earlier look must not be the reason to say that no host answers
+            await self._directory.look()  # an old copy must not be the reason to report that no host answers
         more = await self._unpublished()
         after = None
         if marker is not None:
@@ -131,7 +131,7 @@ class ComputeAPI:
         return "none is alive" if host is None else f"libvirt of compute host {host} does not answer"
 
     async def _lists(self, hosts: list[str], deadline: float) -> tuple[list[list[Instance]], dict[str, Refusal]]:
-        """Return the lists of these hosts, and the refusals of those that gave none."""
+        """Return the lists of the hosts that gave one, and the refusals of the other hosts."""
         answers = await gather(Deferred.fromCoroutine(self._list(host, deadline)) for host in hosts)
         silent = {host: answer for host, answer in zip(hosts, answers, strict=True) if isinstance(answer, Refusal)}
         return [answer for answer in answers if not isinstance(answer, Refusal)], silent

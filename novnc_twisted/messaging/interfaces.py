@@ -39,7 +39,7 @@ class Service:
 class Answer:
     """What one server answered to a broadcast.
 
-    :ivar service: the server's presence entry; the first one where several servers share its topic.
+    :ivar service: the server's presence entry; the first entry if several servers share its topic.
     :ivar result: what its method returned; None if ``refusal`` is set.
     :ivar refusal: why there is no result.  A ServiceUnavailable means "no answer": the method may or may not have run,
         so it must never be taken for "no".  Any other refusal was raised by the method.
@@ -76,7 +76,7 @@ class IKeyedStore(Interface):
         """Return the live object, or None; fails with UnusableRecord if the value is not an object of the store."""
 
     def get_many(keys: Sequence[str], limit: int = ...) -> Deferred[list[dict[str, Any] | UnusableRecord | None]]:
-        """Return the live objects of several keys, in their order; UnusableRecord where :meth:`get` fails with it.
+        """Return the live objects of several keys, in their order; UnusableRecord if :meth:`get` fails with it.
 
         :param limit: bytes of an object, at most; a longer one is an UnusableRecord, and is not decoded.
         """
@@ -124,7 +124,7 @@ class ITransport(Interface):
     def broadcast(prefix: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[list[Answer]]:
         """Call every live server whose topic begins with ``prefix``, such as ``proxy.``; answers in order of topic.
 
-        It costs one look at the presence entries and one call for each topic.  The calls run side by side; a server
+        It costs one look-up of the presence entries and one call for each topic.  The calls run side by side; a server
         that is slow or dead delays the others at most until the deadline, and is reported as no answer (see
         ``Answer``).  Servers that share a topic are interchangeable: one of them is called for all.  A topic that
         is announced and not served counts as no answer.

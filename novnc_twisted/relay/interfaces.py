@@ -64,17 +64,17 @@ class IEnd(Interface):
 
 
 class IFilter(Interface):
-    """A policy that looks into a live session.  Without filters, the relay has no such step.
+    """A check of the bytes of a live session, which may also change them.  Without filters, the relay has no such step.
 
     A filter that has no method for a direction costs nothing there.
     """
 
     unfinished = Attribute(
-        """Bytes still to come of the viewer's message of which a part was already passed on; 0 between messages.
+        """The number of bytes still to come of a viewer's message that was passed on in part; 0 between messages.
 
-        Needed of the first filter of a relay only.  That filter receives the viewer's bytes however they were cut; it
-        passes whole messages on, except for long ones, which it passes on in pieces.  By this attribute the relay
-        knows where a message ends, so that filters can be added and removed there.
+        Only the first filter of a relay needs it.  That filter receives the viewer's bytes in pieces of any size.  It
+        passes whole messages on; only long messages are passed on in pieces.  This attribute shows the relay where a
+        message ends, so that filters can be added and removed there.
         """
     )
 
@@ -103,11 +103,11 @@ class IRelay(Interface):
     def add_filter(added: IFilter) -> None:
         """Put a filter behind the others.  It receives the viewer's messages from the next whole message on.
 
-        :raises ValueError: the filter looks at the viewer's messages, and no filter is there that knows where they end.
+        :raises ValueError: the filter reads the viewer's messages, and the relay has no filter that knows their ends.
         """
 
     def remove_filter(removed: IFilter) -> None:
-        """Remove a filter: the message under way passes through it, the next one does not.
+        """Remove a filter: an unfinished message still passes through it, the next message does not.
 
-        :raises ValueError: it is not there, or it is the first one, by which the others know where messages end.
+        :raises ValueError: the relay does not have it, or it is the first one, which shows where messages end.
         """

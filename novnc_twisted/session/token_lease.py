@@ -13,8 +13,8 @@ from novnc_twisted.session.services import KeepToken
 class TokenLease:
     """Calls ``keep_token`` while the session lives: first when it becomes necessary, then regularly, and at the end.
 
-    No call is due while the token is valid by itself, with a minute to reconnect: most sessions end before.  A failure
-    is logged once for a session, and never ends it.
+    No call is needed while the token itself is valid for the session and one more minute; most sessions end before.  A
+    failure is logged once for a session, and never ends it.
     """
 
     log = Logger()

@@ -126,13 +126,13 @@ class ConsoleTests(ComputeCase):
             for uuid in (A, B):
                 for method in ("get_vnc_console", "validate_console_port"):
                     await self.refused(ConsoleUnreachable, self.call(method, instance_uuid=uuid, console_type="novnc"))
-        claims = [line for line in self.said if "claim one VNC address" in line]
+        claims = [line for line in self.said if "claim the same VNC address" in line]
         self.assertEqual(len(claims), 1, self.said)
         self.driver.tell(Change.STOPPED, B)
         await self.refused(
             ConsoleUnreachable, self.call("validate_console_port", instance_uuid=A, console_type="novnc")
         )
-        claims = [line for line in self.said if "claim one VNC address" in line]
+        claims = [line for line in self.said if "claim the same VNC address" in line]
         self.assertEqual(len(claims), 2, self.said)
 
     async def test_two_claim_one_socket(self) -> None:
