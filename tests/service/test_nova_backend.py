@@ -87,6 +87,22 @@ class NovaTests(TestCase):
         await viewer.update()  # the session lived through all of it
         self.assertNotIn("Traceback", proxy.output)
 
+    async def test_the_end_while_nova_hangs(self) -> None:
+        """With more links than threads; the viewer of a live session is let go as always, and no secret is printed."""
+        proxy = Twistd.start(self, "novncproxy", self.conf("kolla"))
+        await proxy.ready()
+        token, viewers = self.cloud.add_console(self.vnc_port), Viewers(self)
+        viewer = await viewers.open(self.url(token))
+        self.cloud.silent = True
+        for _ in range(20):
+            raw = await viewers.raw("127.0.0.1", self.port)
+            raw.write(HANDSHAKE.format(path=f"/?token={token}", more="").encode())
+            await raw.until(b"\r\n\r\n")
+        self.assertEqual(await proxy.stop(signal.SIGTERM, timeout=10), 0)
+        self.assertEqual((await viewer.closed() or (0, ""))[0], 1001)
+        for secret in (PASSWORD, token, "Traceback"):
+            self.assertNotIn(secret, proxy.output)
+
     async def test_pages_behind_https(self) -> None:
         """Without novncproxy_base_url, which kolla sets on compute hosts alone, http and https pages may connect."""
         proxy = Twistd.start(self, "novncproxy", self.conf("kolla"))
