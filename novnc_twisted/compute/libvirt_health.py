@@ -40,7 +40,7 @@ class Health:
         first = not self._troubled
         if first:
             _log.warn(
-                "libvirt at {uri} can't be reached ({reason}); trying again. {hint}",
+                "libvirt at {uri} can't be reached ({reason}); still trying. {hint}",
                 uri=self._uri,
                 reason=reason,
                 hint=HINT,
