@@ -195,7 +195,7 @@ class ListTests(PublishedCase):
         self.assertEqual(len(await self.listed()), 3002)  # it is asked page by page
 
 
-class ExclusiveTopicTests(PublishedCase):
+class ForeignServerTests(PublishedCase):
     """A compute host that publishes, or lists, the servers of other hosts."""
 
     def sees(self, project: str) -> Any:
