@@ -16,8 +16,8 @@ BODY_SECONDS: Final = 8.0
 _PIECE: Final = 16 << 10
 
 
-class UnboundedAnswer(RequestException):
-    """An answer is too long, or takes too long; the text is one clause without a subject."""
+class UnusableAnswer(RequestException):
+    """An answer is too long, takes too long, or leads away from TLS; the text is one clause without a subject."""
 
 
 class BoundedAdapter(BaseAdapter):
@@ -35,10 +35,13 @@ class BoundedAdapter(BaseAdapter):
     def send(self, request: Any, stream: bool = False, **options: Any) -> Response:  # type: ignore[override]
         """See BaseAdapter.
 
-        :raises UnboundedAnswer: the body exceeds a bound.
+        :raises UnusableAnswer: the body exceeds a bound, or the request would be repeated without TLS.
         """
         response = self._inner.send(request, stream=True, **options)
         try:
+            if request.url.lower().startswith("https:") and response.headers.get("Location", "").lower()[:5] == "http:":
+                # keystoneauth1 sends the password again, to the address that the answer names.
+                raise UnusableAnswer("redirects from https to http")
             body = _read(response.raw, time.monotonic() + BODY_SECONDS)
         except HTTPError as error:
             response.close()
@@ -65,7 +68,7 @@ def _read(raw: Any, until: float) -> bytes:
         pieces.append(piece)
         size += len(piece)
         if size > MAX_BODY:
-            raise UnboundedAnswer(f"sends an answer of more than {MAX_BODY} bytes")
+            raise UnusableAnswer(f"sends an answer of more than {MAX_BODY} bytes")
         if time.monotonic() > until:
-            raise UnboundedAnswer(f"takes more than {BODY_SECONDS:g} s for an answer")
+            raise UnusableAnswer(f"takes more than {BODY_SECONDS:g} s for an answer")
     return b"".join(pieces)

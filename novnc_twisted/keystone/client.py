@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from novnc_twisted.access import strict_json
 from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.keystone.bounded import UnboundedAnswer
+from novnc_twisted.keystone.bounded import UnusableAnswer
 from novnc_twisted.keystone.threads import ThreadedCalls
 
 TIMEOUT: Final = 4.0
@@ -110,8 +110,8 @@ class KeystoneClient:
             )
         if isinstance(error, exceptions.SSLError):
             return f"the TLS certificate of {server} cannot be verified (cafile of {self._credentials})"
-        if (unbounded := _unbounded(error)) is not None:
-            return f"{server} {unbounded}"
+        if (unusable := _unusable(error)) is not None:
+            return f"{server} {unusable}"
         # Time-outs are connection errors.  A failed discovery quotes the connection error that caused it, if one did.
         if isinstance(error, exceptions.ConnectionError) or (
             isinstance(error, exceptions.DiscoveryFailure) and found is not None
@@ -124,10 +124,10 @@ class KeystoneClient:
         return f"a request to {self._service} failed: {type(error).__name__}"
 
 
-def _unbounded(error: BaseException | None) -> UnboundedAnswer | None:
-    """Return the exceeded bound that caused an error of keystoneauth1, if one did."""
+def _unusable(error: BaseException | None) -> UnusableAnswer | None:
+    """Return the unusable answer that caused an error of keystoneauth1, if one did."""
     while error is not None:
-        if isinstance(error, UnboundedAnswer):
+        if isinstance(error, UnusableAnswer):
             return error
         error = error.__context__
     return None

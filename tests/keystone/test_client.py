@@ -2,19 +2,25 @@
 
 import gzip
 import tracemalloc
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from oslo_config import cfg
+from requests import Request as Asked
+from requests import Response
+from requests.adapters import BaseAdapter
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError
 from twisted.internet.task import LoopingCall
 from twisted.trial.unittest import TestCase
 from twisted.web.http import Request
 from twisted.web.server import NOT_DONE_YET
+from urllib3 import HTTPResponse
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.keystone import Answer, bounded
-from novnc_twisted.keystone.bounded import MAX_BODY
+from novnc_twisted.keystone.bounded import MAX_BODY, BoundedAdapter, UnusableAnswer
 from novnc_twisted.service.configuration import read_all
 from novnc_twisted.service.nova_backend import make_client
 from tests.support.openstack import PASSWORD, FakeOpenStack
@@ -184,3 +190,19 @@ class HostileAnswerTests(ClientCase):
         for _ in range(5):
             await client.request("GET", "/servers/x")
         self.assertLessEqual(self.cloud.connections, 2)
+
+    def test_a_redirect_away_from_tls(self) -> None:
+        """The password would be sent again, without encryption."""
+
+        class Inner(BaseAdapter):
+            def send(self, request: Any, **options: Any) -> Response:  # type: ignore[override]
+                response = Response()
+                response.status_code = 307
+                response.headers["Location"] = "HTTP://keystone/v3/auth/tokens"
+                response.raw = HTTPResponse(BytesIO(b""), preload_content=False)
+                return response
+
+        send = BoundedAdapter(Inner()).send
+        with self.assertRaisesRegex(UnusableAnswer, "from https to http"):
+            send(Asked("POST", "https://keystone/v3/auth/tokens").prepare())
+        self.assertEqual(send(Asked("POST", "http://keystone/v3/auth/tokens").prepare()).status_code, 307)
