@@ -12,11 +12,13 @@ from requests import Response
 from requests.adapters import BaseAdapter
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IPullProducer
 from twisted.internet.task import LoopingCall
 from twisted.trial.unittest import TestCase
 from twisted.web.http import Request
 from twisted.web.server import NOT_DONE_YET
 from urllib3 import HTTPResponse
+from zope.interface import implementer
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.keystone import Answer, bounded
@@ -117,17 +119,23 @@ class HostileAnswerTests(ClientCase):
     async def test_endless_answers(self) -> None:
         sent = 0
 
-        def endless(request: Request) -> int:
-            nonlocal sent
+        @implementer(IPullProducer)
+        class Endless:
+            """Sends as fast as the client reads."""
 
-            def more() -> None:
+            def __init__(self, request: Request) -> None:
+                self.request = request
+
+            def resumeProducing(self) -> None:
                 nonlocal sent
                 sent += 1 << 16
-                request.write(b"x" * (1 << 16))
+                self.request.write(b"x" * (1 << 16))
 
-            pulled = LoopingCall(more)
-            request.notifyFinish().addBoth(lambda _: pulled.stop())
-            pulled.start(0)
+            def stopProducing(self) -> None:
+                """The client closed the connection."""
+
+        def endless(request: Request) -> int:
+            request.registerProducer(Endless(request), False)
             return NOT_DONE_YET
 
         self.cloud.body = endless
