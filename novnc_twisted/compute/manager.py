@@ -207,7 +207,7 @@ class ComputeManager:
 
     def _console(self, domain: Domain, others: Iterable[ActiveConsole]) -> Vnc:
         """Return the address of a domain's console, which no other running domain may share."""
-        # First of all: other hosts take the refusals that follow to mean that the domain runs here.
+        # Check this first: consoleauth takes ConsoleTypeUnavailable and ConsoleUnreachable to mean that it runs here.
         if not domain.active:
             raise InstanceNotRunning(f"{domain.name} is {domain.state}")
         if domain.migrating:

@@ -110,7 +110,7 @@ class Places:
         host, answer = running[0], answers[running[0]]
         if isinstance(answer, Refusal):
             raise answer
-        # It left between the look and its answer: nothing vouches for its address any more.
+        # The host left before its answer was used, so its address can't be verified any more.
         if host not in self._directory.live:
             raise ServiceUnavailable(f"{instance_uuid}: compute host {host} is not alive any more")
         place = _place(host, answer, self._directory.live[host])
@@ -118,7 +118,7 @@ class Places:
         return place
 
     async def refuse_if_running_elsewhere(self, instance_uuid: str, console_type: str, compute_host: str) -> None:
-        """Refuse a token if another live host than this one runs the server.
+        """Refuse a token if a live host other than ``compute_host`` runs the server.
 
         Asks the hosts that published the server, and those that published nothing, with a short deadline.
 
@@ -147,7 +147,7 @@ class Places:
             answers |= await self._ask("get_instance", missing, _FIRST, {"instance_uuid": instance_uuid})
             if any(not isinstance(answer, Refusal) for answer in answers.values()):
                 return False
-        # Silence is no "no": a stolen credential could suppress answers and so delete foreign tokens.
+        # A missing answer is not a "no": a thief of a credential could suppress answers to have tokens deleted.
         if not all(isinstance(answer, InstanceNotFound) for answer in answers.values()):
             raise ServiceUnavailable("a compute host did not answer whether it has the server")
         for host in {None, *hosts}:

@@ -57,7 +57,7 @@ class TokenPolicy:
         self._clock = clock
         self._rules = rules
         self._now = now
-        # No longer than the marks of drops are kept (DROPPED), or a dropped token could be restored.
+        # Not longer than the store remembers that a token was dropped (DROPPED), or this process could restore it.
         self._recent = RecentTokens(clock, min(rules.token_ttl + LEASE + GRACE, DROPPED))
         self._log_from = clock.seconds()
 
@@ -182,7 +182,10 @@ class TokenPolicy:
         return record.expires_at - await self.time()
 
     def session_terms(self, record: TokenRecord, seconds_left: float) -> ConnectInfo:
-        """Return the record's ConnectInfo, with the rules for a session whose token expires."""
+        """Return the record's ConnectInfo with the terms of its session.
+
+        They say when the session must end, whether its viewer may reconnect, and when its token lease begins.
+        """
         return replace(
             record.connect_info,
             expires_at=record.expires_at if self._rules.enforce_session_timeout else None,

@@ -31,18 +31,22 @@ MAX_DOMAINS: Final = 20_000
 """Domains of one host that are read, at most."""
 
 MAX_HOSTS: Final = 10_000
-"""Names of hosts that are not alive that one update reads, at most: each compute host can add names to the group."""
+"""Maximum number of hosts that one update reads although they are not alive.
+
+Each compute host can add names to the group, so their number needs a limit.
+"""
 
 MALFORMED: Final = 60.0
 """Seconds for which the parts of a malformed record are not read again."""
 
 MAX_HEAD: Final = 32_768
-"""Bytes of a head that is read, at most; the longest one of a host has 3,000."""
+"""Maximum length in bytes of a head that is read.  The longest head that a host writes has 3,000 bytes."""
 
 _HOSTS_TOGETHER = 32  # hosts whose parts are requested at the same time
 _PARTS_TOGETHER = 8  # parts of one host that are requested at the same time
 
-# As in a topic, without "/": a host may write keys that begin with "domains:HOST/", and its record has its own name.
+# The characters of a topic, without "/": the host "a" may write every key that begins with "domains:a/", and so could
+# write the record of a host "a/b".
 _HOST = re.compile(r"[!-.0-~]{1,200}\Z")
 
 T = TypeVar("T")
@@ -210,7 +214,7 @@ class DomainDirectory(Generic[T]):
             self._forget(host)
             if host not in self.live:
                 strangers.add(host)
-        # A host without a record and without presence was removed: without this the group would grow for ever.
+        # Remove the names of former hosts, which have neither record nor presence, or the group would grow for ever.
         if strangers:
             await store.leave(GROUP, *strangers)
         by_host = [list(parts) for _, parts in groupby(wanted, lambda part: part[0])]
@@ -296,7 +300,7 @@ class DomainDirectory(Generic[T]):
         version, rows = "", []  # the next update reads a part without a version again
         malformed = answer is not None and len(answer) != 2
         if answer is None:
-            # It was divided anew after its head was read.
+            # The record was divided into another number of parts after its head was read.
             record.unusable = UnusableRecord(f"a part of what compute host {host} published is missing")
         elif isinstance(answer.get("version"), str) and isinstance(answer.get("rows"), list):
             version, rows = answer["version"], answer["rows"]

@@ -96,8 +96,8 @@ class Shield:
             while at < end:
                 size = everyday[data[at]]
                 if not size:
-                    # A message cut after its first byte does not match here and is held by _judge, which asks for
-                    # its head.
+                    # If only the first byte of a QEMU key event is here, it does not match.  _judge holds it, because
+                    # its head is not complete.
                     if data[at : at + 2] == QEMU_KEY:
                         size = QEMU_KEY_SIZE
                     else:
@@ -168,7 +168,7 @@ class Shield:
         """Check the head of a ClientCutText, with the flags of an extended one; note the length of its body."""
         length = int.from_bytes(data[at + 4 : at + 8], "big", signed=True)
         if not length:
-            return 8, b""  # it left QEMU's clipboard without data and without an owner to ask (CVE-2023-6683)
+            return 8, b""  # an empty text left QEMU's clipboard without data or an owner to ask (CVE-2023-6683)
         if length > 0:
             self._body = length
             return 8, None
@@ -183,7 +183,7 @@ class Shield:
         # A negative length marks the extended form and counts the four bytes of flags (rfbproto).
         self._body = -length - 4
         if flags & _ACTION_BITS == _PROVIDE:
-            # A state for a text without bytes would be left for the next text, and refuse it.
+            # Without bytes, nothing would drop the state, and the next text would be unpacked with it and refused.
             if not self._body:
                 return 12, b""  # an empty text
             self._packed = _Packed()

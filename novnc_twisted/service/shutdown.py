@@ -1,4 +1,4 @@
-"""The shutdown of a process, in phases: what serves users ends before what it needs."""
+"""The shutdown of a process, in phases: sessions end before the services that they need."""
 
 from collections.abc import Callable
 from enum import IntEnum
@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 Step = Callable[[], Any]
-"""Ends something; may return a Deferred or a coroutine, which ends when it is done."""
+"""Ends something.  If that takes time, it returns a Deferred or a coroutine, which finishes when it is done."""
 
 
 class Phase(IntEnum):
@@ -25,10 +25,10 @@ class Phase(IntEnum):
     """Let live sessions go on, for ``drain`` seconds at most."""
 
     END_SESSIONS = 4
-    """Close the sessions that are left with 1001."""
+    """Close the remaining sessions, with close code 1001."""
 
     STOP_SERVICES = 5
-    """Stop to answer other services; until here a session can call consoleauth in the same process."""
+    """Stop answering other services.  Until this phase, a session can call a consoleauth in the same process."""
 
     DISCONNECT = 6
     """Disconnect from the bus."""
@@ -50,8 +50,8 @@ Their sum is 4 s, and the process is gone within 5 s of SIGTERM, also when Redis
 class Shutdown:
     """Collects the steps while services start, and takes them in the order of the phases.
 
-    A step that exceeds its phase's time does not delay the next phase.  It goes on beside it, and is cancelled when all
-    phases are over.  A step that fails is logged, and nothing else depends on it.
+    A step that exceeds its phase's time does not delay the next phase.  The step goes on during later phases, and is
+    cancelled when all phases are over.  A step that fails is logged, and nothing else depends on it.
     """
 
     log = Logger()

@@ -50,7 +50,7 @@ class LiveSession(Session):
 
     def start(self) -> None:
         """Start the token's lease, the timers that may end the session, and the relay."""
-        # Counted first: if the rest fails, end() gives back whatever was counted.
+        # Count the session first: if the rest fails, end() gives the slot back, and the session no longer counts.
         self._slot.set_up()
         try:
             self._begin_lease()
@@ -64,7 +64,7 @@ class LiveSession(Session):
     def end(self, cause: Refusal) -> None:
         """See :class:`Session`."""
         if self.cause is None:
-            # The first cause stays; closing the ends reports further losses.
+            # Only the first cause counts: closing the ends may report their loss as another one.
             self.cause = cause
             Deferred.fromCoroutine(self._close(cause))
 
@@ -89,12 +89,12 @@ class LiveSession(Session):
             left = max(0.0, self.info.expires_at - time.time())
             self._timers = (timer_wheel_of(clock).callLater(left, self.end, SessionExpired()),)
         if self.services.settings.idle_timeout:
-            # The viewer may have sent all of its handshake long before the VNC server was ready.
+            # Idle time begins now: the viewer may have sent its handshake long before the VNC server was ready.
             self.viewer.end.heard_at = clock.seconds()
             self._watch_idleness()
 
     def _watch_idleness(self) -> None:
-        """End the session if the viewer has been idle for too long; else check again when it can have been."""
+        """End the session if the viewer was idle for too long; otherwise check again when the limit can be reached."""
         clock = self.services.reactor
         left = self.viewer.end.heard_at + self.services.settings.idle_timeout - clock.seconds()
         if left <= 0:

@@ -120,13 +120,13 @@ class SessionSetup(Session):
         # Before the viewer is greeted: not one byte of another VM's screen may reach it.
         console.verify(opening, info, settings)
         self.phase = "offer"
-        # From here a sentence before RFB would be read as RFB; only the close frame can give a reason.
+        # From here on the viewer expects RFB and would read a sentence as RFB; only the close frame can give a reason.
         self._greeted = True
         self.viewer.welcome()
         slow = SetupTimeout("the viewer did not finish its RFB handshake in time")
         await self._in_time(self._client.run(console.greet()), settings.rfb_deadline, slow)
         self.viewer.end.write(console.first_message(opening, info))
-        # Both channels give their ends back only now: bytes that came early are held, and the relay gets them first.
+        # Both channels release their ends only now.  They hold bytes that came early, and the relay gets these first.
         self._client.release()
         upstream.channel.release()
         return LiveSession(self, info, slot, end, console.filters(info, settings))

@@ -125,7 +125,8 @@ class Queue:
             popping = protocol.command("BLPOP", *keys, f"{block:g}")
             reply: Any = await within(popping, block + FROZEN, self._reactor)
         except ConnectionGone:
-            # The message at the head of this list is gone; begin with another one, in case more of them follow.
+            # Redis has already removed the message that was too long.  Begin with another list, in case this one
+            # has more such messages.
             if protocol.too_long:
                 self._rotate(keys[0])
             return None

@@ -78,7 +78,8 @@ class StreamSide:
             if events & ENDING:
                 self._ending = True
                 if events & DEAD and self.other._rest and self._relay.live and self is self._relay.client:
-                    # The viewer can receive nothing more, and its last bytes would wait for a VNC server that hangs.
+                    # The viewer can receive nothing more.  Do not wait for the VNC server to take its last bytes: the
+                    # server may hang.
                     self.end.fail("connection reset")
                     return
             self.pump()
@@ -181,7 +182,7 @@ class StreamSide:
         """Return the socket to a transport."""
         # Before the end gets the socket back: its new transport registers the descriptor with the reactor.
         self._engine.remove(self)
-        # The sum is of all sessions: bytes that leave with this one would otherwise count as held for ever.
+        # ``held`` is the sum of all sessions; the bytes of this one would otherwise count for ever.
         self._engine.held -= len(self._rest)
         rest, self._rest = bytes(self._rest), _NOTHING
         self.end.come_back(self.socket, rest)
@@ -208,7 +209,7 @@ class StreamSide:
         self._rest = memoryview(rest)
         self._engine.held += len(rest)
         self._since = self._engine.now
-        # The end watches for a peer that takes nothing at all, exactly as if its transport had called this.
+        # A transport would call this as well: the end then gives up a peer that takes nothing for too long.
         self.end.pauseProducing()
 
     def _flush(self) -> None:
@@ -233,7 +234,7 @@ class StreamSide:
         if engine.now - self._since > SLOW:
             self._calm = 0
         self.end.resumeProducing()
-        # Its edge came while this side was full; no other event will start it again.
+        # epoll reported the other side's bytes while this side was full, and does not report them again.
         if self.other._readable:
             self.other.pump()
 
@@ -249,7 +250,7 @@ class StreamSide:
             self._readable = self._ending = True
             self._engine.go_on(self)
 
-    # What the end calls: the part of a transport, and IReceiver
+    # Methods that the end calls: those of IReceiver, and unregisterProducer of a transport
 
     def end_lost(self, cause: Refusal) -> None:
         """See IReceiver: the session is over."""
@@ -260,6 +261,6 @@ class StreamSide:
         self.pass_on(data)
 
     def pause_writing(self) -> None:
-        """Do nothing: this side itself notified the end."""
+        """Do nothing: the end calls this because this side has just notified it."""
 
     resume_writing = unregisterProducer = pause_writing
