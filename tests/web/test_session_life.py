@@ -197,7 +197,7 @@ class EndOfWaiting(PageTest):
             page.wait_said(InstanceNotRunning.sentence)
             self.refuse(InvalidToken)
             page.wait_said(InvalidToken.sentence)
-            self.assertIn("ran out while this page waited", page.page.inner_text("#card"))
+            self.assertIn("expired while this page waited", page.page.inner_text("#card"))
             self.assertFalse(page.page.locator("#countdown, #cancel").first.is_visible())
 
         await self.visit(steps)
