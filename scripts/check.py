@@ -54,9 +54,14 @@ FILES = {
 LONG = (
     "test_going_wrong",
     "test_redis_services",
+    "test_clients_memory",
     "test_libvirt",
+    "test_deployment",
     "test_redis_recovery",
     "test_systemd_real",
+    "test_redis_login",
+    "test_redis_order",
+    "test_redis_exclusive",
     "test_demo",
 )
 """Modules of tests/integration that take a minute or so."""
@@ -242,7 +247,7 @@ def quick_names() -> list[str]:
 
 
 def integration_names() -> list[str]:
-    """Return the modules that start real servers, the longest first, so that both lanes end at the same time."""
+    """Return the modules that start real servers, the longest first, so that all lanes end at the same time."""
     names = {path.stem for path in (ROOT / "tests" / "integration").glob("test_*.py")}
     return sorted(names, key=lambda name: (LONG.index(name) if name in LONG else len(LONG), name))
 
@@ -251,8 +256,9 @@ def tests(report: Report) -> None:
     """Run trial: the unit tests, then the page's in browsers beside the integration tests, which mostly wait."""
     cpus = os.cpu_count() or 1
     handed_out.begin(HANDED_OUT)
-    trial(report, "unit tests", [f"-j{cpus + 1}", *unit_names()])
-    with ThreadPoolExecutor(3) as lanes:
+    trial(report, "unit tests", [f"-j{cpus + 2}", *unit_names()])
+    # More lanes than processors: most of these tests wait for deadlines and for services that start.
+    with ThreadPoolExecutor(cpus + 3) as lanes:
         done = [lanes.submit(trial, report, "web", ["-j2", "tests.web"], live=False)]
         done += [
             lanes.submit(trial, report, f"integration {name}", [f"tests.integration.{name}"], live=False)

@@ -13,7 +13,7 @@ from benchmarks.crowd import Crowd
 from benchmarks.load import Backend, Load, LoadFailed
 from benchmarks.soak_report import Look, Outcome, Plan, growth, many, text
 
-SHORT = Plan(seconds=8, sessions=300, typing=60, keys=3, period=4, quiet=4)
+SHORT = Plan(seconds=4, sessions=200, typing=40, keys=3, period=2, quiet=2)
 
 
 class SoakTests(TestCase):
