@@ -36,7 +36,7 @@ class FailureTable:
         return len(self._entries)
 
     def get(self, key: bytes) -> FailureEntry | None:
-        """Return the failures under a key; None if there are none that are still remembered."""
+        """Return the failures under a key that are still remembered, or None."""
         entry = self._entries.get(key)
         if entry is not None and entry.forgotten_at <= self._clock():
             del self._entries[key]

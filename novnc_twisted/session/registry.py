@@ -79,7 +79,7 @@ class SessionRegistry:
         self._wake()
 
     def stop(self) -> Deferred[None]:
-        """End all sessions with Stopping, and those that begin later; fires when there is none left."""
+        """End all sessions with Stopping, and those that begin later; fires when no session is left."""
         self._stopping = True
         for session in self:
             session.end(Stopping())
