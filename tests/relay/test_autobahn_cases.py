@@ -135,6 +135,42 @@ class FrameEngine(TestCase):
         self.assertEqual(len(verdicts), 247)
 
 
+class OneByOne:
+    """Send each frame of a case only when the echo of all whole messages before it has come back.
+
+    A case that ends with a violation expects the echo of the message before it.  Through a proxy the echo comes from
+    another connection, so without this it would race with the end of the session.
+    """
+
+    def __init__(self, write: Any) -> None:
+        self._write = write
+        self._frames = Frames()
+        self._waiting: list[tuple[bytes, bool]] = []
+        self._missing = 0
+        self._counts = self._whole = True
+
+    def send(self, data: bytes) -> None:
+        self._waiting += [(piece, begins) for piece, begins, _ in self._frames.cut(data)]
+        self._go_on()
+
+    def echoed(self, piece: bytes, begins: bool) -> None:
+        self._missing -= len(piece) - (self._frames.header(piece) if begins else 0)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._waiting:
+            piece, begins = self._waiting[0]
+            if begins and self._whole and self._missing > 0:
+                return
+            del self._waiting[0]
+            if begins:
+                self._counts = piece[0] & 0x0F < CLOSE
+                self._whole = bool(piece[0] & 0x80) if self._counts else self._whole
+            if self._counts:
+                self._missing += len(piece) - (self._frames.header(piece) if begins else 0)
+            self._write(piece)
+
+
 class Shim(Protocol):
     """Stands before the proxy: goes through RFB's handshake on the WebSocket, then lets the case have it."""
 
@@ -156,16 +192,26 @@ class Shim(Protocol):
         far.write(head)
         answer = await far.until(b"\r\n\r\n")
         await introduce(WebSocket(far))
-        text, back = TextAsBinary(), Frames()
+        text, back, frames = TextAsBinary(), Frames(), OneByOne(far.write)
 
         def to_proxy(data: bytes) -> None:
-            far.write(text.changed(data) if self.text_as_binary else data)
+            if self.text_as_binary:
+                frames.send(text.changed(data))
+            else:
+                far.write(data)  # text is refused, so nothing is echoed
+
+        counts = False
 
         def to_case(data: bytes) -> None:
+            nonlocal counts
             for piece, begins, _ in back.cut(data):
-                if begins and piece[0] == 0x82 and any(text.messages):
-                    piece = b"\x81" + piece[1:]
+                if begins:
+                    counts = piece[0] & 0x0F < CLOSE
+                    if piece[0] == 0x82 and any(text.messages):
+                        piece = b"\x81" + piece[1:]
                 self.transport.write(piece)
+                if counts:
+                    frames.echoed(piece, begins)
 
         self.transport.write(answer)
         self.dataReceived, far.dataReceived = to_proxy, to_case  # type: ignore[method-assign]

@@ -97,6 +97,11 @@ class Frames:
             self._left -= len(piece)
             yield piece, begins, not self._left
 
+    @staticmethod
+    def header(piece: bytes) -> int:
+        """Return the length of the header with which a piece begins, with its mask."""
+        return 2 + {126: 2, 127: 8}.get(piece[1] & 0x7F, 0) + (4 if piece[1] & 0x80 else 0)
+
     def _header(self, data: bytes) -> int | None:
         if len(data) < 2:
             return None
