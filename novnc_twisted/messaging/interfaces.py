@@ -114,6 +114,12 @@ class ITransport(Interface):
     def stop() -> Deferred[None]:
         """Withdraw everything served and announced, fail pending calls with ServiceUnavailable, and disconnect."""
 
+    def ping(topic: str = "", *, deadline: float = 2.0) -> Deferred[None]:
+        """Ask whether the bus answers and, with a topic, whether a live server has it; no server is called.
+
+        Fails with ServiceUnavailable if not.  With a topic, the role of this process must be one that may call it.
+        """
+
     def call(topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
         """Call one of the servers of a topic; the method runs at most once.
 

@@ -131,6 +131,14 @@ class MemoryTransport:
             next(iter(self._calls)).fail("the transport was stopped")
         return succeed(None)
 
+    def ping(self, topic: str = "", *, deadline: float = 2.0) -> Deferred[None]:
+        """See ITransport."""
+        if not self._started:
+            return fail(ServiceUnavailable("the transport is not started"))
+        if topic and not self._servers(topic):
+            return fail(ServiceUnavailable(f"nobody serves {topic}"))
+        return succeed(None)
+
     def call(self, topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
         """See ITransport; TypeError or ValueError if the arguments have no form in JSON."""
         try:
@@ -142,7 +150,7 @@ class MemoryTransport:
         # callLater refuses a negative time, and a caller may have used up its own deadline.
         if deadline <= 0:
             return fail(ServiceUnavailable(f"no time is left to call {topic}"))
-        servers = [served for served in self._served if served.topic == topic and served.methods is not None]
+        servers = self._servers(topic)
         if not servers:
             return fail(ServiceUnavailable(f"nobody serves {topic}"))
         turn = self._turns[topic] = (self._turns.get(topic, -1) + 1) % len(servers)
@@ -176,7 +184,7 @@ class MemoryTransport:
         exclusive: bool = False,
     ) -> Deferred[Callable[[], Deferred[None]]]:
         """See ITransport.  All callers are in this process, which has no role."""
-        if exclusive and any(served.topic == topic and served.methods is not None for served in self._served):
+        if exclusive and self._servers(topic):
             return fail(TopicInUse(f"{binary} on {host}: this process serves {topic} already"))
         return execute(self._add, topic, dict(methods), binary, host, info, check_place(place))
 
@@ -197,6 +205,9 @@ class MemoryTransport:
             if served.topic.startswith(prefix)
         ]
         return succeed(sorted(found, key=lambda service: (service.topic, service.worker)))
+
+    def _servers(self, topic: str) -> list[_Served]:
+        return [served for served in self._served if served.topic == topic and served.methods is not None]
 
     def _add(
         self,

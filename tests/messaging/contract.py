@@ -43,6 +43,19 @@ class TransportContract:
         said = {"text": "grüße \u2028 ☃ \x00", "list": [1, 2.5, None, True], "object": {"a": {}}, "number": "0123"}
         self.assertEqual(await self.transport.call("consoleauth", "echo", **said), said)
 
+    async def test_ping(self) -> None:
+        """The bus answers; a topic is there while it is served, and an entry that only announces does not count."""
+        await self.transport.ping()
+        await self.other.announce("consoleauth", binary="nova-consoleauth", host="control")
+        with self.assertRaises(errors.ServiceUnavailable) as raised:
+            await self.transport.ping("consoleauth")
+        self.assertIn("consoleauth", str(raised.exception))
+        withdraw = await self.serve()
+        await self.transport.ping("consoleauth")
+        await withdraw()
+        with self.assertRaises(errors.ServiceUnavailable):
+            await self.transport.ping("consoleauth")
+
     async def test_results_are_json(self) -> None:
         async def pair() -> Any:
             return (1, {2: 3})

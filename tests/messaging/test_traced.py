@@ -59,6 +59,7 @@ class TracedTests(SynchronousTestCase):
         self.successResultOf(self.transport.announce("novncproxy.h", binary="nova-novncproxy", host="h"))
         topics = [service.topic for service in self.successResultOf(self.transport.services())]
         self.assertEqual(topics, ["consoleauth", "novncproxy.h"])
+        self.successResultOf(self.transport.ping("consoleauth"))
         self.successResultOf(self.transport.store.put("key", {"a": 1}, 10))
         self.successResultOf(self.withdraw())
         self.assertEqual(self.events, [])

@@ -15,11 +15,12 @@ from novnc_twisted.contract.roles import CONSOLEAUTH, check_role
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.fanout import broadcast
 from novnc_twisted.messaging.interfaces import Answer, IKeyedStore, ITransport, Method, Service, TopicInUse
+from novnc_twisted.messaging.redis import keys
 from novnc_twisted.messaging.redis.calls import Calls
 from novnc_twisted.messaging.redis.command_link import CommandLink
 from novnc_twisted.messaging.redis.endpoint import endpoint_of
 from novnc_twisted.messaging.redis.health import Health
-from novnc_twisted.messaging.redis.heartbeat import FROZEN
+from novnc_twisted.messaging.redis.heartbeat import FROZEN, milliseconds
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.presence import Announcement, Presence
 from novnc_twisted.messaging.redis.queue import MAX_PENDING
@@ -28,6 +29,9 @@ from novnc_twisted.messaging.redis.serving import FINAL_REPLIES, Serving
 from novnc_twisted.messaging.redis.store import DEADLINE, RedisStore
 from novnc_twisted.messaging.redis_url import RedisURL
 from novnc_twisted.messaging.wire import check_place, check_topic, encode_object
+
+LONGEST_ENTRY = 10_000
+"""Milliseconds after which a presence entry has expired at the latest; the scripts ignore entries beyond that."""
 
 
 @implementer(ITransport)
@@ -110,6 +114,21 @@ class RedisTransport:
         await self._presence.stop()
         self._health.stop()
         await self.link.stop()
+
+    def ping(self, topic: str = "", *, deadline: float = 2.0) -> Deferred[None]:
+        """See ITransport."""
+
+        async def ping() -> None:
+            self._needs_start()
+            # A command, not only the state of the connection: a Redis that hangs is still connected.
+            now = milliseconds(await self.link.execute("TIME", deadline=deadline))
+            if not topic:
+                return
+            live = (keys.servers(check_topic(topic)), f"({now}", now + LONGEST_ENTRY)
+            if not await self.link.execute("ZCOUNT", *live, deadline=deadline):
+                raise ServiceUnavailable(f"nobody serves {topic}")
+
+        return Deferred.fromCoroutine(ping())
 
     def call(self, topic: str, method: str, /, *, deadline: float = 5.0, **arguments: Any) -> Deferred[Any]:
         """See ITransport; TypeError or ValueError if the arguments have no form in JSON."""
