@@ -66,6 +66,7 @@ class ConsoleAuthManager:
             max_tokens_per_user=max_tokens_per_user,
         )
         self._transport = transport
+        self._clock = clock
         self._policy = TokenPolicy(transport.store, clock, rules, now)
         self._places = Places(transport, clock)
         self._host = host
@@ -150,11 +151,16 @@ class ConsoleAuthManager:
         try:
             record = await self._policy.find(token_hash)
             await self._policy.check(token_hash, record, console_type, address)
-            admission = await self._admission(token_hash, record, address)
+            # A cheap check first, so that a used token does not cause calls to compute hosts; use() below decides.
+            await self._policy.check_unused(token_hash)
+            began = self._clock.seconds()
+            place = await self._locate(record)
+            place_seconds = self._clock.seconds() - began
+            admission = await self._admission(token_hash, record, address, place)
         except Refusal as refusal:
             self._events.refused(record, address, refusal)
             raise
-        self._events.used(record, address)
+        self._events.used(record, address, place_seconds)
         return admission.to_wire()
 
     async def get_vnc_password(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:
@@ -217,10 +223,7 @@ class ConsoleAuthManager:
 
     # --- internals
 
-    async def _admission(self, token_hash: str, record: TokenRecord, address: str) -> Admission:
-        # A cheap check first, so that a used token does not cause calls to compute hosts; use() below decides.
-        await self._policy.check_unused(token_hash)
-        place = await self._locate(record)
+    async def _admission(self, token_hash: str, record: TokenRecord, address: str, place: Place) -> Admission:
         # Last, so that a refusal by the compute host does not use the token up.
         await self._policy.use(token_hash, record, address)
         left = await self._policy.seconds_left(record)

@@ -20,9 +20,12 @@ class TokenEvents:
         """Report a new token."""
         self._observer(TokenMade(**_about(record, record.client_address or ""), expires_at=record.expires_at))
 
-    def used(self, record: TokenRecord, address: str) -> None:
-        """Report that a token opened a console for a client address."""
-        self._observer(TokenUsed(**_about(record, address)))
+    def used(self, record: TokenRecord, address: str, place_seconds: float) -> None:
+        """Report that a token opened a console for a client address.
+
+        :param place_seconds: seconds that it took to find the console.
+        """
+        self._observer(TokenUsed(**_about(record, address), place_seconds=place_seconds))
 
     def refused(self, record: TokenRecord | None, address: str, refusal: Refusal) -> None:
         """Report that a token opened nothing; ``record`` is None if the token is unknown."""

@@ -91,6 +91,8 @@ class SessionOpened(_ConsoleEvent):
     :ivar session_id: the session's id.
     :ivar peer: the other side of the viewer's connection, which may be a reverse proxy.
     :ivar seconds: from accepting the connection until now.
+    :ivar phases: the phases of the set-up in their order, each with its seconds: token, dial, access path (where there
+        is one), login, offer.
     """
 
     event: ClassVar[str] = "session_opened"
@@ -98,6 +100,7 @@ class SessionOpened(_ConsoleEvent):
     session_id: str = ""
     peer: str = ""
     seconds: float = 0.0
+    phases: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         _clean(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "peer")
@@ -153,9 +156,12 @@ class TokenUsed(_ConsoleEvent):
     """A proxy asked about a token, and it was valid.
 
     :cvar event: the name of this kind of event.
+    :ivar place_seconds: seconds that it took to find out where the console is now.
     """
 
     event: ClassVar[str] = "token_used"
+
+    place_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

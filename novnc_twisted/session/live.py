@@ -48,15 +48,18 @@ class LiveSession(Session):
         self._timers: tuple[Timer, ...] = ()
         self.relay: IRelay = join(self.viewer.end, upstream, filters)
 
-    def start(self) -> None:
-        """Start the token's lease, the timers that may end the session, and the relay."""
+    def start(self, phases: tuple[tuple[str, float], ...] = ()) -> None:
+        """Start the token's lease, the timers that may end the session, and the relay.
+
+        :param phases: the phases of the set-up, with their seconds.
+        """
         # Count the session first: if the rest fails, end() gives the slot back, and the session no longer counts.
         self._slot.set_up()
         try:
             self._begin_lease()
             self._watch()
             # Before the relay starts, since its start may end the session: "opened" has to precede "closed".
-            self._report()
+            self._report(phases)
             self.relay.start(self.end)
         except Exception:
             self.end(self.fault())
@@ -103,7 +106,7 @@ class LiveSession(Session):
             waiting = tuple(timer for timer in self._timers if timer.active())
             self._timers = (*waiting, timer_wheel_of(clock).callLater(left, self._watch_idleness))
 
-    def _report(self) -> None:
+    def _report(self, phases: tuple[tuple[str, float], ...]) -> None:
         """Report that the session is live."""
         info, viewer = self.info, self.viewer
         event = SessionOpened(
@@ -116,6 +119,7 @@ class LiveSession(Session):
             instance_uuid=info.instance_uuid,
             instance_name=info.name,
             seconds=self.services.reactor.seconds() - self.accepted_at,
+            phases=phases,
         )
         self.report(event)
 

@@ -40,12 +40,14 @@ class SessionSetup(Session):
     No byte reaches the VNC server before the token was found valid.
     """
 
-    __slots__ = ("_client", "_deadline", "_ends", "_greeted", "phase")
+    __slots__ = ("_client", "_deadline", "_ends", "_entered_at", "_greeted", "_phases", "phase")
 
     def __init__(self, registry: "SessionRegistry", session_id: str, viewer: IViewer, accepted_at: float) -> None:
         """Prepare the set-up; :meth:`start` begins it."""
         super().__init__(registry, session_id, viewer, accepted_at)
         self.phase = "token"
+        self._phases: list[tuple[str, float]] = []  # those that are over, with their seconds
+        self._entered_at = registry.services.reactor.seconds()
         self._deadline = Deadline(registry.services.reactor)  # of the present step
         self._greeted = False  # whether RFB, or the protocol of another console type, has begun with the viewer
         self._ends: list[IEnd] = []  # the ends to close: the VNC server's, as soon as it is connected
@@ -71,7 +73,14 @@ class SessionSetup(Session):
             await self._refuse(self.fault())
         else:
             self.registry.replace(live)
-            live.start()
+            self._enter("live")
+            live.start(tuple(self._phases))
+
+    def _enter(self, phase: str) -> None:
+        """Begin the next phase, and note how long the last one took."""
+        now = self.services.reactor.seconds()
+        self._phases.append((self.phase, now - self._entered_at))
+        self.phase, self._entered_at = phase, now
 
     async def _set_up(self) -> LiveSession:
         """Run all steps in their order."""
@@ -104,22 +113,22 @@ class SessionSetup(Session):
     async def _connect(self, info: ConnectInfo, slot: SessionSlot) -> LiveSession:
         settings = self.services.settings
         console = console_type(self.viewer.console_type)
-        self.phase = "dial"
+        self._enter("dial")
         late = ConsoleUnreachable(f"no connection to {place_of(info)} in time")
         end = await self._in_time(dial(self.services.reactor, info, settings), settings.dial_deadline, late)
         # From here on a refusal has to close this connection as well.
         self._ends.append(end)
         upstream = UpstreamConnection(self, end, info)
         if info.internal_access_path:
-            self.phase = "access path"
+            self._enter("access path")
             access = request_access_path(upstream.channel, info.internal_access_path)
             await self._in_time(access, settings.dial_deadline, ConsoleUnreachable("no answer to CONNECT in time"))
-        self.phase = "login"
+        self._enter("login")
         late = ConsoleUnreachable("the VNC server did not finish its handshake in time")
         opening = await self._in_time(upstream.run(console.log_in(settings)), settings.rfb_deadline, late)
         # Before the viewer is greeted: not one byte of another VM's screen may reach it.
         console.verify(opening, info, settings)
-        self.phase = "offer"
+        self._enter("offer")
         # From here on the viewer expects RFB and would read a sentence as RFB; only the close frame can give a reason.
         self._greeted = True
         self.viewer.welcome()

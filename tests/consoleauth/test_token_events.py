@@ -41,6 +41,20 @@ class EventTests(ConsoleAuthCase):
         await self.check()
         self.assertEqual(self.taken(), [TokenUsed(**ABOUT, address=VIEWER)])
 
+    async def test_the_time_to_find_the_console(self) -> None:
+        await self.begin()
+        await self.token()
+        self.taken()
+
+        async def slow(_: str) -> None:
+            self.clock.advance(0.25)
+
+        self.vm._answer = slow  # type: ignore[method-assign]
+        await self.check()
+        (used,) = self.taken()
+        assert isinstance(used, TokenUsed)
+        self.assertEqual(used.place_seconds, 0.25)
+
     async def test_refused(self) -> None:
         await self.begin()
         await self.refused(InvalidToken, self.check("guessed"))

@@ -169,6 +169,9 @@ class Live(FrontCase):
         (opened,) = events
         self.assertIsInstance(opened, SessionOpened)
         self.assertEqual((opened.session_id, opened.instance_name), (session.id, "myserver20"))
+        self.assertEqual([name for name, _ in opened.phases], ["token", "dial", "login", "offer"])
+        self.assertTrue(all(seconds >= 0 for _, seconds in opened.phases))
+        self.assertLessEqual(sum(seconds for _, seconds in opened.phases), opened.seconds)
         session.end(Revoked("test"))
         self.assertEqual(await viewer.until_closed(), (4410, Revoked.sentence))
         await self.all_over()
