@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Final, Self
 
 from novnc_twisted.contract import fields
+from novnc_twisted.contract.mode import CONTROL, MODES
 from novnc_twisted.contract.place import Place
 from novnc_twisted.contract.record import LOCAL, Record
 
@@ -34,6 +35,8 @@ class ConnectInfo(Record):
     :ivar reconnects: whether the same token admits the viewer again after the connection was lost.
     :ivar keep_from: seconds from the answer during which a lost session can come back in any case.  Only a session
         that lives longer has to renew the lease of its token.
+    :ivar mode: what the viewer may do: ``control`` or ``view``.
+    :ivar owners: the id and the name of the project that the server belongs to, from its compute host; None: unknown.
     :ivar password: the VNC password, if the caller of the proxy has it at hand.  It is neither shown nor sent: the
         proxy asks for it when a VNC server needs it.
     """
@@ -52,10 +55,12 @@ class ConnectInfo(Record):
     expires_at: Annotated[float | None, fields.number] = None
     reconnects: Annotated[bool, fields.boolean] = True
     keep_from: Annotated[float, fields.number] = 0.0
+    mode: Annotated[str, fields.one_of(*MODES)] = CONTROL
+    owners: Annotated[tuple[str, ...] | None, fields.owners] = None
     password: Annotated[str | None, LOCAL] = field(default=None, repr=False)
 
     def at(self, place: Place) -> Self:
-        """Return the same with the address, the names and the compute host of a place."""
+        """Return the same with the address, the names, the owners and the compute host of a place."""
         return replace(
             self,
             host=place.host,
@@ -64,4 +69,5 @@ class ConnectInfo(Record):
             name=place.name,
             instance_name=place.name,  # both are the name of the libvirt domain
             compute_host=place.compute_host,
+            owners=place.owners,
         )

@@ -117,6 +117,13 @@ def token_hash(value: Any) -> str:
     return value
 
 
+def owners(value: Any) -> tuple[str, ...]:
+    """Check for the id and the name of a project, or one of them, or none."""
+    if not isinstance(value, list | tuple) or len(value) > 2:
+        raise ValueError("not a list of an id and a name")
+    return tuple(map(text, value))
+
+
 def one_of(*values: str) -> Callable[[Any], str]:
     """Return a check for one of these texts."""
 

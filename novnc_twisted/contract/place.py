@@ -1,16 +1,10 @@
 """Where a console is: the answer to ``validate_console_port``."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.record import LOCAL, Record
-
-
-def _owners(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or len(value) > 2:
-        raise ValueError("not a list of an id and a name")
-    return tuple(map(fields.text, value))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,5 +19,5 @@ class Place(Record):
     port: Annotated[int, fields.port]
     socket: Annotated[str | None, fields.short_text] = None
     name: Annotated[str, fields.text]
-    owners: Annotated[tuple[str, ...] | None, _owners] = None
+    owners: Annotated[tuple[str, ...] | None, fields.owners] = None
     compute_host: Annotated[str, LOCAL] = ""

@@ -17,6 +17,7 @@ class SessionFilter(Record):
     :ivar server_id: the UUID of its server.
     :ivar user_id: the user who asked for its token.
     :ivar project_id: the project of that user's request.
+    :ivar owner: the id or the name of the project that its server belongs to.
     :ivar token_hash: the SHA-256 of its token, in hexadecimal digits.
     """
 
@@ -24,6 +25,7 @@ class SessionFilter(Record):
     server_id: Annotated[str | None, fields.uuid] = None
     user_id: Annotated[str | None, fields.text] = None
     project_id: Annotated[str | None, fields.text] = None
+    owner: Annotated[str | None, fields.text] = None
     token_hash: Annotated[str | None, fields.token_hash] = None
 
     @classmethod

@@ -1,14 +1,11 @@
 """What a proxy reports of a live session."""
 
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated
 
 from novnc_twisted.contract import fields
+from novnc_twisted.contract.mode import CONTROL, MODES
 from novnc_twisted.contract.record import Record
-
-CONTROL: Final = "control"
-VIEW: Final = "view"
-MODES: Final = (CONTROL, VIEW)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +24,12 @@ class SessionInfo(Record):
     :ivar compute_host: the ``host`` option of the compute service that runs the server.
     :ivar phase: the state of the session: the step of its set-up, or ``live``.
     :ivar started_at: Unix time in seconds at which the connection was accepted.
-    :ivar last_input_at: Unix time in seconds of the last key or pointer event; None: there was none.
+    :ivar last_input_at: Unix time in seconds of the viewer's last message; None: there was none.
     :ivar bytes_in: bytes from the viewer to the server.
     :ivar bytes_out: bytes from the server to the viewer.
     :ivar recording: the id of the recording; None: the session is not recorded.
+    :ivar owners: the id and the name of the project that the server belongs to; None: unknown.  Never shown.
+    :ivar token_hash: the SHA-256 of the token; empty: the viewer sent none.  Never shown.
     """
 
     id: Annotated[str, fields.short_text]
@@ -49,3 +48,5 @@ class SessionInfo(Record):
     bytes_in: Annotated[int, fields.count] = 0
     bytes_out: Annotated[int, fields.count] = 0
     recording: Annotated[str | None, fields.short_text] = None
+    owners: Annotated[tuple[str, ...] | None, fields.owners] = None
+    token_hash: Annotated[str, fields.token_hash] = ""

@@ -114,6 +114,7 @@ PROXY: Final = Topic(
     {
         "get_sessions": (roles.API, roles.CONSOLEAUTH),
         "end_sessions": (roles.API, roles.CONSOLEAUTH),
+        "set_mode": (roles.CONSOLEAUTH,),
     },
     family=True,
 )

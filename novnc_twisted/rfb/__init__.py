@@ -1,7 +1,8 @@
 """RFB, the protocol of VNC, without I/O: usable from any transport, or none (RFC 6143, rfbproto).
 
 :func:`login` is the client's side of the handshake, :func:`offer` and :func:`refuse` are the server's;
-:class:`HandshakeDriver` drives them. :class:`Shield` checks the messages of a viewer afterwards.
+:class:`HandshakeDriver` drives them. :class:`Shield` checks the messages of a viewer afterwards,
+and :class:`ViewOnly` removes those that do more than ask for the screen.
 """
 
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .security.vnc import response as response
     from .server_init import ServerInit as ServerInit
     from .shield import Shield as Shield
+    from .view_only import ViewOnly as ViewOnly
 
 __getattr__, __dir__ = lazy(
     __name__,
@@ -47,6 +49,7 @@ __getattr__, __dir__ = lazy(
         "ServerInit": "server_init",
         "Shield": "shield",
         "StartTLS": "handshake",
+        "ViewOnly": "view_only",
         "Handshake": "handshake",
         "Write": "handshake",
         "login": "login",

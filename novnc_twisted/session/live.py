@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
 from novnc_twisted.contract.connect_info import ConnectInfo
-from novnc_twisted.errors import IdleTimeout, Refusal, Revoked, SessionExpired, Stopping
+from novnc_twisted.errors import IdleTimeout, Refusal, Revoked, ServiceUnavailable, SessionExpired, Stopping
 from novnc_twisted.events.records import SessionOpened
 from novnc_twisted.relay.interfaces import IEnd, IFilter, IRelay
 from novnc_twisted.relay.join import join
 from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
+from novnc_twisted.session.console_types import console_type
 from novnc_twisted.session.limits import SessionSlot
 from novnc_twisted.session.session import STOPPING_DEADLINE, Session
 from novnc_twisted.session.token_lease import TokenLease
@@ -49,18 +51,18 @@ class LiveSession(Session):
         self.relay: IRelay = join(self.viewer.end, upstream, filters)
 
     def start(self, phases: tuple[tuple[str, float], ...] = ()) -> None:
-        """Start the token's lease, the timers that may end the session, and the relay.
+        """Start the timers that may end the session, the relay, and the token's lease.
 
         :param phases: the phases of the set-up, with their seconds.
         """
         # Count the session first: if the rest fails, end() gives the slot back, and the session no longer counts.
         self._slot.set_up()
         try:
-            self._begin_lease()
             self._watch()
             # Before the relay starts, since its start may end the session: "opened" has to precede "closed".
             self._report(phases)
             self.relay.start(self.end)
+            self._begin_lease()
         except Exception:
             self.end(self.fault())
 
@@ -71,18 +73,47 @@ class LiveSession(Session):
             self.cause = cause
             Deferred.fromCoroutine(self._close(cause))
 
+    def change_mode(self, mode: str) -> None:
+        """See :class:`Session`.  A message that is under way is passed on to its end."""
+        if self.cause is not None or mode == self.info.mode:
+            return
+        self.info = replace(self.info, mode=mode)
+        wanted = console_type(self.viewer.console_type).filters(self.info, self.services.settings)
+        try:
+            self._use_filters(wanted)
+        except ValueError:
+            # Nobody knows where the viewer's messages end.  The page reconnects, and then has the new rights.
+            self.end(ServiceUnavailable("the mode changed, and [console] shield is off: the session must begin anew"))
+
+    def _use_filters(self, wanted: Sequence[IFilter]) -> None:
+        """Add the kinds of filters that are missing, and remove those that are not wanted any more.
+
+        :raises ValueError: the relay has no filter that knows the boundaries of messages.
+        """
+        present = self.relay.filters
+        # The first one stays, since it knows the state of the viewer's stream.
+        for each in present[1:]:
+            if type(each) not in map(type, wanted):
+                self.relay.remove_filter(each)
+        for each in wanted:
+            if type(each) not in map(type, present):
+                self.relay.add_filter(each)
+
     def _begin_lease(self) -> None:
         services, info = self.services, self.info
-        if services.keep_token is not None and info.reconnects:
+        # Not if the start of the relay has ended the session.
+        if services.keep_token is not None and info.reconnects and self.cause is None:
             self._lease = TokenLease(
                 services.reactor,
                 services.keep_token,
+                self,
                 self.viewer.token or "",
                 self.viewer.address,
                 every=services.settings.keep_interval,
                 deadline=services.settings.token_deadline,
                 after=info.keep_from,
             )
+            self._lease.start()
 
     def _watch(self) -> None:
         """Start timers for the expiry of the session and for an idle viewer, if these limits are set."""

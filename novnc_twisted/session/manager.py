@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 
 from novnc_twisted.contract import fields
+from novnc_twisted.contract.mode import MODES
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.topics import PROXY, SESSIONS_BINARY
 from novnc_twisted.errors import Refusal, Revoked, ServiceUnavailable
@@ -32,6 +33,9 @@ class ISession(Protocol):
 
     def end(self, cause: Refusal) -> None:
         """End it."""
+
+    def change_mode(self, mode: str) -> None:
+        """Change what its viewer may do, at once."""
 
 
 class ISessionRegistry(Protocol):
@@ -104,11 +108,29 @@ class SessionManager:
         :returns: ``ended``, how many sessions that are.
         :raises ServiceUnavailable: an argument is invalid; the detail names it.
         """
-        chosen = SessionFilter.from_arguments(wanted)
-        if chosen == SessionFilter():
-            raise ServiceUnavailable("end_sessions needs a filter")
         cause = Revoked(fields.argument("reason", reason, fields.text) if reason != "" else "")
-        found = list(self._sessions.find(chosen))
+        found = self._chosen(wanted)
         for session in found:
             session.end(cause)
         return {"ended": len(found)}
+
+    async def set_mode(self, *, mode: str, **wanted: Any) -> dict[str, Any]:
+        """Change what the viewers of all sessions that match may do, at once.
+
+        :param mode: ``control`` or ``view``.
+        :param wanted: the fields of a :class:`SessionFilter`, at least one of them.
+        :returns: ``changed``, how many sessions that are.
+        :raises ServiceUnavailable: an argument is invalid; the detail names it.
+        """
+        mode = fields.argument("mode", mode, fields.one_of(*MODES))
+        found = self._chosen(wanted)
+        for session in found:
+            session.change_mode(mode)
+        return {"changed": len(found)}
+
+    def _chosen(self, wanted: dict[str, Any]) -> list[ISession]:
+        """Return the sessions that a call changes; without a filter, all would match by mistake."""
+        chosen = SessionFilter.from_arguments(wanted)
+        if chosen == SessionFilter():
+            raise ServiceUnavailable("a filter of sessions is needed")
+        return list(self._sessions.find(chosen))

@@ -106,5 +106,6 @@ def _matches(session: Session, wanted: SessionFilter) -> bool:
         (wanted.server_id is None or (info is not None and info.instance_uuid == wanted.server_id))
         and (wanted.user_id is None or (info is not None and info.user_id == wanted.user_id))
         and (wanted.project_id is None or (info is not None and info.project_id == wanted.project_id))
+        and (wanted.owner is None or (info is not None and wanted.owner in (info.owners or ())))
         and (wanted.token_hash is None or session.token_hash == wanted.token_hash)
     )

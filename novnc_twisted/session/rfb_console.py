@@ -6,12 +6,14 @@ from typing import Any
 from novnc_twisted.access.display import one_line
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.fields import MAX_TEXT
+from novnc_twisted.contract.mode import VIEW
 from novnc_twisted.relay.interfaces import IFilter
 from novnc_twisted.rfb.handshake import Handshake
 from novnc_twisted.rfb.login import login
 from novnc_twisted.rfb.offer import ClientInit, offer
 from novnc_twisted.rfb.server_init import ServerInit
 from novnc_twisted.rfb.shield import Shield
+from novnc_twisted.rfb.view_only import ViewOnly
 from novnc_twisted.session.screen_name import check_name
 from novnc_twisted.session.settings import SessionSettings
 
@@ -41,5 +43,9 @@ class RFBConsole:
 
         The shield is the first one, since it knows where the viewer's messages end.
         """
-        chosen: list[Any] = [Shield()] if settings.shield else []
+        view = info.mode == VIEW
+        # A view-only session has a shield in any case: its rights may change while a message is under way.
+        chosen: list[Any] = [Shield()] if settings.shield or view else []
+        if view:
+            chosen.append(ViewOnly())
         return chosen

@@ -15,8 +15,12 @@ Authorise = Callable[[str, str, str], Awaitable[ConnectInfo]]
 AskPassword = Callable[[str, str, str], Awaitable[str | None]]
 """``async (token, console_type, client_address)`` -> the VNC password, or None."""
 
-KeepToken = Callable[[str, str], Awaitable[None]]
-"""``async (token, client_address)``: renews the lease of the token of a live session."""
+KeepToken = Callable[[str, str], Awaitable[str | None]]
+"""``async (token, client_address)``: renews the lease of the token of a live session.
+
+It raises Revoked to end the session.  The result is what the viewer may do from now on, ``control`` or ``view``; None
+changes nothing.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

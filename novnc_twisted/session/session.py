@@ -7,6 +7,7 @@ from twisted.logger import Logger
 
 from novnc_twisted.access.tokens import hash_token
 from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.mode import CONTROL
 from novnc_twisted.contract.session_info import SessionInfo
 from novnc_twisted.errors import Refusal, ServiceUnavailable
 from novnc_twisted.events.records import Event, SessionClosed
@@ -60,6 +61,10 @@ class Session:
         """End the session.  The first cause stays; both connections are closed; later calls change nothing."""
         raise NotImplementedError
 
+    def change_mode(self, mode: str) -> None:
+        """Change what the viewer may do, from its next message on: ``control`` or ``view``."""
+        raise NotImplementedError
+
     @property
     def token_hash(self) -> str:
         """The hash of the token, as the bus and the store have it; empty if the viewer sent none."""
@@ -77,6 +82,7 @@ class Session:
             user_id=info.user_id if info else None,
             project_id=info.project_id if info else None,
             console_type=self.viewer.console_type,
+            mode=info.mode if info else CONTROL,
             client_address=self.viewer.address,
             proxy=self.services.settings.host,
             compute_host=info.compute_host if info else None,
@@ -85,6 +91,8 @@ class Session:
             last_input_at=began + end.heard_at if end.bytes_in else None,
             bytes_in=end.bytes_in,
             bytes_out=end.bytes_out,
+            owners=info.owners if info else None,
+            token_hash=self.token_hash,
         )
 
     def to_wire(self) -> dict[str, Any]:

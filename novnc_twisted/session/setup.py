@@ -1,6 +1,7 @@
 """The set-up of a session: check the token, dial, log in to the VNC server, greet the viewer."""
 
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -40,7 +41,7 @@ class SessionSetup(Session):
     No byte reaches the VNC server before the token was found valid.
     """
 
-    __slots__ = ("_client", "_deadline", "_ends", "_entered_at", "_greeted", "_phases", "phase")
+    __slots__ = ("_client", "_deadline", "_ends", "_entered_at", "_greeted", "_mode", "_phases", "phase")
 
     def __init__(self, registry: "SessionRegistry", session_id: str, viewer: IViewer, accepted_at: float) -> None:
         """Prepare the set-up; :meth:`start` begins it."""
@@ -50,6 +51,7 @@ class SessionSetup(Session):
         self._entered_at = registry.services.reactor.seconds()
         self._deadline = Deadline(registry.services.reactor)  # of the present step
         self._greeted = False  # whether RFB, or the protocol of another console type, has begun with the viewer
+        self._mode: str | None = None  # what change_mode() asked for; None: what the token says
         self._ends: list[IEnd] = []  # the ends to close: the VNC server's, as soon as it is connected
         # Last: attaching may call end() at once, which needs the attributes above.
         self._client = HandshakeChannel(viewer.end, self.end)
@@ -63,6 +65,12 @@ class SessionSetup(Session):
         if self.cause is None:
             self.cause = cause
         self._deadline.end(cause)
+
+    def change_mode(self, mode: str) -> None:
+        """See :class:`Session`.  The answer about the token may be under way, and older than this."""
+        self._mode = mode
+        if self.info is not None:
+            self.info = replace(self.info, mode=mode)
 
     async def _run(self) -> None:
         try:
@@ -84,7 +92,8 @@ class SessionSetup(Session):
 
     async def _set_up(self) -> LiveSession:
         """Run all steps in their order."""
-        info = self.info = await self._authorise()
+        info = await self._authorise()
+        self.info = info = info if self._mode is None else replace(info, mode=self._mode)
         slot = self.services.limits.take_slot(info)
         try:
             return await self._connect(info, slot)
@@ -138,6 +147,7 @@ class SessionSetup(Session):
         # Both channels release their ends only now.  They hold bytes that came early, and the relay gets these first.
         self._client.release()
         upstream.channel.release()
+        info = self.info or info  # its mode may have changed meanwhile
         return LiveSession(self, info, slot, end, console.filters(info, settings))
 
     def _in_time(self, what: Awaitable[T], seconds: float, late: Refusal) -> Deferred[T]:

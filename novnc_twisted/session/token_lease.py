@@ -1,33 +1,47 @@
 """Renews the lease of a live session's token, so that the viewer can reconnect after the network was lost."""
 
+from typing import Protocol
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.errors import Refusal, Revoked, ServiceUnavailable
 from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
 from novnc_twisted.session.deadline import Deadline
 from novnc_twisted.session.services import KeepToken
+
+
+class ILeased(Protocol):
+    """The session of a lease."""
+
+    def end(self, cause: Refusal) -> None:
+        """End it."""
+
+    def change_mode(self, mode: str) -> None:
+        """Change what its viewer may do."""
 
 
 class TokenLease:
     """Calls ``keep_token`` while the session lives: first when it becomes necessary, then regularly, and at the end.
 
     No call is needed while the token itself is valid for the session and one more minute; most sessions end before.  A
-    failure is logged once for a session, and never ends it.
+    failure is logged once for a session, and never ends it.  A proxy that was cut off learns from the answers what was
+    changed meanwhile: that the token was revoked, which ends the session, or what the viewer may do.
     """
 
     log = Logger()
 
     __slots__ = (
-        *("_address", "_clock", "_deadline", "_every", "_failed"),
-        *("_keep_token", "_call_deadline", "_stopped", "_timer", "_token", "_renewed"),
+        *("_address", "_after", "_clock", "_deadline", "_every", "_failed"),
+        *("_keep_token", "_call_deadline", "_session", "_stopped", "_timer", "_token", "_renewed"),
     )
 
     def __init__(
         self,
         clock: IReactorTime,
         keep_token: KeepToken,
+        session: ILeased,
         token: str,
         address: str,
         *,
@@ -35,21 +49,27 @@ class TokenLease:
         deadline: float,
         after: float = 0.0,
     ) -> None:
-        """Begin.
+        """Prepare; :meth:`start` begins.
 
         :param every: seconds between two calls.
         :param deadline: seconds that a call may take.
+        :param session: is ended if the token was revoked, and is given what its viewer may do.
         :param after: seconds until the first call.
         """
         self._clock, self._keep_token, self._token, self._address = clock, keep_token, token, address
+        self._session = session
         self._every, self._deadline = every, deadline
         self._timer: Timer | None = None
         self._call_deadline: Deadline | None = None  # while a call is under way
         self._failed = False
         self._stopped = False
         self._renewed = False
-        if after > 0:
-            self._timer = timer_wheel_of(clock).callLater(after, self._tick)
+        self._after = after
+
+    def start(self) -> None:
+        """Make the first call when it is due; it may end the session at once."""
+        if self._after > 0:
+            self._timer = timer_wheel_of(self._clock).callLater(self._after, self._tick)
         else:
             self._tick()
 
@@ -84,7 +104,11 @@ class TokenLease:
         stopped = self._stopped
         waiting = self._call_deadline = Deadline(self._clock)
         try:
-            await waiting.wait(self._keep_token(self._token, self._address), deadline, late)
+            mode = await waiting.wait(self._keep_token(self._token, self._address), deadline, late)
+            if mode is not None:
+                self._session.change_mode(mode)
+        except Revoked as cause:
+            self._session.end(cause)
         except Exception as error:
             # A call that was cancelled by stop() has not failed.
             if not self._failed and self._stopped == stopped:

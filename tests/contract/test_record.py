@@ -122,6 +122,8 @@ EVERYTHING = ConnectInfo(
     expires_at=1.5,
     reconnects=False,
     keep_from=0.5,
+    mode="view",
+    owners=("p", "demo"),
 )
 
 RECORDS: tuple[Record, ...] = (
@@ -147,7 +149,7 @@ RECORDS: tuple[Record, ...] = (
     Console(token="t", access_url="http://h/?token=t", connect_info=EVERYTHING),
     Admission(connect_info=EVERYTHING, expires_in=1.5),
     SessionFilter(),
-    SessionFilter(session_id="s", server_id=UUID, user_id="u", project_id="p", token_hash="0af9" * 16),
+    SessionFilter(session_id="s", server_id=UUID, user_id="u", project_id="p", owner="o", token_hash="0af9" * 16),
     SessionInfo(id="s", console_type="novnc", client_address="192.0.2.7", proxy="p", phase="dial", started_at=1.0),
     SessionInfo(
         id="s",
@@ -166,6 +168,8 @@ RECORDS: tuple[Record, ...] = (
         bytes_in=2**40,
         bytes_out=1,
         recording="r",
+        owners=("p", "demo"),
+        token_hash="0af9" * 16,
     ),
 )
 """Each record of the package, with its defaults and with other values in all fields."""

@@ -31,6 +31,9 @@ class FakeSession:
     def end(self, cause: Refusal) -> None:
         self.cause = cause
 
+    def change_mode(self, mode: str) -> None:
+        self.fields["mode"] = mode
+
 
 class FakeRegistry:
     """Sessions in a list, newest first."""
@@ -123,8 +126,10 @@ class SessionManagerTests(SynchronousTestCase):
             ({"colour": "red"}, "unknown field"),
         ):
             self.assertIn(word, self.refused("get_sessions", **arguments))
-        self.assertIn("needs a filter", self.refused("end_sessions"))
-        self.assertIn("needs a filter", self.refused("end_sessions", reason="why"))
+        self.assertIn("a filter", self.refused("end_sessions"))
+        self.assertIn("a filter", self.refused("end_sessions", reason="why"))
+        self.assertIn("a filter", self.refused("set_mode", mode="view"))
+        self.assertIn("mode", self.refused("set_mode", mode="all", user_id="u"))
         self.assertIn("reason", self.refused("end_sessions", user_id="u", reason="a\nb"))
         self.assertEqual(self.registry.asked, [])
 
@@ -138,3 +143,8 @@ class SessionManagerTests(SynchronousTestCase):
             assert isinstance(session.cause, Revoked)
             self.assertEqual((session.cause.close_code, session.cause.detail), (4410, "leaver"))
         self.assertIsNone(spared.cause)
+
+    def test_rights_are_changed(self) -> None:
+        self.registry.sessions = [FakeSession("1", user_id="u"), FakeSession("2", user_id="v")]
+        self.assertEqual(self.call("set_mode", mode="view", user_id="u"), {"changed": 1})
+        self.assertEqual([one.fields.get("mode") for one in self.registry.sessions], ["view", None])

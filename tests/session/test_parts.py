@@ -13,6 +13,8 @@ from novnc_twisted.errors import (
     MessageTooBig,
     ProtocolViolation,
     Refusal,
+    Revoked,
+    ServiceUnavailable,
     TooManySessions,
 )
 from novnc_twisted.relay import StreamEnd
@@ -89,18 +91,28 @@ class Limits(SynchronousTestCase):
 class Leases(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.calls: list[Deferred[None]] = []
+        self.calls: list[Deferred[Any]] = []
+        self.ended: list[Refusal] = []
+        self.modes: list[str] = []
 
     def tearDown(self) -> None:
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def make(self, after: float = 0) -> TokenLease:
-        async def keep(token: str, address: str) -> None:
+        async def keep(token: str, address: str) -> Any:
             self.assertEqual((token, address), ("t", "a"))
             self.calls.append(Deferred())
-            await self.calls[-1]
+            return await self.calls[-1]
 
-        return TokenLease(self.clock, keep, "t", "a", every=20, deadline=5, after=after)
+        lease = TokenLease(self.clock, keep, self, "t", "a", every=20, deadline=5, after=after)
+        lease.start()
+        return lease
+
+    def end(self, cause: Refusal) -> None:
+        self.ended.append(cause)
+
+    def change_mode(self, mode: str) -> None:
+        self.modes.append(mode)
 
     def test_not_before_it_is_due(self) -> None:
         lease = self.make(after=510)
@@ -131,6 +143,15 @@ class Leases(SynchronousTestCase):
         self.clock.advance(5)
         self.clock.advance(20)
         self.assertEqual(len(self.calls), 2)
+        lease.stop()
+
+    def test_what_the_answers_change(self) -> None:
+        """The mode is passed on, and a revoked token ends the session; a refusal of another kind does not."""
+        lease = self.make()
+        for answer in ("view", None, ServiceUnavailable(), Revoked("why")):
+            self.calls[-1].callback(answer) if not isinstance(answer, Refusal) else self.calls[-1].errback(answer)
+            self.clock.advance(20)
+        self.assertEqual((self.modes, [str(each) for each in self.ended]), (["view"], ["Revoked: why"]))
         lease.stop()
 
     def test_the_last_one(self) -> None:

@@ -89,10 +89,19 @@ class SetUps(SynchronousTestCase):
             (SessionFilter(user_id="bob"), []),
             (SessionFilter(project_id="demo", user_id="alice"), [first]),
             (SessionFilter(project_id="demo", user_id="bob"), []),
+            (SessionFilter(owner="demo"), []),
             (SessionFilter(token_hash=hash_token("two")), [second]),
             (SessionFilter(session_id=second.id, user_id="alice"), []),
         ):
             self.assertEqual(self.registry.find(wanted), found, wanted)
+
+    def test_the_owner_of_the_server(self) -> None:
+        """By the id or by the name of the project, not by that of the token."""
+        first, second = self.begin("one"), self.begin("two")
+        first.info = ConnectInfo(host="h", port=1, project_id="other", owners=("p", "demo"))
+        second.info = ConnectInfo(host="h", port=1, project_id="p")
+        for owner, found in (("p", [first]), ("demo", [first]), ("other", [])):
+            self.assertEqual(self.registry.find(SessionFilter(owner=owner)), found)
 
     def test_description(self) -> None:
         """The record that travels on the bus, before and after the token was checked."""

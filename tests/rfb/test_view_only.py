@@ -1,0 +1,69 @@
+"""The view-only filter: which of all 256 message types pass, however their bytes are cut."""
+
+import struct
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.errors import MessageTooBig, ProtocolViolation
+from novnc_twisted.rfb import Shield, ViewOnly
+from tests.rfb.test_client_messages import WHOLE
+
+PASSED = {0, 2, 3, 150, 248}
+ENCODINGS = b"\2\0\0\5" + struct.pack(">5i", 0, -312, -313, -259, -1063131698)
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    """Cut bytes at these places."""
+    edges = [0, *sorted(places), len(data)]
+    return [data[begin:end] for begin, end in pairwise(edges) if begin < end]
+
+
+class ViewOnlyTests(SynchronousTestCase):
+    """Its own decisions, and those behind the shield."""
+
+    def test_each_type(self) -> None:
+        known = {message[0] for message in WHOLE}
+        for kind in range(256):
+            view = ViewOnly()
+            if kind not in known:
+                self.assertRaises(ProtocolViolation, view.from_client, bytes([kind]) + bytes(40))
+                continue
+            for message in (message for message in WHOLE if message[0] == kind):
+                self.assertEqual(view.from_client(message), message if kind in PASSED else b"", message)
+                self.assertEqual(view.unfinished, 0)
+
+    def test_the_length_of_a_message_is_bounded(self) -> None:
+        self.assertRaises(MessageTooBig, ViewOnly().from_client, struct.pack(">B3xi", 6, 1 << 30))
+        self.assertRaises(MessageTooBig, ViewOnly().from_client, b"\2\0\xff\xff")
+
+    def test_a_removed_text_is_not_held(self) -> None:
+        view = ViewOnly()
+        self.assertEqual(view.from_client(struct.pack(">B3xi", 6, 100_000) + bytes(50_000)), b"")
+        self.assertEqual(view.unfinished, 50_000)
+        self.assertEqual(view.from_client(b"\4" * 50_000 + WHOLE[3]), WHOLE[3])
+
+    @given(st.data(), st.lists(st.sampled_from(WHOLE), min_size=1, max_size=12))
+    def test_however_it_is_cut(self, data: st.DataObject, messages: list[bytes]) -> None:
+        stream = b"".join(messages)
+        expected = b"".join(message for message in messages if message[0] in PASSED)
+        places = data.draw(st.lists(st.integers(0, len(stream)), max_size=20))
+        view = ViewOnly()
+        self.assertEqual(b"".join(map(view.from_client, cut(stream, places))), expected)
+        self.assertEqual(view.unfinished, 0)
+
+    @given(st.data(), st.lists(st.sampled_from(WHOLE), min_size=1, max_size=12))
+    def test_behind_the_shield(self, data: st.DataObject, messages: list[bytes]) -> None:
+        """The shield checks what is removed, too; only what asks for the screen is left."""
+        stream = ENCODINGS + b"".join(messages)
+        shield, view, passed = Shield(), ViewOnly(), b""
+        try:
+            for piece in cut(stream, data.draw(st.lists(st.integers(0, len(stream)), max_size=20))):
+                if checked := shield.from_client(piece):
+                    passed += view.from_client(checked)
+        except (ProtocolViolation, MessageTooBig):
+            pass
+        again = ViewOnly()
+        self.assertEqual(again.from_client(passed), passed)

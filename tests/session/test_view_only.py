@@ -1,0 +1,134 @@
+"""View-only sessions: from the token on, changed while they live, and by the renewal of a lease."""
+
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+
+from novnc_twisted import errors
+from novnc_twisted.contract.session_filter import SessionFilter
+from novnc_twisted.rfb import Shield, ViewOnly
+from tests.rfb.test_shield import POINTER, cut_text
+from tests.session.harness import introduce
+from tests.session.test_shield import CONNECT, KEY, Ear, ShieldCase
+
+UPDATE = b"\3" + bytes(9)
+
+
+class ViewOnlyCase(ShieldCase):
+    """What the VNC server hears of a viewer, up to a request for the screen that is sent last."""
+
+    async def begin(self) -> tuple[Any, Ear]:
+        viewer = await self.websocket()
+        await introduce(viewer)
+        return viewer, await self.live()
+
+    async def live(self) -> Ear:
+        server: Any = await self.server.live.get()
+        server.heard = b""
+        return server
+
+    async def until_update(self, viewer: Any, server: Ear, *sent: bytes) -> bytes:
+        for piece in (*sent, UPDATE):
+            viewer.write(piece)
+        while (await server.inbox.get())[1] != UPDATE:
+            pass
+        heard, server.heard = server.heard.removesuffix(UPDATE), b""
+        return heard
+
+    def session(self) -> Any:
+        (session,) = self.front.registry.find(SessionFilter())
+        return session
+
+
+class FromTheToken(ViewOnlyCase):
+    async def test_on_novnc(self) -> None:
+        self.info = {"mode": "view"}
+        self.novnc()
+        viewer, server = await self.begin()
+        self.assertEqual(await self.until_update(viewer, server, KEY, POINTER, cut_text(b"secret")), b"")
+        self.assertEqual(self.session().describe().mode, "view")
+        self.assertEqual([type(each) for each in self.session().relay.filters], [Shield, ViewOnly])
+
+    async def test_on_xvp(self) -> None:
+        self.info = {"mode": "view", "console_type": "xvpvnc"}
+        self.xvp()
+        viewer = await self.raw()
+        viewer.write(CONNECT)
+        await viewer.until(b"\r\n\r\n")
+        await introduce(viewer)
+        self.assertEqual(await self.until_update(viewer, await self.live(), KEY, POINTER), b"")
+
+    async def test_without_a_shield(self) -> None:
+        """Its own session has one all the same."""
+        self.info = {"mode": "view"}
+        self.novnc(settings=self.settings(shield=False))
+        viewer, server = await self.begin()
+        self.assertEqual(await self.until_update(viewer, server, KEY[:3], KEY[3:]), b"")
+        self.session().change_mode("control")
+        self.assertEqual(await self.until_update(viewer, server, KEY), KEY)
+
+
+class Changed(ViewOnlyCase):
+    async def test_at_once_and_back(self) -> None:
+        self.novnc()
+        viewer, server = await self.begin()
+        self.assertEqual(await self.until_update(viewer, server, KEY), KEY)
+        for _ in range(2):
+            self.session().change_mode("view")
+        self.assertEqual(await self.until_update(viewer, server, KEY, POINTER), b"")
+        self.assertEqual(self.session().describe().mode, "view")
+        self.session().change_mode("control")
+        self.assertEqual(await self.until_update(viewer, server, KEY), KEY)
+        self.assertEqual([type(each) for each in self.session().relay.filters], [Shield])
+
+    async def test_within_a_text(self) -> None:
+        """The text under way is completed, so that the server's stream stays in step."""
+        self.novnc()
+        viewer, server = await self.begin()
+        text = cut_text(b"x" * 1000)
+        viewer.write(text[:500])
+        while len(server.heard) < 500:
+            await deferLater(reactor, 0)
+        self.session().change_mode("view")
+        self.assertEqual(await self.until_update(viewer, server, text[500:], KEY), text)
+
+    async def test_without_a_shield(self) -> None:
+        """Nobody knows where a message ends, so the session ends with a code with which the page reconnects."""
+        self.novnc(settings=self.settings(shield=False))
+        viewer, _ = await self.begin()
+        self.session().change_mode("view")
+        self.assertEqual(await viewer.until_closed(), (4503, errors.ServiceUnavailable.sentence))
+        self.assertIn("shield", (await self.ended())["detail"])
+
+
+class DuringTheSetUp(ViewOnlyCase):
+    async def test_before_the_answer(self) -> None:
+        """The answer about the token may be older than the change."""
+
+        async def authorise(*asked: str) -> Any:
+            self.session().change_mode("view")
+            return await self.authorise(*asked)
+
+        self.novnc(authorise)
+        viewer, server = await self.begin()
+        self.assertEqual(await self.until_update(viewer, server, KEY), b"")
+
+
+class Leases(ViewOnlyCase):
+    async def test_a_revoked_token_ends_the_session(self) -> None:
+        async def keep(token: str, address: str) -> None:
+            raise errors.Revoked("by an administrator")
+
+        self.novnc(keep_token=keep)
+        viewer, _ = await self.begin()
+        self.assertEqual(await viewer.until_closed(), (4410, errors.Revoked.sentence))
+        self.assertEqual((await self.ended())["detail"], "by an administrator")
+
+    async def test_the_mode_is_learned(self) -> None:
+        async def keep(token: str, address: str) -> str:
+            return "view"
+
+        self.novnc(keep_token=keep)
+        viewer, server = await self.begin()
+        self.assertEqual(await self.until_update(viewer, server, KEY), b"")
