@@ -147,6 +147,13 @@ class FrontConnection(Protocol):
     busy: bool
     """Whether a whole head has arrived and is being answered."""
 
+    def waits_for_request(self, *, first: bool) -> bool:
+        """Whether it waits for a request, or is reading one.
+
+        :param first: also if this would be its first request.
+        """
+        raise NotImplementedError
+
     def await_head(self) -> None:
         """Wait for the head of the first request, or of the next one."""
         raise NotImplementedError

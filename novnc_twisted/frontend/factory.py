@@ -31,6 +31,7 @@ class FrontFactory(Factory):
     :ivar observer: called with each event.
     :ivar connections: the open connections, those of sessions included.
     :ivar registry: the sessions.
+    :ivar draining: whether connections are closed after their present response.
     """
 
     name = "proxy"
@@ -63,6 +64,7 @@ class FrontFactory(Factory):
         self.failures = Failures(settings.max_failures_per_minute, reactor.seconds) if failures is None else failures
         self.connection_limits = ConnectionLimits() if connection_limits is None else connection_limits
         self.connections: set[FrontConnection] = set()
+        self.draining = False
         services = SessionServices(
             reactor=reactor,
             authorise=authorise,
@@ -107,9 +109,22 @@ class FrontFactory(Factory):
         for connection in list(self.connections):
             connection.hang_up()
 
-    def sessions_ended(self) -> Deferred[None]:
-        """Fires when there is no session."""
-        return self.registry.none_left()
+    def close_when_answered(self, *, first_requests: bool) -> None:
+        """Close each connection that is not a session after its present response, or now if it waits for a request.
+
+        :param first_requests: connections that have sent no request yet may still send one, and become sessions.
+        """
+        self.draining = True
+        for connection in list(self.connections):
+            if connection.waits_for_request(first=not first_requests):
+                connection.hang_up()
+
+    async def empty(self) -> None:
+        """Wait until there is neither a connection nor a session."""
+        # Several times, since a connection may become a session while we wait for another one.
+        while self.connections or len(self.registry):
+            await gatherResults([connection.gone for connection in self.connections])
+            await self.registry.none_left()
 
     def stop_sessions(self) -> Deferred[None]:
         """End all sessions with Stopping (1001), including those being set up, and close all other connections.

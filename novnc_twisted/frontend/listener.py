@@ -97,3 +97,7 @@ class Listener(ServerFactory):
         for connection in list(self.waiting):
             connection.hang_up()
         return gatherResults(gone).addCallback(lambda _: None)
+
+    async def passed_on(self) -> None:
+        """Wait until each connection was passed on or closed, which their deadlines ensure."""
+        await gatherResults([connection.gone for connection in self.waiting])

@@ -16,15 +16,25 @@ from novnc_twisted.relay.stream_end import StreamEnd
 
 
 class FrontProtocol(FrontConnection):
-    """A connection on which an HTTP head arrives, which is then answered, or becomes a session."""
+    """A connection on which an HTTP head arrives, which is then answered, or becomes a session.
+
+    :ivar requests: how many heads it has awaited.
+    """
+
+    requests = 0
 
     def await_head(self) -> None:
         """Wait for a head, which must be complete within its deadline, however slowly it arrives."""
         self.accepted_at = self.factory.reactor.seconds()
+        self.requests += 1
         self._buffer = HeadBuffer()
         self.busy = False
         self.slot.silent(self.make_room)
         self.set_deadline(self.factory.settings.head_deadline, self.head_is_late)
+
+    def waits_for_request(self, *, first: bool) -> bool:
+        """See FrontConnection."""
+        return self.end is None and not self.busy and (first or self.requests > 1)
 
     def head_is_late(self) -> None:
         """Close a silent connection without a response; refuse a head that is incomplete."""

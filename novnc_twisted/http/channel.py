@@ -29,6 +29,7 @@ class LimitedChannel(StrictChannel):
     slot: ConnectionSlot
     abortTimeout = int(CLOSE_TIMEOUT)
     _deadline: IDelayedCall | None = None
+    _last = False
 
     def connectionMade(self) -> None:
         """See Protocol."""
@@ -92,8 +93,22 @@ class LimitedChannel(StrictChannel):
         self._closing = self.callLater(CLOSE_TIMEOUT, self.transport.abortConnection)
         super().loseConnection()
 
-    def close_when_idle(self) -> None:
-        """Close the connection now, or after the response that is being made."""
+    def checkPersistence(self, request: Any, version: bytes) -> bool:
+        """See HTTPChannel."""
+        persists = bool(super().checkPersistence(request, version))
+        if self._last:
+            request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        return persists and not self._last
+
+    def close_when_idle(self, *, first_request: bool = False) -> None:
+        """Close the connection now, or after the response that is being made.
+
+        :param first_request: answer a request that is arriving, and the first request of a new connection, before.
+        """
+        self._last = True
+        # A deadline runs from the begin of the connection, and of each request, until the request has arrived.
+        if first_request and self._deadline is not None:
+            return
         # The response that is being made is still sent; twisted.web closes after it.
         self.persistent = False
         if not self._handlingRequest:

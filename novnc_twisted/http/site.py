@@ -41,7 +41,10 @@ class Site(HTTPFactory):
     :ivar connection_limits: how many connections there may be.
     :ivar observer: called with the event of each refused request.
     :ivar connections: the channels of the open connections.
+    :ivar answers_first_requests: whether a connection without any request still gets an answer when the site stops.
     """
+
+    answers_first_requests = False
 
     protocol = LimitedChannel  # type: ignore[assignment]
     _logger = Logger()
@@ -74,6 +77,7 @@ class Site(HTTPFactory):
         self._secret_below = tuple(secret_below)
         self._unreadable = UnreadableAddresses(reactor)
         self.connections: set[LimitedChannel] = set()
+        self._waiting: list[Deferred[None]] = []
 
     def startFactory(self) -> None:
         """See Factory.  Open no access log of twisted.web, which would contain tokens, and start no timer for it."""
@@ -81,7 +85,14 @@ class Site(HTTPFactory):
     def stopFactory(self) -> None:
         """See Factory.  Close idle connections at once, the others after their response."""
         for channel in list(self.connections):
-            channel.close_when_idle()
+            channel.close_when_idle(first_request=self.answers_first_requests)
+
+    def empty(self) -> Deferred[None]:
+        """Fires when no connection is open."""
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        self._wake()
+        return waiting
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """See Factory.  Return None if there are too many connections."""
@@ -99,6 +110,13 @@ class Site(HTTPFactory):
         """Release the slot of a connection that has ended."""
         self.connections.discard(channel)
         channel.slot.release()
+        self._wake()
+
+    def _wake(self) -> None:
+        if not self.connections:
+            waiting, self._waiting = self._waiting, []
+            for each in waiting:
+                each.callback(None)
 
     def report(self, error: HTTPError, address: str) -> None:
         """Notify the observer of a request that is refused before the application looks at what it asks for."""

@@ -43,11 +43,9 @@ class NoVNCProxyProtocol(FrontProtocol):
     """One connection: requests for the page, one after the other, or a session."""
 
     factory: "NoVNCProxyFactory"
-    _requests = 0
 
     def head_received(self, head: RequestHead, rest: bytes) -> None:
         """Answer a request for the page, or begin a session."""
-        self._requests += 1
         upgrade = "websocket" in head.lists("upgrade") or head.all("sec-websocket-key")
         body = head.all("transfer-encoding") or head.all("content-length") not in ([], ["0"])
         hosts = head.all("host")
@@ -153,10 +151,11 @@ class NoVNCProxyProtocol(FrontProtocol):
 
     def _is_last(self, head: RequestHead) -> bool:
         """Whether the connection is closed after the response to this request."""
-        return head.minor == 0 or "close" in head.lists("connection") or self._requests >= REQUESTS
+        last = self.factory.draining or self.requests >= REQUESTS
+        return last or head.minor == 0 or "close" in head.lists("connection")
 
     def _answered(self, close: bool) -> None:
-        if close:
+        if close or self.factory.draining:  # which may have begun while a file was sent
             self.send_final_response(b"", ClientLeft())
         else:
             self.await_head()

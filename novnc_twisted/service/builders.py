@@ -98,8 +98,11 @@ def consoleapi(context: Context) -> Start:
     # Added here and not in start(): what prepare() began must end even if the start fails.
     context.shutdown.add(Phase.STOP_SERVICES, compute.stop)
 
+    def stop() -> None:
+        site.answers_first_requests = context.shutdown.replaced
+
     async def start() -> None:
-        context.accept(listeners, factory)
+        context.accept(listeners, factory, stop=stop, empty=site.empty)
         compute.prepare()
 
     return start

@@ -11,7 +11,7 @@ from novnc_twisted.messaging.interfaces import TopicInUse
 from novnc_twisted.service.context import Context, Start
 from novnc_twisted.service.exits import START_FAILED, StartFailed, Unusable, exit_with, reason
 from novnc_twisted.service.lifecycle import Orderly, stop
-from novnc_twisted.service.notify import notify
+from novnc_twisted.service.notify import notify, stopping
 from novnc_twisted.service.tls_options import usable
 
 
@@ -98,10 +98,22 @@ class ConsoleService(Orderly):
         reloaded = (context.proxies_tls, context.api_tls, upstream)
         return [usable(tls.renewal) for tls in reloaded if tls is not None]
 
+    def end_now(self) -> None:
+        """See Orderly."""
+        self._context.shutdown.wait_at_most(0)
+        stop(self._context.reactor)
+
     def stopService(self) -> Deferred[None]:
         """See Service; fires when all phases of the shutdown are over."""
         control = super().stopService()
-        notify("STOPPING=1")
+        drain, sessions = self._context.shutdown.drain, len(self._context.limits)
+        notify(stopping(drain))
+        if drain and sessions:
+            self.log.info(
+                "{sessions} sessions may go on for {seconds:g} s (drain_timeout); a second SIGTERM ends them at once",
+                sessions=sessions,
+                seconds=drain,
+            )
         return Deferred.fromCoroutine(self._stop()).addCallback(lambda _: control)
 
     async def _stop(self) -> None:

@@ -12,7 +12,7 @@ from novnc_twisted.service import descriptors
 from novnc_twisted.service.bus import make_transport
 from novnc_twisted.service.commands import SERVICES, has_proxy, listening_services
 from novnc_twisted.service.credentials import Upstream
-from novnc_twisted.service.shutdown import Phase, Shutdown
+from novnc_twisted.service.shutdown import Phase, Shutdown, Step
 from novnc_twisted.service.sockets import Sockets
 from novnc_twisted.service.tls_options import TLSOptions
 
@@ -72,7 +72,7 @@ class Context:
 
         options, proxies = conf.console, has_proxy(command)
         transport, log = make_transport(command, conf, reactor), EventLog(reactor)
-        shutdown = Shutdown(reactor)
+        shutdown = Shutdown(reactor, drain=conf.drain_timeout)
         shutdown.add(Phase.STOP_SERVICES, log.stop)
         shutdown.add(Phase.DISCONNECT, transport.stop)
         return cls(
@@ -91,12 +91,30 @@ class Context:
             upstream=Upstream(conf) if proxies else None,
         )
 
-    def accept(self, listeners: list[socket.socket], factory: Any) -> None:
-        """Accept connections from now on, until the shutdown."""
+    def accept(
+        self, listeners: list[socket.socket], factory: Any, *, stop: Step, empty: Callable[[], Awaitable[Any]]
+    ) -> None:
+        """Accept connections from now on, until the shutdown.
+
+        :param stop: prepares the server for the end: no connection follows.
+        :param empty: waits until the server has no connection.
+        """
+        shutdown = self.shutdown
+        shutdown.add(Phase.STOP_ACCEPTING, stop)
         for listener in listeners:
-            self.shutdown.add(Phase.STOP_ACCEPTING, Acceptor(self.reactor, listener, factory).stop)
-        if isinstance(factory, Listener):
-            self.shutdown.add(Phase.STOP_ACCEPTING, factory.stop)
+            shutdown.add(Phase.STOP_ACCEPTING, Acceptor(self.reactor, listener, factory).stop)
+        before = factory if isinstance(factory, Listener) else None
+
+        async def all_gone() -> None:
+            # One after the other: a connection is passed on to the front before it can become a session.
+            if before is not None:
+                await before.passed_on()
+            await empty()
+
+        shutdown.add(Phase.WAIT_FOR_SESSIONS, all_gone)
+        if before is not None:
+            shutdown.add(Phase.STOP_ACCEPTING, lambda: None if shutdown.replaced else before.stop())
+            shutdown.add(Phase.END_SESSIONS, before.stop)
 
 
 def _proxy_connections(command: str, conf: Any, observer: "Observer") -> "ConnectionLimits":

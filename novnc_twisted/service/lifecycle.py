@@ -1,4 +1,7 @@
-"""The signals of a service: SIGTERM and SIGINT end it with exit code 0, SIGHUP reloads it."""
+"""The signals of a service: SIGTERM and SIGINT end it with exit code 0, SIGHUP reloads it.
+
+After the first SIGTERM, sessions may go on for ``drain_timeout``; a second one closes them at once.
+"""
 
 import contextlib
 import signal
@@ -16,7 +19,7 @@ from novnc_twisted.service.notify import notify, watchdog_interval
 
 
 def stop(reactor: Any) -> None:
-    """Stop the reactor, unless it is stopping already: systemd, a terminal and our supervisor may all send a signal."""
+    """Stop the reactor, unless it is stopping already."""
     with contextlib.suppress(ReactorNotRunning):
         reactor.stop()
 
@@ -33,12 +36,16 @@ class Orderly(Service):
     ends_by: tuple[int, ...] = (signal.SIGTERM, signal.SIGINT)
     """Signals that end the process with exit code 0.  twistd would end by the signal itself: a crash to supervisors."""
 
+    second_signal_hurries = True
+    """Whether a second signal ends sessions at once.  Workers may get each signal twice: also from their supervisor."""
+
     def __init__(self, reactor: Any, warnings: list[str]) -> None:
         """:param warnings: lines to log when the service begins."""
         self._reactor = reactor
         self._warnings = warnings
         self._control: Any = None
         self._heartbeat: LoopingCall | None = None
+        self._ending = False
         self.observer: ILogObserver | None = None
         self.alive: Callable[[], None] = lambda: notify("WATCHDOG=1")
 
@@ -61,7 +68,7 @@ class Orderly(Service):
             self.log.warn("{warning}", warning=warning)
         for number in self.ends_by:
             # callFromThread wakes the reactor: a Python signal handler runs between two instructions of anything.
-            signal.signal(number, lambda *_: self._reactor.callFromThread(stop, self._reactor))
+            signal.signal(number, lambda *_: self._reactor.callFromThread(self._signalled))
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
         self._control = listen_for_reload(self._reactor, self.reload)
         interval = watchdog_interval()
@@ -71,6 +78,21 @@ class Orderly(Service):
             # Four beats in each interval, so that one late beat does not make systemd kill the service.
             self._heartbeat.start(interval / 4)
         self.begin()
+
+    def _signalled(self) -> None:
+        if self._ending and self.second_signal_hurries:
+            self.end_now()
+        else:
+            self._ending = True
+            self.end()
+
+    def end(self) -> None:
+        """End the process; sessions may go on for ``drain_timeout``."""
+        stop(self._reactor)
+
+    def end_now(self) -> None:
+        """End the process, and all sessions at once."""
+        raise NotImplementedError
 
     def begin(self) -> None:
         """Start the work of the service."""

@@ -55,7 +55,7 @@ def make_service(command: str, paths: Sequence[str]) -> IService:
 
     # As they were checked: the files may be changed before a worker starts, or is replaced.
     files = [in_memory(file) for file in found.files]
-    return Supervisor(reactor, command, count, files, sockets, warnings, check=service.renewals)
+    return Supervisor(reactor, command, count, files, sockets, warnings, service.renewals, drain=conf.drain_timeout)
 
 
 def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: list[str]) -> ConsoleService:

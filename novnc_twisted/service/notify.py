@@ -1,7 +1,12 @@
 """Notify systemd of the service's state (sd_notify(3)); without systemd, do nothing."""
 
+import math
 import os
 import socket
+
+STOP_EXTENSION = 15.0
+"""Seconds that systemd allows for the end of a service after its sessions have ended: ``TimeoutStopSec`` of the units.
+"""
 
 
 def watchdog_interval() -> float | None:
@@ -13,6 +18,13 @@ def watchdog_interval() -> float | None:
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     return int(microseconds) / 1e6
+
+
+def stopping(drain: float) -> str:
+    """The state of a service that ends; its sessions may go on for ``drain`` seconds."""
+    # Without the second line, systemd would kill the service after TimeoutStopSec.
+    extend = f"\nEXTEND_TIMEOUT_USEC={math.ceil((drain + STOP_EXTENSION) * 1e6)}" if 0 < drain < math.inf else ""
+    return f"STOPPING=1{extend}"
 
 
 def notify(state: str) -> None:

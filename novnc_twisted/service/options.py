@@ -83,6 +83,14 @@ DEFAULT: list[cfg.Opt] = [
         default=False,
         help="Refuse plain connections to the two proxies.",
     ),
+    NumberOpt(
+        "drain_timeout",
+        max=LONGEST,
+        default=0,
+        min=0,
+        help="Seconds that sessions may go on after SIGTERM, while no new ones are accepted; 0 closes them at once. "
+        "A second SIGTERM closes them at once, too.",
+    ),
     cfg.BoolOpt("debug", default=False, help="Log each call between the services: topic, method, time and outcome."),
 ]
 

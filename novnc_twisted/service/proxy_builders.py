@@ -73,11 +73,15 @@ def _proxy(context: Context, listeners: list[socket.socket], front: "FrontFactor
         factory = Listener(context.reactor, front, tls=tls, tls_only=conf.ssl_only, proxies=proxies)
     manager = SessionManager(context.transport, front.registry, host=conf.host)
 
-    async def start() -> None:
-        context.accept(listeners, factory)
+    def stop() -> None:
         # Together with the ports: an idle connection could otherwise still begin a session.
-        shutdown.add(Phase.STOP_ACCEPTING, front.close_idle)
-        shutdown.add(Phase.WAIT_FOR_SESSIONS, front.sessions_ended)
+        if shutdown.drain or shutdown.replaced:
+            front.close_when_answered(first_requests=shutdown.replaced)
+        else:
+            front.close_idle()
+
+    async def start() -> None:
+        context.accept(listeners, factory, stop=stop, empty=front.empty)
         shutdown.add(Phase.END_SESSIONS, front.stop_sessions)
         topic = announced_as(binary, conf.host)
         withdraw = await context.transport.announce(topic, binary=binary, host=conf.host)

@@ -1,11 +1,12 @@
 """The shutdown of a process, in phases: sessions end before the services that they need."""
 
+import math
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, FirstError, maybeDeferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 Step = Callable[[], Any]
@@ -16,13 +17,15 @@ class Phase(IntEnum):
     """The phases, in their order.  All steps of a phase run side by side."""
 
     STOP_ACCEPTING = 1
-    """Close the listening sockets, and the connections that are no session."""
+    """Close the listening sockets, and the connections that are no session.
+
+    With a drain, requests that are being answered are finished."""
 
     LEAVE_PRESENCE = 2
     """Disappear from the list of services, so that nothing new is sent here."""
 
     WAIT_FOR_SESSIONS = 3
-    """Let live sessions go on, for ``drain`` seconds at most."""
+    """Let sessions go on, for ``drain`` seconds at most; those being set up may become live."""
 
     END_SESSIONS = 4
     """Close the remaining sessions, with close code 1001."""
@@ -52,19 +55,31 @@ class Shutdown:
 
     A step that exceeds its phase's time does not delay the next phase.  The step goes on during later phases, and is
     cancelled when all phases are over.  A step that fails is logged, and nothing else depends on it.
+
+    :ivar drain: seconds that sessions may go on; may change until the shutdown begins.
+    :ivar replaced: whether another process accepts on the same sockets now.  Then connections that this process has
+        accepted may still become sessions.
     """
 
     log = Logger()
 
     def __init__(self, clock: IReactorTime, *, drain: float = 0.0) -> None:
-        """:param drain: seconds that live sessions may go on."""
+        """:param drain: see the attribute."""
         self._clock = clock
-        self._drain = drain
+        self.drain = drain
+        self.replaced = False
+        self._limit: _Limit | None = None
         self._steps: dict[Phase, list[Step]] = {phase: [] for phase in Phase}
 
     def add(self, phase: Phase, *steps: Step) -> None:
         """Take these steps in this phase."""
         self._steps[phase] += steps
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Let sessions go on for so many seconds from now, also if the shutdown waits for them already."""
+        self.drain = seconds
+        if self._limit is not None:
+            self._limit.reset(seconds)
 
     async def run(self) -> None:
         """Take all steps; returns when they are done or their time is over."""
@@ -73,28 +88,22 @@ class Shutdown:
         for phase in Phase:
             if phase is Phase.WAIT_FOR_SESSIONS:
                 begin = self._clock.seconds()
-                if self._drain:
-                    unfinished += await self._take(phase, begin + self._drain)
+                if self.drain:
+                    self._limit = _Limit(self._clock, self.drain)
+                    unfinished += await self._take(phase, self._limit)
+                    self._limit = None
                 end += self._clock.seconds() - begin
             else:
                 end += SECONDS[phase]
-                unfinished += await self._take(phase, end)
+                unfinished += await self._take(phase, _Limit(self._clock, end - self._clock.seconds()))
         for step in unfinished:
             step.cancel()
 
-    async def _take(self, phase: Phase, end: float) -> list[Deferred[None]]:
-        """Take the steps of a phase, and wait for them until ``end``; returns those that are not done then."""
+    async def _take(self, phase: Phase, limit: "_Limit") -> list[Deferred[None]]:
+        """Take the steps of a phase, and wait for them until the limit; returns those that are not done then."""
         steps = [Deferred.fromCoroutine(self._run(step)) for step in self._steps[phase]]
-        over: Deferred[None] = Deferred()
-        timer = self._clock.callLater(max(0.0, end - self._clock.seconds()), over.callback, None)
-
-        def all_done(_: object) -> None:
-            if timer.active():
-                timer.cancel()
-                over.callback(None)
-
-        DeferredList(steps).addCallback(all_done)
-        await over
+        DeferredList(steps).addCallback(lambda _: limit.end())
+        await limit.over
         return [step for step in steps if not step.called]
 
     async def _run(self, step: Step) -> None:
@@ -109,3 +118,29 @@ class Shutdown:
                 self.log.info("A part of the service waits for a peer that does not answer; it is left behind")
             else:
                 self.log.failure("A part of the service could not stop")
+
+
+class _Limit:
+    """The time of a phase.
+
+    :ivar over: fires when the time is over, or at :meth:`end`.
+    """
+
+    def __init__(self, clock: IReactorTime, seconds: float) -> None:
+        self._clock = clock
+        self._timer: IDelayedCall | None = None
+        self.over: Deferred[None] = Deferred()
+        self.reset(seconds)
+
+    def reset(self, seconds: float) -> None:
+        """Let the time be over in so many seconds; infinity: never."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        if not self.over.called and seconds < math.inf:
+            self._timer = self._clock.callLater(max(0.0, seconds), self.over.callback, None)
+
+    def end(self) -> None:
+        """End now."""
+        self.reset(math.inf)
+        if not self.over.called:
+            self.over.callback(None)

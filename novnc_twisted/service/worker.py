@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from zope.interface import implementer
 
 from novnc_twisted.service.clock import use_monotonic_clock
 from novnc_twisted.service.exits import START_FAILED, reason
-from novnc_twisted.service.lifecycle import stop
 
 ORPHAN = 5
 """Seconds within which a worker must end when its supervisor is gone."""
@@ -30,9 +30,13 @@ ORPHAN = 5
 class Supervised:
     """Ends the process when its supervisor ends, in whatever way."""
 
-    def __init__(self, reactor: Any, handle: int = 0) -> None:
-        """Watch the pipe from now on; nothing is ever written to it."""
+    def __init__(self, reactor: Any, on_end: Callable[[], None], handle: int = 0) -> None:
+        """Watch the pipe from now on; nothing is ever written to it.
+
+        :param on_end: called when the supervisor has ended, or has closed the pipe: the worker has to end at once.
+        """
         self._reactor = reactor
+        self._on_end = on_end
         self._handle = handle
         reactor.addReader(self)
 
@@ -55,7 +59,7 @@ class Supervised:
         self._reactor.removeReader(self)
         # In case that the shutdown hangs: nobody is left who could kill this process.
         signal.alarm(ORPHAN)
-        stop(self._reactor)
+        self._on_end()
 
 
 @implementer(ILogObserver)
@@ -132,10 +136,11 @@ def main(arguments: list[str]) -> None:
     codes: list[int] = []
     service.on_failure = lambda error: codes.append(reports.failed(error))
     service.ends_by = (signal.SIGTERM,)
+    service.second_signal_hurries = False
     service.on_ready = reports.ready
     service.on_reloaded = reports.reloaded
     service.alive = reports.alive
-    Supervised(reactor)
+    Supervised(reactor, service.end_now)
     # What twistd does for an application; a worker has none.
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     service.startService()

@@ -80,6 +80,11 @@ class WorkerProcess(ProcessProtocol):
             return False
         return True
 
+    def hurry(self) -> None:
+        """Make it end now, and all its sessions at once."""
+        if self.transport is not None:
+            self.transport.closeStdin()
+
     def connectionMade(self) -> None:
         """See ProcessProtocol: the process was started."""
         self.pid = self.transport.pid if self.transport is not None else None

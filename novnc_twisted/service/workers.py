@@ -14,18 +14,20 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, gatherResults, succeed
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
 from novnc_twisted.service.exits import Unusable, exit_with
 from novnc_twisted.service.lifecycle import Orderly, stop
-from novnc_twisted.service.notify import notify, watchdog_interval
+from novnc_twisted.service.notify import notify, stopping, watchdog_interval
 from novnc_twisted.service.relayed_log import RelayedLog
 from novnc_twisted.service.sockets import FIRST, Sockets
 from novnc_twisted.service.worker_process import WorkerProcess
 
 STOP_TIMEOUT = 4.6
-"""Seconds until a worker that does not end is killed: its shutdown takes 4 s, and all workers end within 5 s."""
+"""Seconds after ``drain_timeout`` until a worker that does not end is killed: its shutdown takes 4 s, and all workers
+end within 5 s."""
 
 LONG = 10.0
 """A worker that lived longer than this many seconds is replaced without a pause when it dies."""
@@ -61,17 +63,22 @@ class Supervisor(Orderly):
         sockets: Sockets,
         warnings: list[str],
         check: Callable[[], object] = list,
+        *,
+        drain: float = 0.0,
     ) -> None:
         """Prepare; workers start with the reactor.
 
         :param files: descriptors of configuration files, for the workers.
         :param sockets: the workers accept on the sockets in its ``taken``.
         :param check: reads the files that the workers read at a reload; raises Unusable if one has a mistake.
+        :param drain: seconds for which the sessions of the workers may go on when they are stopped.
         """
         super().__init__(reactor, warnings)
         self._command = command
         self._count = count
         self._check = check
+        self._drain = drain
+        self._killing: IDelayedCall | None = None
         self._files = files
         named = [(name, one) for name, some in sockets.taken.items() for one in some]
         self._owners = ",".join(name for name, _ in named)
@@ -134,7 +141,7 @@ class Supervisor(Orderly):
     def stopService(self) -> Deferred[None]:
         """See Service; each worker ends its sessions."""
         control = super().stopService()
-        notify("STOPPING=1")
+        notify(stopping(self._drain))
         for coming in self._coming.values():
             coming.cancel()
         self._coming.clear()
@@ -143,20 +150,37 @@ class Supervisor(Orderly):
             listener.close()
         return Deferred.fromCoroutine(self._stop()).addCallback(lambda _: control)
 
+    def end_now(self) -> None:
+        """See Orderly."""
+        self._drain = 0.0
+        stop(self._reactor)
+        for worker in self._living.values():
+            worker.hurry()
+        if self._killing is not None and self._killing.active():
+            self._killing.reset(STOP_TIMEOUT)
+
     async def _stop(self) -> None:
         workers = list(self._living.values())
         for worker in workers:
             worker.signal(signal.SIGTERM)
-        killing = self._reactor.callLater(STOP_TIMEOUT, self._kill, workers)
-        ending = DeferredList([worker.ended for worker in workers])
-        await ending.addTimeout(STOP_TIMEOUT + 0.2, self._reactor, lambda result, _: None)
-        if killing.active():
-            killing.cancel()
+        over: Deferred[None] = Deferred()
+        self._killing = self._reactor.callLater(self._drain + STOP_TIMEOUT, self._kill, workers, over)
 
-    def _kill(self, workers: list[WorkerProcess]) -> None:
+        def all_ended(_: object) -> None:
+            if not over.called:
+                over.callback(None)
+
+        DeferredList([worker.ended for worker in workers]).addCallback(all_ended)
+        await over
+        if self._killing.active():
+            self._killing.cancel()
+
+    def _kill(self, workers: list[WorkerProcess], over: Deferred[None]) -> None:
         for worker in workers:
             if worker.signal(signal.SIGKILL):
                 self.log.warn("worker {number} did not end in time and is killed", number=worker.number)
+        # Usually they end at once; the service ends in time even if not.
+        self._killing = self._reactor.callLater(0.2, over.callback, None)
 
     def _spawn(self, number: int) -> None:
         self._coming.pop(number, None)

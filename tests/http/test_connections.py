@@ -67,6 +67,25 @@ class EndTests(SynchronousTestCase):
         self.assertEqual(len(waiting.answers()), 1)
         self.assertTrue(is_closed(waiting))
 
+    def test_a_successor_listens(self) -> None:
+        """A connection that has sent nothing yet, or half of a request, gets one response; idle ones are closed."""
+        fresh, half, idle = (Connection(self.site) for _ in range(3))
+        idle.send(GET)
+        half.send(POST)
+        self.site.answers_first_requests = True
+        empty = self.site.empty()
+        self.site.stopFactory()
+        self.assertEqual([is_closed(one) for one in (fresh, half, idle)], [False, False, True])
+        fresh.send(GET)
+        half.send(b"Content-Length: 2\r\n\r\n{}")
+        for connection in (fresh, half):
+            self.assertIn(b"connection: close", connection.transport.value().lower())
+            self.assertTrue(is_closed(connection))
+        for connection in (fresh, half, idle):
+            self.assertNoResult(empty)
+            connection.protocol.connectionLost(Failure(ConnectionDone()))
+        self.successResultOf(empty)
+
 
 class LimitTests(SynchronousTestCase):
     """Which connections may stay."""

@@ -1,5 +1,6 @@
 """A service ends in time and in order, also when a peer does not answer."""
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.service.console_service import ConsoleService
+from novnc_twisted.service.notify import stopping
 from novnc_twisted.service.shutdown import SECONDS, Phase, Shutdown, Step
 from tests.support.logged import Logged
 
@@ -159,13 +161,87 @@ class PhaseTests(ShutdownCase):
         self.clock.advance(0.2)
         self.assertEqual(self.taken[-1], Phase.END_SESSIONS)
 
+    def test_the_drain_is_cut_short(self) -> None:
+        """A second SIGTERM ends it now; the other phases keep their time."""
+        shutdown = self.hanging(drain=60)
+        self.run_it(shutdown)
+        self.clock.pump([0.1, 0.2, 20])
+        shutdown.wait_at_most(0)
+        self.clock.advance(0)
+        self.assertEqual(self.taken[-1], Phase.END_SESSIONS)
+        self.clock.advance(SECONDS[Phase.END_SESSIONS] + 0.01)
+        self.assertEqual(self.taken[-1], Phase.STOP_SERVICES)
+
+    def test_a_drain_without_limit(self) -> None:
+        """It has no timer, and can get a limit later."""
+        shutdown = self.hanging(drain=math.inf)
+        self.run_it(shutdown)
+        self.clock.pump([0.1, 0.2, 10**8])
+        self.assertEqual((self.taken[-1], self.clock.getDelayedCalls()), (Phase.WAIT_FOR_SESSIONS, []))
+        shutdown.wait_at_most(30)
+        self.clock.advance(29.9)
+        self.assertEqual(self.taken[-1], Phase.WAIT_FOR_SESSIONS)
+        self.clock.advance(0.2)
+        self.assertEqual(self.taken[-1], Phase.END_SESSIONS)
+
+    def test_a_drain_of_nothing(self) -> None:
+        """Without sessions it takes no time."""
+        shutdown = self.shutdown(drain=60)
+        shutdown.add(Phase.WAIT_FOR_SESSIONS, self.quick(Phase.WAIT_FOR_SESSIONS))
+        self.successResultOf(self.run_it(shutdown))
+        self.assertEqual((self.taken, self.clock.getDelayedCalls()), ([Phase.WAIT_FOR_SESSIONS], []))
+
+
+class NotifyTests(SynchronousTestCase):
+    """The state that systemd gets."""
+
+    def test_stopping(self) -> None:
+        """systemd waits as long as the drain lasts, and 15 s more."""
+        self.assertEqual(stopping(0), "STOPPING=1")
+        self.assertEqual(stopping(60.5), "STOPPING=1\nEXTEND_TIMEOUT_USEC=75500000")
+
+
+class Stopping(Clock):
+    """A reactor that counts how often it is stopped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopped = 0
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+    def callFromThread(self, function: Any, *arguments: Any) -> None:
+        function(*arguments)
+
 
 class ConsoleTests(ShutdownCase):
     """The service of a command."""
 
     def console(self, shutdown: Shutdown) -> ConsoleService:
-        context: Any = SimpleNamespace(reactor=self.clock, shutdown=shutdown)
+        self.reactor = Stopping()
+        context: Any = SimpleNamespace(reactor=self.reactor, shutdown=shutdown, limits=[None] * 2)
         return ConsoleService("console", context, [], [])
+
+    def test_the_second_signal(self) -> None:
+        """The first one stops the reactor, and the second one ends the drain."""
+        shutdown = self.shutdown(drain=60)
+        console = self.console(shutdown)
+        console._signalled()
+        self.assertEqual((self.reactor.stopped, shutdown.drain), (1, 60))
+        console.stopService()
+        self.assertEqual(len(self.logged.lines("2 sessions may go on for 60 s")), 1)
+        console._signalled()
+        self.assertEqual(shutdown.drain, 0)
+
+    def test_a_worker_gets_each_signal_twice(self) -> None:
+        """From systemd and from its supervisor: that is not a second signal."""
+        shutdown = self.shutdown(drain=60)
+        console = self.console(shutdown)
+        console.second_signal_hurries = False
+        console._signalled()
+        console._signalled()
+        self.assertEqual(shutdown.drain, 60)
 
     def test_ends_with_its_phases(self) -> None:
         shutdown = self.shutdown()

@@ -67,6 +67,7 @@ BAD = {
     **dict.fromkeys(BASE_URLS, BAD_URLS),
     "DEFAULT.host": ("", "a b", "compute\u00e91", "x" * 201),
     "DEFAULT.workers": ("", "-1", "two", "1.5", "99999"),
+    "DEFAULT.drain_timeout": ("", "nan", "-1", "5m"),
     "DEFAULT.osapi_compute_listen_port": ("", "0", "65536", "-1", "http", "80 81"),
     "DEFAULT.ssl_only": ("", "maybe", "2"),
     "vnc.server_proxyclient_address": ("224.0.0.1", "255.255.255.255", "ff02::1"),
@@ -99,6 +100,7 @@ BAD = {
 GOOD = {
     **dict.fromkeys(ADDRESSES, GOOD_ADDRESSES),
     **dict.fromkeys(BASE_URLS, GOOD_URLS),
+    "DEFAULT.drain_timeout": ("0", "0.5", "3600"),
     "DEFAULT.host": ("compute1", "compute1.example", "a@b"),
     "console.allowed_origins": ("portal.example", "192.0.2.1", V6, f"[{V6}]", "LOCALHOST", "", "a.example,b.example,"),
     "console.frame_ancestors": (

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from signal import SIGHUP, SIGKILL
+from signal import SIGHUP, SIGKILL, SIGTERM
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +17,7 @@ from novnc_twisted.service.flagfile import Unusable
 from novnc_twisted.service.relayed_log import LONGEST, RelayedLog
 from novnc_twisted.service.settings import worker_count
 from novnc_twisted.service.sockets import Sockets
-from novnc_twisted.service.workers import LONG, LONGEST_PAUSE, LONGEST_START, Supervisor
+from novnc_twisted.service.workers import LONG, LONGEST_PAUSE, LONGEST_START, STOP_TIMEOUT, Supervisor
 
 
 class Spawning(Clock):
@@ -29,6 +29,7 @@ class Spawning(Clock):
         self.broken = False
         self.stopped = 0
         self.signals: list[tuple[int, int]] = []  # which process got which
+        self.closed: list[int] = []  # the processes whose standard input was closed
 
     def stop(self) -> None:
         self.stopped += 1
@@ -38,7 +39,11 @@ class Spawning(Clock):
             raise OSError(12, "Cannot allocate memory")
         pid = len(self.spawned) + 100
         protocol.makeConnection(
-            SimpleNamespace(pid=pid, signalProcess=lambda number: self.signals.append((pid, number)))
+            SimpleNamespace(
+                pid=pid,
+                signalProcess=lambda number: self.signals.append((pid, number)),
+                closeStdin=lambda: self.closed.append(pid),
+            )
         )
         self.spawned.append(protocol)
 
@@ -269,6 +274,50 @@ class PauseTests(TestCase):
         self.successResultOf(stopped)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.assertEqual(len(self.reactor.spawned), 2)
+
+
+class DrainTests(TestCase):
+    """Workers whose sessions go on for a while."""
+
+    def setUp(self) -> None:
+        self.reactor = Spawning()
+        self.supervisor = Supervisor(self.reactor, "novncproxy", 2, [], Sockets(), [], drain=60)
+        self.supervisor.running = True
+        self.supervisor.begin()
+
+    def test_a_worker_that_does_not_end(self) -> None:
+        """It is killed, but not before its sessions have had their time."""
+        stopped = self.supervisor.stopService()
+        self.assertEqual(self.reactor.signals, [(100, SIGTERM), (101, SIGTERM)])
+        self.reactor.spawned[0].processEnded(Failure(ProcessTerminated(exitCode=0)))
+        self.reactor.advance(60 + STOP_TIMEOUT - 0.1)
+        self.assertEqual(len(self.reactor.signals), 2)
+        self.reactor.advance(0.2)
+        self.assertEqual(self.reactor.signals[2:], [(101, SIGKILL)])
+        self.assertNoResult(stopped)
+        self.reactor.spawned[1].processEnded(Failure(ProcessTerminated(signal=SIGKILL)))
+        self.successResultOf(stopped)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_one_that_cannot_be_killed(self) -> None:
+        """The service ends all the same."""
+        stopped = self.supervisor.stopService()
+        self.reactor.pump([60 + STOP_TIMEOUT, 0.2])
+        self.successResultOf(stopped)
+        for worker in self.reactor.spawned:
+            worker.processEnded(Failure(ProcessTerminated(signal=SIGKILL)))
+
+    def test_a_second_signal(self) -> None:
+        """The workers are to end at once: their pipe is closed, which cannot be mistaken for the first signal."""
+        stopped = self.supervisor.stopService()
+        self.reactor.advance(10)
+        self.supervisor.end_now()
+        self.assertEqual(self.reactor.closed, [100, 101])
+        self.reactor.advance(STOP_TIMEOUT)
+        self.assertEqual(self.reactor.signals[2:], [(100, SIGKILL), (101, SIGKILL)])
+        for worker in self.reactor.spawned:
+            worker.processEnded(Failure(ProcessTerminated(signal=SIGKILL)))
+        self.successResultOf(stopped)
 
 
 class RelayedLogTests(TestCase):
