@@ -11,7 +11,7 @@ _WITH_PORT = re.compile(r"(?:[^:]*|\[.*\]):[0-9]*")
 _SERVICE_HOST = re.compile(r"[!-~]{1,200}")
 _SOURCE = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*:)"
-    r"|(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?P<host>\*|(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)(?::(?P<port>[0-9]{1,5}|\*))?(?:/[!-~]*)?"
+    r"|(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?P<host>\*|(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)(?::(?P<port>[0-9]{1,5}|\*))?(?:/[!-+\--:<-~]*)?"
 )
 _KEYWORDS = ("self", "none", "unsafe-inline", "unsafe-eval", "strict-dynamic", "report-sample", "unsafe-hashes")
 

@@ -349,6 +349,7 @@ def messages() -> dict[str, dict[str, bytes]]:
             "folder": b"/run/libvirt",
             "up": b"/run/../etc",
             "source": b"https://*.example.org:*",
+            "path": b"https://a.example/x;",
         },
         "pem": {
             "certificate": b"-----BEGIN CERTIFICATE-----\nMIIBAA==\n-----END CERTIFICATE-----\n",

@@ -83,6 +83,7 @@ BAD = {
     "console.frame_ancestors": (
         *("none", "self", "NONE", "'none", '"self', "'unsafe-inline'", "https", "'self',x;script-src", "https://[::1]"),
         *("a b", "x;y", "https://a:99999", "https://a:x", "http:///x", "10.0.0.256", "'SELF'x", "a.example https://b"),
+        *("https://a.example/x;script-src", "10.0.0.0/8;"),
     ),
     "console.trusted_proxies": ("proxy", "10.0.0.0/33", "10.0.0.1:80", "*", "::ffff:10.0.0.1", "a,,b", "a b"),
     "console.idle_timeout": ("", "nan", "inf", "-1", "1e300", "5m", "-inf"),
@@ -104,7 +105,7 @@ GOOD = {
     "DEFAULT.host": ("compute1", "compute1.example", "a@b"),
     "console.allowed_origins": ("portal.example", "192.0.2.1", V6, f"[{V6}]", "LOCALHOST", "", "a.example,b.example,"),
     "console.frame_ancestors": (
-        *("'none'", "'self'", "a.example:*", "\"'none'\"", "'self',https://*.a:8443/x", "*", "https:", "'NONE'"),
+        *("'none'", "'self'", "a.example:*", "\"'none'\"", "'self',https://*.a:8443/x:y%3B", "*", "https:", "'NONE'"),
     ),
     "console.trusted_proxies": ("10.0.0.0/8", "10.0.0.1/8", V6, f"[{V6}]", f"{V6}/64", ""),
     "console.idle_timeout": ("0", "0.5", "86400"),
