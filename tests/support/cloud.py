@@ -293,7 +293,7 @@ class Cloud:
     async def console(self, uuid: str, kind: str = "novnc") -> str:
         """The URL of a new console."""
         answer = await self.ask_console(uuid, kind)
-        assert answer.status == 200, answer
+        assert answer.status == 200, f"{answer}\n{self.processes['consoleapi'].output[-2000:]}"
         url = str(answer.body["remote_console"]["url"])
         token_in(url)
         return url
