@@ -12,16 +12,17 @@ from novnc_twisted.service.bus import make_transport
 from novnc_twisted.service.commands import SERVICES, has_proxy
 from novnc_twisted.service.configuration import Configuration, read_all
 from novnc_twisted.service.exits import Unusable
+from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.tls_options import TLSOptions
 
 Step = Callable[[], object]
 """Raises Unusable if something is wrong."""
 
 
-def examine(command: str, paths: Sequence[str], reactor: Any) -> Configuration:
+def examine(command: str, sources: Sequence[str | FlagFile], reactor: Any) -> Configuration:
     """Read the configuration files, and the files that they name; the result contains the errors and the warnings."""
     services = SERVICES[command]
-    read = read_all(paths)
+    read = read_all(sources)
     if any(file.faults for file in read.files):
         return read  # a part of a configuration would show errors that the whole one does not have
     conf = read.conf

@@ -62,24 +62,17 @@ class Options(usage.Options):
             raise usage.UsageError(f"it takes no argument: {arguments[0]}")
 
 
-def chosen_observer(twistd: Any) -> Any:
-    """The observer that logs to standard output; None if twistd's own options name another place for the log."""
-    from novnc_twisted.service.journal import log_observer
-
-    elsewhere = twistd is not None and (twistd.get("logfile") not in (None, "", "-") or twistd.get("syslog"))
-    return None if elsewhere else log_observer(sys.stdout)
-
-
 def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
     """The ``Options`` and the ``makeService`` of one command; the rest is imported when the service is made."""
 
     def make(options: Any) -> IService:
+        from novnc_twisted.service.log_output import output
         from novnc_twisted.service.make_service import make_service
 
         try:
-            service: Any = make_service(name, options["config-file"])
-            service.observer = chosen_observer(options.parent)
-            return service  # type: ignore[no-any-return]
+            service = make_service(name, options["config-file"])
+            service.observer, service.log_file = output(service.log_settings, sys.stdout, options.parent)
+            return service
         except Exception as error:
             # Everything: twistd would print a traceback and all of its help, and systemd would restart the service for
             # ever.

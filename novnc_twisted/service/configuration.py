@@ -63,7 +63,10 @@ class Configuration:
         """Put file and line number in front of a line that begins with an option, if a file sets that option."""
         option = self._option_of(line)
         place = self._place(*option) if option is not None else None
-        return one_line(f"{place[0].path}:{place[1]}: {line}" if place is not None else line)
+        if place is None:
+            return one_line(line)
+        file, number, _ = place
+        return one_line(f"{file.path}:{number}: {line}" if number else f"{file.path}: {line}")
 
     def add_error(self, line: str) -> None:
         """Add an error once, unless the value of the option that it names is refused already."""
@@ -127,9 +130,13 @@ def read_configuration(paths: Sequence[str]) -> tuple[cfg.ConfigOpts, list[str]]
     return read.conf, read.warnings
 
 
-def read_all(paths: Sequence[str]) -> Configuration:
-    """Return the options of the files, with all errors and warnings that concern a single option."""
-    read = Configuration(cfg.ConfigOpts(), [FlagFile.read_all(path) for path in paths])
+def read_all(sources: Sequence[str | FlagFile]) -> Configuration:
+    """Return the options of the files, with all errors and warnings that concern a single option.
+
+    :param sources: paths of files, or files that were read already; later ones win.
+    """
+    files = [source if isinstance(source, FlagFile) else FlagFile.read_all(source) for source in sources]
+    read = Configuration(cfg.ConfigOpts(), files)
     read.errors = [fault for file in read.files for fault in file.faults]
     conf = read.conf
     for group, options in TABLE.items():
@@ -145,7 +152,7 @@ def read_all(paths: Sequence[str]) -> Configuration:
         arguments = [part for handle in handles for part in ("--config-file", f"/proc/self/fd/{handle}")]
         conf(arguments, project="novnc_twisted", default_config_files=[], default_config_dirs=[])
     except cfg.Error as error:
-        read.errors.append(one_line(f"--config-file {', '.join(paths)}: {error}"))
+        read.errors.append(one_line(f"--config-file {', '.join(file.path for file in files)}: {error}"))
         return read
     finally:
         for handle in handles:

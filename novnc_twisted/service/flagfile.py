@@ -1,6 +1,7 @@
 """Existing configuration files: nova.conf, lines without a section as in 2012's description, Essex's flag files."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,18 @@ class FlagFile(iniparser.BaseParser):
                     continue
             self.faults = faults
             return self
+
+    @classmethod
+    def of_command_line(cls, values: Mapping[tuple[str, str], str]) -> "FlagFile":
+        """Make a file of options that were given on the command line.
+
+        :param values: the values, by section and name.
+        """
+        self = cls("command line")
+        for place, value in values.items():
+            self.sections.setdefault(place[0], {})[place[1]] = [value]
+            self.lines[place] = 0  # messages then name no line
+        return self
 
     @classmethod
     def _faulty(cls, path: str, faults: list[str]) -> "FlagFile":

@@ -6,10 +6,11 @@ The journal adds a time stamp to each line.  A line for it has none, and begins 
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from twisted.logger import (
+    FileLogObserver,
     FilteringLogObserver,
     ILogFilterPredicate,
     ILogObserver,
@@ -48,24 +49,38 @@ def error_line(text: str, stream: TextIO | None = None) -> str:
     return prefix + text
 
 
-def log_observer(stream: TextIO) -> ILogObserver:
-    """The observer that writes the log to a stream."""
-    to = JournalObserver(stream) if connected_to_journal(stream) else textFileLogObserver(stream)
+def log_observer(stream: TextIO, form: Callable[[LogEvent], str | None] | None = None) -> ILogObserver:
+    """The observer that writes the log to a stream.
+
+    :param form: returns the line of an event; None for text.
+    """
+    to: ILogObserver
+    if connected_to_journal(stream):
+        to = JournalObserver(stream, form or _text_for_journal)
+    else:
+        to = textFileLogObserver(stream) if form is None else FileLogObserver(stream, form)
     return FilteringLogObserver(to, [WithoutPluginCache()])
+
+
+def _text_for_journal(event: LogEvent) -> str:
+    return eventAsText(event, includeTimestamp=False)
 
 
 @implementer(ILogObserver)
 class JournalObserver:
     """Writes events for the journal; each line of a traceback has its priority."""
 
-    def __init__(self, stream: TextIO) -> None:
-        """:param stream: where the lines go."""
+    def __init__(self, stream: TextIO, form: Callable[[LogEvent], str | None]) -> None:
+        """:param stream: where the lines go.
+        :param form: returns the lines of an event.
+        """
         self._stream = stream
+        self._form = form
 
     def __call__(self, event: LogEvent) -> None:
         """See ILogObserver."""
         priority = PRIORITIES.get(event.get("log_level"), PRIORITIES[LogLevel.info])
-        text = eventAsText(event, includeTimestamp=False)
+        text = self._form(event) or ""
         self._stream.write("".join(f"<{priority}>{line}\n" for line in text.split("\n") if line))
         # At once: a process that is killed would lose what is in the buffer, the reason among it.
         self._stream.flush()

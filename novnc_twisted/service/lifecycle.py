@@ -15,6 +15,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, Logger
 
 from novnc_twisted.service.control import listen_for_reload
+from novnc_twisted.service.log_file import LogFile
+from novnc_twisted.service.log_output import LogSettings
 from novnc_twisted.service.notify import notify, watchdog_interval
 
 
@@ -27,7 +29,9 @@ def stop(reactor: Any) -> None:
 class Orderly(Service):
     """A service that begins when the reactor runs; its signal handlers replace those of the reactor.
 
+    :ivar log_settings: where the log goes.
     :ivar observer: logs in place of twistd's own observer, if it is set.
+    :ivar log_file: the file of the log, which SIGHUP opens again.
     :ivar alive: called regularly while the reactor runs, for systemd's watchdog.
     """
 
@@ -46,7 +50,9 @@ class Orderly(Service):
         self._control: Any = None
         self._heartbeat: LoopingCall | None = None
         self._ending = False
+        self.log_settings = LogSettings()
         self.observer: ILogObserver | None = None
+        self.log_file: LogFile | None = None
         self.alive: Callable[[], None] = lambda: notify("WATCHDOG=1")
 
     def setServiceParent(self, parent: Any) -> None:
@@ -69,8 +75,8 @@ class Orderly(Service):
         for number in self.ends_by:
             # callFromThread wakes the reactor: a Python signal handler runs between two instructions of anything.
             signal.signal(number, lambda *_: self._reactor.callFromThread(self._signalled))
-        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
-        self._control = listen_for_reload(self._reactor, self.reload)
+        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.hang_up))
+        self._control = listen_for_reload(self._reactor, self.hang_up)
         interval = watchdog_interval()
         if interval is not None:
             self._heartbeat = LoopingCall(self.beat)
@@ -108,6 +114,19 @@ class Orderly(Service):
         if self._heartbeat is not None and self._heartbeat.running:
             self._heartbeat.stop()
         return maybeDeferred(self._control.stopListening) if self._control is not None else None
+
+    def hang_up(self) -> Deferred[str | None]:
+        """Open the log file again, and reload."""
+        if self.log_file is not None:
+            try:
+                self.log_file.reopen()
+            except OSError as error:
+                self.log.error(
+                    "can't open {path} again, the previous log file stays in use: {reason}",
+                    path=self.log_file.path,
+                    reason=error.strerror,
+                )
+        return self.reload()
 
     def reload(self) -> Deferred[str | None]:
         """Read again what can be read again (SIGHUP); sessions go on.

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from twisted.application.service import IService
-
 from novnc_twisted.service import descriptors, settings
 from novnc_twisted.service.builders import BUILDERS
 from novnc_twisted.service.checks import examine
@@ -14,40 +12,54 @@ from novnc_twisted.service.configuration import in_memory
 from novnc_twisted.service.console_service import ConsoleService
 from novnc_twisted.service.context import Context
 from novnc_twisted.service.exits import BAD_CONFIGURATION, Unusable
+from novnc_twisted.service.flagfile import FlagFile
+from novnc_twisted.service.lifecycle import Orderly
+from novnc_twisted.service.log_output import LogSettings
 from novnc_twisted.service.sockets import Sockets
 
 
-def check(command: str, paths: Sequence[str]) -> int:
-    """Print a line for each error and warning about the configuration; return the exit code of ``--check-config``."""
+def check(command: str, sources: Sequence[str | FlagFile], warnings: Sequence[str] = ()) -> int:
+    """Print a line for each error and warning about the configuration; return the exit code of ``--check-config``.
+
+    :param warnings: further warnings, about the command line.
+    """
     from twisted.internet import reactor
 
-    found = examine(command, paths, reactor)
-    for level, lines in (("error", found.errors), ("warning", found.warnings + found.logged_later)):
+    found = examine(command, sources, reactor)
+    if not any(file.faults for file in found.files):
+        try:
+            # Not at a start, where twistd --logfile may replace the file.
+            LogSettings.of(command, found.conf).check()
+        except Unusable as error:
+            found.add_error(str(error))
+    for level, lines in (("error", found.errors), ("warning", [*warnings, *found.warnings, *found.logged_later])):
         for line in lines:
             print(f"{command}: {level}: {line}")
     return BAD_CONFIGURATION if found.errors else 0
 
 
-def make_service(command: str, paths: Sequence[str]) -> IService:
+def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequence[str] = ()) -> Orderly:
     """Make a command's service.  Sockets are bound here, so that a port in use is known before the log begins.
 
-    :param paths: the configuration files; worker processes get what was read here.
+    :param sources: the configuration files; worker processes get what was read here.
+    :param warnings: further lines to log as warnings.
     :raises Unusable: with one line that names what is wrong.
     """
     from twisted.internet import reactor
 
     # Before anything is scheduled: timers that were set by the other clock would be wrong.
     use_monotonic_clock(reactor)
-    found = examine(command, paths, reactor)
+    found = examine(command, sources, reactor)
     if found.errors:
         raise Unusable(found.errors[0])
     conf = found.conf
     count = settings.worker_count(command, conf)
     listening = listening_services(command)
-    warnings = [*found.warnings, *_descriptor_warnings(command, conf)]
+    lines = [*warnings, *found.warnings, *_descriptor_warnings(command, conf)]
     sockets = Sockets.of_environment(listening)
     # Built even if workers do the work: ports are bound, and every value is tried once, before the log begins.
-    service = build(command, conf, reactor, sockets, warnings)
+    service = build(command, conf, reactor, sockets, lines)
+    service.log_settings = LogSettings.of(command, conf)
     if count == 1:
         return service
     # Building the service has shown that every option is usable; each worker builds its own.
@@ -55,7 +67,9 @@ def make_service(command: str, paths: Sequence[str]) -> IService:
 
     # As they were checked: the files may be changed before a worker starts, or is replaced.
     files = [in_memory(file) for file in found.files]
-    return Supervisor(reactor, command, count, files, sockets, warnings, service.renewals, drain=conf.drain_timeout)
+    supervisor = Supervisor(reactor, command, count, files, sockets, lines, service.renewals, drain=conf.drain_timeout)
+    supervisor.log_settings = service.log_settings
+    return supervisor
 
 
 def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: list[str]) -> ConsoleService:

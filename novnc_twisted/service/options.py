@@ -91,6 +91,25 @@ DEFAULT: list[cfg.Opt] = [
         help="Seconds that sessions may go on after SIGTERM, while no new ones are accepted; 0 closes them at once. "
         "A second SIGTERM closes them at once, too.",
     ),
+    cfg.StrOpt(
+        "log_format",
+        default="text",
+        choices=["text", "json", "oslo"],
+        help="The form of log lines. text is that of Twisted. json is one object in each line. oslo is the default "
+        "format of oslo.log, which the log collectors of OpenStack deployments parse.",
+    ),
+    cfg.StrOpt(
+        "log_file",
+        deprecated_opts=formerly("logfile"),
+        help="File of the log; a relative path begins in log_dir, if that is set. Unset: standard output. It is opened "
+        "again after logrotate has renamed it, and by SIGHUP. twistd --logfile is preferred.",
+    ),
+    cfg.StrOpt(
+        "log_dir",
+        deprecated_opts=formerly("logdir"),
+        help="Folder of the log. Without log_file, the file in it has the name of nova's program, for example "
+        "nova-novncproxy.log.",
+    ),
     cfg.BoolOpt("debug", default=False, help="Log each call between the services: topic, method, time and outcome."),
 ]
 

@@ -58,7 +58,9 @@ class RelayedLog:
                 self.on_report(report)
                 return False
             level = LogLevel.lookupByName(report["level"])
-            self._emit(float(report["time"]), level, report["system"], report["text"], report["fields"])
+            more = {f"log_{name}": report[name] for name in ("namespace", "pid", "exception") if report.get(name)}
+            text = str(report["text"])
+            self._emit(float(report["time"]), level, report["system"], text, {**report["fields"], **more})
         except (ValueError, KeyError, TypeError, AttributeError, LookupError):
             # Libraries may print to standard output; such a line is logged as text.
             self._text(line)
@@ -69,14 +71,15 @@ class RelayedLog:
             self._emit(time.time(), LogLevel.warn, "stderr", line.decode("utf-8", "replace"))
 
     def _emit(self, when: float, level: Any, system: str, text: str, fields: Mapping[str, Any] | None = None) -> None:
-        self._to(
-            {
-                **(fields or {}),
-                "log_time": when,
-                "log_level": level,
-                "log_namespace": __name__,
-                "log_system": f"worker {self._number} {system}#{level.name}",
-                "log_format": "{log_text}",
-                "log_text": text,
-            }
-        )
+        event = {"log_namespace": system, "log_exception": "", **(fields or {})}
+        exception = event["log_exception"]
+        event |= {
+            "log_time": when,
+            "log_level": level,
+            "log_system": f"worker {self._number} {system}#{level.name}",
+            "log_worker": self._number,
+            "log_format": "{log_text}",
+            "log_text": f"{text}\n{exception}" if exception else text,
+            "log_message": text,
+        }
+        self._to(event)

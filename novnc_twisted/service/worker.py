@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.interfaces import IReadDescriptor
-from twisted.logger import ILogObserver, LogEvent, LogLevel, eventAsText, globalLogBeginner
+from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogBeginner
 from zope.interface import implementer
 
 from novnc_twisted.service.clock import use_monotonic_clock
 from novnc_twisted.service.exits import START_FAILED, reason
+from novnc_twisted.service.log_format import exception_of, namespace, text_of
 
 ORPHAN = 5
 """Seconds within which a worker must end when its supervisor is gone."""
@@ -77,7 +78,10 @@ class Reports:
             time=event["log_time"],
             level=level.name,
             system=event.get("log_system") or event.get("log_namespace", "-"),
-            text=eventAsText(event, includeTimestamp=False, includeSystem=False),
+            namespace=namespace(event),
+            pid=os.getpid(),
+            text=text_of(event),
+            exception=exception_of(event),
             fields={name: value for name, value in event.items() if _plain(name, value)},
         )
 

@@ -17,6 +17,13 @@ FILES = Path(__file__).parent / "files"
 FLAVOURS = ("kolla", "osa", "debian", "devstack")
 
 
+def filled(text: str, values: dict[str, str]) -> str:
+    """Replace each @NAME@."""
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
+    return text
+
+
 class NovaTests(TestCase):
     timeout = 300
 
@@ -29,10 +36,8 @@ class NovaTests(TestCase):
 
     def conf(self, flavour: str) -> str:
         text = (FILES / f"nova-{flavour}.conf").read_text()
-        values = {"AUTH_URL": f"{self.cloud.url}/identity", "PASSWORD": PASSWORD, "PORT": str(self.port)}
-        for name, value in values.items():
-            text = text.replace(f"@{name}@", value)
-        return text
+        values = {"AUTH_URL": f"{self.cloud.url}/identity", "PASSWORD": PASSWORD, "PORT": str(self.port), "LOG_DIR": ""}
+        return filled(text, values)
 
     def url(self, token: str) -> str:
         return f"http://127.0.0.1:{self.port}/vnc_auto.html?token={token}"

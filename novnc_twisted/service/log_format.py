@@ -1,0 +1,102 @@
+"""The forms of log lines: ``[DEFAULT] log_format``."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from twisted.logger import LogEvent, LogLevel, eventAsText, formatEventAsClassicLogText
+
+LineFormat = Callable[[LogEvent], str | None]
+"""Returns the line of an event, with its line break; None for an event without text."""
+
+_LEVELS: Final = {LogLevel.warn: "WARNING"}
+"""Levels whose names differ from those of Python's logging, which oslo.log uses."""
+
+_OURS: Final = ("time", "level", "namespace", "pid", "worker", "text", "exception")
+
+
+def oslo_line(event: LogEvent) -> str | None:
+    """Return the line of oslo.log's ``logging_default_format_string``, with local time.
+
+    Each line of a traceback is a line of its own, as with oslo.log's ``logging_exception_prefix``.
+    """
+    seconds = event["log_time"]
+    stamp = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(seconds))}.{int(seconds % 1 * 1000):03d}"
+    level, name = level_name(event), namespace(event)
+    text, exception = text_of(event), exception_of(event)
+    # A further line begins with a tab: what clients send must not look like a line of its own.
+    lines = [f"{stamp} {pid(event)} {level} {name} [-] " + text.replace("\n", "\n\t")]
+    lines += [f"{stamp} {pid(event)} ERROR {name} {line}" for line in exception.splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def json_line(event: LogEvent) -> str | None:
+    """Return one JSON object; those of sessions and refused requests have the fields of their event."""
+    exception = exception_of(event)
+    own = {
+        "time": datetime.fromtimestamp(event["log_time"], UTC).isoformat(timespec="microseconds"),
+        "level": level_name(event).lower(),
+        "namespace": namespace(event),
+        "pid": pid(event),
+        **({"worker": event["log_worker"]} if "log_worker" in event else {}),
+        "text": text_of(event),
+        **({"exception": exception} if exception else {}),
+    }
+    return json.dumps(own | dict(_fields(event))) + "\n"
+
+
+FORMATS: Final[dict[str, LineFormat]] = {
+    "text": formatEventAsClassicLogText,
+    "json": json_line,
+    "oslo": oslo_line,
+}
+"""The forms by their names."""
+
+
+def level_name(event: LogEvent) -> str:
+    """The level, in the words of Python's logging."""
+    level = event.get("log_level") or LogLevel.info
+    return _LEVELS.get(level, str(level.name).upper())
+
+
+def namespace(event: LogEvent) -> str:
+    """The logger's name, without spaces; ``twisted`` for events of Twisted's former interface."""
+    name = str(event.get("log_namespace") or "-")
+    return "twisted" if name == "log_legacy" else "_".join(name.split())
+
+
+def pid(event: LogEvent) -> int:
+    """The process that logged the event: a worker, or this process."""
+    return int(event.get("log_pid") or os.getpid())
+
+
+def text_of(event: LogEvent) -> str:
+    """The message, without a traceback."""
+    if "log_message" in event:
+        return str(event["log_message"])
+    if event.get("isError"):
+        return str(event.get("why") or "Unhandled error")  # log.err(), whose text contains the traceback
+    return eventAsText(event, includeTraceback=False, includeTimestamp=False, includeSystem=False)
+
+
+def exception_of(event: LogEvent) -> str:
+    """The traceback; empty if the event has none."""
+    if "log_exception" in event:
+        return str(event["log_exception"])
+    failure = event.get("log_failure") or event.get("failure")  # the second name is that of log.err()
+    try:
+        return str(failure.getTraceback()).rstrip("\n") if failure is not None else ""
+    except Exception as error:  # whatever the failed object does when it is shown
+        return f"(the traceback can't be shown: {type(error).__name__})"
+
+
+def _fields(event: LogEvent) -> Iterator[tuple[str, Any]]:
+    # Other events have fields, too, but only those with a kind were made to be read by programs.
+    if "event" not in event:
+        return
+    for name, value in event.items():
+        if not name.startswith("log_") and (value is None or isinstance(value, str | int | float)):
+            yield (f"field_{name}" if name in _OURS else name), value

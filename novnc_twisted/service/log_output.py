@@ -1,0 +1,104 @@
+"""Where the log of a command goes, and in which form: ``log_format``, ``log_file``, ``log_dir``."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self, TextIO, cast
+
+from twisted.logger import FileLogObserver, FilteringLogObserver, ILogObserver
+
+from novnc_twisted.service.exits import Unusable
+from novnc_twisted.service.journal import WithoutPluginCache, log_observer
+from novnc_twisted.service.log_file import LogFile
+from novnc_twisted.service.log_format import FORMATS
+
+PROGRAMS: Final = {"consolecompute": "nova-compute", "consoleapi": "nova-api"}
+"""Names of programs in nova that differ from ``nova-`` and the command."""
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """The options of the log.
+
+    :ivar form: a key of ``FORMATS``.
+    :ivar path: the file; None for standard output.
+    :ivar option: the option that names the file.
+    """
+
+    form: str = "text"
+    path: str | None = None
+    option: str = "log_file"
+
+    @classmethod
+    def of(cls, command: str, conf: Any) -> Self:
+        """The settings of a command; a folder alone gets a file with the program's name, as with oslo.log."""
+        if conf.log_dir and not conf.log_file:
+            name = PROGRAMS.get(command, f"nova-{command}")
+            return cls(conf.log_format, str(Path(conf.log_dir, f"{name}.log")), "log_dir")
+        return cls(conf.log_format, str(Path(conf.log_dir or "", conf.log_file)) if conf.log_file else None)
+
+    def open(self) -> LogFile:
+        """Open the file.
+
+        :raises Unusable: it can't be opened.
+        """
+        assert self.path is not None
+        try:
+            return LogFile(self.path)
+        except OSError as error:
+            raise Unusable(f"{self.option}: can't open {self.path}: {error.strerror}") from None
+
+    def check(self) -> None:
+        """Check that the file can be opened, without creating it.
+
+        :raises Unusable: it can't.
+        """
+        if self.path is None:
+            return
+        path, folder = Path(self.path), Path(self.path).parent
+        if path.is_dir():
+            reason = "Is a directory"
+        elif not folder.is_dir():
+            reason = "No such file or directory"
+        elif not os.access(path if path.exists() else folder, os.W_OK):
+            reason = "it is not writable"
+        else:
+            return
+        raise Unusable(f"{self.option}: can't open {self.path}: {reason}")
+
+
+def output(
+    settings: LogSettings, stream: TextIO, twistd: Mapping[str, Any] | None = None
+) -> tuple[ILogObserver | None, LogFile | None]:
+    """The observer of the log, and the file to open again at SIGHUP.
+
+    :param stream: where the log goes without a file.
+    :param twistd: the options of twistd; its own ``--logfile`` and ``--syslog`` are preferred.
+    :return: the observer is None if twistd's own is to be used.
+    :raises Unusable: the file can't be opened.
+    """
+    form = FORMATS[settings.form]
+    named = twistd.get("logfile") if twistd is not None else None
+    if twistd is not None and twistd.get("syslog"):
+        return None, None
+    if named not in (None, "", "-"):
+        return (None if settings.form == "text" else _to_twistds_file(str(named), settings)), None
+    if settings.path is not None:
+        file = settings.open()
+        to = FileLogObserver(cast(TextIO, file), form)
+        return FilteringLogObserver(to, [WithoutPluginCache()]), file
+    if twistd is not None and not twistd.get("nodaemon", True):
+        return None, None  # a daemon has no standard output; twistd writes twistd.log
+    return log_observer(stream, None if settings.form == "text" else form), None
+
+
+def _to_twistds_file(path: str, settings: LogSettings) -> ILogObserver:
+    """Write our form to the file of ``--logfile``, which twistd rotates by size."""
+    from twisted.python.logfile import LogFile as RotatedFile
+
+    try:
+        file: Any = RotatedFile.fromFullPath(path)
+    except OSError as error:
+        raise Unusable(f"--logfile: can't open {path}: {error.strerror}") from None
+    return FilteringLogObserver(FileLogObserver(file, FORMATS[settings.form]), [WithoutPluginCache()])

@@ -1,0 +1,178 @@
+"""The log file, and where the log goes."""
+
+import io
+import os
+from pathlib import Path
+
+from oslo_config import cfg
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import FilteringLogObserver, Logger
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.service.exits import Unusable
+from novnc_twisted.service.lifecycle import Orderly
+from novnc_twisted.service.log_file import LogFile
+from novnc_twisted.service.log_output import LogSettings, output
+from novnc_twisted.service.options import DEFAULT
+from tests.support.logged import Logged
+
+
+class LogFileTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp()).absolute()
+        self.file = LogFile(str(self.path))
+        self.addCleanup(lambda: self.file.close())
+
+    def test_appended(self) -> None:
+        self.file.write("one\n")
+        self.file.write("two \udc80\n")
+        self.assertEqual(self.path.read_text(), "one\ntwo \\udc80\n")
+        other = LogFile(str(self.path))
+        other.write("three\n")
+        other.close()
+        self.assertEqual(self.path.read_text().count("\n"), 3)
+
+    def test_renamed(self) -> None:
+        """As logrotate does with ``create``, and without any file in its place."""
+        for create in (True, False):
+            old = self.path.with_suffix(f".{create}")
+            self.path.rename(old)
+            if create:
+                self.path.touch()
+            self.file.write("new\n")
+            self.assertEqual((self.path.read_text(), old.read_text().count("new")), ("new\n", 0 if create else 1))
+
+    def test_truncated(self) -> None:
+        """As logrotate does with ``copytruncate``."""
+        self.file.write("old\n")
+        os.truncate(self.path, 0)
+        self.file.write("new\n")
+        self.assertEqual(self.path.read_text(), "new\n")
+
+    def test_a_path_that_is_lost(self) -> None:
+        """The old file stays in use."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        file = LogFile(str(folder / "log"))
+        self.addCleanup(file.close)
+        folder.rename(folder.with_suffix(".old"))
+        file.write("text\n")
+        self.assertEqual((folder.with_suffix(".old") / "log").read_text(), "text\n")
+        self.assertRaises(OSError, file.reopen)
+
+    def test_reopen(self) -> None:
+        self.path.unlink()
+        self.file.reopen()
+        self.assertTrue(self.path.exists())
+
+    def test_a_full_disk(self) -> None:
+        full = LogFile("/dev/full")
+        full.write("lost\n")
+        full.close()
+
+    def test_a_pipe_without_reader(self) -> None:
+        """It would wait for one for ever."""
+        path = self.mktemp()
+        os.mkfifo(path)
+        self.assertRaises(OSError, LogFile, path)
+
+    def test_a_folder(self) -> None:
+        self.assertRaises(IsADirectoryError, LogFile, "/")
+
+
+class OutputTests(SynchronousTestCase):
+    def settings(self, command: str = "novncproxy", **options: str) -> LogSettings:
+        conf = cfg.ConfigOpts()
+        conf.register_opts(DEFAULT)
+        conf([], default_config_files=[], default_config_dirs=[])
+        for name, value in options.items():
+            conf.set_override(name, value)
+        return LogSettings.of(command, conf)
+
+    def test_paths(self) -> None:
+        """As oslo.log finds them."""
+        for command, options, path in (
+            ("novncproxy", {}, None),
+            ("novncproxy", {"log_dir": "/l"}, "/l/nova-novncproxy.log"),
+            ("xvpvncproxy", {"log_dir": "/l"}, "/l/nova-xvpvncproxy.log"),
+            ("consoleapi", {"log_dir": "/l"}, "/l/nova-api.log"),
+            ("consolecompute", {"log_dir": "/l"}, "/l/nova-compute.log"),
+            ("novncproxy", {"log_file": "x.log"}, "x.log"),
+            ("novncproxy", {"log_file": "x.log", "log_dir": "/l"}, "/l/x.log"),
+            ("novncproxy", {"log_file": "/a/x.log", "log_dir": "/l"}, "/a/x.log"),
+            ("novncproxy", {"log_file": "", "log_dir": ""}, None),
+        ):
+            self.assertEqual(self.settings(command, **options).path, path)
+
+    def test_a_file(self) -> None:
+        path = Path(self.mktemp()).absolute()
+        observer, file = output(self.settings(log_file=str(path), log_format="oslo"), io.StringIO())
+        assert file is not None
+        self.addCleanup(file.close)
+        Logger("tests", observer=observer).info("text")
+        self.assertRegex(path.read_text(), r"^20\S+ \S+ \d+ INFO tests \[-\] text\n$")
+
+    def test_a_stream(self) -> None:
+        stream = io.StringIO()
+        observer, file = output(self.settings(log_format="json"), stream, {"nodaemon": True, "logfile": "-"})
+        Logger("tests", observer=observer).info("text")
+        self.assertIn('"text": "text"', stream.getvalue())
+        self.assertIsNone(file)
+
+    def test_the_options_of_twistd(self) -> None:
+        """They are preferred; a daemon without any of them has twistd.log."""
+        settings = LogSettings(path="/nowhere/x")
+        for options in ({"syslog": True}, {"logfile": "x"}):
+            self.assertEqual(output(settings, io.StringIO(), {"nodaemon": True} | options), (None, None))
+        self.assertEqual(output(LogSettings(), io.StringIO(), {"nodaemon": False}), (None, None))
+
+    def test_our_form_in_the_file_of_twistd(self) -> None:
+        path = Path(self.mktemp()).absolute()
+        observer, _ = output(LogSettings("json"), io.StringIO(), {"logfile": str(path)})
+        assert isinstance(observer, FilteringLogObserver)
+        Logger("tests", observer=observer).info("text")
+        self.assertIn('"text": "text"', path.read_text())
+        error = self.assertRaises(Unusable, output, LogSettings("json"), io.StringIO(), {"logfile": "/nowhere/x"})
+        self.assertEqual(str(error), "--logfile: can't open /nowhere/x: No such file or directory")
+
+    def test_what_cannot_be_opened(self) -> None:
+        folder = self.mktemp()
+        os.mkdir(folder)  # noqa: PTH102
+        for options, line in (
+            ({"log_dir": "/nowhere"}, "log_dir: can't open /nowhere/nova-novncproxy.log: No such file or directory"),
+            ({"log_file": "/nowhere/x"}, "log_file: can't open /nowhere/x: No such file or directory"),
+            ({"log_file": folder}, f"log_file: can't open {folder}: Is a directory"),
+        ):
+            settings = self.settings(**options)
+            for use in (settings.check, settings.open):
+                self.assertEqual(str(self.assertRaises(Unusable, use)), line)
+
+    def test_a_check_creates_nothing(self) -> None:
+        path = Path(self.mktemp())
+        self.settings(log_file=str(path)).check()
+        self.assertFalse(path.exists())
+
+
+class HangUpTests(SynchronousTestCase):
+    """SIGHUP opens the log file again."""
+
+    def test_both_outcomes(self) -> None:
+        class Reloaded(Orderly):
+            def reload(self) -> Deferred[str | None]:
+                return succeed("reloaded")
+
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        logged = Logged(self)
+        service = Reloaded(None, [])
+        self.assertEqual(self.successResultOf(service.hang_up()), "reloaded")
+        service.log_file = LogFile(str(folder / "log"))
+        self.addCleanup(service.log_file.close)
+        (folder / "log").unlink()
+        self.assertEqual(self.successResultOf(service.hang_up()), "reloaded")
+        self.assertTrue((folder / "log").exists())
+        folder.rename(folder.with_suffix(".old"))
+        self.assertEqual(self.successResultOf(service.hang_up()), "reloaded")
+        self.assertIn(
+            f"can't open {folder}/log again, the previous log file stays in use: No such file", "".join(logged.lines())
+        )
