@@ -1,0 +1,159 @@
+"""The console scripts ``nova-novncproxy`` and ``nova-xvpvncproxy``: our services, started as nova starts its own.
+
+The options are those that nova registers for its command line (nova/cmd/novncproxy.py, nova/conf/novnc.py,
+nova/conf/vnc.py, and oslo.log).  Without ``--config-file``, the files are found as oslo.config finds them.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+from oslo_config import cfg
+
+from novnc_twisted._version import __version__
+from novnc_twisted.service.exits import Unusable, refuse
+from novnc_twisted.service.flagfile import FlagFile
+from novnc_twisted.service.nova_script_options import FLAGS, IGNORED, IGNORED_FLAGS, REFUSED, VALUES
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises errors, instead of printing its usage and exiting with 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """See ArgumentParser."""
+        raise Unusable(f"{message}; see --help")
+
+
+class CommandLine:
+    """The command line of a script.
+
+    :ivar files: the configuration files and the files of configuration folders, later ones win.
+    :ivar options: options of nova.conf, by section and name.
+    :ivar ignored: options of nova that have no effect here.
+    :ivar check_only: whether only the configuration is to be checked.
+    """
+
+    def __init__(self, program: str, arguments: Sequence[str]) -> None:
+        """Parse.
+
+        :param program: the name of the script, which configuration files may have.
+        :raises Unusable: with one line about what is wrong.
+        """
+        self.options: dict[tuple[str, str], str] = {}
+        self.ignored: list[str] = []
+        parsed = self._parser(program).parse_args([_hyphens(argument) for argument in arguments])
+        self.check_only = parsed.check_config
+        files = parsed.config_file or cfg.find_config_files("nova", program)
+        folders = parsed.config_dir or [
+            folder for folder in cfg.find_config_dirs("nova", program) if Path(folder).is_dir()
+        ]
+        self.files = [str(Path(file).expanduser()) for file in files]
+        for folder in folders:
+            self.files += _files_in(Path(folder).expanduser())
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line about all options without effect, if there are any."""
+        if not self.ignored:
+            return []
+        return [f"options of nova that have no effect here: {', '.join(dict.fromkeys(self.ignored))}"]
+
+    @property
+    def sources(self) -> list[str | FlagFile]:
+        """The files, and the options of the command line."""
+        return [*self.files, FlagFile.of_command_line(self.options)]
+
+    def _parser(self, program: str) -> argparse.ArgumentParser:
+        parser = _Parser(program, allow_abbrev=False, description="Options of nova's command that take effect here.")
+        add = parser.add_argument
+        add("--version", action="version", version=f"novnc_twisted {__version__}")
+        add("--config-file", action="append", metavar="PATH", help="a file in nova.conf's format; later ones win")
+        add("--config-dir", action="append", metavar="DIR", help="a folder with *.conf files, read after the files")
+        add("--check-config", action="store_true", help="only check the configuration")
+        for option in VALUES:
+            add(*option.names, action=_Call, to=partial(self._set, option.place), metavar="VALUE", help=option.help)
+        for option in FLAGS:
+            no = f"--no{option.names[0][2:]}"
+            add(*option.names, action=_Call, to=partial(self._set, option.place, "true"), nargs=0, help=option.help)
+            add(no, action=_Call, to=partial(self._set, option.place, "false"), nargs=0, help=f"not {option.names[0]}")
+        for names in IGNORED:
+            add(*names, action=_Call, to=partial(self._ignore, names[0]), help=argparse.SUPPRESS)
+        for names in IGNORED_FLAGS:
+            every = (*names, f"--no{names[0][2:]}")
+            add(*every, action=_Call, to=partial(self._ignore, names[0]), nargs=0, help=argparse.SUPPRESS)
+        for name, why in REFUSED.items():
+            add(name, action=_Call, to=partial(_refuse, f"{name}: {why}"), nargs="?", help=argparse.SUPPRESS)
+        add("--nodaemon", action="store_true", help=argparse.SUPPRESS)
+        return parser
+
+    def _set(self, place: tuple[str, str], value: str) -> None:
+        self.options[place] = value
+
+    def _ignore(self, name: str, *_: str) -> None:
+        self.ignored.append(name)
+
+
+class _Call(argparse.Action):
+    """Calls a function with the value of the option, if it has one."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, to: Callable[..., None], **more: Any) -> None:
+        super().__init__(option_strings, dest, **more)
+        self._to = to
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        """See Action."""
+        self._to(*([values] if isinstance(values, str) else []))
+
+
+def _refuse(why: str, *_: str) -> None:
+    raise Unusable(why)
+
+
+def _hyphens(argument: str) -> str:
+    """Write the name of an option with hyphens: nova has ``--ssl_only``, and oslo.log ``--log-file``."""
+    name, equals, value = argument.partition("=")
+    return (name.replace("_", "-") if name.startswith("--") else name) + equals + value
+
+
+def _files_in(folder: Path) -> list[str]:
+    """The files that oslo.config reads of a folder, in its order.
+
+    :raises Unusable: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise Unusable(f"--config-dir {folder}: it is not a folder")
+    return sorted(str(path) for path in folder.glob("*.conf"))
+
+
+def novncproxy() -> None:
+    """Run ``nova-novncproxy``."""
+    main("nova-novncproxy", "novncproxy", sys.argv[1:])
+
+
+def xvpvncproxy() -> None:
+    """Run ``nova-xvpvncproxy``."""
+    main("nova-xvpvncproxy", "xvpvncproxy", sys.argv[1:])
+
+
+def main(program: str, command: str, arguments: Sequence[str]) -> None:
+    """Run a command in the foreground until a signal ends it.
+
+    :raises SystemExit: it can't start, or only the configuration was to be checked.
+    """
+    try:
+        line = CommandLine(program, arguments)
+        from novnc_twisted.service.make_service import check, make_service
+
+        if line.check_only:
+            raise SystemExit(check(command, line.sources, line.warnings))
+        from novnc_twisted.service.foreground import run
+        from novnc_twisted.service.log_output import output
+
+        service = make_service(command, line.sources, line.warnings)
+        service.observer, service.log_file = output(service.log_settings, sys.stdout)
+    except Exception as error:
+        refuse(program, error)
+    run(service)
