@@ -294,14 +294,14 @@ class Architecture(TestCase):
 
 
 def phases_in(folder: Path) -> Iterator[str]:
-    """Every string that the modules of a folder assign to a name or an attribute ``phase``, or pass to ``_enter()``."""
+    """Every string that the modules of a folder assign to a name or an attribute ``phase``, or pass to ``enter()``."""
     for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
                 for target in node.targets:
                     if getattr(target, "attr", getattr(target, "id", "")) == "phase":
                         yield str(node.value.value)
-            elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "_enter":
+            elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "enter":
                 yield from (str(one.value) for one in node.args if isinstance(one, ast.Constant))
 
 

@@ -1,18 +1,30 @@
 """What nova's public API knows about console tokens and servers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol
+from urllib.parse import parse_qs, urlsplit
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.record import Record, read
-from novnc_twisted.errors import InstanceNotFound, InvalidToken, ServiceUnavailable
+from novnc_twisted.errors import (
+    ConsoleTypeUnavailable,
+    InstanceNotFound,
+    InstanceNotRunning,
+    InvalidToken,
+    ServiceUnavailable,
+)
 from novnc_twisted.keystone.client import Answer
 
 NO_SERVER: Final = "00000000-0000-0000-0000-000000000000"
 """The UUID of no server, to find out whether the credentials may read servers."""
+
+_MAX_TOKEN: Final = 255
+
+_NEW_CONSOLE: Final = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
 
 _log: Final = Logger()
 
@@ -20,7 +32,7 @@ _log: Final = Logger()
 class Client(Protocol):
     """Sends requests to nova; see :class:`novnc_twisted.keystone.KeystoneClient`."""
 
-    def request(self, method: str, path: str) -> "Deferred[Answer]":
+    def request(self, method: str, path: str, *, json: Mapping[str, Any] | None = None) -> "Deferred[Answer]":
         """Send a request to a path below nova's endpoint."""
 
 
@@ -57,6 +69,10 @@ class NovaServer:
     compute_host: str
     project_id: str | None
 
+    def is_where(self, other: "NovaServer") -> bool:
+        """Whether the server is the same VM on the same host as another answer showed."""
+        return (self.compute_host, self.instance_name) == (other.compute_host, other.instance_name)
+
 
 class NovaAPI:
     """Asks nova about tokens and servers (``nova/api/openstack/compute/console_auth_tokens.py``, ``servers.py``).
@@ -68,6 +84,8 @@ class NovaAPI:
         self._client = client
         self.reads_servers: bool | None = None
         """Whether the credentials may read servers; None: not known yet."""
+        self.makes_consoles: bool | None = None
+        """Whether the credentials may ask for a new token of any server; None: not known yet."""
 
     async def look_up(self, token: str) -> TokenPlace:
         """Where the console of a token was when the token was made.
@@ -75,6 +93,8 @@ class NovaAPI:
         :raises InvalidToken: nova does not know the token, or it has expired.
         :raises ServiceUnavailable: Keystone or nova does not answer, or refuses our credentials.
         """
+        if not is_path_segment(token):
+            raise InvalidToken("nova makes no tokens of this form")
         answer = await self._client.request("GET", f"/os-console-auth-tokens/{token}")
         if answer.status == 404:
             raise InvalidToken("nova does not know the token")
@@ -87,32 +107,111 @@ class NovaAPI:
         :raises InstanceNotFound: there is no such server.
         :raises ServiceUnavailable: Keystone or nova does not answer.
         """
-        if self.reads_servers is None:
-            await self.find_rights()
-        if not self.reads_servers:
+        if not await self._may_read_servers():
             return None
         answer = await self._client.request("GET", f"/servers/{uuid}")
         if answer.status == 404:
             raise InstanceNotFound("nova has no such server")
         return _server(_object(answer, "server", "GET /servers"))
 
+    async def fresh_place(self, uuid: str) -> TokenPlace | None:
+        """Where the console of a server is now; None if the credentials may not ask.
+
+        Nova asks the compute host of the server, and makes a new token.
+
+        :raises InstanceNotFound: there is no such server, or its compute host does not have it.
+        :raises ConsoleTypeUnavailable: the server has no VNC display.
+        :raises InstanceNotRunning: the server has no screen in its present state.
+        :raises ServiceUnavailable: Keystone, nova or the compute host does not answer.
+        """
+        if not await self._may_make_consoles():
+            return None
+        request = "POST /servers/ID/remote-consoles"
+        answer = await self._client.request("POST", f"/servers/{uuid}/remote-consoles", json=_NEW_CONSOLE)
+        if answer.status in (401, 403):
+            # Nova looks for the server first: the question in find_rights() does not find a policy of the operator.
+            self.makes_consoles = False
+            self._warn_of_consoles()
+            return None
+        if answer.status == 404:
+            raise InstanceNotFound(f"nova answers {request} with HTTP status 404")
+        if answer.status == 400:
+            raise ConsoleTypeUnavailable(f"nova answers {request} with HTTP status 400")
+        if answer.status == 409:
+            raise InstanceNotRunning(f"nova answers {request} with HTTP status 409")
+        token = _token_of(_object(answer, "remote_console", request).get("url"))
+        try:
+            return await self.look_up(token)
+        except InvalidToken:
+            raise ServiceUnavailable(f"nova does not know the token that it has just made ({request})") from None
+
     async def find_rights(self) -> None:
-        """Find out whether the credentials may read servers, and warn if they may not.
+        """Find out what the credentials may do, and warn once of each right that is missing.
 
         :raises ServiceUnavailable: Keystone or nova does not answer.
         """
-        answer = await self._client.request("GET", f"/servers/{NO_SERVER}")
-        if answer.status in (401, 403):
-            if self.reads_servers is None:
+        if await self._may_read_servers():
+            await self._may_make_consoles()
+
+    async def _may_read_servers(self) -> bool:
+        if self.reads_servers is None:
+            allowed = await self._may("GET", f"/servers/{NO_SERVER}")
+            if self.reads_servers is None and not allowed:
                 _log.warn(
                     "nova refuses GET /servers to our credentials: neither the state of a server nor the name that its "
-                    "screen reports is checked; add this path to the access rules of the application credential"
+                    "screen reports is checked, and no session survives a migration; add this path to the access rules "
+                    "of the application credential"
                 )
-            self.reads_servers = False
-        elif answer.status in (200, 404):
-            self.reads_servers = True
-        else:
-            raise ServiceUnavailable(f"nova answers GET /servers with HTTP status {answer.status}")
+            self.reads_servers = allowed
+        return self.reads_servers
+
+    async def _may_make_consoles(self) -> bool:
+        if self.makes_consoles is None:
+            allowed = await self._may("POST", f"/servers/{NO_SERVER}/remote-consoles", _NEW_CONSOLE)
+            if self.makes_consoles is None and not allowed:
+                self._warn_of_consoles()
+            self.makes_consoles = allowed
+        return self.makes_consoles
+
+    def _warn_of_consoles(self) -> None:
+        _log.warn(
+            "nova refuses POST /servers/ID/remote-consoles to our credentials: a console is not found again after its "
+            "server has moved; add this path to the access rules of the application credential"
+        )
+
+    async def _may(self, method: str, path: str, json: Mapping[str, Any] | None = None) -> bool:
+        """Whether a request for a server that does not exist is refused for that reason, and not for its sender."""
+        answer = await self._client.request(method, path, json=json)
+        if answer.status in (401, 403):
+            return False
+        if answer.status in (200, 404):
+            return True
+        raise ServiceUnavailable(f"nova answers {method} /servers with HTTP status {answer.status}")
+
+
+def is_path_segment(token: str) -> bool:
+    """Whether a token can stand in a URL's path without being encoded (RFC 3986, section 2.3); nova's are UUIDs.
+
+    With "../" or "?" it could name another resource of nova.  Servers refuse a request with a very long path in ways
+    that look like an outage.
+    """
+    return (
+        0 < len(token) <= _MAX_TOKEN and token.isascii() and all(letter.isalnum() or letter in "-_" for letter in token)
+    )
+
+
+def _token_of(url: Any) -> str:
+    """The token in a console URL of nova: in its query, or in that of its query argument ``path``.
+
+    :raises ServiceUnavailable: there is none.
+    """
+    try:
+        query = parse_qs(urlsplit(url).query if isinstance(url, str) else "")
+        for path in query.get("path", []):
+            query |= parse_qs(urlsplit(path).query)
+        return query["token"][-1]
+    except (ValueError, KeyError):
+        raise ServiceUnavailable("nova answers POST /servers/ID/remote-consoles without a token") from None
 
 
 def _object(answer: Answer, name: str, request: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Nova as the authority: console tokens are those that nova made, and nova's public API checks them.
 
-Neither nova's database nor its message bus is used, and nothing is kept here.  Nova's own proxies and ours therefore
+Neither nova's database nor its message bus is used, and no token is kept here.  Nova's own proxies and ours therefore
 serve the same links at the same time.
 """
 
@@ -8,15 +8,24 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from twisted.logger import Logger
+
 from novnc_twisted.access.tokens import hash_token
-from novnc_twisted.consoleauth.nova_api import NovaAPI, NovaServer
+from novnc_twisted.consoleauth.admitted import AdmittedTokens
+from novnc_twisted.consoleauth.nova_api import NovaAPI, NovaServer, TokenPlace
 from novnc_twisted.contract.connect_info import NOVNC, ConnectInfo
-from novnc_twisted.errors import ConsoleForbidden, InstanceNotFound, InstanceNotRunning, InvalidToken
+from novnc_twisted.errors import (
+    ConsoleForbidden,
+    InstanceNotFound,
+    InstanceNotRunning,
+    InvalidToken,
+    ServiceUnavailable,
+)
 
 MAX_FIRST_USES: Final = 10_000
 """Tokens whose first use is remembered for ``enforce_session_timeout``; the oldest is forgotten first."""
 
-_MAX_TOKEN: Final = 255
+_log: Final = Logger()
 
 _GONE: Final = frozenset(("DELETED", "SOFT_DELETED"))
 _OFF: Final = frozenset(("BUILD", "SHELVED", "SHELVED_OFFLOADED", "SHUTOFF", "SUSPENDED"))
@@ -46,6 +55,7 @@ class NovaAuthority:
         self._enforce = enforce_session_timeout
         self._now = now
         self._first_uses: dict[str, float] = {}
+        self._admitted = AdmittedTokens(now)
 
     async def check_token(self, token: str, console_type: str, client_address: str) -> ConnectInfo:
         """Where the console of this token is.
@@ -58,13 +68,63 @@ class NovaAuthority:
         """
         if console_type != NOVNC:
             raise ConsoleForbidden(f"nova has no tokens for {console_type}")
-        # The token becomes a part of a URL: with "../" or "?" it could name another resource of nova.
-        if not _is_a_path_segment(token):
-            raise InvalidToken("nova makes no tokens of this form")
-        place = await self._nova.look_up(token)
-        server = await self._nova.server(place.instance_uuid)
-        if server is not None:
+        try:
+            place = await self._nova.look_up(token)
+        except InvalidToken:
+            # Nova drops the tokens of a server that has moved, and their sessions are lost at the same time.
+            known = self._admitted.find(token, client_address)
+            info = None if known is None else await self._locate(token, known.instance_uuid, known.project_id)
+            if info is None:
+                raise
+        else:
+            server = await self._nova.server(place.instance_uuid)
             _refuse_without_screen(server)
+            info = self._info(token, place, server, current=False)
+        if info.reconnects:
+            self._admitted.add(token, client_address, info)
+        return info
+
+    async def find_again(self, token: str, client_address: str, info: ConnectInfo) -> ConnectInfo | None:
+        """Where the console is now, by the word of its compute host; None if the credentials may not ask.
+
+        :param info: what :meth:`check_token` returned.
+        :raises Refusal: see :meth:`check_token`.
+        """
+        return await self._locate(token, info.instance_uuid, info.project_id)
+
+    async def keep_token(self, token: str, client_address: str) -> None:
+        """Let the viewer of a live session come back with its token within 60 s, even if nova has dropped the token."""
+        self._admitted.renew(token, client_address)
+
+    async def find_rights(self) -> None:
+        """Find out what the credentials may do, and warn of what they may not; if nova does not answer, do it later."""
+        try:
+            await self._nova.find_rights()
+        except ServiceUnavailable as error:
+            _log.warn("nova cannot be asked about console tokens now: {reason}", reason=error.detail)
+
+    async def _locate(self, token: str, instance_uuid: str, project_id: str | None) -> ConnectInfo | None:
+        """Ask the compute host of a server, and check that the server did not move meanwhile."""
+        before = await self._nova.server(instance_uuid)
+        _refuse_without_screen(before)
+        if before is None:
+            return None
+        if before.project_id != project_id:
+            raise ConsoleForbidden("the server belongs to another project than it did")
+        try:
+            place = await self._nova.fresh_place(instance_uuid)
+        except (InstanceNotFound, InstanceNotRunning) as error:
+            # Nova still shows the server, so its host may have lost it to another one a moment ago.
+            raise ServiceUnavailable(f"nova shows the server as {before.status}, but {error.detail}") from None
+        if place is None:
+            return None
+        after = await self._nova.server(instance_uuid)
+        _refuse_without_screen(after)
+        if after is None or place.instance_uuid != instance_uuid or not before.is_where(after):
+            raise ServiceUnavailable("the server is moving to another host")
+        return self._info(token, place, after, current=True)
+
+    def _info(self, token: str, place: TokenPlace, server: NovaServer | None, *, current: bool) -> ConnectInfo:
         return ConnectInfo(
             host=place.host,
             port=place.port,
@@ -72,11 +132,12 @@ class NovaAuthority:
             instance_uuid=place.instance_uuid,
             name=server.name if server is not None else "",
             instance_name=server.instance_name if server is not None else "",
-            console_type=console_type,
+            console_type=NOVNC,
             project_id=server.project_id if server is not None else None,
             compute_host=server.compute_host or None if server is not None else None,
             expires_at=self._first_use(token) + self._ttl if self._enforce else None,
             reconnects=not self._enforce,
+            current=current,
         )
 
     def _first_use(self, token: str) -> float:
@@ -88,17 +149,9 @@ class NovaAuthority:
         return known
 
 
-def _is_a_path_segment(token: str) -> bool:
-    """Whether the token can stand in a URL's path without being encoded (RFC 3986, section 2.3); nova's are UUIDs.
-
-    Servers refuse a request with a very long path in ways that look like an outage.
-    """
-    return (
-        0 < len(token) <= _MAX_TOKEN and token.isascii() and all(letter.isalnum() or letter in "-_" for letter in token)
-    )
-
-
-def _refuse_without_screen(server: NovaServer) -> None:
+def _refuse_without_screen(server: NovaServer | None) -> None:
+    if server is None:
+        return  # the credentials may not read it
     if server.status in _GONE:
         raise InstanceNotFound(f"nova shows the server as {server.status}")
     if server.status in _OFF:

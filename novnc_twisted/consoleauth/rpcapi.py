@@ -19,8 +19,8 @@ class ConsoleAuthAPI:
     """The methods of consoleauth for the proxies and the API.
 
     Every method fails with :class:`~novnc_twisted.errors.ServiceUnavailable` if no consoleauth answers within
-    ``deadline`` seconds.  The factories of the proxies take :meth:`check_token`, :meth:`get_vnc_password` and
-    :meth:`keep_token` as ``authorise``, ``ask_password`` and ``keep_token``.
+    ``deadline`` seconds.  The factories of the proxies take :meth:`check_token`, :meth:`get_vnc_password`,
+    :meth:`keep_token` and :meth:`find_again` as ``authorise``, ``ask_password``, ``keep_token`` and ``find_again``.
 
     :param now: returns the Unix time of this machine, in seconds.
     """
@@ -87,6 +87,16 @@ class ConsoleAuthAPI:
     async def keep_token(self, token: str, client_address: str) -> None:
         """Renew the lease of a token, whose session lives or was lost now: it may come back for 60 s."""
         await self._call("keep_token", token, client_address=client_address)
+
+    async def find_again(self, token: str, client_address: str, info: ConnectInfo) -> ConnectInfo | None:
+        """Return what a token opens, asked once more; None if each use of the token counts (``one_time``).
+
+        :param info: what :meth:`check_token` returned.
+        :raises Refusal: see :meth:`check_token`.
+        """
+        if not info.reconnects:
+            return None
+        return await self.check_token(token, info.console_type, client_address)
 
     async def show_token(self, token: str) -> dict[str, Any]:
         """Return what ``os-console-auth-tokens`` shows: instance_uuid, host, port and internal_access_path.

@@ -37,6 +37,8 @@ class ConnectInfo(Record):
         that lives longer has to renew the lease of its token.
     :ivar mode: what the viewer may do: ``control`` or ``view``.
     :ivar owners: the id and the name of the project that the server belongs to, from its compute host; None: unknown.
+    :ivar current: whether host and port are those of now; False: they are from the time when the token was made, and
+        another VM may have them by now.
     :ivar password: the VNC password, if the caller of the proxy has it at hand.  It is neither shown nor sent: the
         proxy asks for it when a VNC server needs it.
     """
@@ -57,7 +59,13 @@ class ConnectInfo(Record):
     keep_from: Annotated[float, fields.number] = 0.0
     mode: Annotated[str, fields.one_of(*MODES)] = CONTROL
     owners: Annotated[tuple[str, ...] | None, fields.owners] = None
+    current: Annotated[bool, LOCAL] = True
     password: Annotated[str | None, LOCAL] = field(default=None, repr=False)
+
+    def has_address_of(self, other: "ConnectInfo") -> bool:
+        """Return whether both are reached in the same way."""
+        mine = self.host, self.port, self.socket, self.internal_access_path
+        return mine == (other.host, other.port, other.socket, other.internal_access_path)
 
     def at(self, place: Place) -> Self:
         """Return the same with the address, the names, the owners and the compute host of a place."""

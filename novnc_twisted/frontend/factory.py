@@ -12,7 +12,7 @@ from novnc_twisted.events.log import EventLog
 from novnc_twisted.events.records import Observer
 from novnc_twisted.session.limits import SessionLimits
 from novnc_twisted.session.registry import SessionRegistry
-from novnc_twisted.session.services import AskPassword, Authorise, KeepToken, SessionServices
+from novnc_twisted.session.services import AskPassword, Authorise, FindAgain, KeepToken, SessionServices
 from novnc_twisted.session.settings import SessionSettings
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class FrontFactory(Factory):
         settings: SessionSettings | None = None,
         ask_password: AskPassword | None = None,
         keep_token: KeepToken | None = None,
+        find_again: FindAgain | None = None,
         limits: SessionLimits | None = None,
         failures: Failures | None = None,
         connection_limits: ConnectionLimits | None = None,
@@ -73,6 +74,7 @@ class FrontFactory(Factory):
             observer=observer,
             ask_password=ask_password,
             keep_token=keep_token,
+            find_again=find_again,
         )
         self.registry = SessionRegistry(services, self._session_ended)
 

@@ -16,7 +16,7 @@ from novnc_twisted.novncproxy.page import SHIPPED, Page
 from novnc_twisted.novncproxy.protocol import NoVNCProxyProtocol
 from novnc_twisted.novncproxy.upgrade import UpgradePolicy
 from novnc_twisted.session.limits import SessionLimits
-from novnc_twisted.session.services import AskPassword, Authorise, KeepToken
+from novnc_twisted.session.services import AskPassword, Authorise, FindAgain, KeepToken
 from novnc_twisted.session.settings import SessionSettings
 
 
@@ -42,6 +42,7 @@ class NoVNCProxyFactory(FrontFactory):
         frame_ancestors: Sequence[str] = ("'self'",),
         ask_password: AskPassword | None = None,
         keep_token: KeepToken | None = None,
+        find_again: FindAgain | None = None,
         limits: SessionLimits | None = None,
         failures: Failures | None = None,
         connection_limits: ConnectionLimits | None = None,
@@ -60,6 +61,8 @@ class NoVNCProxyFactory(FrontFactory):
         :param ask_password: ``async (token, console_type, client_address) -> str | None``: the VNC password, asked
             only where the VNC server wants one and ``ConnectInfo.password`` is None.
         :param keep_token: ``async (token, client_address)``: called while a session lives.
+        :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: asked where the console is now
+            if it is not at the place of ``info``; has ``settings.token_deadline`` seconds.
         :param limits: limits of sessions, to share with another front of this process; default: its own.
         :param failures: the same for guesses of a token.
         :param connection_limits: the same for connections; default: no limit.
@@ -72,6 +75,7 @@ class NoVNCProxyFactory(FrontFactory):
             settings=settings,
             ask_password=ask_password,
             keep_token=keep_token,
+            find_again=find_again,
             limits=limits,
             failures=failures,
             connection_limits=connection_limits,

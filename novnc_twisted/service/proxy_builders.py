@@ -3,6 +3,8 @@
 import socket
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred
+
 from novnc_twisted.contract.topics import NOVNCPROXY_BINARY, XVPVNCPROXY_BINARY, announced_as
 from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.service import settings
@@ -39,7 +41,15 @@ def novncproxy(context: Context) -> Start:
         "[vnc] novncproxy_host",
         "[vnc] novncproxy_port",
     )
-    return _proxy(context, listeners, factory, NOVNCPROXY_BINARY)
+    start = _proxy(context, listeners, factory, NOVNCPROXY_BINARY)
+
+    async def start_with_nova() -> None:
+        await start()
+        if authority is not None:
+            # Not awaited: while Keystone or nova is down, the proxy runs, and refuses links with 4503.
+            Deferred.fromCoroutine(authority.find_rights())
+
+    return start_with_nova
 
 
 def xvpvncproxy(context: Context) -> Start:
@@ -113,10 +123,11 @@ def _front_arguments(context: Context, nova: "NovaAuthority | None" = None) -> d
 
     authority = ConsoleAuthAPI(context.transport)
     return {
-        "authorise": authority.check_token if nova is None else nova.check_token,
+        "authorise": (nova or authority).check_token,
         "settings": _settings(context),
         "ask_password": authority.get_vnc_password if nova is None else None,
-        "keep_token": authority.keep_token if nova is None else None,
+        "keep_token": (nova or authority).keep_token,
+        "find_again": (nova or authority).find_again,
         "limits": context.limits,
         "failures": context.failures,
         "connection_limits": context.proxy_connections,

@@ -16,8 +16,10 @@ class IConsoleType(Protocol):
     def log_in(self, settings: SessionSettings) -> Handshake[Any]:
         """Return the handshake with the server; its result is given to :meth:`verify` and :meth:`first_message`."""
 
-    def verify(self, opening: Any, info: ConnectInfo, settings: SessionSettings) -> None:
+    def verify(self, opening: Any, info: ConnectInfo, settings: SessionSettings) -> bool:
         """Compare what the server says about itself with the VM that was asked for.
+
+        :return: whether it proves to be the console of this VM; False: it may be the console of another one.
 
         :raises ConsoleUnreachable: it is the console of another VM.
         """

@@ -25,9 +25,9 @@ class RFBConsole:
         """Log in to the VNC server, up to ServerInit."""
         return login(settings.auth_schemes, vencrypt_subtypes=settings.vencrypt_subtypes)
 
-    def verify(self, opening: ServerInit, info: ConnectInfo, settings: SessionSettings) -> None:
+    def verify(self, opening: ServerInit, info: ConnectInfo, settings: SessionSettings) -> bool:
         """Compare the name of the screen with the name of the VM, as ``name_check`` says."""
-        check_name(opening.name, info, settings.name_check)
+        return check_name(opening.name, info, settings.name_check)
 
     def greet(self) -> Handshake[ClientInit]:
         """Offer the viewer RFB 3.8 without authentication, up to ClientInit."""

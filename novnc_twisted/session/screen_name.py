@@ -42,30 +42,32 @@ def check_template(text: str) -> str:
     return text
 
 
-def check_name(shown: bytes, info: ConnectInfo, name_check: str) -> None:
+def check_name(shown: bytes, info: ConnectInfo, name_check: str) -> bool:
     """Compare the name of a screen with the name of the VM.
 
     If the name of the VM is not known, any name of the screen passes.
 
     :param shown: the name in ServerInit.
     :param name_check: ``auto``, ``off``, or a template.
+    :return: whether the name proves that it is the screen of this VM; also True if nothing is to be compared.
     :raises ConsoleUnreachable: it is the screen of another VM.
     """
     if name_check == OFF:
-        return
+        return True
     if name_check == AUTO:
         # A name of another form proves nothing in either direction.
         if _QEMUS_NAME.match(shown) is None or not info.instance_name:
-            return
+            return False
         expected = f"QEMU ({info.instance_name})"
     else:
         values = {"name": info.name, "instance_name": info.instance_name, "uuid": info.instance_uuid}
         # A missing value would make the template match nothing, and lock out a VM that is not known well enough.
         if not all(values[name] for name in _REFERENCE.findall(name_check)):
-            return
+            return False
         expected = _REFERENCE.sub(lambda found: values[found[1]], name_check)
     # Compare bytes: QEMU may have cut the name in the middle of a character.
     if shown != expected.encode()[:_QEMUS_BUFFER] and shown != expected.encode():
         raise ConsoleUnreachable(
             f"another VM has this address now: its screen is called {shown.decode(errors='replace')}, not {expected}"
         )
+    return True

@@ -22,6 +22,12 @@ It raises Revoked to end the session.  The result is what the viewer may do from
 changes nothing.
 """
 
+FindAgain = Callable[[str, str, ConnectInfo], Awaitable[ConnectInfo | None]]
+"""``async (token, client_address, info)`` -> where this server's console is now, or None: there is no way to know.
+
+Raises a Refusal.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionServices:
@@ -34,6 +40,7 @@ class SessionServices:
     :ivar observer: receives an event when a session is live, and one when it has ended.
     :ivar ask_password: asked for the VNC password if the VNC server wants one; None: there is none.
     :ivar keep_token: called while a session lives; None: tokens have no leases.
+    :ivar find_again: asked where the console is now if it is not at the place that ``authorise`` gave; None: nobody is.
     """
 
     reactor: Any
@@ -43,3 +50,4 @@ class SessionServices:
     observer: Observer
     ask_password: AskPassword | None = None
     keep_token: KeepToken | None = None
+    find_again: FindAgain | None = None

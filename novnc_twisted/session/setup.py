@@ -9,7 +9,6 @@ from twisted.internet.defer import Deferred, gatherResults
 from novnc_twisted.access.tokens import MAX_TOKEN
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.errors import (
-    ConsoleUnreachable,
     InvalidToken,
     Refusal,
     ServiceUnavailable,
@@ -25,9 +24,7 @@ from novnc_twisted.session.interfaces import IViewer
 from novnc_twisted.session.limits import SessionSlot
 from novnc_twisted.session.live import LiveSession
 from novnc_twisted.session.session import STOPPING_DEADLINE, Session
-from novnc_twisted.session.upstream.access_path import request_access_path
-from novnc_twisted.session.upstream.connection import UpstreamConnection
-from novnc_twisted.session.upstream.dial import dial, place_of
+from novnc_twisted.session.upstream.reach import reach
 
 if TYPE_CHECKING:
     from novnc_twisted.session.registry import SessionRegistry
@@ -41,7 +38,7 @@ class SessionSetup(Session):
     No byte reaches the VNC server before the token was found valid.
     """
 
-    __slots__ = ("_client", "_deadline", "_ends", "_entered_at", "_greeted", "_mode", "_phases", "phase")
+    __slots__ = ("_client", "_deadline", "_entered_at", "_greeted", "_mode", "_phases", "ends", "phase")
 
     def __init__(self, registry: "SessionRegistry", session_id: str, viewer: IViewer, accepted_at: float) -> None:
         """Prepare the set-up; :meth:`start` begins it."""
@@ -52,7 +49,7 @@ class SessionSetup(Session):
         self._deadline = Deadline(registry.services.reactor)  # of the present step
         self._greeted = False  # whether RFB, or the protocol of another console type, has begun with the viewer
         self._mode: str | None = None  # what change_mode() asked for; None: what the token says
-        self._ends: list[IEnd] = []  # the ends to close: the VNC server's, as soon as it is connected
+        self.ends: list[IEnd] = []  # the ends that a refusal has to close: those of VNC servers, once connected
         # Last: attaching may call end() at once, which needs the attributes above.
         self._client = HandshakeChannel(viewer.end, self.end)
 
@@ -81,10 +78,10 @@ class SessionSetup(Session):
             await self._refuse(self.fault())
         else:
             self.registry.replace(live)
-            self._enter("live")
+            self.enter("live")
             live.start(tuple(self._phases))
 
-    def _enter(self, phase: str) -> None:
+    def enter(self, phase: str) -> None:
         """Begin the next phase, and note how long the last one took."""
         now = self.services.reactor.seconds()
         self._phases.append((self.phase, now - self._entered_at))
@@ -93,7 +90,7 @@ class SessionSetup(Session):
     async def _set_up(self) -> LiveSession:
         """Run all steps in their order."""
         info = await self._authorise()
-        self.info = info = info if self._mode is None else replace(info, mode=self._mode)
+        self.info = info = self._with_mode(info)
         slot = self.services.limits.take_slot(info)
         try:
             return await self._connect(info, slot)
@@ -101,6 +98,9 @@ class SessionSetup(Session):
             # BaseException, since a cancelled set-up (CancelledError, GeneratorExit) has to give its slot back, too.
             slot.give_back()
             raise
+
+    def _with_mode(self, info: ConnectInfo) -> ConnectInfo:
+        return info if self._mode is None else replace(info, mode=self._mode)
 
     async def _authorise(self) -> ConnectInfo:
         viewer, services = self.viewer, self.services
@@ -112,7 +112,7 @@ class SessionSetup(Session):
                 raise InvalidToken("longer than any token")
             asked = services.authorise(viewer.token, viewer.console_type, viewer.address)
             late = ServiceUnavailable("no answer about the token in time")
-            info = await self._in_time(asked, services.settings.token_deadline, late)
+            info = await self.in_time(asked, services.settings.token_deadline, late)
         except BaseException as error:
             viewer.token_checked(error if isinstance(error, Refusal) else ServiceUnavailable())
             raise
@@ -122,35 +122,23 @@ class SessionSetup(Session):
     async def _connect(self, info: ConnectInfo, slot: SessionSlot) -> LiveSession:
         settings = self.services.settings
         console = console_type(self.viewer.console_type)
-        self._enter("dial")
-        late = ConsoleUnreachable(f"no connection to {place_of(info)} in time")
-        end = await self._in_time(dial(self.services.reactor, info, settings), settings.dial_deadline, late)
-        # From here on a refusal has to close this connection as well.
-        self._ends.append(end)
-        upstream = UpstreamConnection(self, end, info)
-        if info.internal_access_path:
-            self._enter("access path")
-            access = request_access_path(upstream.channel, info.internal_access_path)
-            await self._in_time(access, settings.dial_deadline, ConsoleUnreachable("no answer to CONNECT in time"))
-        self._enter("login")
-        late = ConsoleUnreachable("the VNC server did not finish its handshake in time")
-        opening = await self._in_time(upstream.run(console.log_in(settings)), settings.rfb_deadline, late)
         # Before the viewer is greeted: not one byte of another VM's screen may reach it.
-        console.verify(opening, info, settings)
-        self._enter("offer")
+        reached = await reach(self, console, info)
+        self.info = self._with_mode(reached.info)
+        self.enter("offer")
         # From here on the viewer expects RFB and would read a sentence as RFB; only the close frame can give a reason.
         self._greeted = True
         self.viewer.welcome()
         slow = SetupTimeout("the viewer did not finish its RFB handshake in time")
-        await self._in_time(self._client.run(console.greet()), settings.rfb_deadline, slow)
-        self.viewer.end.write(console.first_message(opening, info))
+        await self.in_time(self._client.run(console.greet()), settings.rfb_deadline, slow)
+        self.viewer.end.write(console.first_message(reached.opening, self.info))
         # Both channels release their ends only now.  They hold bytes that came early, and the relay gets these first.
         self._client.release()
-        upstream.channel.release()
-        info = self.info or info  # its mode may have changed meanwhile
-        return LiveSession(self, info, slot, end, console.filters(info, settings))
+        reached.upstream.channel.release()
+        info = self.info  # its mode may have changed meanwhile
+        return LiveSession(self, info, slot, reached.end, console.filters(info, settings))
 
-    def _in_time(self, what: Awaitable[T], seconds: float, late: Refusal) -> Deferred[T]:
+    def in_time(self, what: Awaitable[T], seconds: float, late: Refusal) -> Deferred[T]:
         """Wait for a step until its own deadline or the deadline of the whole set-up, whichever is earlier."""
         services = self.services
         left = self.accepted_at + services.settings.setup_deadline - services.reactor.seconds()
@@ -161,14 +149,14 @@ class SessionSetup(Session):
         # If end() was called, its cause is the reason; the failure of the step is only its consequence.
         cause = self.cause = self.cause or cause
         try:
-            for end in self._ends:
+            for end in self.ends:
                 end.close(cause)
             if not self._greeted and not self._client.gone:
                 await self._send_reason(cause)
             # After the reason was sent: closing the end first would discard it.
-            self._ends.append(self.viewer.end)
+            self.ends.append(self.viewer.end)
             self.viewer.end.close(cause)
-            await gatherResults([end.closed() for end in self._ends])
+            await gatherResults([end.closed() for end in self.ends])
         except Exception:
             self.fault()
         self.closed(cause)

@@ -7,7 +7,7 @@ from novnc_twisted.access.failures import Failures
 from novnc_twisted.events.records import Observer
 from novnc_twisted.frontend.factory import FrontFactory
 from novnc_twisted.session.limits import SessionLimits
-from novnc_twisted.session.services import AskPassword, Authorise, KeepToken
+from novnc_twisted.session.services import AskPassword, Authorise, FindAgain, KeepToken
 from novnc_twisted.session.settings import SessionSettings
 from novnc_twisted.xvpvncproxy.protocol import XVPVNCProxyProtocol
 
@@ -26,6 +26,7 @@ class XVPVNCProxyFactory(FrontFactory):
         settings: SessionSettings | None = None,
         ask_password: AskPassword | None = None,
         keep_token: KeepToken | None = None,
+        find_again: FindAgain | None = None,
         limits: SessionLimits | None = None,
         failures: Failures | None = None,
         connection_limits: ConnectionLimits | None = None,
@@ -39,6 +40,8 @@ class XVPVNCProxyFactory(FrontFactory):
         :param ask_password: ``async (token, console_type, client_address) -> str | None``: the VNC password, asked
             only where the VNC server wants one and ``ConnectInfo.password`` is None.
         :param keep_token: ``async (token, client_address)``: called while a session lives.
+        :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: asked where the console is now
+            if it is not at the place of ``info``; has ``settings.token_deadline`` seconds.
         :param limits: limits of sessions, to share with another front of this process; default: its own.
         :param failures: the same for guesses of a token.
         :param connection_limits: the same for connections; default: no limit.
@@ -50,6 +53,7 @@ class XVPVNCProxyFactory(FrontFactory):
             settings=settings,
             ask_password=ask_password,
             keep_token=keep_token,
+            find_again=find_again,
             limits=limits,
             failures=failures,
             connection_limits=connection_limits,

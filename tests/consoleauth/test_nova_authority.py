@@ -1,12 +1,16 @@
 """Nova's API as the authority: what each answer of nova means for a console."""
 
+from typing import Any
+
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.consoleauth.nova_api import NO_SERVER, NovaAPI
 from novnc_twisted.consoleauth.nova_authority import MAX_FIRST_USES, NovaAuthority
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import (
     ConsoleForbidden,
+    ConsoleTypeUnavailable,
     InstanceNotFound,
     InstanceNotRunning,
     InvalidToken,
@@ -17,19 +21,25 @@ from novnc_twisted.keystone import Answer
 from tests.support.logged import Logged
 
 TOKEN = "2b1c3d4e-0000-4000-8000-00000000000a"
+FRESH = "2b1c3d4e-0000-4000-8000-00000000000b"
 SERVER = "5e7f0000-0000-4000-8000-00000000000b"
+NEW = ("10.0.0.6", 5901, SERVER, "myserver20", True)
 
 
 class FakeClient:
     """Answers requests from a table; what is not in it is 404."""
 
     def __init__(self) -> None:
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, Any] = {}
         self.paths: list[str] = []
 
-    def request(self, method: str, path: str) -> "Deferred[Answer]":
+    def request(self, method: str, path: str, *, json=None) -> "Deferred[Answer]":
         self.paths.append(f"{method} {path}")
-        return succeed(self.answers.get(path, Answer(404, {})))
+        if method == "POST":
+            assert json == {"remote_console": {"protocol": "vnc", "type": "novnc"}}, json
+        answer = self.answers.get(path, Answer(404, {}))
+        # What a server is may change from one answer to the next.
+        return succeed(answer.pop(0) if isinstance(answer, list) else answer)
 
 
 class AuthorityTests(TestCase):
@@ -54,6 +64,22 @@ class AuthorityTests(TestCase):
 
     def server(self, **body) -> None:
         self.client.answers[f"/servers/{SERVER}"] = Answer(200, {"server": body})
+
+    def moved(self, **body) -> None:
+        """The compute host says that the console is here now."""
+        url = f"https://cloud/vnc_lite.html?path=%3Ftoken%3D{FRESH}"
+        self.client.answers[f"/servers/{SERVER}/remote-consoles"] = Answer(200, {"remote_console": {"url": url}})
+        place = {"instance_uuid": SERVER, "host": "10.0.0.6", "port": 5901, "internal_access_path": None} | body
+        self.client.answers[f"/os-console-auth-tokens/{FRESH}"] = Answer(200, {"console": place})
+
+    def keep(self, address: str = "192.0.2.1") -> None:
+        self.successResultOf(Deferred.fromCoroutine(self.authority.keep_token(TOKEN, address)))
+
+    def check(self, address: str = "192.0.2.1") -> "Deferred[ConnectInfo]":
+        return Deferred.fromCoroutine(self.authority.check_token(TOKEN, "novnc", address))
+
+    def find_again(self, info: ConnectInfo) -> "Deferred[ConnectInfo | None]":
+        return Deferred.fromCoroutine(self.authority.find_again(TOKEN, "192.0.2.1", info))
 
     def checked(self, token: str = TOKEN, console_type: str = "novnc"):
         return self.successResultOf(
@@ -138,6 +164,115 @@ class AuthorityTests(TestCase):
         self.assertEqual((info.expires_at, info.reconnects), (1060.0, False))
         self.now = 1050.0
         self.assertEqual(self.checked().expires_at, 1060.0)
+
+    def test_a_place_that_is_asked_for_again(self) -> None:
+        info = self.checked()
+        self.assertFalse(info.current)
+        self.moved()
+        found = self.successResultOf(self.find_again(info))
+        assert found is not None
+        self.assertEqual((found.host, found.port, found.instance_uuid, found.name, found.current), NEW)
+
+    def test_a_server_that_moves_while_it_is_asked(self) -> None:
+        info = self.checked()
+        self.moved()
+        here, there = (
+            Answer(200, {"server": {"status": "ACTIVE", "tenant_id": "red", "OS-EXT-SRV-ATTR:host": host}})
+            for host in ("compute1", "compute2")
+        )
+        self.client.answers[f"/servers/{SERVER}"] = [here, there]
+        self.failureResultOf(self.find_again(info), ServiceUnavailable)
+        self.client.answers[f"/servers/{SERVER}"] = [there, there]
+        self.assertEqual(self.successResultOf(self.find_again(info)).compute_host, "compute2")
+        self.moved(instance_uuid="5e7f0000-0000-4000-8000-00000000000c")
+        self.client.answers[f"/servers/{SERVER}"] = [there, there]
+        self.failureResultOf(self.find_again(info), ServiceUnavailable)
+
+    def test_a_compute_host_that_does_not_have_the_server(self) -> None:
+        info = self.checked()
+        for status, kind in (
+            (404, ServiceUnavailable),
+            (409, ServiceUnavailable),
+            (400, ConsoleTypeUnavailable),
+            (500, ServiceUnavailable),
+        ):
+            self.client.answers[f"/servers/{SERVER}/remote-consoles"] = Answer(status, {})
+            self.failureResultOf(self.find_again(info), kind)
+        for url in (None, 7, "", "http://[", "http://h/?path=x", "http://h/?path=%3Ftoken%3D../servers", "//h?token="):
+            answer = Answer(200, {"remote_console": {"url": url}})
+            self.client.answers[f"/servers/{SERVER}/remote-consoles"] = answer
+            self.failureResultOf(self.find_again(info), ServiceUnavailable)
+
+    def test_no_right_to_ask_again(self) -> None:
+        probe, real = (f"/servers/{uuid}/remote-consoles" for uuid in (NO_SERVER, SERVER))
+        for path in (probe, real):  # access rules, and a policy of the operator
+            for status in (401, 403):
+                self.setUp()
+                self.client.answers[path] = Answer(status, {})
+                logged = Logged(self)
+                info = self.checked()
+                for _ in range(2):
+                    self.assertIsNone(self.successResultOf(self.find_again(info)))
+                self.assertEqual(len(logged.lines("remote-consoles")), 1)
+
+    def test_rights_are_found_out_at_the_start(self) -> None:
+        self.client.answers[f"/servers/{NO_SERVER}/remote-consoles"] = Answer(401, {})
+        logged = Logged(self)
+        self.successResultOf(Deferred.fromCoroutine(self.authority.find_rights()))
+        self.assertEqual(len(logged.lines("remote-consoles")), 1)
+        self.checked()
+        self.assertEqual(len([path for path in self.client.paths if NO_SERVER in path]), 2)
+        self.setUp()
+        self.client.answers[f"/servers/{NO_SERVER}"] = Answer(503, {})
+        self.successResultOf(Deferred.fromCoroutine(self.authority.find_rights()))
+
+    def test_a_session_that_lost_its_server(self) -> None:
+        """Nova drops the tokens of a server that has moved; its viewer comes back with the same token."""
+        self.checked()
+        self.keep()
+        del self.client.answers[f"/os-console-auth-tokens/{TOKEN}"]
+        self.moved()
+        self.now += 59
+        info = self.checked()
+        self.assertEqual((info.host, info.port, info.instance_uuid, info.name, info.current), NEW)
+        # From another address, and after a minute without a session, it is what nova says: unknown.
+        self.failureResultOf(self.check("192.0.2.2"), InvalidToken)
+        self.keep("192.0.2.2")
+        self.failureResultOf(self.check("192.0.2.2"), InvalidToken)
+        self.now += 59
+        self.checked()
+        self.now += 60
+        self.refused(InvalidToken)
+
+    def test_a_token_without_a_session_does_not_come_back(self) -> None:
+        self.checked()
+        self.moved()
+        del self.client.answers[f"/os-console-auth-tokens/{TOKEN}"]
+        self.refused(InvalidToken)
+        self.assertNotIn(f"POST /servers/{SERVER}/remote-consoles", self.client.paths)
+
+    def test_a_session_whose_server_was_given_away(self) -> None:
+        self.checked()
+        self.keep()
+        self.moved()
+        del self.client.answers[f"/os-console-auth-tokens/{TOKEN}"]
+        self.server(status="ACTIVE", name="myserver20", tenant_id="blue")
+        self.refused(ConsoleForbidden)
+        self.server(status="SHUTOFF", name="myserver20", tenant_id="red")
+        self.refused(InstanceNotRunning)
+        del self.client.answers[f"/servers/{SERVER}"]
+        self.refused(InstanceNotFound)
+
+    def test_no_way_back_with_an_enforced_time_or_without_rights(self) -> None:
+        for options, rights in (({"enforce_session_timeout": True}, 404), ({}, 401)):
+            self.setUp()
+            self.authority = self.make(**options)
+            self.client.answers[f"/servers/{NO_SERVER}/remote-consoles"] = Answer(rights, {})
+            self.checked()
+            self.keep()
+            self.moved()
+            del self.client.answers[f"/os-console-auth-tokens/{TOKEN}"]
+            self.refused(InvalidToken)
 
     def test_remembered_first_uses_are_bounded(self) -> None:
         self.authority = self.make(token_ttl=60, enforce_session_timeout=True)

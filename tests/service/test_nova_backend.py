@@ -127,7 +127,10 @@ class NovaTests(TestCase):
         self.assertEqual(proxy.output.count("add this path to the access rules"), 1)
 
     async def test_two_servers_that_swapped_their_ports(self) -> None:
-        """Nova answers with the port that a server had; the screen that is there now says whose it is."""
+        """Nova answers with the port that a server had; the screen that is there now says whose it is.
+
+        The proxy then asks where the console is now.
+        """
         proxy = Twistd.start(self, "novncproxy", self.conf("kolla"))
         await proxy.ready()
         names = ("instance-00000001", "instance-00000002")
@@ -140,8 +143,31 @@ class NovaTests(TestCase):
         for name, port, other in zip(names, ports, reversed(ports), strict=True):
             wanted = {"OS-EXT-SRV-ATTR:instance_name": name}
             (await viewers.open(self.url(self.cloud.add_console(port, **wanted)))).leave()
-            self.assertEqual((await viewers.refusal(self.url(self.cloud.add_console(other, **wanted))))[0], 4502)
+            token = self.cloud.add_console(other, **wanted)
+            self.assertEqual((await viewers.refusal(self.url(token)))[0], 4502)
+            self.cloud.places[self.cloud.consoles[token]["instance_uuid"]] = "127.0.0.1", port
+            (await viewers.open(self.url(token))).leave()
         self.assertIn("QEMU (instance-00000002), not QEMU (instance-00000001)", proxy.output)
+
+    async def test_a_live_migration(self) -> None:
+        """The VNC server goes, and nova drops the token: the viewer comes back with it, to the new place."""
+        proxy = Twistd.start(self, "novncproxy", self.conf("kolla"))
+        await proxy.ready()
+        source = FakeVNCServer()
+        there = reactor.listenTCP(0, source, interface="127.0.0.1")
+        self.addCleanup(there.stopListening)
+        token, viewers = self.cloud.add_console(there.getHost().port), Viewers(self)
+        viewer = await viewers.open(self.url(token))
+        await there.stopListening()
+        source.connections[0].transport.abortConnection()
+        self.assertEqual((await viewer.closed() or (0, ""))[0], 4504)
+        server = self.cloud.consoles[token]["instance_uuid"]
+        self.assertEqual((await viewers.refusal(self.url(token)))[0], 4502)  # nova does not know the new host yet
+        del self.cloud.consoles[token]
+        self.cloud.places[server] = "127.0.0.1", self.vnc_port
+        (await viewers.open(self.url(token))).leave()
+        self.cloud.servers[server]["tenant_id"] = "blue"
+        self.assertEqual((await viewers.refusal(self.url(token)))[0], 4403)
 
     async def test_no_credentials(self) -> None:
         conf = "transport_url = rabbit://x:y@h//\n[consoleauth]\nbackend = nova\n"

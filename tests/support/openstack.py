@@ -21,7 +21,9 @@ class FakeOpenStack(Resource):
 
     :ivar consoles: what nova knows of each console token.
     :ivar servers: what nova knows of each server, by its UUID.
+    :ivar places: where the console of each server is now, by its UUID; a missing one is where its token says.
     :ivar may_read_servers: whether the access rules of the credentials include ``GET /servers``.
+    :ivar may_make_consoles: likewise ``POST /servers/*/remote-consoles``.
     :ivar valid: the Keystone tokens that nova accepts.
     :ivar requests: method, path and ``OpenStack-API-Version`` of every request.
     :ivar status: if set, nova answers every request with this HTTP status.
@@ -36,7 +38,9 @@ class FakeOpenStack(Resource):
         super().__init__()
         self.consoles: dict[str, dict[str, Any]] = {}
         self.servers: dict[str, dict[str, Any]] = {}
+        self.places: dict[str, tuple[str, int]] = {}
         self.may_read_servers = True
+        self.may_make_consoles = True
         self.valid: set[str] = set()
         self.requests: list[tuple[str, str, str]] = []
         self.status = 0
@@ -170,10 +174,29 @@ class FakeOpenStack(Resource):
         if kind == "os-console-auth-tokens":
             found = self.consoles.get(name)
             return (200, {"console": found}) if found else (404, {"itemNotFound": {"message": "Token not found"}})
-        if kind == "servers" and self.may_read_servers:
+        identity, _, action = name.partition("/")
+        if (kind, action) == ("servers", "remote-consoles") and request.method == b"POST" and self.may_make_consoles:
+            return self._remote_console(identity)
+        if kind == "servers" and not action and self.may_read_servers:
             found = self.servers.get(name)
             return (200, {"server": found}) if found else (404, {"itemNotFound": {"message": "not found"}})
         return 401, {"error": {"code": 401}}
+
+    def _remote_console(self, identity: str) -> tuple[int, dict[str, Any]]:
+        if identity not in self.servers:
+            return 404, {"itemNotFound": {"message": "not found"}}
+        last = [console for console in self.consoles.values() if console["instance_uuid"] == identity]
+        host, port = self.places[identity] if identity in self.places else (last[-1]["host"], last[-1]["port"])
+        token = str(uuid.uuid4())
+        self.consoles[token] = {
+            "instance_uuid": identity,
+            "host": host,
+            "port": port,
+            "tls_port": None,
+            "internal_access_path": None,
+        }
+        url = f"http://127.0.0.1:6080/vnc_lite.html?path=%3Ftoken%3D{token}"
+        return 200, {"remote_console": {"protocol": "vnc", "type": "novnc", "url": url}}
 
 
 class _Site(Site):

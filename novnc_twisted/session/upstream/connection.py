@@ -1,5 +1,6 @@
 """The connection to the VNC server during the set-up of a session."""
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -24,14 +25,14 @@ class UpstreamConnection:
     :ivar channel: runs the handshakes.
     """
 
-    __slots__ = ("_end", "_info", "_secured_at", "_session", "channel")
+    __slots__ = ("_attempt", "_end", "_info", "_lost_callback", "_secured_at", "_session", "channel")
 
     def __init__(self, session: "Session", end: UpstreamEnd, info: ConnectInfo) -> None:
-        """Attach to the end.
-
-        :param session: ended if the connection is lost.
-        """
+        """Attach to the end."""
         self._session = session
+        # Until keep(), the loss of the connection ends this attempt alone: there may be another one.
+        self._attempt = Deadline(session.services.reactor)
+        self._lost_callback: Callable[[Refusal], None] = self._attempt.end
         self._end = end
         self._info = info
         self._secured_at = -1  # how many bytes had come when TLS was up
@@ -39,7 +40,20 @@ class UpstreamConnection:
 
     def run(self, handshake: Handshake[T]) -> Deferred[T]:
         """Run the handshake of a log-in."""
-        return self.channel.run(handshake, self._answer, self._start_tls)
+        return self.unless_lost(self.channel.run(handshake, self._answer, self._start_tls))
+
+    def unless_lost(self, what: Awaitable[T]) -> Deferred[T]:
+        """Wait for a step; fails with the reason if the connection is lost, or was lost before."""
+        return self._attempt.wait(what)
+
+    def keep(self) -> None:
+        """Let the loss of the connection end the session from now on.
+
+        :raises Refusal: the connection was lost already.
+        """
+        if self._attempt.over is not None:
+            raise self._attempt.over
+        self._lost_callback = self._session.end
 
     async def _answer(self, what: str) -> str | None:
         """Return the password, which is fetched for the connection that needs it and stored nowhere."""
@@ -62,7 +76,7 @@ class UpstreamConnection:
         self._secured_at = self._end.bytes_in
 
     def _lost(self, cause: Refusal) -> None:
-        """End the session: the VNC server left before it was live."""
+        """Report why the VNC server left before the session was live."""
         services = self._session.services
         # In TLS 1.3 our handshake is done before the server has looked at our certificate.
         # So a server that refuses our certificate hangs up as the first thing after a handshake that succeeded here.
@@ -73,4 +87,4 @@ class UpstreamConnection:
             live_sessions=services.limits.live_sessions(self._info),
             suspicion=services.settings.upstream_tls.suspicion if refused_tls else "",
         )
-        self._session.end(loss)
+        self._lost_callback(loss)
