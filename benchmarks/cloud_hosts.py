@@ -5,7 +5,7 @@ Each is a real ComputeManager with a hypervisor in memory.  It prints ``ready`` 
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -13,7 +13,7 @@ from twisted.internet.task import deferLater, react
 from zope.interface import implementer
 
 from novnc_twisted.compute.domain_xml import Domain, Vnc
-from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver
+from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver, Operation
 from novnc_twisted.compute.manager import ComputeManager
 from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
 from novnc_twisted.messaging import transport_from_url
@@ -79,6 +79,14 @@ class MemoryDriver:
     def active_consoles(self) -> Deferred[list[ActiveConsole]]:
         """See IDriver."""
         return succeed([ActiveConsole(one.uuid, one.name, one.vnc) for one in self._domains.values() if one.vnc])
+
+    def is_persistent(self, uuid: str) -> Deferred[bool]:
+        """See IDriver."""
+        return succeed(True)
+
+    def operate(self, uuid: str, operations: Sequence[Operation]) -> Deferred[None]:
+        """See IDriver; nothing changes."""
+        return succeed(None)
 
     def get_vnc_password(self, uuid: str) -> Deferred[str | None]:
         """See IDriver."""

@@ -8,6 +8,7 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 
 from novnc_twisted.api import image, versions
+from novnc_twisted.api.actions import Actions
 from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
 from novnc_twisted.api.compute import VERSIONS, ComputeAPI
 from novnc_twisted.api.consoles import Consoles
@@ -15,6 +16,7 @@ from novnc_twisted.api.errors import fault_body
 from novnc_twisted.api.flavors import Flavors
 from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.outages import Outages
+from novnc_twisted.api.power import Power
 from novnc_twisted.api.responder import LOG_IN, Responder
 from novnc_twisted.api.servers import Servers
 from novnc_twisted.api.services import Services
@@ -66,9 +68,11 @@ class Application:
         outages = Outages(clock)
         self._responder = Responder(outages, observer, NAME)
         inventory = Inventory(compute)
+        consoles = Consoles(inventory, compute, consoleauth)
         resources = (
             Servers(inventory),
-            Consoles(inventory, compute, consoleauth),
+            consoles,
+            Actions(consoles, Power(inventory, compute)),
             Services(transport),
             Flavors(inventory),
         )

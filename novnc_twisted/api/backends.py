@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.console import Console
 from novnc_twisted.contract.instance import Instance
+from novnc_twisted.contract.power import PowerReply
 
 
 class IComputeAPI(Protocol):
@@ -34,6 +35,10 @@ class IComputeAPI(Protocol):
 
     async def get_vnc_console(self, instance_uuid: str, console_type: str, host: str | None, /) -> Console:
         """Return a new console of a server."""
+        ...
+
+    async def change_power(self, instance: Instance, action: str, /) -> PowerReply:
+        """Begin a power action on a server; InstanceNotFound, ServiceUnavailable."""
         ...
 
 

@@ -5,12 +5,13 @@ A console link takes two calls: the compute host creates the token and the URL, 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, Final
 
 from novnc_twisted.access.tokens import MAX_TOKEN
 from novnc_twisted.api import schema
 from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
 from novnc_twisted.api.call import Call
-from novnc_twisted.api.errors import error_of
+from novnc_twisted.api.errors import error_of, no_such_action
 from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.microversion import Version
 from novnc_twisted.contract.connect_info import CONSOLE_TYPES
@@ -21,12 +22,13 @@ from novnc_twisted.http.response import Response
 from novnc_twisted.http.routing import Handler, Resource
 from novnc_twisted.identity.users import Caller
 
-_ACTIONS = {
+ACTIONS: Final = {
     "os-getVNCConsole": ("novnc", "xvpvnc"),
     "os-getSPICEConsole": ("spice-html5",),
     "os-getRDPConsole": ("rdp-html5",),
     "os-getSerialConsole": ("serial",),
 }
+"""The actions of 2.1 to 2.5, and the console types of each."""
 _PROTOCOLS = ("vnc", "spice", "serial", "rdp")
 _TYPES = ("novnc", "xvpvnc", "spice-html5", "serial", "rdp-html5")
 
@@ -46,20 +48,18 @@ class Consoles(Resource):
     def routes(self) -> Sequence[tuple[str, str, Handler]]:
         """See Resource."""
         return [
-            ("POST", "servers/{}/action", self._action),
             ("POST", "servers/{}/remote-consoles", self._create),
             ("GET", "os-console-auth-tokens/{}", self._show_token),
         ]
 
-    async def _action(self, call: Call, server_id: str) -> Response:
-        body = call.json()
-        if not isinstance(body, dict) or not body:
-            raise HTTPError(400, "Malformed request body")
-        # nova's action body has one key, which names the action.
-        name = next(iter(body))
-        if name not in _ACTIONS or call.version >= _REMOTE_CONSOLES:
-            raise HTTPError(400, f"There is no such action: {name[:100]}")
-        console_type = schema.choices(body, name, {"type": _ACTIONS[name]}, lenient=call.legacy)["type"]
+    async def act(self, call: Call, server_id: str, name: str, body: Any) -> Response:
+        """Answer an action of :data:`ACTIONS`, which ``remote-consoles`` replaced at 2.6.
+
+        :raises HTTPError: 400: there is no such action at this version, or the body is wrong.
+        """
+        if call.version >= _REMOTE_CONSOLES:
+            raise no_such_action(name)
+        console_type = schema.choices(body, name, {"type": ACTIONS[name]}, lenient=call.legacy)["type"]
         url = await self._new_console(call, server_id, console_type)
         return Response(200, {"console": {"type": console_type, "url": url}})
 

@@ -42,6 +42,11 @@ def instance_not_found(server_id: str) -> HTTPError:
     return HTTPError(404, f"Instance {server_id} could not be found.")
 
 
+def no_such_action(name: str) -> HTTPError:
+    """Make nova's 400 for an action that does not exist, or not in this version."""
+    return HTTPError(400, f"There is no such action: {name[:100]}")
+
+
 def overloaded(wait: int) -> HTTPError:
     """Make the 429 for a request that could not be answered in time, because too many others are in work."""
     return HTTPError(429, f"Too many requests are in work. Try again in {wait} s.", (("Retry-After", str(wait)),))

@@ -15,9 +15,13 @@ _STATES = {
     "pmsuspended": ("SUSPENDED", "suspended"),
     "shutdown": ("ACTIVE", "active"),
     "shutoff": ("SHUTOFF", "stopped"),
+    "saved": ("SUSPENDED", "suspended"),
     "crashed": ("ERROR", "error"),
 }
 """libvirt's state -> nova's status and vm_state; the status of any other state is UNKNOWN."""
+
+
+_UNKNOWN = ("UNKNOWN", "active")
 
 
 def status_of(instance: Instance) -> str:
@@ -25,8 +29,13 @@ def status_of(instance: Instance) -> str:
     return _state(instance)[0]
 
 
+def vm_state_of(state: str) -> str:
+    """Return nova's ``vm_state`` for libvirt's state."""
+    return _STATES.get(state, _UNKNOWN)[1]
+
+
 def _state(instance: Instance) -> tuple[str, str]:
-    return _STATES.get(instance.state, ("UNKNOWN", "active"))
+    return _STATES.get(instance.state, _UNKNOWN)
 
 
 def brief(call: Call, instance: Instance) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The interface between the manager and the driver of a hypervisor."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -27,6 +27,29 @@ class Change(Enum):
     MIGRATED = "migrated"
     """The domain stopped here, because it runs on another host."""
     UNDEFINED = "undefined"
+
+
+class Operation(Enum):
+    """What is done to a domain."""
+
+    CREATE = "create"
+    """Start it; a saved one continues where it was saved."""
+    SHUTDOWN = "shutdown"
+    """Ask the guest to shut down (ACPI)."""
+    DESTROY = "destroy"
+    """Switch it off."""
+    REBOOT = "reboot"
+    """Ask the guest to reboot (ACPI)."""
+    RESET = "reset"
+    """Press the reset button."""
+    SUSPEND = "suspend"
+    """Stop its virtual CPUs."""
+    RESUME = "resume"
+    """Let its virtual CPUs go on."""
+    SAVE = "save"
+    """Save its memory to the host's disk and stop it (libvirt's managed save)."""
+    WAKE = "wake"
+    """Wake a guest that has suspended itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +91,15 @@ class IDriver(Interface):
 
     def active_consoles() -> Deferred[list[ActiveConsole]]:
         """Return the consoles of all active domains that have a VNC server."""
+
+    def is_persistent(uuid: str) -> Deferred[bool]:
+        """Whether the domain stays defined when it is stopped; fails as ``get_domain``."""
+
+    def operate(uuid: str, operations: Sequence[Operation]) -> Deferred[None]:
+        """Do operations one after the other; may take minutes, and never delays the other calls.
+
+        Fails as ``get_domain``, and with ServiceUnavailable if the hypervisor refuses an operation.
+        """
 
     def get_vnc_password(uuid: str) -> Deferred[str | None]:
         """Return the VNC password, which may be empty; None without a password.  Fails as ``get_domain``."""

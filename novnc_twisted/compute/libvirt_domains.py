@@ -17,7 +17,7 @@ import libvirt
 from novnc_twisted.compute.domain_xml import Domain, DomainXMLError, display_name, read_domain
 from novnc_twisted.compute.libvirt_errors import reason_of
 from novnc_twisted.compute.libvirt_loop import unusable
-from novnc_twisted.compute.states import STATES, is_migrating
+from novnc_twisted.compute.states import is_migrating, state_of
 
 MAX_AGE = 2.0
 """Seconds after which a list reads a domain again without an event, because some changes have no event."""
@@ -206,5 +206,5 @@ def _outline(handle: Any) -> Domain:
 
 
 def _with_state(domain: Domain, state: int, reason: int) -> Domain:
-    name, power_state = STATES.get(state, STATES[0])
+    name, power_state = state_of(state, reason)
     return replace(domain, state=name, power_state=power_state, migrating=is_migrating(state, reason))

@@ -2,21 +2,22 @@
 
 from __future__ import annotations  # else annotations of inner functions are evaluated at each call
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import libvirt
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from novnc_twisted.access.display import one_line
 from novnc_twisted.compute.domain_xml import Domain, Vnc, read_vnc_password
-from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver
+from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver, Operation
 from novnc_twisted.compute.libvirt_domains import DomainReader, Unreadable
 from novnc_twisted.compute.libvirt_health import Health
 from novnc_twisted.compute.libvirt_loop import unusable
 from novnc_twisted.compute.libvirt_pool import ConnectionPool
+from novnc_twisted.compute.libvirt_power import operate
 from novnc_twisted.compute.libvirt_watch import Watch
 from novnc_twisted.messaging.shared_call import SharedCall
 
@@ -49,6 +50,9 @@ class _Active:
         return [console for console in there if console.uuid != domain.uuid]
 
 
+POWER_DEADLINE = 600.0
+"""Seconds for a power action; 64 GiB of memory are saved in that time at 110 MB/s."""
+
 _FEW = 16
 """Domains that are looked up one by one; for more domains, one list is read."""
 
@@ -77,6 +81,10 @@ class LibvirtDriver:
         self._pool = ConnectionPool(
             reactor, connection_uri, workers=workers, deadline=deadline, opened=self._forget, health=self._health
         )
+        # Threads of their own: to save a domain takes as long as its memory is large.
+        self._power = ConnectionPool(
+            reactor, connection_uri, workers=2, deadline=POWER_DEADLINE, opened=self._forget, health=self._health
+        )
         self._watch: Watch | None = None
         self._reader = DomainReader()
         self._known = _Active({})
@@ -96,6 +104,7 @@ class LibvirtDriver:
 
         self._health.on_change = answering
         self._pool.start()
+        self._power.start()
         self._watch = Watch(
             self._reactor, self._uri, heard, watched=self._reader.watched, changed=self._changed, health=self._health
         )
@@ -107,7 +116,8 @@ class LibvirtDriver:
         self._health.on_change = lambda _answers: None
         if self._watch is not None:
             self._watch.stop()
-        return self._pool.stop()
+        stopped = gatherResults((self._pool.stop(), self._power.stop()))
+        return stopped.addCallback(lambda _: None)
 
     def list_domains(self) -> Deferred[list[Domain]]:
         """See IDriver; a domain whose XML can't be used is listed by name, UUID and state, and logged once."""
@@ -204,6 +214,14 @@ class LibvirtDriver:
         """In a pool thread: a new connection may lead to another libvirtd than the previous one."""
         self._reader.distrust()
         self._forget_consoles()
+
+    def is_persistent(self, uuid: str) -> Deferred[bool]:
+        """See IDriver."""
+        return self._pool.run(lambda connection: bool(connection.lookupByUUIDString(uuid).isPersistent()))
+
+    def operate(self, uuid: str, operations: Sequence[Operation]) -> Deferred[None]:
+        """See IDriver."""
+        return self._power.run(lambda connection: operate(connection.lookupByUUIDString(uuid), operations))
 
     def get_vnc_password(self, uuid: str) -> Deferred[str | None]:
         """See IDriver; this is the only call that asks libvirt for secrets."""

@@ -13,10 +13,11 @@ from novnc_twisted.compute.console_address import console_address
 from novnc_twisted.compute.domain_xml import Domain, Vnc
 from novnc_twisted.compute.instance_pages import instance_of, page
 from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver
+from novnc_twisted.compute.power import SHUTDOWN_TIMEOUT, PowerActions
 from novnc_twisted.compute.publisher import DomainPublisher
 from novnc_twisted.compute.reports import DomainReports
 from novnc_twisted.compute.vanished_domains import VanishedDomains
-from novnc_twisted.contract import fields
+from novnc_twisted.contract import fields, power
 from novnc_twisted.contract.connect_info import NOVNC, XVPVNC, ConnectInfo
 from novnc_twisted.contract.console import Console
 from novnc_twisted.contract.place import Place
@@ -44,6 +45,7 @@ class ComputeManager:
     :param novncproxy_base_url: the URL to which the token is added for ``novnc``.
     :param xvpvncproxy_base_url: the URL to which the token is added for ``xvpvnc``.
     :param vnc_enabled: False: every console is refused.
+    :param shutdown_timeout: seconds after which a guest that was asked to shut down is switched off; 0: never.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class ComputeManager:
         novncproxy_base_url: str = "http://127.0.0.1:6080/vnc_auto.html",
         xvpvncproxy_base_url: str = "http://127.0.0.1:6081/console",
         vnc_enabled: bool = True,
+        shutdown_timeout: float = SHUTDOWN_TIMEOUT,
     ) -> None:
         self._transport = transport
         self._driver = driver
@@ -66,6 +69,7 @@ class ComputeManager:
         self._enabled = vnc_enabled
         self._vanished = VanishedDomains(transport, driver, driver.clock)
         self._publisher = DomainPublisher(DomainRecord(transport.store, host), driver, driver.clock)
+        self._power = PowerActions(driver, shutdown_timeout)
         self._reports = DomainReports(driver, server_listen, server_proxyclient_address)
         self._withdraw: Callable[[], Deferred[None]] | None = None
 
@@ -99,6 +103,7 @@ class ComputeManager:
         withdraw, self._withdraw = self._withdraw, None
         self._vanished.stop()
         self._publisher.stop()
+        self._power.stop()
         if withdraw is not None:
             await withdraw()
         # Last: calls that are under way need it.
@@ -182,6 +187,14 @@ class ComputeManager:
             raise ConsoleUnreachable(f"server {uuid} has an empty VNC password: set one, or remove the attribute")
         return {"password": password}
 
+    async def change_power(self, *, instance_uuid: str, action: str) -> dict[str, Any]:
+        """Begin a power action; return a :class:`~novnc_twisted.contract.power.PowerReply` at once.
+
+        :raises InstanceNotFound: this host has no such domain.
+        """
+        checked = fields.argument("action", action, fields.one_of(*power.ACTIONS))
+        return (await self._power.begin(_uuid(instance_uuid), checked)).to_wire()
+
     async def get_instances_at_address(self, *, host: str, port: int, socket: str | None = None) -> dict[str, Any]:
         """Return the UUIDs of the active domains whose console has this address, as ``instances``.
 
@@ -232,6 +245,7 @@ class ComputeManager:
         """Handle an event of the driver."""
         self._vanished.changed(event)
         self._publisher.changed(event)
+        self._power.changed(event)
         if event.change in (Change.STOPPED, Change.MIGRATED, Change.UNDEFINED):
             self._reports.forget(event.uuid)
         if event.change in (Change.CONNECTED, Change.STARTED):

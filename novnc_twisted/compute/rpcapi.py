@@ -12,6 +12,8 @@ from novnc_twisted.compute.instance_directory import InstanceDirectory
 from novnc_twisted.contract.console import Console
 from novnc_twisted.contract.fields import is_uuid
 from novnc_twisted.contract.instance import Instance
+from novnc_twisted.contract.power import PowerReply
+from novnc_twisted.contract.record import read
 from novnc_twisted.contract.topics import COMPUTE
 from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.domain_directory import MAX_DOMAINS
@@ -223,6 +225,28 @@ class ComputeAPI:
             except InstanceNotFound:
                 pass  # it has just left this host
         return await self._call((await self.find(instance_uuid)).host, read, "get_vnc_console", **asked)
+
+    async def change_power(self, instance: Instance, action: str) -> PowerReply:
+        """Begin a power action, and return the answer of the server's host.
+
+        :param action: one of :data:`novnc_twisted.contract.power.ACTIONS`.
+        :raises InstanceNotFound: the server is no longer on the host that reported it.
+        :raises ServiceUnavailable: the host or its libvirt does not answer; or the action would start the server while
+            it may still run on a host that does not answer: two VMs that write to one disk destroy it.
+        """
+        if not instance.is_active and (elsewhere := self._may_run_on(instance)) is not None:
+            raise ServiceUnavailable(f"compute host {elsewhere}, which last ran it, does not answer")
+
+        def reply(host: str, answer: Any) -> PowerReply:
+            return read(PowerReply, answer, f"compute host {host}")
+
+        return await self._call(instance.host, reply, "change_power", instance_uuid=instance.uuid, action=action)
+
+    def _may_run_on(self, instance: Instance) -> str | None:
+        """Return a host that does not answer and ran the server when it last reported it."""
+        entries = self._directory.entries(instance.uuid)
+        there = (host for host, entry in entries.items() if entry.is_active and not self._directory.is_current(host))
+        return next((host for host in there if host != instance.host), None)
 
     async def _ask(
         self, hosts: Iterable[str], uuid: str, visible: Callable[[Instance], bool]

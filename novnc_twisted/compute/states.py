@@ -12,11 +12,22 @@ STATES: dict[int, tuple[str, int]] = {
 }
 """virDomainState -> its name here, and nova's number."""
 
+SHUTOFF = 5
+SHUTOFF_SAVED = 5
+"""virDomainShutoffReason: the memory was saved when it stopped, and the next start continues with it."""
+
 PAUSED = 3
 PAUSED_FOR_MIGRATION = (2, 12, 13)
 """virDomainPausedReason: of the source while it hands over, of the destination until then; of the source as long as the
 destination runs on what it still fetches from there (post-copy), and where that failed.
 """
+
+
+def state_of(state: int, reason: int) -> tuple[str, int]:
+    """Return the name of a state, and nova's number of it."""
+    if state == SHUTOFF and reason == SHUTOFF_SAVED:
+        return "saved", 4
+    return STATES.get(state, STATES[0])
 
 
 def is_migrating(state: int, reason: int) -> bool:

@@ -12,6 +12,7 @@ __getattr__, __dir__ = lazy(
         "Instance": "instance",
         "Place": "place",
         "ROLES": "roles",
+        "PowerReply": "power",
         "Record": "record",
         "SessionFilter": "session_filter",
         "SessionInfo": "session_info",

@@ -10,7 +10,7 @@ from novnc_twisted.contract.record import LOCAL, Record
 UNKNOWN: Final = "unknown"
 """The state of a server whose host does not answer; no hypervisor reports it."""
 
-_INACTIVE: Final = ("shutoff", "nostate", UNKNOWN)
+_INACTIVE: Final = ("shutoff", "saved", "nostate", UNKNOWN)
 
 
 def _number(most: int) -> Callable[[Any], int]:

@@ -53,6 +53,7 @@ def consolecompute(context: Context) -> Start:
         novncproxy_base_url=conf.vnc.novncproxy_base_url,
         xvpvncproxy_base_url=conf.vnc.xvpvncproxy_base_url,
         vnc_enabled=conf.vnc.enabled,
+        shutdown_timeout=conf.shutdown_timeout,
     )
 
     async def start() -> None:

@@ -110,6 +110,14 @@ DEFAULT: list[cfg.Opt] = [
         help="Folder of the log. Without log_file, the file in it has the name of nova's program, for example "
         "nova-novncproxy.log.",
     ),
+    cfg.IntOpt(
+        "shutdown_timeout",
+        default=60,
+        min=0,
+        max=86400,
+        help="Seconds that a guest has to shut down after openstack server stop (ACPI's request); then it is "
+        "switched off. 0: it is never switched off.",
+    ),
     cfg.BoolOpt("debug", default=False, help="Log each call between the services: topic, method, time and outcome."),
 ]
 

@@ -55,12 +55,15 @@ class FakeHost:
         self.instances = {item["uuid"]: item | {"host": name} for item in instances}
         self.no_vnc = no_vnc
         self.asked: list[tuple[Any, ...]] = []
+        self.power: list[tuple[str, str]] = []
+        self.power_reply: dict[str, Any] = {"state": "running"}
 
     async def serve(self, transport: MemoryTransport) -> Any:
         methods = {
             "list_instances": self.list_instances,
             "get_instance": self.get_instance,
             "get_vnc_console": self.get_vnc_console,
+            "change_power": self.change_power,
         }
         return await transport.serve(f"compute.{self.name}", methods, binary="nova-compute", host=self.name)
 
@@ -71,6 +74,11 @@ class FakeHost:
         if instance_uuid not in self.instances:
             raise InstanceNotFound(instance_uuid)
         return self.instances[instance_uuid]
+
+    async def change_power(self, instance_uuid: str, action: str) -> Any:
+        await self.get_instance(instance_uuid)
+        self.power.append((instance_uuid, action))
+        return self.power_reply
 
     async def get_vnc_console(self, instance_uuid: str, console_type: str) -> Any:
         self.asked.append((instance_uuid, console_type))

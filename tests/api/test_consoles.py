@@ -90,7 +90,7 @@ class ConsoleTests(SynchronousTestCase):
     def test_action_is_gone_at_2_6(self) -> None:
         answer = self.action({"os-getVNCConsole": {"type": "novnc"}}, "2.6")
         self.refused(answer, 400, "badRequest", "There is no such action: os-getVNCConsole")
-        self.refused(self.action({"reboot": {}}), 400, "badRequest", "There is no such action: reboot")
+        self.refused(self.action({"evacuate": {}}), 400, "badRequest", "There is no such action: evacuate")
 
     def test_remote_consoles_begin_at_2_6(self) -> None:
         self.refused(self.remote(ASK, version="2.5"), 404, "itemNotFound", "The resource could not be found.")

@@ -1,6 +1,6 @@
 """A compute host on a clock, with a driver whose answers the test sets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.base import DelayedCall
@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from novnc_twisted.compute import ComputeAPI, ComputeManager
 from novnc_twisted.compute.domain_xml import Domain, Vnc
-from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver
+from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver, Operation
 from novnc_twisted.compute.publisher import DomainPublisher
 from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.memory import MemoryTransport
@@ -50,6 +50,9 @@ class FakeDriver:
         self.down = False
         self.asked: list[str] = []
         self.stopped = False
+        self.transient: set[str] = set()
+        self.operations: list[tuple[str, Operation]] = []
+        self.working: Deferred[None] | None = None
         self.listener: Callable[[DomainEvent], None] = lambda event: None
 
     def start(self, listener: Callable[[DomainEvent], None]) -> Deferred[None]:
@@ -81,6 +84,13 @@ class FakeDriver:
 
     def active_consoles(self) -> Deferred[list[ActiveConsole]]:
         return self._give("active_consoles", self._consoles())
+
+    def is_persistent(self, uuid: str) -> Deferred[bool]:
+        return self._give("is_persistent", uuid not in self.transient)
+
+    def operate(self, uuid: str, operations: Sequence[Operation]) -> Deferred[None]:
+        self.operations += [(uuid, operation) for operation in operations]
+        return self._give("operate", None) if self.working is None else self.working
 
     def get_vnc_password(self, uuid: str) -> Deferred[str | None]:
         return self._give("get_vnc_password", self.passwords.get(uuid))

@@ -20,6 +20,7 @@ from novnc_twisted.contract import (
     SessionInfo,
     fields,
 )
+from novnc_twisted.contract.power import PowerReply
 from novnc_twisted.contract.record import LOCAL, read
 from novnc_twisted.errors import ServiceUnavailable
 
@@ -171,6 +172,7 @@ RECORDS: tuple[Record, ...] = (
         owners=("p", "demo"),
         token_hash="0af9" * 16,
     ),
+    PowerReply(state="running", conflict="task", task="powering-off"),
 )
 """Each record of the package, with its defaults and with other values in all fields."""
 

@@ -79,7 +79,7 @@ class LibvirtCase(TestCase):
     async def host(self, libvirtd: PrivateLibvirtd, name: str = "one", **settings: Any) -> WatchedDriver:
         """Start a compute host on this libvirtd."""
         driver = WatchedDriver(libvirtd.uri, **settings)
-        manager = ComputeManager(self.transport, driver, host=name)
+        manager = ComputeManager(self.transport, driver, host=name, shutdown_timeout=1)
         self.addCleanup(manager.stop)
         await manager.start()
         return driver
@@ -196,6 +196,34 @@ class OneHostTests(LibvirtCase):
         await self.check(await self.token())
         (line,) = self.logged.lines("wider than server_listen")
         self.assertIn("<listen type='address' address='127.0.0.1'/>", line)
+
+    async def test_power(self) -> None:
+        """Each action on a real VM; its guest ignores ACPI, so that it is switched off after shutdown_timeout."""
+        await self.define_and_start()
+        for action, state in (
+            ("pause", "paused"),
+            ("unpause", "running"),
+            ("reboot", "running"),
+            ("reset", "running"),
+            ("suspend", "saved"),
+            ("resume", "running"),
+            ("stop", "shutoff"),
+            ("start", "running"),
+        ):
+            while (reply := await self.compute.change_power(await self.compute.find(self.uuid), action)).conflict:
+                self.assertEqual(reply.conflict, "task", action)  # the action before has just done its work
+                await deferLater(reactor, 0.05, lambda: None)
+            await self.listed((self.uuid, state, "one"))
+        self.assertEqual(len(self.logged.lines("did not shut down within 1 s")), 1)
+        info = await self.check(await self.token())
+        self.assertEqual(await in_thread(greeting, info.host, info.port), b"RFB 003.008\n")
+
+    async def test_a_transient_vm_is_not_stopped(self) -> None:
+        await self.create()
+        for action in ("stop", "suspend"):
+            reply = await self.compute.change_power(await self.compute.find(self.uuid), action)
+            self.assertEqual(reply.conflict, "transient")
+        await self.listed((self.uuid, "running", "one"))
 
     async def test_missing(self) -> None:
         await self.refused(InstanceNotFound, self.token())

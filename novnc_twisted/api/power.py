@@ -1,0 +1,70 @@
+"""Power actions on servers, as nova's clients send them (nova's ``api/openstack/compute/servers.py``)."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from novnc_twisted.api import schema
+from novnc_twisted.api.backends import IComputeAPI
+from novnc_twisted.api.call import Call
+from novnc_twisted.api.errors import error_of
+from novnc_twisted.api.inventory import Inventory
+from novnc_twisted.api.server_view import vm_state_of
+from novnc_twisted.contract import power
+from novnc_twisted.contract.power import PowerReply
+from novnc_twisted.errors import Refusal
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.response import Response
+
+ACTIONS: Final[Mapping[str, str | None]] = MappingProxyType(
+    {
+        "os-start": power.START,
+        "os-stop": power.STOP,
+        "reboot": None,
+        "pause": power.PAUSE,
+        "unpause": power.UNPAUSE,
+        "suspend": power.SUSPEND,
+        "resume": power.RESUME,
+    }
+)
+"""The name of each action in the API and on the bus; the body of ``reboot`` says which of two it is."""
+
+_REBOOTS = {"SOFT": power.REBOOT, "HARD": power.RESET}
+_REBOOT_TYPES = ("HARD", "Hard", "hard", "SOFT", "Soft", "soft")
+
+
+class Power:
+    """Starts, stops, reboots, pauses and suspends servers."""
+
+    def __init__(self, inventory: Inventory, compute: IComputeAPI) -> None:
+        self._inventory = inventory
+        self._compute = compute
+
+    async def act(self, call: Call, server_id: str, name: str, body: Any) -> Response:
+        """Begin an action of :data:`ACTIONS`; answers 202 at once.
+
+        :raises HTTPError: 400: the body is wrong; 404; 409: the server's state does not allow the action.
+        """
+        action = ACTIONS[name] or _REBOOTS[_reboot_type(call, name, body)]
+        try:
+            instance = await self._inventory.find(call.caller, server_id)
+            reply = await self._compute.change_power(instance, action)
+        except Refusal as refusal:
+            raise error_of(refusal, server_id=server_id) from refusal
+        if reply.conflict is not None:
+            raise HTTPError(409, _conflict(name, instance.uuid, reply))
+        return Response(202, None)
+
+
+def _reboot_type(call: Call, name: str, body: Any) -> str:
+    return schema.choices(body, name, {"type": _REBOOT_TYPES}, lenient=call.legacy)["type"].upper()
+
+
+def _conflict(name: str, uuid: str, reply: PowerReply) -> str:
+    """Return nova's sentence (``InstanceInvalidState``), or ours for what nova does not know."""
+    action = name.removeprefix("os-")
+    if reply.conflict == power.TRANSIENT:
+        return f"Cannot '{action}' instance {uuid}: its domain is transient and would be deleted."
+    if reply.conflict == power.BUSY:
+        return f"Cannot '{action}' instance {uuid} while it is in task_state {reply.task}"
+    return f"Cannot '{action}' instance {uuid} while it is in vm_state {vm_state_of(reply.state)}"

@@ -1,0 +1,186 @@
+"""Power actions on the domains of this host, with nova's rules about the states that allow them.
+
+nova's rules: ``nova/compute/api.py``, ``check_instance_state`` of start, stop, reboot, pause, unpause, suspend, resume.
+An action is checked, begun, and answered at once; its end is seen in the server's state, as with nova.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from novnc_twisted.access.display import one_line
+from novnc_twisted.compute.domain_xml import Domain
+from novnc_twisted.compute.interfaces import Change, DomainEvent, IDriver, Operation
+from novnc_twisted.contract import power
+from novnc_twisted.contract.power import PowerReply
+from novnc_twisted.errors import InstanceNotFound, Refusal
+
+SHUTDOWN_TIMEOUT: Final = 60.0
+"""Seconds that a guest has to shut down after ACPI's request (nova's ``shutdown_timeout``)."""
+
+_CREATE, _DESTROY = Operation.CREATE, Operation.DESTROY
+
+_PLANS: Final[Mapping[str, Mapping[str, tuple[Operation, ...]]]] = MappingProxyType(
+    {
+        power.START: dict.fromkeys(("shutoff", "saved"), (_CREATE,)),
+        power.STOP: {**dict.fromkeys(("running", "shutdown"), (Operation.SHUTDOWN,)), "crashed": (_DESTROY,)},
+        power.REBOOT: {"running": (Operation.REBOOT,)},
+        power.RESET: {
+            "running": (Operation.RESET,),
+            "shutdown": (Operation.RESET,),
+            "paused": (Operation.RESET, Operation.RESUME),
+            **dict.fromkeys(("suspended", "crashed"), (_DESTROY, _CREATE)),
+            **dict.fromkeys(("shutoff", "saved"), (_CREATE,)),
+        },
+        power.PAUSE: {"running": (Operation.SUSPEND,)},
+        power.UNPAUSE: {"paused": (Operation.RESUME,)},
+        power.SUSPEND: {"running": (Operation.SAVE,)},
+        power.RESUME: {"saved": (_CREATE,), "suspended": (Operation.WAKE,)},
+    }
+)
+"""For each action, the states that allow it, and what is done then."""
+
+_TASKS: Final = MappingProxyType(
+    {
+        power.START: "powering-on",
+        power.STOP: "powering-off",
+        power.REBOOT: "rebooting",
+        power.RESET: "rebooting_hard",
+        power.PAUSE: "pausing",
+        power.UNPAUSE: "unpausing",
+        power.SUSPEND: "suspending",
+        power.RESUME: "resuming",
+    }
+)
+"""nova's ``task_state`` while an action is under way."""
+
+_ENDING: Final = frozenset((Operation.SHUTDOWN, Operation.DESTROY, Operation.SAVE))
+"""Operations after which a transient domain would no longer exist."""
+
+_log = Logger()
+
+
+@dataclass(eq=False, slots=True)
+class _Task:
+    """An action that is under way.
+
+    :ivar timer: runs while the guest shuts down.
+    :ivar has_stopped: whether the domain stopped after the action began.
+    """
+
+    name: str
+    timer: IDelayedCall | None = None
+    has_stopped: bool = False
+
+    def end(self) -> None:
+        if self.timer is not None and self.timer.active():
+            self.timer.cancel()
+
+
+class PowerActions:
+    """Begins power actions, one at a time for each domain.
+
+    :param shutdown_timeout: seconds after which a guest that does not shut down is switched off; 0: never.
+    """
+
+    def __init__(self, driver: IDriver, shutdown_timeout: float = SHUTDOWN_TIMEOUT) -> None:
+        self._driver = driver
+        self._shutdown_timeout = shutdown_timeout
+        self._tasks: dict[str, _Task] = {}
+
+    async def begin(self, uuid: str, action: str) -> PowerReply:
+        """Begin an action, and answer without waiting for its end.
+
+        :param uuid: in lower case.
+        :param action: one of :data:`novnc_twisted.contract.power.ACTIONS`.
+        :raises InstanceNotFound: this host has no such domain.
+        :raises ServiceUnavailable: libvirt does not answer.
+        """
+        task = _Task(_TASKS[action])
+        domain = await self._driver.get_domain(uuid)
+        operations = () if domain.migrating else _PLANS[action].get(domain.state, ())
+        busy = self._tasks.get(uuid)
+        # A hard reboot, as with nova, also helps a guest that does not shut down.
+        if busy is not None and action != power.RESET:
+            return PowerReply(state=domain.state, conflict=power.BUSY, task=busy.name)
+        if domain.migrating:
+            return PowerReply(state=domain.state, conflict=power.BUSY, task="migrating")
+        if not operations:
+            return PowerReply(state=domain.state, conflict=power.WRONG_STATE)
+        if not _ENDING.isdisjoint(operations) and not await self._driver.is_persistent(uuid):
+            return PowerReply(state=domain.state, conflict=power.TRANSIENT)
+        if self._tasks.get(uuid) is not busy:
+            # Another call began an action while libvirt was asked.
+            return PowerReply(state=domain.state, conflict=power.BUSY, task=_TASKS[action])
+        if busy is not None:
+            busy.end()
+        self._tasks[uuid] = task
+        Deferred.fromCoroutine(self._run(domain, action, task, operations))
+        return PowerReply(state=domain.state)
+
+    def changed(self, event: DomainEvent) -> None:
+        """Handle an event of the driver: a guest has shut down, or was reset."""
+        if event.change in (Change.STOPPED, Change.UNDEFINED, Change.MIGRATED):
+            task = self._tasks.get(event.uuid)
+            if task is not None:
+                task.has_stopped = True
+                # Without a timer, operations are still being done, and more of them may follow.
+                if task.timer is not None:
+                    self._end(event.uuid, task)
+
+    def stop(self) -> None:
+        """Wait no longer for guests to shut down: they are not switched off afterwards."""
+        for uuid, task in list(self._tasks.items()):
+            self._end(uuid, task)
+
+    async def _run(self, domain: Domain, action: str, task: _Task, operations: tuple[Operation, ...]) -> None:
+        """Do the operations, and log a failure: the caller already has its answer."""
+        name = one_line(domain.name)
+        _log.info("power action {action} on {name} ({uuid})", action=action, name=name, uuid=domain.uuid)
+        try:
+            await self._driver.operate(domain.uuid, operations)
+        except Refusal as refusal:
+            _log.error(
+                "power action {action} on {name} failed: {reason}", action=action, name=name, reason=str(refusal)
+            )
+        except Exception:
+            _log.failure("power action {action} on {name} failed", action=action, name=name)
+        else:
+            if self._is_shutting_down(domain.uuid, task, operations):
+                task.timer = self._driver.clock.callLater(self._shutdown_timeout, self._switch_off, domain, task)
+                return
+        self._end(domain.uuid, task)
+
+    def _is_shutting_down(self, uuid: str, task: _Task, operations: tuple[Operation, ...]) -> bool:
+        waits = Operation.SHUTDOWN in operations and self._shutdown_timeout > 0
+        return waits and not task.has_stopped and self._tasks.get(uuid) is task
+
+    def _switch_off(self, domain: Domain, task: _Task) -> None:
+        _log.warn(
+            "{name} did not shut down within {seconds:g} s ([DEFAULT] shutdown_timeout) and is switched off",
+            name=one_line(domain.name),
+            seconds=self._shutdown_timeout,
+        )
+        Deferred.fromCoroutine(self._destroy(domain, task))
+
+    async def _destroy(self, domain: Domain, task: _Task) -> None:
+        try:
+            # Read again: the guest may have stopped at this moment, and been started by somebody else since then.
+            if (await self._driver.get_domain(domain.uuid)).active and self._tasks.get(domain.uuid) is task:
+                await self._driver.operate(domain.uuid, (Operation.DESTROY,))
+        except InstanceNotFound:
+            pass
+        except Refusal as refusal:
+            _log.error("{name} can't be switched off: {reason}", name=one_line(domain.name), reason=str(refusal))
+        finally:
+            self._end(domain.uuid, task)
+
+    def _end(self, uuid: str, task: _Task) -> None:
+        task.end()
+        if self._tasks.get(uuid) is task:
+            del self._tasks[uuid]
