@@ -1,0 +1,65 @@
+"""Health checks as the tools of operators configure them: each succeeds without a token, and leaves no log line."""
+
+import socket
+import struct
+
+from tests.frontend.test_tls import TLSCase
+
+USER_AGENT = "User-agent: osa-haproxy-healthcheck"
+
+REQUESTS = {
+    "kolla's container, healthcheck_curl http://IP:6080/vnc_lite.html": (
+        "GET /vnc_lite.html HTTP/1.1\r\nHost: 10.0.0.11:6080\r\nUser-Agent: curl-healthcheck\r\nAccept: */*\r\n\r\n"
+    ),
+    "haproxy of openstack-ansible, option httpchk": f"HEAD /vnc.html HTTP/1.0\r\n{USER_AGENT}\r\n\r\n",
+    "the same, http-check send": f"HEAD /vnc.html HTTP/1.1\r\nHost: 10.0.0.11\r\n{USER_AGENT}\r\n\r\n",
+    "F5": "HEAD /vnc_auto.html HTTP/1.1\r\nHost: rpc\r\n\r\n",
+}
+"""A request for each; 200 is expected."""
+
+
+class HealthCheckTests(TLSCase):
+    def lines(self) -> list[object]:
+        return [event for event in self.events if event.get("log_level")]
+
+    async def test_requests(self) -> None:
+        self.tls = None
+        self.novnc()
+        self.events.clear()
+        for name, request in REQUESTS.items():
+            client = await self.raw()
+            client.write(request.encode())
+            self.assertEqual((await client.until(b"\r\n"))[:12].split()[1], b"200", name)
+            client.transport.abortConnection()
+            await client.gone
+        client = await self.raw()
+        client.write(b"OPTIONS / HTTP/1.0\r\n\r\n")
+        self.assertEqual(
+            (await client.everything())[9:12], b"204", "haproxy's own default, which takes all 2xx and 3xx"
+        )
+        self.assertEqual(self.lines(), [])
+
+    async def test_connections(self) -> None:
+        """kolla's haproxy only connects, and resets the connection."""
+        self.tls = None
+        for kind in (self.novnc, self.xvp):
+            kind()
+            self.events.clear()
+            client = await self.raw()
+            client.transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.transport.abortConnection()
+            await client.gone
+            self.assertEqual(self.lines(), [])
+
+    async def test_tls(self) -> None:
+        """``check ssl verify none`` of kolla with TLS between haproxy and the proxy: a handshake and no request."""
+        self.novnc()
+        self.events.clear()
+        for request in ("", next(iter(REQUESTS.values()))):
+            client = await self.client()
+            client.write(request.encode())
+            if request:
+                self.assertIn(b" 200 ", await client.until(b"\r\n"))
+            client.transport.abortConnection()
+            await client.gone
+        self.assertEqual(self.lines(), [])
