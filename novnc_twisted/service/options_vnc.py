@@ -104,7 +104,8 @@ VNC: list[cfg.Opt] = [
     ),
     cfg.StrOpt(
         "vencrypt_server_name",
-        help="The DNS name or IP address that the certificate of every VNC server must contain. Unset: the "
+        help="The DNS name or IP address that the certificate of every VNC server must contain. {host} in it stands "
+        "for the name of the server's compute host: {host}.example.org, or {host} alone. Unset: the "
         "address to which the proxy connects (server_proxyclient_address), or for a unix socket the name of "
         "the compute host (host).",
     ),

@@ -46,6 +46,7 @@ class CredentialTests(TestCase):
             ("vencrypt_client_key", {"vencrypt_client_cert": ours.cert, "vencrypt_client_key": other.key}),
             ("vencrypt_client_key", {"vencrypt_client_key": ours.key}),
             ("vencrypt_server_name", {"vencrypt_server_name": "https://compute1"}),
+            ("vencrypt_server_name", {"vencrypt_server_name": "{name}.example.org"}),
             ("vencrypt_subtypes", {"vencrypt_subtypes": "X509None,Plain"}),
             ("vencrypt_subtypes", {"vencrypt_subtypes": ""}),
             ("auth_schemes", {"auth_schemes": "vencrypt,tight"}),

@@ -113,6 +113,15 @@ class Right(UpstreamCase):
             self.events.clear()
             await self.lives()
 
+    async def test_the_name_of_the_compute_host(self) -> None:
+        """An address is dialled, and certificates have the names of compute hosts, as in an OpenStack."""
+        self.info["compute_host"] = "compute1"
+        for name, template in (("compute1", "{host}"), ("compute1.example.org", "{host}.example.org")):
+            self.serve(served(OURS.issue(name)))
+            self.front_with(server_name=template)
+            self.events.clear()
+            await self.lives()
+
     async def test_a_password_inside(self) -> None:
         self.serve(served(NAMED), password="secret")
         self.front_with()
@@ -246,6 +255,13 @@ class Wrong(UpstreamCase):
         await self.refused_for(OURS.issue("127.0.0.2", "localhost"), "name mismatch", "not for 127.0.0.1")
         await self.refused_for(OURS.issue("127.0.0.1"), "name mismatch", "not for compute1", server_name="compute1")
 
+    async def test_another_compute_host(self) -> None:
+        """A compute host of another name, of none, and of one that is no name."""
+        for host, words in (("compute2", "not for compute2"), (None, "is unknown"), ("a b", "neither a DNS name")):
+            self.info["compute_host"] = host
+            await self.refused_for(OURS.issue("compute1"), words, server_name="{host}")
+            self.events.clear()
+
     async def test_an_address_as_a_dns_name(self) -> None:
         san = x509.DNSName("127.0.0.1")
         await self.refused_for(OURS.issue(san=san), "name mismatch")
@@ -277,6 +293,10 @@ class Wrong(UpstreamCase):
         self.assertEqual(tls.name_of(ConnectInfo(host="", port=0, socket="/x", compute_host="compute1")), "compute1")
         self.assertEqual(tls.name_of(ConnectInfo(host="10.0.0.31", port=5900)), "10.0.0.31")
         self.assertEqual(UpstreamTLS(server_name="a").name_of(ConnectInfo(host="10.0.0.31", port=5900)), "a")
+        of_host = UpstreamTLS(server_name="{host}.x")
+        self.assertEqual(of_host.name_of(ConnectInfo(host="10.0.0.31", port=5900, compute_host="c1")), "c1.x")
+        error = self.assertRaises(errors.ConsoleUnreachable, of_host.name_of, ConnectInfo(host="10.0.0.31", port=5900))
+        self.assertIn("{host}", str(error))
 
     async def test_a_name_that_no_certificate_can_have(self) -> None:
         """Nothing is begun."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
@@ -23,6 +23,9 @@ from novnc_twisted.tls import Named, identity
 S = TypeVar("S")
 T = TypeVar("T")
 
+_HOST: Final = "{host}"
+"""The compute host in ``server_name``: nova's OS-EXT-SRV-ATTR:host, or the ``host`` option of our compute service."""
+
 # Ciphers without certificates; OpenSSL 3 allows them at security level 0 only, and TLS 1.3 has no such cipher.
 _ANONYMOUS = b"ADH+AESGCM:ADH+AES:AECDH+AES:@SECLEVEL=0"
 
@@ -30,7 +33,8 @@ _ANONYMOUS = b"ADH+AESGCM:ADH+AES:AECDH+AES:@SECLEVEL=0"
 class UpstreamTLS:
     """Credentials for the TLS inside of VeNCrypt.  PEM is text as bytes, not a path.
 
-    :ivar server_name: the name that every VNC server's certificate must have, or None.
+    :ivar server_name: the name that every VNC server's certificate must have, or None; ``{host}`` in it is the compute
+        host.
     """
 
     def __init__(
@@ -46,7 +50,8 @@ class UpstreamTLS:
         :param ca_certs: certificates (PEM) of the authorities that certify VNC servers; None: the system's.
         :param client_cert: our certificate (PEM), followed by the intermediate ones; None: we send no certificate.
         :param client_key: its key (PEM, without a passphrase); None: ``client_cert`` contains it.
-        :param server_name: a DNS name or an IP address instead of the one that was dialled.
+        :param server_name: a DNS name or an IP address instead of the one that was dialled.  ``{host}`` in it stands
+            for the compute host of the server.
         :raises ValueError: with the parameter's name and what is wrong with it.
         """
         self.server_name = server_name
@@ -54,7 +59,7 @@ class UpstreamTLS:
         self._chain: list[Certificate] = []
         self._key: Any = None
         if server_name is not None:
-            _named("server_name", identity, server_name)
+            _named("server_name", identity, server_name.replace(_HOST, "host"))
         if ca_certs is not None:
             self._authorities = _named("ca_certs", certificates, ca_certs)
         if client_cert is not None:
@@ -107,8 +112,17 @@ class UpstreamTLS:
 
         That is ``server_name``, else the address that was dialled; for a unix socket, which has no address, the compute
         host.
+
+        :raises ConsoleUnreachable: the compute host is needed and unknown.
         """
-        return self.server_name or (info.compute_host or "" if info.socket else info.host)
+        if self.server_name is None:
+            return info.compute_host or "" if info.socket else info.host
+        if _HOST in self.server_name and not info.compute_host:
+            raise ConsoleUnreachable(
+                f"no certificate can be checked for it: vencrypt_server_name has {_HOST}, but the compute host of the "
+                "server is unknown; may the proxy read servers?"
+            )
+        return self.server_name.replace(_HOST, info.compute_host or "")
 
     async def start(self, end: UpstreamEnd, name: str | None) -> None:
         """Start TLS on an end; return when it is established and the server is the one that was dialled.
