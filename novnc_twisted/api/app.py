@@ -108,6 +108,8 @@ class Application:
         return await self.compute.answer(request, request_id, await self._caller(request), version, segments)
 
     async def _answer_identity(self, request: Request, request_id: str, segments: tuple[str, ...]) -> Response:
+        if not self._auth.own_identity:
+            raise HTTPError(404, f"This server has no identity service. Log in at {self._auth.identity_url(request)}")
         work = LOG_IN if segments and request.method == "POST" else None
         return await self._responder.respond(request, request_id, work, self._identity.handle(request, segments))
 
@@ -120,9 +122,13 @@ class Application:
     async def _caller(self, request: Request) -> Caller:
         """Return the caller.
 
-        :raises HTTPError: 401; or 429 or 503, if the password was not looked at.
+        :raises HTTPError: 401; 403: the caller may only read; or 429 or 503, if the password was not looked at.
+        :raises ServiceUnavailable: the caller's token could not be checked.
         """
         caller = await self._auth.caller(request, self._tokens.read)
         if caller is None:
-            raise unauthenticated(request.base_url)
+            raise unauthenticated(self._auth.identity_url(request))
+        # Here, once for all APIs: no method but GET and HEAD is for readers, whatever it does.
+        if caller.reads_only and not request.reads:
+            raise HTTPError(403, "The role reader opens no console and changes nothing. Ask for the role member.")
         return caller

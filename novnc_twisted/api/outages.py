@@ -23,6 +23,7 @@ _ONE_HOST = re.compile(r"(?<!no )compute(?:\.| host )")
 _SERVER = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
 
 _HINTS = (
+    (re.compile("tokens cannot be validated"), "See [api] auth_strategy and [keystone_authtoken]."),
     (re.compile("log in"), "Further consoleapi processes share the work."),
     (re.compile("libvirt"), "See [libvirt] connection_uri of that host, and the log of its consolecompute."),
     (re.compile("Redis|transport"), "See [DEFAULT] transport_url."),

@@ -62,7 +62,8 @@ def make_site(
     :param consoleauth: a :class:`novnc_twisted.consoleauth.rpcapi.ConsoleAuthAPI`.
     :param compute: a :class:`novnc_twisted.compute.rpcapi.ComputeAPI`.
     :param transport: for ``os-services`` and the key of the identity service.
-    :param auth: :class:`~novnc_twisted.identity.NoAuth` or :class:`~novnc_twisted.identity.HTTPBasic`.
+    :param auth: :class:`~novnc_twisted.identity.NoAuth`, :class:`~novnc_twisted.identity.HTTPBasic` or
+        :class:`~novnc_twisted.identity.KeystoneUsers`.
     :param trusted_proxies: addresses and networks whose X-Forwarded-For, -Proto and -Prefix are believed.
     :param connection_limits: how many connections there may be; default: :data:`MAX_CONNECTIONS`.
     :param observer: called with each event (see :mod:`novnc_twisted.events`); default: a log of its own.

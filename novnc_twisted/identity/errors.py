@@ -18,13 +18,15 @@ def keystone_body(error: HTTPError) -> dict[str, Any]:
     return {"error": {"code": error.status, "title": HTTPStatus(error.status).phrase, "message": error.message}}
 
 
-def unauthenticated(base_url: str) -> HTTPError:
+def unauthenticated(identity_url: str) -> HTTPError:
     """Make the 401 of Keystone's middleware.
+
+    :param identity_url: where clients log in.
 
     It has no Basic challenge: OpenStack clients send Basic without one, and a browser that was never asked stores no
     password which a page of another site could use.
     """
-    return HTTPError(401, UNAUTHENTICATED, (("WWW-Authenticate", f'Keystone uri="{base_url}/identity"'),))
+    return HTTPError(401, UNAUTHENTICATED, (("WWW-Authenticate", f'Keystone uri="{identity_url}"'),))
 
 
 def locked_out(seconds: float) -> HTTPError:
@@ -47,5 +49,5 @@ def not_admitted(cause: RefusalCause, answered: str) -> HTTPError:
 
     :param answered: the requests that it answers.
     """
-    message = f"auth_strategy noauth answers {answered}. Set up http_basic."
+    message = f"auth_strategy noauth answers {answered}. Set up http_basic or keystone."
     return HTTPError(403, message, reason=RefusalReason(cause, "[api] auth_strategy"))

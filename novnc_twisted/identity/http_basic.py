@@ -13,7 +13,7 @@ from novnc_twisted.identity.errors import locked_out, too_many_log_ins
 from novnc_twisted.identity.htpasswd import UserFile
 from novnc_twisted.identity.lockout import Lockout, LockoutSettings
 from novnc_twisted.identity.passwords import Passwords, TooManyLogIns
-from novnc_twisted.identity.strategy import TokenReader
+from novnc_twisted.identity.strategy import TokenReader, own_identity_url
 from novnc_twisted.identity.users import Caller, User
 
 
@@ -27,6 +27,7 @@ class HTTPBasic:
     :raises ValueError: the file is not usable; one line.
     """
 
+    own_identity = True
     tokens = True
 
     _log = Logger()
@@ -46,6 +47,10 @@ class HTTPBasic:
 
     def admit(self, request: Request) -> None:
         """See IAuth.  Everybody may ask; the caller is checked later."""
+
+    def identity_url(self, request: Request) -> str:
+        """See IAuth."""
+        return own_identity_url(request)
 
     async def caller(self, request: Request, read_token: TokenReader) -> Caller | None:
         """See IAuth.  If the request has an Authorization field, X-Auth-Token does not count.

@@ -6,7 +6,7 @@ from novnc_twisted.access.hosts import is_loopback
 from novnc_twisted.access.origin import read_origin
 from novnc_twisted.http.request import Request
 from novnc_twisted.identity.errors import not_admitted
-from novnc_twisted.identity.strategy import TokenReader
+from novnc_twisted.identity.strategy import TokenReader, own_identity_url
 from novnc_twisted.identity.users import Caller, User
 
 # Names of header fields that proxies, load balancers and content delivery networks add.  Clients on this machine send
@@ -35,6 +35,7 @@ class NoAuth:
     name as Host and uses HTTP/1.1 cannot be distinguished from a client on this machine.
     """
 
+    own_identity = True
     tokens = False
 
     def admit(self, request: Request) -> None:
@@ -48,6 +49,10 @@ class NoAuth:
         if not named or not request.local or (request.client and not is_loopback(request.client)):
             raise not_admitted("NotLocal", "only clients of this machine that ask localhost")
         _refuse_pages(request)
+
+    def identity_url(self, request: Request) -> str:
+        """See IAuth."""
+        return own_identity_url(request)
 
     async def caller(self, request: Request, read_token: TokenReader) -> Caller:
         """Return an administrator, whatever token the request has (clients send ``notused``)."""

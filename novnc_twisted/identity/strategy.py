@@ -10,12 +10,19 @@ TokenReader = Callable[[str], Awaitable[tuple[Caller, float] | None]]
 """Returns the caller of a token and the Unix time at which it expires; None if the token is not valid."""
 
 
+def own_identity_url(request: Request) -> str:
+    """Return the URL of the small identity service of this server, as the client sees it."""
+    return f"{request.base_url}/identity"
+
+
 class IAuth(Protocol):
     """A strategy.
 
-    :cvar tokens: whether a log-in at the identity service makes a token, or no token is needed.
+    :cvar own_identity: whether users log in at the small identity service of this server.
+    :cvar tokens: whether a log-in there makes a token, or no token is needed.
     """
 
+    own_identity: bool
     tokens: bool
 
     def admit(self, request: Request) -> None:
@@ -25,10 +32,15 @@ class IAuth(Protocol):
         """
         ...
 
+    def identity_url(self, request: Request) -> str:
+        """Return the URL of the identity service where clients log in."""
+        ...
+
     async def caller(self, request: Request, read_token: TokenReader) -> Caller | None:
         """Return who makes the request; None if its credentials are missing or wrong.
 
-        :raises HTTPError: 429 or 503: the credentials were not looked at.
+        :raises HTTPError: 403: the credentials give no right; 429 or 503: they were not looked at.
+        :raises ServiceUnavailable: the service that checks the credentials does not answer.
         """
         ...
 

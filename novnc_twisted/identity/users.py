@@ -36,14 +36,16 @@ class User:
 class Caller:
     """Who makes a request.
 
-    :ivar user: the user's name, which is also the user's id.
+    :ivar user: the user's id; for users of the file, that is the name.
     :ivar project: what the caller is scoped to, a project's name or id; None: no project.
     :ivar is_admin: whether the caller is an administrator; see :class:`User`.
+    :ivar reads_only: whether the caller may list servers and sessions, but see no screen and change nothing.
     """
 
     user: str
     project: str | None
     is_admin: bool
+    reads_only: bool = False
 
     def sees(self, instance: Instance) -> bool:
         """Whether the caller sees a server: its ``nova:owner`` project, by uuid or by name, is the caller's."""

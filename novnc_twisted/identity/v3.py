@@ -55,11 +55,11 @@ class IdentityAPI:
         wanted = LogInRequest.read(request.json())
         user = None if wanted is None else await self._auth.log_in(wanted.name, wanted.password, request.client)
         if wanted is None or user is None:
-            raise unauthenticated(request.base_url)
+            raise unauthenticated(self._auth.identity_url(request))
         try:
             project = wanted.project_for(user)
         except ScopeRefused:
-            raise unauthenticated(request.base_url) from None
+            raise unauthenticated(self._auth.identity_url(request)) from None
         if self._auth.tokens:
             token, expires_at = await self._tokens.issue(user, project)
         else:
@@ -71,7 +71,7 @@ class IdentityAPI:
         caller = await self._auth.caller(request, self._tokens.read)
         subject = request.header("x-subject-token")
         if caller is None or subject is None:
-            raise unauthenticated(request.base_url)
+            raise unauthenticated(self._auth.identity_url(request))
         expires_at = self._now() + TOKEN_TTL
         if self._auth.tokens:
             found = await self._tokens.read(subject)

@@ -64,15 +64,24 @@ class KeystoneClient:
         """Accept no further request."""
         self._calls.stop()
 
-    def request(self, method: str, path: str, *, json: Mapping[str, Any] | None = None) -> "Deferred[Answer]":
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> "Deferred[Answer]":
         """Send a request to a path below the service's endpoint.
+
+        :param headers: further header fields.
 
         Fails with ServiceUnavailable if Keystone or the service does not answer, or refuses the credentials; the
         detail says which, and contains neither the path nor a secret.
         """
-        return self._calls.run(lambda: self._send(method, path, json))
+        return self._calls.run(lambda: self._send(method, path, json, headers or {}))
 
-    def _send(self, method: str, path: str, json: Mapping[str, Any] | None) -> Answer:
+    def _send(self, method: str, path: str, json: Mapping[str, Any] | None, headers: Mapping[str, str]) -> Answer:
         """In a thread."""
         try:
             response = self._adapter.request(
@@ -87,7 +96,7 @@ class KeystoneClient:
                 connect_retries=0,
                 status_code_retries=0,
                 timeout=TIMEOUT,
-                headers={"Accept": "application/json"},
+                headers={"Accept": "application/json", **headers},
             )
         except Exception as error:
             raise ServiceUnavailable(self._reason(error)) from None
@@ -103,6 +112,8 @@ class KeystoneClient:
         server = found[0] if found else self._service
         if isinstance(error, exceptions.Unauthorized):
             return f"Keystone refuses the credentials of {self._credentials}"
+        if isinstance(error, exceptions.EndpointNotFound) and self._service == "Keystone":
+            return f"auth_url of {self._credentials} has no Identity API v3"
         if isinstance(error, exceptions.EndpointNotFound | exceptions.CatalogException):
             return (
                 f"Keystone's catalogue has no endpoint of {self._service} that matches region_name and "

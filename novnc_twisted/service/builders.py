@@ -3,16 +3,19 @@
 What ends a service is added to the phases of the shutdown.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novnc_twisted.access.hosts import is_loopback
 from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.messaging.interfaces import TopicInUse
-from novnc_twisted.service import settings
+from novnc_twisted.service import keystone_users, settings
 from novnc_twisted.service.context import Context, Start
 from novnc_twisted.service.exits import StartFailed, Unusable
 from novnc_twisted.service.proxy_builders import novncproxy, xvpvncproxy
 from novnc_twisted.service.shutdown import Phase
+
+if TYPE_CHECKING:
+    from novnc_twisted.identity.strategy import IAuth
 
 
 def consoleauth(context: Context) -> Start:
@@ -73,7 +76,7 @@ def consoleapi(context: Context) -> Start:
     from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 
     conf = context.conf
-    auth, host = settings.authentication(context.reactor, conf), conf.osapi_compute_listen
+    auth, host = _authentication(context), conf.osapi_compute_listen
     compute = ComputeAPI(context.transport, now=context.reactor.seconds)
     site = make_site(
         context.reactor,
@@ -91,7 +94,7 @@ def consoleapi(context: Context) -> Start:
     for listener in listeners:
         address = listener.getsockname()[0]
         # A socket that systemd passes need not be at the address of the option, so the socket itself is asked.
-        if conf.api.auth_strategy != "http_basic" and not is_loopback(address):
+        if conf.api.auth_strategy.startswith("noauth") and not is_loopback(address):
             raise Unusable(f"[api] auth_strategy: noauth is only for a loopback address; LISTEN_FDS passes {address}")
     tls = context.api_tls
     factory: Any = site if tls is None else Listener(context.reactor, site, tls=tls, tls_only=True)
@@ -107,6 +110,16 @@ def consoleapi(context: Context) -> Start:
         compute.prepare()
 
     return start
+
+
+def _authentication(context: Context) -> "IAuth":
+    """The authentication of the API; what it needs ends with the services."""
+    if context.conf.api.auth_strategy != "keystone":
+        return settings.authentication(context.reactor, context.conf)
+    users, client = keystone_users.make(context.reactor, context.conf)
+    client.start()
+    context.shutdown.add(Phase.STOP_SERVICES, client.stop)
+    return users
 
 
 BUILDERS = {builder.__name__: builder for builder in (consoleauth, consolecompute, consoleapi, novncproxy, xvpvncproxy)}

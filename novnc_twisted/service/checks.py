@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from novnc_twisted.service import config_warnings, credentials, nova_backend, settings
+from novnc_twisted.service import config_warnings, credentials, keystone_users, nova_backend, settings
 from novnc_twisted.service.bus import make_transport
 from novnc_twisted.service.commands import SERVICES, has_proxy
 from novnc_twisted.service.configuration import Configuration, read_all
@@ -31,7 +31,7 @@ def examine(command: str, sources: Sequence[str | FlagFile], reactor: Any) -> Co
     if "consolecompute" in services:
         _attempt(read, settings.need_libvirt)
     if "consoleapi" in services:
-        _attempt(read, partial(_users, read))
+        _attempt(read, partial(_users, read, reactor))
         tls = TLSOptions.of_api(conf)
         _tls(read, tls.mistakes, tls.files(), tls.load)
     if has_proxy(command):
@@ -48,8 +48,10 @@ def examine(command: str, sources: Sequence[str | FlagFile], reactor: Any) -> Co
     return read
 
 
-def _users(read: Configuration) -> None:
-    """Read the users of the API."""
+def _users(read: Configuration, reactor: Any) -> None:
+    """Read the users of the API, or the credentials for the Keystone that has them."""
+    if read.conf.api.auth_strategy == "keystone":
+        keystone_users.make(reactor, read.conf)
     users = settings.users_of_api(read.conf)
     if users is not None:
         read.logged_later += users.warnings

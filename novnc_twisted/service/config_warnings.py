@@ -37,7 +37,7 @@ def warnings(read: Configuration, services: Sequence[str]) -> Iterator[str]:
 def _unused(read: Configuration, services: Sequence[str]) -> Iterator[str]:
     """Options that are set, but that another option leaves without effect."""
     conf = read.conf
-    if "consoleapi" in services and conf.api.auth_strategy.startswith("noauth"):
+    if "consoleapi" in services and conf.api.auth_strategy != "http_basic":
         for name in ("http_basic_auth_user_file", "admin_users"):
             if conf.api[name]:
                 yield f"[api] {name}: it is not used, since auth_strategy is {conf.api.auth_strategy}, not http_basic"

@@ -11,7 +11,7 @@ from oslo_config import cfg
 from novnc_twisted.service.option_types import LONGEST, CheckedListOpt, CheckedOpt, NumberOpt, formerly
 from novnc_twisted.service.option_urls import libvirt_uri
 from novnc_twisted.service.option_values import address, network, origin_host, policy_source, service_host
-from novnc_twisted.service.options_api import API
+from novnc_twisted.service.options_api import API, KEYSTONE_AUTHTOKEN
 from novnc_twisted.service.options_vnc import VNC
 
 
@@ -260,6 +260,7 @@ TABLE: dict[str, list[cfg.Opt]] = {
     "consoleauth": CONSOLEAUTH,
     "libvirt": LIBVIRT,
     "api": API,
+    "keystone_authtoken": KEYSTONE_AUTHTOKEN,
 }
 
 

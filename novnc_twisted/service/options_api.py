@@ -1,8 +1,9 @@
-"""The options of the section [api]; see :mod:`novnc_twisted.service.options`."""
+"""The options of the sections [api] and [keystone_authtoken]; see :mod:`novnc_twisted.service.options`."""
 
 from oslo_config import cfg
 
-from novnc_twisted.service.option_types import LONGEST, NumberOpt, formerly
+from novnc_twisted.service.option_types import LONGEST, CheckedOpt, NumberOpt, formerly
+from novnc_twisted.service.option_urls import web_url
 
 API: list[cfg.Opt] = [
     cfg.StrOpt(
@@ -11,7 +12,8 @@ API: list[cfg.Opt] = [
         choices=["noauth", "noauth2", "http_basic", "keystone"],
         deprecated_opts=formerly("auth_strategy"),
         help="How callers of the API are authenticated: noauth (everyone who reaches this loopback address is an "
-        "administrator), http_basic (an htpasswd file), or keystone (comes with a later release).",
+        "administrator), http_basic (an htpasswd file), or keystone (tokens of a Keystone, which checks them; needs "
+        "credentials in [keystone_authtoken], [nova] or [service_user]).",
     ),
     cfg.StrOpt(
         "http_basic_auth_user_file",
@@ -24,6 +26,24 @@ API: list[cfg.Opt] = [
         default=[],
         help="Names of the users of http_basic who are administrators, for example root,alice. They see the "
         "servers of all projects. No other user is an administrator.",
+    ),
+    cfg.ListOpt(
+        "admin_roles",
+        default=["admin"],
+        help="Names of the roles in Keystone whose owners are administrators of the API with auth_strategy keystone, "
+        "in a project or for the whole system. They see the servers of all projects.",
+    ),
+    cfg.ListOpt(
+        "member_roles",
+        default=["member"],
+        help="Names of the roles in Keystone whose owners may use the consoles of the servers of their project. An "
+        "older cloud may need member,_member_.",
+    ),
+    cfg.ListOpt(
+        "reader_roles",
+        default=["reader"],
+        help="Names of the roles in Keystone whose owners may list the servers and sessions of their project, but open "
+        "no console and change nothing.",
     ),
     cfg.StrOpt(
         "cert",
@@ -69,5 +89,28 @@ API: list[cfg.Opt] = [
         min=1,
         help="Length of the longest lock-out, in seconds. Failures are forgotten this long after the last failure "
         "or lock-out.",
+    ),
+]
+
+KEYSTONE_AUTHTOKEN: list[cfg.Opt] = [
+    CheckedOpt(
+        "www_authenticate_uri",
+        web_url,
+        deprecated_opts=[cfg.DeprecatedOpt("auth_uri", group="keystone_authtoken")],
+        help="The URL of Keystone for users of the API; the header WWW-Authenticate of a refusal (401) names it. "
+        "Unset: the auth_url of the credentials.",
+    ),
+    cfg.IntOpt(
+        "token_cache_time",
+        default=300,
+        min=-1,
+        help="Seconds for which the API believes an answer of Keystone about a user's token, 300 at most. A token that "
+        "is revoked in Keystone can list servers for this time. To make a console or a change, the answer must be "
+        "less than 5 s old. 0 and -1: each request asks Keystone.",
+    ),
+    cfg.StrOpt(
+        "service_type",
+        default="compute",
+        help="The type of this service in the access rules of users' application credentials.",
     ),
 ]

@@ -14,6 +14,7 @@ from novnc_twisted.service.exits import Unusable
 if TYPE_CHECKING:
     from novnc_twisted.identity.htpasswd import UserRecords
     from novnc_twisted.identity.lockout import LockoutSettings
+    from novnc_twisted.identity.strategy import IAuth
 
 _EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104
 """A service that listens on one of these listens on all addresses."""
@@ -106,14 +107,12 @@ def users_of_api(conf: Any) -> "UserRecords | None":
 
     strategy, host = conf.api.auth_strategy, conf.osapi_compute_listen
     if strategy == "keystone":
-        raise Unusable(
-            "[api] auth_strategy: keystone is not supported yet; use http_basic, or noauth on a loopback address"
-        )
+        return None
     if strategy != "http_basic":
         if not is_loopback(host):
             raise Unusable(
                 f"osapi_compute_listen: {host} is not a loopback address, and without log-ins ([api] auth_strategy = "
-                f"{strategy}) the API listens on loopback alone; set auth_strategy = http_basic"
+                f"{strategy}) the API listens on loopback alone; set auth_strategy = http_basic or keystone"
             )
         return None
     path = conf.api.http_basic_auth_user_file
@@ -125,12 +124,13 @@ def users_of_api(conf: Any) -> "UserRecords | None":
         raise Unusable(f"[api] http_basic_auth_user_file: {error}") from None
 
 
-def authentication(reactor: Any, conf: Any) -> Any:
-    """The authentication of the API, with its users.
+def authentication(reactor: Any, conf: Any) -> "IAuth":
+    """The authentication of the API by ``noauth`` and ``http_basic``, with its users.
 
     :raises Unusable: with one line that names the option.
     """
-    from novnc_twisted.identity import HTTPBasic, NoAuth
+    from novnc_twisted.identity.http_basic import HTTPBasic
+    from novnc_twisted.identity.noauth import NoAuth
 
     if users_of_api(conf) is None:
         return NoAuth()

@@ -178,6 +178,27 @@ class ErrorTests(CheckCase):
         (line,) = self.errors(f"{basic}/nowhere\n", "consoleapi")
         self.assertIn("[api] http_basic_auth_user_file: /nowhere: No such file", line)
 
+    def test_users_of_a_keystone(self) -> None:
+        begin = f"{REDIS}osapi_compute_listen = 192.0.2.1\n[api]\nauth_strategy = keystone\n"
+        section = "[keystone_authtoken]\n"
+        password = f"{section}auth_type = password\nusername = nova\npassword = a-password\nuser_domain_id = default\n"
+        url = "auth_url = http://controller:5000/v3\n"
+        self.assertEqual(self.errors(f"{begin}{password}{url}", "consoleapi"), [])
+        other = f"{begin}[nova]\n{password.removeprefix(section)}{url}"
+        self.assertEqual(self.errors(other, "consoleapi"), [])
+        for text, words in (
+            (begin, "[api] auth_strategy: keystone needs credentials"),
+            (f"{begin}{password}", "auth_url"),
+            (f"{begin}{password}auth_url = controller:5000\n", "[keystone_authtoken] auth_url: controller:5000 is not"),
+            (f"{begin}{section}auth_type = nosuch\n", "[keystone_authtoken] auth_type: "),
+            (f"{begin}{section}auth_type = none\nendpoint = http://x\n", "[keystone_authtoken] auth_type: it logs in"),
+            (f"{begin}{password}{url}www_authenticate_uri = x\n", "[keystone_authtoken] www_authenticate_uri: "),
+            (f"{begin}{password}{url}token_cache_time = soon\n", "[keystone_authtoken] token_cache_time: "),
+        ):
+            (line,) = self.errors(text, "consoleapi")
+            self.assertIn(words, line)
+            self.assertNotIn("a-password", line)
+
     def test_two_parts_on_one_port(self) -> None:
         same = "[vnc]\nnovncproxy_port = 7000\nxvpvncproxy_port = 7000\n"
         self.assertEqual(

@@ -91,8 +91,12 @@ class MistakeTests(TestCase):
     async def test_noauth_is_for_loopback(self) -> None:
         await self.refused("console", alone(osapi_compute_listen="0.0.0.0"), "auth_strategy", "osapi_compute_listen")
 
-    async def test_keystone_comes_later(self) -> None:
-        await self.refused("console", alone() + "\n[api]\nauth_strategy = keystone\n", "auth_strategy", "keystone")
+    async def test_keystone_without_credentials(self) -> None:
+        conf = alone() + "\n[api]\nauth_strategy = keystone\n"
+        await self.refused("console", conf, "[api] auth_strategy", "[keystone_authtoken]")
+        conf += "[keystone_authtoken]\nauth_type = password\nusername = nova\npassword = secret-password\n"
+        line = await self.refused("console", conf, "[keystone_authtoken]", "auth_url")
+        self.assertNotIn("secret-password", line)
 
     async def test_http_basic_without_its_file(self) -> None:
         await self.refused("console", alone() + "\n[api]\nauth_strategy = http_basic\n", "http_basic_auth_user_file")

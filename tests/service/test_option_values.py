@@ -92,6 +92,8 @@ BAD = {
     "console.shield": ("", "perhaps"),
     "consoleauth.token_ttl": ("", "-1", "10m", "1.5", "99999999999999"),
     "api.auth_strategy": ("", "basic", "http-basic", "NoAuth"),
+    "keystone_authtoken.www_authenticate_uri": ("controller:5000", "http://", 'http://h/"', "http://user:pw@h/"),
+    "keystone_authtoken.token_cache_time": ("", "-2", "5m", "1.5"),
     "api.lockout_time": ("", "nan", "0", "inf"),
     "libvirt.connection_uri": (
         *("qemu", "qemu:/system", "qemu://system", "qemu:///sys", "qemu:///", "qemu+ssh://h:x/system", "test:///"),

@@ -13,6 +13,8 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
+from tests.support.identity import Users
+
 PASSWORD = "novapw-" + uuid.uuid4().hex[:8]
 
 
@@ -25,6 +27,8 @@ class FakeOpenStack(Resource):
     :ivar may_read_servers: whether the access rules of the credentials include ``GET /servers``.
     :ivar may_make_consoles: likewise ``POST /servers/*/remote-consoles``.
     :ivar valid: the Keystone tokens that nova accepts.
+    :ivar users: the users who log in at Keystone, and their tokens.
+    :ivar may_validate: whether the credentials may validate tokens of others.
     :ivar requests: method, path and ``OpenStack-API-Version`` of every request.
     :ivar status: if set, nova answers every request with this HTTP status.
     :ivar silent: whether nova answers at all.
@@ -42,6 +46,8 @@ class FakeOpenStack(Resource):
         self.may_read_servers = True
         self.may_make_consoles = True
         self.valid: set[str] = set()
+        self.users = Users()
+        self.may_validate = True
         self.requests: list[tuple[str, str, str]] = []
         self.status = 0
         self.silent = False
@@ -135,7 +141,14 @@ class FakeOpenStack(Resource):
         if path != "/identity/v3/auth/tokens":
             links = [{"rel": "self", "href": f"{self.url}/identity/v3/"}]
             return {"version": {"id": "v3.14", "status": "stable", "links": links}}
+        if request.method == b"GET":
+            return self._validate(request)
         asked = json.load(request.content)["auth"]["identity"]  # type: ignore[arg-type]
+        users_token = self.users.log_in(asked)
+        if users_token is not None:
+            request.setResponseCode(201)
+            request.setHeader("X-Subject-Token", users_token)
+            return self.users.tokens[users_token]
         given = asked.get("password", {}).get("user", {}).get("password")
         if given != PASSWORD and asked.get("application_credential", {}).get("secret") != PASSWORD:
             request.setResponseCode(401)
@@ -164,6 +177,21 @@ class FakeOpenStack(Resource):
                 ],
             }
         }
+
+    def _validate(self, request: Request) -> dict[str, Any]:
+        """What Keystone says of the token in X-Subject-Token."""
+        if request.getHeader("X-Auth-Token") not in self.valid:
+            status, message = 401, "The request you have made requires authentication."
+        elif not self.may_validate:
+            status, message = 403, "You are not authorized to perform the requested action: identity:validate_token."
+        else:
+            found = self.users.tokens.get(request.getHeader("X-Subject-Token") or "")
+            limited = found is not None and "access_rules" in found["token"].get("application_credential", {})
+            if found is not None and (not limited or request.getHeader("OpenStack-Identity-Access-Rules")):
+                return found
+            status, message = 404, "Could not find token."
+        request.setResponseCode(status)
+        return {"error": {"code": status, "message": message}}
 
     def _compute(self, request: Request, path: str) -> tuple[int, dict[str, Any]]:
         if self.status:

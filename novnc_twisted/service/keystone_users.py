@@ -1,0 +1,68 @@
+"""``auth_strategy = keystone``: the Keystone that validates users' tokens, and our own credentials for it."""
+
+import importlib.util
+from typing import TYPE_CHECKING, Any, Final
+
+from novnc_twisted.service.exits import Unusable
+
+if TYPE_CHECKING:
+    from novnc_twisted.identity.keystone_users import KeystoneUsers
+    from novnc_twisted.keystone.client import KeystoneClient
+
+SECTIONS: Final = ("keystone_authtoken", "nova", "service_user")
+"""The sections with credentials of Keystone; the first with an ``auth_type`` is used."""
+
+
+def make(reactor: Any, conf: Any) -> "tuple[KeystoneUsers, KeystoneClient]":
+    """Make the strategy and the client that it uses, which must be started; nobody is contacted yet.
+
+    :raises Unusable: with one line that names the option, or the extra that is not installed.
+    """
+    section = _section(conf)
+    from keystoneauth1 import adapter
+    from keystoneauth1.plugin import AUTH_INTERFACE
+
+    from novnc_twisted.identity.keystone_token import Roles
+    from novnc_twisted.identity.keystone_users import KeystoneUsers
+    from novnc_twisted.keystone.client import KeystoneClient
+    from novnc_twisted.service import keystone_options
+
+    session = keystone_options.load(conf, section)
+    auth_url = getattr(session.auth, "auth_url", None)
+    if not auth_url:
+        raise Unusable(f"[{section}] auth_type: it logs in at no Keystone; use password or v3applicationcredential")
+    # The address where we log in, and not one of the catalogue: it is known to be the right one, and reachable.
+    interface: Any = AUTH_INTERFACE
+    keystone = adapter.Adapter(session, service_type="identity", interface=interface, version="3.0")
+    client = KeystoneClient(reactor, keystone, service="Keystone", credentials=f"[{section}]")
+    options, api = conf.keystone_authtoken, conf.api
+    strategy = KeystoneUsers(
+        reactor,
+        client,
+        identity_url=options.www_authenticate_uri or auth_url,
+        credentials=f"[{section}]",
+        roles=Roles.of(api.admin_roles, api.member_roles, api.reader_roles),
+        cache_time=options.token_cache_time,
+        service_type=options.service_type,
+    )
+    return strategy, client
+
+
+def _section(conf: Any) -> str:
+    """The first section that has credentials, with its options registered.
+
+    :raises Unusable: there is none, or an option that says so cannot be used.
+    """
+    if importlib.util.find_spec("keystoneauth1") is None:
+        raise Unusable(
+            "[api] auth_strategy: keystone needs the extra [openstack]: pip install 'novnc-twisted[openstack]'"
+        )
+    from novnc_twisted.service.keystone_options import has_credentials
+
+    for section in SECTIONS:
+        if has_credentials(conf, section):
+            return section
+    raise Unusable(
+        "[api] auth_strategy: keystone needs credentials of Keystone; set auth_type, auth_url and the others in "
+        "[keystone_authtoken] (or in [nova] or [service_user])"
+    )
