@@ -126,7 +126,7 @@ class SessionExpired(Refusal):
 class Revoked(Refusal):
     """The token was revoked by an operator, or because the instance is gone."""
 
-    close_code = 4410
+    close_code, status = 4410, 410
     sentence = "This console session was revoked. Ask for a new console link if you still need it."
 
 

@@ -19,7 +19,7 @@ PROMISED = {
     "ConsoleClosed": (4504, None, None, "The server closed the console."),
     "IdleTimeout": (4408, None, None, ""),
     "SessionExpired": (4408, None, None, ""),
-    "Revoked": (4410, None, None, ""),
+    "Revoked": (4410, 410, None, ""),
     "TooManySessions": (4429, 429, None, ""),
     "TooManyFailures": (4429, 429, None, ""),
     "ProtocolViolation": (1002, 400, None, ""),

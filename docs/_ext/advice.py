@@ -21,7 +21,7 @@ ADVICE: dict[str, str] = {
     "connections, and disconnects the others when a viewer requests exclusive access.",
     "IdleTimeout": "``[console] idle_timeout`` is on. Keys and mouse count as activity, the browser's pings do not.",
     "SessionExpired": "``[consoleauth] enforce_session_timeout`` is on: a session ends when its token expires.",
-    "Revoked": "No command of this release revokes a live session.",
+    "Revoked": "Somebody revoked it through the console API, or the VM is gone. The ``detail`` has the reason.",
     "TooManySessions": "``[console] max_sessions_per_server`` or ``max_sessions`` was reached, or QEMU's own limit of "
     "32 viewers over all proxies and workers. The ``detail`` says which.",
     "TooManyFailures": "``[console] max_failures_per_minute`` was reached. If all users have the same address, it "

@@ -6,16 +6,19 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from novnc_twisted.consoleauth.live_sessions import end_sessions
+from novnc_twisted.consoleauth.live_sessions import LiveSessions, Outcome
 from novnc_twisted.consoleauth.places import Places
-from novnc_twisted.consoleauth.policy import TokenPolicy, TokenRules
+from novnc_twisted.consoleauth.policy import TokenPolicy
+from novnc_twisted.consoleauth.rules import TokenRules, TokenTerms
 from novnc_twisted.consoleauth.store import TokenRecord
 from novnc_twisted.consoleauth.token_events import TokenEvents
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.admission import Admission
 from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.mode import MODES
 from novnc_twisted.contract.place import Place
 from novnc_twisted.contract.record import read
+from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.topics import COMPUTE, CONSOLEAUTH, CONSOLEAUTH_BINARY
 from novnc_twisted.errors import ConsoleForbidden, Refusal, ServiceUnavailable
 from novnc_twisted.events.records import Observer
@@ -69,6 +72,7 @@ class ConsoleAuthManager:
         self._clock = clock
         self._policy = TokenPolicy(transport.store, clock, rules, now)
         self._places = Places(transport, clock)
+        self._sessions = LiveSessions(transport, clock)
         self._host = host
         self._events = TokenEvents(observer)
         self._withdraw: Callable[[], Deferred[None]] | None = None
@@ -95,6 +99,7 @@ class ConsoleAuthManager:
     async def _stop(self) -> None:
         withdraw, self._withdraw = self._withdraw, None
         self._places.stop()
+        self._sessions.stop()
         if withdraw is not None:
             await withdraw()
 
@@ -107,6 +112,8 @@ class ConsoleAuthManager:
         connect_info: dict[str, Any],
         client_address: str | None = None,
         owner: str | None = None,
+        expires_in: float | None = None,
+        one_time: bool = False,
     ) -> dict[str, Any]:
         """Let a token open a console from now on.
 
@@ -116,6 +123,8 @@ class ConsoleAuthManager:
         :param client_address: the address of the client that asked for the token, if the API knows it.
         :param owner: the id or the name of the project that the server belongs to.  The token is refused as soon as
             the XML of the server names another project or none.  None: the project does not matter.
+        :param expires_in: seconds for which the token is valid; None, or more than ``token_ttl``: ``token_ttl``.
+        :param one_time: whether the token opens one console once, whatever the option says.
         :returns: ``expires_at``, Unix time in seconds.
         :raises ConsoleForbidden: the token opens another console already.
         :raises ConsoleUnreachable: another live host than the compute host of ``connect_info`` runs the server, too.
@@ -124,15 +133,19 @@ class ConsoleAuthManager:
         token_hash, info = _hash(token_hash), read(ConnectInfo, connect_info, "connect_info")
         if not (info.instance_uuid and info.name and info.compute_host):
             raise ServiceUnavailable("connect_info: instance_uuid, name and compute_host are required")
-        address = fields.argument("client_address", client_address, fields.optional(fields.short_text))
-        owner = fields.argument("owner", owner, fields.optional(fields.text))
+        terms = TokenTerms(
+            client_address=fields.argument("client_address", client_address, fields.optional(fields.short_text)),
+            owner=fields.argument("owner", owner, fields.optional(fields.text)),
+            expires_in=fields.argument("expires_in", expires_in, fields.optional(fields.number)),
+            one_time=fields.argument("one_time", one_time, fields.boolean),
+        )
         expires_at = await self._policy.authorized(token_hash, info)
         if expires_at is not None:
             return {"expires_at": expires_at}
         # Before the token is stored: a host that claims a foreign server's UUID gets no link for it.
         await self._places.refuse_if_running_elsewhere(info.instance_uuid, info.console_type, info.compute_host)
         # Stored before the surplus is dropped, so that concurrent calls cannot exceed the limit together.
-        record = await self._policy.add(token_hash, info, address, owner)
+        record = await self._policy.add(token_hash, info, terms)
         self._events.made(record)
         dropped = await self._policy.drop_surplus_of_instance(info.instance_uuid)
         self._events.dropped(dropped, "max_tokens_per_server", instance_uuid=info.instance_uuid)
@@ -151,11 +164,14 @@ class ConsoleAuthManager:
         try:
             record = await self._policy.find(token_hash)
             await self._policy.check(token_hash, record, console_type, address)
+            await self._policy.current(token_hash, record)
             # A cheap check first, so that a used token does not cause calls to compute hosts; use() below decides.
-            await self._policy.check_unused(token_hash)
+            await self._policy.check_unused(token_hash, record)
             began = self._clock.seconds()
             place = await self._locate(record)
             place_seconds = self._clock.seconds() - began
+            # Once more: it may have been revoked or changed while the compute host was asked.
+            record = await self._policy.current(token_hash, record)
             admission = await self._admission(token_hash, record, address, place)
         except Refusal as refusal:
             self._events.refused(record, address, refusal)
@@ -171,7 +187,8 @@ class ConsoleAuthManager:
         token_hash, address = _hash(token_hash), _address(client_address)
         record = await self._policy.find(token_hash)
         await self._policy.check(token_hash, record, console_type, address)
-        await self._policy.check_used_by(token_hash, address)
+        await self._policy.current(token_hash, record)
+        await self._policy.check_used_by(token_hash, record, address)
         place = await self._locate(record)
         answer = await self._transport.call(
             COMPUTE.of(place.compute_host),
@@ -189,9 +206,43 @@ class ConsoleAuthManager:
 
         The lease is for this client address.  A token that the store has lost is restored; a token that was dropped is
         not.
+
+        :returns: ``mode``: what the viewer may do, if that was changed; else null.
+        :raises Revoked: the token was revoked.
         """
-        await self._policy.renew(_hash(token_hash), _address(client_address))
-        return {}
+        return {"mode": await self._policy.renew(_hash(token_hash), _address(client_address))}
+
+    async def revoke(self, *, reason: str = "", **wanted: Any) -> dict[str, Any]:
+        """Revoke tokens, and end the sessions of a server, a user, a project or a token on all proxies.
+
+        The revocation is registered first.  A proxy that does not answer ends its sessions as soon as it is back.
+
+        :param reason: why, for the log.
+        :param wanted: the fields of a SessionFilter: exactly one of token_hash, server_id, user_id and project_id, and
+            ``owner``, which limits it to the servers of a project.
+        :returns: how many valid ``tokens`` were revoked, how many ``sessions`` were ended, and the topics of the
+            proxies that did not answer (``unanswered``).
+        :raises ServiceUnavailable: an argument is invalid, or it is unknown which proxies there are.
+        """
+        chosen = SessionFilter.from_arguments(wanted)
+        reason = fields.argument("reason", reason, fields.text) if reason != "" else ""
+        tokens = await self._policy.revoke(chosen, reason)
+        self._events.dropped(
+            tokens, reason or "revoked", instance_uuid=chosen.server_id or "", user_id=chosen.user_id or ""
+        )
+        return {"tokens": tokens, **_reported(await self._sessions.end(chosen, reason))}
+
+    async def set_mode(self, *, token_hash: str, mode: str) -> dict[str, Any]:
+        """Change what the viewers of a token may do: those that are live, at once, and those that reconnect.
+
+        :param mode: ``control`` or ``view``.
+        :returns: as :meth:`revoke`, without ``tokens``.
+        :raises ServiceUnavailable: an argument is invalid, or it is unknown which proxies there are.
+        """
+        token_hash, mode = _hash(token_hash), fields.argument("mode", mode, fields.one_of(*MODES))
+        # The token first: a viewer that reconnects meanwhile must not get more.
+        await self._policy.set_mode(token_hash, mode)
+        return _reported(await self._sessions.set_mode(SessionFilter(token_hash=token_hash), mode))
 
     async def show_token(self, *, token_hash: str) -> dict[str, Any]:
         """Return what a token opens, for administrators (nova's ``os-console-auth-tokens``).
@@ -247,8 +298,12 @@ class ConsoleAuthManager:
         deleted = await self._policy.drop_of_instance(instance_uuid)
         self._events.dropped(deleted, reason, instance_uuid=instance_uuid)
         # Not awaited: a proxy that does not answer must not delay the caller.
-        Deferred.fromCoroutine(end_sessions(self._transport, instance_uuid, reason))
+        Deferred.fromCoroutine(self._sessions.end_of_server(instance_uuid, reason))
         return deleted
+
+
+def _reported(outcome: Outcome) -> dict[str, Any]:
+    return {"sessions": outcome.sessions, "unanswered": list(outcome.unanswered)}
 
 
 def _hash(token_hash: str) -> str:

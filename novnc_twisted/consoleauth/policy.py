@@ -1,16 +1,19 @@
 """The policy of tokens: how long, how often and from which address a token is valid, and when it is dropped."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from novnc_twisted.access.forwarded import UNKNOWN
+from novnc_twisted.consoleauth.marks import TokenMarks, selector_of
 from novnc_twisted.consoleauth.recent import RecentTokens
+from novnc_twisted.consoleauth.rules import TokenRules, TokenTerms
 from novnc_twisted.consoleauth.store import DROPPED, GRACE, LEASE, TokenRecord, TokenStore
 from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import ConsoleForbidden, InvalidToken
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
@@ -20,23 +23,6 @@ SETUP: Final = 30.0
 _LOG_AGAIN: Final = 60.0
 
 _log = Logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRules:
-    """The options of ``[consoleauth]``; :class:`~novnc_twisted.consoleauth.ConsoleAuthManager` documents them."""
-
-    token_ttl: float = 600
-    enforce_session_timeout: bool = False
-    one_time: bool = False
-    bind_address: bool = False
-    max_tokens_per_server: int = 64
-    max_tokens_per_user: int = 1024
-
-    @property
-    def reconnects(self) -> bool:
-        """Whether a viewer that lost its connection may come back with the same token."""
-        return not (self.one_time or self.enforce_session_timeout)
 
 
 class TokenPolicy:
@@ -59,6 +45,8 @@ class TokenPolicy:
         self._now = now
         # Not longer than the store remembers that a token was dropped (DROPPED), or this process could restore it.
         self._recent = RecentTokens(clock, min(rules.token_ttl + LEASE + GRACE, DROPPED))
+        # As long as a record can live without being renewed, or a process can restore it.
+        self._marks = TokenMarks(store, max(rules.token_ttl, DROPPED) + LEASE + GRACE)
         self._log_from = clock.seconds()
 
     async def time(self) -> float:
@@ -82,13 +70,28 @@ class TokenPolicy:
             raise ConsoleForbidden("the token is in use for another console")
         return known.expires_at
 
-    async def add(
-        self, token_hash: str, info: ConnectInfo, client_address: str | None, owner: str | None
-    ) -> TokenRecord:
+    async def add(self, token_hash: str, info: ConnectInfo, terms: TokenTerms) -> TokenRecord:
         """Make a token valid from now on; return its record."""
-        record = TokenRecord(info, await self.time() + self._rules.token_ttl, client_address, owner)
-        await self._tokens.put(token_hash, record, self._rules.token_ttl)
+        now, ttl = await self.time(), self._rules.token_ttl
+        if terms.expires_in is not None:
+            ttl = min(ttl, terms.expires_in)
+        record = TokenRecord(info, now + ttl, terms.client_address, terms.owner, now, terms.one_time)
+        await self._tokens.put(token_hash, record, ttl)
         return record
+
+    async def revoke(self, wanted: SessionFilter, reason: str) -> int:
+        """Revoke the tokens that match a filter; return how many were valid until now."""
+        selector_of(wanted)
+        now = await self.time()
+        valid = {key: one for key, one in (await self._tokens.matching(wanted)).items() if one.expires_at > now}
+        states = [await self._marks.state(key, record) for key, record in valid.items()]
+        # Taken anew: a token that was made meanwhile is revoked as well.
+        await self._marks.revoke(wanted, await self.time(), reason)
+        return sum(state.revoked is None for state in states)
+
+    async def set_mode(self, token_hash: str, mode: str) -> None:
+        """Change what the viewers of a token may do, also when they reconnect."""
+        await self._marks.set_mode(token_hash, mode)
 
     async def drop_surplus_of_instance(self, instance_uuid: str) -> int:
         """Drop the oldest tokens of a server if there are more than the limit; return the number of dropped tokens."""
@@ -132,50 +135,74 @@ class TokenPolicy:
         if self._rules.bind_address:
             await self._check_address(token_hash, record, address)
 
-    async def check_unused(self, token_hash: str) -> None:
-        """Check, with ``one_time``, that a token was not used yet.
+    async def current(self, token_hash: str, record: TokenRecord) -> TokenRecord:
+        """Return the record of a token with what its viewers may do now.
+
+        :raises Revoked: it was revoked.
+        """
+        state = await self._marks.state(token_hash, record)
+        if state.revoked is not None:
+            raise state.revoked
+        if state.mode is None:
+            return record
+        return replace(record, connect_info=replace(record.connect_info, mode=state.mode))
+
+    async def check_unused(self, token_hash: str, record: TokenRecord) -> None:
+        """Check that a token for one use was not used yet.
 
         :raises InvalidToken: it was.
         """
-        if self._rules.one_time and await self._tokens.claimed("used", token_hash) is not None:
+        if self._one_time(record) and await self._tokens.claimed("used", token_hash) is not None:
             raise InvalidToken("it was used already")
 
     async def use(self, token_hash: str, record: TokenRecord, address: str) -> None:
-        """Note that a token is used; with ``one_time``, exactly one of many callers succeeds.
+        """Note that a token is used; if it is for one use, exactly one of many callers succeeds.
 
         :raises InvalidToken: another caller was first.
         """
         rules = self._rules
-        if rules.one_time and not await self._tokens.claim_once("used", token_hash, address, rules.token_ttl):
+        if self._one_time(record) and not await self._tokens.claim_once("used", token_hash, address, rules.token_ttl):
             raise InvalidToken("it was used already")
         self._remember(token_hash, record)
 
-    async def check_used_by(self, token_hash: str, address: str) -> None:
-        """Check, with ``one_time``, that a token was used by this client address.
+    async def check_used_by(self, token_hash: str, record: TokenRecord, address: str) -> None:
+        """Check that a token for one use was used by this client address.
 
         :raises InvalidToken: it was not.
         """
-        if self._rules.one_time and await self._tokens.claimed("used", token_hash) != address:
+        if self._one_time(record) and await self._tokens.claimed("used", token_hash) != address:
             raise InvalidToken("it was not used from here")
 
     async def valid(self, token_hash: str) -> TokenRecord:
         """Return the record of a token that has not expired; leases do not count.
 
-        :raises InvalidToken: it is unknown or has expired.
+        :raises InvalidToken: it is unknown, has expired or was revoked.
         """
         record = await self._tokens.get(token_hash)
         if record is None or record.expires_at <= await self.time():
             raise InvalidToken("it is unknown or has expired")
+        if (await self._marks.state(token_hash, record)).revoked is not None:
+            raise InvalidToken("it was revoked")
         return record
 
-    async def renew(self, token_hash: str, address: str) -> None:
-        """Let a viewer reconnect with this token from the same address within 60 s, even if the token expires."""
+    async def renew(self, token_hash: str, address: str) -> str | None:
+        """Let a viewer reconnect with this token from the same address within 60 s, even if the token expires.
+
+        :return: what the viewer may do, if that was changed.
+        :raises Revoked: the token was revoked.
+        """
         if not self._rules.reconnects:
-            return
+            return None
         record = await self._tokens.get(token_hash) or await self._restored(token_hash, LEASE + GRACE)
-        if record is not None:
+        revoked, mode = await self._marks.state(token_hash, record)
+        if revoked is not None:
+            raise revoked
+        if record is not None and not record.one_time:
             self._remember(token_hash, record)
             await self._tokens.lease(token_hash, address, await self.time() + LEASE)
+            if mode is not None:
+                await self._marks.keep(token_hash)
+        return mode
 
     async def seconds_left(self, record: TokenRecord) -> float:
         """Return the seconds until a token expires; negative if it has expired."""
@@ -189,17 +216,25 @@ class TokenPolicy:
         return replace(
             record.connect_info,
             expires_at=record.expires_at if self._rules.enforce_session_timeout else None,
-            reconnects=self._rules.reconnects,
+            reconnects=self._reconnects(record),
             keep_from=max(0.0, seconds_left - LEASE - SETUP),
         )
 
     # --- internals
 
+    def _one_time(self, record: TokenRecord) -> bool:
+        """Whether a token opens one console once."""
+        return self._rules.one_time or record.one_time
+
+    def _reconnects(self, record: TokenRecord) -> bool:
+        """Whether a viewer that lost its connection may come back with this token."""
+        return self._rules.reconnects and not record.one_time
+
     async def _check_time(self, token_hash: str, record: TokenRecord, address: str) -> None:
         now = await self.time()
         if now < record.expires_at:
             return
-        if not self._rules.reconnects or await self._tokens.leased_until(token_hash, address) <= now:
+        if not self._reconnects(record) or await self._tokens.leased_until(token_hash, address) <= now:
             raise InvalidToken("it has expired")
 
     async def _check_address(self, token_hash: str, record: TokenRecord, address: str) -> None:
@@ -214,7 +249,7 @@ class TokenPolicy:
     def _remember(self, token_hash: str, record: TokenRecord) -> None:
         """Remember a record in use, if the store can lose it and the rules allow to restore it."""
         # A one-time token must not be restored: the mark that it was used is lost as well.
-        if self._store.may_lose_data and not self._rules.one_time:
+        if self._store.may_lose_data and not self._one_time(record):
             self._recent.used(token_hash, record)
 
     async def _restored_if_valid(self, token_hash: str) -> TokenRecord:
@@ -236,7 +271,7 @@ class TokenPolicy:
         its first use bound it (``bind_address``).
         """
         record, rules = self._recent.get(token_hash), self._rules
-        if record is None or rules.one_time or (rules.bind_address and record.client_address is None):
+        if record is None or self._one_time(record) or (rules.bind_address and record.client_address is None):
             return None
         # Dropped on purpose while this process remembered it: it stays dropped.
         if await self._tokens.was_dropped(record):

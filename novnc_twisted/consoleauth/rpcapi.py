@@ -9,7 +9,10 @@ from novnc_twisted.access.tokens import MAX_TOKEN, hash_token
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.admission import Admission
 from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.mode import MODES
 from novnc_twisted.contract.record import read
+from novnc_twisted.contract.revocation import Revocation
+from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.topics import CONSOLEAUTH
 from novnc_twisted.errors import InvalidToken, ServiceUnavailable
 from novnc_twisted.messaging.interfaces import ITransport
@@ -37,6 +40,8 @@ class ConsoleAuthAPI:
         *,
         client_address: str | None = None,
         owner: str | None = None,
+        expires_in: float | None = None,
+        one_time: bool = False,
     ) -> float:
         """Let a token open a console; return the Unix time at which the token expires.
 
@@ -45,6 +50,8 @@ class ConsoleAuthAPI:
             address may use it.
         :param owner: the id or the name of the project that the server belongs to.  As soon as the server belongs to
             another project or none, the token opens nothing.  None: the project does not matter.
+        :param expires_in: seconds for which the token is valid; None, or more than ``token_ttl``: ``token_ttl``.
+        :param one_time: whether the token opens one console once, whatever the option says.
         :raises ConsoleForbidden: the token opens another console already.
         :raises ConsoleUnreachable: another live host than ``connect_info.compute_host`` runs the server, too.
         """
@@ -54,6 +61,8 @@ class ConsoleAuthAPI:
             connect_info=connect_info.to_wire(),
             client_address=client_address,
             owner=owner,
+            expires_in=expires_in,
+            one_time=one_time,
         )
         return fields.argument("expires_at of consoleauth", answer.get("expires_at"), fields.number)
 
@@ -84,9 +93,33 @@ class ConsoleAuthAPI:
             raise ServiceUnavailable("consoleauth: the password is not a text")
         return password
 
-    async def keep_token(self, token: str, client_address: str) -> None:
-        """Renew the lease of a token, whose session lives or was lost now: it may come back for 60 s."""
-        await self._call("keep_token", token, client_address=client_address)
+    async def keep_token(self, token: str, client_address: str) -> str | None:
+        """Renew the lease of a token, whose session lives or was lost now: it may come back for 60 s.
+
+        :return: what the viewer may do (``control``, ``view``), if that was changed; else None.
+        :raises Revoked: the token was revoked.
+        """
+        answer = await self._call("keep_token", token, client_address=client_address)
+        return fields.argument("mode of consoleauth", answer.get("mode"), fields.optional(fields.one_of(*MODES)))
+
+    async def revoke(self, wanted: SessionFilter, reason: str = "") -> Revocation:
+        """Revoke tokens, and end their sessions on all proxies.
+
+        :param wanted: exactly one of token_hash, server_id, user_id and project_id; ``owner`` limits it to the servers
+            of a project.
+        :raises ServiceUnavailable: it is unknown which proxies there are; the tokens may be revoked.
+        """
+        set_fields = {name: value for name, value in wanted.to_wire().items() if value is not None}
+        return read(Revocation, await self._ask("revoke", reason=reason, **set_fields), "consoleauth")
+
+    async def set_mode(self, token_hash: str, mode: str) -> Revocation:
+        """Change what the viewers of a token may do; ``tokens`` of the answer is 0.
+
+        :param token_hash: the SHA-256 of the token.
+        :param mode: ``control`` or ``view``.
+        :raises ServiceUnavailable: it is unknown which proxies there are; the token may be changed.
+        """
+        return read(Revocation, await self._ask("set_mode", token_hash=token_hash, mode=mode), "consoleauth")
 
     async def find_again(self, token: str, client_address: str, info: ConnectInfo) -> ConnectInfo | None:
         """Return what a token opens, asked once more; None if each use of the token counts (``one_time``).
@@ -109,9 +142,10 @@ class ConsoleAuthAPI:
         # Decided here: a guess of megabytes must not go over the bus.
         if not token or len(token) > MAX_TOKEN:
             raise InvalidToken("it is empty or too long")
-        answer = await self._transport.call(
-            CONSOLEAUTH.name, method, deadline=self._deadline, token_hash=hash_token(token), **arguments
-        )
+        return await self._ask(method, token_hash=hash_token(token), **arguments)
+
+    async def _ask(self, method: str, **arguments: Any) -> dict[str, Any]:
+        answer = await self._transport.call(CONSOLEAUTH.name, method, deadline=self._deadline, **arguments)
         if not isinstance(answer, dict):
             raise ServiceUnavailable(f"consoleauth: the answer to {method} is not an object")
         return answer

@@ -1,6 +1,7 @@
-"""Tokens in the keyed store: records by the hashes of the tokens, indexes of each server and user, leases and marks.
+"""Tokens in the keyed store: records by the hashes of the tokens, their indexes, leases and marks.
 
-Keys: ``token:HASH`` is the record, ``owned:HASH`` its entry in the index of its user, ``lease:HASH:ADDRESS`` a lease,
+Keys: ``token:HASH`` is the record, ``owned:HASH`` and ``project:HASH`` its entries in the indexes of its user and its
+project, ``lease:HASH:ADDRESS`` a lease,
 ``used:HASH`` and ``bound:HASH`` the client address that used the token or is bound to it, ``dropped:INDEX`` says that
 tokens of an index were dropped.
 """
@@ -12,6 +13,7 @@ from novnc_twisted.access.tokens import hash_token
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.record import Record, read
+from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 LEASE = 60.0
@@ -23,6 +25,9 @@ GRACE = 300.0
 DROPPED = 3600.0
 """Seconds for which the store knows that tokens were dropped.  No consoleauth remembers a token for longer."""
 
+_AT_ONCE = 500
+"""Records that are read by one command."""
+
 
 @dataclass(frozen=True, slots=True)
 class TokenRecord(Record):
@@ -32,12 +37,16 @@ class TokenRecord(Record):
     :ivar expires_at: Unix time in seconds at which the token expires.
     :ivar client_address: the address of the client that asked for the token; None: unknown.
     :ivar owner: the id or the name of the project that the server must belong to; None: any project.
+    :ivar made_at: Unix time in seconds at which the token was made.
+    :ivar one_time: whether the token opens one console once, whatever the option says.
     """
 
     connect_info: Annotated[ConnectInfo, ConnectInfo.from_wire]
     expires_at: Annotated[float, fields.number]
     client_address: Annotated[str | None, fields.short_text] = None
     owner: Annotated[str | None, fields.text] = None
+    made_at: Annotated[float, fields.number] = 0.0
+    one_time: Annotated[bool, fields.boolean] = False
 
 
 class TokenStore:
@@ -52,11 +61,14 @@ class TokenStore:
 
     async def put(self, token_hash: str, record: TokenRecord, ttl: float) -> None:
         """Store a record for ``ttl`` seconds, and for a lease more: a session may begin when the token expires."""
-        uuid, user = record.connect_info.instance_uuid, record.connect_info.user_id
+        info = record.connect_info
+        uuid, user, project = info.instance_uuid, info.user_id, info.project_id
         await self._store.put(_token(token_hash), record.to_wire(), ttl + LEASE if ttl > 0 else 0, _of_instance(uuid))
         if user:
             # An object can be in one index only, so that a second object stands for the token in the index of its user.
             await self._store.put(_owned(token_hash), {}, ttl, _of_user(user))
+        if project:
+            await self._store.put(_held(token_hash), {}, ttl, _of_project(project))
 
     async def get(self, token_hash: str) -> TokenRecord | None:
         """Return the record of a token, which may have expired: see ``expires_at`` and :meth:`leased_until`."""
@@ -68,6 +80,27 @@ class TokenStore:
         keys = await self._store.indexed(_of_instance(instance_uuid))
         records = [await self.get(key.removeprefix(_token(""))) for key in keys]
         return {record.connect_info.compute_host for record in records if record is not None}
+
+    async def matching(self, wanted: SessionFilter) -> dict[str, TokenRecord]:
+        """Return the tokens that match a filter by their hashes; those of a user or a project until they expire."""
+        if wanted.token_hash is not None:
+            hashes = [wanted.token_hash]
+        elif wanted.server_id is not None:
+            keys = await self._store.indexed(_of_instance(wanted.server_id))
+            hashes = [key.removeprefix(_token("")) for key in keys]
+        elif wanted.user_id is not None:
+            keys = await self._store.indexed(_of_user(wanted.user_id))
+            hashes = [key.removeprefix(_owned("")) for key in keys]
+        else:
+            keys = await self._store.indexed(_of_project(wanted.project_id or ""))
+            hashes = [key.removeprefix(_held("")) for key in keys]
+        found: dict[str, TokenRecord] = {}
+        for at in range(0, len(hashes), _AT_ONCE):
+            part = hashes[at : at + _AT_ONCE]
+            for token_hash, value in zip(part, await self._store.get_many(list(map(_token, part))), strict=True):
+                if isinstance(value, dict):
+                    found[token_hash] = read(TokenRecord, value, "the store")
+        return {key: record for key, record in found.items() if wanted.owner in (None, record.owner)}
 
     async def remove_of_instance(
         self, instance_uuid: str, except_newest: int = 0, *, until: float | None = None
@@ -97,7 +130,7 @@ class TokenStore:
         # Marked before the tokens are removed: in between, a consoleauth could restore one of them.
         await self._mark_dropped(index, until)
         found = await self._store.remove(*map(_token, token_hashes))
-        await self._store.remove(*map(_owned, token_hashes))
+        await self._store.remove(*map(_owned, token_hashes), *map(_held, token_hashes))
         return found
 
     async def _mark_dropped(self, index: str, until: float) -> None:
@@ -165,6 +198,10 @@ def _owned(token_hash: str) -> str:
     return f"owned:{token_hash}"
 
 
+def _held(token_hash: str) -> str:
+    return f"project:{token_hash}"
+
+
 def _lease(token_hash: str, client_address: str) -> str:
     # Hashed: an address may have characters that a key must not have.
     return f"lease:{token_hash}:{hash_token(client_address)}"
@@ -177,3 +214,7 @@ def _of_instance(instance_uuid: str) -> str:
 def _of_user(user: str) -> str:
     # Hashed: a name may have characters that a key must not have.
     return f"user:{hash_token(user)}"
+
+
+def _of_project(project: str) -> str:
+    return f"project:{hash_token(project)}"

@@ -14,6 +14,7 @@ __getattr__, __dir__ = lazy(
         "ROLES": "roles",
         "PowerReply": "power",
         "Record": "record",
+        "Revocation": "revocation",
         "SessionFilter": "session_filter",
         "SessionInfo": "session_info",
         "TOPICS": "topics",

@@ -88,6 +88,8 @@ CONSOLEAUTH: Final = Topic(
         "keep_token": (roles.PROXY,),
         "show_token": (roles.API,),
         "delete_tokens_for_instance": (roles.API,),
+        "revoke": (roles.API,),
+        "set_mode": (roles.API,),
         "instance_gone": (roles.COMPUTE,),
     },
 )

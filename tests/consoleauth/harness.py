@@ -127,7 +127,9 @@ class ConsoleAuthCase(TestCase):
             "project_id": "p",
             "compute_host": "one",
         }
-        more = {name: fields.pop(name) for name in ("client_address", "owner") if name in fields}
+        more = {
+            name: fields.pop(name) for name in ("client_address", "owner", "expires_in", "one_time") if name in fields
+        }
         return await self.api.authorize_console(token, ConnectInfo(**{**asked, **fields}), **more)
 
     async def delete_tokens(self, uuid: str = VM) -> int:

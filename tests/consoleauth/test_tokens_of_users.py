@@ -85,4 +85,4 @@ class UserTests(ConsoleAuthCase):
         self.clock.advance(4000)
         await self.token("d")
         # The token, its mark in the user's index.
-        self.assertEqual(len(self.transport.store), 2)
+        self.assertEqual(len(self.transport.store), 3)

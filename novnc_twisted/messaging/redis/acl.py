@@ -32,7 +32,7 @@ _BASIC = "+time +select +ping +role +evalsha"
 _PUSH = "+rpush +llen +pexpire"
 _SERVE = "+blpop +llen +lrange +del"
 _ANNOUNCE = "+zadd +zrem +zcount +zremrangebyscore +pexpire"
-_STORE = "+get +set +del +zadd +zrem +zrange +zremrangebyscore +pttl +pexpireat"
+_STORE = "+get +mget +set +del +zadd +zrem +zrange +zremrangebyscore +pttl +pexpireat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +152,8 @@ _READ_DOMAINS = StoreRight(
     "The records in which compute hosts publish their VMs.",
     (f"%R~{keys.stored('domains:*')} +get +mget", f"~{keys.group('compute-hosts')} +smembers +srem +pexpire"),
 )
-_TOKEN_KEYS = " ".join(
-    f"~{keys.stored(f'{kind}:*')}" for kind in ("token", "lease", "used", "bound", "owned", "dropped")
-)
+_TOKEN_KINDS = ("token", "lease", "used", "bound", "owned", "project", "dropped", "revoked", "mode")
+_TOKEN_KEYS = " ".join(f"~{keys.stored(f'{kind}:*')}" for kind in _TOKEN_KINDS)
 _PROXY_KEYS = " ".join(f"%W~{keys.announced(announced_as(binary, '*@'))}" for binary in PROXY_BINARIES)
 
 _STORE_RIGHTS: Final = {

@@ -1,0 +1,36 @@
+"""The rules of all tokens, and the terms of one."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRules:
+    """The options of ``[consoleauth]``; :class:`~novnc_twisted.consoleauth.ConsoleAuthManager` documents them."""
+
+    token_ttl: float = 600
+    enforce_session_timeout: bool = False
+    one_time: bool = False
+    bind_address: bool = False
+    max_tokens_per_server: int = 64
+    max_tokens_per_user: int = 1024
+
+    @property
+    def reconnects(self) -> bool:
+        """Whether a viewer that lost its connection may come back with the same token."""
+        return not (self.one_time or self.enforce_session_timeout)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenTerms:
+    """What the caller of ``authorize_console`` says about one token.
+
+    :ivar client_address: the address of the client that asked for the token; None: unknown.
+    :ivar owner: the id or the name of the project that the server must belong to; None: any project.
+    :ivar expires_in: seconds for which the token is valid, at most ``token_ttl``; None: ``token_ttl``.
+    :ivar one_time: whether it opens one console once, whatever the option says.
+    """
+
+    client_address: str | None = None
+    owner: str | None = None
+    expires_in: float | None = None
+    one_time: bool = False
