@@ -13,7 +13,7 @@ from twisted.internet.task import deferLater, react
 from zope.interface import implementer
 
 from novnc_twisted.compute.domain_xml import Domain, Vnc
-from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver, Operation
+from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver, Operation, Picture
 from novnc_twisted.compute.manager import ComputeManager
 from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
 from novnc_twisted.messaging import transport_from_url
@@ -87,6 +87,10 @@ class MemoryDriver:
     def operate(self, uuid: str, operations: Sequence[Operation]) -> Deferred[None]:
         """See IDriver; nothing changes."""
         return succeed(None)
+
+    def screenshot(self, uuid: str, kind: str, width: int | None) -> Deferred[Picture]:
+        """See IDriver."""
+        return succeed(Picture(b"-", 1, 1))
 
     def get_vnc_password(self, uuid: str) -> Deferred[str | None]:
         """See IDriver."""

@@ -70,6 +70,7 @@ ALSO = {
     "messaging/redis/": {"txredisapi", "hiredis", "nacl"},
     "keystone/bounded.py": {"requests", "urllib3"},  # keystoneauth1 is built on them
     "compute/libvirt_": {"libvirt"},
+    "compute/pictures": {"PIL"},
     "events/log": {"twisted"},
     "events/observers": {"twisted"},
     "events/refusal_log": {"twisted"},

@@ -29,6 +29,19 @@ class Change(Enum):
     UNDEFINED = "undefined"
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An encoded picture of a screen.
+
+    :ivar width: in pixels.
+    :ivar height: in pixels.
+    """
+
+    data: bytes
+    width: int
+    height: int
+
+
 class Operation(Enum):
     """What is done to a domain."""
 
@@ -99,6 +112,12 @@ class IDriver(Interface):
         """Do operations one after the other; may take minutes, and never delays the other calls.
 
         Fails as ``get_domain``, and with ServiceUnavailable if the hypervisor refuses an operation.
+        """
+
+    def screenshot(uuid: str, kind: str, width: int | None) -> Deferred[Picture]:
+        """Return a picture of an active domain's screen; fails as ``get_domain``.
+
+        ``kind`` is one of :data:`novnc_twisted.contract.screenshot.FORMATS`; ``width`` is in pixels, at most.
         """
 
     def get_vnc_password(uuid: str) -> Deferred[str | None]:

@@ -12,12 +12,13 @@ from zope.interface import implementer
 
 from novnc_twisted.access.display import one_line
 from novnc_twisted.compute.domain_xml import Domain, Vnc, read_vnc_password
-from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver, Operation
+from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver, Operation, Picture
 from novnc_twisted.compute.libvirt_domains import DomainReader, Unreadable
 from novnc_twisted.compute.libvirt_health import Health
 from novnc_twisted.compute.libvirt_loop import unusable
 from novnc_twisted.compute.libvirt_pool import ConnectionPool
 from novnc_twisted.compute.libvirt_power import operate
+from novnc_twisted.compute.libvirt_screenshot import screenshot
 from novnc_twisted.compute.libvirt_watch import Watch
 from novnc_twisted.messaging.shared_call import SharedCall
 
@@ -85,6 +86,10 @@ class LibvirtDriver:
         self._power = ConnectionPool(
             reactor, connection_uri, workers=2, deadline=POWER_DEADLINE, opened=self._forget, health=self._health
         )
+        # One thread: the pictures of a page with fifty tiles must not delay a console.
+        self._pictures = ConnectionPool(
+            reactor, connection_uri, workers=1, deadline=deadline, opened=self._forget, health=self._health
+        )
         self._watch: Watch | None = None
         self._reader = DomainReader()
         self._known = _Active({})
@@ -105,6 +110,7 @@ class LibvirtDriver:
         self._health.on_change = answering
         self._pool.start()
         self._power.start()
+        self._pictures.start()
         self._watch = Watch(
             self._reactor, self._uri, heard, watched=self._reader.watched, changed=self._changed, health=self._health
         )
@@ -116,7 +122,7 @@ class LibvirtDriver:
         self._health.on_change = lambda _answers: None
         if self._watch is not None:
             self._watch.stop()
-        stopped = gatherResults((self._pool.stop(), self._power.stop()))
+        stopped = gatherResults((self._pool.stop(), self._power.stop(), self._pictures.stop()))
         return stopped.addCallback(lambda _: None)
 
     def list_domains(self) -> Deferred[list[Domain]]:
@@ -222,6 +228,10 @@ class LibvirtDriver:
     def operate(self, uuid: str, operations: Sequence[Operation]) -> Deferred[None]:
         """See IDriver."""
         return self._power.run(lambda connection: operate(connection.lookupByUUIDString(uuid), operations))
+
+    def screenshot(self, uuid: str, kind: str, width: int | None) -> Deferred[Picture]:
+        """See IDriver."""
+        return self._pictures.run(lambda connection: screenshot(connection, uuid, kind, width))
 
     def get_vnc_password(self, uuid: str) -> Deferred[str | None]:
         """See IDriver; this is the only call that asks libvirt for secrets."""

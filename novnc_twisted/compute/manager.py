@@ -16,11 +16,13 @@ from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent,
 from novnc_twisted.compute.power import SHUTDOWN_TIMEOUT, PowerActions
 from novnc_twisted.compute.publisher import DomainPublisher
 from novnc_twisted.compute.reports import DomainReports
+from novnc_twisted.compute.screenshots import Screenshots
 from novnc_twisted.compute.vanished_domains import VanishedDomains
 from novnc_twisted.contract import fields, power
 from novnc_twisted.contract.connect_info import NOVNC, XVPVNC, ConnectInfo
 from novnc_twisted.contract.console import Console
 from novnc_twisted.contract.place import Place
+from novnc_twisted.contract.screenshot import FORMATS, picture_width
 from novnc_twisted.contract.topics import COMPUTE, COMPUTE_BINARY
 from novnc_twisted.errors import (
     ConsoleTypeUnavailable,
@@ -70,6 +72,7 @@ class ComputeManager:
         self._vanished = VanishedDomains(transport, driver, driver.clock)
         self._publisher = DomainPublisher(DomainRecord(transport.store, host), driver, driver.clock)
         self._power = PowerActions(driver, shutdown_timeout)
+        self._screenshots = Screenshots(driver)
         self._reports = DomainReports(driver, server_listen, server_proxyclient_address)
         self._withdraw: Callable[[], Deferred[None]] | None = None
 
@@ -194,6 +197,18 @@ class ComputeManager:
         """
         checked = fields.argument("action", action, fields.one_of(*power.ACTIONS))
         return (await self._power.begin(_uuid(instance_uuid), checked)).to_wire()
+
+    async def get_screenshot(self, *, instance_uuid: str, kind: str, width: int | None = None) -> dict[str, Any]:
+        """Return a picture of a domain's screen, as a :class:`~novnc_twisted.contract.screenshot.Screenshot`.
+
+        :param kind: one of :data:`novnc_twisted.contract.screenshot.FORMATS`.
+        :param width: the width in pixels, at most; None: the screen's own.
+        :raises InstanceNotFound: this host has no such domain.
+        :raises InstanceNotRunning: the domain is stopped.
+        """
+        checked = fields.argument("kind", kind, fields.one_of(*FORMATS))
+        pixels = fields.argument("width", width, picture_width)
+        return (await self._screenshots.take(_uuid(instance_uuid), checked, pixels)).to_wire()
 
     async def get_instances_at_address(self, *, host: str, port: int, socket: str | None = None) -> dict[str, Any]:
         """Return the UUIDs of the active domains whose console has this address, as ``instances``.

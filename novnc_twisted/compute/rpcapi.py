@@ -14,6 +14,7 @@ from novnc_twisted.contract.fields import is_uuid
 from novnc_twisted.contract.instance import Instance
 from novnc_twisted.contract.power import PowerReply
 from novnc_twisted.contract.record import read
+from novnc_twisted.contract.screenshot import Screenshot
 from novnc_twisted.contract.topics import COMPUTE
 from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.domain_directory import MAX_DOMAINS
@@ -241,6 +242,22 @@ class ComputeAPI:
             return read(PowerReply, answer, f"compute host {host}")
 
         return await self._call(instance.host, reply, "change_power", instance_uuid=instance.uuid, action=action)
+
+    async def get_screenshot(self, instance: Instance, kind: str, width: int | None) -> Screenshot:
+        """Return a picture of a server's screen.
+
+        :param kind: one of :data:`novnc_twisted.contract.screenshot.FORMATS`.
+        :param width: the width in pixels, at most; None: the screen's own.
+        :raises InstanceNotFound: the server is no longer on the host that reported it.
+        :raises InstanceNotRunning: it is stopped.
+        :raises ServiceUnavailable: the host or its libvirt does not answer, or gives no picture.
+        """
+
+        def reply(host: str, answer: Any) -> Screenshot:
+            return read(Screenshot, answer, f"compute host {host}")
+
+        asked: dict[str, Any] = {"instance_uuid": instance.uuid, "kind": kind, "width": width}
+        return await self._call(instance.host, reply, "get_screenshot", **asked)
 
     def _may_run_on(self, instance: Instance) -> str | None:
         """Return a host that does not answer and ran the server when it last reported it."""

@@ -15,6 +15,7 @@ __getattr__, __dir__ = lazy(
         "PowerReply": "power",
         "Record": "record",
         "Revocation": "revocation",
+        "Screenshot": "screenshot",
         "SessionFilter": "session_filter",
         "SessionInfo": "session_info",
         "TOPICS": "topics",

@@ -103,6 +103,7 @@ COMPUTE: Final = Topic(
         "get_instance": (roles.API, roles.CONSOLEAUTH),
         "get_vnc_console": (roles.API,),
         "change_power": (roles.API,),
+        "get_screenshot": (roles.API,),
         "validate_console_port": (roles.CONSOLEAUTH,),
         "get_vnc_password": (roles.CONSOLEAUTH,),
         "get_instances_at_address": (roles.CONSOLEAUTH,),

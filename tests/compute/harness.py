@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from novnc_twisted.compute import ComputeAPI, ComputeManager
 from novnc_twisted.compute.domain_xml import Domain, Vnc
-from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver, Operation
+from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver, Operation, Picture
 from novnc_twisted.compute.publisher import DomainPublisher
 from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
 from novnc_twisted.messaging.memory import MemoryTransport
@@ -52,6 +52,8 @@ class FakeDriver:
         self.stopped = False
         self.transient: set[str] = set()
         self.operations: list[tuple[str, Operation]] = []
+        self.shots: list[tuple[str, str, int | None]] = []
+        self.shot: Deferred[Picture] | None = None
         self.working: Deferred[None] | None = None
         self.listener: Callable[[DomainEvent], None] = lambda event: None
 
@@ -91,6 +93,10 @@ class FakeDriver:
     def operate(self, uuid: str, operations: Sequence[Operation]) -> Deferred[None]:
         self.operations += [(uuid, operation) for operation in operations]
         return self._give("operate", None) if self.working is None else self.working
+
+    def screenshot(self, uuid: str, kind: str, width: int | None) -> Deferred[Picture]:
+        self.shots.append((uuid, kind, width))
+        return self._give("screenshot", Picture(kind.encode(), width or 640, 480)) if self.shot is None else self.shot
 
     def get_vnc_password(self, uuid: str) -> Deferred[str | None]:
         return self._give("get_vnc_password", self.passwords.get(uuid))

@@ -23,6 +23,7 @@ from novnc_twisted.contract import (
 )
 from novnc_twisted.contract.power import PowerReply
 from novnc_twisted.contract.record import LOCAL, read
+from novnc_twisted.contract.screenshot import Screenshot
 from novnc_twisted.errors import ServiceUnavailable
 
 UUID = "11111111-2222-3333-4444-555555555555"
@@ -176,6 +177,7 @@ RECORDS: tuple[Record, ...] = (
         token_hash="0af9" * 16,
     ),
     PowerReply(state="running", conflict="task", task="powering-off"),
+    Screenshot(kind="png", width=1, height=1, data="aGVsbG8="),
 )
 """Each record of the package, with its defaults and with other values in all fields."""
 

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
@@ -217,6 +217,19 @@ class OneHostTests(LibvirtCase):
         self.assertEqual(len(self.logged.lines("did not shut down within 1 s")), 1)
         info = await self.check(await self.token())
         self.assertEqual(await in_thread(greeting, info.host, info.port), b"RFB 003.008\n")
+
+    async def test_screenshot(self) -> None:
+        """A picture of the real screen; sixteen viewers, more than QEMU has VNC slots for, share one."""
+        await self.create()
+        instance = await self.compute.find(self.uuid)
+        shots = await gatherResults(
+            [Deferred.fromCoroutine(self.compute.get_screenshot(instance, "jpeg", 320)) for _ in range(16)]
+        )
+        self.assertEqual((shots[0].width, len({shot.data for shot in shots})), (320, 1))
+        self.assertLessEqual(len(shots[0].content), 15_000)
+        whole = await self.compute.get_screenshot(instance, "png", None)
+        self.assertEqual(whole.content[:8], b"\x89PNG\r\n\x1a\n")
+        self.assertEqual((whole.width, whole.height), (720, 400))  # VGA's text mode
 
     async def test_a_transient_vm_is_not_stopped(self) -> None:
         await self.create()

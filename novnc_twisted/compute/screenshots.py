@@ -1,0 +1,61 @@
+"""Pictures of the screens of this host's domains, each taken once for all who look."""
+
+import base64
+from typing import Final
+
+from twisted.internet.defer import Deferred
+
+from novnc_twisted.compute.interfaces import IDriver
+from novnc_twisted.contract.screenshot import Screenshot
+from novnc_twisted.errors import InstanceNotRunning
+from novnc_twisted.messaging.shared_call import SharedCall
+
+MAX_AGE: Final = 1.0
+"""Seconds for which a picture answers further requests."""
+
+MAX_KEPT: Final = 64
+"""Pictures that are kept at a time, at most; further requests share a picture only while it is being taken."""
+
+_Key = tuple[str, str, int | None]
+
+
+class Screenshots:
+    """Takes pictures, at most one at a time of each domain in each size."""
+
+    def __init__(self, driver: IDriver) -> None:
+        self._driver = driver
+        self._calls: dict[_Key, SharedCall[Screenshot]] = {}
+        self._kept: dict[_Key, tuple[float, Screenshot]] = {}
+
+    async def take(self, uuid: str, kind: str, width: int | None) -> Screenshot:
+        """Return a picture of a domain's screen that is at most :data:`MAX_AGE` old.
+
+        :param uuid: in lower case.
+        :param kind: one of :data:`novnc_twisted.contract.screenshot.FORMATS`.
+        :param width: the width in pixels, at most; None: the screen's own.
+        :raises InstanceNotFound: this host has no such domain.
+        :raises InstanceNotRunning: it is stopped.
+        :raises ServiceUnavailable: libvirt does not answer or gives no picture.
+        """
+        key = (uuid, kind, width)
+        now = self._driver.clock.seconds()
+        self._kept = {known: kept for known, kept in self._kept.items() if now - kept[0] < MAX_AGE}
+        if key in self._kept:
+            return self._kept[key][1]
+        call = self._calls.setdefault(key, SharedCall(lambda: Deferred.fromCoroutine(self._take(key))))
+        return await call()
+
+    async def _take(self, key: _Key) -> Screenshot:
+        uuid, kind, width = key
+        try:
+            domain = await self._driver.get_domain(uuid)
+            if not domain.active:
+                raise InstanceNotRunning(f"{domain.name} is {domain.state}")
+            picture = await self._driver.screenshot(uuid, kind, width)
+        finally:
+            self._calls.pop(key, None)
+        text = base64.b64encode(picture.data).decode("ascii")
+        shot = Screenshot(kind=kind, width=picture.width, height=picture.height, data=text)
+        if len(self._kept) < MAX_KEPT:
+            self._kept[key] = (self._driver.clock.seconds(), shot)
+        return shot
