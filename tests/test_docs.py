@@ -27,6 +27,7 @@ from novnc_twisted.errors import TABLE, InstanceNotRunning, InvalidToken
 from novnc_twisted.events.records import RefusalCause
 from novnc_twisted.messaging import transport_from_url
 from novnc_twisted.messaging.redis.acl import store_rights
+from novnc_twisted.monitoring.definitions import DEFINITIONS as METRICS
 from novnc_twisted.rfb import HandshakeDriver, ServerInit, login, offer, refuse
 from novnc_twisted.service.configuration import read_configuration
 from novnc_twisted.service.options import TABLE as OPTIONS
@@ -100,6 +101,15 @@ class Generated(TestCase):
             for right in store_rights(role):
                 self.assertIn(right.meaning, text)
         self.assertIn(".. rights::", (DOCS / "redis_acl.rst").read_text())
+
+    def test_metrics(self) -> None:
+        text = "\n".join(extension.metric_lines())
+        for metric in METRICS.values():
+            self.assertIn(f"``{metric.name}``", text)
+            self.assertIn(metric.help, text)
+            for label in metric.labels:
+                self.assertIn(f"``{label}``", text)
+        self.assertIn(".. metrics::", (DOCS / "monitoring.rst").read_text())
 
     def test_topics_on_the_bus(self) -> None:
         text = "\n".join(extension.topic_lines())

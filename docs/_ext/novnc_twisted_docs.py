@@ -5,6 +5,7 @@
 * ``.. changes::``: the fragments of ``changelog.d`` that belong to no release yet, then CHANGES.md
 * ``.. topics::``: the topics and methods of :mod:`novnc_twisted.contract.topics`
 * ``.. rights::``: the rights of each Redis user, from the same table and :mod:`novnc_twisted.messaging.redis.acl`
+* ``.. metrics::``: the table of :mod:`novnc_twisted.monitoring.definitions`
 * ``.. interface:: NAME``: a zope Interface, which autodoc does not support
 * ``.. measured:: FILE [SECTION]``: a report of the benchmarks in docs/performance (``--publish``), or one section of it
 
@@ -35,6 +36,7 @@ from novnc_twisted.contract.roles import COMPUTE, ROLES
 from novnc_twisted.contract.topics import TOPICS
 from novnc_twisted.errors import TABLE, Refusal
 from novnc_twisted.messaging.redis.acl import USER, store_rights
+from novnc_twisted.monitoring.definitions import DEFINITIONS, Definition
 from novnc_twisted.service.options import TABLE as OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -107,6 +109,29 @@ def _default(option: cfg.Opt) -> str:
     if str(value).startswith("<"):
         return str(value).strip("<>")
     return f"``{value}``" if str(value) else "empty"
+
+
+def metric_lines() -> list[str]:
+    """Every metric: its type, what it means, and the values of its labels."""
+    return list(_table(["Metric", "What it means", "Labels"], "30 40 30", map(_metric_row, DEFINITIONS.values())))
+
+
+def _metric_row(metric: Definition) -> list[str]:
+    kind = "gauge" if metric.kind == "info" else metric.kind
+    labels = _paragraphs(
+        f"``{label}``: " + (", ".join(f"``{value}``" for value in values) if len(values) < 10 else _REFERENCES[label])
+        if values
+        else f"``{label}``"
+        for label, values in metric.labels.items()
+    )
+    return [f"``{metric.name}``\n\n{kind}", metric.help, labels]
+
+
+_REFERENCES = {
+    "cause": "a cause of :doc:`operations`",
+    "method": "a method of :doc:`wire`",
+}
+"""Where the values of a label are listed, if there are many."""
 
 
 def rights_lines() -> list[str]:
@@ -252,6 +277,10 @@ class _Topics(_Generated):
     make = staticmethod(topic_lines)
 
 
+class _Metrics(_Generated):
+    make = staticmethod(metric_lines)
+
+
 class _Rights(_Generated):
     make = staticmethod(rights_lines)
 
@@ -291,6 +320,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("changes", _Changes)
     app.add_directive("rights", _Rights)
     app.add_directive("topics", _Topics)
+    app.add_directive("metrics", _Metrics)
     app.add_directive("interface", _Interface)
     app.add_directive("measured", _Measured)
     app.connect("missing-reference", _find_refusal)

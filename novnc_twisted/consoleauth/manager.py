@@ -85,6 +85,13 @@ class ConsoleAuthManager:
         """Stop serving; the tokens stay in the store."""
         return Deferred.fromCoroutine(self._stop())
 
+    async def check_store(self) -> None:
+        """Check that the store takes tokens.
+
+        :raises ServiceUnavailable: it does not.
+        """
+        await self._policy.check_store()
+
     async def _start(self) -> None:
         self._withdraw = await self._transport.serve(
             CONSOLEAUTH.name,

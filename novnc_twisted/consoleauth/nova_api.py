@@ -145,6 +145,14 @@ class NovaAPI:
         except InvalidToken:
             raise ServiceUnavailable(f"nova does not know the token that it has just made ({request})") from None
 
+    async def ping(self) -> None:
+        """Ask for a server that does not exist.
+
+        :raises ServiceUnavailable: Keystone or nova does not answer.
+        """
+        # Asked again each time, unlike find_rights().  A refusal is an answer: servers may be out of our reach.
+        await self._may("GET", f"/servers/{NO_SERVER}")
+
     async def find_rights(self) -> None:
         """Find out what the credentials may do, and warn once of each right that is missing.
 

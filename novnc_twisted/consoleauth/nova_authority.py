@@ -140,6 +140,13 @@ class NovaAuthority:
             current=current,
         )
 
+    async def ping(self) -> None:
+        """Ask whether Keystone and nova answer, with one request for a server that does not exist.
+
+        :raises ServiceUnavailable: they do not.
+        """
+        await self._nova.ping()
+
     def _first_use(self, token: str) -> float:
         key, now = hash_token(token), self._now()
         # Under its hash: the memory of the proxy then holds no usable tokens.

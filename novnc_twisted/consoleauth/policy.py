@@ -116,6 +116,13 @@ class TokenPolicy:
 
     # --- using tokens
 
+    async def check_store(self) -> None:
+        """Check that the store takes tokens.
+
+        :raises ServiceUnavailable: it does not.
+        """
+        await self._tokens.check()
+
     async def find(self, token_hash: str) -> TokenRecord:
         """Return the record of a token, which may have expired.
 

@@ -59,6 +59,13 @@ class TokenStore:
         """Return the time of the store, by which records expire: Unix time in seconds."""
         return await self._store.now()
 
+    async def check(self) -> None:
+        """Write an object that expires at once: a store that can only be read makes no token.
+
+        :raises ServiceUnavailable: the store does not take data.
+        """
+        await self._store.put(_token("ready"), {}, 1.0)
+
     async def put(self, token_hash: str, record: TokenRecord, ttl: float) -> None:
         """Store a record for ``ttl`` seconds, and for a lease more: a session may begin when the token expires."""
         info = record.connect_info

@@ -19,11 +19,13 @@ class Response:
     :ivar status: the HTTP status.
     :ivar body: a value that is sent as JSON; bytes are sent as text; None is sent as an empty body.
     :ivar headers: header fields besides those of :meth:`body_headers`.
+    :ivar content_type: the media type of the body; empty: that of text or JSON.
     """
 
     status: int
     body: Any = None
     headers: Fields = ()
+    content_type: str = ""
 
     def with_headers(self, *headers: tuple[str, str]) -> Self:
         """Return the same response with further header fields."""
@@ -43,7 +45,7 @@ class Response:
         if self.status == HTTPStatus.NO_CONTENT:
             return ()
         return (
-            ("Content-Type", TEXT if isinstance(self.body, bytes) else JSON),
+            ("Content-Type", self.content_type or (TEXT if isinstance(self.body, bytes) else JSON)),
             ("Content-Length", str(len(body))),
             ("Cache-Control", "no-store"),
             ("X-Content-Type-Options", "nosniff"),

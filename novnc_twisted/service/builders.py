@@ -3,9 +3,11 @@
 What ends a service is added to the phases of the shutdown.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from novnc_twisted.access.hosts import is_loopback
+from novnc_twisted.contract.topics import CONSOLEAUTH
 from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.messaging.interfaces import TopicInUse
 from novnc_twisted.service import keystone_users, settings
@@ -36,6 +38,8 @@ def consoleauth(context: Context) -> Start:
         observer=context.observer,
     )
     context.shutdown.add(Phase.STOP_SERVICES, manager.stop)
+    context.needs("bus", context.transport.ping)
+    context.needs("store", manager.check_store)
     start: Start = manager.start
     return start
 
@@ -47,9 +51,10 @@ def consolecompute(context: Context) -> Start:
     from novnc_twisted.compute.libvirt_driver import LibvirtDriver
 
     conf = context.conf
+    driver = LibvirtDriver(context.reactor, conf.libvirt.connection_uri or settings.DEFAULT_LIBVIRT)
     manager = ComputeManager(
         context.transport,
-        LibvirtDriver(context.reactor, conf.libvirt.connection_uri or settings.DEFAULT_LIBVIRT),
+        driver,
         host=conf.host,
         server_listen=conf.vnc.server_listen,
         server_proxyclient_address=conf.vnc.server_proxyclient_address,
@@ -65,6 +70,8 @@ def consolecompute(context: Context) -> Start:
         except TopicInUse as error:
             raise StartFailed(f"[DEFAULT] host: {error}") from None
 
+    context.needs("bus", context.transport.ping)
+    context.needs("libvirt", driver.active_consoles)
     context.shutdown.add(Phase.STOP_SERVICES, manager.stop)
     return start
 
@@ -101,6 +108,8 @@ def consoleapi(context: Context) -> Start:
 
     # Added here and not in start(): what prepare() began must end even if the start fails.
     context.shutdown.add(Phase.STOP_SERVICES, compute.stop)
+    context.needs("bus", context.transport.ping)
+    context.needs("authority", partial(context.transport.ping, CONSOLEAUTH.name))
 
     def stop() -> None:
         site.answers_first_requests = context.shutdown.replaced

@@ -1,7 +1,7 @@
 """The service of a command: starts its services, reloads their certificates, and ends them in phases."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.logger import Logger
@@ -13,6 +13,10 @@ from novnc_twisted.service.exits import START_FAILED, StartFailed, Unusable, exi
 from novnc_twisted.service.lifecycle import Orderly, stop
 from novnc_twisted.service.notify import notify, stopping
 from novnc_twisted.service.tls_options import usable
+
+if TYPE_CHECKING:
+    from novnc_twisted.events import Observer
+    from novnc_twisted.monitoring import Status
 
 
 class ConsoleService(Orderly):
@@ -46,6 +50,7 @@ class ConsoleService(Orderly):
 
     def _all_started(self, _: object) -> None:
         if self.running and not self._failed:
+            self._set_state("running")
             self.on_ready()
 
     def _log_ready(self) -> None:
@@ -98,6 +103,11 @@ class ConsoleService(Orderly):
         reloaded = (context.proxies_tls, context.api_tls, upstream)
         return [usable(tls.renewal) for tls in reloaded if tls is not None]
 
+    @property
+    def events(self) -> "Observer":
+        """What is called with each event."""
+        return self._context.observer
+
     def end_now(self) -> None:
         """See Orderly."""
         self._context.shutdown.wait_at_most(0)
@@ -106,6 +116,7 @@ class ConsoleService(Orderly):
     def stopService(self) -> Deferred[None]:
         """See Service; fires when all phases of the shutdown are over."""
         control = super().stopService()
+        self._set_state("stopping")
         drain, sessions = self._context.shutdown.drain, len(self._context.limits)
         notify(stopping(drain))
         if drain and sessions:
@@ -122,3 +133,16 @@ class ConsoleService(Orderly):
             starting.addErrback(lambda _: None)
             starting.cancel()
         await self._context.shutdown.run()
+        self.stop_monitoring()
+
+    def status(self) -> "Deferred[Status]":
+        """Return the metrics and the readiness of this process; only if ``[monitoring] listen`` is set."""
+        monitor = self._context.monitor
+        if monitor is None:
+            raise RuntimeError("there is no monitor")
+        status: Deferred[Status] = monitor.status()
+        return status
+
+    def _set_state(self, state: str) -> None:
+        if self._context.monitor is not None:
+            self._context.monitor.readiness.state = state

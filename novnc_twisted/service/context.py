@@ -12,6 +12,7 @@ from novnc_twisted.service import descriptors
 from novnc_twisted.service.bus import make_transport
 from novnc_twisted.service.commands import SERVICES, has_proxy, listening_services
 from novnc_twisted.service.credentials import Upstream
+from novnc_twisted.service.monitoring import make_monitor
 from novnc_twisted.service.shutdown import Phase, Shutdown, Step
 from novnc_twisted.service.sockets import Sockets
 from novnc_twisted.service.tls_options import TLSOptions
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from novnc_twisted.events import Observer
     from novnc_twisted.frontend.tls import FrontTLS
     from novnc_twisted.messaging.interfaces import ITransport
+    from novnc_twisted.monitoring import Monitor
+    from novnc_twisted.monitoring.readiness import Check
     from novnc_twisted.session import SessionLimits
 
 Start = Callable[[], Awaitable[Any]]
@@ -44,6 +47,7 @@ class Context:
     :ivar proxies_tls: TLS at the ports of the proxies; None if it is not configured.
     :ivar api_tls: TLS at the port of the API; None if it is not configured.
     :ivar upstream: the credentials for VNC servers; None without a proxy.
+    :ivar monitor: the metrics and the readiness of this process; None if ``[monitoring] listen`` is unset.
     """
 
     reactor: Any
@@ -59,6 +63,7 @@ class Context:
     proxies_tls: "FrontTLS | None" = None
     api_tls: "FrontTLS | None" = None
     upstream: Upstream | None = None
+    monitor: "Monitor | None" = None
 
     @classmethod
     def of(cls, command: str, conf: Any, reactor: Any, sockets: Sockets) -> Self:
@@ -67,11 +72,15 @@ class Context:
         :raises Unusable: with one line that names the option that is wrong.
         """
         from novnc_twisted.access import Failures
-        from novnc_twisted.events import EventLog
+        from novnc_twisted.events import EventLog, Observers
         from novnc_twisted.session import SessionLimits
 
         options, proxies = conf.console, has_proxy(command)
-        transport, log = make_transport(command, conf, reactor), EventLog(reactor)
+        transport, log, monitor = make_transport(command, conf, reactor), EventLog(reactor), make_monitor(conf, reactor)
+        observers = Observers(log)
+        if monitor is not None:
+            transport = monitor.measured(transport)
+            observers.add(monitor.metrics)
         shutdown = Shutdown(reactor, drain=conf.drain_timeout)
         shutdown.add(Phase.STOP_SERVICES, log.stop)
         shutdown.add(Phase.DISCONNECT, transport.stop)
@@ -81,15 +90,21 @@ class Context:
             transport=transport,
             sockets=sockets,
             shutdown=shutdown,
-            observer=log,
+            observer=observers,
             limits=SessionLimits(options.max_sessions, options.max_sessions_per_server),
             failures=Failures(options.max_failures_per_minute, reactor.seconds),
-            proxy_connections=_proxy_connections(command, conf, log),
-            api_connections=_api_connections(command, conf, log),
+            proxy_connections=_proxy_connections(command, conf, observers),
+            api_connections=_api_connections(command, conf, observers),
             proxies_tls=TLSOptions.of_proxies(conf).load() if proxies else None,
             api_tls=TLSOptions.of_api(conf).load() if "consoleapi" in SERVICES[command] else None,
             upstream=Upstream(conf) if proxies else None,
+            monitor=monitor,
         )
+
+    def needs(self, part: str, check: "Check") -> None:
+        """Make the readiness of this process depend on a part, which ``check`` asks."""
+        if self.monitor is not None:
+            self.monitor.readiness.needs(part, check)
 
     def accept(
         self, listeners: list[socket.socket], factory: Any, *, stop: Step, empty: Callable[[], Awaitable[Any]]

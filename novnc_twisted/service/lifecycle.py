@@ -6,7 +6,7 @@ After the first SIGTERM, sessions may go on for ``drain_timeout``; a second one 
 import contextlib
 import signal
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -18,6 +18,9 @@ from novnc_twisted.service.control import listen_for_reload
 from novnc_twisted.service.log_file import LogFile
 from novnc_twisted.service.log_output import LogSettings
 from novnc_twisted.service.notify import notify, watchdog_interval
+
+if TYPE_CHECKING:
+    from novnc_twisted.service.monitoring import MonitoringPort
 
 
 def stop(reactor: Any) -> None:
@@ -32,6 +35,7 @@ class Orderly(Service):
     :ivar log_settings: where the log goes.
     :ivar observer: logs in place of twistd's own observer, if it is set.
     :ivar log_file: the file of the log, which SIGHUP opens again.
+    :ivar monitoring: the port of ``[monitoring] listen``, if it is set; subclasses stop it last.
     :ivar alive: called regularly while the reactor runs, for systemd's watchdog.
     """
 
@@ -53,6 +57,7 @@ class Orderly(Service):
         self.log_settings = LogSettings()
         self.observer: ILogObserver | None = None
         self.log_file: LogFile | None = None
+        self.monitoring: MonitoringPort | None = None
         self.alive: Callable[[], None] = lambda: notify("WATCHDOG=1")
 
     def setServiceParent(self, parent: Any) -> None:
@@ -77,6 +82,8 @@ class Orderly(Service):
             signal.signal(number, lambda *_: self._reactor.callFromThread(self._signalled))
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.hang_up))
         self._control = listen_for_reload(self._reactor, self.hang_up)
+        if self.monitoring is not None:
+            self.monitoring.start()
         interval = watchdog_interval()
         if interval is not None:
             self._heartbeat = LoopingCall(self.beat)
@@ -107,6 +114,11 @@ class Orderly(Service):
     def beat(self) -> None:
         """Show that the reactor runs; called four times in each interval of systemd's watchdog."""
         self.alive()
+
+    def stop_monitoring(self) -> None:
+        """Close the monitoring port: until now it shows that the service stops."""
+        if self.monitoring is not None:
+            self.monitoring.stop()
 
     def stopService(self) -> Any:
         """See Service."""

@@ -15,6 +15,7 @@ from novnc_twisted.service.exits import BAD_CONFIGURATION, Unusable
 from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.lifecycle import Orderly
 from novnc_twisted.service.log_output import LogSettings
+from novnc_twisted.service.monitoring import make_port
 from novnc_twisted.service.sockets import Sockets
 
 
@@ -61,6 +62,7 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     service = build(command, conf, reactor, sockets, lines)
     service.log_settings = LogSettings.of(command, conf)
     if count == 1:
+        service.monitoring = make_port(conf, reactor, sockets, service.status, service.events)
         return service
     # Building the service has shown that every option is usable; each worker builds its own.
     from novnc_twisted.service.workers import Supervisor
@@ -69,6 +71,7 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     files = [in_memory(file) for file in found.files]
     supervisor = Supervisor(reactor, command, count, files, sockets, lines, service.renewals, drain=conf.drain_timeout)
     supervisor.log_settings = service.log_settings
+    supervisor.monitoring = make_port(conf, reactor, sockets, supervisor.status, service.events)
     return supervisor
 
 

@@ -31,6 +31,19 @@ def address(text: str) -> None:
     host_name(text)
 
 
+def listen_address(text: str) -> tuple[str, int]:
+    """A host and a port to listen on, as ``127.0.0.1:9100`` or ``[::1]:9100``; returns them."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdecimal() and len(port) < 6 and 0 < int(port) < 65536):
+        raise ValueError(f"{text or 'an empty value'} is not HOST:PORT, such as 127.0.0.1:9100")
+    bracketed = host[:1] == "[" and host[-1:] == "]"
+    bare = host[1:-1] if bracketed else host
+    address(bare)
+    if (":" in bare) is not bracketed:
+        raise ValueError(f"{text}: an IPv6 address, and nothing else, stands in brackets, such as [::1]:9100")
+    return bare, int(port)
+
+
 def connectable_address(text: str) -> None:
     """An address or a host name to which a connection can be opened."""
     address(text)

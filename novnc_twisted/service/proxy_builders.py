@@ -1,11 +1,13 @@
 """The builders of the two proxies; see :mod:`novnc_twisted.service.builders`."""
 
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
-from novnc_twisted.contract.topics import NOVNCPROXY_BINARY, XVPVNCPROXY_BINARY, announced_as
+from novnc_twisted.contract.topics import CONSOLEAUTH, NOVNCPROXY_BINARY, XVPVNCPROXY_BINARY, announced_as
+from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.service import settings
 from novnc_twisted.service.context import Context, Start
@@ -15,6 +17,7 @@ from novnc_twisted.service.shutdown import Phase
 if TYPE_CHECKING:
     from novnc_twisted.consoleauth.nova_authority import NovaAuthority
     from novnc_twisted.frontend import FrontFactory
+    from novnc_twisted.novncproxy.page import Page
     from novnc_twisted.session import SessionSettings
 
 
@@ -34,6 +37,7 @@ def novncproxy(context: Context) -> Start:
         frame_ancestors=tuple(conf.console.frame_ancestors),
         **({} if folder is None else {"web": folder}),
     )
+    context.needs("page", partial(_check_page, factory.page))
     listeners = context.sockets.take(
         "novncproxy",
         conf.vnc.novncproxy_host,
@@ -50,6 +54,15 @@ def novncproxy(context: Context) -> Start:
             Deferred.fromCoroutine(authority.find_rights())
 
     return start_with_nova
+
+
+async def _check_page(page: "Page") -> None:
+    """Check that there is a page.
+
+    :raises ServiceUnavailable: there is none.
+    """
+    if not page.exists:
+        raise ServiceUnavailable(f"the folder {page.path} does not exist; see the option web")
 
 
 def xvpvncproxy(context: Context) -> Start:
@@ -81,6 +94,8 @@ def _proxy(context: Context, listeners: list[socket.socket], front: "FrontFactor
     if context.proxies_tls is not None or proxies is not None:
         tls = context.proxies_tls
         factory = Listener(context.reactor, front, tls=tls, tls_only=conf.ssl_only, proxies=proxies)
+    if context.monitor is not None:
+        context.monitor.metrics.watch(front.registry)
     manager = SessionManager(context.transport, front.registry, host=conf.host)
 
     def stop() -> None:
@@ -122,6 +137,11 @@ def _front_arguments(context: Context, nova: "NovaAuthority | None" = None) -> d
     from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 
     authority = ConsoleAuthAPI(context.transport)
+    if nova is None:
+        context.needs("bus", context.transport.ping)
+        context.needs("authority", partial(context.transport.ping, CONSOLEAUTH.name))
+    else:
+        context.needs("authority", nova.ping)
     return {
         "authorise": (nova or authority).check_token,
         "settings": _settings(context),

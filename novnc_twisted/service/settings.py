@@ -10,6 +10,7 @@ from novnc_twisted.access.forwarded import Network, networks
 from novnc_twisted.access.hosts import is_loopback
 from novnc_twisted.service.commands import PROXIES
 from novnc_twisted.service.exits import Unusable
+from novnc_twisted.service.option_values import listen_address
 
 if TYPE_CHECKING:
     from novnc_twisted.identity.htpasswd import UserRecords
@@ -65,6 +66,11 @@ def proxy_protocol(conf: Any) -> "tuple[Network, ...] | None":
     return proxies
 
 
+def monitoring_address(conf: Any) -> tuple[str, int] | None:
+    """The host and the port of ``[monitoring] listen``; None if it is unset."""
+    return listen_address(conf.monitoring.listen) if conf.monitoring.listen else None
+
+
 def shared_ports(conf: Any, services: Collection[str]) -> Iterator[str]:
     """One line for each port on which two services of one process would listen."""
     listening = {
@@ -73,7 +79,11 @@ def shared_ports(conf: Any, services: Collection[str]) -> Iterator[str]:
         "xvpvncproxy": ("[vnc] xvpvncproxy_port", conf.vnc.xvpvncproxy_host, conf.vnc.xvpvncproxy_port),
     }
     seen: list[tuple[str, str, int]] = []
-    for option, host, port in (listening[name] for name in listening if name in services):
+    ports = [listening[name] for name in listening if name in services]
+    monitoring = monitoring_address(conf)
+    if monitoring is not None:
+        ports.append(("[monitoring] listen", *monitoring))
+    for option, host, port in ports:
         for other, its_host, its_port in seen:
             if port == its_port and (host == its_host or {host, its_host} & _EVERYWHERE):
                 yield f"{option}: {port} is the port of {other}, too"

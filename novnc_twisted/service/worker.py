@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogBeginner
@@ -23,21 +23,32 @@ from novnc_twisted.service.clock import use_monotonic_clock
 from novnc_twisted.service.exits import START_FAILED, reason
 from novnc_twisted.service.log_format import exception_of, namespace, text_of
 
+if TYPE_CHECKING:
+    from novnc_twisted.monitoring import Status
+
 ORPHAN = 5
 """Seconds within which a worker must end when its supervisor is gone."""
 
 
 @implementer(IReadDescriptor)
 class Supervised:
-    """Ends the process when its supervisor ends, in whatever way."""
+    """Ends the process when its supervisor ends, in whatever way, and takes the supervisor's requests."""
 
-    def __init__(self, reactor: Any, on_end: Callable[[], None], handle: int = 0) -> None:
-        """Watch the pipe from now on; nothing is ever written to it.
+    def __init__(
+        self,
+        reactor: Any,
+        on_end: Callable[[], None],
+        on_request: Callable[[], object] = lambda: None,
+        handle: int = 0,
+    ) -> None:
+        """Watch the pipe from now on.
 
         :param on_end: called when the supervisor has ended, or has closed the pipe: the worker has to end at once.
+        :param on_request: called when the supervisor has asked for the status of this worker.
         """
         self._reactor = reactor
         self._on_end = on_end
+        self._on_request = on_request
         self._handle = handle
         reactor.addReader(self)
 
@@ -50,8 +61,12 @@ class Supervised:
         return "supervisor"
 
     def doRead(self) -> None:
-        """See connectionLost."""
-        self.connectionLost(None)
+        """See IReadDescriptor: a request, or the end of the supervisor."""
+        # There is only one request, so its text does not matter, and several of them need one answer.
+        if os.read(self._handle, 4096):
+            self._on_request()
+        else:
+            self.connectionLost(None)
 
     def connectionLost(self, reason: Any) -> None:
         """See IReadDescriptor: the pipe has ended, or the reactor stops."""
@@ -92,6 +107,10 @@ class Reports:
     def reloaded(self, failed: str | None) -> None:
         """Report the outcome of a reload: the error in one line, or None."""
         self._send(report="reloaded", failed=failed)
+
+    def status(self, status: "Status") -> None:
+        """Report the metrics and the readiness."""
+        self._send(report="status", status=status.to_json())
 
     def ready(self) -> None:
         """Report that all services have started."""
@@ -144,7 +163,7 @@ def main(arguments: list[str]) -> None:
     service.on_ready = reports.ready
     service.on_reloaded = reports.reloaded
     service.alive = reports.alive
-    Supervised(reactor, service.end_now)
+    Supervised(reactor, service.end_now, lambda: service.status().addCallback(reports.status))
     # What twistd does for an application; a worker has none.
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     service.startService()

@@ -43,6 +43,8 @@ class WorkerProcess(ProcessProtocol):
         self.heard = began
         self.reloading: Deferred[str | None] | None = None
         self.failure: tuple[str, int] | None = None
+        self._asked = False
+        self._wanted: list[Deferred[Any]] = []
         self._log = log
         self._on_ready = on_ready
         self._on_end = on_end
@@ -64,6 +66,25 @@ class WorkerProcess(ProcessProtocol):
             self.failure = str(report["reason"]), int(report["code"])
         elif report["report"] == "reloaded":
             self._reloaded(report.get("failed"))
+        elif report["report"] == "status":
+            self._reported_status(report.get("status"))
+
+    def ask_status(self) -> Deferred[Any]:
+        """Ask for the metrics and the readiness; fires with what the worker answers, or with None if it ends."""
+        wanted: Deferred[Any] = Deferred()
+        self._wanted.append(wanted)
+        # Not again while it is silent: requests to a worker that hangs would fill the pipe.
+        if not self._asked and self.transport is not None and not self.ended.called:
+            self._asked = True
+            self.transport.write(b"status\n")
+        return wanted
+
+    def _reported_status(self, status: Any) -> None:
+        self._asked = False
+        wanted, self._wanted = self._wanted, []
+        for one in wanted:
+            if not one.called:
+                one.callback(status)
 
     def _reloaded(self, failed: str | None) -> None:
         reloading, self.reloading = self.reloading, None
@@ -106,6 +127,7 @@ class WorkerProcess(ProcessProtocol):
             how = f"with exit code {status.exitCode}"
         else:
             how = f"by signal {status.signal} ({signal.strsignal(status.signal)})"
+        self._reported_status(None)
         self._reloaded(None)  # the next worker reads the new files anyway
         self._on_end(self, how)
         self.ended.callback(None)

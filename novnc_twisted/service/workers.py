@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredList, gatherResults, succeed
 from twisted.internet.interfaces import IDelayedCall
@@ -20,10 +20,15 @@ from twisted.logger import Logger
 from novnc_twisted._version import __version__
 from novnc_twisted.service.exits import Unusable, exit_with
 from novnc_twisted.service.lifecycle import Orderly, stop
+from novnc_twisted.service.monitoring import NAME as MONITORING
 from novnc_twisted.service.notify import notify, stopping, watchdog_interval
 from novnc_twisted.service.relayed_log import RelayedLog
 from novnc_twisted.service.sockets import FIRST, Sockets
 from novnc_twisted.service.worker_process import WorkerProcess
+from novnc_twisted.service.worker_status import WorkersStatus
+
+if TYPE_CHECKING:
+    from novnc_twisted.monitoring import Status
 
 STOP_TIMEOUT = 4.6
 """Seconds after ``drain_timeout`` until a worker that does not end is killed: its shutdown takes 4 s, and all workers
@@ -80,7 +85,7 @@ class Supervisor(Orderly):
         self._drain = drain
         self._killing: IDelayedCall | None = None
         self._files = files
-        named = [(name, one) for name, some in sockets.taken.items() for one in some]
+        named = [(name, one) for name, some in sockets.taken.items() for one in some if name != MONITORING]
         self._owners = ",".join(name for name, _ in named)
         self._listeners: list[socket.socket] = [one for _, one in named]
         self._living: dict[int, WorkerProcess] = {}
@@ -90,6 +95,13 @@ class Supervisor(Orderly):
         self._was_ready = False
         self._failed = False
         self._reload_when_ready: set[int] = set()
+        self._status: WorkersStatus | None = None
+
+    def status(self) -> "Deferred[Status]":
+        """Return the metrics and the readiness of all workers together; only if ``[monitoring] listen`` is set."""
+        if self._status is None:
+            self._status = WorkersStatus(self._reactor, self._living)
+        return self._status.status()
 
     def begin(self) -> None:
         """Start all workers."""
@@ -172,6 +184,7 @@ class Supervisor(Orderly):
 
         DeferredList([worker.ended for worker in workers]).addCallback(all_ended)
         await over
+        self.stop_monitoring()
         if self._killing.active():
             self._killing.cancel()
 
@@ -231,6 +244,8 @@ class Supervisor(Orderly):
     def _died(self, worker: WorkerProcess, how: str) -> None:
         number = worker.number
         del self._living[number]
+        if self._status is not None:
+            self._status.ended(number)
         self._ready.discard(number)
         # Workers end because the service does.
         if not self.running or self._failed:

@@ -81,6 +81,13 @@ class AuthorityTests(TestCase):
     def find_again(self, info: ConnectInfo) -> "Deferred[ConnectInfo | None]":
         return Deferred.fromCoroutine(self.authority.find_again(TOKEN, "192.0.2.1", info))
 
+    def test_ping(self) -> None:
+        """Nova answers, whatever it says about a server that does not exist; an error is no answer."""
+        self.successResultOf(Deferred.fromCoroutine(self.authority.ping()))
+        self.assertEqual(self.client.paths, [f"GET /servers/{NO_SERVER}"])
+        self.client.answers[f"/servers/{NO_SERVER}"] = Answer(500, {})
+        self.failureResultOf(Deferred.fromCoroutine(self.authority.ping()), ServiceUnavailable)
+
     def checked(self, token: str = TOKEN, console_type: str = "novnc"):
         return self.successResultOf(
             Deferred.fromCoroutine(self.authority.check_token(token, console_type, "192.0.2.1"))

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from novnc_twisted.compute.interfaces import Change
 from novnc_twisted.contract.topics import PROXY
-from novnc_twisted.errors import ConsoleUnreachable, InvalidToken
+from novnc_twisted.errors import ConsoleUnreachable, InvalidToken, ServiceUnavailable
 from novnc_twisted.messaging.wire import MAX_CONCURRENCY
 from novnc_twisted.session.manager import SessionManager
 from tests.compute.harness import A, B, domain
@@ -75,6 +75,16 @@ class WorkTests(RolesCase):
         self.assertEqual(await self.api.store.get("api:identity"), {"secret": "x"})
         await self.api.store.extend("api:identity", 90)
         self.assert_nothing_denied()
+
+    async def test_readiness(self) -> None:
+        """Each role may ask what the readiness of its services depends on."""
+        await self.auth.check_store()
+        for name in ("api", "proxy"):
+            await (await self.login(name)).ping("consoleauth")
+        await (await self.login("compute.one")).ping()
+        await (await self.login("consoleauth")).ping()
+        await self.auth.stop()
+        await self.refused(ServiceUnavailable, self.proxy.ping("consoleauth"))
 
     async def test_the_sessions_of_a_worker(self) -> None:
         """The API and consoleauth reach every worker of the proxies; each worker has a topic of its own."""

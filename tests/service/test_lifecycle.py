@@ -220,7 +220,7 @@ class ConsoleTests(ShutdownCase):
 
     def console(self, shutdown: Shutdown) -> ConsoleService:
         self.reactor = Stopping()
-        context: Any = SimpleNamespace(reactor=self.reactor, shutdown=shutdown, limits=[None] * 2)
+        context: Any = SimpleNamespace(reactor=self.reactor, shutdown=shutdown, limits=[None] * 2, monitor=None)
         return ConsoleService("console", context, [], [])
 
     def test_the_second_signal(self) -> None:

@@ -120,6 +120,54 @@ class WorkersTests(ProxyCase):
         self.addCleanup(os.kill, second, signal.SIGCONT)
         await (await self.viewers.open(self.url)).leave()
 
+    async def test_metrics_and_readiness_of_all_workers(self) -> None:
+        """The scrape adds them up; a worker that hangs or dies makes no counter fall."""
+        await self.begin()
+        port = free_port()
+        conf = f"{self.conf(2)}\n[monitoring]\nlisten = 127.0.0.1:{port}\n"
+        self.proxy = Twistd.start(self, "novncproxy", conf)
+        await self.proxy.ready()
+        self.assertEqual((await self.asked(port, "/readyz"))[0], 200)
+        for stopped in self.pids.values():
+            os.kill(stopped, signal.SIGSTOP)
+            await self.lives(await self.session())
+            os.kill(stopped, signal.SIGCONT)
+        found = await self.metrics(port)
+        self.assertEqual((found['novnc_sessions{type="novnc"}'], found['novnc_workers{state="answering"}']), (2, 2))
+        self.assertEqual(found['novnc_session_setup_seconds_count{phase="total"}'], 2)
+        self.assertEqual(found['novnc_bus_call_seconds_count{method="check_token"}'], 2)
+        received = found['novnc_session_bytes_total{direction="in"}']
+        self.assertGreater(received, 0)
+        first = self.pids[1]
+        os.kill(first, signal.SIGSTOP)
+        found = await self.metrics(port)
+        self.assertEqual((found['novnc_sessions{type="novnc"}'], found['novnc_workers{state="silent"}']), (1, 1))
+        self.assertEqual(found['novnc_session_bytes_total{direction="in"}'], received)
+        os.kill(first, signal.SIGKILL)
+        while self.pids[1] == first:
+            await self.proxy.more()
+        found = await self.metrics(port)
+        self.assertEqual((found['novnc_sessions{type="novnc"}'], found['novnc_workers{state="silent"}']), (1, 0))
+        self.assertEqual(found['novnc_session_bytes_total{direction="in"}'], received)
+        await self.bus.stop()
+        status, body = await self.asked(port, "/readyz")
+        self.assertEqual((status, json.loads(body)["missing"]), (503, ["authority"]))
+        self.assertNotIn("readyz", self.proxy.output)
+        self.assertEqual(await self.proxy.stop(), 0, self.proxy.output)
+
+    async def asked(self, port: int, path: str) -> tuple[int, str]:
+        """The status and the body of a response."""
+        client = await self.viewers.raw("127.0.0.1", port)
+        client.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        head, _, body = (await client.everything()).decode().partition("\r\n\r\n")
+        return int(head.split()[1]), body
+
+    async def metrics(self, port: int) -> dict[str, float]:
+        """The samples of ``/metrics``."""
+        _, text = await self.asked(port, "/metrics")
+        lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in lines}
+
     async def test_sigterm(self) -> None:
         """Sessions of each end with 1001, and no process stays."""
         await self.two("novncproxy")

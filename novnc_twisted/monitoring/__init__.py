@@ -1,0 +1,17 @@
+"""What monitoring asks of a process: metrics in Prometheus' form, and whether it is ready to serve."""
+
+from novnc_twisted._lazy import lazy
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "DEFINITIONS": "definitions",
+        "Metrics": "metrics",
+        "Monitor": "monitor",
+        "MonitoringApplication": "application",
+        "MonitoringSite": "site",
+        "Readiness": "readiness",
+        "Status": "status",
+        "Totals": "totals",
+    },
+)

@@ -1,0 +1,171 @@
+"""The metrics of one process: counted from events, from the calls on the bus, and from the live sessions.
+
+A message that is relayed costs nothing here.  The bytes of a session are added when it ends, and those of live sessions
+are read at each scrape.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.events.records import (
+    Event,
+    RequestRefused,
+    SessionClosed,
+    SessionOpened,
+    TokenMade,
+    TokenRefused,
+    TokenRevoked,
+    TokenUsed,
+)
+from novnc_twisted.monitoring.definitions import DEFINITIONS, PHASE_OF
+from novnc_twisted.monitoring.status import Samples, metric_of
+
+if TYPE_CHECKING:
+    from prometheus_client import Counter, Histogram
+
+_LIVE: Final = "live"
+_CALLED: Final = "called"
+
+
+class IEnd(Protocol):
+    """The viewer's connection: the bytes of RFB in each direction."""
+
+    bytes_in: int
+    bytes_out: int
+
+
+class IViewer(Protocol):
+    """The viewer of a session."""
+
+    end: Any
+    console_type: str
+
+
+class ISession(Protocol):
+    """What is read of a session at a scrape."""
+
+    phase: str
+    cause: Any
+    viewer: Any
+
+
+class Metrics:
+    """Counts events, calls and sessions.  An instance is an ``Observer``."""
+
+    def __init__(self) -> None:
+        # Here, so that only a process with a monitoring port loads the library.
+        from prometheus_client import CollectorRegistry
+
+        # A registry of its own: the library's global one would mix the services of several tests or programs.
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._counters = {name: self._counter(name) for name in _of_kind("counter")}
+        self._histograms = {name: self._histogram(name) for name in _of_kind("histogram")}
+        self._fronts: list[Iterable[ISession]] = []
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            SessionOpened: self._opened,
+            SessionClosed: self._closed,
+            RequestRefused: lambda event: self._count("novnc_refusals_total", "cause", event.cause),
+            TokenMade: lambda event: self._count("novnc_tokens_total", "event", "made"),
+            TokenUsed: self._used,
+            TokenRefused: lambda event: self._count("novnc_tokens_total", "event", "refused"),
+            TokenRevoked: lambda event: self._count("novnc_tokens_total", "event", "revoked", event.tokens),
+        }
+
+    def __call__(self, event: Event) -> None:
+        """Count an event; a kind that has no metric is ignored."""
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+
+    def called(self, side: str, topic: str, method: str, seconds: float, error: BaseException | None) -> None:
+        """Count a call on the bus; the ``report`` of :class:`~novnc_twisted.messaging.observed.ObservedTransport`."""
+        if side != _CALLED:
+            return
+        self._observe("novnc_bus_call_seconds", "method", method, seconds)
+        # Any other refusal is an answer.
+        if isinstance(error, ServiceUnavailable):
+            self._count("novnc_bus_failures_total", "method", method)
+
+    def watch(self, sessions: Iterable[ISession]) -> None:
+        """Count these sessions at each scrape, as long as they are in the collection."""
+        self._fronts.append(sessions)
+
+    def samples(self) -> Samples:
+        """Return the samples of all metrics now."""
+        found: Samples = {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in self._registry.collect()
+            for sample in family.samples
+            if metric_of(sample.name) is not None  # not the times at which the time series began ("_created")
+        }
+        for kind in DEFINITIONS["novnc_sessions"].labels["type"]:
+            found["novnc_sessions", (("type", kind),)] = 0.0
+        for front in self._fronts:
+            for session in front:
+                _add(found, session)
+        return found
+
+    def _opened(self, event: SessionOpened) -> None:
+        phases: dict[str, float] = {}
+        for name, seconds in event.phases:
+            phase = PHASE_OF.get(name, name)
+            phases[phase] = phases.get(phase, 0.0) + seconds
+        for phase, seconds in phases.items():
+            self._observe("novnc_session_setup_seconds", "phase", phase, seconds)
+        self._observe("novnc_session_setup_seconds", "phase", "total", sum(phases.values()))
+
+    def _closed(self, event: SessionClosed) -> None:
+        name = "novnc_sessions_ended_total" if event.phase == _LIVE else "novnc_refusals_total"
+        self._count(name, "cause", event.cause)
+        self._count("novnc_session_bytes_total", "direction", "in", event.bytes_in)
+        self._count("novnc_session_bytes_total", "direction", "out", event.bytes_out)
+
+    def _used(self, event: TokenUsed) -> None:
+        self._count("novnc_tokens_total", "event", "used")
+        self._observe("novnc_session_setup_seconds", "phase", "place", event.place_seconds)
+
+    def _count(self, name: str, label: str, value: str, by: float = 1.0) -> None:
+        self._counters[name].labels(DEFINITIONS[name].value(label, value)).inc(by)
+
+    def _observe(self, name: str, label: str, value: str, seconds: float) -> None:
+        self._histograms[name].labels(DEFINITIONS[name].value(label, value)).observe(seconds)
+
+    def _counter(self, name: str) -> "Counter":
+        from prometheus_client import Counter
+
+        counter = Counter(name, DEFINITIONS[name].help, list(DEFINITIONS[name].labels), registry=self._registry)
+        self._begin(name, counter)
+        return counter
+
+    def _histogram(self, name: str) -> "Histogram":
+        from prometheus_client import Histogram
+
+        definition = DEFINITIONS[name]
+        histogram = Histogram(
+            name, definition.help, list(definition.labels), buckets=definition.buckets, registry=self._registry
+        )
+        self._begin(name, histogram)
+        return histogram
+
+    def _begin(self, name: str, metric: "Counter | Histogram") -> None:
+        """Begin all time series with 0, unless the metric is sparse."""
+        if not DEFINITIONS[name].sparse:
+            for values in DEFINITIONS[name].labels.values():
+                for value in values:
+                    metric.labels(value)
+
+
+def _of_kind(kind: str) -> list[str]:
+    return [name for name, each in DEFINITIONS.items() if each.kind == kind]
+
+
+def _add(samples: Samples, session: ISession) -> None:
+    """Add a session that has not ended."""
+    end = session.viewer.end
+    samples["novnc_session_bytes_total", (("direction", "in"),)] += end.bytes_in
+    samples["novnc_session_bytes_total", (("direction", "out"),)] += end.bytes_out
+    if session.phase == _LIVE and session.cause is None:
+        kind = DEFINITIONS["novnc_sessions"].value("type", session.viewer.console_type)
+        key = "novnc_sessions", (("type", kind),)
+        samples[key] = samples.get(key, 0.0) + 1

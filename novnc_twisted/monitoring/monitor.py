@@ -1,0 +1,45 @@
+"""What one process knows of itself: its metrics and its readiness."""
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from novnc_twisted.messaging.interfaces import ITransport
+from novnc_twisted.messaging.observed import ObservedTransport
+from novnc_twisted.messaging.shared_call import SharedCall
+from novnc_twisted.monitoring.definitions import PARTS
+from novnc_twisted.monitoring.metrics import Metrics
+from novnc_twisted.monitoring.readiness import Readiness
+from novnc_twisted.monitoring.status import Status
+from novnc_twisted.monitoring.totals import worker_samples
+
+
+class Monitor:
+    """The metrics and the readiness of one process.
+
+    :param clock: IReactorTime.
+    :ivar metrics: an observer of events.
+    :ivar readiness: what the process needs.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self.metrics = Metrics()
+        self.readiness = Readiness(clock)
+        # Shared: however many ask at a time, the bus is asked once.
+        self._shared = SharedCall(lambda: Deferred.fromCoroutine(self._ask()))
+
+    def measured(self, transport: ITransport) -> ITransport:
+        """Return a transport whose calls are counted."""
+        measured: ITransport = ObservedTransport(transport, self._clock, self.metrics.called)
+        return measured
+
+    def status(self) -> Deferred[Status]:
+        """Return the state of this process; fires within two seconds."""
+        return self._shared()
+
+    async def _ask(self) -> Status:
+        missing = await self.readiness.missing()
+        samples = self.metrics.samples() | worker_samples(1, 0)
+        for part in PARTS:
+            samples["novnc_missing", (("part", part),)] = float(part in missing)
+        return Status(state=self.readiness.state, missing=missing, samples=samples)

@@ -1,0 +1,60 @@
+"""Whether a process can serve: what it needs is asked, and what does not answer is named."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, gatherResults
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from novnc_twisted.errors import Refusal
+
+Check = Callable[[], Awaitable[Any]]
+"""Asks something that the process needs; raises a Refusal if it cannot be used."""
+
+DEADLINE: Final = 1.5
+"""Seconds within which each part must answer: a prober rarely waits for more than 2 s."""
+
+STARTING, RUNNING, STOPPING = "starting", "running", "stopping"
+
+
+class Readiness:
+    """The parts that a process needs.
+
+    :param clock: IReactorTime.
+    :ivar state: ``starting``, ``running`` or ``stopping``.
+    """
+
+    log = Logger()
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self.state = STARTING
+        self._clock = clock
+        self._checks: dict[str, Check] = {}
+
+    def needs(self, part: str, check: Check) -> None:
+        """Ask for this part, too."""
+        self._checks[part] = check
+
+    async def missing(self) -> dict[str, str]:
+        """Return each part that does not answer, with the reason; all are asked side by side."""
+        asked = [Deferred.fromCoroutine(self._why(part, check)) for part, check in self._checks.items()]
+        reasons = await gatherResults(asked)
+        return {part: why for part, why in zip(self._checks, reasons, strict=True) if why}
+
+    async def _why(self, part: str, check: Check) -> str:
+        """Return why a part is missing; an empty string if it is there."""
+
+        async def ask() -> None:
+            await check()
+
+        try:
+            await Deferred.fromCoroutine(ask()).addTimeout(DEADLINE, self._clock)
+        except Refusal as refusal:
+            return refusal.detail or type(refusal).__name__
+        except (TimeoutError, CancelledError):
+            return f"no answer within {DEADLINE:g} s"
+        except Exception:
+            self.log.failure("the readiness of {part} could not be checked", part=part)
+            return "it could not be checked, see the log"
+        return ""

@@ -1,0 +1,82 @@
+"""The state of a process, as it reports it to its supervisor: the samples of its metrics, and what it lacks."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self, TypeAlias
+
+from novnc_twisted.access.display import clean
+from novnc_twisted.monitoring.definitions import DEFINITIONS, OTHER, PARTS, Definition
+
+Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
+"""The name of a sample, and its labels in the order of their names."""
+
+Samples: TypeAlias = dict[Key, float]
+"""The samples of all metrics."""
+
+_SUFFIXES: Final = {"counter": ("",), "gauge": ("",), "info": ("",), "histogram": ("_bucket", "_sum", "_count")}
+
+_SAMPLES: Final = {
+    each.name + suffix: each for each in DEFINITIONS.values() for suffix in _SUFFIXES[each.kind] if each.kind != "info"
+}
+"""The metric to which a sample belongs, by the sample's name."""
+
+
+def metric_of(sample: str) -> Definition | None:
+    """Return the metric to which a sample belongs, by the name of the sample."""
+    return _SAMPLES.get(sample)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What a process reports.
+
+    :ivar state: ``starting``, ``running`` or ``stopping``.
+    :ivar missing: each part that the process needs and lacks, with the reason.
+    :ivar samples: the samples of its metrics.
+    """
+
+    state: str = "starting"
+    missing: Mapping[str, str] = field(default_factory=dict)
+    samples: Samples = field(default_factory=dict)
+
+    @property
+    def ready(self) -> bool:
+        """Whether new sessions should be sent to this process."""
+        return self.state == "running" and not self.missing
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON, for :meth:`from_json`."""
+        return {
+            "state": self.state,
+            "missing": dict(self.missing),
+            "samples": [[name, dict(labels), value] for (name, labels), value in self.samples.items()],
+        }
+
+    @classmethod
+    def from_json(cls, report: Mapping[str, Any]) -> Self:
+        """Read what a worker reported; samples that belong to no metric are left out.
+
+        :raises ValueError: the report is malformed.
+        """
+        try:
+            samples: Samples = {}
+            for name, labels, value in report["samples"]:
+                key = _key(name, labels)
+                if key is not None and math.isfinite(value):
+                    samples[key] = float(value)
+            missing = {part: clean(str(why)) for part, why in report["missing"].items() if part in PARTS}
+            return cls(state=str(report["state"]), missing=missing, samples=samples)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"a worker's report is malformed: {type(error).__name__}") from None
+
+
+def _key(name: str, labels: Mapping[str, str]) -> Key | None:
+    """Return the key of a sample; None if no metric has such a sample, so that the sum stays bounded."""
+    metric = metric_of(name)
+    if metric is None or set(labels) - {"le"} != set(metric.labels):
+        return None
+    for label, value in labels.items():
+        if label != "le" and value != OTHER and value not in metric.labels[label]:
+            return None
+    return name, tuple(sorted(labels.items()))

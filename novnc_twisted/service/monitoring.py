@@ -1,0 +1,78 @@
+"""The port of ``[monitoring] listen``: health, readiness and metrics of a command."""
+
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from novnc_twisted.frontend.accepting import Acceptor
+from novnc_twisted.service import settings
+from novnc_twisted.service.sockets import Sockets
+
+if TYPE_CHECKING:
+    from novnc_twisted.events import Observer
+    from novnc_twisted.monitoring import Monitor, Status
+
+NAME: Final = "monitoring"
+"""The name of the port among the sockets of a process."""
+
+MAX_CONNECTIONS: Final = 64
+"""Connections at a time: probers and scrapers are few."""
+
+StatusOf = Callable[[], "Awaitable[Status]"]
+"""Returns the state of the command."""
+
+
+def make_port(
+    conf: Any, reactor: Any, sockets: Sockets, status: StatusOf, observer: "Observer"
+) -> "MonitoringPort | None":
+    """Open the port; None if ``[monitoring] listen`` is unset.
+
+    :raises Unusable: the address cannot be used.
+    """
+    address = settings.monitoring_address(conf)
+    if address is None:
+        return None
+    [listener] = sockets.take(NAME, *address, "[monitoring] listen", "[monitoring] listen")
+    return MonitoringPort(reactor, listener, status, observer)
+
+
+def make_monitor(conf: Any, reactor: Any) -> "Monitor | None":
+    """Make the monitor of this process; None, and nothing is imported, if ``[monitoring] listen`` is unset."""
+    if settings.monitoring_address(conf) is None:
+        return None
+    from novnc_twisted.monitoring import Monitor
+
+    return Monitor(reactor)
+
+
+class MonitoringPort:
+    """Answers on the monitoring port while it is started.
+
+    :param listener: the listening socket.
+    :param status: returns the state of the command.
+    :param observer: called with the event of each malformed request.
+    """
+
+    def __init__(self, reactor: Any, listener: socket.socket, status: StatusOf, observer: "Observer") -> None:
+        self._reactor = reactor
+        self._listener = listener
+        self._status = status
+        self._observer = observer
+        self._stop: list[Callable[[], Any]] = []
+
+    def start(self) -> None:
+        """Accept connections."""
+        from novnc_twisted.access.connection_limits import ConnectionLimits
+        from novnc_twisted.frontend.refusals import limits_observer
+        from novnc_twisted.monitoring import MonitoringApplication, MonitoringSite
+
+        limits = ConnectionLimits(MAX_CONNECTIONS, observer=limits_observer(NAME, self._observer))
+        application = MonitoringApplication(self._status)
+        site = MonitoringSite(self._reactor, application, connection_limits=limits, observer=self._observer, name=NAME)
+        self._stop = [Acceptor(self._reactor, self._listener, site).stop]
+
+    def stop(self) -> None:
+        """Close the port."""
+        stops, self._stop = self._stop, []
+        for stop in stops:
+            stop()
