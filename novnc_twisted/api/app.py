@@ -11,10 +11,16 @@ from novnc_twisted.api import image, versions
 from novnc_twisted.api.actions import Actions
 from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
 from novnc_twisted.api.compute import VERSIONS, ComputeAPI
+from novnc_twisted.api.console import api as console_api
+from novnc_twisted.api.console.api import ConsoleAPI
+from novnc_twisted.api.console.links import ConsoleLinks
+from novnc_twisted.api.console.revocations import Revocations
+from novnc_twisted.api.console.sessions import Sessions
 from novnc_twisted.api.consoles import Consoles
 from novnc_twisted.api.errors import fault_body
 from novnc_twisted.api.flavors import Flavors
 from novnc_twisted.api.inventory import Inventory
+from novnc_twisted.api.links import Links
 from novnc_twisted.api.outages import Outages
 from novnc_twisted.api.power import Power
 from novnc_twisted.api.responder import LOG_IN, Responder
@@ -30,6 +36,7 @@ from novnc_twisted.identity.tokens import Tokens
 from novnc_twisted.identity.users import Caller
 from novnc_twisted.identity.v3 import IdentityAPI
 from novnc_twisted.messaging.interfaces import ITransport
+from novnc_twisted.session.rpcapi import SessionsAPI
 
 NAME: Final = "consoleapi"
 """The server's name in events and in the log."""
@@ -42,6 +49,7 @@ class Application:
     """Gives each request to the API that its path names.
 
     :ivar compute: the Compute API.
+    :ivar console: the console API.
     """
 
     def __init__(
@@ -68,7 +76,8 @@ class Application:
         outages = Outages(clock)
         self._responder = Responder(outages, observer, NAME)
         inventory = Inventory(compute)
-        consoles = Consoles(inventory, compute, consoleauth)
+        links = Links(inventory, compute, consoleauth)
+        consoles = Consoles(links, consoleauth)
         resources = (
             Servers(inventory),
             consoles,
@@ -77,8 +86,14 @@ class Application:
             Flavors(inventory),
         )
         self.compute = ComputeAPI(clock, outages, self._responder, resources)
+        self.console = ConsoleAPI(
+            self._responder,
+            self.compute.admitted,
+            (Sessions(SessionsAPI(transport), consoleauth), Revocations(consoleauth), ConsoleLinks(links)),
+        )
         self._apis: dict[str, _API] = {
             **dict.fromkeys(VERSIONS, self._answer_compute),
+            "console": self._answer_console,
             "identity": self._answer_identity,
             "image": self._answer_image,
         }
@@ -106,6 +121,13 @@ class Application:
         if not segments:
             return versions.show(request, version)
         return await self.compute.answer(request, request_id, await self._caller(request), version, segments)
+
+    async def _answer_console(self, request: Request, request_id: str, segments: tuple[str, ...]) -> Response:
+        if segments[:1] != (console_api.VERSION,):
+            return versions.choices(request)
+        if len(segments) == 1:
+            return console_api.version(request)
+        return await self.console.answer(request, request_id, await self._caller(request), segments[1:])
 
     async def _answer_identity(self, request: Request, request_id: str, segments: tuple[str, ...]) -> Response:
         if not self._auth.own_identity:

@@ -7,6 +7,8 @@ from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.console import Console
 from novnc_twisted.contract.instance import Instance
 from novnc_twisted.contract.power import PowerReply
+from novnc_twisted.contract.revocation import Revocation
+from novnc_twisted.contract.session_filter import SessionFilter
 
 
 class IComputeAPI(Protocol):
@@ -46,9 +48,25 @@ class IConsoleAuthAPI(Protocol):
     """The part of :class:`novnc_twisted.consoleauth.rpcapi.ConsoleAuthAPI` that the API calls."""
 
     async def authorize_console(
-        self, token: str, connect_info: ConnectInfo, /, *, client_address: str | None = ..., owner: str | None = ...
+        self,
+        token: str,
+        connect_info: ConnectInfo,
+        /,
+        *,
+        client_address: str | None = ...,
+        owner: str | None = ...,
+        expires_in: float | None = ...,
+        one_time: bool = ...,
     ) -> float:
         """Let a token open a console; return the Unix time at which the token expires."""
+        ...
+
+    async def revoke(self, wanted: SessionFilter, reason: str = ..., /) -> Revocation:
+        """Revoke tokens, and end their sessions on all proxies."""
+        ...
+
+    async def set_mode(self, token_hash: str, mode: str, /) -> Revocation:
+        """Change what the viewers of a token may do."""
         ...
 
     async def show_token(self, token: str, /) -> dict[str, Any]:

@@ -85,11 +85,11 @@ class ComputeAPI:
         return f"/{quote(project, safe='')}", segments[1:]
 
     async def _run(self, handler: Handler, call: Call, arguments: tuple[str, ...]) -> Response:
-        with self._admitted():
+        with self.admitted():
             return await handler(call, *arguments)
 
     @contextmanager
-    def _admitted(self) -> Iterator[None]:
+    def admitted(self) -> Iterator[None]:
         """Count a request that calls other services.
 
         :raises HTTPError: 429: it could not be answered in time.

@@ -1,6 +1,6 @@
 """Checks of request bodies, with the error sentences of nova's JSON schemas."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from novnc_twisted.http.errors import HTTPError
@@ -30,11 +30,32 @@ def choices(body: Any, name: str, fields: Mapping[str, Sequence[str]], *, lenien
     return {field: values[field] for field in fields}
 
 
-def _object(value: dict[str, Any], name: str, required: list[str], lenient: bool) -> None:
+def properties(body: Any, checks: Mapping[str, Callable[[Any], Any]], required: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the fields of a body ``{field: value, ...}``, each in the form in which its check returns it.
+
+    :param checks: the check of each field that may be there; it raises ValueError with what the value is not.
+    :param required: the fields that must be there.
+    :raises HTTPError: 400.
+    """
+    if not isinstance(body, dict):
+        raise HTTPError(400, "Malformed request body")
+    _object(body, "body", required, False, optional=checks)
+    values: dict[str, Any] = {}
+    for field, value in body.items():
+        try:
+            values[field] = checks[field](value)
+        except ValueError as error:
+            raise _invalid(field, value, f"{_shown(value, quoted=True)} is {error}") from None
+    return values
+
+
+def _object(
+    value: dict[str, Any], name: str, required: Sequence[str], lenient: bool, optional: Collection[str] = ()
+) -> None:
     for field in required:
         if field not in value:
             raise _invalid(name, value, f"'{field}' is a required property")
-    others = [field for field in value if field not in required]
+    others = [field for field in value if field not in required and field not in optional]
     if others and not lenient:
         listed = _shown(", ".join(repr(field) for field in others))
         verb = "was" if len(others) == 1 else "were"

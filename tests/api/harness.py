@@ -105,14 +105,30 @@ class FakeConsoleAuth:
 
     def __init__(self) -> None:
         self.tokens: dict[str, dict[str, Any]] = {}
+        self.changes: list[tuple[str, dict[str, Any]]] = []
+        self.unanswered: list[str] = []
+        self.changed = 1
 
     async def serve(self, transport: MemoryTransport) -> Any:
-        methods = {"authorize_console": self.authorize_console, "show_token": self.show_token}
+        methods = {
+            "authorize_console": self.authorize_console,
+            "show_token": self.show_token,
+            "revoke": self.revoke,
+            "set_mode": self.set_mode,
+        }
         return await transport.serve("consoleauth", methods, binary="nova-consoleauth", host="controller")
 
     async def authorize_console(self, token_hash: str, **values: Any) -> Any:
         self.tokens[token_hash] = values
         return {"expires_at": 600.0}
+
+    async def revoke(self, **wanted: Any) -> Any:
+        self.changes.append(("revoke", wanted))
+        return {"tokens": 3, "sessions": 2, "unanswered": self.unanswered}
+
+    async def set_mode(self, **wanted: Any) -> Any:
+        self.changes.append(("set_mode", wanted))
+        return {"sessions": self.changed, "unanswered": self.unanswered}
 
     async def show_token(self, token_hash: str) -> Any:
         if token_hash not in self.tokens:

@@ -59,6 +59,8 @@ class ConsoleTests(SynchronousTestCase):
                     ).to_wire(),
                     "client_address": None,
                     "owner": None,
+                    "expires_in": None,
+                    "one_time": False,
                 }
             },
         )

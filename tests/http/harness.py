@@ -125,7 +125,7 @@ def parse_all(data: bytes) -> list[Answer]:
         code = int(status.split(" ")[1])
         if code == 100:
             continue
-        length = int(headers["content-length"][0])
+        length = int(headers.get("content-length", ["0"])[0])  # a 204 has none
         raw, data = data[:length], data[length:]
         found.append(Answer(code, headers, json.loads(raw) if raw else None, raw))
     return found

@@ -1,0 +1,52 @@
+"""``/servers/ID/consoles``: console links with a right, a time and a number of uses."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from novnc_twisted.api import schema
+from novnc_twisted.api.console.call import ConsoleCall
+from novnc_twisted.api.console.session_view import time_text
+from novnc_twisted.api.links import Links, LinkTerms
+from novnc_twisted.contract import fields
+from novnc_twisted.contract.connect_info import CONSOLE_TYPES
+from novnc_twisted.contract.mode import MODES
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.response import Response
+from novnc_twisted.http.routing import Handler, Resource
+
+
+class ConsoleLinks(Resource):
+    """Makes links, as the Compute API does."""
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+
+    def routes(self) -> Sequence[tuple[str, str, Handler]]:
+        """See Resource."""
+        return [("POST", "servers/{}/consoles", self._create)]
+
+    async def _create(self, call: ConsoleCall, server_id: str) -> Response:
+        wanted = schema.properties(
+            call.request.json(),
+            {
+                "type": fields.one_of(*CONSOLE_TYPES),
+                "mode": fields.one_of(*MODES),
+                "expires_in": _seconds,
+                "one_time": fields.boolean,
+                "record": fields.boolean,
+            },
+            ["type"],
+        )
+        if wanted.pop("record", False):
+            raise HTTPError(400, "This server makes no recordings.")
+        terms = LinkTerms(console_type=wanted.pop("type"), **wanted)
+        link = await self._links.make(call.caller, server_id, terms)
+        shown = {"id": link.id, "url": link.url, "mode": terms.mode, "expires_at": time_text(link.expires_at)}
+        return Response(200, {"console": shown})
+
+
+def _seconds(value: Any) -> float:
+    seconds = fields.number(value)
+    if not 1 <= seconds <= 1e9:
+        raise ValueError("not a number of seconds from 1 on")
+    return seconds

@@ -1,0 +1,154 @@
+"""The sessions of all proxies, for the API: one session, and pages of many, merged from the pages of all workers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from math import ceil, sqrt
+from typing import Any, Final
+
+from novnc_twisted.contract.record import read
+from novnc_twisted.contract.session_filter import SessionFilter
+from novnc_twisted.contract.session_info import SessionInfo
+from novnc_twisted.contract.topics import PROXY
+from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.messaging.fanout import MAX_AT_ONCE, gather
+from novnc_twisted.messaging.interfaces import ITransport, Service
+
+DEADLINE: Final = 3.5
+"""Seconds for the answer of a worker: longer than the presence entry of a worker that died."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    """What was read from a worker.
+
+    :ivar rows: its sessions as they came, by id; those behind the marker.
+    :ivar last: the id up to which its sessions are known.
+    :ivar more: whether it has further ones.
+    """
+
+    service: Service
+    last: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    more: bool = True
+
+
+class SessionsAPI:
+    """Asks the workers of all proxies.  What a worker that is not listed any more had has ended with it.
+
+    :raises ServiceUnavailable: (each method) a worker that is listed does not answer; the detail names it.
+    """
+
+    def __init__(self, transport: ITransport) -> None:
+        self._transport = transport
+
+    async def find(self, wanted: SessionFilter) -> SessionInfo | None:
+        """Return the first session that matches, or None.
+
+        :param wanted: a filter that matches one session at most, such as ``session_id``.
+        """
+        services = await self._services()
+        found: SessionInfo | None = None
+        missing: list[Service] = []
+        calls = (self._call(service, wanted, "", 1) for service in services)
+        answers = await gather(calls, lambda answer: bool(_rows(answer)))
+        for service, answer in zip(services, answers, strict=True):
+            if isinstance(answer, Refusal):
+                missing.append(service)
+            elif rows := _rows(answer):
+                found = _session(service, rows[0])
+        if found is None:
+            await self._still_alive(missing)
+        return found
+
+    async def page(
+        self, wanted: SessionFilter, *, limit: int, marker: str = "", proxy: str | None = None
+    ) -> tuple[Sequence[SessionInfo], bool]:
+        """Return sessions in the order of their ids, and whether further ones follow.
+
+        Ids are random, so each worker has about the same share of the sessions of a page: only that share is read, and
+        more of a worker only where it may have further sessions before the end of the page.
+
+        :param limit: how many sessions, at most.
+        :param marker: the id of the last session of the page before.
+        :param proxy: the ``host`` of the proxy whose sessions are wanted; None: all.
+        """
+        services = await self._services()
+        workers = [_Worker(one, marker) for one in services if proxy is None or one.host == proxy]
+        share = ceil(limit / max(len(workers), 1))
+        size = min(limit, share + 2 * ceil(sqrt(share)) + 1)  # two standard deviations above the mean
+        behind = workers
+        while behind:
+            await self._read_more(behind, wanted, size)
+            ids = sorted(str(row["id"]) for worker in workers for row in worker.rows)
+            end = ids[limit - 1] if len(ids) >= limit else None
+            behind = [worker for worker in workers if worker.more and (end is None or worker.last < end)]
+        rows = sorted(((str(row["id"]), worker.service, row) for worker in workers for row in worker.rows), key=_id)
+        more = len(rows) > limit or any(worker.more for worker in workers)
+        return [_session(service, row) for _, service, row in rows[:limit]], more
+
+    async def _services(self) -> list[Service]:
+        # Servers of one topic are interchangeable; each topic has one.
+        return list({service.topic: service for service in await self._transport.services(PROXY.prefix)}.values())
+
+    def _call(self, service: Service, wanted: SessionFilter, marker: str, limit: int) -> Any:
+        fields = {name: value for name, value in wanted.to_wire().items() if value is not None}
+        return self._transport.call(
+            service.topic, "get_sessions", deadline=DEADLINE, marker=marker, limit=limit, **fields
+        )
+
+    async def _read_more(self, workers: list[_Worker], wanted: SessionFilter, size: int) -> None:
+        """Read the next sessions of some workers."""
+        answers: list[Any] = []
+        for at in range(0, len(workers), MAX_AT_ONCE):
+            part = workers[at : at + MAX_AT_ONCE]
+            answers += await gather(self._call(worker.service, wanted, worker.last, size) for worker in part)
+        missing: list[Service] = []
+        for worker, answer in zip(workers, answers, strict=True):
+            if isinstance(answer, Refusal):
+                worker.rows, worker.more = [], False
+                missing.append(worker.service)
+            else:
+                _take(worker, answer)
+        await self._still_alive(missing)
+
+    async def _still_alive(self, missing: list[Service]) -> None:
+        """Check that the workers that did not answer are not listed any more.
+
+        :raises ServiceUnavailable: one is, so that its sessions are not known.
+        """
+        if not missing:
+            return
+        alive = {service.topic for service in await self._services()}
+        silent = sorted(service.topic for service in missing if service.topic in alive)
+        if silent:
+            raise ServiceUnavailable(f"no answer of {', '.join(silent)}")
+
+
+def _take(worker: _Worker, answer: Any) -> None:
+    """Add the answer of a worker to what was read from it.
+
+    :raises ServiceUnavailable: the answer cannot be used.
+    """
+    rows = _rows(answer)
+    ids = [worker.last, *(str(row.get("id", "")) if isinstance(row, dict) else "" for row in rows)]
+    # Without this, a worker could keep the caller in an endless loop.
+    if any(before >= after for before, after in pairwise(ids)):
+        raise ServiceUnavailable(f"{worker.service.topic}: its sessions are not in the order of their ids")
+    worker.more = bool(rows) and answer.get("more") is True
+    worker.rows += rows
+    worker.last = ids[-1]
+
+
+def _rows(answer: Any) -> list[Any]:
+    rows = answer.get("sessions") if isinstance(answer, dict) else None
+    return rows if isinstance(rows, list) else []
+
+
+def _id(row: tuple[str, Service, dict[str, Any]]) -> str:
+    return row[0]
+
+
+def _session(service: Service, row: Any) -> SessionInfo:
+    """Read a session.  Its proxy is the one that was asked, whatever the answer says."""
+    return replace(read(SessionInfo, row, service.topic), proxy=service.host)
