@@ -17,8 +17,8 @@ from novnc_twisted.contract.record import read
 from novnc_twisted.contract.screenshot import Screenshot
 from novnc_twisted.contract.topics import COMPUTE
 from novnc_twisted.errors import InstanceNotFound, Refusal, ServiceUnavailable
-from novnc_twisted.messaging.domain_directory import MAX_DOMAINS
 from novnc_twisted.messaging.fanout import gather
+from novnc_twisted.messaging.host_record import MAX_DOMAINS
 from novnc_twisted.messaging.interfaces import ITransport
 
 LIST_DEADLINE = 2.0

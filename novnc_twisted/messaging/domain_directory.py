@@ -6,18 +6,18 @@ update (:mod:`.domain_record`).
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final, Generic, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from novnc_twisted.contract.fields import is_uuid
 from novnc_twisted.contract.topics import COMPUTE
 from novnc_twisted.errors import Refusal, ServiceUnavailable
-from novnc_twisted.messaging.domain_record import FIELDS, GROUP, KEPT, Head, head_key, is_row, part_key, part_number
+from novnc_twisted.messaging.domain_record import GROUP, KEPT, Head, head_key, part_key
 from novnc_twisted.messaging.fanout import gather
+from novnc_twisted.messaging.host_record import HostRecord
 from novnc_twisted.messaging.interfaces import ITransport, UnusableRecord
 from novnc_twisted.messaging.shared_call import SharedCall
 
@@ -26,9 +26,6 @@ REST: Final = 20
 
 MAX_AGE: Final = 5.0
 """Maximum number of seconds for which the copy is used without an update."""
-
-MAX_DOMAINS: Final = 20_000
-"""Domains of one host that are read, at most."""
 
 MAX_HOSTS: Final = 10_000
 """Maximum number of hosts that one update reads although they are not alive.
@@ -53,20 +50,6 @@ T = TypeVar("T")
 _log = Logger()
 
 
-class _Record(Generic[T]):
-    """What is known of the record of one host.
-
-    :ivar parts: for each part, its version and its domains by UUID.
-    :ivar current: see :class:`Head`.
-    :ivar unusable: why the record, or some of it, cannot be used.
-    """
-
-    def __init__(self) -> None:
-        self.parts: list[tuple[str, dict[str, T]]] = []
-        self.current = True
-        self.unusable: UnusableRecord | None = None
-
-
 class DomainDirectory(Generic[T]):
     """A copy of all records.
 
@@ -89,7 +72,7 @@ class DomainDirectory(Generic[T]):
         self._transport = transport
         self._read = read
         self._now = now
-        self._records: dict[str, _Record[T]] = {}
+        self._records: dict[str, HostRecord[T]] = {}
         self._places: dict[str, dict[str, T]] = {}
         self._neighbours: dict[str, list[str]] = {}
         self._malformed: dict[str, float] = {}
@@ -234,6 +217,7 @@ class DomainDirectory(Generic[T]):
             # Each part is released before the next one is decoded.
             for answer in await gather(Deferred.fromCoroutine(self._read_part(*part)) for part in some):
                 if isinstance(answer, UnusableRecord):
+                    self._suspect(parts[0][0], answer)
                     return
                 if isinstance(answer, Refusal):
                     raise answer
@@ -244,16 +228,19 @@ class DomainDirectory(Generic[T]):
         :raises UnusableRecord: no host writes such a part.
         :raises ServiceUnavailable: the store does not answer.
         """
-        try:
-            answer = await self._transport.store.get(part_key(host, count, number))
-        except UnusableRecord as error:
-            self._suspect(host, error)
-            raise
-        try:
-            self._take(host, count, number, answer)
-        except UnusableRecord as error:
-            self._suspect(host, error)
-            raise
+        answer = await self._transport.store.get(part_key(host, count, number))
+        record = self._records[host]
+        # A later update may have found another number of parts while this part was being read.
+        if not record.has_parts(count):
+            return
+        change = record.take(number, answer)
+        for uuid, entry in change.removed.items():
+            self._drop(host, uuid, entry)
+        for uuid, entry in change.added.items():
+            self._places.setdefault(uuid, {})[host] = entry
+            self.added(host, uuid, entry)
+        if change.malformed:
+            raise record.malformed()
 
     def _suspect(self, host: str, error: UnusableRecord) -> None:
         """Read no part of this host's record for a while; the host itself is asked instead."""
@@ -261,89 +248,40 @@ class DomainDirectory(Generic[T]):
         if self._now is not None:
             self._malformed[host] = self._now() + MALFORMED
 
-    def _compare(self, host: str, found: dict[str, Any] | UnusableRecord) -> Iterator[tuple[str, int, int]]:
-        """Store the head of a record; yield the parts that have to be read."""
-        record = self._records.setdefault(host, _Record())
+    def _compare(self, host: str, found: dict[str, Any] | UnusableRecord) -> list[tuple[str, int, int]]:
+        """Take the head of a record; return the parts that have to be read."""
+        record = self._records.setdefault(host, HostRecord(host, self._read))
         try:
             if isinstance(found, UnusableRecord):
                 raise found
             head = Head.from_wire(found)
         except UnusableRecord as error:
-            self._forget(host)
-            record = self._records[host] = _Record()
+            self._clear(host)
             record.unusable = error
-            return
+            return []
         count = len(head.parts)
-        if len(record.parts) != count:
-            self._forget(host)
-            record = self._records[host] = _Record()
-            record.parts = [("", {})] * count
+        if not record.has_parts(count):
+            self._clear(host, count)
         record.current, record.unusable = head.current, None
         if host in self._malformed and self._now is not None:
             if self._now() < self._malformed[host]:
-                record.unusable = UnusableRecord(f"compute host {host} published a malformed record")
-                return
+                record.unusable = record.malformed()
+                return []
             del self._malformed[host]
-        for number, version in enumerate(head.parts):
-            if record.parts[number][0] != version:
-                yield host, count, number
-
-    def _take(self, host: str, count: int, number: int, answer: dict[str, Any] | None) -> None:
-        """Replace a part of a record.
-
-        :raises UnusableRecord: the part is malformed; its usable domains are taken all the same.
-        """
-        record = self._records[host]
-        # A later update may have found another number of parts while this part was being read.
-        if len(record.parts) != count:
-            return
-        version, rows = "", []  # the next update reads a part without a version again
-        malformed = answer is not None and len(answer) != 2
-        if answer is None:
-            # The record was divided into another number of parts after its head was read.
-            record.unusable = UnusableRecord(f"a part of what compute host {host} published is missing")
-        elif isinstance(answer.get("version"), str) and isinstance(answer.get("rows"), list):
-            version, rows = answer["version"], answer["rows"]
-        else:
-            malformed = True
-        most = 2 * MAX_DOMAINS // count  # parts are not equally long
-        if malformed or len(rows) > most or not all(map(is_row, rows)):
-            malformed, version = True, ""
-        before = record.parts[number][1]
-        after = self._entries_of(host, rows[:most], count, number)
-        for uuid in [uuid for uuid, entry in before.items() if after.get(uuid) != entry]:
-            self._drop(host, uuid, before[uuid])
-        for uuid, entry in after.items():
-            if before.get(uuid) != entry:
-                self._places.setdefault(uuid, {})[host] = entry
-                self.added(host, uuid, entry)
-        record.parts[number] = version, after
-        if malformed:
-            raise UnusableRecord(f"compute host {host} published a malformed record")
-
-    def _entries_of(self, host: str, rows: Iterable[Any], count: int, number: int) -> dict[str, T]:
-        """Return the usable domains of a part.  A domain that belongs to another part is not usable."""
-        found: dict[str, T] = {}
-        wrong = 0
-        for row in rows:
-            uuid = row[0].lower() if isinstance(row, list) and len(row) == len(FIELDS) and is_uuid(row[0]) else ""
-            try:
-                # Each domain belongs to one part; in another part the same UUID could hide or repeat it.
-                if not uuid or part_number(uuid, count) != number or len(found) > MAX_DOMAINS // count:
-                    raise ServiceUnavailable("not a domain of this part")
-                found[uuid] = self._read(host, dict(zip(FIELDS, row, strict=True)))
-            except ServiceUnavailable:
-                wrong += 1
-        if wrong:
-            _log.warn("{count} domains that {host} published can't be used", count=wrong, host=host)
-        return found
+        return [(host, count, number) for number in record.changed(head)]
 
     def _forget(self, host: str) -> None:
         """Drop a record."""
-        record = self._records.pop(host, None)
-        for _, entries in record.parts if record is not None else ():
-            for uuid, entry in entries.items():
+        self._clear(host)
+        self._records.pop(host, None)
+
+    def _clear(self, host: str, count: int = 0) -> None:
+        """Drop all domains of a record, which has so many parts now."""
+        record = self._records.get(host)
+        if record is not None:
+            for uuid, entry in record:
                 self._drop(host, uuid, entry)
+            record.clear(count)
 
     def _drop(self, host: str, uuid: str, entry: T) -> None:
         # Several hosts may have published one domain (a migration), so only this host's entry goes.

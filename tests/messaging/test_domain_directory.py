@@ -8,8 +8,9 @@ from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.errors import ServiceUnavailable
-from novnc_twisted.messaging.domain_directory import MALFORMED, MAX_AGE, MAX_DOMAINS, MAX_HOSTS, REST, DomainDirectory
+from novnc_twisted.messaging.domain_directory import MALFORMED, MAX_AGE, MAX_HOSTS, REST, DomainDirectory
 from novnc_twisted.messaging.domain_record import FIELDS, GROUP, KEPT, MAX_PARTS, DomainRecord, Head, part_number
+from novnc_twisted.messaging.host_record import MAX_DOMAINS
 from novnc_twisted.messaging.interfaces import UnusableRecord
 from novnc_twisted.messaging.memory import MemoryTransport
 from tests.support.logged import Logged

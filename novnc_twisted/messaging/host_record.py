@@ -1,0 +1,114 @@
+"""A copy of what one compute host has published, part by part (:mod:`.domain_record`)."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from twisted.logger import Logger
+
+from novnc_twisted.contract.fields import is_uuid
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.domain_record import FIELDS, Head, is_row, part_number
+from novnc_twisted.messaging.interfaces import UnusableRecord
+
+MAX_DOMAINS: Final = 20_000
+"""Domains of one host that are read, at most."""
+
+T = TypeVar("T")
+_log = Logger()
+
+
+@dataclass(frozen=True, slots=True)
+class PartChange(Generic[T]):
+    """What replacing a part has changed.
+
+    :ivar removed: by UUID, the entries that are gone or have changed, as they were.
+    :ivar added: by UUID, the entries that are new or have changed, as they are now.
+    :ivar malformed: whether no host writes such a part.
+    """
+
+    removed: Mapping[str, T]
+    added: Mapping[str, T]
+    malformed: bool
+
+
+class HostRecord(Generic[T]):
+    """The copy of one record.  Anything may be in a record, since the host writes it.
+
+    :param host: the name of the compute host.
+    :param read: see :class:`.domain_directory.DomainDirectory`.
+    :ivar current: see :class:`.domain_record.Head`.
+    :ivar unusable: why the record, or some of it, cannot be used.
+    """
+
+    def __init__(self, host: str, read: Callable[[str, dict[str, Any]], T]) -> None:
+        self._host = host
+        self._read = read
+        # For each part, its version and its domains by UUID.
+        self._parts: list[tuple[str, dict[str, T]]] = []
+        self.current = True
+        self.unusable: UnusableRecord | None = None
+
+    def __iter__(self) -> Iterator[tuple[str, T]]:
+        """Yield each domain: its UUID and its entry."""
+        for _, entries in self._parts:
+            yield from entries.items()
+
+    def has_parts(self, count: int) -> bool:
+        """Whether the copy has so many parts."""
+        return len(self._parts) == count
+
+    def clear(self, count: int = 0) -> None:
+        """Forget all domains; expect a record of so many parts."""
+        self._parts = [("", {})] * count
+
+    def changed(self, head: Head) -> list[int]:
+        """Return the numbers of the parts that have other versions than those in the copy."""
+        return [number for number, version in enumerate(head.parts) if self._parts[number][0] != version]
+
+    def take(self, number: int, answer: Mapping[str, Any] | None) -> PartChange[T]:
+        """Replace a part.  The usable domains of a malformed part are taken all the same.
+
+        :param answer: what the store has as this part; None: nothing.
+        """
+        version, rows = "", []  # a part without a version is read again by the next update
+        malformed = answer is not None and len(answer) != 2
+        if answer is None:
+            # The record was divided into another number of parts after its head was read.
+            self.unusable = UnusableRecord(f"a part of what compute host {self._host} published is missing")
+        elif isinstance(answer.get("version"), str) and isinstance(answer.get("rows"), list):
+            version, rows = answer["version"], answer["rows"]
+        else:
+            malformed = True
+        most = 2 * MAX_DOMAINS // len(self._parts)  # parts are not equally long
+        if malformed or len(rows) > most or not all(map(is_row, rows)):
+            malformed, version = True, ""
+        before = self._parts[number][1]
+        after = self._entries_of(rows[:most], number)
+        self._parts[number] = version, after
+        return PartChange(
+            removed={uuid: entry for uuid, entry in before.items() if after.get(uuid) != entry},
+            added={uuid: entry for uuid, entry in after.items() if before.get(uuid) != entry},
+            malformed=malformed,
+        )
+
+    def malformed(self) -> UnusableRecord:
+        """Return the error for a record that no host writes."""
+        return UnusableRecord(f"compute host {self._host} published a malformed record")
+
+    def _entries_of(self, rows: Iterable[Any], number: int) -> dict[str, T]:
+        """Return the usable domains of a part.  A domain that belongs to another part is not usable."""
+        found: dict[str, T] = {}
+        count, wrong = len(self._parts), 0
+        for row in rows:
+            uuid = row[0].lower() if isinstance(row, list) and len(row) == len(FIELDS) and is_uuid(row[0]) else ""
+            try:
+                # Each domain belongs to one part; in another part the same UUID could hide or repeat it.
+                if not uuid or part_number(uuid, count) != number or len(found) > MAX_DOMAINS // count:
+                    raise ServiceUnavailable("not a domain of this part")
+                found[uuid] = self._read(self._host, dict(zip(FIELDS, row, strict=True)))
+            except ServiceUnavailable:
+                wrong += 1
+        if wrong:
+            _log.warn("{count} domains that {host} published can't be used", count=wrong, host=self._host)
+        return found
