@@ -1,11 +1,10 @@
 """What a link, a check and a list cost in clouds of 1, 10, 100 and 1,000 compute hosts, over a real Redis."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.load import LOOPBACK, ROOT, LoadFailed, Unavailable, free_port, wait_for_port
@@ -26,7 +25,8 @@ METRICS: Mapping[str, str] = {
 Cloud = Mapping[str, Mapping[str, float]]
 """The values of one cloud: for each operation, its :data:`METRICS`."""
 
-_START = 180.0
+_LONGEST = 3600.0
+"""Seconds after which a load that does not end is given up."""
 
 
 def measure(hosts: int, seconds: float, folder: Path) -> Cloud:
@@ -49,8 +49,12 @@ def table(clouds: Mapping[str, Cloud]) -> str:
         for hosts, cloud in clouds.items():
             values = cloud.get(operation)
             if values is not None:
-                lines.append(f"| {int(hosts):,} | {' | '.join(f'{values[name]:.3g}' for name in METRICS)} |")
+                lines.append(f"| {int(hosts):,} | {' | '.join(f'{_text(values[name])}' for name in METRICS)} |")
     return "\n".join(lines).strip()
+
+
+def _text(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 @contextmanager
@@ -79,7 +83,7 @@ def _load(port: int, hosts: int, seconds: float) -> Cloud:
             [sys.executable, "-m", "benchmarks.cloud_load", *words],
             cwd=ROOT,
             capture_output=True,
-            timeout=_START + 10 * seconds,
+            timeout=_LONGEST + 10 * seconds,
             check=True,
         )
         found: Cloud = json.loads(ran.stdout)
@@ -90,7 +94,7 @@ def _load(port: int, hosts: int, seconds: float) -> Cloud:
 
 @contextmanager
 def _process(command: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, preexec_fn=_enter)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, preexec_fn=die_with_parent)
     try:
         yield process
     finally:
@@ -98,13 +102,3 @@ def _process(command: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
-
-
-def _enter() -> None:
-    """In the new process: end with the parent, and go first where that is permitted.
-
-    One process stands for all hosts.  On a busy machine it would renew their presence too late.
-    """
-    die_with_parent()
-    with suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, -10)

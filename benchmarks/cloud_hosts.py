@@ -3,24 +3,23 @@
 Each is a real ComputeManager with a hypervisor in memory.  It prints ``ready`` when all of them have published.
 """
 
-import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.task import deferLater, react
+from twisted.internet.defer import Deferred, fail, gatherResults, succeed
+from twisted.internet.task import react
 from zope.interface import implementer
 
+from benchmarks.cloud_deadlines import lengthen
 from novnc_twisted.compute.domain_xml import Domain, Vnc
 from novnc_twisted.compute.interfaces import ActiveConsole, Change, DomainEvent, IDriver, Operation, Picture
 from novnc_twisted.compute.manager import ComputeManager
-from novnc_twisted.errors import InstanceNotFound, ServiceUnavailable
+from novnc_twisted.errors import InstanceNotFound
 from novnc_twisted.messaging import transport_from_url
-from novnc_twisted.messaging.domain_record import GROUP, KEPT
 
 _PROJECTS = 4000
-_TOGETHER = 50
+_TOGETHER = 50  # hosts that start at the same time; the next ones wait until these have published
 
 
 def domain(host: int, number: int, domains: int) -> Domain:
@@ -97,11 +96,32 @@ class MemoryDriver:
         return succeed(None)
 
 
+class Publication:
+    """The store of one host.
+
+    :ivar over: fires when the host has published its domains for the first time: then it joins the group of hosts.
+    """
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.over: Deferred[None] = Deferred()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def join(self, *arguments: Any) -> None:
+        """See IKeyedStore."""
+        await self._store.join(*arguments)
+        if not self.over.called:
+            self.over.callback(None)
+
+
 class OneConnection:
     """A transport that serves each topic over one connection instead of one for each role."""
 
     def __init__(self, transport: Any) -> None:
-        self.store, self.call, self.services = transport.store, transport.call, transport.services
+        self.call, self.services = transport.call, transport.services
+        self.store = Publication(transport.store)
         self._serve = transport.serve
 
     def serve(self, topic: str, methods: Any, **more: Any) -> Any:
@@ -109,32 +129,31 @@ class OneConnection:
         return self._serve(topic, methods, **{**more, "callers": None})
 
 
+async def start(reactor: Any, transport: Any, host: int, domains: int) -> None:
+    """Start a host, and wait until it has published its domains."""
+    connection: Any = OneConnection(transport)
+    manager = ComputeManager(
+        connection,
+        MemoryDriver(reactor, [domain(host, number, domains) for number in range(domains)]),
+        host=f"host{host}",
+        server_proxyclient_address=address(host),
+        server_listen="0.0.0.0",
+    )
+    await manager.start()
+    await connection.store.over
+
+
 def main(reactor: Any, port: str, hosts: str, domains: str) -> Deferred[None]:
     """Start the hosts, and stay."""
 
     async def run() -> None:
+        lengthen()
         transport = transport_from_url(reactor, f"redis://127.0.0.1:{port}/0")
         await transport.start()
-        waiting: list[Deferred[None]] = []
-        for host in range(int(hosts)):
-            found = [domain(host, number, int(domains)) for number in range(int(domains))]
-            manager = ComputeManager(
-                OneConnection(transport),  # type: ignore[arg-type]
-                MemoryDriver(reactor, found),
-                host=f"host{host}",
-                server_proxyclient_address=address(host),
-                server_listen="0.0.0.0",
-            )
-            waiting.append(manager.start())
-            if len(waiting) == _TOGETHER or host + 1 == int(hosts):
-                for one in waiting:
-                    await one
-                waiting.clear()
-        published = 0
-        while published < int(hosts):
-            await deferLater(reactor, 0.1)
-            with contextlib.suppress(ServiceUnavailable):  # a thousand hosts that start at the same time
-                published = len(await transport.store.members(GROUP, KEPT))
+        for first in range(0, int(hosts), _TOGETHER):
+            some = range(first, min(first + _TOGETHER, int(hosts)))
+            starts = [Deferred.fromCoroutine(start(reactor, transport, host, int(domains))) for host in some]
+            await gatherResults(starts)
         print("ready", flush=True)
         await Deferred()
 
