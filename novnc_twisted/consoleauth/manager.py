@@ -216,8 +216,17 @@ class ConsoleAuthManager:
 
         :returns: ``mode``: what the viewer may do, if that was changed; else null.
         :raises Revoked: the token was revoked.
+        :raises ConsoleForbidden: the server belongs to another project than when the token was made.
         """
-        return {"mode": await self._policy.renew(_hash(token_hash), _address(client_address))}
+        token_hash, address = _hash(token_hash), _address(client_address)
+        record = await self._policy.find_in_use(token_hash)
+        if record is not None:
+            try:
+                await self._check_owner(record)
+            except ConsoleForbidden as refusal:
+                self._events.refused(record, address, refusal)
+                raise
+        return {"mode": await self._policy.renew(token_hash, record, address)}
 
     async def revoke(self, *, reason: str = "", **wanted: Any) -> dict[str, Any]:
         """Revoke tokens, and end the sessions of a server, a user, a project or a token on all proxies.
@@ -300,6 +309,24 @@ class ConsoleAuthManager:
         if record.owner not in place.owners:
             raise ConsoleForbidden(f"on {place.compute_host} the server belongs to another project than it did")
         return place
+
+    async def _check_owner(self, record: TokenRecord) -> None:
+        """Check that the server of a live session still belongs to the project of its token.
+
+        No call is needed while the hosts have published this project.  Otherwise the host of the server decides.
+
+        :raises ConsoleForbidden: the server belongs to another project, or to none.
+        """
+        owner, instance_uuid = record.owner, record.connect_info.instance_uuid
+        if owner is None or await self._places.published_owner(instance_uuid, owner):
+            return
+        try:
+            await self._locate(record)
+        except ConsoleForbidden:
+            raise
+        except Refusal:
+            # The host did not say whose the server is, and a session must not end because of an outage.
+            return
 
     async def _drop(self, instance_uuid: str, reason: str) -> int:
         deleted = await self._policy.drop_of_instance(instance_uuid)

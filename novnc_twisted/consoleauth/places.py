@@ -1,6 +1,8 @@
 """Finds the place of a server's console: decides which compute hosts to ask, and which answer counts."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from sys import intern
 from typing import Any, NoReturn
 
 from twisted.internet.interfaces import IReactorTime
@@ -45,7 +47,7 @@ class Places:
 
     def __init__(self, transport: ITransport, clock: IReactorTime) -> None:
         self._transport = transport
-        self._directory = DomainDirectory(transport, lambda _host, _domain: True, clock.seconds)
+        self._directory = DomainDirectory(transport, _published_owners, clock.seconds)
         self._clock = clock
         self._reported: dict[str, float] = {}
 
@@ -56,6 +58,15 @@ class Places:
     def stop(self) -> None:
         """Cancel what :meth:`prepare` began."""
         self._directory.stop()
+
+    async def published_owner(self, instance_uuid: str, owner: str) -> bool:
+        """Whether all hosts that published a server published this project, by id or name, as its owner.
+
+        True as well if no host published the server, or the records cannot be read: this is only a reason not to ask.
+        """
+        with suppress(ServiceUnavailable):
+            await self._directory.refresh()
+        return all(owner in owners for owners in self._directory.entries(instance_uuid).values())
 
     async def locate(self, instance_uuid: str, console_type: str, port: int, compute_host: str | None) -> Place:
         """Ask the host that made the token; if it is gone or does not run the server, ask other live hosts.
@@ -213,6 +224,12 @@ class Places:
             self._reported.clear()
         self._reported[line] = now
         _log.error("{line}", line=line)
+
+
+def _published_owners(_host: str, domain: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the id and the name of the project that a published domain belongs to."""
+    # Interned: many domains have the same owner, and all of them stay in memory.
+    return tuple(intern(one) for one in (domain["project_id"], domain["project_name"]) if isinstance(one, str))
 
 
 def _runs(answer: Any) -> bool:

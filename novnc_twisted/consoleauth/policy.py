@@ -192,15 +192,24 @@ class TokenPolicy:
             raise InvalidToken("it was revoked")
         return record
 
-    async def renew(self, token_hash: str, address: str) -> str | None:
+    async def find_in_use(self, token_hash: str) -> TokenRecord | None:
+        """Return the record of a token that a session uses; it is restored if the store has lost it.
+
+        None: the rules permit no reconnection, or the token was dropped.
+        """
+        if not self._rules.reconnects:
+            return None
+        return await self._tokens.get(token_hash) or await self._restored(token_hash, LEASE + GRACE)
+
+    async def renew(self, token_hash: str, record: TokenRecord | None, address: str) -> str | None:
         """Let a viewer reconnect with this token from the same address within 60 s, even if the token expires.
 
+        :param record: what :meth:`find_in_use` returned.
         :return: what the viewer may do, if that was changed.
         :raises Revoked: the token was revoked.
         """
         if not self._rules.reconnects:
             return None
-        record = await self._tokens.get(token_hash) or await self._restored(token_hash, LEASE + GRACE)
         revoked, mode = await self._marks.state(token_hash, record)
         if revoked is not None:
             raise revoked

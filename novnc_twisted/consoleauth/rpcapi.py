@@ -75,7 +75,7 @@ class ConsoleAuthAPI:
         :raises InstanceNotFound: no live compute host knows the server.
         :raises InstanceNotRunning: a host knows the server, and no host runs it.
         :raises ConsoleTypeUnavailable: the server has no VNC display.
-        :raises ConsoleUnreachable: two running servers claim one address, or two hosts run the server.
+        :raises ConsoleUnreachable: two running servers have the same address, or two hosts run the server.
         """
         answer = await self._call("check_token", token, console_type=console_type, client_address=client_address)
         admission = read(Admission, answer, "consoleauth")
@@ -98,6 +98,7 @@ class ConsoleAuthAPI:
 
         :return: what the viewer may do (``control``, ``view``), if that was changed; else None.
         :raises Revoked: the token was revoked.
+        :raises ConsoleForbidden: the server belongs to another project than before.
         """
         answer = await self._call("keep_token", token, client_address=client_address)
         return fields.argument("mode of consoleauth", answer.get("mode"), fields.optional(fields.one_of(*MODES)))

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, gatherResults
 
 from novnc_twisted.contract.connect_info import ConnectInfo
-from novnc_twisted.errors import IdleTimeout, Refusal, Revoked, ServiceUnavailable, SessionExpired, Stopping
+from novnc_twisted.errors import (
+    ConsoleForbidden,
+    IdleTimeout,
+    Refusal,
+    Revoked,
+    ServiceUnavailable,
+    SessionExpired,
+    Stopping,
+)
 from novnc_twisted.events.records import SessionOpened
 from novnc_twisted.relay.interfaces import IEnd, IFilter, IRelay
 from novnc_twisted.relay.join import join
@@ -168,7 +176,7 @@ class LiveSession(Session):
                 parts.append(end.closed())
             if self._lease is not None:
                 # The token must not come back: renewing its lease would undo the revocation.
-                if isinstance(cause, (Revoked, SessionExpired)):
+                if isinstance(cause, (Revoked, SessionExpired, ConsoleForbidden)):
                     self._lease.stop()
                 else:
                     stopping = isinstance(cause, Stopping)

@@ -18,8 +18,8 @@ AskPassword = Callable[[str, str, str], Awaitable[str | None]]
 KeepToken = Callable[[str, str], Awaitable[str | None]]
 """``async (token, client_address)``: renews the lease of the token of a live session.
 
-It raises Revoked to end the session.  The result is what the viewer may do from now on, ``control`` or ``view``; None
-changes nothing.
+It raises Revoked, or ConsoleForbidden if the server belongs to another project now, to end the session.  The result is
+what the viewer may do from now on, ``control`` or ``view``; None changes nothing.
 """
 
 FindAgain = Callable[[str, str, ConnectInfo], Awaitable[ConnectInfo | None]]

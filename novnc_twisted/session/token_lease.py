@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from novnc_twisted.errors import Refusal, Revoked, ServiceUnavailable
+from novnc_twisted.errors import ConsoleForbidden, Refusal, Revoked, ServiceUnavailable
 from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
 from novnc_twisted.session.deadline import Deadline
 from novnc_twisted.session.services import KeepToken
@@ -27,7 +27,8 @@ class TokenLease:
 
     No call is needed while the token itself is valid for the session and one more minute; most sessions end before.  A
     failure is logged once for a session, and never ends it.  A proxy that was cut off learns from the answers what was
-    changed meanwhile: that the token was revoked, which ends the session, or what the viewer may do.
+    changed meanwhile: that the token was revoked or the server was given to another project, which ends the session, or
+    what the viewer may do.
     """
 
     log = Logger()
@@ -53,7 +54,7 @@ class TokenLease:
 
         :param every: seconds between two calls.
         :param deadline: seconds that a call may take.
-        :param session: is ended if the token was revoked, and is given what its viewer may do.
+        :param session: is ended if its token may not be used any more, and is given what its viewer may do.
         :param after: seconds until the first call.
         """
         self._clock, self._keep_token, self._token, self._address = clock, keep_token, token, address
@@ -107,7 +108,7 @@ class TokenLease:
             mode = await waiting.wait(self._keep_token(self._token, self._address), deadline, late)
             if mode is not None:
                 self._session.change_mode(mode)
-        except Revoked as cause:
+        except (Revoked, ConsoleForbidden) as cause:
             self._session.end(cause)
         except Exception as error:
             # A call that was cancelled by stop() has not failed.

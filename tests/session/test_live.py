@@ -180,6 +180,22 @@ class Live(FrontCase):
         warnings = [event for event in self.events if "kept" in (event.get("log_format") or "")]
         self.assertEqual(len(warnings), 1)
 
+    async def test_it_ends_when_the_token_may_not_be_used_any_more(self) -> None:
+        """The server belongs to another project now."""
+        asked = []
+
+        async def forbid(*arguments: str) -> None:
+            asked.append(arguments)
+            raise errors.ConsoleForbidden("it was given away")
+
+        self.novnc(keep_token=forbid)
+        viewer = await self.websocket()
+        await introduce(viewer)
+        self.assertEqual((await viewer.until_closed())[0], 4403)
+        record = await self.ended()
+        self.assertEqual((record["cause"], record["detail"]), ("ConsoleForbidden", "it was given away"))
+        self.assertEqual(asked, [(TOKEN, "127.0.0.1")], "the lease is not renewed at the end")
+
     async def test_the_record_says_who_and_what_and_never_the_token(self) -> None:
         viewer = await self.live()
         viewer.write(b"\4\1\0\0\0\0\0A")

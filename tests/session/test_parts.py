@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import (
+    ConsoleForbidden,
     ConsoleUnreachable,
     MessageTooBig,
     ProtocolViolation,
@@ -146,13 +147,16 @@ class Leases(SynchronousTestCase):
         lease.stop()
 
     def test_what_the_answers_change(self) -> None:
-        """The mode is passed on, and a revoked token ends the session; a refusal of another kind does not."""
-        lease = self.make()
-        for answer in ("view", None, ServiceUnavailable(), Revoked("why")):
-            self.calls[-1].callback(answer) if not isinstance(answer, Refusal) else self.calls[-1].errback(answer)
-            self.clock.advance(20)
-        self.assertEqual((self.modes, [str(each) for each in self.ended]), (["view"], ["Revoked: why"]))
-        lease.stop()
+        """The mode is passed on.  A token that may not be used any more ends the session; other refusals do not."""
+        for end in Revoked("why"), ConsoleForbidden("given away"):
+            self.ended.clear()
+            self.modes.clear()
+            lease = self.make()
+            for answer in ("view", None, ServiceUnavailable(), end):
+                self.calls[-1].callback(answer) if not isinstance(answer, Refusal) else self.calls[-1].errback(answer)
+                self.clock.advance(20)
+            self.assertEqual((self.modes, self.ended), (["view"], [end]))
+            lease.stop()
 
     def test_the_last_one(self) -> None:
         lease = self.make()
