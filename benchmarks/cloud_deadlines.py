@@ -1,8 +1,9 @@
 """Longer deadlines for a cloud whose hosts all run on one machine.
 
-Each host of a real cloud has a processor of its own, and renews its presence each second.  Here one process renews the
-presence of a thousand hosts, beside whatever else the machine does.  With the usual deadlines, hosts of a busy machine
-would count as dead and calls would fail, although the number of calls and their CPU time do not depend on that.
+Each host of a real cloud has a processor of its own, renews its presence each second, and begins to wait for calls
+again every other second.  Here one process does this for a thousand hosts, beside whatever else the machine does.  With
+the usual periods, hosts of a busy machine would count as dead and calls would fail, although neither the number of
+calls nor their CPU time depends on that.
 """
 
 from hashlib import sha1
@@ -20,6 +21,7 @@ SECONDS: Final = {
     "novnc_twisted.messaging.redis.command_link": ("FROZEN",),
     "novnc_twisted.messaging.redis.link": ("PRESENCE",),
     "novnc_twisted.messaging.redis.presence": ("BEAT", "FROZEN", "PRESENCE", "_PERIOD"),
+    "novnc_twisted.messaging.redis.queue": ("BLOCK", "FROZEN"),
     "novnc_twisted.messaging.redis.store": ("DEADLINE",),
     "novnc_twisted.messaging.redis.transport": ("FROZEN", "DEADLINE"),
     "novnc_twisted.compute.rpcapi": ("LIST_DEADLINE",),
