@@ -13,8 +13,9 @@ from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import Refusal, Revoked
 from novnc_twisted.events import SessionClosed, SessionOpened
 from novnc_twisted.relay import StreamEnd
-from novnc_twisted.session import SessionLimits, SessionRegistry, SessionServices, SessionSettings
+from novnc_twisted.session import SessionLimits, SessionRegistry, SessionServices, SessionSettings, token_index
 from novnc_twisted.session.session import Session
+from novnc_twisted.session.token_index import TokenIndex
 from tests.relay.test_stream_end import GONE, Transport
 from tests.session.harness import TOKEN, FrontCase, introduce
 
@@ -186,3 +187,28 @@ class Live(FrontCase):
         await self.all_over()
         self.assertEqual([type(event) for event in events], [SessionOpened, SessionClosed])
         self.assertEqual((events[1].session_id, events[1].cause, events[1].phase), (session.id, "Revoked", "live"))
+
+
+class Tokens(SynchronousTestCase):
+    """The index by token."""
+
+    def test_sessions_of_one_token(self) -> None:
+        index = TokenIndex()
+        for token, session_id in (("one", "a"), ("two", "b"), ("two", "c"), ("two", "d")):
+            index.add(token, session_id)
+        self.assertEqual(list(index.find(hash_token("one"))), ["a"])
+        self.assertEqual(sorted(index.find(hash_token("two"))), ["b", "c", "d"])
+        self.assertEqual(list(index.find(hash_token("three"))), [])
+        for token, session_id in (("two", "c"), ("two", "b"), ("one", "a")):
+            index.remove(token, session_id)
+        self.assertEqual((list(index.find(hash_token("two"))), len(index)), (["d"], 1))
+        index.remove("two", "d")
+        self.assertEqual((list(index.find(hash_token("two"))), len(index)), ([], 0))
+
+    def test_no_token_is_hashed_for_other_sessions(self) -> None:
+        """A revocation takes the same time with one session and with ten thousand."""
+        index = TokenIndex()
+        for number in range(100):
+            index.add(f"token {number}", f"id {number}")
+        self.patch(token_index, "hash_token", None)
+        self.assertEqual(list(index.find(hash_token("token 7"))), ["id 7"])
