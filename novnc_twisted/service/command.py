@@ -8,7 +8,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from novnc_twisted._version import __version__
-from novnc_twisted.service.exits import Unusable, refuse
+from novnc_twisted.service.exits import Unusable, end_by_signals, refuse
 
 
 class Options(usage.Options):
@@ -66,6 +66,7 @@ def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
     """The ``Options`` and the ``makeService`` of one command; the rest is imported when the service is made."""
 
     def make(options: Any) -> IService:
+        end_by_signals()  # before the imports, which take longest
         from novnc_twisted.service.log_output import output
         from novnc_twisted.service.make_service import make_service
 

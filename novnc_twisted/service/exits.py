@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import signal
 import sys
 from typing import Final, NoReturn
 
@@ -49,6 +50,15 @@ def refuse(command: str, error: BaseException) -> NoReturn:
 
     print(error_line(f"{command}: {reason(error)}"), file=sys.stderr)
     raise SystemExit(getattr(error, "exit_code", START_FAILED))
+
+
+def end_by_signals() -> None:
+    """Until the reactor runs, let SIGTERM and SIGINT end the process with exit code 0, as they do later.
+
+    The reactor and then :class:`~novnc_twisted.service.lifecycle.Orderly` install other handlers.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
 
 
 def exit_with(code: int) -> None:

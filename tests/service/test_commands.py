@@ -302,3 +302,27 @@ class OrderlyEndTests(TestCase):
 
     async def test_sigint(self) -> None:
         await self.ends(signal.SIGINT)
+
+    async def test_while_it_still_imports(self) -> None:
+        """The signal comes before the reactor runs: here, when the command imports the rest of its code."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(SIGNALLED)
+        for sign in signal.SIGTERM, signal.SIGINT:
+            environment = {**os.environ, "PYTHONPATH": str(folder), "SIGN": str(int(sign))}
+            process = Twistd.start(self, "consoleauth", "", env=environment)
+            self.assertEqual((await process.ended, process.output), (0, ""))
+
+
+SIGNALLED = """
+import os
+import sys
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "novnc_twisted.service.make_service":
+            os.kill(os.getpid(), int(os.environ["SIGN"]))
+
+sys.meta_path.insert(0, Finder())
+"""
+"""A sitecustomize module: the process sends itself a signal during its start."""
