@@ -81,7 +81,7 @@ class Application:
         resources = (
             Servers(inventory),
             consoles,
-            Actions(consoles, Power(inventory, compute)),
+            Actions(consoles, Power(inventory, compute, observer)),
             Services(transport),
             Flavors(inventory),
         )

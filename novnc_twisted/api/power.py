@@ -11,8 +11,10 @@ from novnc_twisted.api.errors import error_of
 from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.server_view import vm_state_of
 from novnc_twisted.contract import power
+from novnc_twisted.contract.instance import Instance
 from novnc_twisted.contract.power import PowerReply
-from novnc_twisted.errors import Refusal
+from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.events.records import Observer, PowerAction
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.response import Response
 
@@ -34,9 +36,13 @@ _REBOOT_TYPES = ("HARD", "Hard", "hard", "SOFT", "Soft", "soft")
 
 
 class Power:
-    """Starts, stops, reboots, pauses and suspends servers."""
+    """Starts, stops, reboots, pauses and suspends servers.
 
-    def __init__(self, inventory: Inventory, compute: IComputeAPI) -> None:
+    :param observer: called with an event for each action.
+    """
+
+    def __init__(self, inventory: Inventory, compute: IComputeAPI, observer: Observer) -> None:
+        self._observer = observer
         self._inventory = inventory
         self._compute = compute
 
@@ -48,12 +54,34 @@ class Power:
         action = ACTIONS[name] or _REBOOTS[_reboot_type(call, name, body)]
         try:
             instance = await self._inventory.find(call.caller, server_id)
-            reply = await self._compute.change_power(instance, action)
+            reply = await self._change(call, instance, action)
         except Refusal as refusal:
             raise error_of(refusal, server_id=server_id) from refusal
         if reply.conflict is not None:
             raise HTTPError(409, _conflict(name, instance.uuid, reply))
         return Response(202, None)
+
+    async def _change(self, call: Call, instance: Instance, action: str) -> PowerReply:
+        """Begin the action, and report it, whatever comes of it."""
+        cause = ServiceUnavailable.__name__  # what is left if the client leaves before the host has answered
+        try:
+            reply = await self._compute.change_power(instance, action)
+            cause = reply.conflict or ""
+        except Refusal as refusal:
+            cause = type(refusal).__name__
+            raise
+        finally:
+            event = PowerAction(
+                action=action,
+                cause=cause,
+                address=call.request.client,
+                user_id=call.caller.user,
+                project_id=call.caller.project or "",
+                instance_uuid=instance.uuid,
+                instance_name=instance.name,
+            )
+            self._observer(event)
+        return reply
 
 
 def _reboot_type(call: Call, name: str, body: Any) -> str:

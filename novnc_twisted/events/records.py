@@ -93,6 +93,7 @@ class SessionOpened(_ConsoleEvent):
     :ivar seconds: from accepting the connection until now.
     :ivar phases: the phases of the set-up in their order, each with its seconds: token, dial, access path (where there
         is one), login, offer.
+    :ivar mode: what the viewer may do: ``control`` or ``view``.
     """
 
     event: ClassVar[str] = "session_opened"
@@ -101,6 +102,7 @@ class SessionOpened(_ConsoleEvent):
     peer: str = ""
     seconds: float = 0.0
     phases: tuple[tuple[str, float], ...] = ()
+    mode: str = ""
 
     def __post_init__(self) -> None:
         _clean(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "peer")
@@ -136,6 +138,36 @@ class SessionClosed(_ConsoleEvent):
 
     def __post_init__(self) -> None:
         _clean(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "peer", "detail")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionChanged(_ConsoleEvent):
+    """What the viewer of a live session may do was changed.
+
+    :cvar event: the name of this kind of event.
+    :ivar session_id: the session's id.
+    :ivar mode: ``control`` or ``view``, from now on.
+    """
+
+    event: ClassVar[str] = "session_changed"
+
+    session_id: str = ""
+    mode: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerAction(_ConsoleEvent):
+    """A user of the API asked for a power action on a server; ``console_type`` is empty.
+
+    :cvar event: the name of this kind of event.
+    :ivar action: one of :data:`novnc_twisted.contract.power.ACTIONS`.
+    :ivar cause: why it was refused; empty if it was begun.
+    """
+
+    event: ClassVar[str] = "power_action"
+
+    action: str
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +235,17 @@ class TokenRevoked(_ConsoleEvent):
         _clean(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "reason")
 
 
-Event: TypeAlias = SessionOpened | SessionClosed | RequestRefused | TokenMade | TokenUsed | TokenRefused | TokenRevoked
+Event: TypeAlias = (
+    SessionOpened
+    | SessionClosed
+    | SessionChanged
+    | RequestRefused
+    | TokenMade
+    | TokenUsed
+    | TokenRefused
+    | TokenRevoked
+    | PowerAction
+)
 
 Observer: TypeAlias = Callable[[Event], None]
 """Receives each event when it happens.  It must not block, since it is called in the middle of the event's work."""

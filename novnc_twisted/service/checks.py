@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from novnc_twisted.service import config_warnings, credentials, keystone_users, nova_backend, settings
+from novnc_twisted.service import audit, config_warnings, credentials, keystone_users, nova_backend, settings
 from novnc_twisted.service.bus import make_transport
 from novnc_twisted.service.commands import SERVICES, has_proxy
 from novnc_twisted.service.configuration import Configuration, read_all
@@ -39,6 +39,7 @@ def examine(command: str, sources: Sequence[str | FlagFile], reactor: Any) -> Co
         _tls(read, tls.mistakes, tls.files(), tls.load)
         _tls(read, (), credentials.files(conf), partial(credentials.upstream_tls, conf))
         _attempt(read, partial(settings.auth_schemes, conf), partial(settings.proxy_protocol, conf))
+    _attempt(read, partial(audit.check_file, conf))
     for line in settings.shared_ports(conf, services):
         read.add_error(line)
     if "novncproxy" in services:

@@ -1,6 +1,7 @@
 """The service of a command: starts its services, reloads their certificates, and ends them in phases."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
@@ -8,6 +9,7 @@ from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
 from novnc_twisted.messaging.interfaces import TopicInUse
+from novnc_twisted.service.audit import open_trail
 from novnc_twisted.service.context import Context, Start
 from novnc_twisted.service.exits import START_FAILED, StartFailed, Unusable, exit_with, reason
 from novnc_twisted.service.lifecycle import Orderly, stop
@@ -43,9 +45,11 @@ class ConsoleService(Orderly):
 
     def begin(self) -> None:
         """Start the services side by side; each waits by itself for a peer that is down."""
-        self._starting = [
-            Deferred.fromCoroutine(self._start(start)) for start in [self._context.transport.start, *self._starts]
-        ]
+        starts: list[Start] = [self._context.transport.start, *self._starts]
+        if self._context.trail is not None:
+            # First, and done at once: no event may precede it.
+            starts.insert(0, partial(open_trail, self._context.trail))
+        self._starting = [Deferred.fromCoroutine(self._start(start)) for start in starts]
         DeferredList(self._starting).addCallback(self._all_started)
 
     def _all_started(self, _: object) -> None:
@@ -75,7 +79,12 @@ class ConsoleService(Orderly):
         exit_with(getattr(error, "exit_code", START_FAILED))
 
     def reload(self) -> Deferred[str | None]:
-        """Read certificates and keys again, for new connections; a bad file changes nothing."""
+        """Read certificates and keys again, for new connections; a bad file changes nothing.
+
+        The audit trail is opened again in any case.
+        """
+        if self._context.trail is not None:
+            self._context.trail.reopen()
         try:
             # All files are read before any is used: a wrong one must not leave half of them renewed.
             renewals = self.renewals()
@@ -134,6 +143,8 @@ class ConsoleService(Orderly):
             starting.cancel()
         await self._context.shutdown.run()
         self.stop_monitoring()
+        if self._context.trail is not None:
+            self._context.trail.close()
 
     def status(self) -> "Deferred[Status]":
         """Return the metrics and the readiness of this process; only if ``[monitoring] listen`` is set."""

@@ -9,6 +9,7 @@ from novnc_twisted.access.forwarded import networks
 from novnc_twisted.frontend.accepting import Acceptor
 from novnc_twisted.frontend.listener import Listener
 from novnc_twisted.service import descriptors
+from novnc_twisted.service.audit import make_trail
 from novnc_twisted.service.bus import make_transport
 from novnc_twisted.service.commands import SERVICES, has_proxy, listening_services
 from novnc_twisted.service.credentials import Upstream
@@ -20,6 +21,7 @@ from novnc_twisted.service.tls_options import TLSOptions
 if TYPE_CHECKING:
     from novnc_twisted.access import Failures
     from novnc_twisted.access.connection_limits import ConnectionLimits
+    from novnc_twisted.audit import AuditTrail
     from novnc_twisted.events import Observer
     from novnc_twisted.frontend.tls import FrontTLS
     from novnc_twisted.messaging.interfaces import ITransport
@@ -47,6 +49,7 @@ class Context:
     :ivar proxies_tls: TLS at the ports of the proxies; None if it is not configured.
     :ivar api_tls: TLS at the port of the API; None if it is not configured.
     :ivar upstream: the credentials for VNC servers; None without a proxy.
+    :ivar trail: the audit trail; None if there is none.
     :ivar monitor: the metrics and the readiness of this process; None if ``[monitoring] listen`` is unset.
     """
 
@@ -63,6 +66,7 @@ class Context:
     proxies_tls: "FrontTLS | None" = None
     api_tls: "FrontTLS | None" = None
     upstream: Upstream | None = None
+    trail: "AuditTrail | None" = None
     monitor: "Monitor | None" = None
 
     @classmethod
@@ -77,7 +81,9 @@ class Context:
 
         options, proxies = conf.console, has_proxy(command)
         transport, log, monitor = make_transport(command, conf, reactor), EventLog(reactor), make_monitor(conf, reactor)
-        observers = Observers(log)
+        observers, trail = Observers(log), make_trail(command, conf, reactor)
+        if trail is not None:
+            observers.add(trail)
         if monitor is not None:
             transport = monitor.measured(transport)
             observers.add(monitor.metrics)
@@ -98,6 +104,7 @@ class Context:
             proxies_tls=TLSOptions.of_proxies(conf).load() if proxies else None,
             api_tls=TLSOptions.of_api(conf).load() if "consoleapi" in SERVICES[command] else None,
             upstream=Upstream(conf) if proxies else None,
+            trail=trail,
             monitor=monitor,
         )
 

@@ -77,6 +77,12 @@ def absolute_folder(text: str) -> None:
         raise ValueError(f"{text} is not an absolute folder")
 
 
+def absolute_file(text: str) -> None:
+    """An absolute path."""
+    if not PurePosixPath(text).is_absolute() or "\0" in text or text.endswith("/"):
+        raise ValueError(f"{text or 'an empty value'} is not the absolute path of a file")
+
+
 def origin_host(text: str) -> None:
     """The host of a web page: a host name, or an IP address, an IPv6 one with or without brackets."""
     advice = "an item is a host name or an address alone, without scheme, port and path"

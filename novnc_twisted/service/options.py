@@ -12,6 +12,7 @@ from novnc_twisted.service.option_types import LONGEST, CheckedListOpt, CheckedO
 from novnc_twisted.service.option_urls import libvirt_uri
 from novnc_twisted.service.option_values import address, network, origin_host, policy_source, service_host
 from novnc_twisted.service.options_api import API, KEYSTONE_AUTHTOKEN
+from novnc_twisted.service.options_audit import AUDIT
 from novnc_twisted.service.options_monitoring import MONITORING
 from novnc_twisted.service.options_vnc import VNC
 
@@ -263,6 +264,7 @@ TABLE: dict[str, list[cfg.Opt]] = {
     "api": API,
     "keystone_authtoken": KEYSTONE_AUTHTOKEN,
     "monitoring": MONITORING,
+    "audit": AUDIT,
 }
 
 

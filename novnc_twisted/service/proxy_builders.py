@@ -128,7 +128,10 @@ def _nova(context: Context) -> "NovaAuthority":
     context.shutdown.add(Phase.STOP_SERVICES, client.stop)
     options = context.conf.consoleauth
     return NovaAuthority(
-        NovaAPI(client), token_ttl=options.token_ttl, enforce_session_timeout=options.enforce_session_timeout
+        NovaAPI(client),
+        token_ttl=options.token_ttl,
+        enforce_session_timeout=options.enforce_session_timeout,
+        observer=context.observer,
     )
 
 

@@ -17,7 +17,7 @@ from novnc_twisted.errors import (
     SessionExpired,
     Stopping,
 )
-from novnc_twisted.events.records import SessionOpened
+from novnc_twisted.events.records import SessionChanged, SessionOpened
 from novnc_twisted.relay.interfaces import IEnd, IFilter, IRelay
 from novnc_twisted.relay.join import join
 from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
@@ -92,6 +92,8 @@ class LiveSession(Session):
         except ValueError:
             # Nobody knows where the viewer's messages end.  The page reconnects, and then has the new rights.
             self.end(ServiceUnavailable("the mode changed, and [console] shield is off: the session must begin anew"))
+        else:
+            self.report(SessionChanged(**self._about(), mode=mode))
 
     def _use_filters(self, wanted: Sequence[IFilter]) -> None:
         """Add the kinds of filters that are missing, and remove those that are not wanted any more.
@@ -147,20 +149,22 @@ class LiveSession(Session):
 
     def _report(self, phases: tuple[tuple[str, float], ...]) -> None:
         """Report that the session is live."""
+        peer, seconds = self.viewer.end.peer, self.services.reactor.seconds() - self.accepted_at
+        opened = SessionOpened(**self._about(), peer=peer, seconds=seconds, phases=phases, mode=self.info.mode)
+        self.report(opened)
+
+    def _about(self) -> dict[str, str]:
+        """Return what all events about this session have in common."""
         info, viewer = self.info, self.viewer
-        event = SessionOpened(
-            session_id=self.id,
-            console_type=viewer.console_type,
-            peer=viewer.end.peer,
-            address=viewer.address,
-            user_id=info.user_id or "",
-            project_id=info.project_id or "",
-            instance_uuid=info.instance_uuid,
-            instance_name=info.name,
-            seconds=self.services.reactor.seconds() - self.accepted_at,
-            phases=phases,
-        )
-        self.report(event)
+        return {
+            "session_id": self.id,
+            "console_type": viewer.console_type,
+            "address": viewer.address,
+            "user_id": info.user_id or "",
+            "project_id": info.project_id or "",
+            "instance_uuid": info.instance_uuid,
+            "instance_name": info.name,
+        }
 
     async def _close(self, cause: Refusal) -> None:
         """Close both connections and wait until they and the lease have ended; timers limit the wait.  Never raises."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from novnc_twisted.events import PowerAction
 from novnc_twisted.identity import NoAuth
 from tests.api.harness import FakeHost, instance, running, uuid_of
 from tests.http.harness import Answer
@@ -23,7 +24,8 @@ BODIES = {
 class PowerTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.host = FakeHost("host1", instance("myserver20"))
-        self.system = running(self, NoAuth(), self.host)
+        self.events: list[Any] = []
+        self.system = running(self, NoAuth(), self.host, observer=self.events.append)
 
     def act(self, body: Any, version: str = "2.31", name: str = "myserver20") -> Answer:
         path = f"/v2.1/servers/{uuid_of(name)}/action"
@@ -52,6 +54,21 @@ class PowerTests(SynchronousTestCase):
         self.host.power_reply = {"state": "running", "conflict": "transient"}
         message = f"Cannot 'stop' instance {uuid}: its domain is transient and would be deleted."
         self.refused(self.act(BODIES["stop"]), 409, "conflictingRequest", message)
+
+    def test_each_action_is_reported(self) -> None:
+        """Also one that is refused; not one for a server that does not exist."""
+        self.act(BODIES["reset"])
+        self.host.power_reply = {"state": "shutoff", "conflict": "state"}
+        self.act(BODIES["stop"])
+        self.host.power_reply = {"state": "running", "conflict": "because"}
+        self.act(BODIES["start"])
+        self.act(BODIES["start"], name="other")
+        found = [(event.action, event.cause) for event in self.events]
+        self.assertEqual(found, [("reset", ""), ("stop", "state"), ("start", "ServiceUnavailable")])
+        for event in self.events:
+            self.assertIsInstance(event, PowerAction)
+            self.assertEqual((event.instance_uuid, event.instance_name), (uuid_of("myserver20"), "myserver20"))
+            self.assertEqual((event.address, event.user_id), ("127.0.0.1", "admin"))
 
     def test_wrong_bodies(self) -> None:
         for body in ({"reboot": {}}, {"reboot": None}, {"reboot": {"type": "WARM"}}, {"reboot": {"type": 1}}):

@@ -17,6 +17,7 @@ from novnc_twisted.errors import (
     Refusal,
     ServiceUnavailable,
 )
+from novnc_twisted.events import Event, TokenRefused, TokenUsed
 from novnc_twisted.keystone import Answer
 from tests.support.logged import Logged
 
@@ -80,6 +81,21 @@ class AuthorityTests(TestCase):
 
     def find_again(self, info: ConnectInfo) -> "Deferred[ConnectInfo | None]":
         return Deferred.fromCoroutine(self.authority.find_again(TOKEN, "192.0.2.1", info))
+
+    def test_events(self) -> None:
+        """Each use of a token is reported, also one that is refused; tokens are made by nova itself."""
+        events: list[Event] = []
+        self.authority = self.make(observer=events.append)
+        self.checked()
+        about = {"console_type": "novnc", "address": "192.0.2.1"}
+        server = {"project_id": "red", "instance_uuid": SERVER, "instance_name": "myserver20"}
+        self.assertEqual(events, [TokenUsed(**about, **server)])
+        self.client.answers.clear()
+        self.failureResultOf(
+            Deferred.fromCoroutine(self.authority.check_token("x", "novnc", "192.0.2.1")), InvalidToken
+        )
+        [refused] = events[1:]
+        self.assertEqual(refused, TokenRefused(**about, cause="InvalidToken", detail="nova does not know the token"))
 
     def test_ping(self) -> None:
         """Nova answers, whatever it says about a server that does not exist; an error is no answer."""

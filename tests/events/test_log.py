@@ -10,7 +10,9 @@ from novnc_twisted.errors import TABLE
 from novnc_twisted.events import (
     Event,
     EventLog,
+    PowerAction,
     RequestRefused,
+    SessionChanged,
     SessionClosed,
     SessionOpened,
     TokenMade,
@@ -87,6 +89,8 @@ class EventLogTests(SynchronousTestCase):
     def test_others_leave_no_line(self) -> None:
         others = (
             SessionOpened(),
+            SessionChanged(mode="view"),
+            PowerAction(action="start"),
             TokenMade(expires_at=1.0),
             TokenUsed(),
             TokenRefused(cause="InvalidToken"),

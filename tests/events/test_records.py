@@ -19,8 +19,10 @@ REQUIRED: dict[str, Any] = {
     "phase": "token",
     "seconds": 0.1,
     "expires_at": 1.0,
+    "mode": "view",
+    "action": "start",
 }
-CHOSEN_BY_US = {"service", "cause", "option", "phase", "session_id", "console_type"}
+CHOSEN_BY_US = {"service", "cause", "option", "phase", "session_id", "console_type", "mode", "action"}
 """Texts that no client and no other host chooses."""
 
 

@@ -220,7 +220,9 @@ class ConsoleTests(ShutdownCase):
 
     def console(self, shutdown: Shutdown) -> ConsoleService:
         self.reactor = Stopping()
-        context: Any = SimpleNamespace(reactor=self.reactor, shutdown=shutdown, limits=[None] * 2, monitor=None)
+        context: Any = SimpleNamespace(
+            reactor=self.reactor, shutdown=shutdown, limits=[None] * 2, monitor=None, trail=None
+        )
         return ConsoleService("console", context, [], [])
 
     def test_the_second_signal(self) -> None:

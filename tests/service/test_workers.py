@@ -121,10 +121,10 @@ class WorkersTests(ProxyCase):
         await (await self.viewers.open(self.url)).leave()
 
     async def test_metrics_and_readiness_of_all_workers(self) -> None:
-        """The scrape adds them up; a worker that hangs or dies makes no counter fall."""
+        """The scrape adds them up; a worker that hangs or dies makes no counter fall.  All write one audit trail."""
         await self.begin()
-        port = free_port()
-        conf = f"{self.conf(2)}\n[monitoring]\nlisten = 127.0.0.1:{port}\n"
+        port, trail = free_port(), Path(self.mktemp()).absolute()
+        conf = f"{self.conf(2)}\n[monitoring]\nlisten = 127.0.0.1:{port}\n[audit]\nfile = {trail}\n"
         self.proxy = Twistd.start(self, "novncproxy", conf)
         await self.proxy.ready()
         self.assertEqual((await self.asked(port, "/readyz"))[0], 200)
@@ -149,11 +149,22 @@ class WorkersTests(ProxyCase):
         found = await self.metrics(port)
         self.assertEqual((found['novnc_sessions{type="novnc"}'], found['novnc_workers{state="silent"}']), (1, 0))
         self.assertEqual(found['novnc_session_bytes_total{direction="in"}'], received)
+        entries = [json.loads(line) for line in trail.read_text().splitlines()]
+        self.assertEqual([entry["event"] for entry in entries], ["session.opened"] * 2)
+        trail.rename(f"{trail}.1")
+        self.proxy.process.signalProcess("HUP")
+        for number in self.pids:
+            await self.proxy.seen(f"worker {number} novnc_twisted.service.console_service.ConsoleService#info] SIGHUP")
+        self.assertEqual((trail.read_text(), trail.stat().st_mode & 0o777), ("", 0o600))
         await self.bus.stop()
         status, body = await self.asked(port, "/readyz")
         self.assertEqual((status, json.loads(body)["missing"]), (503, ["authority"]))
         self.assertNotIn("readyz", self.proxy.output)
         self.assertEqual(await self.proxy.stop(), 0, self.proxy.output)
+        [entry] = map(json.loads, trail.read_text().splitlines())
+        self.assertEqual(
+            (entry["event"], entry["cause"], entry["server_name"]), ("session.closed", "Stopping", "myserver20")
+        )
 
     async def asked(self, port: int, path: str) -> tuple[int, str]:
         """The status and the body of a response."""

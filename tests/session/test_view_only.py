@@ -7,6 +7,7 @@ from twisted.internet.task import deferLater
 
 from novnc_twisted import errors
 from novnc_twisted.contract.session_filter import SessionFilter
+from novnc_twisted.events import SessionChanged, SessionOpened
 from novnc_twisted.rfb import Shield, ViewOnly
 from tests.rfb.test_shield import POINTER, cut_text
 from tests.session.harness import introduce
@@ -71,7 +72,8 @@ class FromTheToken(ViewOnlyCase):
 
 class Changed(ViewOnlyCase):
     async def test_at_once_and_back(self) -> None:
-        self.novnc()
+        events: list[Any] = []
+        self.novnc(observer=events.append)
         viewer, server = await self.begin()
         self.assertEqual(await self.until_update(viewer, server, KEY), KEY)
         for _ in range(2):
@@ -81,6 +83,13 @@ class Changed(ViewOnlyCase):
         self.session().change_mode("control")
         self.assertEqual(await self.until_update(viewer, server, KEY), KEY)
         self.assertEqual([type(each) for each in self.session().relay.filters], [Shield])
+        opened, *changes = events
+        self.assertEqual((type(opened), opened.mode), (SessionOpened, "control"))
+        self.assertEqual(
+            [(type(each), each.mode) for each in changes], [(SessionChanged, "view"), (SessionChanged, "control")]
+        )
+        self.assertEqual({each.session_id for each in events}, {self.session().id})
+        self.assertEqual(changes[0].instance_name, "myserver20")
 
     async def test_within_a_text(self) -> None:
         """The text under way is completed, so that the server's stream stays in step."""

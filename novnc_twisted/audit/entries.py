@@ -1,0 +1,193 @@
+"""The entries of the audit trail: which events leave one, and their fields."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+from novnc_twisted.events.records import (
+    Event,
+    PowerAction,
+    SessionChanged,
+    SessionClosed,
+    SessionOpened,
+    TokenMade,
+    TokenRefused,
+    TokenRevoked,
+    TokenUsed,
+)
+
+MAX_LINE: Final = 4096
+"""Bytes of a line, with its end.  Texts of a longer one are cut."""
+
+OK, REFUSED = "ok", "refused"
+"""The results."""
+
+CODES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "token.made": "NT100",
+        "token.used": "NT101",
+        "token.refused": "NT102",
+        "token.revoked": "NT103",
+        "session.opened": "NS200",
+        "session.refused": "NS201",
+        "session.closed": "NS202",
+        "session.changed": "NS203",
+        "server.power": "NV300",
+        "audit.gap": "NA900",
+    }
+)
+"""The code of each kind of entry.  Codes are promised, like the names."""
+
+_CUT: Final = 30
+_LIVE: Final = "live"
+
+Fields = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of the trail.
+
+    :ivar name: a key of :data:`CODES`.
+    :ivar time: Unix time in seconds.
+    :ivar fields: all fields, with those that are the same for all kinds.
+    """
+
+    name: str
+    time: float
+    fields: Fields
+
+    @property
+    def refused(self) -> bool:
+        """Whether something was refused."""
+        return bool(self.fields["result"] == REFUSED)
+
+    def line(self) -> bytes:
+        """Return it as one line of JSON in ASCII, at most :data:`MAX_LINE` bytes with its end."""
+        line = _encode(self.fields)
+        if len(line) > MAX_LINE:
+            cut = {name: value[:_CUT] if isinstance(value, str) else value for name, value in self.fields.items()}
+            line = _encode(cut)
+        return line
+
+
+def entry_of(event: Event, uid: str, now: float, origin: Mapping[str, str]) -> Entry | None:
+    """Return the entry of an event; None if its kind leaves none.
+
+    :param uid: a text that no other entry has.
+    :param now: Unix time in seconds.
+    :param origin: fields that name this process.
+    """
+    made = _MAKERS.get(type(event))
+    if made is None:
+        return None
+    name, more = made(event)
+    about = {
+        "session": getattr(event, "session_id", "") or None,
+        "user": event.user_id or None,  # type: ignore[union-attr]  # all of _MAKERS are about a console
+        "project": event.project_id or None,  # type: ignore[union-attr]
+        "server": event.instance_uuid or None,  # type: ignore[union-attr]
+        "server_name": event.instance_name or None,  # type: ignore[union-attr]
+        "console_type": event.console_type or None,  # type: ignore[union-attr]
+        "address": event.address or None,
+    }
+    return make(name, uid, now, origin, about | more)
+
+
+def make(name: str, uid: str, now: float, origin: Mapping[str, str], more: Fields) -> Entry:
+    """Make an entry."""
+    return Entry(
+        name,
+        now,
+        {
+            "event": name,
+            "code": CODES[name],
+            "time": datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "uid": uid,
+            **_NOTHING,
+            **more,
+            **origin,
+        },
+    )
+
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        **dict.fromkeys(("session", "user", "project", "server", "server_name", "console_type", "address")),
+        "result": OK,
+        **dict.fromkeys(("cause", "detail", "bytes", "seconds")),
+    }
+)
+"""The fields that every entry has, with the value that says that there is nothing to say."""
+
+
+def _encode(fields: Mapping[str, Any]) -> bytes:
+    # ASCII, so that no character can be cut in two, and no reader takes one for the end of a line.
+    return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _opened(event: SessionOpened) -> tuple[str, Fields]:
+    return "session.opened", {
+        "seconds": round(event.seconds, 6),
+        "peer": event.peer or None,
+        "mode": event.mode or None,
+    }
+
+
+def _closed(event: SessionClosed) -> tuple[str, Fields]:
+    live = event.phase == _LIVE
+    return "session.closed" if live else "session.refused", {
+        "result": OK if live else REFUSED,
+        "cause": event.cause,
+        "detail": event.detail or None,
+        "phase": event.phase,
+        "peer": event.peer or None,
+        "seconds": round(event.seconds, 6),
+        "bytes": event.bytes_in + event.bytes_out,
+        "bytes_in": event.bytes_in,
+        "bytes_out": event.bytes_out,
+    }
+
+
+def _changed(event: SessionChanged) -> tuple[str, Fields]:
+    return "session.changed", {"mode": event.mode}
+
+
+def _made(event: TokenMade) -> tuple[str, Fields]:
+    return "token.made", {"expires_at": event.expires_at}
+
+
+def _used(event: TokenUsed) -> tuple[str, Fields]:
+    return "token.used", {}
+
+
+def _refused(event: TokenRefused) -> tuple[str, Fields]:
+    return "token.refused", {"result": REFUSED, "cause": event.cause, "detail": event.detail or None}
+
+
+def _revoked(event: TokenRevoked) -> tuple[str, Fields]:
+    return "token.revoked", {"tokens": event.tokens, "detail": event.reason or None}
+
+
+def _power(event: PowerAction) -> tuple[str, Fields]:
+    more: Fields = {"action": event.action}
+    if event.cause:
+        more |= {"result": REFUSED, "cause": event.cause}
+    return "server.power", more
+
+
+_MAKERS: Final[Mapping[type, Callable[[Any], tuple[str, Fields]]]] = MappingProxyType(
+    {
+        TokenMade: _made,
+        TokenUsed: _used,
+        TokenRefused: _refused,
+        TokenRevoked: _revoked,
+        SessionOpened: _opened,
+        SessionClosed: _closed,
+        SessionChanged: _changed,
+        PowerAction: _power,
+    }
+)

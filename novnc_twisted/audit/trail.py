@@ -1,0 +1,145 @@
+"""The audit trail: an observer that writes an entry for each event about a token, a session or a server."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from novnc_twisted.audit.entries import Entry, entry_of, make
+from novnc_twisted.audit.file import AuditFile
+from novnc_twisted.audit.syslog import Syslog
+from novnc_twisted.events.records import Event
+
+INTERVAL: Final = 60.0
+"""Seconds between two log lines about the same target."""
+
+
+class AuditTrail:
+    """Writes entries to a file, to syslog, or to both.  An instance is an ``Observer``.
+
+    A target that can't be written never ends a session: the entries are lost, one line of the log says so each minute,
+    and as soon as the target can be written again, an entry ``audit.gap`` in it says how many were lost.
+
+    :param clock: for the time between two lines of the log.
+    :param file: the file; None: there is none.
+    :param syslog: the connection to syslog; None: there is none.
+    :param origin: fields of each entry that name this process.
+    :param now: Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        *,
+        file: AuditFile | None = None,
+        syslog: Syslog | None = None,
+        origin: Mapping[str, str],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._origin = origin
+        self._now = now
+        self._targets: list[_Target] = []
+        if file is not None:
+            self._targets.append(_Target(clock, file, lambda entry: file.write(entry.line())))
+        if syslog is not None:
+            self._targets.append(_Target(clock, syslog, lambda entry: _send(syslog, entry)))
+
+    def __call__(self, event: Event) -> None:
+        """Write the entry of an event, if its kind leaves one."""
+        entry = entry_of(event, self._uid(), self._now(), self._origin)
+        if entry is None:
+            return
+        for target in self._targets:
+            if target.lost:
+                gap = make("audit.gap", self._uid(), self._now(), self._origin, {"entries": target.lost})
+                # If the gap can't be written, the present entry can't either: it counts as lost in its place.
+                if not target.write(gap):
+                    continue
+                target.recovered()
+            target.write(entry)
+
+    def open(self) -> None:
+        """Open the file, and connect to syslog; that syslog does not answer is only logged.
+
+        :raises OSError: the file can't be opened.
+        """
+        for target in self._targets:
+            if isinstance(target.to, AuditFile):
+                target.to.open()
+            else:
+                target.reopen()
+
+    def reopen(self) -> None:
+        """Open the file again, and connect to syslog again (SIGHUP)."""
+        for target in self._targets:
+            target.reopen()
+
+    def close(self) -> None:
+        """Close the file and the connection."""
+        for target in self._targets:
+            target.to.close()
+
+    @staticmethod
+    def _uid() -> str:
+        return os.urandom(16).hex()
+
+
+class _Target:
+    """Where entries go.
+
+    :ivar lost: entries that were lost since the last one that was written.
+    """
+
+    log = Logger(namespace="novnc_twisted.audit")
+
+    def __init__(self, clock: IReactorTime, to: AuditFile | Syslog, write: Callable[[Entry], None]) -> None:
+        self.to = to
+        self.lost = 0
+        self._clock = clock
+        self._write = write
+        self._logged_at: float | None = None
+
+    def write(self, entry: Entry) -> bool:
+        """Write an entry; return whether it was written, and count it as lost otherwise."""
+        try:
+            self._write(entry)
+        except OSError as error:
+            self.lost += 1
+            self._failed(error)
+            return False
+        return True
+
+    def recovered(self) -> None:
+        """Note that the target can be written again."""
+        self.log.info(
+            "the audit trail is written to {name} again; {lost} entries were lost", name=self.to.name, lost=self.lost
+        )
+        self.lost = 0
+
+    def reopen(self) -> None:
+        """Open the target again."""
+        try:
+            self.to.open()
+        except OSError as error:
+            self._failed(error)
+
+    def _failed(self, error: OSError) -> None:
+        now = self._clock.seconds()
+        if self._logged_at is not None and now - self._logged_at < INTERVAL:
+            return
+        self._logged_at = now
+        self.log.error(
+            "the audit trail can't be written to {name}: {reason}; {lost} entries are lost so far, and sessions go on "
+            "(logged at most once a minute; see [audit])",
+            name=self.to.name,
+            reason=error.strerror or type(error).__name__,
+            lost=self.lost,
+        )
+
+
+def _send(syslog: Syslog, entry: Entry) -> None:
+    fields = entry.fields
+    syslog.send(fields["time"], fields["code"], entry.line().rstrip(), warning=entry.refused)

@@ -1,0 +1,111 @@
+"""The entries of the audit trail."""
+
+import json
+from typing import Any, get_args
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.audit.entries import CODES, MAX_LINE, entry_of
+from novnc_twisted.events.records import (
+    Event,
+    PowerAction,
+    RequestRefused,
+    SessionChanged,
+    SessionClosed,
+    SessionOpened,
+    TokenMade,
+    TokenRefused,
+    TokenRevoked,
+    TokenUsed,
+)
+from tests.events.test_records import make
+
+FIELDS = {
+    *("event", "code", "time", "uid", "session", "user", "project", "server", "address"),
+    *("result", "cause", "bytes", "seconds"),
+}
+ORIGIN = {"service": "novncproxy", "host": "control1"}
+ABOUT = {
+    "console_type": "novnc",
+    "address": "192.0.2.1",
+    "user_id": "u",
+    "project_id": "p",
+    "instance_uuid": "uuid",
+    "instance_name": "myserver20",
+}
+WITHOUT = {RequestRefused}
+"""Events that leave no entry: nobody asked for a console yet."""
+
+
+def entry(event: Any) -> dict[str, Any]:
+    """The entry of an event, read from its line."""
+    found = entry_of(event, "abc", 1700000000.25, ORIGIN)
+    assert found is not None
+    line = found.line()
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    return dict(json.loads(line))
+
+
+class EntryTests(SynchronousTestCase):
+    def test_the_fields_of_all(self) -> None:
+        for kind in get_args(Event):
+            if kind in WITHOUT:
+                self.assertIsNone(entry_of(make(kind, "x"), "abc", 0.0, ORIGIN))
+                continue
+            found = entry(make(kind, "x"))
+            self.assertEqual(FIELDS - set(found), set(), kind)
+            self.assertEqual(found["code"], CODES[found["event"]])
+            self.assertEqual((found["time"], found["uid"]), ("2023-11-14T22:13:20.250000Z", "abc"))
+            self.assertEqual((found["service"], found["host"]), ("novncproxy", "control1"))
+
+    def test_codes(self) -> None:
+        self.assertEqual(len(set(CODES.values())), len(CODES))
+
+    def test_who_and_what(self) -> None:
+        found = entry(SessionOpened(**ABOUT, session_id="s", seconds=1.5, mode="view", phases=(("token", 1.0),)))
+        about = {"session": "s", "user": "u", "project": "p", "server": "uuid", "server_name": "myserver20"}
+        self.assertEqual({name: found[name] for name in about}, about)
+        self.assertEqual((found["address"], found["console_type"], found["mode"]), ("192.0.2.1", "novnc", "view"))
+        self.assertEqual((found["event"], found["result"], found["seconds"]), ("session.opened", "ok", 1.5))
+
+    def test_the_end_of_a_session(self) -> None:
+        """Only one that was live was closed; all others were refused."""
+        more: dict[str, Any] = {"close_code": 1000, "seconds": 2.0, "bytes_in": 3, "bytes_out": 4}
+        closed = entry(SessionClosed(**ABOUT, cause="ClientLeft", phase="live", **more))
+        self.assertEqual((closed["event"], closed["result"], closed["cause"]), ("session.closed", "ok", "ClientLeft"))
+        self.assertEqual((closed["bytes"], closed["bytes_in"], closed["bytes_out"]), (7, 3, 4))
+        refused = entry(SessionClosed(cause="ConsoleUnreachable", phase="dial", detail="gone", **more))
+        self.assertEqual(
+            (refused["event"], refused["result"], refused["phase"]), ("session.refused", "refused", "dial")
+        )
+        self.assertEqual((refused["detail"], refused["user"]), ("gone", None))
+
+    def test_the_others(self) -> None:
+        cases: tuple[tuple[Event, dict[str, Any]], ...] = (
+            (TokenMade(expires_at=5.0), {"event": "token.made", "result": "ok", "expires_at": 5.0}),
+            (TokenUsed(), {"event": "token.used", "result": "ok"}),
+            (
+                TokenRefused(cause="InvalidToken", detail="unknown"),
+                {"event": "token.refused", "result": "refused", "cause": "InvalidToken", "detail": "unknown"},
+            ),
+            (TokenRevoked(tokens=3, reason="gone"), {"event": "token.revoked", "tokens": 3, "detail": "gone"}),
+            (SessionChanged(mode="view"), {"event": "session.changed", "mode": "view"}),
+            (PowerAction(action="stop"), {"event": "server.power", "action": "stop", "result": "ok", "cause": None}),
+            (PowerAction(action="stop", cause="task"), {"result": "refused", "cause": "task"}),
+        )
+        for event, expected in cases:
+            found = entry(event)
+            self.assertEqual({name: found[name] for name in expected}, expected)
+
+    def test_texts_of_others(self) -> None:
+        """They can neither end a line nor make it longer than what is written as a whole."""
+        for text in ("a\nb", "\u2028\u2029", "\x00" * 300, '"' * 300, "\\" * 300, "\U0001f600" * 300, "\u00fc" * 300):
+            for kind in set(get_args(Event)) - WITHOUT:
+                found = entry_of(make(kind, text), "abc", 0.0, ORIGIN)
+                assert found is not None
+                line = found.line()
+                self.assertLessEqual(len(line), MAX_LINE)
+                self.assertEqual(line.count(b"\n"), 1)
+                self.assertTrue(line.isascii())
+                json.loads(line)
