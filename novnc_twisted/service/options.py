@@ -172,6 +172,22 @@ CONSOLE: list[cfg.Opt] = [
         default=True,
         help="Check each message of a viewer before it is sent to the VNC server. An invalid message ends the session.",
     ),
+    cfg.IntOpt(
+        "clipboard_to_server",
+        default=-1,
+        min=-1,
+        max=1024 * 1024,
+        help="Bytes of the longest clipboard text that a viewer may send to a server. A longer text is dropped. 0: no "
+        "text passes. -1: no limit below the 1 MiB that is always accepted. With a limit, clipboard texts are Latin-1.",
+    ),
+    cfg.IntOpt(
+        "clipboard_from_server",
+        default=-1,
+        min=-1,
+        max=1024 * 1024,
+        help="The same for texts that a server sends to its viewers. The proxy then follows the server's messages, "
+        "which costs CPU, and viewers can use only those encodings that it can follow.",
+    ),
     NumberOpt(
         "idle_timeout",
         max=LONGEST,

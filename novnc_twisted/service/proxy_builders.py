@@ -159,6 +159,7 @@ def _front_arguments(context: Context, nova: "NovaAuthority | None" = None) -> d
 
 
 def _settings(context: Context) -> "SessionSettings":
+    from novnc_twisted.rfb.clipboard import ClipboardLimits
     from novnc_twisted.session import SessionSettings, UpstreamTLS
 
     conf = context.conf
@@ -170,5 +171,6 @@ def _settings(context: Context) -> "SessionSettings":
         name_check=conf.vnc.name_check,
         socket_directories=tuple(conf.vnc.socket_directories),
         shield=conf.console.shield,
+        clipboard=ClipboardLimits(conf.console.clipboard_to_server, conf.console.clipboard_from_server),
         idle_timeout=conf.console.idle_timeout,
     )

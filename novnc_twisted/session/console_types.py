@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from novnc_twisted.contract.connect_info import NOVNC, XVPVNC, ConnectInfo
-from novnc_twisted.relay.interfaces import IFilter
+from novnc_twisted.relay.interfaces import IFilter, IRelay
 from novnc_twisted.rfb.handshake import Handshake
 from novnc_twisted.session.rfb_console import RFBConsole
 from novnc_twisted.session.settings import SessionSettings
@@ -30,8 +30,14 @@ class IConsoleType(Protocol):
     def first_message(self, opening: Any, info: ConnectInfo) -> bytes:
         """Return what the viewer is sent after its handshake."""
 
-    def filters(self, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:
+    def filters(self, opening: Any, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:
         """Return the filters that the live session begins with: the policy of this kind of console."""
+
+    def change_rights(self, relay: IRelay, info: ConnectInfo) -> None:
+        """Change the filters of a live session to those for the rights in ``info``.
+
+        :raises ValueError: the relay has no filter that knows the boundaries of the viewer's messages.
+        """
 
 
 _CONSOLE_TYPES: dict[str, IConsoleType] = dict.fromkeys((NOVNC, XVPVNC), RFBConsole())

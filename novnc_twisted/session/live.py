@@ -86,28 +86,13 @@ class LiveSession(Session):
         if self.cause is not None or mode == self.info.mode:
             return
         self.info = replace(self.info, mode=mode)
-        wanted = console_type(self.viewer.console_type).filters(self.info, self.services.settings)
         try:
-            self._use_filters(wanted)
+            console_type(self.viewer.console_type).change_rights(self.relay, self.info)
         except ValueError:
             # Nobody knows where the viewer's messages end.  The page reconnects, and then has the new rights.
             self.end(ServiceUnavailable("the mode changed, and [console] shield is off: the session must begin anew"))
         else:
             self.report(SessionChanged(**self._about(), mode=mode))
-
-    def _use_filters(self, wanted: Sequence[IFilter]) -> None:
-        """Add the kinds of filters that are missing, and remove those that are not wanted any more.
-
-        :raises ValueError: the relay has no filter that knows the boundaries of messages.
-        """
-        present = self.relay.filters
-        # The first one stays, since it knows the state of the viewer's stream.
-        for each in present[1:]:
-            if type(each) not in map(type, wanted):
-                self.relay.remove_filter(each)
-        for each in wanted:
-            if type(each) not in map(type, present):
-                self.relay.add_filter(each)
 
     def _begin_lease(self) -> None:
         services, info = self.services, self.info

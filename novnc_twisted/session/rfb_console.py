@@ -7,7 +7,8 @@ from novnc_twisted.access.display import one_line
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.fields import MAX_TEXT
 from novnc_twisted.contract.mode import VIEW
-from novnc_twisted.relay.interfaces import IFilter
+from novnc_twisted.relay.interfaces import IFilter, IRelay
+from novnc_twisted.rfb.clipboard import ClipboardPolicy
 from novnc_twisted.rfb.handshake import Handshake
 from novnc_twisted.rfb.login import login
 from novnc_twisted.rfb.offer import ClientInit, offer
@@ -38,7 +39,7 @@ class RFBConsole:
         # The server's own name may be "QEMU (instance-0000002a)", in which no user recognises a server.
         return (opening.renamed(one_line(info.name, MAX_TEXT)) if info.name else opening).encode()
 
-    def filters(self, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:
+    def filters(self, opening: ServerInit, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:
         """Choose the filters of a session; a filter for a right that ConnectInfo withholds goes behind the shield.
 
         The shield is the first one, since it knows where the viewer's messages end.
@@ -46,6 +47,18 @@ class RFBConsole:
         view = info.mode == VIEW
         # A view-only session has a shield in any case: its rights may change while a message is under way.
         chosen: list[Any] = [Shield()] if settings.shield or view else []
+        if settings.clipboard.limited:
+            chosen.append(ClipboardPolicy(settings.clipboard, opening.pixel_format))
         if view:
             chosen.append(ViewOnly())
         return chosen
+
+    def change_rights(self, relay: IRelay, info: ConnectInfo) -> None:
+        """Add the filter for the rights that are withheld now, or remove it."""
+        present: list[Any] = [each for each in relay.filters if isinstance(each, ViewOnly)]
+        if info.mode == VIEW and not present:
+            added: Any = ViewOnly()
+            relay.add_filter(added)
+        elif info.mode != VIEW:
+            for each in present:
+                relay.remove_filter(each)

@@ -4,6 +4,7 @@ import socket
 from dataclasses import dataclass, field
 
 from novnc_twisted.access import deadlines
+from novnc_twisted.rfb.clipboard import NO_LIMITS, ClipboardLimits
 from novnc_twisted.rfb.security.vencrypt import DEFAULT_SUBTYPES
 from novnc_twisted.session.screen_name import AUTO
 from novnc_twisted.session.upstream.tls import UpstreamTLS
@@ -20,6 +21,7 @@ class SessionSettings:
     :ivar name_check: how the name of the screen is compared with the VM: ``auto``, ``off``, or a template.
     :ivar socket_directories: absolute folders in and below which a VNC server's unix socket may be.
     :ivar shield: whether each message of a viewer is checked before the VNC server hears it.
+    :ivar clipboard: how much text of the clipboard may pass in each direction.
     :ivar idle_timeout: how long a viewer may send nothing.
     :ivar max_sessions: sessions at a time, those being set up among them.
     :ivar max_sessions_per_server: the same for each server (QEMU itself takes 32).
@@ -41,6 +43,7 @@ class SessionSettings:
     name_check: str = AUTO
     socket_directories: tuple[str, ...] = ("/var/lib/libvirt/qemu", "/run/libvirt/qemu")
     shield: bool = True
+    clipboard: ClipboardLimits = NO_LIMITS
     idle_timeout: float = 0
     max_sessions: int = 0
     max_sessions_per_server: int = 16

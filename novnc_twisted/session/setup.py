@@ -136,7 +136,7 @@ class SessionSetup(Session):
         self._client.release()
         reached.upstream.channel.release()
         info = self.info  # its mode may have changed meanwhile
-        return LiveSession(self, info, slot, reached.end, console.filters(info, settings))
+        return LiveSession(self, info, slot, reached.end, console.filters(reached.opening, info, settings))
 
     def in_time(self, what: Awaitable[T], seconds: float, late: Refusal) -> Deferred[T]:
         """Wait for a step until its own deadline or the deadline of the whole set-up, whichever is earlier."""

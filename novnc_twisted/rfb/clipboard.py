@@ -1,0 +1,143 @@
+"""The filter of a session whose clipboard is limited, in either direction."""
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from novnc_twisted.errors import ProtocolViolation
+
+from .client_messages import EVERYDAY, ClientMessage, length_of
+from .constants import Encoding
+from .pixel_format import PixelSize
+from .rectangles import is_readable
+from .server_messages import ServerMessage, ServerMessages
+
+UNLIMITED: Final = -1
+
+_WHOLE: Final = (ClientMessage.SET_ENCODINGS, ClientMessage.SET_PIXEL_FORMAT)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipboardLimits:
+    """How much text may pass in one clipboard message.
+
+    :ivar to_server: bytes from the viewer to the server; 0: none; :data:`UNLIMITED`: as much as the shield admits.
+    :ivar from_server: bytes from the server to the viewer; the same.
+    """
+
+    to_server: int = UNLIMITED
+    from_server: int = UNLIMITED
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is anything to limit."""
+        return self.to_server != UNLIMITED or self.from_server != UNLIMITED
+
+
+NO_LIMITS: Final = ClipboardLimits()
+
+
+class ClipboardPolicy:
+    """Removes clipboard texts that are longer than the limits: a filter of the relay, without I/O.
+
+    The extended clipboard is removed from SetEncodings, because its texts are compressed and of several kinds; the
+    simple one, which every viewer has, remains within the limits.  If texts of the server are limited, the encodings
+    whose rectangles have no length that can be read are removed as well, and the server's messages are followed.
+
+    * Refused: a viewer that changes the size of its pixels after it has asked for the screen.  What the server sends
+      meanwhile could be read in either size.
+    * Held: the head of a message, and a SetEncodings, at most 4,100 bytes.
+
+    :param pixel_format: that of ServerInit.
+    """
+
+    __slots__ = ("_asked", "_held", "_left", "_limits", "_passes", "_server")
+
+    def __init__(self, limits: ClipboardLimits, pixel_format: bytes) -> None:
+        self._limits = limits
+        self._held = b""
+        self._left = 0  # bytes of the viewer's message under way that are still to come
+        self._passes = True  # whether these are passed on
+        self._asked = False  # whether the viewer has asked for the screen
+        self._server = ServerMessages(PixelSize.of(pixel_format))
+
+    @property
+    def unfinished(self) -> int:
+        """The bytes still to come of a viewer's message that was passed on in part; 0 between messages."""
+        return self._left
+
+    def from_client(self, data: bytes) -> bytes:
+        """Return what goes on to the server.
+
+        :raises ProtocolViolation: a message has an unknown length, or the size of the pixels changes too late.
+        :raises MessageTooBig: a message is over the limits of the shield.
+        """
+        if EVERYDAY[data[0]] == len(data) and not (self._held or self._left):
+            self._asked = self._asked or data[0] == ClientMessage.FRAMEBUFFER_UPDATE_REQUEST
+            return data
+        if self._held:
+            data, self._held = self._held + data, b""
+        at, end = 0, len(data)
+        passed: list[bytes] = []
+        while at < end:
+            if not self._left:
+                size = length_of(data, at)
+                if not size or (data[at] in _WHOLE and at + size > end):
+                    self._held = data[at:]
+                    break
+                if data[at] in _WHOLE:
+                    passed.append(self._whole(data[at : at + size]))
+                    at += size
+                    continue
+                self._left = size
+                self._passes = self._may_pass(data, at)
+            piece = min(self._left, end - at)
+            if self._passes:
+                passed.append(data[at : at + piece])
+            self._left -= piece
+            at += piece
+        return b"".join(passed)
+
+    def from_upstream(self, data: bytes) -> bytes:
+        """Return what goes on to the viewer.
+
+        :raises ConsoleUnreachable: the server sent a message whose end cannot be known.
+        """
+        limit = self._limits.from_server
+        if limit == UNLIMITED:
+            return data
+        return b"".join(
+            piece.data
+            for piece in self._server.receive(data)
+            if piece.kind != ServerMessage.SERVER_CUT_TEXT or 0 < piece.length <= limit
+        )
+
+    def _may_pass(self, data: bytes, at: int) -> bool:
+        kind = data[at]
+        if kind == ClientMessage.FRAMEBUFFER_UPDATE_REQUEST:
+            self._asked = True
+        if kind != ClientMessage.CLIENT_CUT_TEXT:
+            return True
+        length = int.from_bytes(data[at + 4 : at + 8], "big", signed=True)
+        # A negative length marks the extended form, for which SetEncodings no longer asks.
+        return length > 0 and (self._limits.to_server == UNLIMITED or length <= self._limits.to_server)
+
+    def _whole(self, message: bytes) -> bytes:
+        if message[0] == ClientMessage.SET_ENCODINGS:
+            return self._encodings(message)
+        size = PixelSize.of(message[4:])
+        if self._asked and size != self._server.size:
+            raise ProtocolViolation("SetPixelFormat after a request for the screen, in a session with clipboard limits")
+        self._server.size = size
+        return message
+
+    def _encodings(self, message: bytes) -> bytes:
+        """Return SetEncodings without those that this filter cannot follow; never an empty list (CVE-2008-2382)."""
+        listed = struct.unpack(f">{len(message) // 4 - 1}i", message[4:])
+        follows = self._limits.from_server != UNLIMITED
+        kept = [
+            encoding
+            for encoding in listed
+            if encoding != Encoding.EXTENDED_CLIPBOARD and (not follows or is_readable(encoding))
+        ] or [Encoding.RAW]
+        return message[:2] + struct.pack(f">H{len(kept)}i", len(kept), *kept)

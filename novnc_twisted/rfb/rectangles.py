@@ -1,0 +1,226 @@
+"""The lengths of rectangles in a FramebufferUpdate, without unpacking them (RFC 6143, section 7.7; rfbproto).
+
+Each function is a generator that reads one rectangle, as :mod:`.server_messages` reads messages: it yields a number of
+bytes that it needs to see, or :class:`Skip` for bytes whose content does not matter, and is sent the bytes it needs.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from novnc_twisted.errors import ConsoleUnreachable
+
+from .constants import MAX_SIDE
+from .pixel_format import PixelSize
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Bytes that belong to the message and need not be seen."""
+
+    length: int
+
+
+Reader: TypeAlias = Generator[int | Skip, bytes, None]
+"""Yields what it needs; see the module."""
+
+MAX_BODY: Final = 1 << 28
+"""Bytes of one part of a rectangle, at most: four times a raw screen of 4096 x 4096 pixels."""
+
+_TIGHT_FILL, _TIGHT_JPEG, _TIGHT_PNG = 8, 9, 10
+_PALETTE, _GRADIENT = 1, 2
+_TIGHT_SMALL: Final = 12
+"""Bytes below which Tight sends data neither compressed nor with a length."""
+
+
+def unreadable(what: str) -> ConsoleUnreachable:
+    """Return the refusal for a stream whose messages have no boundaries any more."""
+    return ConsoleUnreachable(f"the VNC server sent {what}, so that the clipboard policy can't be applied")
+
+
+def _skip(length: int) -> Skip:
+    if not 0 <= length <= MAX_BODY:
+        raise unreadable(f"a part of {length} bytes")
+    return Skip(length)
+
+
+def _raw(width: int, height: int, size: PixelSize) -> Reader:
+    yield _skip(width * height * size.pixel)
+
+
+def _fixed(length: int) -> "Read":
+    def read(width: int, height: int, size: PixelSize) -> Reader:
+        yield Skip(length)
+
+    return read
+
+
+def _with_length(before: int = 0, after: int = 0) -> "Read":
+    """Return a reader of a 32-bit length, with bytes before and after it, and then so many bytes."""
+
+    def read(width: int, height: int, size: PixelSize) -> Reader:
+        head = yield before + 4 + after
+        yield _skip(int.from_bytes(head[before : before + 4], "big"))
+
+    return read
+
+
+def _subrectangles(place: int) -> "Read":
+    """Return a reader of RRE (a place of 8 bytes) or CoRRE (4 bytes)."""
+
+    def read(width: int, height: int, size: PixelSize) -> Reader:
+        head = yield 4 + size.pixel
+        yield _skip(int.from_bytes(head[:4], "big") * (size.pixel + place))
+
+    return read
+
+
+def _hextile(width: int, height: int, size: PixelSize) -> Reader:
+    for top in range(0, height, 16):
+        for left in range(0, width, 16):
+            yield from _tile(min(16, width - left), min(16, height - top), size.pixel)
+
+
+def _tile(width: int, height: int, pixel: int) -> Reader:
+    # RFC 6143, section 7.7.4: raw, background, foreground, any subrectangles, subrectangles are coloured.
+    mask = (yield 1)[0]
+    if mask & 1:
+        yield Skip(width * height * pixel)
+        return
+    colours = pixel * (bool(mask & 2) + bool(mask & 4))
+    if not mask & 8:
+        yield Skip(colours)
+        return
+    count = (yield colours + 1)[-1]
+    yield Skip(count * (2 + (pixel if mask & 16 else 0)))
+
+
+def _tight(width: int, height: int, size: PixelSize) -> Reader:
+    yield from _tight_rectangle(width, height, size, png=False)
+
+
+def _tight_png(width: int, height: int, size: PixelSize) -> Reader:
+    yield from _tight_rectangle(width, height, size, png=True)
+
+
+def _tight_rectangle(width: int, height: int, size: PixelSize, *, png: bool) -> Reader:
+    kind = (yield 1)[0] >> 4
+    if kind == _TIGHT_FILL:
+        yield Skip(size.tpixel)
+    elif kind == _TIGHT_JPEG or (png and kind == _TIGHT_PNG):
+        yield from _compact()
+    elif kind < _TIGHT_FILL:  # in TightPNG as well: QEMU compresses screens of 8 bits so
+        yield from _tight_basic(width, height, size, explicit=bool(kind & 4))
+    else:
+        raise unreadable(f"Tight compression {kind}")
+
+
+def _tight_basic(width: int, height: int, size: PixelSize, *, explicit: bool) -> Reader:
+    chosen = (yield 1)[0] if explicit else 0
+    length = width * height * size.tpixel
+    if chosen == _PALETTE:
+        colours = (yield 1)[0] + 1
+        yield Skip(colours * size.tpixel)
+        length = (width + 7) // 8 * height if colours <= 2 else width * height
+    elif chosen > _GRADIENT:
+        raise unreadable(f"Tight filter {chosen}")
+    if length >= _TIGHT_SMALL:
+        yield from _compact()
+    else:
+        yield Skip(length)
+
+
+def _compact() -> Reader:
+    """Read a length of one to three bytes, seven bits in each but the last, and then so many bytes."""
+    length = 0
+    for shift in (0, 7, 14):
+        byte = (yield 1)[0]
+        length |= (byte if shift == 14 else byte & 0x7F) << shift
+        if not byte & 0x80:
+            break
+    yield Skip(length)
+
+
+def _cursor(width: int, height: int, size: PixelSize) -> Reader:
+    yield _skip(width * height * size.pixel + (width + 7) // 8 * height)
+
+
+def _x_cursor(width: int, height: int, size: PixelSize) -> Reader:
+    if width * height:
+        yield _skip(6 + 2 * ((width + 7) // 8) * height)
+
+
+def _vmware_cursor(width: int, height: int, size: PixelSize) -> Reader:
+    kind = (yield 2)[0]
+    if kind > 1:
+        raise unreadable(f"VMware cursor {kind}")
+    yield _skip(width * height * (4 if kind else 2 * size.pixel))
+
+
+def _screens(width: int, height: int, size: PixelSize) -> Reader:
+    count = (yield 4)[0]
+    yield Skip(16 * count)
+
+
+Read: TypeAlias = Callable[[int, int, PixelSize], Reader]
+"""Reads the body of a rectangle of this width and height."""
+
+LAST_RECT: Final = -224
+
+READERS: Final[Mapping[int, Read]] = MappingProxyType(
+    {
+        0: _raw,
+        1: _fixed(4),  # CopyRect
+        2: _subrectangles(8),  # RRE
+        4: _subrectangles(4),  # CoRRE
+        5: _hextile,
+        6: _with_length(),  # zlib
+        7: _tight,
+        16: _with_length(),  # ZRLE
+        50: _with_length(after=4),  # H.264: length, flags
+        -223: _fixed(0),  # DesktopSize
+        LAST_RECT: _fixed(0),
+        -232: _fixed(0),  # pointer position
+        -239: _cursor,
+        -240: _x_cursor,
+        -257: _fixed(0),  # QEMU: relative pointer
+        -258: _fixed(0),  # QEMU: extended key events
+        -259: _fixed(0),  # QEMU: audio
+        -260: _tight_png,
+        -261: _fixed(1),  # QEMU: LED state
+        -307: _with_length(),  # DesktopName
+        -308: _screens,  # ExtendedDesktopSize
+        0x574D5664: _vmware_cursor,
+    }
+)
+"""Encoding -> its reader."""
+
+_NEVER_SENT: Final = frozenset(
+    (*range(-32, -22), *range(-256, -246), *range(-512, -411), *range(-768, -762), -312, -313)
+)
+"""Pseudo-encodings that only ask for something: quality, compression, fences, continuous updates."""
+
+_LARGE: Final = frozenset((0, 2, 4, 6, 16))
+
+
+def is_readable(encoding: int) -> bool:
+    """Whether a server may use this encoding without becoming unreadable."""
+    return encoding in READERS or encoding in _NEVER_SENT
+
+
+def rectangle(size: PixelSize) -> Generator[int | Skip, bytes, bool]:
+    """Read one rectangle; return whether it was LastRect.
+
+    :raises ConsoleUnreachable: its length cannot be known.
+    """
+    head = yield 12
+    width, height = int.from_bytes(head[4:6], "big"), int.from_bytes(head[6:8], "big")
+    encoding = int.from_bytes(head[8:12], "big", signed=True)
+    read = READERS.get(encoding)
+    if read is None:
+        raise unreadable(f"a rectangle with encoding {encoding}")
+    if encoding in _LARGE and (width > MAX_SIDE or height > MAX_SIDE):
+        raise unreadable(f"a rectangle of {width} x {height} pixels")
+    yield from read(width, height, size)
+    return encoding == LAST_RECT

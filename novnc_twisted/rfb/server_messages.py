@@ -1,0 +1,156 @@
+"""Finds where the messages of a VNC server begin and end (RFC 6143, section 7.6; rfbproto).
+
+Only a policy about what comes from the server needs this.  Pictures are not unpacked: of a FramebufferUpdate only the
+heads of its rectangles are read.
+"""
+
+from collections.abc import Generator, Iterator
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from .client_messages import MAX_FENCE
+from .pixel_format import PixelSize
+from .rectangles import Skip, rectangle, unreadable
+
+MAX_CUT_TEXT: Final = 1 << 26
+"""Bytes of a clipboard text of the server, at most; more is taken for a broken stream."""
+
+
+class ServerMessage(IntEnum):
+    """The types of server messages whose length is known."""
+
+    FRAMEBUFFER_UPDATE = 0
+    SET_COLOUR_MAP_ENTRIES = 1
+    BELL = 2
+    SERVER_CUT_TEXT = 3
+    END_OF_CONTINUOUS_UPDATES = 150
+    SERVER_FENCE = 248
+    XVP = 250
+    QEMU = 255
+
+
+class Piece(NamedTuple):
+    """A part of the server's stream.
+
+    :ivar kind: the type of the message that it belongs to.
+    :ivar length: for a ServerCutText, the bytes of its text; negative: the extended form.  Else 0.
+    """
+
+    kind: int
+    length: int
+    data: bytes
+
+
+class ServerMessages:
+    """Divides a server's stream into pieces of messages.
+
+    It holds the head of a message or of a rectangle that is not yet complete: less than a thousand bytes.
+
+    :ivar size: the size of the pixels that come next; changes with SetPixelFormat.
+    :ivar between: whether the last piece ended a message, or nothing has come yet.
+    """
+
+    __slots__ = ("_held", "_kind", "_length", "_reader", "_type", "_want", "between", "size")
+
+    def __init__(self, size: PixelSize) -> None:
+        self.size = size
+        self.between = True
+        self._held = b""
+        self._type = b""  # the first byte of a message, until its head is there
+        self._kind = self._length = 0
+        self._reader = self._messages()
+        self._want: int | Skip = next(self._reader)
+
+    def receive(self, data: bytes) -> Iterator[Piece]:
+        """Yield the pieces of these bytes; all of them together are the bytes again, but for those that are held.
+
+        :raises ConsoleUnreachable: the end of a message cannot be known.
+        """
+        data, self._held = self._held + data, b""
+        at, end = 0, len(data)
+        while at < end:
+            want = self._want
+            if isinstance(want, Skip):
+                step = min(want.length, end - at)
+                left = want.length - step
+                piece = Piece(self._kind, self._length, self._type + data[at : at + step])
+                self._type = b""
+                self._want = Skip(left) if left else self._next()
+                yield piece
+            else:
+                step = want
+                if end - at < step:
+                    break
+                head = data[at : at + step]
+                begins = self.between
+                # Sent first: only then are the kind and the length of the message known.
+                self._want = self._next(head)
+                if begins and not self.between:
+                    self._type = head
+                else:
+                    whole, self._type = self._type + head, b""
+                    yield Piece(self._kind, self._length, whole)
+            at += step
+        self._held = data[at:]
+
+    def _next(self, head: bytes | None = None) -> int | Skip:
+        """Return what the reader wants next; nothing has to come for a part of no bytes."""
+        want = next(self._reader) if head is None else self._reader.send(head)
+        while isinstance(want, Skip) and not want.length:
+            want = next(self._reader)
+        return want
+
+    def _messages(self) -> Generator[int | Skip, bytes, None]:
+        head = yield 1
+        while True:
+            self.between = False
+            self._kind, self._length = head[0], 0
+            yield from self._message(head[0])
+            self.between = True
+            head = yield 1
+
+    def _message(self, kind: int) -> Generator[int | Skip, bytes, None]:
+        if kind == ServerMessage.FRAMEBUFFER_UPDATE:
+            yield from self._update()
+        elif kind == ServerMessage.SET_COLOUR_MAP_ENTRIES:
+            head = yield 5
+            yield Skip(6 * int.from_bytes(head[3:5], "big"))
+        elif kind == ServerMessage.SERVER_CUT_TEXT:
+            yield from self._cut_text()
+        elif kind == ServerMessage.SERVER_FENCE:
+            length = (yield 8)[7]
+            if length > MAX_FENCE:
+                raise unreadable(f"a fence of {length} bytes")
+            yield Skip(length)
+        elif kind == ServerMessage.XVP:
+            yield Skip(3)
+        elif kind == ServerMessage.QEMU:
+            yield from _qemu()
+        elif kind not in (ServerMessage.BELL, ServerMessage.END_OF_CONTINUOUS_UPDATES):
+            raise unreadable(f"message {kind}")
+
+    def _update(self) -> Generator[int | Skip, bytes, None]:
+        head = yield 3
+        # 65535 stands for "as many as come before LastRect", which may also end a counted update.
+        for _ in range(int.from_bytes(head[1:3], "big")):
+            if (yield from rectangle(self.size)):
+                return
+
+    def _cut_text(self) -> Generator[int | Skip, bytes, None]:
+        head = yield 7
+        self._length = int.from_bytes(head[3:7], "big", signed=True)
+        if abs(self._length) > MAX_CUT_TEXT:
+            raise unreadable(f"a clipboard text of {abs(self._length)} bytes")
+        yield Skip(abs(self._length))
+
+
+def _qemu() -> Generator[int | Skip, bytes, None]:
+    head = yield 3
+    operation = int.from_bytes(head[1:3], "big")
+    if head[0] != 1 or operation > 2:
+        raise unreadable(f"QEMU message {head[0]}, operation {operation}")
+    if operation == 2:
+        length = int.from_bytes((yield 4), "big")
+        if length > MAX_CUT_TEXT:
+            raise unreadable(f"{length} bytes of sound")
+        yield Skip(length)
