@@ -13,6 +13,7 @@ from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
 from novnc_twisted.api.compute import VERSIONS, ComputeAPI
 from novnc_twisted.api.console import api as console_api
 from novnc_twisted.api.console.api import ConsoleAPI
+from novnc_twisted.api.console.history import History
 from novnc_twisted.api.console.links import ConsoleLinks
 from novnc_twisted.api.console.revocations import Revocations
 from novnc_twisted.api.console.sessions import Sessions
@@ -89,7 +90,12 @@ class Application:
         self.console = ConsoleAPI(
             self._responder,
             self.compute.admitted,
-            (Sessions(SessionsAPI(transport), consoleauth), Revocations(consoleauth), ConsoleLinks(links)),
+            (
+                Sessions(SessionsAPI(transport), consoleauth),
+                History(consoleauth),
+                Revocations(consoleauth),
+                ConsoleLinks(links),
+            ),
         )
         self._apis: dict[str, _API] = {
             **dict.fromkeys(VERSIONS, self._answer_compute),

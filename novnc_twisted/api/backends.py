@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.console import Console
+from novnc_twisted.contract.ended_session import EndedSession
+from novnc_twisted.contract.history_query import HistoryQuery
 from novnc_twisted.contract.instance import Instance
 from novnc_twisted.contract.power import PowerReply
 from novnc_twisted.contract.revocation import Revocation
@@ -67,6 +69,12 @@ class IConsoleAuthAPI(Protocol):
 
     async def set_mode(self, token_hash: str, mode: str, /) -> Revocation:
         """Change what the viewers of a token may do."""
+        ...
+
+    async def history(
+        self, wanted: HistoryQuery, /, *, limit: int, marker: str = ...
+    ) -> tuple[list[EndedSession], str | None]:
+        """Return ended sessions, newest first, and the marker of the next page."""
         ...
 
     async def show_token(self, token: str, /) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from novnc_twisted.consoleauth.history import MAX_PAGE, History
 from novnc_twisted.consoleauth.live_sessions import LiveSessions, Outcome
 from novnc_twisted.consoleauth.places import Places
 from novnc_twisted.consoleauth.policy import TokenPolicy
@@ -15,6 +16,7 @@ from novnc_twisted.consoleauth.token_events import TokenEvents
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.admission import Admission
 from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.history_query import HistoryQuery
 from novnc_twisted.contract.mode import MODES
 from novnc_twisted.contract.place import Place
 from novnc_twisted.contract.record import read
@@ -23,6 +25,7 @@ from novnc_twisted.contract.topics import COMPUTE, CONSOLEAUTH, CONSOLEAUTH_BINA
 from novnc_twisted.errors import ConsoleForbidden, Refusal, ServiceUnavailable
 from novnc_twisted.events.records import Observer
 from novnc_twisted.messaging.interfaces import ITransport
+from novnc_twisted.messaging.wire import entry_id
 
 _PASSWORD_DEADLINE: Final = 1.4
 """Seconds for the call of get_vnc_password: locating the console takes up to 3.5 s of the 5 s that a proxy waits."""
@@ -40,6 +43,7 @@ class ConsoleAuthManager:
         one, else the address that uses it first.
     :param max_tokens_per_server: a further token drops the oldest token of the server; 0: no limit.
     :param max_tokens_per_user: a further token drops the oldest token that the user asked for; 0: no limit.
+    :param history_retention: seconds for which ended sessions are kept; 0: none are kept.
     :param host: the host name under which the service is listed.
     :param now: returns Unix time in seconds; None: the clock of the store, which all managers share.
     :param observer: called with an event for each token made, used, refused or dropped (``novnc_twisted.events``).
@@ -56,6 +60,7 @@ class ConsoleAuthManager:
         bind_address: bool = False,
         max_tokens_per_server: int = 64,
         max_tokens_per_user: int = 1024,
+        history_retention: float = 604_800,
         host: str = "localhost",
         now: Callable[[], float] | None = None,
         observer: Observer = lambda _event: None,
@@ -73,6 +78,7 @@ class ConsoleAuthManager:
         self._policy = TokenPolicy(transport.store, clock, rules, now)
         self._places = Places(transport, clock)
         self._sessions = LiveSessions(transport, clock)
+        self._history = History(transport.store, history_retention)
         self._host = host
         self._events = TokenEvents(observer)
         self._withdraw: Callable[[], Deferred[None]] | None = None
@@ -287,6 +293,34 @@ class ConsoleAuthManager:
         if not await self._places.is_gone(uuid, await self._policy.hosts_of_instance(uuid)):
             return {"gone": False, "deleted": 0}
         return {"gone": True, "deleted": await self._drop(uuid, "the server is gone")}
+
+    async def report_closed(self, *, sessions: list[dict[str, Any]]) -> dict[str, Any]:
+        """Keep sessions of a proxy that have ended, each an ``EndedSession``.
+
+        A proxy can add sessions to the history; it can neither read, change nor remove any.
+
+        :returns: how many were ``kept``.
+        """
+        return {"kept": await self._history.add(sessions)}
+
+    async def get_history(self, *, limit: int, marker: str = "", **wanted: Any) -> dict[str, Any]:
+        """Return ended sessions, newest first.
+
+        :param limit: how many, at most.
+        :param marker: the ``next`` of the page before; empty for the first page.
+        :param wanted: the fields of a ``HistoryQuery``.
+        :returns: ``sessions``, each an ``EndedSession``, and ``next``: the marker of the
+            next page, or null.  A page may be empty although another one follows.
+        :raises ServiceUnavailable: an argument is invalid; the detail names it.
+        """
+        if wanted.keys() - set(HistoryQuery.wire_names()):
+            raise ServiceUnavailable("a filter of the history has an unknown field")
+        if type(limit) is not int or not 0 < limit <= MAX_PAGE:
+            raise ServiceUnavailable(f"limit is not a number from 1 to {MAX_PAGE}")
+        if marker:
+            fields.argument("marker", marker, entry_id)
+        rows, following = await self._history.page(read(HistoryQuery, wanted, "the caller"), limit, marker)
+        return {"sessions": rows, "next": following}
 
     # --- internals
 

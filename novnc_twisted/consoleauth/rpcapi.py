@@ -9,6 +9,8 @@ from novnc_twisted.access.tokens import MAX_TOKEN, hash_token
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.admission import Admission
 from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.ended_session import EndedSession
+from novnc_twisted.contract.history_query import HistoryQuery
 from novnc_twisted.contract.mode import MODES
 from novnc_twisted.contract.record import read
 from novnc_twisted.contract.revocation import Revocation
@@ -138,6 +140,21 @@ class ConsoleAuthAPI:
         :raises InvalidToken: the token is unknown or has expired.
         """
         return await self._call("show_token", token)
+
+    async def history(
+        self, wanted: HistoryQuery, *, limit: int, marker: str = ""
+    ) -> tuple[list[EndedSession], str | None]:
+        """Return ended sessions, newest first, and the marker of the next page; None: there is none.
+
+        A page may be empty although another one follows.
+        """
+        set_fields = {name: value for name, value in wanted.to_wire().items() if value is not None}
+        answer = await self._ask("get_history", limit=limit, marker=marker, **set_fields)
+        rows = answer.get("sessions")
+        if not isinstance(rows, list):
+            raise ServiceUnavailable("consoleauth: the history is not a list")
+        following = fields.argument("next of consoleauth", answer.get("next"), fields.optional(fields.short_text))
+        return [read(EndedSession, row, "consoleauth") for row in rows], following
 
     async def _call(self, method: str, token: str, **arguments: Any) -> dict[str, Any]:
         # Decided here: a guess of megabytes must not go over the bus.

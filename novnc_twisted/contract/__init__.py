@@ -9,6 +9,8 @@ __getattr__, __dir__ = lazy(
         "CONSOLE_TYPES": "connect_info",
         "ConnectInfo": "connect_info",
         "Console": "console",
+        "EndedSession": "ended_session",
+        "HistoryQuery": "history_query",
         "Instance": "instance",
         "Place": "place",
         "ROLES": "roles",

@@ -89,6 +89,8 @@ CONSOLEAUTH: Final = Topic(
         "show_token": (roles.API,),
         "delete_tokens_for_instance": (roles.API,),
         "revoke": (roles.API,),
+        "get_history": (roles.API,),
+        "report_closed": (roles.PROXY,),
         "set_mode": (roles.API,),
         "instance_gone": (roles.COMPUTE,),
     },

@@ -93,6 +93,18 @@ class IKeyedStore(Interface):
     def indexed(index: str, except_newest: int = 0) -> Deferred[list[str]]:
         """Return the keys of an index's live objects, oldest first, without the newest ``except_newest``."""
 
+    def append(log: str, values: Sequence[Mapping[str, Any]], ttl: float) -> Deferred[None]:
+        """Append objects to a log, each for ``ttl`` seconds.
+
+        A log keeps 100,000 entries at most, in memory 10,000; the oldest are dropped, some of them later.
+        """
+
+    def newest(log: str, before: str = "", limit: int = 100) -> Deferred[list[tuple[str, dict[str, Any]]]]:
+        """Return the live entries of a log with their ids, newest first, at most ``limit``.
+
+        :param before: an id: only older entries are returned.  ValueError if it is no id.
+        """
+
     def join(group: str, member: str, ttl: float) -> Deferred[None]:
         """Add a text to a group; the group lives for ``ttl`` seconds after it was last changed or read."""
 

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
+from novnc_twisted.messaging.memory_log import MemoryLogs
 from novnc_twisted.messaging.wire import MAX_MESSAGE, check_key, decode, encode_object
 
 _SWEEP = 256
@@ -44,6 +45,7 @@ class MemoryStore:
         self._entries: dict[str, _Entry] = {}
         self._indexes: dict[str, dict[str, None]] = {}
         self._groups: dict[str, tuple[set[str], float]] = {}
+        self._logs = MemoryLogs(clock)
         self._expiries: list[tuple[float, str]] = []
 
     def __len__(self) -> int:
@@ -130,6 +132,14 @@ class MemoryStore:
             return keys[: max(0, len(keys) - except_newest)]
 
         return execute(indexed)
+
+    def append(self, log: str, values: Sequence[Mapping[str, Any]], ttl: float) -> Deferred[None]:
+        """See IKeyedStore."""
+        return execute(lambda: self._logs.append(check_key(log), values, ttl))
+
+    def newest(self, log: str, before: str = "", limit: int = 100) -> Deferred[list[tuple[str, dict[str, Any]]]]:
+        """See IKeyedStore."""
+        return execute(lambda: self._logs.newest(check_key(log), before, limit))
 
     def join(self, group: str, member: str, ttl: float) -> Deferred[None]:
         """See IKeyedStore."""

@@ -19,6 +19,7 @@ MAX_CONCURRENCY = 100
 """Maximum number of calls that one served topic of a process works on at a time; further calls wait."""
 
 _KEY = re.compile(r"\S{1,512}\Z")
+_ENTRY = re.compile(r"[0-9]{1,15}-[0-9]{1,15}\Z")
 _TOPIC = re.compile(r"[!-~]{1,255}\Z")
 _log = Logger()
 
@@ -74,6 +75,14 @@ def check_key(key: str) -> str:
     if not _KEY.match(key):
         raise ValueError("a key of the store has 1 to 512 characters and no white space")
     return key
+
+
+def entry_id(text: str) -> tuple[int, int]:
+    """Read the id of an entry of a log; ValueError if the text has another form."""
+    if not _ENTRY.match(text):
+        raise ValueError("not the id of an entry")
+    first, _, second = text.partition("-")
+    return int(first), int(second)
 
 
 async def perform(topic: str, methods: Mapping[str, Method], method: str, arguments: Mapping[str, Any]) -> str:

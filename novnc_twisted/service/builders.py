@@ -34,6 +34,7 @@ def consoleauth(context: Context) -> Start:
         bind_address=options.bind_address,
         max_tokens_per_server=options.max_tokens_per_server,
         max_tokens_per_user=options.max_tokens_per_user,
+        history_retention=context.conf.console.history_retention,
         host=context.conf.host,
         observer=context.observer,
     )

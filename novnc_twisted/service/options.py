@@ -214,6 +214,14 @@ CONSOLE: list[cfg.Opt] = [
         min=0,
         help="Maximum number of live sessions of one VM in one proxy process (QEMU accepts 32 viewers); 0 is off.",
     ),
+    NumberOpt(
+        "history_retention",
+        max=LONGEST,
+        default=604_800,
+        min=0,
+        help="Seconds for which consoleauth keeps the sessions that have ended (GET /console/v1/history): at most "
+        "100,000 of them in Redis, 10,000 in memory. 0: none are kept.",
+    ),
     cfg.IntOpt(
         "max_failures_per_minute",
         default=600,

@@ -45,7 +45,7 @@ def novncproxy(context: Context) -> Start:
         "[vnc] novncproxy_host",
         "[vnc] novncproxy_port",
     )
-    start = _proxy(context, listeners, factory, NOVNCPROXY_BINARY)
+    start = _proxy(context, listeners, factory, NOVNCPROXY_BINARY, with_history=authority is None)
 
     async def start_with_nova() -> None:
         await start()
@@ -81,11 +81,15 @@ def xvpvncproxy(context: Context) -> Start:
     return _proxy(context, listeners, factory, XVPVNCPROXY_BINARY)
 
 
-def _proxy(context: Context, listeners: list[socket.socket], front: "FrontFactory", binary: str) -> Start:
+def _proxy(
+    context: Context, listeners: list[socket.socket], front: "FrontFactory", binary: str, *, with_history: bool = True
+) -> Start:
     """Return what starts a proxy.
 
     :param binary: the name under which it is listed among the services.
+    :param with_history: whether there is a consoleauth that keeps the history.
     """
+    from novnc_twisted.session.closed_reports import ClosedReports
     from novnc_twisted.session.manager import SessionManager
 
     conf, shutdown = context.conf, context.shutdown
@@ -97,6 +101,10 @@ def _proxy(context: Context, listeners: list[socket.socket], front: "FrontFactor
     if context.monitor is not None:
         context.monitor.metrics.watch(front.registry)
     manager = SessionManager(context.transport, front.registry, host=conf.host)
+    if with_history:
+        reports = ClosedReports(context.transport, context.reactor)
+        front.registry.on_closed = reports.add
+        shutdown.add(Phase.STOP_SERVICES, reports.stop)
 
     def stop() -> None:
         # Together with the ports: an idle connection could otherwise still begin a session.

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from twisted.internet.defer import Deferred
 
+from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import Stopping
 from novnc_twisted.session.interfaces import IViewer
@@ -21,6 +22,7 @@ class SessionRegistry:
     through all sessions instead of costing memory in each: 0.2 ms for a thousand.
 
     :ivar services: what every session is given.
+    :ivar on_closed: called with each session that has ended and whose token was valid; None: nobody is.
     """
 
     def __init__(self, services: SessionServices, ended: "Callable[[IViewer], None] | None" = None) -> None:
@@ -33,6 +35,7 @@ class SessionRegistry:
         self._tokens = TokenIndex()
         self._waiting: list[Deferred[None]] = []
         self._notify = ended
+        self.on_closed: Callable[[EndedSession], None] | None = None
         self._stopping = False
 
     def __len__(self) -> int:

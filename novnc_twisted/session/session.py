@@ -7,6 +7,7 @@ from twisted.logger import Logger
 
 from novnc_twisted.access.tokens import hash_token
 from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.contract.mode import CONTROL
 from novnc_twisted.contract.session_info import SessionInfo
 from novnc_twisted.errors import Refusal, ServiceUnavailable
@@ -126,6 +127,10 @@ class Session:
         )
         # Report before leaving the registry: stop() fires when that is empty, and this event has to come first.
         self.report(event)
+        if info is not None and self.registry.on_closed is not None:
+            now = time.time()
+            ended = EndedSession(session=self.describe(), ended_at=now, cause=event.cause, detail=event.detail)
+            self.registry.on_closed(ended)
         self.registry.remove(self)
 
     def report(self, event: Event) -> None:

@@ -107,6 +107,7 @@ class FakeConsoleAuth:
         self.tokens: dict[str, dict[str, Any]] = {}
         self.changes: list[tuple[str, dict[str, Any]]] = []
         self.unanswered: list[str] = []
+        self.history: list[dict[str, Any]] = []
         self.changed = 1
 
     async def serve(self, transport: MemoryTransport) -> Any:
@@ -115,6 +116,7 @@ class FakeConsoleAuth:
             "show_token": self.show_token,
             "revoke": self.revoke,
             "set_mode": self.set_mode,
+            "get_history": self.get_history,
         }
         return await transport.serve("consoleauth", methods, binary="nova-consoleauth", host="controller")
 
@@ -129,6 +131,10 @@ class FakeConsoleAuth:
     async def set_mode(self, **wanted: Any) -> Any:
         self.changes.append(("set_mode", wanted))
         return {"sessions": self.changed, "unanswered": self.unanswered}
+
+    async def get_history(self, **wanted: Any) -> Any:
+        self.changes.append(("get_history", wanted))
+        return {"sessions": self.history, "next": "0-7"}
 
     async def show_token(self, token_hash: str) -> Any:
         if token_hash not in self.tokens:

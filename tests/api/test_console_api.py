@@ -5,6 +5,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from novnc_twisted.access import hash_token
+from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.contract.session_info import SessionInfo
 from tests.api.harness import uuid_of
 from tests.api.users import UsersCase, basic
@@ -223,6 +224,35 @@ class LinkTests(ConsoleCase):
             ({"type": "novnc", "record": True}, "no recordings"),
         ):
             self.assertIn(why, self.fault(self.create(**body), 400, "badRequest"))
+
+
+class HistoryTests(ConsoleCase):
+    def test_rows(self) -> None:
+        """Members see no detail: it may name addresses inside of the cloud."""
+        session = self.worker.sessions[RED].info
+        ended = EndedSession(session=session, ended_at=61.0, cause="ConsoleClosed", detail="10.0.0.1 is gone")
+        self.system.consoleauth.history = [ended.to_wire()]
+        for who, more in ((ALICE, {}), (ROOT, {"detail": "10.0.0.1 is gone"})):
+            answer = self.ask("GET", "history", who=who)
+            self.assertEqual((answer.status, answer.body["next"]), (200, "0-7"))
+            (row,) = answer.body["sessions"]
+            live = self.ask("GET", f"sessions/{RED}").body["session"]
+            expected = {**live, "ended_at": "1970-01-01T00:01:01.000Z", "cause": "ConsoleClosed", **more}
+            self.assertEqual(row, expected | {"proxy": "claimed"})
+
+    def test_filters(self) -> None:
+        query = f"server_id={SERVER}&user_id=u&project_id=p&proxy=e&limit=5&marker=0-9"
+        times = "since=1970-01-01T00:00:05Z&until=1970-01-01T01:00:10%2B01:00"
+        self.ask("GET", f"history?{query}&{times}", who=ALICE)
+        self.ask("GET", "history?since=1970-01-02")
+        common = {"server_id": SERVER, "user_id": "u", "project_id": "p", "proxy": "e", "limit": 5, "marker": "0-9"}
+        (_, asked), (_, defaults) = self.changes
+        self.assertEqual(asked, {**common, "since": 5.0, "until": 10.0, "owner": "red"})
+        self.assertEqual(defaults, {"limit": 1000, "marker": "", "since": 86400.0})
+
+    def test_wrong_queries(self) -> None:
+        for query in ("since=yesterday", "until=x", "marker=x", "limit=0", "server_id=x"):
+            self.fault(self.ask("GET", f"history?{query}"), 400, "badRequest")
 
 
 class VersionTests(ConsoleCase):

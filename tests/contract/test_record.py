@@ -2,7 +2,7 @@
 
 import json
 import pkgutil
-from dataclasses import FrozenInstanceError, dataclass, field
+from dataclasses import FrozenInstanceError, dataclass, field, replace
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -13,6 +13,8 @@ from novnc_twisted.contract import (
     Admission,
     ConnectInfo,
     Console,
+    EndedSession,
+    HistoryQuery,
     Instance,
     Place,
     Record,
@@ -129,6 +131,9 @@ EVERYTHING = ConnectInfo(
     owners=("p", "demo"),
 )
 
+SESSION = SessionInfo(id="s", console_type="novnc", client_address="192.0.2.7", proxy="p", phase="dial", started_at=1.0)
+ENDED = EndedSession(session=SESSION, ended_at=2.0, cause="ClientLeft")
+
 RECORDS: tuple[Record, ...] = (
     ConnectInfo(host="h", port=1),
     EVERYTHING,
@@ -151,11 +156,15 @@ RECORDS: tuple[Record, ...] = (
     Place(host="h", port=5900, socket="/s", name="ü", owners=("p", "demo")),
     Console(token="t", access_url="http://h/?token=t", connect_info=EVERYTHING),
     Admission(connect_info=EVERYTHING, expires_in=1.5),
+    ENDED,
+    replace(ENDED, detail="why"),
+    HistoryQuery(),
+    HistoryQuery(server_id=UUID, user_id="u", project_id="p", owner="o", proxy="e", since=1.0, until=2.0),
     Revocation(),
     Revocation(tokens=1, sessions=2, unanswered=("proxy.h.w",)),
     SessionFilter(),
     SessionFilter(session_id="s", server_id=UUID, user_id="u", project_id="p", owner="o", token_hash="0af9" * 16),
-    SessionInfo(id="s", console_type="novnc", client_address="192.0.2.7", proxy="p", phase="dial", started_at=1.0),
+    SESSION,
     SessionInfo(
         id="s",
         server_id=UUID,

@@ -89,6 +89,13 @@ GET novnc:s:api:identity
 SET novnc:s:api:identity x
 SET novnc:s:lease:x x
 SET novnc:s:used:x x
+SET novnc:s:revoked:x x
+DEL novnc:s:revoked:x
+SET novnc:s:mode:x x
+XADD novnc:l:history * v x
+XREVRANGE novnc:l:history + - COUNT 1
+XTRIM novnc:l:history MAXLEN 0
+DEL novnc:l:history
 SMEMBERS novnc:services
 SREM novnc:services compute.one@192.0.2.1
 PEXPIRE novnc:services 0

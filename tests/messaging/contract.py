@@ -476,6 +476,27 @@ class TransportContract:
         self.assertEqual(await store.indexed("instance:2"), ["y"])
         self.assertEqual(await store.indexed("none"), [])
 
+    async def test_store_log(self) -> None:
+        store = self.transport.store
+        self.assertEqual(await store.newest("l"), [])
+        await store.append("l", [{"v": number} for number in range(5)], 60)
+        await store.append("l", [], 60)
+        await store.append("other", [{"v": "ü"}], 60)
+        entries = await store.newest("l")
+        self.assertEqual([value for _, value in entries], [{"v": number} for number in (4, 3, 2, 1, 0)])
+        for at in range(5):
+            older = await store.newest("l", entries[at][0], 2)
+            self.assertEqual(older, entries[at + 1 : at + 3])
+        self.assertEqual([value for _, value in await store.newest("other")], [{"v": "ü"}])
+        for wrong in ("x", "1", "1-", "1-2-3", "-1-1"):
+            await self.assertFailure(store.newest("l", wrong), ValueError)
+
+    async def test_store_log_expires(self) -> None:
+        store = self.transport.store
+        await store.append("l", [{"v": 1}], 0.2)
+        await self.pause(0.25)
+        self.assertEqual(await store.newest("l"), [])
+
     async def test_store_groups(self) -> None:
         store = self.transport.store
         self.assertEqual(await store.members("g", 60), [])

@@ -178,6 +178,7 @@ _STORE_RIGHTS: Final = {
     roles.CONSOLEAUTH: (
         StoreRight("The list of live services.", (*_LIST_SERVICES.selectors, f"~{keys.SERVICES} +sadd +srem +pexpire")),
         StoreRight("Tokens, by their hashes.", (f"{_TOKEN_KEYS} ~{keys.index('*')} {_STORE}",)),
+        StoreRight("The history of ended sessions.", (f"~{keys.log('history')} +xadd +xtrim +xrevrange +pexpire",)),
         _READ_DOMAINS,
         StoreRight("The scripts, which it alone may load.", ("+script|load",)),
         StoreRight("INFO, to warn about settings of Redis.", ("+info",)),

@@ -39,6 +39,11 @@ def group(name: str) -> str:
     return f"{PREFIX}g:{name}"
 
 
+def log(name: str) -> str:
+    """Key of a log of the keyed store."""
+    return f"{PREFIX}l:{name}"
+
+
 def index(name: str) -> str:
     """Key of an index of the keyed store."""
     return f"{PREFIX}i:{name}"

@@ -9,6 +9,7 @@ Keys (``novnc:`` before each, see :mod:`.keys`):
 ``a:TOPIC@PLACE``      sorted set  presence entries of the topic, ``WORKER JSON``, by the same
 ``services``           set         each ``TOPIC@PLACE`` with a recent presence entry
 ``s:KEY``              string      an object of the keyed store, after its place in an index
+``l:LOG``              stream      entries of a log, each with its object in JSON
 ``i:INDEX``            sorted set  places of an index, by the millisecond at which their objects expire
 =====================  ==========  ==================================================================================
 
@@ -214,6 +215,17 @@ local removed = 0
 for _, key in ipairs(KEYS) do removed = removed + leave(key) end
 return removed
 """
+)
+
+APPEND = Script(
+    """
+-- l:LOG | entries that are kept, milliseconds, JSON...
+for i = 3, #ARGV do redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'v', ARGV[i]) end
+redis.call('XTRIM', KEYS[1], 'MINID', '~', now - tonumber(ARGV[2]))
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+""",
+    writes=True,
 )
 
 INDEXED = Script("""

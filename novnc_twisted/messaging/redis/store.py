@@ -12,10 +12,13 @@ from zope.interface import implementer
 from novnc_twisted.messaging.interfaces import IKeyedStore, UnusableRecord
 from novnc_twisted.messaging.redis import keys as names
 from novnc_twisted.messaging.redis.command_link import CommandLink
-from novnc_twisted.messaging.redis.scripts import EXTEND, INDEXED, PUT, REMOVE
-from novnc_twisted.messaging.wire import MAX_MESSAGE, check_key, decode, encode_object
+from novnc_twisted.messaging.redis.scripts import APPEND, EXTEND, INDEXED, PUT, REMOVE
+from novnc_twisted.messaging.wire import MAX_MESSAGE, check_key, decode, encode_object, entry_id
 
 T = TypeVar("T")
+
+MAX_ENTRIES = 100_000
+"""Entries that a log in Redis keeps."""
 
 DEADLINE = 5.0
 """Seconds that one operation may take."""
@@ -119,6 +122,29 @@ class RedisStore:
 
         return _begun(indexed())
 
+    def append(self, log: str, values: Sequence[Mapping[str, Any]], ttl: float) -> Deferred[None]:
+        """See IKeyedStore."""
+
+        async def append() -> None:
+            texts = list(map(encode_object, values))
+            name, life = names.log(check_key(log)), _milliseconds(ttl)
+            if texts:
+                await self._link.run(APPEND, [name], MAX_ENTRIES, life, *texts, deadline=DEADLINE)
+
+        return _begun(append())
+
+    def newest(self, log: str, before: str = "", limit: int = 100) -> Deferred[list[tuple[str, dict[str, Any]]]]:
+        """See IKeyedStore.  Entries that have expired and are not dropped yet are returned, too."""
+
+        async def newest() -> list[tuple[str, dict[str, Any]]]:
+            first, second = entry_id(before) if before else (0, 0)
+            latest = f"({first}-{second}" if before else "+"
+            words = ("XREVRANGE", names.log(check_key(log)), latest, "-", "COUNT", limit)
+            found = await self._link.execute(*words, deadline=DEADLINE)
+            return [(str(number), _decoded(text)) for number, (_, text) in found]
+
+        return _begun(newest())
+
     def join(self, group: str, member: str, ttl: float) -> Deferred[None]:
         """See IKeyedStore.  A group is a set: a user with the right to SADD only can hide no member."""
 
@@ -152,6 +178,15 @@ class RedisStore:
             return sorted(str(member) for member in found)
 
         return _begun(members())
+
+
+def _decoded(text: Any) -> dict[str, Any]:
+    """The object in the text of a log's entry; an empty one if it is something else."""
+    try:
+        value = decode(text)
+    except (ValueError, TypeError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _object(stored: Any, limit: int = MAX_MESSAGE) -> dict[str, Any] | UnusableRecord | None:

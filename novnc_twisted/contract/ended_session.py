@@ -1,0 +1,24 @@
+"""What is kept of a session that has ended."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from novnc_twisted.contract import fields
+from novnc_twisted.contract.record import Record
+from novnc_twisted.contract.session_info import SessionInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedSession(Record):
+    """A session that has ended, as its proxy reports it.
+
+    :ivar session: its state at the end; ``phase`` is what it had reached.
+    :ivar ended_at: Unix time in seconds.
+    :ivar cause: the name of the :class:`~novnc_twisted.errors.Refusal` that ended it.
+    :ivar detail: what the log says besides the cause; empty: nothing.
+    """
+
+    session: Annotated[SessionInfo, SessionInfo.from_wire]
+    ended_at: Annotated[float, fields.number]
+    cause: Annotated[str, fields.short_text]
+    detail: Annotated[str, fields.text] = ""

@@ -1,0 +1,132 @@
+"""Reports of ended sessions: collected, in order, bounded, sent again after an outage and at the end."""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.contract import EndedSession, SessionInfo
+from novnc_twisted.errors import Revoked
+from novnc_twisted.messaging.memory import MemoryTransport
+from novnc_twisted.session import closed_reports
+from novnc_twisted.session.closed_reports import ClosedReports
+from tests.session.harness import FrontCase, introduce
+from tests.support.logged import Logged
+
+
+def ended(number: int) -> EndedSession:
+    session = SessionInfo(
+        id=str(number), console_type="novnc", client_address="192.0.2.7", proxy="p", phase="live", started_at=1.0
+    )
+    return EndedSession(session=session, ended_at=2.0, cause="ClientLeft")
+
+
+class ReportTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.transport = MemoryTransport(self.clock)
+        self.transport.start()
+        self.reports = ClosedReports(self.transport, self.clock)
+        self.calls: list[list[int]] = []
+        self.hangs = False
+
+    def serve(self) -> Any:
+        async def report_closed(sessions: Any) -> Any:
+            if self.hangs:
+                await Deferred()
+            self.calls.append([int(each["session"]["id"]) for each in sessions])
+            return {}
+
+        methods = {"report_closed": report_closed}
+        return self.successResultOf(self.transport.serve("consoleauth", methods, binary="nova-consoleauth", host="c"))
+
+    def add(self, *numbers: int) -> None:
+        for number in numbers:
+            self.reports.add(ended(number))
+
+    def test_many_are_one_call(self) -> None:
+        self.serve()
+        self.add(1, 2)
+        self.assertEqual(self.calls, [])
+        self.clock.advance(1)
+        self.add(3)
+        self.clock.advance(1)
+        self.assertEqual(self.calls, [[1, 2], [3]])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_call_has_a_limit(self) -> None:
+        self.serve()
+        self.add(*range(250))
+        self.clock.advance(1)
+        self.assertEqual([len(call) for call in self.calls], [100, 100, 50])
+        self.assertEqual([number for call in self.calls for number in call], list(range(250)))
+
+    def test_after_an_outage(self) -> None:
+        self.add(1)
+        self.clock.advance(1)
+        self.add(2)
+        self.serve()
+        self.clock.advance(5)
+        self.assertEqual(self.calls, [[1, 2]])
+
+    def test_no_answer(self) -> None:
+        self.serve()
+        self.hangs = True
+        self.add(1)
+        self.clock.pump([1, 5])
+        self.hangs = False
+        self.clock.advance(5)
+        self.assertEqual(self.calls, [[1]])
+
+    def test_a_long_outage(self) -> None:
+        """The oldest are dropped, which one line says when consoleauth is back."""
+        logged = Logged(self)
+        self.patch(closed_reports, "MAX_WAITING", 3)
+        self.add(*range(5))
+        self.clock.advance(1)
+        self.serve()
+        self.clock.advance(5)
+        self.assertEqual(self.calls, [[2, 3, 4]])
+        self.assertEqual(len(logged.lines("2 ended sessions are missing in the history")), 1)
+
+    def test_the_last_ones(self) -> None:
+        self.serve()
+        self.add(1)
+        self.successResultOf(Deferred.fromCoroutine(self.reports.stop()))
+        self.assertEqual(self.calls, [[1]])
+        self.add(2)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_the_end_waits_a_second(self) -> None:
+        self.serve()
+        self.hangs = True
+        self.add(1)
+        self.clock.advance(1)
+        stopped = Deferred.fromCoroutine(self.reports.stop())
+        self.clock.advance(1)
+        self.successResultOf(stopped)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class Live(FrontCase):
+    async def test_a_session_is_reported(self) -> None:
+        """Once its connections are closed; one whose token was not valid is not."""
+        reported: list[EndedSession] = []
+        self.novnc()
+        self.front.registry.on_closed = reported.append
+        for path in ("/?token=wrong", None):
+            viewer = await (self.websocket(path) if path else self.websocket())
+            if path is None:
+                await introduce(viewer)
+                await self.server.live.get()
+                (session,) = self.front.registry
+                session.end(Revoked("why"))
+                await viewer.until_closed()
+            else:
+                viewer.raw.transport.abortConnection()
+            await self.all_over()
+        (row,) = reported
+        self.assertEqual((row.cause, row.detail, row.session.phase), ("Revoked", "why", "live"))
+        self.assertEqual((row.session.id, row.session.user_id), (session.id, "alice"))
+        self.assertGreaterEqual(row.ended_at, row.session.started_at)
