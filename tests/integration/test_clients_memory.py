@@ -8,11 +8,11 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
-from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.identity import HTTPBasic, NoAuth
 from tests.api.harness import FakeHost, System, instance, publish, quick_hash, uuid_of
+from tests.support.forked import output_and_value
 
 BIN = Path(sys.executable).parent
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -58,7 +58,7 @@ class Clients(TestCase):
         name, *arguments = command.split()
         env = {key: value for key, value in os.environ.items() if not re.match(r"(?i)OS_|.*_proxy$", key)}
         env |= {"HOME": self.mktemp(), "PYTHONWARNINGS": "ignore", "COLUMNS": "200"} | settings
-        ran = self.slots.run(getProcessOutputAndValue, str(BIN / name), arguments, env)
+        ran = self.slots.run(output_and_value, [str(BIN / name), *arguments], env)
         return ran.addCallback(lambda result: (result[0].decode(), result[1].decode(), result[2]))
 
     async def run_all(self, settings: dict[str, str], *commands: str) -> list[tuple[str, str, int]]:

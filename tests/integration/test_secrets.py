@@ -38,6 +38,7 @@ class SecretsTests(CloudCase):
         redis_password = secret(secrets.token_hex(8))
         self.cloud = cloud = Cloud(
             self,
+            forked=False,  # the command lines and the environments of the services are searched
             # Uncompressed, so that DUMP and the file can be searched.
             redis_options=(
                 "appendonly yes",

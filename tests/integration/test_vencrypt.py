@@ -17,6 +17,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 from novnc_twisted.errors import ConsoleUnreachable
 from novnc_twisted.session import UpstreamTLS
 from tests.session.harness import TOKEN, FrontCase, introduce
+from tests.support.forked import output_and_value
 from tests.support.libvirtd import PrivateLibvirtd, in_thread, private_libvirtd, small_domain, vnc_with_password
 from tests.support.pki import CA, CLIENT, Credential, qemu_folder
 from tests.support.twistd import Twistd, free_port
@@ -237,7 +238,7 @@ class LibvirtTests(RealCase):
         for kind in ("novnc", "xvpvnc"):
             command = ["get-vnc-console", "myserver20", kind]
             nova = str(Path(sys.executable).with_name("nova"))
-            output, errors, _ = await getProcessOutputAndValue(nova, command, env)
+            output, errors, _ = await output_and_value([nova, *command], env)
             url = re.search(r"http://127\.0\.0\.1:\S+token=\S+", output.decode())
             assert url, (output, errors)
             viewer = await self.viewers.open(url[0])

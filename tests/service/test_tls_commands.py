@@ -10,7 +10,6 @@ from typing import Any
 from twisted.internet import reactor, ssl
 from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 from twisted.internet.protocol import Factory
-from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.service.configuration import read_configuration
@@ -20,6 +19,7 @@ from tests.api.harness import quick_hash
 from tests.service.harness import ProxyCase
 from tests.service.test_commands import alone
 from tests.session.harness import Raw
+from tests.support.forked import output_and_value
 from tests.support.pki import CA, Credential
 from tests.support.twistd import Twistd, free_port
 from tests.support.viewer import Viewers
@@ -218,10 +218,10 @@ class ConsoleTests(TestCase):
             "OS_PROJECT_DOMAIN_ID": "default",
         }
         nova = str(Path(sys.executable).with_name("nova"))
-        out, errors, code = await getProcessOutputAndValue(nova, ["list"], env)
+        out, errors, code = await output_and_value([nova, "list"], env)
         self.assertEqual(code, 0, out + errors)
         self.assertRegex(out.decode(), r"\| test +\|")
-        _, _, code = await getProcessOutputAndValue(nova, ["list"], env | {"OS_CACERT": files.write("o", OTHER.pem)})
+        _, _, code = await output_and_value([nova, "list"], env | {"OS_CACERT": files.write("o", OTHER.pem)})
         self.assertNotEqual(code, 0)
 
         plain = await self.connected(port)

@@ -21,13 +21,13 @@ from uuid import uuid4
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredSemaphore, FirstError, gatherResults
 from twisted.internet.threads import deferToThread
-from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, FileBodyProducer, readBody
 from twisted.web.http_headers import Headers
 
 from demo.guest import boot_sector
 from demo.libvirtd import PrivateLibvirtd, small_domain
+from tests.support.forked import output_and_value
 from tests.support.handed_out import secret
 from tests.support.libvirtd import in_thread
 from tests.support.redis_server import RedisServer
@@ -149,6 +149,7 @@ class Cloud:
     :param redis_options: further lines of redis.conf.
     :param more: further lines of nova.conf, by section.
     :param acl: whether each service logs in to Redis as the user of its role.
+    :param forked: see :meth:`Twistd.start`.
     :ivar redis_password: the password with which the services log in, if redis_options require one.
     :ivar processes: the services by name; a compute's is ``consolecompute compute1``.
     """
@@ -161,8 +162,10 @@ class Cloud:
         redis_options: tuple[str, ...] = (),
         more: dict[str, str] | None = None,
         acl: bool = False,
+        forked: bool = True,
     ) -> None:
         self.case = case
+        self._forked = forked
         self.redis = RedisServer(case, start=False, options=redis_options)
         # An interrupted trial does not run the clean-up.
         atexit.register(self._abandon)
@@ -233,7 +236,7 @@ class Cloud:
     def spawn(self, name: str) -> Twistd:
         """Start a service."""
         command, _, host = name.partition(" ")
-        process = Twistd.start(self.case, command, self.conf(host or CONTROL, command))
+        process = Twistd.start(self.case, command, self.conf(host or CONTROL, command), forked=self._forked)
         self.processes[name] = process
         return process
 
@@ -303,7 +306,7 @@ class Cloud:
         name, *arguments = command.split()
         env = {key: value for key, value in os.environ.items() if not re.match(r"(?i)OS_|.*_proxy$", key)}
         env |= {"HOME": self.case.mktemp(), "PYTHONWARNINGS": "ignore", "COLUMNS": "200"} | settings
-        output, errors, code = await self._slots.run(getProcessOutputAndValue, str(BIN / name), arguments, env)
+        output, errors, code = await self._slots.run(output_and_value, [str(BIN / name), *arguments], env)
         return Ran(output.decode(), errors.decode(), code)
 
     async def clients(self, *runs: tuple[str, dict[str, str]]) -> list[Ran]:

@@ -15,6 +15,7 @@ from twisted.internet.error import ProcessDone
 from twisted.internet.protocol import ProcessProtocol
 from twisted.trial.unittest import TestCase
 
+from tests.support.forked import Forked
 from tests.support.handed_out import output
 
 DELAY = float(os.environ.get("TEST_SERVICE_DELAY") or 0)
@@ -54,6 +55,7 @@ class Twistd(ProcessProtocol):
         options: Sequence[str] = (),
         arguments: Sequence[str] = (),
         shell: str = "",
+        forked: bool = True,
         **spawn: Any,
     ) -> "Twistd":
         """Start a command with this text as nova.conf; it ends with the test.
@@ -61,6 +63,8 @@ class Twistd(ProcessProtocol):
         :param options: further options of twistd.
         :param arguments: further arguments of the command.
         :param shell: a line of shell that runs before the command, in the same process.
+        :param forked: start it by :mod:`tests.support.forked` if possible, in less processor time.
+        :param spawn: further arguments of `reactor.spawnProcess`.
         """
         self = cls(command)
         line = [TWISTD, "-n", "--pidfile=", *options, command, *arguments]
@@ -73,9 +77,12 @@ class Twistd(ProcessProtocol):
             shell = f"sleep {random.uniform(0, DELAY):.2f}"
         if shell:
             line = ["/bin/sh", "-c", f'{shell}; exec "$@"', "sh", *line]
-        self.process = reactor.spawnProcess(  # type: ignore[attr-defined]
-            self, line[0], line, env=spawn.pop("env", None), path=spawn.pop("path", "/"), **spawn
-        )
+        path = spawn.pop("path", "/")
+        if shell or spawn or not forked:
+            env = spawn.pop("env", None)
+            self.process = reactor.spawnProcess(self, line[0], line, env=env, path=path, **spawn)  # type: ignore[attr-defined]
+        else:
+            self.process = Forked(self, line, None, path)
         test.addCleanup(self.stop)
         return self
 
