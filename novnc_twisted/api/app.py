@@ -16,6 +16,7 @@ from novnc_twisted.api.console.api import ConsoleAPI
 from novnc_twisted.api.console.history import History
 from novnc_twisted.api.console.links import ConsoleLinks
 from novnc_twisted.api.console.revocations import Revocations
+from novnc_twisted.api.console.screenshots import Screenshots
 from novnc_twisted.api.console.sessions import Sessions
 from novnc_twisted.api.consoles import Consoles
 from novnc_twisted.api.errors import fault_body
@@ -95,6 +96,7 @@ class Application:
                 History(consoleauth),
                 Revocations(consoleauth),
                 ConsoleLinks(links),
+                Screenshots(inventory, compute),
             ),
         )
         self._apis: dict[str, _API] = {

@@ -10,6 +10,7 @@ from novnc_twisted.contract.history_query import HistoryQuery
 from novnc_twisted.contract.instance import Instance
 from novnc_twisted.contract.power import PowerReply
 from novnc_twisted.contract.revocation import Revocation
+from novnc_twisted.contract.screenshot import Screenshot
 from novnc_twisted.contract.session_filter import SessionFilter
 
 
@@ -43,6 +44,10 @@ class IComputeAPI(Protocol):
 
     async def change_power(self, instance: Instance, action: str, /) -> PowerReply:
         """Begin a power action on a server; InstanceNotFound, ServiceUnavailable."""
+        ...
+
+    async def get_screenshot(self, instance: Instance, kind: str, width: int | None, /) -> Screenshot:
+        """Return a picture of a server's screen; InstanceNotFound, InstanceNotRunning, ServiceUnavailable."""
         ...
 
 

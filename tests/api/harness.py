@@ -1,5 +1,6 @@
 """The API in memory: the clients of compute and consoleauth are real, the services are simulated."""
 
+import base64
 import json
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,6 +14,7 @@ from novnc_twisted.api import make_site
 from novnc_twisted.compute.rpcapi import ComputeAPI
 from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 from novnc_twisted.contract import ConnectInfo, Console
+from novnc_twisted.contract.screenshot import Screenshot
 from novnc_twisted.errors import ConsoleTypeUnavailable, InstanceNotFound, InstanceNotRunning, InvalidToken
 from novnc_twisted.messaging.memory import MemoryTransport
 from tests.http.harness import Answer, Connection
@@ -64,6 +66,7 @@ class FakeHost:
             "get_instance": self.get_instance,
             "get_vnc_console": self.get_vnc_console,
             "change_power": self.change_power,
+            "get_screenshot": self.get_screenshot,
         }
         return await transport.serve(f"compute.{self.name}", methods, binary="nova-compute", host=self.name)
 
@@ -74,6 +77,14 @@ class FakeHost:
         if instance_uuid not in self.instances:
             raise InstanceNotFound(instance_uuid)
         return self.instances[instance_uuid]
+
+    async def get_screenshot(self, instance_uuid: str, kind: str, width: int | None) -> Any:
+        found = await self.get_instance(instance_uuid)
+        if found["state"] != "running":
+            raise InstanceNotRunning(instance_uuid)
+        self.asked.append((instance_uuid, kind, width))
+        data = base64.b64encode(f"{kind} of {width}".encode()).decode()
+        return Screenshot(kind=kind, width=width or 640, height=480, data=data).to_wire()
 
     async def change_power(self, instance_uuid: str, action: str) -> Any:
         await self.get_instance(instance_uuid)

@@ -127,5 +127,6 @@ def parse_all(data: bytes) -> list[Answer]:
             continue
         length = int(headers.get("content-length", ["0"])[0])  # a 204 has none
         raw, data = data[:length], data[length:]
-        found.append(Answer(code, headers, json.loads(raw) if raw else None, raw))
+        is_json = any("json" in kind for kind in headers.get("content-type", []))
+        found.append(Answer(code, headers, json.loads(raw) if raw and is_json else None, raw))
     return found
