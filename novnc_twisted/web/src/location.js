@@ -46,6 +46,31 @@ export function hasToken(href) {
     return Boolean(last(new URL(socketURL(href)).searchParams, 'token'));
 }
 
+/**
+ * The server's name in the address, until the server itself sends one; empty without one.
+ *
+ * Horizon appends `&title=NAME(UUID)` to any address, also to one without a question mark.
+ */
+export function titleOf(href) {
+    const page = new URL(href);
+    const title = last(page.searchParams, 'title') ?? new URLSearchParams(page.pathname + page.hash).get('title');
+    return (title ?? '').replace(/\s*\([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\)$/i, '');
+}
+
+const OWN_WINDOW = '#window';
+
+/** The address of the same console for a window of its own. */
+export function ownWindowURL(href) {
+    const page = new URL(href);
+    page.hash = OWN_WINDOW;
+    return page.href;
+}
+
+/** Whether the page was opened by `ownWindowURL`. */
+export function isOwnWindow(href) {
+    return new URL(href).hash === OWN_WINDOW;
+}
+
 /** The view that the address asks for, in stock noVNC's words: `resize=scale|off|remote`, `view_only=1`, `logging=debug`. */
 export function viewOptions(href) {
     const query = new URL(href).searchParams;

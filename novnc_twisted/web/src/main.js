@@ -9,6 +9,7 @@ import { KeyRow } from './keyrow.js';
 import { viewOptions } from './location.js';
 import { Modifiers } from './modifiers.js';
 import { hasExtendedClipboard, releaseOnBlur, sendKey } from './novnc.js';
+import { framed, OwnWindow } from './own_window.js';
 import { $, fillIn } from './page.js';
 import { Session } from './session.js';
 import { Status } from './status.js';
@@ -70,6 +71,7 @@ const view = new View(options, (changed) => {
 }, toolbar);
 const session = new Session(new Status(), view);
 const chips = new Chips(() => screen.focus());
+new OwnWindow(chips);
 const zoom = new Zoom($('stage'), view, chips);
 const typist = new Typist(screen.sendKey, waiter($('script').dataset.timer));
 const modifiers = new Modifiers(screen, chips);
@@ -130,6 +132,14 @@ $('connect').addEventListener('click', () => {
     toolbar.closePanels();
     session.toggle();
 });
+/* A click beside the buttons gives the keys to the screen, as dashboards tell their users ("click the status bar"). */
+$('bar').addEventListener('click', (event) => {
+    if (!event.target.closest('button') && getSelection().isCollapsed) {
+        screen.focus();
+    }
+});
+/* A frame that gets the focus, by a click beside the screen or from the page around it, hands it on. */
+window.addEventListener('focus', () => framed && document.activeElement === document.body && screen.focus());
 window.addEventListener('online', () => session.wake());
 window.addEventListener('offline', () => session.connection?.probe());
 document.addEventListener('visibilitychange', () => !document.hidden && session.wake());

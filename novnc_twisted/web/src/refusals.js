@@ -38,8 +38,8 @@ const NETWORK = { auto: { first: 1000, giveUpAfter: 300000 }, keep: true };
  * @param {{code: number, reason: string, opened: boolean, connected: boolean}} end
  *   `reason` is that of the close frame, or that of the RFB failure if there was no close frame; `connected`: this
  *   connection had a screen
- * @param {{token: boolean, before: boolean, restarted: boolean, previous: number|null}} past
- *   `token`: the page's address has one; `before`: an earlier connection of this page had a screen; since then,
+ * @param {{token: boolean, ownWindow: boolean, before: boolean, restarted: boolean, previous: number|null}} past
+ *   `token`: the page's address has one; `ownWindow`: another page opened this one; `before`: an earlier connection of this page had a screen; since then,
  *   `restarted`: the service was stopping or out of reach, `previous`: the code of the last failed try
  * @returns {{code: number, title: string, sentence: string, hint: string, keep: boolean,
  *   auto: {poll?: boolean, first?: number, giveUpAfter?: number}|null, retry: string}}
@@ -68,7 +68,7 @@ export function describe({ code, reason = '', opened = false, connected = false 
     return { code, ...lostWords, hint: '', ...NETWORK, retry: opened ? 'reconnect' : 'retry' };
 }
 
-function hint(code, words, connected, { before, restarted, previous }) {
+function hint(code, words, connected, { before, restarted, previous, ownWindow }) {
     if (code !== 4401) {
         return words.hint ?? '';
     }
@@ -77,6 +77,9 @@ function hint(code, words, connected, { before, restarted, previous }) {
     }
     if (restarted) {
         return words.restarted;
+    }
+    if (ownWindow && !before) {
+        return words.ownWindow;
     }
     return before && !connected ? words.again : '';
 }

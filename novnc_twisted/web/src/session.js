@@ -3,7 +3,7 @@
  */
 import { Card } from './card.js';
 import { Connection } from './connection.js';
-import { hasToken, socketURL } from './location.js';
+import { hasToken, isOwnWindow, socketURL, titleOf } from './location.js';
 import { $ } from './page.js';
 import { Backoff } from './reconnect.js';
 import { clean, describe } from './refusals.js';
@@ -11,6 +11,7 @@ import { still } from './still.js';
 import { lost, text } from './strings.js';
 
 const BUSY = ['connecting', 'connected', 'stalled']; // states in which there is something to disconnect
+const NAME = 120; // characters of a server's name that the page shows
 const PROVEN = 10000; // ms that a connection lives before earlier failures are forgotten
 
 /** Events: `connect`, `state`; `clipboard` and `clipping` with noVNC's `detail`. */
@@ -27,7 +28,17 @@ export class Session extends EventTarget {
         this._proven = null; // timer
         this._gaveUp = false;
         // what `describe` takes into account
-        this._past = { token: hasToken(location.href), before: false, restarted: false, previous: null };
+        this._past = {
+            token: hasToken(location.href),
+            ownWindow: isOwnWindow(location.href),
+            before: false,
+            restarted: false,
+            previous: null,
+        };
+        this._title = clean(titleOf(location.href), NAME);
+        if (this._title) {
+            this._status.name = this._title;
+        }
     }
 
     /** Whether there is something to disconnect. */
@@ -46,7 +57,7 @@ export class Session extends EventTarget {
         attempt.addEventListener('health', () => this._healthChanged());
         attempt.addEventListener('end', ({ detail }) => this.connection === attempt && this._ended(detail));
         attempt.addEventListener('name', ({ detail }) => {
-            this._status.name = clean(detail, 120) || text.console;
+            this._status.name = clean(detail, NAME) || this._title || text.console;
         });
         for (const type of ['clipboard', 'clipping']) {
             attempt.addEventListener(type, ({ detail }) => this._emit(type, detail));

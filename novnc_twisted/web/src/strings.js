@@ -30,6 +30,8 @@ export const text = {
     fitOff: 'Original size. Scale to window',
     fullscreen: 'Full screen',
     fullscreenLeave: 'Leave full screen',
+    own: 'Open in a window of its own',
+    ownBlocked: 'The browser opened no window: allow pop-ups here',
     more: 'View and connection',
     hide: 'Hide the tools',
     show: 'Show the tools',
@@ -128,6 +130,7 @@ export const refusals = {
         again: 'This link cannot reopen your session: the link has expired, or it is valid for one session only.',
         restarted: 'The console service was restarted or replaced, and may have lost this link.',
         waited: 'The link expired while this page waited for the server to start.',
+        ownWindow: 'The link may be valid for one session only. The console remains open in the page from which you opened this window.',
     },
     4403: {
         title: 'Not allowed here',

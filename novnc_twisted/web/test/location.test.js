@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hasToken, socketURL, viewOptions } from '../src/location.js';
+import { hasToken, isOwnWindow, ownWindowURL, socketURL, titleOf, viewOptions } from '../src/location.js';
 
 const CASES = [
     ['http://h:6080/vnc_auto.html?token=T', 'ws://h:6080/websockify?token=T'],
@@ -63,4 +63,33 @@ test('a token is found in the query and in the path', () => {
     for (const query of ['', 'token=', 'path=%3Ftoken%3D', 'path=token', 'tokens=T']) {
         assert.equal(hasToken(`http://h/?${query}`), false, query);
     }
+});
+
+test('the title that Horizon appends is the name, without the id', () => {
+    const id = '7db2db49-0879-4c3e-bb7f-b156b9f93be1';
+    for (const [address, title] of [
+        [`vnc_auto.html?token=T&title=myserver20(${id})`, 'myserver20'],
+        [`vnc_auto.html?token=T&title=my+server%20%28${id.toUpperCase()}%29`, 'my server'],
+        [`vnc_auto.html?path=%3Ftoken%3DT&title=a%26b(${id})`, 'a&b'],
+        [`vnc_auto.html&title=myserver20(${id})`, 'myserver20'],
+        [`console/T&title=myserver20(${id})`, 'myserver20'],
+        [`vnc_auto.html#T&title=x`, 'x'],
+        ['vnc_auto.html?title=a&title=b', 'b'],
+        ['vnc_auto.html?token=T&title=name (7)', 'name (7)'],
+        [`vnc_auto.html?token=T&title=(${id})`, ''],
+        ['vnc_auto.html?token=T', ''],
+        ['vnc_auto.html?title=', ''],
+        ['vnc_auto.html?subtitle=x', ''],
+    ]) {
+        assert.equal(titleOf(`http://h/${address}`), title, address);
+    }
+    assert.equal(socketURL(`http://h/vnc_auto.html?token=T&title=x(${id})`), 'ws://h/websockify?token=T');
+});
+
+test('a window of its own has the same address, and is known by its fragment', () => {
+    const own = ownWindowURL('http://h/vnc_auto.html?token=T&title=x');
+    assert.equal(own, 'http://h/vnc_auto.html?token=T&title=x#window');
+    assert.equal(isOwnWindow(own), true);
+    assert.equal(isOwnWindow('http://h/vnc_auto.html?token=T'), false);
+    assert.equal(socketURL(own), 'ws://h/websockify?token=T');
 });

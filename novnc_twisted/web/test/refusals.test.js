@@ -102,3 +102,11 @@ test('outside text becomes one harmless line', () => {
     assert.equal(clean(undefined), '');
     assert.equal(clean('<img src=x>'), '<img src=x>'); // harmless as text, which is how it is shown
 });
+
+test('a window of its own that the link does not open says where the console still is', () => {
+    const past = { token: true, ownWindow: true, before: false, restarted: false, previous: null };
+    assert.equal(describe({ code: 4401 }, past).hint, refusals[4401].ownWindow);
+    assert.equal(describe({ code: 4401 }, { ...past, ownWindow: false }).hint, '');
+    assert.equal(describe({ code: 4401 }, { ...past, before: true }).hint, refusals[4401].again);
+    assert.equal(describe({ code: 4404 }, past).hint, '');
+});
