@@ -11,6 +11,7 @@ __getattr__, __dir__ = lazy(
     {
         "Event": "records",
         "EventLog": "log",
+        "FrameBlocked": "records",
         "Observer": "records",
         "Observers": "observers",
         "PowerAction": "records",

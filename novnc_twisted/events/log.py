@@ -5,7 +5,8 @@ from typing import Final
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger, LogLevel
 
-from novnc_twisted.events.records import Event, RequestRefused, SessionClosed
+from novnc_twisted.events.log_frames import FrameLog
+from novnc_twisted.events.records import Event, FrameBlocked, RequestRefused, SessionClosed
 from novnc_twisted.events.refusal_log import RefusalLog
 
 _OUR_FAULT: Final = frozenset(("ConsoleUnreachable", "ServiceUnavailable"))
@@ -26,6 +27,7 @@ class EventLog:
     def __init__(self, clock: IReactorTime) -> None:
         """:param clock: for the time between two lines about the same kind of refusal."""
         self._refusals = RefusalLog(clock)
+        self._frames = FrameLog(clock.seconds)
 
     def __call__(self, event: Event) -> None:
         """Log an event, if its kind leaves a line."""
@@ -33,6 +35,8 @@ class EventLog:
             log_session(event)
         elif isinstance(event, RequestRefused):
             self._refusals(event)
+        elif isinstance(event, FrameBlocked):
+            self._frames(event)
 
     def stop(self) -> None:
         """Log what was counted and not logged yet, and start no timer any more."""

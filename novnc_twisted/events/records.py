@@ -61,6 +61,28 @@ class RequestRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FrameBlocked:
+    """The page was requested for a frame in which the browser will not show it, by ``frame_ancestors``.
+
+    :cvar event: the name of this kind of event.
+    :ivar service: ``novncproxy``.
+    :ivar address: the client's address; empty for a unix socket.
+    :ivar origin: the origin of the framing page; ``another site`` where the browser does not name it.
+    :ivar option: the option to change.
+    """
+
+    event: ClassVar[str] = "frame_blocked"
+
+    service: str
+    address: str
+    origin: str
+    option: str = ""
+
+    def __post_init__(self) -> None:
+        _clean(self, "address", "origin")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _ConsoleEvent:
     """What the events about one console have in common; a text that is unknown is empty.
 
@@ -240,6 +262,7 @@ Event: TypeAlias = (
     | SessionClosed
     | SessionChanged
     | RequestRefused
+    | FrameBlocked
     | TokenMade
     | TokenUsed
     | TokenRefused

@@ -8,12 +8,14 @@ from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
 
 from novnc_twisted.access.forwarded import UNKNOWN, client_address, forwarded_proto
+from novnc_twisted.access.framing import FRAMES, blocked_framer
 from novnc_twisted.access.hosts import is_host
+from novnc_twisted.access.origin import read_origin
 from novnc_twisted.access.request_head import RequestHead
 from novnc_twisted.access.tokens import token_of
 from novnc_twisted.contract.connect_info import NOVNC
 from novnc_twisted.errors import ClientLeft, MessageTooBig, ProtocolViolation, Refusal, SetupTimeout, TooManyFailures
-from novnc_twisted.events.records import RefusalCause
+from novnc_twisted.events.records import FrameBlocked, RefusalCause
 from novnc_twisted.frontend.protocol import FrontProtocol
 from novnc_twisted.frontend.refusals import cause_of
 from novnc_twisted.frontend.viewer import FrontViewer
@@ -123,11 +125,28 @@ class NoVNCProxyProtocol(FrontProtocol):
             whole = plain(response.status, response.sentence, body=head.method == "GET")
             self.send_final_response(whole, ClientLeft())
         elif response.file is not None:
+            if response.file.html and not FRAMES.isdisjoint(head.all("sec-fetch-dest")):
+                self._report_frame(head, secure=secure)
             self._send(head, response, response.file)
         else:
             close = self._is_last(head)
             self.transport.write(response_head(response.status, length=0, fields=response.fields, close=close))
             self._answered(close)
+
+    def _report_frame(self, head: RequestHead, *, secure: bool) -> None:
+        """Report a request of a page for a frame, if the browser is not going to show it there."""
+        factory = self.factory
+        own = read_origin(f"{'https' if secure else 'http'}://{head.one('host')}")
+        if own is None:
+            return
+        origin = blocked_framer(
+            factory.frame_ancestors, own=own, referrers=head.all("referer"), sites=head.all("sec-fetch-site")
+        )
+        if origin is not None:
+            address = client_address(self.peer_address, head.all("x-forwarded-for"), factory.trusted_proxies)
+            factory.observer(
+                FrameBlocked(service="novncproxy", address=address, origin=origin, option="[console] frame_ancestors")
+            )
 
     def _send(self, head: RequestHead, response: PageResponse, file: StaticFile) -> None:
         close, kind = self._is_last(head), file.content_type

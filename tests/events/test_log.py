@@ -10,6 +10,7 @@ from novnc_twisted.errors import TABLE
 from novnc_twisted.events import (
     Event,
     EventLog,
+    FrameBlocked,
     PowerAction,
     RequestRefused,
     SessionChanged,
@@ -20,6 +21,7 @@ from novnc_twisted.events import (
     TokenRevoked,
     TokenUsed,
 )
+from novnc_twisted.events.log_frames import MAX_ORIGINS
 
 CLOSED = {
     "session_id": "one",
@@ -86,6 +88,32 @@ class EventLogTests(SynchronousTestCase):
         self.assertIn("2 more times", formatEvent(self.events[-1]))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_frames(self) -> None:
+        """One line for each origin and minute; clients that invent origins fill neither the log nor the memory."""
+
+        def blocked(origin: str) -> None:
+            option = "[console] frame_ancestors"
+            self.log(FrameBlocked(service="novncproxy", address="192.0.2.1", origin=origin, option=option))
+
+        for _ in range(3):
+            blocked("https://horizon.example")
+        (event,) = self.events
+        self.assertEqual(
+            formatEvent(event),
+            "novncproxy: the browser of 192.0.2.1 will not show the console in a frame of https://horizon.example. "
+            "To allow it: [console] frame_ancestors",
+        )
+        self.assertEqual(event["log_level"].name, "info")
+        self.clock.advance(59.9)
+        blocked("https://horizon.example")
+        self.assertEqual(len(self.events), 1)
+        self.clock.advance(0.1)
+        blocked("https://horizon.example")
+        self.assertEqual(len(self.events), 2)
+        for number in range(1000):
+            blocked(f"https://h{number}")
+        self.assertEqual(len(self.events), 1 + MAX_ORIGINS)
+
     def test_others_leave_no_line(self) -> None:
         others = (
             SessionOpened(),
@@ -96,7 +124,7 @@ class EventLogTests(SynchronousTestCase):
             TokenRefused(cause="InvalidToken"),
             TokenRevoked(),
         )
-        logged = {SessionClosed, RequestRefused}
+        logged = {SessionClosed, RequestRefused, FrameBlocked}
         self.assertEqual(
             {type(event) for event in others} | logged, set(get_args(Event)), "a new event needs a test here"
         )

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from novnc_twisted.access.framing import UNNAMED
+from novnc_twisted.events import FrameBlocked
 from novnc_twisted.http.static_files import StaticFile
 from novnc_twisted.novncproxy import page as page_module
 from novnc_twisted.novncproxy.page import Page, redirect_of
 from tests.session.harness import FrontCase
+from tests.support.observed import only
 
 
 def make_folder() -> Path:
@@ -156,6 +159,31 @@ class Serving(FrontCase):
             "form-action 'none'",
         ):
             self.assertIn(part, policy)
+
+    async def test_frames_that_browsers_block(self) -> None:
+        """They are reported for pages alone, and only where the policy is certain to forbid the frame."""
+        blocked: list[FrameBlocked] = []
+
+        async def framed(path: str = "/vnc_auto.html", dest: str = "iframe", **more: str) -> list[str]:
+            blocked.clear()
+            lines = {"Sec-Fetch-Dest": dest, "Sec-Fetch-Site": "cross-site"} | {
+                name.replace("_", "-"): value for name, value in more.items()
+            }
+            await self.get(path, more="".join(f"{name}: {value}\r\n" for name, value in lines.items() if value))
+            return [event.origin for event in blocked]
+
+        horizon, ours = "https://horizon.example", "http://h:6080"
+        self.novnc(web=self.web, observer=only(FrameBlocked, blocked))
+        self.assertEqual(await framed(Referer=f"{horizon}/project/instances/?x=1"), [horizon])
+        self.assertEqual(blocked[0].option, "[console] frame_ancestors")
+        self.assertEqual(await framed(), [UNNAMED])
+        self.assertEqual(await framed(Referer=f"{ours}/list.html", Sec_Fetch_Site="same-origin"), [])
+        for more in ({"dest": "document"}, {"dest": ""}, {"path": "/assets/style.css"}, {"Sec_Fetch_Site": "none"}):
+            self.assertEqual(await framed(**more), [], more)
+        self.novnc(web=self.web, frame_ancestors=["'self'", horizon], observer=only(FrameBlocked, blocked))
+        self.assertEqual(await framed(Referer=f"{horizon}/"), [])
+        self.assertEqual(await framed(), [])  # it may be Horizon
+        self.assertEqual(await framed(Referer="https://evil.example/"), ["https://evil.example"])
 
     async def test_alone_by_https(self) -> None:
         """No window of another site has a hold on a page; browsers believe it by https alone, and complain else.

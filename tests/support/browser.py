@@ -48,13 +48,14 @@ FLAGS = [
 
 BIDI = Path(__file__).with_name("firefox_bidi.py")
 
-# These keep Firefox from connecting to other hosts.
+# These keep Firefox from connecting to other hosts, if nothing else is said.
 PREFERENCES = {
     "app.update.enabled": False,
     "browser.safebrowsing.malware.enabled": False,
     "browser.safebrowsing.phishing.enabled": False,
     "datareporting.healthreport.uploadEnabled": False,
     "extensions.update.enabled": False,
+    "fission.autostart": False,  # WebDriver BiDi cannot click in a frame of another process
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
     "network.dns.disablePrefetch": True,

@@ -1,0 +1,68 @@
+"""Which frames browsers block, by the rules of Content-Security-Policy."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.access.framing import UNNAMED, blocked_framer
+from novnc_twisted.access.origin import PageOrigin
+
+HTTP, HTTPS = PageOrigin("http", "console.example", "6080"), PageOrigin("https", "console.example", None)
+SHOWN = None
+
+
+class FramingTests(SynchronousTestCase):
+    def blocked(self, sources: str, referer: str, own: PageOrigin = HTTPS) -> bool:
+        found = blocked_framer(sources.split(), own=own, referrers=[referer], sites=["cross-site"])
+        self.assertIn(found, (None, referer.removesuffix("/x?y#z")))
+        return found is not None
+
+    def test_sources(self) -> None:
+        """Each of them with pages that it admits, and with pages that it does not."""
+        for sources, own, admitted, others in (
+            ("'self'", HTTPS, ["https://console.example", "https://console.example:443"], ["https://a.example"]),
+            ("'self'", HTTPS, [], ["http://console.example", "https://console.example:444"]),
+            (
+                "'self'",
+                HTTP,
+                ["http://console.example:6080", "http://CONSOLE.example:6080"],
+                ["http://console.example"],
+            ),
+            ("'none'", HTTPS, [], ["https://console.example", "https://a.example"]),
+            ("", HTTPS, [], ["https://console.example"]),
+            ("*", HTTPS, ["http://a.example", "https://b.example:9"], ["ftp://a.example"]),
+            ("https:", HTTPS, ["https://a.example:9"], ["http://a.example"]),
+            ("http:", HTTPS, ["https://a.example", "http://a.example"], ["ftp://a.example"]),
+            ("https://a.example", HTTPS, ["https://a.example"], ["http://a.example", "https://a.example:8443"]),
+            ("https://a.example:8443/x", HTTPS, ["https://a.example:8443"], ["https://a.example"]),
+            ("https://a.example:*", HTTPS, ["https://a.example", "https://a.example:9"], ["https://b.example"]),
+            ("http://a.example", HTTPS, ["http://a.example", "https://a.example"], ["http://a.example:8080"]),
+            ("http://a.example:80", HTTPS, ["http://a.example", "https://a.example"], ["https://a.example:444"]),
+            ("a.example", HTTPS, ["https://a.example"], ["http://a.example", "https://x.a.example"]),
+            ("a.example", HTTP, ["http://a.example", "https://a.example"], ["http://a.example:6080"]),
+            ("*.a.example", HTTPS, ["https://x.a.example", "https://x.y.a.example"], ["https://a.example"]),
+            ("https://*.a.example:*", HTTPS, ["https://x.a.example:9"], ["https://xa.example:9"]),
+            ("'self' https://a.example https://b.example", HTTPS, ["https://b.example"], ["https://c.example"]),
+            ("10.0.0.1:9", HTTP, ["http://10.0.0.1:9"], ["http://10.0.0.1"]),
+        ):
+            for page in admitted:
+                self.assertFalse(self.blocked(sources, f"{page}/x?y#z", own), (sources, page))
+            for page in others:
+                self.assertTrue(self.blocked(sources, f"{page}/x?y#z", own), (sources, page))
+
+    def test_a_browser_that_does_not_name_the_page(self) -> None:
+        for sources, referrers, sites, expected in (
+            (["'self'"], [], ["cross-site"], UNNAMED),
+            (["'self'"], [], ["same-site"], UNNAMED),
+            (["'none'"], ["about:blank"], ["cross-site"], UNNAMED),
+            (["'self'"], ["https://a/", "https://b/"], ["cross-site"], UNNAMED),
+            (["'self'"], [], ["same-origin"], SHOWN),
+            (["'self'"], [], ["none"], SHOWN),
+            (["'self'"], [], [], SHOWN),
+            (["'self'"], [], ["cross-site", "cross-site"], SHOWN),
+            (["'self'", "https://a.example"], [], ["cross-site"], SHOWN),
+        ):
+            found = blocked_framer(sources, own=HTTPS, referrers=referrers, sites=sites)
+            self.assertEqual(found, expected, (sources, referrers, sites))
+
+    def test_what_clients_invent(self) -> None:
+        for referer in ("", "x", "https://", "https:///", "https://a b/", "null", "\x00", "https://" + "a" * 20_000):
+            blocked_framer(["'self'", "a.example"], own=HTTPS, referrers=[referer], sites=["cross-site"])
