@@ -38,13 +38,13 @@ help:
 demo: $(VENV)/.installed-demo
 	@exec $(VENV)/bin/python -m demo --with-parent
 
-test: $(VENV)/.installed-test
+test: $(VENV)/.installed-test .make/promtool
 	@exec $(VENV)/bin/python scripts/check.py
 
-quick: $(VENV)/.installed-test
+quick: $(VENV)/.installed-test .make/promtool
 	@exec $(VENV)/bin/python scripts/check.py --only lint --only page --only quick
 
-test-all: $(VENV)/.installed-test
+test-all: $(VENV)/.installed-test .make/promtool
 	@exec $(VENV)/bin/python scripts/check_all.py
 
 lint: $(VENV)/.installed-test
@@ -74,6 +74,10 @@ packages-demo:
 
 packages-test:
 	@exec scripts/install-packages test
+
+# Where it cannot be had, the test that needs it fails and names it.
+.make/promtool: scripts/install-promtool | packages-test
+	-@exec scripts/step "getting promtool" scripts/install-promtool $@
 
 # A proxy that cannot be installed is not measured; the report names it.
 packages-bench: | $(VENV)/.installed-demo

@@ -1,6 +1,8 @@
 """The entries of the audit trail."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any, get_args
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -58,6 +60,11 @@ class EntryTests(SynchronousTestCase):
             self.assertEqual(found["code"], CODES[found["event"]])
             self.assertEqual((found["time"], found["uid"]), ("2023-11-14T22:13:20.250000Z", "abc"))
             self.assertEqual((found["service"], found["host"]), ("novncproxy", "control1"))
+
+    def test_documented(self) -> None:
+        page = (Path(__file__).parents[2] / "docs" / "monitoring.rst").read_text()
+        rows = re.findall(r"\* - ``(\w+\.\w+)``\n     - (N[A-Z]\d+)\n", page)
+        self.assertEqual(dict(rows), dict(CODES))
 
     def test_codes(self) -> None:
         self.assertEqual(len(set(CODES.values())), len(CODES))
