@@ -131,10 +131,34 @@ class Revoked(Refusal):
 
 
 class TooManySessions(Refusal):
-    """max_sessions or max_sessions_per_server is reached."""
+    """max_sessions is reached, or the VNC server takes no more viewers."""
 
     close_code, status = 4429, 429
     sentence = "Too many consoles are open. Close one, then try again."
+
+
+class TooManyForServer(TooManySessions):
+    """max_sessions_per_server is reached."""
+
+    sentence = "Too many consoles of this server are open. Close one, then try again."
+
+
+class TooManyForUser(TooManySessions):
+    """max_sessions_per_user is reached."""
+
+    sentence = "You have too many consoles open. Close one, then try again."
+
+
+class TooManyForProject(TooManySessions):
+    """max_sessions_per_project is reached."""
+
+    sentence = "Your project has too many consoles open. Close one, then try again."
+
+
+class TooManyFromAddress(TooManySessions):
+    """max_sessions_per_address is reached."""
+
+    sentence = "Too many consoles are open from your address. Close one, then try again."
 
 
 class TooManyFailures(Refusal):

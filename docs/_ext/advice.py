@@ -22,8 +22,14 @@ ADVICE: dict[str, str] = {
     "IdleTimeout": "``[console] idle_timeout`` is on. Keys and mouse count as activity, the browser's pings do not.",
     "SessionExpired": "``[consoleauth] enforce_session_timeout`` is on: a session ends when its token expires.",
     "Revoked": "Somebody revoked it through the console API, or the VM is gone. The ``detail`` has the reason.",
-    "TooManySessions": "``[console] max_sessions_per_server`` or ``max_sessions`` was reached, or QEMU's own limit of "
-    "32 viewers over all proxies and workers. The ``detail`` says which.",
+    "TooManySessions": "``[console] max_sessions`` was reached, or QEMU's own limit of 32 viewers over all proxies and "
+    "workers. The ``detail`` says which.",
+    "TooManyForServer": "``[console] max_sessions_per_server`` was reached. ``openstack console session list`` shows "
+    "who is on the server.",
+    "TooManyForUser": "``[console] max_sessions_per_user`` was reached.",
+    "TooManyForProject": "``[console] max_sessions_per_project`` was reached.",
+    "TooManyFromAddress": "``[console] max_sessions_per_address`` was reached. If all users have the same address, it "
+    "is that of your reverse proxy: set ``trusted_proxies``.",
     "TooManyFailures": "``[console] max_failures_per_minute`` was reached. If all users have the same address, it "
     "is that of your reverse proxy: set ``trusted_proxies``.",
     "ProtocolViolation": "The client is not a viewer (a port scan, for example), or the viewer has a bug.",

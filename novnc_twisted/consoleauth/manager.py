@@ -6,26 +6,24 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from novnc_twisted.consoleauth.history import MAX_PAGE, History
-from novnc_twisted.consoleauth.live_sessions import LiveSessions, Outcome
+from novnc_twisted.consoleauth.history import History
+from novnc_twisted.consoleauth.live_sessions import LiveSessions
 from novnc_twisted.consoleauth.places import Places
 from novnc_twisted.consoleauth.policy import TokenPolicy
 from novnc_twisted.consoleauth.rules import TokenRules, TokenTerms
+from novnc_twisted.consoleauth.session_counts import SessionCounts, SessionRules
+from novnc_twisted.consoleauth.session_methods import SessionMethods
 from novnc_twisted.consoleauth.store import TokenRecord
 from novnc_twisted.consoleauth.token_events import TokenEvents
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.admission import Admission
 from novnc_twisted.contract.connect_info import ConnectInfo
-from novnc_twisted.contract.history_query import HistoryQuery
-from novnc_twisted.contract.mode import MODES
 from novnc_twisted.contract.place import Place
 from novnc_twisted.contract.record import read
-from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.topics import COMPUTE, CONSOLEAUTH, CONSOLEAUTH_BINARY
 from novnc_twisted.errors import ConsoleForbidden, Refusal, ServiceUnavailable
 from novnc_twisted.events.records import Observer
-from novnc_twisted.messaging.interfaces import ITransport
-from novnc_twisted.messaging.wire import entry_id
+from novnc_twisted.messaging.interfaces import ITransport, Method
 
 _PASSWORD_DEADLINE: Final = 1.4
 """Seconds for the call of get_vnc_password: locating the console takes up to 3.5 s of the 5 s that a proxy waits."""
@@ -44,6 +42,7 @@ class ConsoleAuthManager:
     :param max_tokens_per_server: a further token drops the oldest token of the server; 0: no limit.
     :param max_tokens_per_user: a further token drops the oldest token that the user asked for; 0: no limit.
     :param history_retention: seconds for which ended sessions are kept; 0: none are kept.
+    :param session_rules: limits of sessions over all proxies; None: there are none.
     :param host: the host name under which the service is listed.
     :param now: returns Unix time in seconds; None: the clock of the store, which all managers share.
     :param observer: called with an event for each token made, used, refused or dropped (``novnc_twisted.events``).
@@ -61,6 +60,7 @@ class ConsoleAuthManager:
         max_tokens_per_server: int = 64,
         max_tokens_per_user: int = 1024,
         history_retention: float = 604_800,
+        session_rules: SessionRules | None = None,
         host: str = "localhost",
         now: Callable[[], float] | None = None,
         observer: Observer = lambda _event: None,
@@ -77,10 +77,12 @@ class ConsoleAuthManager:
         self._clock = clock
         self._policy = TokenPolicy(transport.store, clock, rules, now)
         self._places = Places(transport, clock)
-        self._sessions = LiveSessions(transport, clock)
-        self._history = History(transport.store, history_retention)
+        self._counts = SessionCounts(transport, clock, session_rules or SessionRules())
         self._host = host
         self._events = TokenEvents(observer)
+        self._sessions = LiveSessions(transport, clock)
+        history = History(transport.store, history_retention)
+        self._session_methods = SessionMethods(self._policy, self._sessions, history, self._events)
         self._withdraw: Callable[[], Deferred[None]] | None = None
 
     def start(self) -> Deferred[None]:
@@ -101,7 +103,10 @@ class ConsoleAuthManager:
     async def _start(self) -> None:
         self._withdraw = await self._transport.serve(
             CONSOLEAUTH.name,
-            {name: getattr(self, name) for name in CONSOLEAUTH.methods},
+            {
+                name: getattr(self if hasattr(self, name) else self._session_methods, name)
+                for name in CONSOLEAUTH.methods
+            },
             binary=CONSOLEAUTH_BINARY,
             host=self._host,
             callers=CONSOLEAUTH.methods,
@@ -115,6 +120,10 @@ class ConsoleAuthManager:
         self._sessions.stop()
         if withdraw is not None:
             await withdraw()
+
+    def _method(self, name: str) -> Method:
+        method: Method = getattr(self if hasattr(self, name) else self._session_methods, name)
+        return method
 
     # --- methods on the bus
 
@@ -185,6 +194,7 @@ class ConsoleAuthManager:
             place_seconds = self._clock.seconds() - began
             # Once more: it may have been revoked or changed while the compute host was asked.
             record = await self._policy.current(token_hash, record)
+            await self._counts.check(record.connect_info, address)
             admission = await self._admission(token_hash, record, address, place)
         except Refusal as refusal:
             self._events.refused(record, address, refusal)
@@ -234,38 +244,6 @@ class ConsoleAuthManager:
                 raise
         return {"mode": await self._policy.renew(token_hash, record, address)}
 
-    async def revoke(self, *, reason: str = "", **wanted: Any) -> dict[str, Any]:
-        """Revoke tokens, and end the sessions of a server, a user, a project or a token on all proxies.
-
-        The revocation is registered first.  A proxy that does not answer ends its sessions as soon as it is back.
-
-        :param reason: why, for the log.
-        :param wanted: the fields of a SessionFilter: exactly one of token_hash, server_id, user_id and project_id, and
-            ``owner``, which limits it to the servers of a project.
-        :returns: how many valid ``tokens`` were revoked, how many ``sessions`` were ended, and the topics of the
-            proxies that did not answer (``unanswered``).
-        :raises ServiceUnavailable: an argument is invalid, or it is unknown which proxies there are.
-        """
-        chosen = SessionFilter.from_arguments(wanted)
-        reason = fields.argument("reason", reason, fields.text) if reason != "" else ""
-        tokens = await self._policy.revoke(chosen, reason)
-        self._events.dropped(
-            tokens, reason or "revoked", instance_uuid=chosen.server_id or "", user_id=chosen.user_id or ""
-        )
-        return {"tokens": tokens, **_reported(await self._sessions.end(chosen, reason))}
-
-    async def set_mode(self, *, token_hash: str, mode: str) -> dict[str, Any]:
-        """Change what the viewers of a token may do: those that are live, at once, and those that reconnect.
-
-        :param mode: ``control`` or ``view``.
-        :returns: as :meth:`revoke`, without ``tokens``.
-        :raises ServiceUnavailable: an argument is invalid, or it is unknown which proxies there are.
-        """
-        token_hash, mode = _hash(token_hash), fields.argument("mode", mode, fields.one_of(*MODES))
-        # The token first: a viewer that reconnects meanwhile must not get more.
-        await self._policy.set_mode(token_hash, mode)
-        return _reported(await self._sessions.set_mode(SessionFilter(token_hash=token_hash), mode))
-
     async def show_token(self, *, token_hash: str) -> dict[str, Any]:
         """Return what a token opens, for administrators (nova's ``os-console-auth-tokens``).
 
@@ -293,34 +271,6 @@ class ConsoleAuthManager:
         if not await self._places.is_gone(uuid, await self._policy.hosts_of_instance(uuid)):
             return {"gone": False, "deleted": 0}
         return {"gone": True, "deleted": await self._drop(uuid, "the server is gone")}
-
-    async def report_closed(self, *, sessions: list[dict[str, Any]]) -> dict[str, Any]:
-        """Keep sessions of a proxy that have ended, each an ``EndedSession``.
-
-        A proxy can add sessions to the history; it can neither read, change nor remove any.
-
-        :returns: how many were ``kept``.
-        """
-        return {"kept": await self._history.add(sessions)}
-
-    async def get_history(self, *, limit: int, marker: str = "", **wanted: Any) -> dict[str, Any]:
-        """Return ended sessions, newest first.
-
-        :param limit: how many, at most.
-        :param marker: the ``next`` of the page before; empty for the first page.
-        :param wanted: the fields of a ``HistoryQuery``.
-        :returns: ``sessions``, each an ``EndedSession``, and ``next``: the marker of the
-            next page, or null.  A page may be empty although another one follows.
-        :raises ServiceUnavailable: an argument is invalid; the detail names it.
-        """
-        if wanted.keys() - set(HistoryQuery.wire_names()):
-            raise ServiceUnavailable("a filter of the history has an unknown field")
-        if type(limit) is not int or not 0 < limit <= MAX_PAGE:
-            raise ServiceUnavailable(f"limit is not a number from 1 to {MAX_PAGE}")
-        if marker:
-            fields.argument("marker", marker, entry_id)
-        rows, following = await self._history.page(read(HistoryQuery, wanted, "the caller"), limit, marker)
-        return {"sessions": rows, "next": following}
 
     # --- internals
 
@@ -368,10 +318,6 @@ class ConsoleAuthManager:
         # Not awaited: a proxy that does not answer must not delay the caller.
         Deferred.fromCoroutine(self._sessions.end_of_server(instance_uuid, reason))
         return deleted
-
-
-def _reported(outcome: Outcome) -> dict[str, Any]:
-    return {"sessions": outcome.sessions, "unanswered": list(outcome.unanswered)}
 
 
 def _hash(token_hash: str) -> str:

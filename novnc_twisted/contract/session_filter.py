@@ -18,6 +18,7 @@ class SessionFilter(Record):
     :ivar user_id: the user who asked for its token.
     :ivar project_id: the project of that user's request.
     :ivar owner: the id or the name of the project that its server belongs to.
+    :ivar client_network: the IPv4 address or the IPv6 /64 of its viewer, as ``access.failures.network_of`` has it.
     :ivar token_hash: the SHA-256 of its token, in hexadecimal digits.
     """
 
@@ -26,6 +27,7 @@ class SessionFilter(Record):
     user_id: Annotated[str | None, fields.text] = None
     project_id: Annotated[str | None, fields.text] = None
     owner: Annotated[str | None, fields.text] = None
+    client_network: Annotated[str | None, fields.short_text] = None
     token_hash: Annotated[str | None, fields.token_hash] = None
 
     @classmethod

@@ -121,6 +121,7 @@ PROXY: Final = Topic(
         "get_sessions": (roles.API, roles.CONSOLEAUTH),
         "end_sessions": (roles.API, roles.CONSOLEAUTH),
         "set_mode": (roles.CONSOLEAUTH,),
+        "count_sessions": (roles.CONSOLEAUTH,),
     },
     family=True,
 )

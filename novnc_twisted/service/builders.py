@@ -35,6 +35,7 @@ def consoleauth(context: Context) -> Start:
         max_tokens_per_server=options.max_tokens_per_server,
         max_tokens_per_user=options.max_tokens_per_user,
         history_retention=context.conf.console.history_retention,
+        session_rules=settings.session_rules(context.conf.console),
         host=context.conf.host,
         observer=context.observer,
     )

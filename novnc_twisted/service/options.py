@@ -123,6 +123,18 @@ DEFAULT: list[cfg.Opt] = [
     cfg.BoolOpt("debug", default=False, help="Log each call between the services: topic, method, time and outcome."),
 ]
 
+
+def _over_all_proxies(name: str, whose: str) -> cfg.Opt:
+    """Return a limit of sessions that consoleauth counts."""
+    return cfg.IntOpt(
+        name,
+        default=0,
+        min=0,
+        help=f"Maximum number of sessions of one {whose}, over all proxies. consoleauth counts them when a link is "
+        "opened; a lost session counts until its proxy notices the loss. 0 is off.",
+    )
+
+
 CONSOLE: list[cfg.Opt] = [
     CheckedListOpt(
         "allowed_origins",
@@ -212,8 +224,12 @@ CONSOLE: list[cfg.Opt] = [
         "max_sessions_per_server",
         default=16,
         min=0,
-        help="Maximum number of live sessions of one VM in one proxy process (QEMU accepts 32 viewers); 0 is off.",
+        help="Maximum number of live sessions of one VM in one proxy process (QEMU accepts 32 viewers); 0 is off. If "
+        "max_sessions_per_user, _per_project or _per_address is on, also the maximum over all proxies.",
     ),
+    _over_all_proxies("max_sessions_per_user", "user who asked for their links"),
+    _over_all_proxies("max_sessions_per_project", "project for which their links were made"),
+    _over_all_proxies("max_sessions_per_address", "client address (/64 for IPv6)"),
     NumberOpt(
         "history_retention",
         max=LONGEST,

@@ -13,6 +13,7 @@ from novnc_twisted.service.exits import Unusable
 from novnc_twisted.service.option_values import listen_address
 
 if TYPE_CHECKING:
+    from novnc_twisted.consoleauth.session_counts import SessionRules
     from novnc_twisted.identity.htpasswd import UserRecords
     from novnc_twisted.identity.lockout import LockoutSettings
     from novnc_twisted.identity.strategy import IAuth
@@ -153,6 +154,18 @@ def authentication(reactor: Any, conf: Any) -> "IAuth":
         )
     except (ValueError, OSError) as error:
         raise Unusable(f"[api] http_basic_auth_user_file: {error}") from None
+
+
+def session_rules(options: Any) -> "SessionRules":
+    """The limits of sessions over all proxies, from the options of ``[console]``."""
+    from novnc_twisted.consoleauth.session_counts import SessionRules
+
+    return SessionRules(
+        max_sessions_per_user=options.max_sessions_per_user,
+        max_sessions_per_project=options.max_sessions_per_project,
+        max_sessions_per_address=options.max_sessions_per_address,
+        max_sessions_per_server=options.max_sessions_per_server,
+    )
 
 
 def lockout_settings(options: Any) -> "LockoutSettings":

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from novnc_twisted.contract.connect_info import ConnectInfo
-from novnc_twisted.errors import TooManySessions
+from novnc_twisted.errors import TooManyForServer, TooManySessions
 
 
 class SessionLimits:
@@ -28,7 +28,7 @@ class SessionLimits:
         if self._max and len(self) >= self._max:
             raise TooManySessions(f"max_sessions is {self._max}")
         if self._max_per_server and self._servers[server] >= self._max_per_server:
-            raise TooManySessions(f"max_sessions_per_server is {self._max_per_server}")
+            raise TooManyForServer(f"max_sessions_per_server is {self._max_per_server}")
         return SessionSlot(self._servers, self._live, server)
 
     def live_sessions(self, info: ConnectInfo) -> int:

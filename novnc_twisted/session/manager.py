@@ -128,6 +128,20 @@ class SessionManager:
             session.change_mode(mode)
         return {"changed": len(found)}
 
+    async def count_sessions(self, **wanted: Any) -> dict[str, int]:
+        """Count the sessions that match each field, by itself; those whose token was not checked yet do not count.
+
+        :param wanted: fields of a :class:`SessionFilter`.
+        :returns: for each field, how many sessions match it.
+        :raises ServiceUnavailable: an argument is invalid; the detail names it.
+        """
+        SessionFilter.from_arguments(wanted)
+        return {
+            name: sum(1 for _ in self._sessions.find(SessionFilter.from_arguments({name: value})))
+            for name, value in wanted.items()
+            if value is not None
+        }
+
     def _chosen(self, wanted: dict[str, Any]) -> list[ISession]:
         """Return the sessions that a call changes; without a filter, all would match by mistake."""
         chosen = SessionFilter.from_arguments(wanted)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from twisted.internet.defer import Deferred
 
+from novnc_twisted.access.failures import network_of
 from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import Stopping
@@ -111,6 +112,10 @@ class SessionRegistry:
                 each.callback(None)
 
 
+def _network(session: Session) -> str:
+    return network_of(session.viewer.address)
+
+
 def _matches(session: Session, wanted: SessionFilter) -> bool:
     info = session.info
     return (
@@ -118,5 +123,6 @@ def _matches(session: Session, wanted: SessionFilter) -> bool:
         and (wanted.user_id is None or (info is not None and info.user_id == wanted.user_id))
         and (wanted.project_id is None or (info is not None and info.project_id == wanted.project_id))
         and (wanted.owner is None or (info is not None and wanted.owner in (info.owners or ())))
+        and (wanted.client_network is None or (info is not None and _network(session) == wanted.client_network))
         and (wanted.token_hash is None or session.token_hash == wanted.token_hash)
     )

@@ -163,7 +163,15 @@ RECORDS: tuple[Record, ...] = (
     Revocation(),
     Revocation(tokens=1, sessions=2, unanswered=("proxy.h.w",)),
     SessionFilter(),
-    SessionFilter(session_id="s", server_id=UUID, user_id="u", project_id="p", owner="o", token_hash="0af9" * 16),
+    SessionFilter(
+        session_id="s",
+        server_id=UUID,
+        user_id="u",
+        project_id="p",
+        owner="o",
+        client_network="n",
+        token_hash="0af9" * 16,
+    ),
     SESSION,
     SessionInfo(
         id="s",

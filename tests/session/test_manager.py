@@ -148,3 +148,9 @@ class SessionManagerTests(SynchronousTestCase):
         self.registry.sessions = [FakeSession("1", user_id="u"), FakeSession("2", user_id="v")]
         self.assertEqual(self.call("set_mode", mode="view", user_id="u"), {"changed": 1})
         self.assertEqual([one.fields.get("mode") for one in self.registry.sessions], ["view", None])
+
+    def test_counts(self) -> None:
+        """Each filter counts by itself."""
+        self.registry.sessions = [FakeSession("1", user_id="u"), FakeSession("2", user_id="v")]
+        self.assertEqual(self.call("count_sessions", user_id="u", project_id="p"), {"user_id": 1, "project_id": 2})
+        self.assertIn("unknown field", self.refused("count_sessions", users="u"))

@@ -91,6 +91,8 @@ class SetUps(SynchronousTestCase):
             (SessionFilter(project_id="demo", user_id="alice"), [first]),
             (SessionFilter(project_id="demo", user_id="bob"), []),
             (SessionFilter(owner="demo"), []),
+            (SessionFilter(client_network="192.0.2.1"), [first]),
+            (SessionFilter(client_network="192.0.2.2"), []),
             (SessionFilter(token_hash=hash_token("two")), [second]),
             (SessionFilter(session_id=second.id, user_id="alice"), []),
         ):

@@ -131,7 +131,7 @@ class TokenPhase(FrontCase):
         first = await self.websocket()
         await introduce(first)
         second = await self.websocket()
-        self.assertEqual(await refused(second), errors.TooManySessions.sentence)
+        self.assertEqual(await refused(second), errors.TooManyForServer.sentence)
         self.assertEqual((await second.until_closed())[0], 4429)
         first.raw.transport.abortConnection()
         await self.all_over()
