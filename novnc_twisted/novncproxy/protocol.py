@@ -110,7 +110,7 @@ class NoVNCProxyProtocol(FrontProtocol):
             return
         # The token is checked after the upgrade: browsers hide the status of a failed one, and users would see "1006".
         send(self.transport, accepted)
-        end = WebSocketEnd(factory.reactor, self.peer)
+        end = WebSocketEnd(factory.reactor, self.peer, ping_every=factory.settings.ping_interval)
         # Before the session begins: it may refuse at once, and then needs the end.
         self.become(end, rest)
         self.begin(NoVNCViewer, end, token, address, check)

@@ -20,7 +20,7 @@ from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
 from novnc_twisted.relay.transports import send
 
 PING_EVERY = 30.0
-"""Seconds between pings: under the 60 s after which nginx and load balancers cut a silent connection."""
+"""Seconds between pings, by default: under the 60 s after which nginx and load balancers cut a silent connection."""
 
 MISSED_PINGS = 3
 """Pings in a row without any answer, after which the viewer counts as gone.
@@ -35,11 +35,15 @@ class WebSocketEnd(StreamEnd):
     :ivar alive: whether anything was received, or sent bytes were taken, since the last ping was due.
     """
 
-    __slots__ = ("_asked", "_missed", "_ping", "_pong", "alive", "frames")
+    __slots__ = ("_asked", "_every", "_missed", "_ping", "_pong", "alive", "frames")
 
     frames: FrameDecoder
 
-    def __init__(self, clock: IReactorTime, peer: str = "") -> None:
+    def __init__(self, clock: IReactorTime, peer: str = "", *, ping_every: float | None = None) -> None:
+        """See StreamEnd.
+
+        :param ping_every: seconds between pings; 0: none; None: PING_EVERY.
+        """
         # linger: a browser that is reset before it reads the close frame shows only "1006".
         super().__init__(clock, peer, linger=True, stall=VIEWER_STALL)
         self.frames = FrameDecoder()
@@ -47,7 +51,8 @@ class WebSocketEnd(StreamEnd):
         self._asked = False  # whether a ping was sent when the last one was due
         self._missed = 0
         self._pong: bytes | None = None  # the payload of a pong that waits for room
-        self._ping: Timer | None = timer_wheel_of(clock).callLater(PING_EVERY, self._tick)
+        self._every = PING_EVERY if ping_every is None else ping_every
+        self._ping: Timer | None = timer_wheel_of(clock).callLater(self._every, self._tick) if self._every else None
 
     def write(self, data: bytes) -> None:
         """Send a message."""
@@ -149,7 +154,7 @@ class WebSocketEnd(StreamEnd):
         self._asked = not self._full
         if self._asked:
             self._transport.write(control_frame(PING))
-        self._ping = timer_wheel_of(self.clock).callLater(PING_EVERY, self._tick)
+        self._ping = timer_wheel_of(self.clock).callLater(self._every, self._tick)
 
     def _stop_pings(self) -> None:
         if self._ping is not None:

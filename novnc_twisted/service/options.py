@@ -207,6 +207,14 @@ CONSOLE: list[cfg.Opt] = [
         min=0,
         help="Seconds without a message from the viewer after which its session is closed; 0 is off.",
     ),
+    NumberOpt(
+        "ping_interval",
+        max=LONGEST,
+        default=30,
+        min=0,
+        help="Seconds between two pings to each viewer of the noVNC proxy (websockify's heartbeat). They keep the "
+        "connection open through load balancers, and a viewer that answers none of three counts as gone; 0 is off.",
+    ),
     cfg.IntOpt(
         "max_connections",
         default=0,

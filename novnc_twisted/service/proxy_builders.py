@@ -181,4 +181,5 @@ def _settings(context: Context) -> "SessionSettings":
         shield=conf.console.shield,
         clipboard=ClipboardLimits(conf.console.clipboard_to_server, conf.console.clipboard_from_server),
         idle_timeout=conf.console.idle_timeout,
+        ping_interval=conf.console.ping_interval,
     )

@@ -23,6 +23,7 @@ class SessionSettings:
     :ivar shield: whether each message of a viewer is checked before the VNC server hears it.
     :ivar clipboard: how much text of the clipboard may pass in each direction.
     :ivar idle_timeout: how long a viewer may send nothing.
+    :ivar ping_interval: between two pings to the viewer of a WebSocket, which shows by its answers that it is there.
     :ivar max_sessions: sessions at a time, those being set up among them.
     :ivar max_sessions_per_server: the same for each server (QEMU itself takes 32).
     :ivar max_failures_per_minute: failed attempts of one client address (/64 for IPv6).
@@ -45,6 +46,7 @@ class SessionSettings:
     shield: bool = True
     clipboard: ClipboardLimits = NO_LIMITS
     idle_timeout: float = 0
+    ping_interval: float = 30
     max_sessions: int = 0
     max_sessions_per_server: int = 16
     max_failures_per_minute: int = 600

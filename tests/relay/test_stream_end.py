@@ -258,6 +258,14 @@ class WebSocket(EndCase):
         self.assertEqual(self.hears.lost[0].detail, "answered no ping")
         self.lose()
 
+    def test_the_interval_of_pings(self) -> None:
+        for every, pings in ((5, b"\x89\0"), (0, b"")):
+            self.transport = Transport()
+            self.make(ping_every=every).attach(self.hears)
+            self.clock.advance(5)
+            self.assertEqual(self.transport.take(), pings)
+            self.lose()
+
     def test_a_pong_is_life(self) -> None:
         end = self.make()
         end.attach(self.hears)
