@@ -24,11 +24,13 @@ def networks(texts: Sequence[str]) -> tuple[Network, ...]:
 
 
 def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
-    """Whether an address is that of a trusted proxy."""
+    """Whether an address is that of a trusted proxy; an empty one, of a unix socket, counts as 127.0.0.1."""
     if not trusted:
         return False
     try:
-        ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.partition("%")[0])
+        # What can reach a unix socket runs on this machine.
+        text = address.partition("%")[0] or "127.0.0.1"
+        ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(text)
     except ValueError:
         return False
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:

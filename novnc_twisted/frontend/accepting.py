@@ -11,6 +11,8 @@ from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from novnc_twisted.frontend.unix_port import SharedUnixPort
+
 PAUSE: Final = 0.5
 """Seconds without accepting after the process, or the system, ran out of file descriptors or memory."""
 
@@ -42,8 +44,11 @@ class Acceptor:
     def __init__(self, reactor: Any, listener: socket.socket, factory: ServerFactory) -> None:
         """Accept from now on; the acceptor closes the socket."""
         self._reactor = reactor
-        self._port = reactor.adoptStreamPort(listener.fileno(), listener.family, factory)
-        # adoptStreamPort works on a copy of the descriptor.
+        if listener.family == socket.AF_UNIX:
+            self._port: Any = SharedUnixPort.adopt(reactor, listener.fileno(), factory)
+        else:
+            self._port = reactor.adoptStreamPort(listener.fileno(), listener.family, factory)
+        # Both work on a copy of the descriptor.
         listener.close()
         # The port is made for its transports and its name only; this object does the accepting.
         self._port.stopReading()
@@ -95,9 +100,9 @@ class Acceptor:
         if self._logged_at is None or now - self._logged_at >= LOG_INTERVAL:
             self._logged_at = now
             self.log.error(
-                "can't accept connections on port {port}: {error}{hint}. New connections wait; accepting goes on as "
+                "can't accept connections on {port}: {error}{hint}. New connections wait; accepting goes on as "
                 "soon as it can (logged at most once a minute)",
-                port=self._port.getHost().port,
+                port=_name_of(self._port.getHost()),
                 error=os.strerror(error.errno or 0),
                 hint=_hint(error.errno),
             )
@@ -118,6 +123,10 @@ class Acceptor:
         elif self._port.connected:
             self._reactor.removeReader(self)
         return self._port.stopListening()
+
+
+def _name_of(address: Any) -> str:
+    return f"port {address.port}" if hasattr(address, "port") else str(getattr(address, "name", address))
 
 
 def _hint(number: int | None) -> str:

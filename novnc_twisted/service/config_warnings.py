@@ -76,7 +76,7 @@ def _front(conf: Any, proxy: str, named: str, url: SplitResult) -> Iterator[str]
     if url.scheme.lower() == "http" and conf.ssl_only:
         yield f"{named} is http://, but ssl_only refuses plain connections; write https://"
     # A reverse proxy in front has its own port and scheme, which cannot be known here.
-    if conf.console.trusted_proxies:
+    if conf.console.trusted_proxies or (proxy == "novncproxy" and conf.vnc.novncproxy_socket):
         return
     if port != listens:
         yield (

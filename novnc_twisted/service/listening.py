@@ -1,7 +1,10 @@
 """Listening sockets, opened before the log begins, so that a port in use is one line and an exit code."""
 
 import errno
+import os
 import socket
+import stat
+from pathlib import Path
 
 from novnc_twisted.service.exits import StartFailed, Unusable
 
@@ -44,3 +47,40 @@ def open_socket(host: str, port: int, host_option: str, port_option: str) -> soc
         raise StartFailed(f"{option}: can't listen on {host} port {port}: {error.strerror}") from None
     listener.setblocking(False)
     return listener
+
+
+def open_unix_socket(path: str, mode: int, option: str) -> socket.socket:
+    """Open a unix socket that listens.  A socket that the last run has left at the path is replaced.
+
+    :param mode: its permissions.
+    :param option: the option that names it, for errors.
+    :raises StartFailed: the path cannot be used now, or another process listens on it.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Nobody may connect before the socket has its permissions.
+    before = os.umask(0o777 & ~mode)
+    try:
+        if _is_left_over(path):
+            Path(path).unlink()
+        listener.bind(path)
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        raise StartFailed(f"{option}: can't listen on {path}: {error.strerror}") from None
+    finally:
+        os.umask(before)
+    listener.setblocking(False)
+    return listener
+
+
+def _is_left_over(path: str) -> bool:
+    """Whether there is a socket on which nobody listens."""
+    try:
+        if not stat.S_ISSOCK(Path(path).lstat().st_mode):
+            return False
+    except FileNotFoundError:
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        # A process that listens and is busy must not be taken for one that has ended.
+        probe.setblocking(False)
+        return probe.connect_ex(path) == errno.ECONNREFUSED

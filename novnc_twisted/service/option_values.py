@@ -1,11 +1,15 @@
 """What values of options must be.  Each function raises ValueError, with one sentence, for a value that cannot work."""
 
 import ipaddress
+import os
 import re
 from pathlib import PurePosixPath
 
 from novnc_twisted.access.forwarded import networks
 from novnc_twisted.access.hosts import host_name, is_ip
+
+_LONGEST_SOCKET = 107
+"""Bytes of the path of a unix socket (unix(7))."""
 
 _WITH_PORT = re.compile(r"(?:[^:]*|\[.*\]):[0-9]*")
 _SERVICE_HOST = re.compile(r"[!-~]{1,200}")
@@ -81,6 +85,22 @@ def absolute_file(text: str) -> None:
     """An absolute path."""
     if not PurePosixPath(text).is_absolute() or "\0" in text or text.endswith("/"):
         raise ValueError(f"{text or 'an empty value'} is not the absolute path of a file")
+
+
+def socket_path(text: str) -> None:
+    """The absolute path of a unix socket, or nothing."""
+    if not text:
+        return
+    if not text.startswith("/") or text.endswith("/") or "\0" in text:
+        raise ValueError(f"{text} is not the absolute path of a socket")
+    if len(os.fsencode(text)) > _LONGEST_SOCKET:
+        raise ValueError(f"the path of a unix socket has at most {_LONGEST_SOCKET} bytes")
+
+
+def octal_mode(text: str) -> None:
+    """Permissions of a file, such as ``0660``."""
+    if not re.fullmatch(r"(0o?)?[0-7]{3}", text):
+        raise ValueError(f"{text} is not of the form 0660")
 
 
 def origin_host(text: str) -> None:

@@ -4,7 +4,7 @@ from oslo_config import cfg
 
 from novnc_twisted.service.option_types import CheckedListOpt, CheckedOpt, formerly
 from novnc_twisted.service.option_urls import web_url
-from novnc_twisted.service.option_values import absolute_folder, address, connectable_address
+from novnc_twisted.service.option_values import absolute_folder, address, connectable_address, octal_mode, socket_path
 from novnc_twisted.session.screen_name import AUTO, check_template
 
 VNC: list[cfg.Opt] = [
@@ -42,6 +42,18 @@ VNC: list[cfg.Opt] = [
         min=1,
         deprecated_opts=formerly("novncproxy_port"),
         help="The port on which the noVNC proxy listens.",
+    ),
+    CheckedOpt(
+        "novncproxy_socket",
+        socket_path,
+        help="The absolute path of a unix socket on which the noVNC proxy listens, in place of novncproxy_host and "
+        "novncproxy_port (websockify's unix-listen). Its clients count as 127.0.0.1 for trusted_proxies.",
+    ),
+    CheckedOpt(
+        "novncproxy_socket_mode",
+        octal_mode,
+        default="0600",
+        help="The permissions of novncproxy_socket in octal digits; users who may write to it can connect.",
     ),
     CheckedOpt(
         "novncproxy_base_url",

@@ -38,13 +38,17 @@ def novncproxy(context: Context) -> Start:
         **({} if folder is None else {"web": folder}),
     )
     context.needs("page", partial(_check_page, factory.page))
-    listeners = context.sockets.take(
-        "novncproxy",
-        conf.vnc.novncproxy_host,
-        conf.vnc.novncproxy_port,
-        "[vnc] novncproxy_host",
-        "[vnc] novncproxy_port",
-    )
+    if conf.vnc.novncproxy_socket:
+        path, mode = conf.vnc.novncproxy_socket, int(conf.vnc.novncproxy_socket_mode, 8)
+        listeners = context.sockets.take_unix("novncproxy", path, mode, "[vnc] novncproxy_socket")
+    else:
+        listeners = context.sockets.take(
+            "novncproxy",
+            conf.vnc.novncproxy_host,
+            conf.vnc.novncproxy_port,
+            "[vnc] novncproxy_host",
+            "[vnc] novncproxy_port",
+        )
     start = _proxy(context, listeners, factory, NOVNCPROXY_BINARY, with_history=authority is None)
 
     async def start_with_nova() -> None:

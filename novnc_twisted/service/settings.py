@@ -80,6 +80,8 @@ def shared_ports(conf: Any, services: Collection[str]) -> Iterator[str]:
         "xvpvncproxy": ("[vnc] xvpvncproxy_port", conf.vnc.xvpvncproxy_host, conf.vnc.xvpvncproxy_port),
     }
     seen: list[tuple[str, str, int]] = []
+    if conf.vnc.novncproxy_socket:
+        del listening["novncproxy"]
     ports = [listening[name] for name in listening if name in services]
     monitoring = monitoring_address(conf)
     if monitoring is not None:

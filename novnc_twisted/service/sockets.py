@@ -7,7 +7,9 @@ from pathlib import Path
 
 from novnc_twisted.service.commands import LISTENING
 from novnc_twisted.service.exits import Unusable
-from novnc_twisted.service.listening import open_socket
+from novnc_twisted.service.listening import open_socket, open_unix_socket
+
+_FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
 FIRST = 3
 """The descriptor of the first socket that is passed (sd_listen_fds(3))."""
@@ -32,7 +34,7 @@ class Sockets:
 
         :param services: the services of the command that listen.
         :param environ: default: the environment with which the process was started.
-        :raises Unusable: a descriptor is not a listening TCP socket, or belongs to no service.
+        :raises Unusable: a descriptor is not a listening TCP or unix socket, or belongs to no service.
         """
         environ = _first_environment() if environ is None else environ
         pid, count, names = (environ.get(f"LISTEN_{name}", "") for name in ("PID", "FDS", "FDNAMES"))
@@ -54,7 +56,7 @@ class Sockets:
         """Take the descriptors from 3 on.
 
         :param owners: the service of each descriptor.
-        :raises Unusable: a descriptor is not a listening TCP socket.
+        :raises Unusable: a descriptor is not a listening TCP or unix socket.
         """
         found: dict[str, list[socket.socket]] = {}
         for number, owner in enumerate(owners, FIRST):
@@ -72,11 +74,22 @@ class Sockets:
         self.taken[service] = listeners
         return listeners
 
+    def take_unix(self, service: str, path: str, mode: int, option: str) -> list[socket.socket]:
+        """The sockets of a service: those that were passed for it, else a unix socket that is opened.
+
+        :param mode: the permissions of the socket.
+        :param option: the option that names the path, for errors.
+        :raises Unusable: the path cannot be used.
+        """
+        listeners = self._passed.get(service) or [open_unix_socket(path, mode, option)]
+        self.taken[service] = listeners
+        return listeners
+
 
 def _listening(number: int) -> socket.socket:
     """The passed descriptor as a socket.
 
-    :raises Unusable: it is not a listening TCP socket.
+    :raises Unusable: it is not a listening TCP or unix socket.
     """
     try:
         # The processes that this one starts get the sockets explicitly, or not at all.
@@ -85,8 +98,8 @@ def _listening(number: int) -> socket.socket:
         accepts = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as error:
         raise Unusable(f"LISTEN_FDS: descriptor {number}: {error.strerror}") from None
-    if not accepts or listener.type != socket.SOCK_STREAM or listener.family not in (socket.AF_INET, socket.AF_INET6):
-        raise Unusable(f"LISTEN_FDS: descriptor {number} is not a listening TCP socket")
+    if not accepts or listener.type != socket.SOCK_STREAM or listener.family not in _FAMILIES:
+        raise Unusable(f"LISTEN_FDS: descriptor {number} is not a listening TCP or unix socket")
     listener.setblocking(False)
     return listener
 

@@ -74,6 +74,8 @@ BAD = {
     "vnc.novncproxy_port": ("", "0", "65536", "6080/tcp"),
     "vnc.auth_schemes": ("None", "tls", "vnc;none", "vnc none", "vnc,,none", "none,tls,vnc"),
     "vnc.vencrypt_subtypes": ("x509none", "TLS", "X509None X509Vnc"),
+    "vnc.novncproxy_socket": ("run/x", "/run/x/", "/" + "x" * 107, "@x"),
+    "vnc.novncproxy_socket_mode": ("600x", "0888", "rw", "1777", "66"),
     "vnc.socket_directories": ("run", "/run/../etc", "/run,,/x", "/run,x"),
     "console.allowed_origins": (
         *("*", "*.example", "https://*", "https://portal.example", "portal.example/", "portal.example:8443", "null"),

@@ -1,16 +1,21 @@
 """Sockets that are passed by systemd, and what is passed wrongly."""
 
 import os
+import shutil
 import socket
+import stat
+import tempfile
 from itertools import zip_longest
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from novnc_twisted.frontend import Acceptor
+from novnc_twisted.service.exits import StartFailed
 from novnc_twisted.service.flagfile import Unusable
+from novnc_twisted.service.listening import open_unix_socket
 from novnc_twisted.service.sockets import Sockets
 from tests.service.harness import ProxyCase
 from tests.service.test_commands import alone
@@ -136,3 +141,54 @@ class OwnerTests(TestCase):
     def test_for_a_command_that_does_not_listen(self) -> None:
         with self.assertRaisesRegex(Unusable, "does not listen"):
             Sockets.of_environment((), self.environment(1))
+
+
+class UnixSocketTests(SynchronousTestCase):
+    """The socket of ``[vnc] novncproxy_socket``."""
+
+    def setUp(self) -> None:
+        folder = tempfile.mkdtemp()  # the path of a socket is short
+        self.addCleanup(shutil.rmtree, folder)
+        self.path = f"{folder}/novnc.sock"
+
+    def open(self, mode: int = 0o600) -> socket.socket:
+        listener = open_unix_socket(self.path, mode, "[vnc] novncproxy_socket")
+        self.addCleanup(listener.close)
+        return listener
+
+    def test_permissions(self) -> None:
+        """Those of the option, whatever the process's own are; these stay."""
+        before = os.umask(0o022)
+        self.addCleanup(os.umask, before)
+        for mode in (0o600, 0o666):
+            self.open(mode).close()
+            self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), mode)  # noqa: PTH116
+        self.assertEqual(os.umask(0o022), 0o022)
+
+    def test_a_socket_of_the_last_run(self) -> None:
+        self.open().close()
+        self.open()
+
+    def test_a_socket_in_use(self) -> None:
+        """Also if the queue of its process is full."""
+        other = socket.socket(socket.AF_UNIX)
+        self.addCleanup(other.close)
+        other.bind(self.path)
+        other.listen(0)
+        for _ in range(3):
+            client = socket.socket(socket.AF_UNIX)
+            self.addCleanup(client.close)
+            client.setblocking(False)
+            client.connect_ex(self.path)
+            error = self.assertRaises(StartFailed, self.open)
+            self.assertEqual(
+                str(error), f"[vnc] novncproxy_socket: can't listen on {self.path}: Address already in use"
+            )
+
+    def test_something_else(self) -> None:
+        """It is not removed."""
+        with open(self.path, "w"):  # noqa: PTH123
+            pass
+        self.assertRaises(StartFailed, self.open)
+        self.path = "/nowhere/x.sock"
+        self.assertIn("No such file", str(self.assertRaises(StartFailed, self.open)))
