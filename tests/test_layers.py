@@ -32,6 +32,7 @@ LAYERS = {
     "compute": 3,
     "identity": 3,
     "monitoring": 3,
+    "token_plugins": 3,
     "session": 3,
     "frontend": 4,
     "novncproxy": 5,
@@ -61,6 +62,7 @@ ALLOWED = {
     "compute": LAYER_2,
     "identity": LAYER_2 | {"bcrypt"},
     "monitoring": LAYER_2 | {"prometheus_client"},
+    "token_plugins": LAYER_2,
     "session": LAYER_2,
     "frontend": LAYER_2,
     "novncproxy": LAYER_2 | {"autobahn", "txaio"},
@@ -75,6 +77,7 @@ ALSO = {
     "keystone/bounded.py": {"requests", "urllib3"},  # keystoneauth1 is built on them
     "compute/libvirt_": {"libvirt"},
     "compute/pictures": {"PIL"},
+    "token_plugins/jwt": {"joserfc"},
     "events/log": {"twisted"},
     "events/observers": {"twisted"},
     "events/refusal_log": {"twisted"},

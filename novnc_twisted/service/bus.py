@@ -6,19 +6,20 @@ from novnc_twisted.messaging import TracedTransport, transport_from_url
 from novnc_twisted.service.commands import ROLES
 from novnc_twisted.service.exits import Unusable
 from novnc_twisted.service.nova_backend import uses_nova
+from novnc_twisted.service.token_plugin_backend import uses_plugin
 
 if TYPE_CHECKING:
     from novnc_twisted.messaging.interfaces import ITransport
 
 
 def make_transport(command: str, conf: Any, reactor: Any) -> "ITransport":
-    """Make the transport that ``transport_url`` names, or one without peers if nova checks the tokens.
+    """Make the transport that ``transport_url`` names, or one without peers if nova or a plug-in checks the tokens.
 
     :raises Unusable: with one line that names transport_url.
     """
-    nova = uses_nova(command, conf)
-    url = "memory://" if nova else conf.transport_url
-    if url.startswith("memory:") and command != "console" and not nova:
+    alone = uses_nova(command, conf) or uses_plugin(command, conf)
+    url = "memory://" if alone else conf.transport_url
+    if url.startswith("memory:") and command != "console" and not alone:
         raise Unusable(
             f"transport_url: memory:// is for twistd console; {command} needs redis://, the bus of the other services"
         )

@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from novnc_twisted.service import audit, config_warnings, credentials, keystone_users, nova_backend, settings
+from novnc_twisted.service import (
+    audit,
+    config_warnings,
+    credentials,
+    keystone_users,
+    nova_backend,
+    settings,
+    token_plugin_backend,
+)
 from novnc_twisted.service.bus import make_transport
 from novnc_twisted.service.commands import SERVICES, has_proxy
 from novnc_twisted.service.configuration import Configuration, read_all
@@ -28,6 +36,7 @@ def examine(command: str, sources: Sequence[str | FlagFile], reactor: Any) -> Co
     conf = read.conf
     _attempt(read, partial(make_transport, command, conf, reactor), partial(settings.worker_count, command, conf))
     _attempt(read, partial(nova_backend.check, command, reactor, conf))
+    _attempt(read, partial(token_plugin_backend.check, command, reactor, conf))
     if "consolecompute" in services:
         _attempt(read, settings.need_libvirt)
     if "consoleapi" in services:

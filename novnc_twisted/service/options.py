@@ -15,6 +15,7 @@ from novnc_twisted.service.options_api import API, KEYSTONE_AUTHTOKEN
 from novnc_twisted.service.options_audit import AUDIT
 from novnc_twisted.service.options_monitoring import MONITORING
 from novnc_twisted.service.options_vnc import VNC
+from novnc_twisted.token_plugins.names import NAMES
 
 
 def _my_ip() -> str:
@@ -260,11 +261,24 @@ CONSOLEAUTH: list[cfg.Opt] = [
     cfg.StrOpt(
         "backend",
         default="auto",
-        choices=["auto", "store", "nova"],
+        choices=["auto", "store", "nova", "token_plugin"],
         help="Who checks the tokens for twistd novncproxy: store is our consoleauth, reached through transport_url. "
         "nova is the API of an OpenStack, with credentials of Keystone in [nova], [service_user] or "
-        "[keystone_authtoken]; our other services are not needed then. auto is nova if transport_url is one of "
+        "[keystone_authtoken]; our other services are not needed then. token_plugin is one of websockify's token "
+        "plug-ins, and needs no other service either. auto is nova if transport_url is one of "
         "oslo.messaging (rabbit://) and one of these sections has credentials, else store.",
+    ),
+    cfg.StrOpt(
+        "token_plugin",
+        choices=NAMES,
+        help="The token plug-in of the backend token_plugin, by the name that websockify gives it.",
+    ),
+    cfg.StrOpt(
+        "token_source",
+        secret=True,
+        help="What the token plug-in reads, as with websockify: the path of a file or folder, or for TokenRedis "
+        "host[:port[:db[:password[:namespace]]]] or a redis:// URL. token_ttl applies to JWTs without exp, and with "
+        "enforce_session_timeout a session ends when its token expires or is removed.",
     ),
     cfg.IntOpt(
         "token_ttl",

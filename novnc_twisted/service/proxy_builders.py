@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
+from novnc_twisted.access.tokens import MAX_TOKEN
 from novnc_twisted.contract.topics import CONSOLEAUTH, NOVNCPROXY_BINARY, XVPVNCPROXY_BINARY, announced_as
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.frontend.listener import Listener
@@ -13,12 +14,15 @@ from novnc_twisted.service import settings
 from novnc_twisted.service.context import Context, Start
 from novnc_twisted.service.nova_backend import base_url, make_client, uses_nova
 from novnc_twisted.service.shutdown import Phase
+from novnc_twisted.service.token_plugin_backend import make as make_plugin
+from novnc_twisted.service.token_plugin_backend import uses_plugin
 
 if TYPE_CHECKING:
     from novnc_twisted.consoleauth.nova_authority import NovaAuthority
     from novnc_twisted.frontend import FrontFactory
     from novnc_twisted.novncproxy.page import Page
     from novnc_twisted.session import SessionSettings
+    from novnc_twisted.token_plugins import TokenPluginAuthority
 
 
 def novncproxy(context: Context) -> Start:
@@ -27,7 +31,9 @@ def novncproxy(context: Context) -> Start:
 
     conf = context.conf
     folder = settings.web_folder(conf)
-    authority = _nova(context) if uses_nova("novncproxy", conf) else None
+    nova = _nova(context) if uses_nova("novncproxy", conf) else None
+    plugin = _token_plugin(context) if uses_plugin("novncproxy", conf) else None
+    authority = nova or plugin
     factory = NoVNCProxyFactory(
         context.reactor,
         **_front_arguments(context, authority),
@@ -51,13 +57,15 @@ def novncproxy(context: Context) -> Start:
         )
     start = _proxy(context, listeners, factory, NOVNCPROXY_BINARY, with_history=authority is None)
 
-    async def start_with_nova() -> None:
+    async def start_with_authority() -> None:
+        if plugin is not None:
+            plugin.start()
         await start()
-        if authority is not None:
+        if nova is not None:
             # Not awaited: while Keystone or nova is down, the proxy runs, and refuses links with 4503.
-            Deferred.fromCoroutine(authority.find_rights())
+            Deferred.fromCoroutine(nova.find_rights())
 
-    return start_with_nova
+    return start_with_authority
 
 
 async def _check_page(page: "Page") -> None:
@@ -147,22 +155,37 @@ def _nova(context: Context) -> "NovaAuthority":
     )
 
 
-def _front_arguments(context: Context, nova: "NovaAuthority | None" = None) -> dict[str, Any]:
-    """The arguments that the factories of both proxies have in common."""
+def _token_plugin(context: Context) -> "TokenPluginAuthority":
+    """A token plug-in of websockify as the authority."""
+    from novnc_twisted.token_plugins import TokenPluginAuthority
+
+    conf = context.conf
+    plugin = make_plugin(context.reactor, conf)
+    context.shutdown.add(Phase.STOP_SERVICES, plugin.stop)
+    return TokenPluginAuthority(
+        plugin, host=conf.host, enforce_session_timeout=conf.consoleauth.enforce_session_timeout
+    )
+
+
+def _front_arguments(context: Context, other: "NovaAuthority | TokenPluginAuthority | None" = None) -> dict[str, Any]:
+    """The arguments that the factories of both proxies have in common.
+
+    :param other: the authority for tokens, in place of consoleauth.
+    """
     from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
 
     authority = ConsoleAuthAPI(context.transport)
-    if nova is None:
+    if other is None:
         context.needs("bus", context.transport.ping)
         context.needs("authority", partial(context.transport.ping, CONSOLEAUTH.name))
     else:
-        context.needs("authority", nova.ping)
+        context.needs("authority", other.ping)
     return {
-        "authorise": (nova or authority).check_token,
-        "settings": _settings(context),
-        "ask_password": authority.get_vnc_password if nova is None else None,
-        "keep_token": (nova or authority).keep_token,
-        "find_again": (nova or authority).find_again,
+        "authorise": (other or authority).check_token,
+        "settings": _settings(context, other),
+        "ask_password": authority.get_vnc_password if other is None else None,
+        "keep_token": (other or authority).keep_token,
+        "find_again": (other or authority).find_again,
         "limits": context.limits,
         "failures": context.failures,
         "connection_limits": context.proxy_connections,
@@ -170,18 +193,21 @@ def _front_arguments(context: Context, nova: "NovaAuthority | None" = None) -> d
     }
 
 
-def _settings(context: Context) -> "SessionSettings":
+def _settings(context: Context, authority: "NovaAuthority | TokenPluginAuthority | None") -> "SessionSettings":
     from novnc_twisted.rfb.clipboard import ClipboardLimits
     from novnc_twisted.session import SessionSettings, UpstreamTLS
 
     conf = context.conf
+    max_token = getattr(authority, "max_token", MAX_TOKEN)
+    folders = getattr(authority, "directories", ())
     return SessionSettings(
         host=conf.host,
         auth_schemes=settings.auth_schemes(conf),
         vencrypt_subtypes=tuple(conf.vnc.vencrypt_subtypes),
         upstream_tls=UpstreamTLS() if context.upstream is None else context.upstream.tls,
         name_check=conf.vnc.name_check,
-        socket_directories=tuple(conf.vnc.socket_directories),
+        socket_directories=(*conf.vnc.socket_directories, *folders),
+        max_token=max_token,
         shield=conf.console.shield,
         clipboard=ClipboardLimits(conf.console.clipboard_to_server, conf.console.clipboard_from_server),
         idle_timeout=conf.console.idle_timeout,

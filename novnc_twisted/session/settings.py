@@ -4,6 +4,7 @@ import socket
 from dataclasses import dataclass, field
 
 from novnc_twisted.access import deadlines
+from novnc_twisted.access.tokens import MAX_TOKEN
 from novnc_twisted.rfb.clipboard import NO_LIMITS, ClipboardLimits
 from novnc_twisted.rfb.security.vencrypt import DEFAULT_SUBTYPES
 from novnc_twisted.session.screen_name import AUTO
@@ -27,6 +28,7 @@ class SessionSettings:
     :ivar max_sessions: sessions at a time, those being set up among them.
     :ivar max_sessions_per_server: the same for each server (QEMU itself takes 32).
     :ivar max_failures_per_minute: failed attempts of one client address (/64 for IPv6).
+    :ivar max_token: characters of the longest token that is looked up.
     :ivar tls_deadline: for the TLS handshake: of a viewer, from accept; of a VNC server, from its begin.
     :ivar head_deadline: for the HTTP head, from accept, the end of the TLS handshake, or the last response.
     :ivar token_deadline: for the answer about a token, or a password.
@@ -50,6 +52,7 @@ class SessionSettings:
     max_sessions: int = 0
     max_sessions_per_server: int = 16
     max_failures_per_minute: int = 600
+    max_token: int = MAX_TOKEN
     tls_deadline: float = deadlines.TLS
     head_deadline: float = deadlines.HEAD
     token_deadline: float = 5

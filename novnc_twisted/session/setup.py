@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from novnc_twisted.access.tokens import MAX_TOKEN
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.errors import (
     InvalidToken,
@@ -108,7 +107,7 @@ class SessionSetup(Session):
             if not viewer.token:
                 raise TokenMissing
             # Before it is hashed or sent anywhere.
-            if len(viewer.token) > MAX_TOKEN:
+            if len(viewer.token) > services.settings.max_token:
                 raise InvalidToken("longer than any token")
             asked = services.authorise(viewer.token, viewer.console_type, viewer.address)
             late = ServiceUnavailable("no answer about the token in time")

@@ -1,0 +1,65 @@
+"""Reads single keys of a Redis that belongs to another program."""
+
+from typing import Any, Final
+
+from novnc_twisted.errors import ServiceUnavailable
+from novnc_twisted.messaging.redis.endpoint import endpoint_of
+from novnc_twisted.messaging.redis.health import Health
+from novnc_twisted.messaging.redis.link import Link
+from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError
+from novnc_twisted.messaging.redis.reasons import sentence
+from novnc_twisted.messaging.redis_url import RedisURL
+from novnc_twisted.messaging.waiting import Late, within
+
+DEADLINE: Final = 3.0
+"""Seconds for a reply, the wait for a connection included."""
+
+_MAX_VALUE: Final = 64 << 10
+"""Bytes of a reply; a longer one ends the connection."""
+
+
+class RedisReader:
+    """One connection, made again whenever it is lost, for GET."""
+
+    def __init__(self, reactor: Any, address: RedisURL) -> None:
+        """Prepare; :meth:`start` connects.
+
+        :raises ValueError: a file of the address cannot be used.
+        """
+        self._reactor = reactor
+        self._health = Health(reactor, address.label)
+        self._link = Link(
+            reactor, endpoint_of(reactor, address), address, self._health, "token look-ups", max_pending=_MAX_VALUE
+        )
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._link.start()
+
+    async def stop(self) -> None:
+        """Close the connection."""
+        await self._link.stop()
+        self._health.stop()
+
+    async def get(self, key: str) -> str | None:
+        """Return the value of a key; None: there is none, or it is not a text.
+
+        :raises ServiceUnavailable: there is no connection, no reply in time, or Redis answers with an error.
+        """
+        begun = self._reactor.seconds()
+        protocol = await self._link.connected(DEADLINE)
+        left = DEADLINE - (self._reactor.seconds() - begun)
+        try:
+            value = await within(protocol.command("GET", key), left, self._reactor)
+        except Late:
+            # It may be frozen; a new connection shows.
+            protocol.transport.abortConnection()
+            raise ServiceUnavailable(f"Redis did not answer within {DEADLINE:g} s") from None
+        except ConnectionGone:
+            raise ServiceUnavailable("Redis was lost before it answered") from None
+        except RedisError as error:
+            if error.code == "WRONGTYPE":
+                return None
+            self._health.complain(f"answered {error.code} to a command: {sentence(error.code)}")
+            raise ServiceUnavailable(f"Redis answered {error.code}") from None
+        return value if isinstance(value, str) else None

@@ -1,0 +1,57 @@
+"""The backend ``token_plugin``: one of websockify's token plug-ins checks the tokens."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from novnc_twisted.service.exits import Unusable
+
+if TYPE_CHECKING:
+    from novnc_twisted.token_plugins import ITokenPlugin
+
+SERVED: Final = "novncproxy"
+"""The command that can have this backend."""
+
+_WITHOUT: Final = ("one_time", "bind_address")
+"""Options of [consoleauth] that restrict tokens, and that a plug-in can't apply."""
+
+
+def uses_plugin(command: str, conf: Any) -> bool:
+    """Whether a token plug-in checks the tokens, by ``[consoleauth] backend``.
+
+    :raises Unusable: the command cannot have this backend.
+    """
+    if conf.consoleauth.backend != "token_plugin":
+        return False
+    if command != SERVED:
+        raise Unusable(
+            f"[consoleauth] backend: with token_plugin only twistd {SERVED} is needed, and {command} cannot be used"
+        )
+    return True
+
+
+def check(command: str, reactor: Any, conf: Any) -> None:
+    """Read the source, if a token plug-in checks the tokens.
+
+    :raises Unusable: with one line that names what is wrong.
+    """
+    if uses_plugin(command, conf):
+        make(reactor, conf)
+
+
+def make(reactor: Any, conf: Any) -> "ITokenPlugin":
+    """Make the plug-in; it contacts nobody yet.
+
+    :raises Unusable: with one line that names the option.
+    """
+    from novnc_twisted.token_plugins import make_plugin
+
+    options = conf.consoleauth
+    for name in ("token_plugin", "token_source"):
+        if not options[name]:
+            raise Unusable(f"[consoleauth] {name}: backend token_plugin needs it")
+    for name in _WITHOUT:
+        if options[name]:
+            raise Unusable(f"[consoleauth] {name}: it can't be used with backend token_plugin")
+    try:
+        return make_plugin(reactor, options.token_plugin, options.token_source, token_ttl=options.token_ttl)
+    except ValueError as error:
+        raise Unusable(f"[consoleauth] token_source: {error}") from None

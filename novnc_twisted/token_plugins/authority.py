@@ -1,0 +1,70 @@
+"""A token plug-in as the authority of a proxy."""
+
+import contextlib
+
+from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.errors import InvalidToken, Revoked
+from novnc_twisted.token_plugins.interfaces import ITokenPlugin
+
+
+class TokenPluginAuthority:
+    """Checks tokens with a plug-in; :meth:`check_token` is the ``authorise`` of a proxy's factory.
+
+    :param plugin: finds the VNC server of a token.
+    :param host: the ``host`` option of the proxy, on whose machine the unix sockets of targets are.
+    :param enforce_session_timeout: whether a session ends when its token expires.
+    :ivar max_token: characters of the longest token; the ``max_token`` of the sessions.
+    :ivar directories: folders of unix sockets; to be added to the ``socket_directories`` of the sessions.
+    """
+
+    def __init__(self, plugin: ITokenPlugin, *, host: str = "", enforce_session_timeout: bool = False) -> None:
+        self._plugin = plugin
+        self._host = host
+        self._enforce = enforce_session_timeout
+        self.max_token = plugin.max_token
+        self.directories = plugin.directories
+
+    def start(self) -> None:
+        """Begin to connect, if the plug-in has a peer."""
+        self._plugin.start()
+
+    async def check_token(self, token: str, console_type: str, client_address: str) -> ConnectInfo:
+        """Where the console of this token is.
+
+        :raises InvalidToken: the token is unknown or has expired.
+        :raises ServiceUnavailable: the plug-in's source cannot be read now.
+        """
+        target = await self._plugin.look_up(token)
+        return ConnectInfo(
+            host=target.host,
+            port=target.port,
+            socket=target.socket,
+            console_type=console_type,
+            compute_host=self._host if target.socket is not None else None,
+            expires_at=target.expires_at if self._enforce else None,
+            password=target.password,
+        )
+
+    async def ping(self) -> None:
+        """Check that the plug-in's source can be read.
+
+        :raises ServiceUnavailable: it can't.
+        """
+        with contextlib.suppress(InvalidToken):
+            await self._plugin.look_up("readyz")
+
+    async def find_again(self, token: str, client_address: str, info: ConnectInfo) -> None:
+        """Return None: a plug-in knows only the place that it has given."""
+
+    async def keep_token(self, token: str, client_address: str) -> None:
+        """With ``enforce_session_timeout``, look up the token of a live session again.
+
+        :raises Revoked: the token is unknown now, or has expired.
+        :raises ServiceUnavailable: the plug-in's source cannot be read now.
+        """
+        if not self._enforce:
+            return
+        try:
+            await self._plugin.look_up(token)
+        except InvalidToken as error:
+            raise Revoked(error.detail) from None

@@ -1,0 +1,90 @@
+"""The key of JWTs, and the algorithms that may be used with it."""
+
+import base64
+import binascii
+import warnings
+from typing import Any, Final, NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from cryptography.x509 import load_pem_x509_certificate
+
+from novnc_twisted.access.pem import private_key
+
+
+class Algorithms(NamedTuple):
+    """The algorithms of a type of key.
+
+    :ivar signature: for signed tokens (RFC 7518, section 3.1).
+    :ivar encryption: for encrypted tokens: of the key, and of the content (sections 4.1 and 5.1).
+    """
+
+    signature: tuple[str, ...]
+    encryption: tuple[str, ...]
+
+
+_CONTENT: Final = ("A128CBC-HS256", "A192CBC-HS384", "A256CBC-HS512", "A128GCM", "A192GCM", "A256GCM")
+_SHORTEST_SECRET: Final = 32
+"""Bytes; a shorter one can be guessed from a single token (RFC 7518, section 3.2)."""
+
+# RSA1_5 is missing: with it, a client that sends many tokens can decrypt others.
+RSA: Final = Algorithms(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA-OAEP", "RSA-OAEP-256", *_CONTENT))
+EC: Final = Algorithms(
+    ("ES256", "ES384", "ES512"), ("ECDH-ES", "ECDH-ES+A128KW", "ECDH-ES+A192KW", "ECDH-ES+A256KW", *_CONTENT)
+)
+OKP: Final = Algorithms(("Ed25519", "Ed448", "EdDSA"), _CONTENT)
+SECRET: Final = Algorithms(
+    ("HS256", "HS384", "HS512"),
+    (*("dir", "A128KW", "A192KW", "A256KW", "A128GCMKW", "A192GCMKW", "A256GCMKW"), *_CONTENT),
+)
+
+
+def read_key(text: bytes) -> tuple[Any, Algorithms]:
+    """Read a key: PEM, or a shared secret in base64url.
+
+    :raises ValueError: it is neither, or too weak; the error quotes nothing of it.
+    :raises ImportError: the extra is not installed.
+    """
+    from joserfc import errors, jwk
+
+    # EdDSA is the former name of Ed25519 and Ed448; issuers still use it, and the library warns at each use.
+    warnings.filterwarnings("ignore", category=errors.SecurityWarning)
+    if b"-----BEGIN" not in text:
+        return jwk.OctKey.import_key(_secret(text)), SECRET
+    pem, public = _parsed(text)
+    if isinstance(public, rsa.RSAPublicKey):
+        if public.key_size < 2048:
+            raise ValueError(f"the RSA key has {public.key_size} bits; 2048 are needed")
+        return jwk.RSAKey.import_key(pem), RSA
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        return jwk.ECKey.import_key(pem), EC
+    if isinstance(public, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+        return jwk.OKPKey.import_key(pem), OKP
+    raise ValueError("the key is neither an RSA, an EC nor an Ed25519 key")
+
+
+def _parsed(text: bytes) -> tuple[bytes, Any]:
+    """Return the key in PEM form, and its public key."""
+    try:
+        if b"-----BEGIN CERTIFICATE" in text and b"PRIVATE KEY-----" not in text:
+            public: Any = load_pem_x509_certificate(text).public_key()
+            return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), public
+        if b"PRIVATE KEY-----" not in text:
+            return text, load_pem_public_key(text)
+    except Exception:
+        raise ValueError("no public key in PEM form") from None
+    return text, private_key(text).public_key()
+
+
+def _secret(text: bytes) -> bytes:
+    # openssl writes base64, whose two other letters are accepted as well.
+    words = b"".join(text.split()).rstrip(b"=").replace(b"+", b"-").replace(b"/", b"_")
+    try:
+        secret = base64.b64decode(words + b"=" * (-len(words) % 4), altchars=b"-_", validate=True)
+    except binascii.Error:
+        raise ValueError("it is neither a key in PEM form nor a secret in base64url") from None
+    if len(secret) < _SHORTEST_SECRET:
+        raise ValueError(
+            f"the secret has {len(secret)} bytes; {_SHORTEST_SECRET} are needed, as openssl rand -base64 32 makes them"
+        )
+    return secret

@@ -1,0 +1,39 @@
+"""The plug-ins by the names that websockify gives them."""
+
+from typing import Any, Final
+
+from novnc_twisted.token_plugins.interfaces import ITokenPlugin
+
+NAMES: Final = (
+    "TokenFile",
+    "ReadOnlyTokenFile",
+    "TokenFileName",
+    "UnixDomainSocketDirectory",
+    "JWTTokenApi",
+    "TokenRedis",
+)
+
+
+def make_plugin(reactor: Any, name: str, source: str, *, token_ttl: float = 600) -> ITokenPlugin:
+    """Make a plug-in.
+
+    :param name: one of :data:`NAMES`.
+    :param source: a path, or for ``TokenRedis`` the address of a Redis.
+    :param token_ttl: seconds for which a JWT without ``exp`` is valid after its ``iat``.
+    :raises ValueError: the source cannot be used, or an extra is not installed; the text is one sentence without a
+        password.
+    """
+    if name == "JWTTokenApi":
+        from novnc_twisted.token_plugins.jwt import JWTTokenApi
+
+        return JWTTokenApi(source, token_ttl=token_ttl)
+    if name == "TokenRedis":
+        from novnc_twisted.token_plugins.token_redis import TokenRedis
+
+        return TokenRedis(reactor, source)
+    if name not in NAMES:
+        raise ValueError(f"{name} is not a token plug-in; there are {', '.join(NAMES)}")
+    import novnc_twisted.token_plugins as plugins
+
+    plugin: ITokenPlugin = getattr(plugins, name)(source)
+    return plugin

@@ -1,0 +1,53 @@
+"""``UnixDomainSocketDirectory``: the token is the path of a unix socket below a folder."""
+
+import os
+import stat
+from pathlib import Path
+
+from zope.interface import implementer
+
+from novnc_twisted.errors import InvalidToken
+from novnc_twisted.token_plugins.interfaces import LONGEST_TOKEN, ITokenPlugin
+from novnc_twisted.token_plugins.target import Target
+from novnc_twisted.token_plugins.token_file_name import is_file_name
+
+
+@implementer(ITokenPlugin)
+class UnixDomainSocketDirectory:
+    """Finds sockets below a folder.
+
+    No part of a token is ``..``.  Links, and sockets of other users, are refused when the session connects to them
+    (:func:`novnc_twisted.session.upstream.socket_path.pinned_socket`).
+
+    :ivar directories: the folder; add it to ``socket_directories`` of the sessions.
+    """
+
+    max_token = LONGEST_TOKEN
+
+    def __init__(self, source: str) -> None:
+        """:param source: the folder.
+        :raises ValueError: it is not a folder.
+        """
+        if not Path(source).is_dir():
+            raise ValueError(f"{source} is not a folder")
+        self._folder = os.path.abspath(source)  # noqa: PTH100 (links in it are the administrator's)
+        self.directories = (self._folder,)
+
+    def start(self) -> None:
+        """See ITokenPlugin."""
+
+    def stop(self) -> None:
+        """See ITokenPlugin."""
+
+    async def look_up(self, token: str) -> Target:
+        """See ITokenPlugin."""
+        if not all(is_file_name(step) for step in token.split("/")):
+            raise InvalidToken("not the path of a socket")
+        path = f"{self._folder}/{token}"
+        try:
+            mode = os.lstat(path).st_mode
+        except (OSError, ValueError):
+            raise InvalidToken("there is no such socket") from None
+        if not stat.S_ISSOCK(mode):
+            raise InvalidToken("it is not a socket")
+        return Target(socket=path)

@@ -1,0 +1,60 @@
+"""Where a token leads."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from novnc_twisted.access.hosts import host_name, is_ip
+
+_SOCKET: Final = "unix_socket"
+"""The host that websockify writes in front of the path of a unix socket."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A VNC server.
+
+    :ivar host: a host name or an address; empty for a unix socket.
+    :ivar port: the TCP port.
+    :ivar socket: the path of a unix socket; None: host and port are used.
+    :ivar expires_at: Unix time in seconds when the token expires; None: not known.
+    :ivar password: the VNC password; None: there is none.
+    """
+
+    host: str = ""
+    port: int = 0
+    socket: str | None = None
+    expires_at: float | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+def parse_target(text: str) -> Target:
+    """Read ``host:port``, ``[IPv6 address]:port`` or ``unix_socket:/path``.
+
+    :raises ValueError: it is none of them; the error quotes nothing.
+    """
+    host, colon, port = text.strip().rpartition(":")
+    if not colon:
+        raise ValueError("not of the form host:port")
+    if host == _SOCKET:
+        if not port.startswith("/") or "\0" in port:
+            raise ValueError("not an absolute path of a socket")
+        return Target(socket=port)
+    return target_of(host, port)
+
+
+def target_of(host: Any, port: Any) -> Target:
+    """Make a target of a host and a port that was read from outside.
+
+    :raises ValueError: one of them is no host or port; the error quotes nothing.
+    """
+    if not isinstance(host, str) or len(host) > 255 or isinstance(port, bool) or not isinstance(port, int | str):
+        raise ValueError("host or port has a wrong type")
+    host, digits = host.removeprefix("[").removesuffix("]"), str(port)
+    if not is_ip(host):
+        try:
+            host_name(host)
+        except ValueError:
+            raise ValueError("the host is neither a name nor an address") from None
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 5 and 0 < int(digits) < 65536):
+        raise ValueError("the port is not a number from 1 to 65535")
+    return Target(host=host, port=int(digits))

@@ -1,0 +1,68 @@
+"""``TokenFileName``: the token is the name of a file with ``host:port``."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from zope.interface import implementer
+
+from novnc_twisted.errors import InvalidToken, ServiceUnavailable
+from novnc_twisted.token_plugins.interfaces import LONGEST_TOKEN, ITokenPlugin
+from novnc_twisted.token_plugins.target import Target, parse_target
+
+_LONGEST: Final = 1024
+"""Bytes of the longest file."""
+
+
+@implementer(ITokenPlugin)
+class TokenFileName:
+    """Reads the file that has the token as its name.
+
+    A token with a slash, and a link, are unknown: neither may lead out of the folder.
+    """
+
+    max_token = LONGEST_TOKEN
+    directories: tuple[str, ...] = ()
+
+    def __init__(self, source: str) -> None:
+        """:param source: the folder.
+        :raises ValueError: it is not a folder.
+        """
+        if not Path(source).is_dir():
+            raise ValueError(f"{source} is not a folder")
+        self._folder = os.path.abspath(source)  # noqa: PTH100 (links in it are the administrator's)
+
+    def start(self) -> None:
+        """See ITokenPlugin."""
+
+    def stop(self) -> None:
+        """See ITokenPlugin."""
+
+    async def look_up(self, token: str) -> Target:
+        """See ITokenPlugin."""
+        if not is_file_name(token):
+            raise InvalidToken("not the name of a file")
+        try:
+            text = _read(os.path.join(self._folder, token))  # noqa: PTH118 (keeps a token that is no valid path)
+        except FileNotFoundError:
+            raise InvalidToken("no file has this name") from None
+        except (OSError, UnicodeError) as error:
+            raise InvalidToken(f"its file can't be read: {type(error).__name__}") from None
+        try:
+            return parse_target(text)
+        except ValueError as error:
+            raise ServiceUnavailable(f"the file of a token in {self._folder} is {error}") from None
+
+
+def is_file_name(token: str) -> bool:
+    """Whether a token is the name of something directly in a folder."""
+    return bool(token) and token not in (".", "..") and "/" not in token and token.isprintable()
+
+
+def _read(path: str) -> str:
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(handle, "rb") as file:  # noqa: PTH123 (a descriptor)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise FileNotFoundError
+        return file.read(_LONGEST).decode("utf-8")

@@ -1,0 +1,92 @@
+"""``TokenRedis``: the token is a key in Redis, with ``host:port``, or ``{"host": "host:port"}`` and a ``password``."""
+
+import json
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from zope.interface import implementer
+
+from novnc_twisted.errors import InvalidToken
+from novnc_twisted.messaging.redis_url import RedisURL, parse_redis_url
+from novnc_twisted.token_plugins.interfaces import LONGEST_TOKEN, ITokenPlugin
+from novnc_twisted.token_plugins.source_fields import source_fields
+from novnc_twisted.token_plugins.target import Target, parse_target
+
+_FORM = "host[:port[:db[:password[:namespace]]]]"
+
+
+@implementer(ITokenPlugin)
+class TokenRedis:
+    """Reads keys of a Redis or Valkey.  A key that has expired there is unknown at once."""
+
+    max_token = LONGEST_TOKEN
+    directories: tuple[str, ...] = ()
+
+    def __init__(self, reactor: Any, source: str) -> None:
+        """Prepare; :meth:`start` connects.
+
+        :param source: ``host[:port[:db[:password[:namespace]]]]``, or a URL such as
+            ``rediss://[user:password@]host[:port][/db]``; a namespace follows it as ``#namespace``.
+        :raises ValueError: it is of another form, or the extra ``[redis]`` is not installed.
+        """
+        address, namespace = redis_source(source)
+        try:
+            from novnc_twisted.messaging.redis.reader import RedisReader
+        except ImportError:
+            raise ValueError("TokenRedis needs the extra [redis]: pip install 'novnc-twisted[redis]'") from None
+        self._reader = RedisReader(reactor, address)
+        self._prefix = f"{namespace}:" if namespace else ""
+
+    def start(self) -> None:
+        """See ITokenPlugin."""
+        self._reader.start()
+
+    def stop(self) -> Any:
+        """See ITokenPlugin."""
+        return self._reader.stop()
+
+    async def look_up(self, token: str) -> Target:
+        """See ITokenPlugin."""
+        if not token.isprintable():
+            raise InvalidToken("not a text")
+        value = await self._reader.get(self._prefix + token)
+        if value is None:
+            raise InvalidToken("Redis has no such key")
+        try:
+            return _target(value.strip())
+        except (ValueError, RecursionError):
+            # Without a namespace, a token can name any key of the database.
+            raise InvalidToken("the value of its key is not an address") from None
+
+
+def redis_source(source: str) -> tuple[RedisURL, str]:
+    """Return the address and the namespace of a token source.
+
+    :raises ValueError: it is of another form; the text does not quote it, since it may contain a password.
+    """
+    if "://" in source:
+        url, _, namespace = source.partition("#")
+        try:
+            return parse_redis_url(url), namespace
+        except ValueError as error:
+            raise ValueError(str(error).removeprefix("transport_url ")) from None
+    host, port, db, password, namespace, *more = [*source_fields(source), "", "", "", "", ""]
+    if any(more) or not host:
+        raise ValueError(f"not of the form {_FORM}")
+    login = f":{quote(password, safe='')}@" if password else ""
+    where = f"[{host}]" if ":" in host else host
+    try:
+        return parse_redis_url(f"redis://{login}{where}:{port or 6379}/{db or 0}"), namespace
+    except ValueError:
+        raise ValueError(f"not of the form {_FORM}") from None
+
+
+def _target(value: str) -> Target:
+    if not value.startswith("{"):
+        return parse_target(value)
+    found = json.loads(value)
+    host, password = found.get("host"), found.get("password")
+    if not isinstance(host, str) or not isinstance(password, str | None):
+        raise ValueError("no host, or a password that is not a text")
+    return replace(parse_target(host), password=password)

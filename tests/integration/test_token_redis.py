@@ -1,0 +1,64 @@
+"""``TokenRedis`` with a real Redis: values, a key that expires, an outage, and what is not an address."""
+
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.errors import InvalidToken, ServiceUnavailable
+from novnc_twisted.token_plugins import Target, make_plugin
+from tests.support.redis_server import RedisServer
+
+
+class TokenRedisTests(TestCase):
+    timeout = 120
+
+    async def error_of(self, plugin, token: str) -> Exception | None:
+        try:
+            await plugin.look_up(token)
+        except (InvalidToken, ServiceUnavailable) as error:
+            return error
+        return None
+
+    async def test_values(self) -> None:
+        server = RedisServer(self)
+        plain = make_plugin(reactor, "TokenRedis", server.url)
+        spaced = make_plugin(reactor, "TokenRedis", f"{server.url}#app:one")
+        for plugin in (plain, spaced):
+            plugin.start()
+            self.addCleanup(plugin.stop)
+        for key, value in (
+            *(
+                ("a", " h:5900 \n"),
+                ("b", '{"host": "[2001:db8::1]:1", "more": 7}'),
+                ("app:one:c", '{"host": "h:3", "password": "secret"}'),
+            ),
+            *(
+                ("bad1", "x"),
+                ("bad2", '{"host": 7}'),
+                ("bad3", "{" * 50_000),
+                ("bad4", "[1]"),
+                ("bad5", '{"host": "h:1", "password": 7}'),
+                ("é", "h:9"),
+            ),
+        ):
+            server.command("SET", key, value)
+        server.command("RPUSH", "list", "h:1")
+        self.assertEqual(await plain.look_up("a"), Target(host="h", port=5900))
+        self.assertEqual(await plain.look_up("b"), Target(host="2001:db8::1", port=1))
+        self.assertEqual((await plain.look_up("é")).port, 9)
+        found = await spaced.look_up("c")
+        self.assertEqual((found.port, found.password), (3, "secret"))
+        self.assertNotIn("secret", repr(found))
+        for plugin, token in (
+            *(
+                (plain, token)
+                for token in ("none", "bad1", "bad2", "bad3", "bad4", "bad5", "list", "a\nb", "\udcff", "")
+            ),
+            *((spaced, token) for token in ("a", ":a", "")),
+        ):
+            self.assertIsInstance(await self.error_of(plugin, token), InvalidToken, token)
+        server.command("DEL", "a")
+        self.assertIsInstance(await self.error_of(plain, "a"), InvalidToken)
+        server.freeze()
+        self.assertIsInstance(await self.error_of(plain, "b"), ServiceUnavailable)
+        server.kill()
+        self.assertIsInstance(await self.error_of(spaced, "c"), ServiceUnavailable)
