@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from novnc_twisted.audit.entries import CODES, MAX_LINE, entry_of
 from novnc_twisted.events.records import (
     Event,
+    FrameBlocked,
     PowerAction,
     RequestRefused,
     SessionChanged,
@@ -35,7 +36,7 @@ ABOUT = {
     "instance_uuid": "uuid",
     "instance_name": "myserver20",
 }
-WITHOUT = {RequestRefused}
+WITHOUT = {FrameBlocked, RequestRefused}
 """Events that leave no entry: nobody asked for a console yet."""
 
 
