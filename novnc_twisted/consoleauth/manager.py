@@ -103,10 +103,7 @@ class ConsoleAuthManager:
     async def _start(self) -> None:
         self._withdraw = await self._transport.serve(
             CONSOLEAUTH.name,
-            {
-                name: getattr(self if hasattr(self, name) else self._session_methods, name)
-                for name in CONSOLEAUTH.methods
-            },
+            {name: self._method(name) for name in CONSOLEAUTH.methods},
             binary=CONSOLEAUTH_BINARY,
             host=self._host,
             callers=CONSOLEAUTH.methods,

@@ -42,6 +42,7 @@ def token_document(base_url: str, caller: Caller, *, issued_at: float, expires_a
             _service("compute", "nova", f"{base_url}/v2.1"),
             _service("identity", "keystone", f"{base_url}/identity"),
             _service("image", "glance", f"{base_url}/image"),
+            _service("console", "console", f"{base_url}/console/v1"),
         ],
     }
     if project is not None:

@@ -20,7 +20,7 @@ class IdentityTests(UsersCase):
         self.assertEqual(token["project"]["name"], "red")
         self.assertEqual(token["user"]["name"], "alice")
         self.assertEqual([role["name"] for role in token["roles"]], ["member"])
-        self.assertEqual([service["type"] for service in token["catalog"]], ["compute", "identity", "image"])
+        self.assertEqual([service["type"] for service in token["catalog"]], ["compute", "identity", "image", "console"])
         self.assertEqual(token["expires_at"], "1970-01-01T01:00:00.000000Z")
         secret = answer["x-subject-token"]
         shown = self.system.get(TOKENS, X_Auth_Token=secret, X_Subject_Token=secret)
@@ -59,7 +59,7 @@ class CatalogueTests(UsersCase):
     def test_all_interfaces_of_all_services(self) -> None:
         """clouds.yaml may ask for ``interface: internal`` or ``admin``."""
         catalogue = self.system.post(TOKENS, log_in("alice", "r3d:pass")).body["token"]["catalog"]
-        self.assertEqual([service["type"] for service in catalogue], ["compute", "identity", "image"])
+        self.assertEqual([service["type"] for service in catalogue], ["compute", "identity", "image", "console"])
         for service in catalogue:
             endpoints = service["endpoints"]
             self.assertEqual([endpoint["interface"] for endpoint in endpoints], ["public", "internal", "admin"])

@@ -10,8 +10,11 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 from twisted.trial.unittest import TestCase
 
+from novnc_twisted.consoleauth import ConsoleAuthManager
+from novnc_twisted.contract import EndedSession
 from novnc_twisted.identity import HTTPBasic, NoAuth
 from tests.api.harness import FakeHost, System, instance, publish, quick_hash, uuid_of
+from tests.session.workers import SERVER, worker
 from tests.support.forked import output_and_value
 
 BIN = Path(sys.executable).parent
@@ -313,3 +316,52 @@ class HTTPBasicTests(Clients):
             self.assertEqual(code, 1, output + errors)
             self.assertRegex(errors, "requires authentication|Unauthorized")
             self.assertNotIn("Traceback", errors)
+
+
+class ConsoleSessionTests(Clients):
+    """The plug-in of python-openstackclient, with a running consoleauth and workers of proxies."""
+
+    async def test_sessions(self) -> None:
+        """Each command, without a log-in."""
+        await self.listen(NoAuth())
+        await self.system.undo[-1]()
+        manager = ConsoleAuthManager(self.system.transport, reactor)
+        await manager.start()
+        self.addCleanup(manager.stop)
+        edge = await worker(self.system.transport, "edge1")
+        first, second = edge.add("1" * 32, started_at=1.5), edge.add("2" * 32, user_id="boris", token_hash="0b" * 32)
+        ended = EndedSession(session=first.info, ended_at=61.0, cause="ClientLeft")
+        await self.system.transport.call("consoleauth", "report_closed", sessions=[ended.to_wire()])
+        settings = self.none("openstack")
+        listed, filtered, shown, history, changed, deleted, missing = await self.run_all(
+            settings,
+            "openstack console session list",
+            f"openstack console session list --user boris --server {SERVER} --proxy edge1 --long --limit 1",
+            f"openstack console session show {first.id}",
+            "openstack console history list --since 1970-01-01T00:01:00Z --until 1970-01-01T00:02:00Z",
+            f"openstack console session set {first.id} --mode view",
+            f"openstack console session delete {second.id} --reason leaver",
+            f"openstack console session delete {'3' * 32}",
+        )
+        rows = self.rows(listed)
+        self.assertEqual(rows[0], ["ID", "Server", "User", "Type", "Mode", "Client", "Proxy", "Phase", "Started At"])
+        self.assertEqual(
+            rows[1][:8], [first.id, "myserver20", "alice", "novnc", "control", "192.0.2.7", "edge1", "live"]
+        )
+        self.assertEqual([row[0] for row in rows[1:]], [first.id, second.id])
+        self.assertEqual([row[0] for row in self.rows(filtered)[1:]], [second.id])
+        self.assertIn(["started_at", "1970-01-01T00:00:01.500Z"], self.rows(shown))
+        self.assertEqual(self.rows(history)[1][-2:], ["1970-01-01T00:01:01.000Z", "ClientLeft"])
+        self.assertEqual((changed, deleted), (("", "", 0), ("", "", 0)))
+        self.assertEqual((first.modes, str(second.cause)), (["view"], "Revoked: by admin: leaver"))
+        self.assertIn(f"Session {'3' * 32} could not be found.", missing[1])
+        self.assertEqual(missing[2], 1)
+
+    async def test_after_a_log_in(self) -> None:
+        """The catalogue of the small identity service names the console API."""
+        users = Path(self.mktemp())
+        users.write_text(f"alice:{quick_hash('r3d:pass')}:red\n")
+        await self.listen(HTTPBasic(reactor, users))
+        (await worker(self.system.transport, "edge1")).add("1" * 32)
+        listed = await self.run_client("openstack console session list", self.password("alice", "r3d:pass", "red"))
+        self.assertEqual([row[0] for row in self.rows(listed)[1:]], ["1" * 32])

@@ -21,6 +21,7 @@ class WorkerSession:
         self.info = info
         self.id = info.id
         self.cause: Refusal | None = None
+        self.modes: list[str] = []
 
     def to_wire(self) -> dict[str, Any]:
         return self.info.to_wire()
@@ -28,7 +29,8 @@ class WorkerSession:
     def end(self, cause: Refusal) -> None:
         self.cause = cause
 
-    def change_mode(self, mode: str) -> None: ...
+    def change_mode(self, mode: str) -> None:
+        self.modes.append(mode)
 
 
 class Worker:

@@ -1,0 +1,81 @@
+"""The client of the console API, on a session of keystoneauth."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from keystoneauth1.adapter import Adapter
+from osc_lib import exceptions
+
+_VERSION = re.compile(r"/v[0-9]+(?:\.[0-9]+)?(?:/[^/]*)?/?\Z")
+
+
+def endpoint_of(console: str | None, compute: str | None) -> str:
+    """Return the URL of the console API.
+
+    :param console: the endpoint of the service ``console`` in the catalogue, or OS_CONSOLE_ENDPOINT_OVERRIDE.
+    :param compute: the endpoint of the Compute API, whose server has the console API as well.
+    :raises CommandError: neither is known.
+    """
+    # Without log-ins, keystoneauth gives the endpoint of OS_ENDPOINT for every service.
+    if console and "/console/" in console:
+        return console.rstrip("/")
+    if not compute:
+        raise exceptions.CommandError("The console API is in no catalogue. Set OS_CONSOLE_ENDPOINT_OVERRIDE.")
+    return _VERSION.sub("", compute).rstrip("/") + "/console/v1"
+
+
+class ConsoleClient:
+    """Requests to the console API.
+
+    :param session: a keystoneauth session.
+    :param endpoint: the URL of the API, with its version.
+    """
+
+    def __init__(self, session: Any, endpoint: str) -> None:
+        self._adapter = Adapter(session, service_type="console", endpoint_override=endpoint)
+
+    def rows(self, path: str, filters: Mapping[str, Any], limit: int | None) -> Iterator[dict[str, Any]]:
+        """Return the sessions of all pages.
+
+        :param path: ``/sessions`` or ``/history``.
+        :param filters: the query; values that are None are left out.
+        :param limit: how many, at most; None: all.
+        """
+        left, marker = limit, None
+        while left is None or left > 0:
+            query = {**filters, "limit": left, "marker": marker}
+            wanted = {name: value for name, value in query.items() if value is not None}
+            page = self._ask("GET", path, params=wanted)
+            yield from page["sessions"]
+            marker = page["next"]
+            if left is not None:
+                left -= len(page["sessions"])
+            if marker is None:
+                return
+
+    def show(self, session_id: str) -> dict[str, Any]:
+        """Return a session."""
+        return dict(self._ask("GET", f"/sessions/{session_id}")["session"])
+
+    def end(self, session_id: str, reason: str | None) -> None:
+        """End a session, and revoke its token."""
+        self._ask("DELETE", f"/sessions/{session_id}", params={} if reason is None else {"reason": reason})
+
+    def set_mode(self, session_id: str, mode: str) -> None:
+        """Change what the viewer of a session may do."""
+        self._ask("PATCH", f"/sessions/{session_id}", json={"mode": mode})
+
+    def _ask(self, method: str, path: str, **more: Any) -> Any:
+        """Return the body of a response; None if it is empty.
+
+        :raises CommandError: with the sentence of the API.
+        """
+        response = self._adapter.request(path, method, raise_exc=False, **more)
+        body = response.json() if response.content else None
+        if response.status_code < 400:
+            return body
+        # nova's form of a fault: {"itemNotFound": {"code": 404, "message": "..."}}
+        faults = [fault for fault in body.values() if isinstance(fault, dict)] if isinstance(body, dict) else []
+        sentence = faults[0].get("message") if faults else response.reason
+        raise exceptions.CommandError(f"{sentence} (HTTP {response.status_code})")

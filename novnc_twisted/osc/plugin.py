@@ -1,0 +1,37 @@
+"""What python-openstackclient asks a plug-in for (entry point ``openstack.cli.extension``)."""
+
+import argparse
+from typing import Any
+
+from novnc_twisted.osc.client import ConsoleClient, endpoint_of
+
+API_NAME = "console"
+API_VERSION_OPTION = "os_console_api_version"
+API_VERSIONS = ("1",)
+DEFAULT_API_VERSION = "1"
+
+
+def make_client(instance: Any) -> ConsoleClient:
+    """Return the client of the console API.
+
+    :param instance: osc-lib's ClientManager.
+    """
+    config = instance.get_configuration()
+    session, region, interface = instance.session, instance.region_name, instance.interface
+
+    def in_catalogue(service: str) -> str | None:
+        found: str | None = session.get_endpoint(service_type=service, region_name=region, interface=interface)
+        return config.get(f"{service}_endpoint_override") or found
+
+    return ConsoleClient(session, endpoint_of(in_catalogue("console"), in_catalogue("compute")))
+
+
+def build_option_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Add the global options of the plug-in."""
+    parser.add_argument(
+        "--os-console-api-version",
+        metavar="<console-api-version>",
+        default=DEFAULT_API_VERSION,
+        help="Version of the console API; there is 1 only",
+    )
+    return parser

@@ -1,0 +1,69 @@
+"""The plug-in's client: where the console API is, and pages."""
+
+import json
+from typing import Any
+
+from osc_lib import exceptions
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.osc.client import ConsoleClient, endpoint_of
+
+
+class EndpointTests(SynchronousTestCase):
+    def test_from_the_catalogue(self) -> None:
+        self.assertEqual(endpoint_of("http://h/console/v1/", "http://h/v2.1"), "http://h/console/v1")
+
+    def test_beside_the_compute_api(self) -> None:
+        """Without a catalogue, every service has the one endpoint that is set."""
+        for compute in ("http://h:8774/v2.1", "http://h:8774/v2.1/", "http://h:8774/v2.1/red", "http://h:8774"):
+            for console in (None, compute):
+                self.assertEqual(endpoint_of(console, compute), "http://h:8774/console/v1", compute)
+        self.assertEqual(endpoint_of(None, "http://h/compute/v2.1"), "http://h/compute/console/v1")
+
+    def test_nowhere(self) -> None:
+        self.assertRaises(exceptions.CommandError, endpoint_of, None, None)
+
+
+class Response:
+    """A response of requests."""
+
+    reason = "Not Found"
+
+    def __init__(self, body: Any, status_code: int = 200) -> None:
+        self.content = json.dumps(body)
+        self.status_code = status_code
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+class PageTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.client = ConsoleClient(None, "http://h/console/v1")
+        self.patch(self.client._adapter, "request", self.get)
+
+    def get(self, path: str, method: str, *, params: dict[str, Any], raise_exc: bool) -> Response:
+        self.asked.append(params)
+        at = int(params.get("marker", 0))
+        rows = [{"id": number} for number in range(at, min(at + 2, 5))]
+        return Response({"sessions": rows, "next": str(at + 2) if at + 2 < 5 else None})
+
+    def test_all(self) -> None:
+        rows = list(self.client.rows("/sessions", {"user_id": "u", "proxy": None}, None))
+        self.assertEqual([row["id"] for row in rows], [0, 1, 2, 3, 4])
+        self.assertEqual(
+            self.asked, [{"user_id": "u"}, {"user_id": "u", "marker": "2"}, {"user_id": "u", "marker": "4"}]
+        )
+
+    def test_a_limit(self) -> None:
+        self.assertEqual(len(list(self.client.rows("/history", {}, 4))), 4)
+        self.assertEqual(self.asked, [{"limit": 4}, {"limit": 2, "marker": "2"}])
+
+    def test_an_error(self) -> None:
+        """Its sentence is that of the API, or the reason phrase of whatever else answers."""
+        fault = {"itemNotFound": {"code": 404, "message": "Session 5 could not be found."}}
+        for body, why in ((fault, "Session 5 could not be found."), (["x"], "Not Found"), ({"x": 1}, "Not Found")):
+            self.patch(self.client._adapter, "request", lambda *_, body=body, **__: Response(body, 404))
+            error = self.assertRaises(exceptions.CommandError, self.client.show, "5")
+            self.assertEqual(str(error), f"{why} (HTTP 404)")
