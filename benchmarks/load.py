@@ -24,7 +24,7 @@ CACHE = ROOT / ".make" / "bench"
 """The folder for the compiled generator and the last results."""
 
 LOOPBACK = "127.0.0.1"
-PATIENCE = 120.0
+STEP_DEADLINE = 120.0
 """Seconds that one step of the generator may take; the generator itself gives a silent proxy 20 s."""
 
 
@@ -138,15 +138,20 @@ class Load:
     :param test: ``check``, ``down``, ``up``, ``rtt``, ``setup``, ``hold``, ``slow`` or ``soak``.
     :param url: ``ws:``, ``wss:``, ``connect:`` or ``tcp:``; see the head of wsload.c.
     :param cpus: the processors for it; empty: all.
-    :param patience: seconds that one of its steps may take.
+    :param step_deadline: seconds that one of its steps may take.
     :param options: its options by letter, such as ``n=20`` for ``-n 20``.
     :raises LoadFailed: a session can't be opened.
     """
 
     def __init__(
-        self, test: str, url: str, cpus: Collection[int] = (), patience: float = PATIENCE, **options: int | float | str
+        self,
+        test: str,
+        url: str,
+        cpus: Collection[int] = (),
+        step_deadline: float = STEP_DEADLINE,
+        **options: int | float | str,
     ) -> None:
-        self._patience = patience
+        self._step_deadline = step_deadline
         arguments: list[str | Path] = [program(), test, url]
         for letter, value in options.items():
             arguments += [f"-{letter}", str(value)]
@@ -174,7 +179,7 @@ class Load:
         assert self._process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
-            answered = selector.select(self._patience)
+            answered = selector.select(self._step_deadline)
         text = self._process.stdout.readline() if answered else "no answer in time"
         if not text.startswith(word):
             self._process.kill()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.load import PATIENCE, Backend, Load, LoadFailed
+from benchmarks.load import STEP_DEADLINE, Backend, Load, LoadFailed
 from benchmarks.proxies import Proxy
 from benchmarks.tree import ALL_CPUS, pin
 
@@ -33,7 +33,7 @@ class Plan:
     :ivar sessions: with how many idle sessions memory is measured.
     :ivar forked_sessions: the same for proxies that fork a process for each session.
     :ivar stall: seconds for which the slow reader does not read.
-    :ivar patience: seconds that one step of the load may take.
+    :ivar step_deadline: seconds that one step of the load may take.
     :ivar budget: seconds after which no new measurement begins; None: no limit.
     :ivar xvp_rows: the rows that are measured at the XVP port as well.
     :ivar hosts: the numbers of compute hosts with which links, checks and lists are measured.
@@ -45,7 +45,7 @@ class Plan:
     sessions: tuple[int, ...] = (500, 5000)
     forked_sessions: int = 500
     stall: float = 3.0
-    patience: float = PATIENCE
+    step_deadline: float = STEP_DEADLINE
     budget: float | None = None
     xvp_rows: tuple[str, ...] = ("bulk", "one-cpu", "round-trip", "upstream", "set-up", "memory", "slow", "paced")
     hosts: tuple[int, ...] = (1, 10, 100, 1000)
@@ -59,7 +59,7 @@ QUICK = Plan(
     sessions=(500,),
     forked_sessions=40,
     stall=1.0,
-    patience=20.0,
+    step_deadline=20.0,
     budget=150.0,
     xvp_rows=("bulk", "one-cpu", "round-trip", "set-up"),
     hosts=(1, 100),
@@ -103,7 +103,7 @@ class Site:
 
     def load(self, test: str, subject: Subject, **options: int | float) -> Load:
         """Open the load's sessions."""
-        return Load(test, subject.url, self._load_cpus, self.plan.patience, **options)
+        return Load(test, subject.url, self._load_cpus, self.plan.step_deadline, **options)
 
     def timed(self, test: str, subject: Subject, settle: float = 0.0, **options: int | float) -> Values:
         """Run the load once; return its results, and as ``cpu`` the CPU seconds of the proxy meanwhile.

@@ -24,7 +24,7 @@ from benchmarks.load import CACHE, PUBLISHED, Backend, Load, LoadFailed, Unavail
 from benchmarks.run import machine, raise_descriptor_limit
 from benchmarks.soak_report import Holding, Look, Outcome, Plan, judged, line, many, servers, settled, text
 
-PATIENCE = 600.0
+STEP_DEADLINE = 600.0
 """Seconds within which all sessions must be open."""
 
 GONE = 60.0
@@ -77,7 +77,7 @@ def _hold(plan: Plan, console: Crowd, outcome: Outcome, stack: ExitStack, say: C
         Load(
             "soak",
             base,
-            patience=PATIENCE,
+            step_deadline=STEP_DEADLINE,
             n=plan.sessions,
             f=str(crowd),
             d=plan.period,

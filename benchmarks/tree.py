@@ -102,13 +102,13 @@ class ProcessTree:
         for pid in self.pids():
             pin(pid, cpus)
 
-    def end(self, patience: float = 3.0) -> None:
+    def end(self, deadline: float = 3.0) -> None:
         """End all processes: with SIGTERM, and after a time-out with SIGKILL."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             for pid in self._living():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
-            give_up = time.monotonic() + patience
+            give_up = time.monotonic() + deadline
             while self._living() and time.monotonic() < give_up:
                 time.sleep(0.02)
 

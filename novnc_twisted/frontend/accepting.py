@@ -19,6 +19,9 @@ PAUSE: Final = 0.5
 LOG_INTERVAL: Final = 60.0
 """Seconds between two log lines about it."""
 
+# Of the module: a Logger that is an attribute of a class takes the name of the class, whatever its namespace says.
+_log: Final = Logger(namespace="novnc_twisted.frontend")
+
 _GONE: Final = (
     *(errno.EAGAIN, errno.EINTR, errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT),
     *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EOPNOTSUPP),
@@ -38,8 +41,6 @@ class Acceptor:
     If no file descriptor is left, Twisted's port logs several lines for each connection, and is called again at once.
     This one logs one line a minute, pauses, and goes on; the connections wait in the kernel's queue.
     """
-
-    log = Logger(namespace="novnc_twisted.frontend")
 
     def __init__(self, reactor: Any, listener: socket.socket, factory: ServerFactory) -> None:
         """Accept from now on; the acceptor closes the socket."""
@@ -77,7 +78,7 @@ class Acceptor:
             self._begin(accepted, address)
         except Exception:  # an error of the factory or the protocol must not stop the port
             accepted.close()
-            self.log.failure("a connection could not be served")
+            _log.failure("a connection could not be served")
 
     def _begin(self, accepted: socket.socket, address: tuple[Any, ...]) -> None:
         """Make a protocol and its transport, in the same way as Twisted's own port."""
@@ -99,7 +100,7 @@ class Acceptor:
         now = self._reactor.seconds()
         if self._logged_at is None or now - self._logged_at >= LOG_INTERVAL:
             self._logged_at = now
-            self.log.error(
+            _log.error(
                 "can't accept connections on {port}: {error}{hint}. New connections wait; accepting goes on as "
                 "soon as it can (logged at most once a minute)",
                 port=_name_of(self._port.getHost()),

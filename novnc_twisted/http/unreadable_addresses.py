@@ -8,30 +8,30 @@ from twisted.logger import Logger
 
 from novnc_twisted.access.display import clean
 
-SAY_EVERY: Final = 60.0
+INTERVAL: Final = 60.0
 """Seconds between two warnings."""
+
+_log: Final = Logger(namespace="novnc_twisted.http")
 
 
 class UnreadableAddresses:
     """Warns of clients whose address is :data:`novnc_twisted.access.forwarded.UNKNOWN`, at most once a minute."""
 
-    log = Logger(namespace="novnc_twisted.frontend")
-
     def __init__(self, clock: IReactorTime) -> None:
-        """Use the clock for the time between two warnings."""
+        """:param clock: times the warnings."""
         self._clock = clock
-        self._said_at: float | None = None
+        self._warned_at: float | None = None
 
     def warn(self, peer: str, forwarded_for: Sequence[str]) -> None:
-        """A request came whose client is not known.
+        """Warn of a request whose client address is not known, unless a warning was logged in the last minute.
 
         :param peer: the trusted proxy.
         :param forwarded_for: the values of its X-Forwarded-For.
         """
         now = self._clock.seconds()
-        if self._said_at is None or now - self._said_at >= SAY_EVERY:
-            self._said_at = now
-            self.log.warn(
+        if self._warned_at is None or now - self._warned_at >= INTERVAL:
+            self._warned_at = now
+            _log.warn(
                 "the trusted proxy {peer} sent '{value}' as X-Forwarded-For, where an address cannot be read: such "
                 "clients count as one, named 'unknown', and bind_address refuses them. Let the proxy write the "
                 "client's address there (said at most once a minute)",

@@ -15,7 +15,7 @@ from tests.session.test_upstream_tls import NAMED, OURS, served
 from tests.support.frames import close_of, refusal_of, status_of, stream_of
 from tests.support.ledger import Ledger
 from tests.support.script import AnswerClose, Close, ReceiveUntil, Script, Send
-from tests.support.scripted import Peer, ScriptedServer, meet, turn
+from tests.support.scripted import Peer, ScriptedServer, meet, one_iteration
 
 AT_A_TIME = 20
 
@@ -91,7 +91,7 @@ class HostileCase(FrontCase):
         """Assert that the process holds nothing more than before."""
         self.scripted.peers.clear()
         self.events.clear()
-        await turn()  # the caller may run inside the last step of the last session
+        await one_iteration()  # the caller may run inside the last step of the last session
         self.assertEqual(Ledger.now().left_since(before), {})
 
     async def crowd(self, sessions: list[Callable[[], Any]]) -> None:

@@ -15,7 +15,7 @@ from tests.hostile.servers import GOOD, GOOD_VENCRYPT, PICTURE
 from tests.session.test_upstream_tls import NAMED, OURS, served
 from tests.support.ledger import Ledger
 from tests.support.script import LEAVES, Await, Deaf, Flood, Receive, Script, Send
-from tests.support.scripted import Peer, meet, turn
+from tests.support.scripted import Peer, meet, one_iteration
 from tests.support.vnc_server import with_length
 
 CLIPBOARD = b"\6\0\0\0" + with_length(b"x" * 8000)
@@ -139,7 +139,7 @@ class PressureInTLS(PressureCase):
         tls._tlsConnection.shutdown()
         tls._flushSendBIO()
         for _ in range(3):
-            await turn()
+            await one_iteration()
         tls.transport.resumeProducing()
 
     async def viewer_ends(self) -> None:

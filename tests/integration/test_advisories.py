@@ -154,7 +154,7 @@ class DesyncTests(RedisTestCase):
             (self.caller.call("t", "note", value=number), number),
         ]
 
-    async def turns(self, count: int) -> None:
+    async def iterations(self, count: int) -> None:
         for _ in range(count):
             await deferLater(reactor, 0, lambda: None)  # type: ignore[arg-type]
 
@@ -168,15 +168,15 @@ class DesyncTests(RedisTestCase):
         """Cancelled at once, and after each number of reactor iterations up to the replies."""
         for kind in range(6):
             late = 0
-            for turns in range(200):
+            for iterations in range(200):
                 victim, _ = self.asked(1)[kind]
                 beside = [pair for pair in self.asked(2) if pair is not None]
-                await self.turns(turns)
+                await self.iterations(iterations)
                 late = late + 1 if victim.called else 0
                 victim.cancel()
                 after = self.asked(3)
                 for answer, expected in (*beside, *after):
-                    self.assertEqual(await answer, expected, (kind, turns))
+                    self.assertEqual(await answer, expected, (kind, iterations))
                 await self.outcome(victim)
                 if late == 3:
                     break

@@ -16,7 +16,7 @@ from novnc_twisted.errors import ClientLeft, ConsoleClosed, ProtocolViolation, R
 from novnc_twisted.relay import StreamEnd, WebSocketEnd, stream_end, websocket_end
 from novnc_twisted.relay.detached.side import StreamSide
 from novnc_twisted.relay.frames import PING, PONG, close_frame
-from tests.relay.pairs import Pairs, buffered, flow, reset
+from tests.relay.socket_ends import SocketEnds, buffered, flow, reset
 from tests.session.harness import Raw, WebSocket, frame
 
 AMOUNT = 4 << 20
@@ -25,15 +25,15 @@ AMOUNT = 4 << 20
 PATTERN = bytes(range(256)) * 256
 
 
-class Engines(Pairs):
+class Engines(SocketEnds):
     """The tests; run on each."""
 
     BOUND = 5 * 65536  # what was read at once comes on top of the transport's limit of 64 KiB
     detached: bool
 
     async def ends(self, *filters: Any, kind: Any = WebSocketEnd) -> None:
-        self.client, self.viewer = await self.pair(kind)
-        self.upstream, self.server = await self.pair(StreamEnd, lost=ConsoleClosed, stall=60)
+        self.client, self.viewer = await self.connected(kind)
+        self.upstream, self.server = await self.connected(StreamEnd, lost=ConsoleClosed, stall=60)
         self.filters = filters
 
     def join(self) -> Deferred[Refusal]:

@@ -17,7 +17,7 @@ from novnc_twisted.relay import StreamEnd, WebSocketEnd
 from novnc_twisted.relay.detached.engine import _engines
 from novnc_twisted.relay.detached.side import StreamSide
 from novnc_twisted.relay.timer_wheel import timer_wheel_of
-from tests.relay.pairs import Owner, flow
+from tests.relay.socket_ends import Owner, flow
 from tests.session.harness import Raw, frame
 
 SESSIONS = 2000
@@ -36,7 +36,7 @@ class Soak(TestCase):
     timeout = 120
     detached = 0
 
-    def pair(self, kind: Any, **how: Any) -> tuple[Any, Raw]:
+    def connected(self, kind: Any, **how: Any) -> tuple[Any, Raw]:
         near, far = socket.socketpair()
         made: Deferred[Any] = Deferred()
         owner = connect(Owner(made, kind, how), near)
@@ -45,8 +45,8 @@ class Soak(TestCase):
     async def session(self, chance: random.Random) -> None:
         """One: something goes each way, somebody ends it in some manner, at some time."""
         framed = chance.random() < 0.8
-        client, viewer = self.pair(WebSocketEnd if framed else StreamEnd)
-        upstream, server = self.pair(StreamEnd, lost=ConsoleClosed)
+        client, viewer = self.connected(WebSocketEnd if framed else StreamEnd)
+        upstream, server = self.connected(StreamEnd, lost=ConsoleClosed)
         for peer in viewer, server:
             if chance.random() < 0.1:
                 peer.transport.pauseProducing()

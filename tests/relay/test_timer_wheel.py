@@ -37,18 +37,18 @@ class Turning(SynchronousTestCase):
         self.assertEqual((len(wheel), clock.getDelayedCalls()), (0, []))
 
     def test_one_call_for_all(self) -> None:
-        turns = [self.wheel.callLater(delay, self.called.append, delay) for delay in (30, 20, 40, 20)]
+        timers = [self.wheel.callLater(delay, self.called.append, delay) for delay in (30, 20, 40, 20)]
         self.assertEqual([call.getTime() for call in self.clock.getDelayedCalls()], [20])
         self.clock.advance(20)
         self.assertEqual(self.called, [20, 20])
-        self.assertEqual([turn.active() for turn in turns], [True, False, True, False])
+        self.assertEqual([timer.active() for timer in timers], [True, False, True, False])
         self.assertEqual([call.getTime() for call in self.clock.getDelayedCalls()], [30])
 
     def test_the_last_that_is_cancelled_leaves_no_call(self) -> None:
-        turns = [self.wheel.callLater(5, self.called.append, None), self.wheel.callLater(9, self.called.append, None)]
-        for turn in (*turns, *turns):
-            turn.cancel()
-            self.assertFalse(turn.active())
+        timers = [self.wheel.callLater(5, self.called.append, None), self.wheel.callLater(9, self.called.append, None)]
+        for timer in (*timers, *timers):
+            timer.cancel()
+            self.assertFalse(timer.active())
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.clock.advance(10)
         self.assertEqual(self.called, [])
@@ -56,20 +56,20 @@ class Turning(SynchronousTestCase):
     def test_one_cancels_another_of_its_second_and_begins_again(self) -> None:
         def first() -> None:
             self.called.append("ran")
-            for turn in turns:
-                turn.cancel()
+            for timer in timers:
+                timer.cancel()
             self.wheel.callLater(1, self.called.append, "next")
 
-        turns = [self.wheel.callLater(1, first) for _ in range(3)]
+        timers = [self.wheel.callLater(1, first) for _ in range(3)]
         self.clock.advance(1)
         self.assertEqual(self.called, ["ran"])
         self.clock.advance(1)
         self.assertEqual(self.called, ["ran", "next"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_the_reactor_has_its_turn_between_many(self) -> None:
+    def test_the_reactor_runs_between_many(self) -> None:
         count = 3 * AT_ONCE + 1
-        turns = [self.wheel.callLater(1, self.called.append, number) for number in range(count)]
+        timers = [self.wheel.callLater(1, self.called.append, number) for number in range(count)]
         rounds = []
         self.clock.rightNow = 1.0  # Clock.advance would run all rounds in one
         while self.clock.calls:
@@ -79,7 +79,7 @@ class Turning(SynchronousTestCase):
             call.func(*call.args)
             rounds.append(len(self.called) - before)
             if len(rounds) == 1:
-                waits = next(turn for turn in turns if turn.active())
+                waits = next(timer for timer in timers if timer.active())
                 waits.cancel()
         self.assertEqual(rounds, [AT_ONCE] * 3)
         self.assertEqual(len(set(self.called)), count - 1)

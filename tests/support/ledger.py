@@ -29,7 +29,7 @@ class Ledger:
     writers: int
     watched: int  # sockets in the detached engine's epoll
     held: int  # bytes in it
-    turns: int  # of the timer wheel
+    wheel_timers: int  # of the timer wheel
     objects: "Counter[str]"
     everything: int  # all objects that the garbage collector tracks
     resident: int  # bytes of memory
@@ -47,7 +47,7 @@ class Ledger:
             writers=len(reactor.getWriters()),
             watched=sum(map(len, engines)),
             held=sum(engine.held for engine in engines),
-            turns=len(timer_wheel_of(reactor)),
+            wheel_timers=len(timer_wheel_of(reactor)),
             objects=Counter(name for each in known if (name := _name_of(each))),
             everything=len(known),
             resident=int(Path("/proc/self/statm").read_text().split()[1]) * 4096,
@@ -57,7 +57,7 @@ class Ledger:
         """What was added since, by name; empty if nothing was added."""
         left = {
             name: count
-            for name in ("descriptors", "timers", "readers", "writers", "watched", "held", "turns")
+            for name in ("descriptors", "timers", "readers", "writers", "watched", "held", "wheel_timers")
             if (count := getattr(self, name) - getattr(before, name)) > 0
         }
         return left | dict(self.objects - before.objects)

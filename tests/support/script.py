@@ -48,7 +48,7 @@ class Flood:
 class Pause:
     """Wait for this many iterations of the reactor."""
 
-    turns: int
+    iterations: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class Over(Exception):
     """The other side left."""
 
 
-def turn() -> Deferred[None]:
+def one_iteration() -> Deferred[None]:
     """Wait for one iteration of the reactor."""
     return deferLater(reactor, 0, lambda: None)
 
@@ -132,14 +132,14 @@ class Peer(Protocol):
                     if self.lost:
                         return
                     transport.write(bytes((byte,)))
-                    await turn()
+                    await one_iteration()
             case Flood(data):
                 begun, self.flooding = bool(self.flooding), data * (1 + 32768 // len(data))
                 if not begun:
                     transport.registerProducer(self, False)
-            case Pause(turns):
-                for _ in range(turns):
-                    await turn()
+            case Pause(iterations):
+                for _ in range(iterations):
+                    await one_iteration()
             case Await(what):
                 await self._events[what]
             case AnswerClose():

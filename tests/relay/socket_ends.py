@@ -58,17 +58,17 @@ def reset(peer: Raw) -> None:
     peer.transport.abortConnection()
 
 
-class Pairs:
-    """Makes them.
+class SocketEnds:
+    """A mixin for test cases: makes an end and its peer.
 
-    :cvar unix: by unix sockets, not TCP.
+    :cvar unix: whether they are connected by a unix socket; else by TCP.
     """
 
     timeout = 60
     unix = False
 
-    async def pair(self, kind: Any, **how: Any) -> tuple[Any, Raw]:
-        """An end, and its peer, who reads into memory."""
+    async def connected(self, kind: Any, **how: Any) -> tuple[Any, Raw]:
+        """Return an end and its peer, which reads into memory."""
         made: Deferred[Any] = Deferred()
         factory = Factory.forProtocol(lambda: Owner(made, kind, how))
         factory.noisy = False
