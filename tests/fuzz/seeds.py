@@ -10,7 +10,7 @@ import zlib
 
 from tests.support.vnc_server import update
 
-from . import bus, fronts, heads, shield
+from . import bus, directory, fronts, heads, shield
 from .fronts import CLIENT, CLIENT_LEAVES, CONNECT, FRAMED, HEAD, LOGIN, OFFER, SERVER_INIT, UPSTREAM, WAIT, script
 from .table import CORPUS
 
@@ -360,6 +360,36 @@ def messages() -> dict[str, dict[str, bytes]]:
     }
 
 
+def records() -> dict[str, dict[str, bytes]]:
+    """What a compute host publishes; the second UUID belongs to the second of two parts."""
+    row = b"".join(directory.ROW)
+    other = row.replace(b"11111111-2222", b"11111111-2223")
+
+    def record(versions: str, *parts: bytes) -> bytes:
+        head = json.dumps({"parts": versions.split(), "current": True}).encode()
+        return b'{"head":%s,"parts":[%s]}' % (head, b",".join(parts))
+
+    def part(version: bytes, *rows: bytes) -> bytes:
+        return b'{"version":"%s","rows":[%s]}' % (version, b",".join(rows))
+
+    return {
+        "domain-record": {
+            "one-part": record("a", part(b"a", row, other)),
+            "two-parts": record("a b", part(b"a", row), part(b"b", other)),
+            "another-part": record("a b", part(b"a", other), part(b"b", row)),
+            "missing-part": record("a b", part(b"a", row)),
+            "newer-part": record("a", part(b"b", row)),
+            "twice": record("a", part(b"a", row, row.replace(b'"one"', b'"two"'))),
+            "nested": record("a", part(b"a", row.replace(b'"project"', b"{}"))),
+            "short-row": record("a", part(b"a", b"[]", row)),
+            "no-rows": record("a", b'{"version":"a"}'),
+            "further-field": record("a", b'{"version":"a","rows":[],"more":1}'),
+            "129-parts": record("a " * 129),
+            "no-head": b'{"head":{"parts":{}},"parts":[]}',
+        }
+    }
+
+
 def sessions() -> dict[str, dict[str, bytes]]:
     """Whole sessions."""
     live = script(
@@ -393,7 +423,7 @@ def sessions() -> dict[str, dict[str, bytes]]:
 
 def parts() -> list[tuple[str, dict[str, bytes]]]:
     """For each target its files: their names and contents."""
-    return [item for part in (rfb(), streams(), wires(), messages(), sessions()) for item in part.items()]
+    return [item for part in (rfb(), streams(), wires(), messages(), records(), sessions()) for item in part.items()]
 
 
 def main() -> None:

@@ -5,7 +5,21 @@ from pathlib import Path
 
 from .tools import Target
 
-MODULES = ("rfb", "shield", "frames", "heads", "places", "page", "bus", "redis", "compute", "settings", "api", "fronts")
+MODULES = (
+    "rfb",
+    "shield",
+    "frames",
+    "heads",
+    "places",
+    "page",
+    "bus",
+    "redis",
+    "directory",
+    "compute",
+    "settings",
+    "api",
+    "fronts",
+)
 CORPUS = Path(__file__).parent / "corpus"
 
 

@@ -49,6 +49,7 @@ class ReplayTests(SynchronousTestCase):
     test_connect_info = replay("connect-info")
     test_redis_url = replay("redis-url")
     test_redis_reply = replay("redis-reply")
+    test_domain_record = replay("domain-record")
     test_domain_xml = replay("domain-xml")
     test_flagfile = replay("flagfile")
     test_htpasswd = replay("htpasswd")

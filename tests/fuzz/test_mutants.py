@@ -172,6 +172,18 @@ class MutantTests(SynchronousTestCase):
     test_domain_xml_entities = planted(
         "domain-xml", "novnc_twisted.compute.domain_xml", "forbid_dtd=True", "forbid_entities=False"
     )
+    test_domain_record_129_parts = planted(
+        "domain-record", "novnc_twisted.messaging.domain_record", "or len(parts) > MAX_PARTS", ""
+    )
+    test_domain_record_another_part = planted(
+        "domain-record", "novnc_twisted.messaging.host_record", "or part_number(uuid, count) != number", ""
+    )
+    test_domain_record_a_malformed_part_is_kept = planted(
+        "domain-record",
+        "novnc_twisted.messaging.host_record",
+        'malformed, version = True, ""',
+        "malformed = True",
+    )
     test_flagfile_a_section_as_a_name = planted(
         "flagfile", "novnc_twisted.service.flagfile", 'or name[0] in "-[#;"', ""
     )

@@ -57,6 +57,7 @@ class RandomTests(SynchronousTestCase):
     test_connect_info = random("connect-info")
     test_redis_url = random("redis-url")
     test_redis_reply = random("redis-reply")
+    test_domain_record = random("domain-record")
     test_domain_xml = random("domain-xml")
     test_flagfile = random("flagfile")
     test_htpasswd = random("htpasswd")
