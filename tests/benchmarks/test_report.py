@@ -129,7 +129,7 @@ class TableTests(SynchronousTestCase):
         clouds = "### link\n| hosts | bus calls | store commands | CPU ms | ms |\n|---|---|---|---|---|\n| 1 | 3 |"
         self.assertIn(clouds, text(self.record, subject_names()))
         self.assertIn("\n\n### check\n", text(self.record, subject_names()))
-        self.assertIn("| 1,000 | 3 | 0.5 | 4.25 | 1.23e+03 |", text(self.record, subject_names()))
+        self.assertIn("| 1,000 | 3 | 0.5 | 4.25 | 1,234 |", text(self.record, subject_names()))
         self.assertNotIn("WRONG", text(self.record, subject_names()))
 
     def test_what_is_wrong_comes_first(self) -> None:
