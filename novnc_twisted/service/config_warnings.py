@@ -53,6 +53,8 @@ def _links(read: Configuration, services: Sequence[str]) -> Iterator[str]:
     alone = conf.transport_url.startswith("memory:")
     if "consolecompute" not in services and is_oslo_url(conf.transport_url):
         return  # nova-compute makes the links
+    if conf.consoleauth.backend == "token_plugin":
+        return  # another program makes the tokens, and the links with them
     for proxy in PROXIES:
         option = f"{proxy}_base_url"
         url = urlsplit(conf.vnc[option])

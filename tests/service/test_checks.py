@@ -248,6 +248,14 @@ class WarningTests(CheckCase):
         more = "[console]\ntrusted_proxies = 192.0.2.7\n"
         self.assertEqual(self.warned(self.base("https://h/console/vnc_auto.html") + more), [])
 
+    def test_a_token_plugin_has_no_links(self) -> None:
+        source = Path(self.mktemp())
+        source.write_text("a: h:1\n")
+        text = f"[consoleauth]\nbackend = token_plugin\ntoken_plugin = TokenFile\ntoken_source = {source}\n"
+        path = Path(self.mktemp())
+        path.write_text(text + "[vnc]\nnovncproxy_port = 7000\n")
+        self.assertEqual(examine("novncproxy", [str(path)], MemoryReactorClock()).warnings, [])
+
     def test_the_compute_host_gives_the_links(self) -> None:
         (line,) = self.warned("", "consolecompute")
         self.assertIn("[vnc] novncproxy_base_url: http://127.0.0.1:6080/vnc_auto.html leads users to their own", line)
