@@ -16,8 +16,8 @@ from novnc_twisted.token_plugins.token_file_name import is_file_name
 class UnixDomainSocketDirectory:
     """Finds sockets below a folder.
 
-    No part of a token is ``..``.  Links, and sockets of other users, are refused when the session connects to them
-    (:func:`novnc_twisted.session.upstream.socket_path.pinned_socket`).
+    No part of a token is ``..`` or a link.  A session that connects checks the path again, without a moment in which it
+    could be changed, and refuses sockets of other users (``pinned_socket`` of ``session/upstream``).
 
     :ivar directories: the folder; add it to ``socket_directories`` of the sessions.
     """
@@ -46,8 +46,11 @@ class UnixDomainSocketDirectory:
         path = f"{self._folder}/{token}"
         try:
             mode = os.lstat(path).st_mode
+            real = os.path.realpath(path)
         except (OSError, ValueError):
             raise InvalidToken("there is no such socket") from None
         if not stat.S_ISSOCK(mode):
             raise InvalidToken("it is not a socket")
+        if real != f"{os.path.realpath(self._folder)}/{token}":
+            raise InvalidToken("its path has a link")
         return Target(socket=path)

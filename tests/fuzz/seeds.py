@@ -12,6 +12,7 @@ from tests.support.vnc_server import update
 
 from . import bus, directory, fronts, heads, shield
 from .fronts import CLIENT, CLIENT_LEAVES, CONNECT, FRAMED, HEAD, LOGIN, OFFER, SERVER_INIT, UPSTREAM, WAIT, script
+from .plugins import NOW, jwt
 from .table import CORPUS
 
 RFB = b"RFB 003.008\n"
@@ -204,6 +205,33 @@ def wires() -> dict[str, dict[str, bytes]]:
             "query": b"http://h/vnc.html?a=b",
             "path": b"https://h/vnc.html?path=websockify%3Fx%3Dy#top",
             "empty-path": b"http://[::1]:6080/?path=",
+        },
+        "token-target": {
+            "address": b"10.0.0.1:5900",
+            "port-0": b"h:0",
+            "ipv6": b"[2001:db8::1]:5900",
+            "socket": b"unix_socket:/run/vnc/a.sock",
+            "redis": b'{"host": "h:5900", "password": "p"}',
+            "source": b'h:6379:1:"p:q":"a:b"',
+            "url": b"rediss://u:p@h:7/2#space",
+        },
+        "token-path": {
+            "name": b"vm1",
+            "socket": b"a.sock",
+            "below": b"sub/b",
+            "up": b"../secret",
+            "similar": b"../in-other/s",
+            "link": b"link",
+            "linked-folder": b"up/s",
+        },
+        "token-jwt": {
+            "good": jwt({"host": "h", "port": 1, "exp": NOW + 60}),
+            "sha512": jwt({"host": "h", "port": "1", "iat": NOW}, "HS512"),
+            "expired": jwt({"host": "h", "port": 1, "exp": NOW}),
+            "for-ever": jwt({"host": "h", "port": 1}),
+            "forged": jwt({"host": "h", "port": 1, "exp": NOW + 60}, secret=b"x" * 32),
+            "none": b"eyJhbGciOiJub25lIn0.eyJob3N0IjoiaCIsInBvcnQiOjEsImV4cCI6OTk5OTk5OX0.",
+            "encrypted": b"eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA",
         },
         "page": {
             "page": b"/vnc.html?token=1",

@@ -17,6 +17,7 @@ from tests.fuzz.stretch import in_time
 from tests.fuzz.table import corpus, targets
 
 RFB, ACCESS = "novnc_twisted.rfb", "novnc_twisted.access"
+PLUGINS = "novnc_twisted.token_plugins"
 
 
 def plant(test: SynchronousTestCase, module: str, old: str, new: str) -> None:
@@ -141,6 +142,19 @@ class MutantTests(SynchronousTestCase):
         "forwarded", f"{ACCESS}.forwarded", "while hops and is_trusted(peer, trusted):", "while hops:"
     )
     test_token_an_escaped_letter = planted("token", f"{ACCESS}.display", "%(?:25)*{ord(letter):x}", "nothing")
+    test_token_target_port_0 = planted(
+        "token-target", f"{PLUGINS}.target", "0 < int(digits) < 65536", "0 <= int(digits) < 65536"
+    )
+    test_token_path_another_folder = planted("token-path", f"{PLUGINS}.token_file_name", 'and "/" not in token', "")
+    test_token_path_a_link = planted("token-path", f"{PLUGINS}.token_file_name", "os.O_NOFOLLOW | ", "")
+    test_token_path_a_linked_folder = planted(
+        "token-path",
+        f"{PLUGINS}.socket_directory",
+        'if real != f"{os.path.realpath(self._folder)}/{token}":',
+        "if False:",
+    )
+    test_token_jwt_expired = planted("token-jwt", f"{PLUGINS}.jwt", "if expires_at <= now:", "if False:")
+    test_token_jwt_for_ever = planted("token-jwt", f"{PLUGINS}.jwt", "-math.inf) + self", "math.inf) + self")
     test_page_another_folder = planted(
         "page", "novnc_twisted.http.static_files", "not real.is_relative_to(self.path) or", ""
     )

@@ -119,12 +119,17 @@ class TokenFileTests(Case):
     def test_bounds(self) -> None:
         self.patch(token_file, "MAX_BYTES", 64)
         self.patch(token_file, "MAX_FILES", 3)
+        self.write("#" * 64)
+        TokenFile(str(self.path))
         self.write("x" * 65)
         self.assertIn("larger than", str(self.assertRaises(ValueError, TokenFile, str(self.path))))
         folder = Path(self.mktemp())
         folder.mkdir()
         for number in range(4):
             (folder / f"{number}").touch()
+        (folder / "3").unlink()
+        TokenFile(str(folder))
+        (folder / "3").touch()
         self.assertIn("more than 3 files", str(self.assertRaises(ValueError, TokenFile, str(folder))))
 
     def test_no_file(self) -> None:
@@ -192,7 +197,8 @@ class SocketTests(Case):
         self.listen(self.folder / "vnc-other" / "x")
         self.listen(self.folder / "x")
         (self.inside / "link").symlink_to(self.folder / "x")
-        self.refused(self.plugin, *ESCAPES, "../vnc-other/x", "link", f"{self.folder}/x", "x" * 256)
+        (self.inside / "up").symlink_to(self.folder)
+        self.refused(self.plugin, *ESCAPES, "../vnc-other/x", "link", "up/x", f"{self.folder}/x", "x" * 256)
 
 
 class NameTests(SynchronousTestCase):
