@@ -17,6 +17,7 @@ export class OwnWindow {
     /** @param {Chips} chips  where the page says that the browser opened no window */
     constructor(chips) {
         this._chips = chips;
+        document.body.classList.toggle('framed', framed);
         for (const id of ['own', 'own-too']) {
             $(id).hidden = !framed && document.fullscreenEnabled;
             $(id).addEventListener('click', () => this._open());
