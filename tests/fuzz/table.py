@@ -12,6 +12,7 @@ MODULES = (
     "heads",
     "places",
     "page",
+    "plugins",
     "bus",
     "redis",
     "directory",
