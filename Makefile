@@ -96,7 +96,7 @@ $(VENV)/.installed-demo: pyproject.toml setup.py $(PAGE) | $(VENV)/bin/python
 	@exec scripts/step "installing into $(VENV)" scripts/pip-install libvirt,clients - $@
 
 $(VENV)/.installed-test: pyproject.toml setup.py $(PAGE) | $(VENV)/bin/python packages-test
-	@exec scripts/step "installing into $(VENV), with the packages for the tests" scripts/pip-install redis,libvirt,openstack,jwt,clients test,docs $@ $(VENV)/.installed-demo
+	@exec scripts/step "installing into $(VENV), with the packages for the tests" scripts/pip-install redis,libvirt,openstack,jwt,clients,tracing test,docs $@ $(VENV)/.installed-demo
 
 $(VENV)/.installed-fuzz: pyproject.toml setup.py $(PAGE) | $(VENV)/bin/python
 	@exec scripts/step "installing into $(VENV), with the packages for fuzzing" scripts/pip-install redis fuzz $@

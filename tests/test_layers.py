@@ -62,7 +62,7 @@ ALLOWED = {
     "consoleauth": LAYER_2,
     "compute": LAYER_2,
     "identity": LAYER_2 | {"bcrypt"},
-    "monitoring": LAYER_2 | {"prometheus_client"},
+    "monitoring": LAYER_2 | {"prometheus_client", "opentelemetry"},
     "token_plugins": LAYER_2,
     "session": LAYER_2,
     "frontend": LAYER_2,

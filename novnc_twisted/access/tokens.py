@@ -18,6 +18,15 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def link_id(token_hash: str) -> str:
+    """Return a name for a token in logs and traces: 32 hexadecimal digits that lead back to neither token nor hash.
+
+    Every process that knows the hash gives the token the same name, so that what consoleauth and the proxies report
+    about one console link can be put together.
+    """
+    return hashlib.sha256(b"link:" + token_hash.encode()).hexdigest()[:32] if token_hash else ""
+
+
 def token_of(path: str, cookies: Iterable[str] = ()) -> str | None:
     """Return the token of a request: the last ``token`` of the query, or else of the cookies; None: it has no token.
 

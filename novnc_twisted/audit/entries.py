@@ -93,6 +93,7 @@ def entry_of(event: Event, uid: str, now: float, origin: Mapping[str, str]) -> E
         "server_name": event.instance_name or None,  # type: ignore[union-attr]
         "console_type": event.console_type or None,  # type: ignore[union-attr]
         "address": event.address or None,
+        "link": event.link_id or None,  # type: ignore[union-attr]
     }
     return make(name, uid, now, origin, about | more)
 
@@ -116,7 +117,7 @@ def make(name: str, uid: str, now: float, origin: Mapping[str, str], more: Field
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType(
     {
-        **dict.fromkeys(("session", "user", "project", "server", "server_name", "console_type", "address")),
+        **dict.fromkeys(("session", "user", "project", "server", "server_name", "console_type", "address", "link")),
         "result": OK,
         **dict.fromkeys(("cause", "detail", "bytes", "seconds")),
     }

@@ -20,6 +20,7 @@ from novnc_twisted.contract.admission import Admission
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.place import Place
 from novnc_twisted.contract.record import read
+from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.contract.topics import COMPUTE, CONSOLEAUTH, CONSOLEAUTH_BINARY
 from novnc_twisted.errors import ConsoleForbidden, Refusal, ServiceUnavailable
 from novnc_twisted.events.records import Observer
@@ -165,12 +166,12 @@ class ConsoleAuthManager:
         await self._places.refuse_if_running_elsewhere(info.instance_uuid, info.console_type, info.compute_host)
         # Stored before the surplus is dropped, so that concurrent calls cannot exceed the limit together.
         record = await self._policy.add(token_hash, info, terms)
-        self._events.made(record)
+        self._events.made(token_hash, record)
         dropped = await self._policy.drop_surplus_of_instance(info.instance_uuid)
-        self._events.dropped(dropped, "max_tokens_per_server", instance_uuid=info.instance_uuid)
+        self._events.dropped(dropped, "max_tokens_per_server", SessionFilter(server_id=info.instance_uuid))
         if info.user_id:
             dropped = await self._policy.drop_surplus_of_user(info.user_id)
-            self._events.dropped(dropped, "max_tokens_per_user", user_id=info.user_id)
+            self._events.dropped(dropped, "max_tokens_per_user", SessionFilter(user_id=info.user_id))
         return {"expires_at": record.expires_at}
 
     async def check_token(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:
@@ -194,9 +195,9 @@ class ConsoleAuthManager:
             await self._counts.check(record.connect_info, address)
             admission = await self._admission(token_hash, record, address, place)
         except Refusal as refusal:
-            self._events.refused(record, address, refusal)
+            self._events.refused(token_hash, record, address, refusal)
             raise
-        self._events.used(record, address, place_seconds)
+        self._events.used(token_hash, record, address, place_seconds)
         return admission.to_wire()
 
     async def get_vnc_password(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:
@@ -237,7 +238,7 @@ class ConsoleAuthManager:
             try:
                 await self._check_owner(record)
             except ConsoleForbidden as refusal:
-                self._events.refused(record, address, refusal)
+                self._events.refused(token_hash, record, address, refusal)
                 raise
         return {"mode": await self._policy.renew(token_hash, record, address)}
 
@@ -311,7 +312,7 @@ class ConsoleAuthManager:
 
     async def _drop(self, instance_uuid: str, reason: str) -> int:
         deleted = await self._policy.drop_of_instance(instance_uuid)
-        self._events.dropped(deleted, reason, instance_uuid=instance_uuid)
+        self._events.dropped(deleted, reason, SessionFilter(server_id=instance_uuid))
         # Not awaited: a proxy that does not answer must not delay the caller.
         Deferred.fromCoroutine(self._sessions.end_of_server(instance_uuid, reason))
         return deleted

@@ -10,7 +10,7 @@ from typing import Final
 
 from twisted.logger import Logger
 
-from novnc_twisted.access.tokens import hash_token
+from novnc_twisted.access.tokens import hash_token, link_id
 from novnc_twisted.consoleauth.admitted import AdmittedTokens
 from novnc_twisted.consoleauth.nova_api import NovaAPI, NovaServer, TokenPlace
 from novnc_twisted.contract.connect_info import NOVNC, ConnectInfo
@@ -77,6 +77,7 @@ class NovaAuthority:
             event = TokenRefused(
                 console_type=console_type,
                 address=client_address,
+                link_id=link_id(hash_token(token)),
                 cause=type(refusal).__name__,
                 detail=refusal.detail,
             )
@@ -85,6 +86,7 @@ class NovaAuthority:
         used = TokenUsed(
             console_type=console_type,
             address=client_address,
+            link_id=link_id(hash_token(token)),
             project_id=info.project_id or "",
             instance_uuid=info.instance_uuid,
             instance_name=info.name,

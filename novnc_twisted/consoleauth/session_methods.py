@@ -39,9 +39,7 @@ class SessionMethods:
         chosen = SessionFilter.from_arguments(wanted)
         reason = fields.argument("reason", reason, fields.text) if reason != "" else ""
         tokens = await self._policy.revoke(chosen, reason)
-        self._events.dropped(
-            tokens, reason or "revoked", instance_uuid=chosen.server_id or "", user_id=chosen.user_id or ""
-        )
+        self._events.dropped(tokens, reason or "revoked", chosen)
         return {"tokens": tokens, **_reported(await self._sessions.end(chosen, reason))}
 
     async def set_mode(self, *, token_hash: str, mode: str) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from novnc_twisted.access.tokens import link_id
 from novnc_twisted.consoleauth.store import TokenRecord
+from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import Refusal
 from novnc_twisted.events.records import Observer, TokenMade, TokenRefused, TokenRevoked, TokenUsed
 
@@ -16,32 +18,46 @@ class TokenEvents:
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
 
-    def made(self, record: TokenRecord) -> None:
+    def made(self, token_hash: str, record: TokenRecord) -> None:
         """Report a new token."""
-        self._observer(TokenMade(**_about(record, record.client_address or ""), expires_at=record.expires_at))
+        about = _about(token_hash, record.client_address or "", record)
+        self._observer(TokenMade(**about, expires_at=record.expires_at))
 
-    def used(self, record: TokenRecord, address: str, place_seconds: float) -> None:
+    def used(self, token_hash: str, record: TokenRecord, address: str, place_seconds: float) -> None:
         """Report that a token opened a console for a client address.
 
         :param place_seconds: seconds that it took to find the console.
         """
-        self._observer(TokenUsed(**_about(record, address), place_seconds=place_seconds))
+        self._observer(TokenUsed(**_about(token_hash, address, record), place_seconds=place_seconds))
 
-    def refused(self, record: TokenRecord | None, address: str, refusal: Refusal) -> None:
+    def refused(self, token_hash: str, record: TokenRecord | None, address: str, refusal: Refusal) -> None:
         """Report that a token opened nothing; ``record`` is None if the token is unknown."""
-        about = {"address": address} if record is None else _about(record, address)
+        about = _about(token_hash, address, record)
         self._observer(TokenRefused(**about, cause=type(refusal).__name__, detail=refusal.detail))
 
-    def dropped(self, tokens: int, reason: str, *, instance_uuid: str = "", user_id: str = "") -> None:
-        """Report that tokens were dropped, if there were any; the fields say by what they were selected."""
+    def dropped(self, tokens: int, reason: str, chosen: SessionFilter) -> None:
+        """Report that tokens were dropped, if there were any.
+
+        :param chosen: by what they were selected.
+        """
         if tokens:
-            self._observer(TokenRevoked(instance_uuid=instance_uuid, user_id=user_id, tokens=tokens, reason=reason))
+            event = TokenRevoked(
+                instance_uuid=chosen.server_id or "",
+                user_id=chosen.user_id or "",
+                project_id=chosen.project_id or "",
+                link_id=link_id(chosen.token_hash or ""),
+                tokens=tokens,
+                reason=reason,
+            )
+            self._observer(event)
 
 
-def _about(record: TokenRecord, address: str) -> dict[str, Any]:
+def _about(token_hash: str, address: str, record: TokenRecord | None) -> dict[str, Any]:
+    about = {"address": address, "link_id": link_id(token_hash)}
+    if record is None:
+        return about
     info = record.connect_info
-    return {
-        "address": address,
+    return about | {
         "console_type": info.console_type,
         "user_id": info.user_id or "",
         "project_id": info.project_id or "",

@@ -92,6 +92,7 @@ class _ConsoleEvent:
     :ivar project_id: the project of that user's request.
     :ivar instance_uuid: the server.
     :ivar instance_name: its name.
+    :ivar link_id: the same for all events about one token; see :func:`novnc_twisted.access.tokens.link_id`.
     """
 
     console_type: str = ""
@@ -100,6 +101,7 @@ class _ConsoleEvent:
     project_id: str = ""
     instance_uuid: str = ""
     instance_name: str = ""
+    link_id: str = ""
 
     def __post_init__(self) -> None:
         _clean(self, "address", "user_id", "project_id", "instance_uuid", "instance_name")
@@ -144,6 +146,7 @@ class SessionClosed(_ConsoleEvent):
     :ivar seconds: from accepting the connection until the end.
     :ivar bytes_in: bytes of RFB from the viewer.
     :ivar bytes_out: bytes of RFB to the viewer.
+    :ivar phases: the phases of a set-up that was refused, as in :class:`SessionOpened`; empty for a live session.
     """
 
     event: ClassVar[str] = "session_closed"
@@ -157,6 +160,7 @@ class SessionClosed(_ConsoleEvent):
     seconds: float
     bytes_in: int = 0
     bytes_out: int = 0
+    phases: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         _clean(self, "address", "user_id", "project_id", "instance_uuid", "instance_name", "peer", "detail")

@@ -11,6 +11,7 @@ __getattr__, __dir__ = lazy(
         "MonitoringApplication": "application",
         "MonitoringSite": "site",
         "Readiness": "readiness",
+        "SetupSpans": "tracing",
         "Status": "status",
         "Totals": "totals",
     },

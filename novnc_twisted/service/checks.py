@@ -12,6 +12,7 @@ from novnc_twisted.service import (
     config_warnings,
     credentials,
     keystone_users,
+    monitoring,
     nova_backend,
     settings,
     token_plugin_backend,
@@ -48,7 +49,7 @@ def examine(command: str, sources: Sequence[str | FlagFile], reactor: Any) -> Co
         _tls(read, tls.mistakes, tls.files(), tls.load)
         _tls(read, (), credentials.files(conf), partial(credentials.upstream_tls, conf))
         _attempt(read, partial(settings.auth_schemes, conf), partial(settings.proxy_protocol, conf))
-    _attempt(read, partial(audit.check_file, conf))
+    _attempt(read, partial(audit.check_file, conf), partial(monitoring.check_tracing, conf))
     for line in settings.shared_ports(conf, services):
         read.add_error(line)
     if "novncproxy" in services:

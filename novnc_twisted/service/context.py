@@ -13,7 +13,7 @@ from novnc_twisted.service.audit import make_trail
 from novnc_twisted.service.bus import make_transport
 from novnc_twisted.service.commands import SERVICES, has_proxy, listening_services
 from novnc_twisted.service.credentials import Upstream
-from novnc_twisted.service.monitoring import make_monitor
+from novnc_twisted.service.monitoring import make_monitor, make_tracing
 from novnc_twisted.service.shutdown import Phase, Shutdown, Step
 from novnc_twisted.service.sockets import Sockets
 from novnc_twisted.service.tls_options import TLSOptions
@@ -81,9 +81,10 @@ class Context:
 
         options, proxies = conf.console, has_proxy(command)
         transport, log, monitor = make_transport(command, conf, reactor), EventLog(reactor), make_monitor(conf, reactor)
-        observers, trail = Observers(log), make_trail(command, conf, reactor)
-        if trail is not None:
-            observers.add(trail)
+        observers, trail, spans = Observers(log), make_trail(command, conf, reactor), make_tracing(conf)
+        for observer in (trail, spans):
+            if observer is not None:
+                observers.add(observer)
         if monitor is not None:
             transport = monitor.measured(transport)
             observers.add(monitor.metrics)

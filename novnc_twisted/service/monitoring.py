@@ -1,11 +1,13 @@
 """The port of ``[monitoring] listen``: health, readiness and metrics of a command."""
 
+import importlib.util
 import socket
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from novnc_twisted.frontend.accepting import Acceptor
 from novnc_twisted.service import settings
+from novnc_twisted.service.exits import Unusable
 from novnc_twisted.service.sockets import Sockets
 
 if TYPE_CHECKING:
@@ -43,6 +45,28 @@ def make_monitor(conf: Any, reactor: Any) -> "Monitor | None":
     from novnc_twisted.monitoring import Monitor
 
     return Monitor(reactor)
+
+
+def check_tracing(conf: Any) -> None:
+    """Check that OpenTelemetry is installed if ``[monitoring] tracing`` is on.
+
+    :raises Unusable: it is not.
+    """
+    if conf.monitoring.tracing and importlib.util.find_spec("opentelemetry") is None:
+        raise Unusable("[monitoring] tracing: it needs the extra [tracing]: pip install 'novnc-twisted[tracing]'")
+
+
+def make_tracing(conf: Any) -> "Observer | None":
+    """Make the observer that makes spans; None, and nothing is imported, if ``[monitoring] tracing`` is off.
+
+    :raises Unusable: OpenTelemetry is not installed.
+    """
+    check_tracing(conf)
+    if not conf.monitoring.tracing:
+        return None
+    from novnc_twisted.monitoring import SetupSpans
+
+    return SetupSpans()
 
 
 class MonitoringPort:

@@ -13,4 +13,10 @@ MONITORING: list[cfg.Opt] = [
         "(Prometheus) over plain HTTP, to everyone who can connect; an IPv6 address stands in brackets. Each "
         "command needs a port of its own, so set this in the file of the command. Unset: no such port.",
     ),
+    cfg.BoolOpt(
+        "tracing",
+        default=False,
+        help="Make OpenTelemetry spans for the phases of each set-up of a session. Needs the extra [tracing], and a "
+        "tracer provider that opentelemetry-instrument sets.",
+    ),
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
+from novnc_twisted.access.tokens import link_id
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.errors import (
     ConsoleForbidden,
@@ -149,6 +150,7 @@ class LiveSession(Session):
             "project_id": info.project_id or "",
             "instance_uuid": info.instance_uuid,
             "instance_name": info.name,
+            "link_id": link_id(self.token_hash),
         }
 
     async def _close(self, cause: Refusal) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
-from novnc_twisted.access.tokens import hash_token
+from novnc_twisted.access.tokens import hash_token, link_id
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.contract.mode import CONTROL
@@ -100,6 +100,10 @@ class Session:
         """Return :meth:`describe` as JSON."""
         return self.describe().to_wire()
 
+    def phases(self) -> tuple[tuple[str, float], ...]:
+        """Return the phases of the set-up that are over, each with its seconds; of a live session, none."""
+        return ()
+
     def fault(self) -> Refusal:
         """Log the exception that is being handled, a mistake in the program; return the cause to end with."""
         self.log.failure("a session failed because of a bug in this program")
@@ -124,6 +128,8 @@ class Session:
             instance_name=info.name if info else "",
             bytes_in=end.bytes_in,
             bytes_out=end.bytes_out,
+            link_id=link_id(self.token_hash),
+            phases=self.phases(),
         )
         # Report before leaving the registry: stop() fires when that is empty, and this event has to come first.
         self.report(event)

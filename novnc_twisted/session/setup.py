@@ -78,7 +78,11 @@ class SessionSetup(Session):
         else:
             self.registry.replace(live)
             self.enter("live")
-            live.start(tuple(self._phases))
+            live.start(self.phases())
+
+    def phases(self) -> tuple[tuple[str, float], ...]:
+        """See :class:`Session`."""
+        return tuple(self._phases)
 
     def enter(self, phase: str) -> None:
         """Begin the next phase, and note how long the last one took."""
@@ -147,6 +151,7 @@ class SessionSetup(Session):
         """Send the viewer the reason, and close everything; never raises."""
         # If end() was called, its cause is the reason; the failure of the step is only its consequence.
         cause = self.cause = self.cause or cause
+        self.enter(self.phase)  # for the time of its last phase; the refusal itself belongs to none
         try:
             for end in self.ends:
                 end.close(cause)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from novnc_twisted.access.tokens import hash_token, link_id
 from novnc_twisted.errors import ConsoleForbidden, InstanceNotRunning, InvalidToken
 from novnc_twisted.events import Event, TokenMade, TokenRefused, TokenRevoked, TokenUsed
 from tests.consoleauth.harness import OTHER_VM, TOKEN, VIEWER, VM, ConsoleAuthCase
@@ -13,6 +14,7 @@ ABOUT: dict[str, str] = {
     "instance_uuid": VM,
     "instance_name": "myserver20",
 }
+LINK = link_id(hash_token(TOKEN))
 
 
 class EventTests(ConsoleAuthCase):
@@ -35,11 +37,13 @@ class EventTests(ConsoleAuthCase):
     async def test_made_and_used(self) -> None:
         await self.begin()
         expires_at = await self.token(client_address="198.51.100.1")
-        self.assertEqual(self.taken(), [TokenMade(**ABOUT, address="198.51.100.1", expires_at=expires_at)])
+        self.assertEqual(
+            self.taken(), [TokenMade(**ABOUT, link_id=LINK, address="198.51.100.1", expires_at=expires_at)]
+        )
         await self.token()  # the same call once more makes no other token
         self.assertEqual(self.taken(), [])
         await self.check()
-        self.assertEqual(self.taken(), [TokenUsed(**ABOUT, address=VIEWER)])
+        self.assertEqual(self.taken(), [TokenUsed(**ABOUT, link_id=LINK, address=VIEWER)])
 
     async def test_the_time_to_find_the_console(self) -> None:
         await self.begin()
@@ -58,7 +62,9 @@ class EventTests(ConsoleAuthCase):
     async def test_refused(self) -> None:
         await self.begin()
         await self.refused(InvalidToken, self.check("guessed"))
-        self.assertEqual(self.taken(), [TokenRefused(address=VIEWER, cause="InvalidToken", detail="it is unknown")])
+        link = link_id(hash_token("guessed"))
+        refused = TokenRefused(address=VIEWER, link_id=link, cause="InvalidToken", detail="it is unknown")
+        self.assertEqual(self.taken(), [refused])
         await self.token()
         self.taken()
         await self.refused(ConsoleForbidden, self.check(console_type="xvpvnc"))
@@ -90,6 +96,18 @@ class EventTests(ConsoleAuthCase):
             ],
         )
 
+    async def test_revoked(self) -> None:
+        """The event says by what the tokens were selected."""
+        await self.begin()
+        cases = (({"token_hash": hash_token(TOKEN)}, ("", LINK)), ({"project_id": "p"}, ("p", "")))
+        for selected, expected in cases:
+            await self.token(TOKEN if "token_hash" in selected else "another")
+            self.taken()
+            await self.transport.call("consoleauth", "revoke", **selected)
+            [event] = self.taken()
+            assert isinstance(event, TokenRevoked)
+            self.assertEqual((event.project_id, event.link_id, event.tokens), (*expected, 1))
+
     async def test_no_event_names_a_token(self) -> None:
         await self.begin(max_tokens_per_server=1)
         await self.token()
@@ -97,3 +115,4 @@ class EventTests(ConsoleAuthCase):
         await self.token("another")
         await self.refused(InvalidToken, self.check())
         self.assertNotIn(TOKEN, repr(self.events))
+        self.assertNotIn(hash_token(TOKEN), repr(self.events))

@@ -22,7 +22,7 @@ REQUIRED: dict[str, Any] = {
     "mode": "view",
     "action": "start",
 }
-CHOSEN_BY_US = {"service", "cause", "option", "phase", "session_id", "console_type", "mode", "action"}
+CHOSEN_BY_US = {"service", "cause", "option", "phase", "session_id", "console_type", "mode", "action", "link_id"}
 """Texts that no client and no other host chooses."""
 
 

@@ -8,6 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.access import hash_token
+from novnc_twisted.access.tokens import link_id
 from novnc_twisted.contract import ConnectInfo, SessionInfo
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import Refusal, Revoked
@@ -189,6 +190,19 @@ class Live(FrontCase):
         await self.all_over()
         self.assertEqual([type(event) for event in events], [SessionOpened, SessionClosed])
         self.assertEqual((events[1].session_id, events[1].cause, events[1].phase), (session.id, "Revoked", "live"))
+        self.assertEqual(events[1].phases, ())
+        self.assertEqual({event.link_id for event in events}, {link_id(hash_token(TOKEN))})
+
+    async def test_the_phases_of_a_refused_session(self) -> None:
+        events: list[Any] = []
+        self.novnc(observer=events.append)
+        self.server.close = "version"
+        viewer = await self.websocket()
+        await viewer.until_closed()
+        await self.all_over()
+        [closed] = events
+        self.assertEqual(closed.phase, "login")
+        self.assertEqual([name for name, _ in closed.phases], ["token", "dial", "login"])
 
 
 class Tokens(SynchronousTestCase):

@@ -1,0 +1,116 @@
+"""OpenTelemetry spans for the phases of a set-up: an observer of events, so that the set-up itself does not know of it.
+
+The spans are made when the set-up is over, with the times of its phases.  Those about one console link have one trace
+id, whatever process makes them: it is derived from the token (:func:`novnc_twisted.access.tokens.link_id`), so that
+nothing has to travel with the calls between the services.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from novnc_twisted._version import __version__
+from novnc_twisted.errors import TABLE
+from novnc_twisted.events.records import Event, SessionClosed, SessionOpened, TokenUsed
+from novnc_twisted.monitoring.definitions import PHASE_OF
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Tracer
+
+SETUP: Final = "console.setup"
+PLACE: Final = "console.place"
+"""The names of the spans; those of the phases are :data:`~novnc_twisted.monitoring.definitions.PHASES`."""
+
+_LIVE: Final = "live"
+_NANOSECONDS: Final = 1_000_000_000
+
+# Ends that the viewer or an operator has chosen: the set-up itself did not fail.
+_NO_ERROR: Final = frozenset(("ClientLeft", "Revoked", "Stopping"))
+
+
+class SetupSpans:
+    """Makes the spans.  An instance is an ``Observer``.
+
+    :param tracer: default: the tracer of the program's tracer provider (``opentelemetry-instrument`` sets it).
+    :param now: Unix time in nanoseconds.
+    """
+
+    def __init__(self, tracer: "Tracer | None" = None, now: Callable[[], int] = time.time_ns) -> None:
+        # Here, so that only a process that traces loads the library.
+        from opentelemetry import trace
+
+        self._trace = trace
+        self._tracer = tracer or trace.get_tracer("novnc_twisted", __version__)
+        self._now = now
+
+    def __call__(self, event: Event) -> None:
+        """Make the spans of an event, if it is the end of a set-up or the use of a token."""
+        if isinstance(event, SessionOpened):
+            self._setup(event, "")
+        elif isinstance(event, SessionClosed) and event.phase != _LIVE:
+            self._setup(event, event.cause)
+        elif isinstance(event, TokenUsed):
+            self._place(event)
+
+    def _setup(self, event: SessionOpened | SessionClosed, cause: str) -> None:
+        phases = _merged(event.phases)
+        began = self._now() - _nanoseconds(sum(seconds for _, seconds in phases))
+        attributes = _attributes(event) | {"novnc.session.id": event.session_id}
+        if cause:
+            attributes["novnc.cause"] = cause
+        context = self._context_of(event.link_id)
+        setup = self._tracer.start_span(SETUP, context=context, start_time=began, attributes=attributes)
+        inside = self._trace.set_span_in_context(setup)
+        end = began
+        for number, (phase, seconds) in enumerate(phases, 1):
+            span = self._tracer.start_span(phase, context=inside, start_time=end)
+            end += _nanoseconds(seconds)
+            if cause and number == len(phases):
+                self._fail(span, cause)
+            span.end(end)
+        if cause:
+            self._fail(setup, cause)
+        setup.end(end)
+
+    def _place(self, event: TokenUsed) -> None:
+        end = self._now()
+        began = end - _nanoseconds(event.place_seconds)
+        context = self._context_of(event.link_id)
+        span = self._tracer.start_span(PLACE, context=context, start_time=began, attributes=_attributes(event))
+        span.end(end)
+
+    def _fail(self, span: Any, cause: str) -> None:
+        if cause not in _NO_ERROR:
+            sentence = TABLE[cause].sentence if cause in TABLE else cause
+            span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, sentence))
+
+    def _context_of(self, link: str) -> "Context | None":
+        """Return the context of a link, in which a span gets the link's trace id; None: the span begins a trace."""
+        if not link:
+            return None
+        # There is no such span: a tracer takes a trace id from a parent only.
+        flags = self._trace.TraceFlags(self._trace.TraceFlags.SAMPLED)
+        parent = self._trace.SpanContext(int(link, 16), int(link[:16], 16) or 1, is_remote=True, trace_flags=flags)
+        return self._trace.set_span_in_context(self._trace.NonRecordingSpan(parent))
+
+
+def _attributes(event: SessionOpened | SessionClosed | TokenUsed) -> dict[str, str]:
+    named = {"novnc.console_type": event.console_type, "novnc.server.id": event.instance_uuid}
+    return {name: value for name, value in named.items() if value}
+
+
+def _merged(phases: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Return the phases as the metrics have them: what follows the dial is one phase, ``negotiate``."""
+    merged: list[tuple[str, float]] = []
+    for name, seconds in phases:
+        phase = PHASE_OF.get(name, name)
+        if merged and merged[-1][0] == phase:
+            merged[-1] = phase, merged[-1][1] + seconds
+        else:
+            merged.append((phase, seconds))
+    return merged
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * _NANOSECONDS)
