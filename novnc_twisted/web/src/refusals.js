@@ -27,7 +27,7 @@ const POLICY = {
     4502: { auto: { first: 2000, giveUpAfter: 30000 }, keep: true },
     4503: { auto: { first: 1000, giveUpAfter: 300000 }, keep: true },
     /* A console that closes may have moved (live migration ends the stream): look for it a few times. */
-    4504: { auto: { first: 2000, giveUpAfter: 10000 }, keep: true },
+    4504: { auto: { first: 1000, giveUpAfter: 10000 }, keep: true },
 };
 
 const NETWORK = { auto: { first: 1000, giveUpAfter: 300000 }, keep: true };
