@@ -19,13 +19,14 @@ PAGE_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick test-all lint docs page bench soak fuzz clean packages-demo packages-test packages-bench
+.PHONY: help demo test quick test-all test-nova lint docs page bench soak fuzz clean packages-demo packages-test packages-bench packages-nova
 
 help:
 	@echo 'make demo      a real VM and every service, on loopback, until Ctrl-C (DEMO_PORTS="8774 6080 6081")'
 	@echo 'make test      lint, the page'"'"'s tests and every other test, with $(PYTHON)'
 	@echo 'make quick     lint, the page'"'"'s tests and the short unit tests, in a minute or so'
 	@echo 'make test-all  make test with every Python from 3.11 to 3.13 on this machine, and the bus on Valkey'
+	@echo 'make test-nova the noVNC proxy in front of a real Keystone and nova, from PyPI'
 	@echo 'make lint      ruff, mypy, codespell and the prose linter'
 	@echo 'make page      the console page alone'
 	@echo 'make docs      the documents, in docs/_build/html'
@@ -46,6 +47,9 @@ quick: $(VENV)/.installed-test .make/promtool
 
 test-all: $(VENV)/.installed-test .make/promtool
 	@exec $(VENV)/bin/python scripts/check_all.py
+
+test-nova: $(VENV)/.installed-test packages-nova .venv-nova/.installed
+	@exec $(VENV)/bin/python scripts/check.py --only nova
 
 lint: $(VENV)/.installed-test
 	@exec $(VENV)/bin/python scripts/check.py --only lint
@@ -79,12 +83,18 @@ packages-test:
 .make/promtool: scripts/install-promtool | packages-test
 	-@exec scripts/step "getting promtool" scripts/install-promtool $@
 
+packages-nova:
+	@exec scripts/install-packages nova
+
 # A proxy that cannot be installed is not measured; the report names it.
 packages-bench: | $(VENV)/.installed-demo
 	-@exec scripts/install-packages bench
 
 .venv-bench/.installed: scripts/install-peers | $(VENV)/.installed-demo
 	-@exec scripts/step "installing websockify and nova into .venv-bench" scripts/install-peers .venv-bench
+
+.venv-nova/.installed: scripts/install-nova | $(VENV)/bin/python
+	@exec scripts/step "installing Keystone, Placement and nova into .venv-nova" scripts/install-nova .venv-nova
 
 $(VENV)/bin/python: | packages-demo
 	@exec scripts/step "making $(VENV)" $(PYTHON) -m venv $(VENV)

@@ -216,7 +216,12 @@ def parts(report: Report) -> None:
 def trial(report: Report, title: str, arguments: list[str], *, live: bool = True) -> None:
     """Run trial, and read its summary."""
     folder = f"_trial_temp_{title.replace(' ', '_')}"
-    status, text = run(title, [str(BIN / "trial"), f"--temp-directory={folder}", *arguments], live=live)
+    count(report, title, [str(BIN / "trial"), f"--temp-directory={folder}", *arguments], live=live)
+
+
+def count(report: Report, title: str, command: list[str], *, live: bool = True) -> None:
+    """Run a command that runs trial, and read trial's summary."""
+    status, text = run(title, command, live=live)
     handed_out.output(title, text)
     ran = sum(int(number) for number in re.findall(r"^Ran (\d+) tests? in ", text, re.M))
     counts: Counter[str] = Counter()
@@ -234,14 +239,14 @@ def unit_names() -> list[str]:
     """Return the packages and modules below tests/, except those that start real servers or browsers."""
     names = [path.parent.name for path in (ROOT / "tests").glob("*/__init__.py")]
     names += [path.stem for path in (ROOT / "tests").glob("test_*.py")]
-    helpers = {"integration", "support", "web"}
+    helpers = {"integration", "nova", "support", "web"}
     return [f"tests.{name}" for name in sorted(names) if name not in helpers]
 
 
 def quick_names() -> list[str]:
     """Return the modules of short unit tests."""
     modules = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "tests").glob("**/test_*.py")]
-    names = [".".join(path.parts[1:]) for path in modules if path.parts[1] != "integration"]
+    names = [".".join(path.parts[1:]) for path in modules if path.parts[1] not in ("integration", "nova")]
     quick = [name for name in names if name not in NOT_QUICK and name.partition(".")[0] not in NOT_QUICK]
     return [f"tests.{name}" for name in sorted(quick)]
 
@@ -273,6 +278,11 @@ def quick(report: Report) -> None:
     """Run trial on the short unit tests."""
     jobs = os.cpu_count() or 1
     trial(report, "quick tests", [*([f"-j{jobs}"] if jobs > 1 else []), *quick_names()])
+
+
+def nova(report: Report) -> None:
+    """Run the tests in front of a real nova, which is in .venv-nova."""
+    count(report, "nova", [sys.executable, "-m", "tests.nova"])
 
 
 def valkey_server() -> str | None:
@@ -328,7 +338,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Run all steps, or some of them."""
-    steps = {"lint": lint, "page": page, "parts": parts, "tests": tests, "quick": quick, "valkey": valkey}
+    steps = {"lint": lint, "page": page, "parts": parts, "tests": tests, "quick": quick, "nova": nova, "valkey": valkey}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=list(steps), help="this part alone (may be repeated)")
     options = parser.parse_args()

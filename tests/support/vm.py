@@ -46,22 +46,26 @@ class SmallVM:
         arguments += ["-qmp", f"unix:{self._folder / 'qmp'},server=on,wait=off"]
         subprocess.run([qemu, *arguments], check=True, capture_output=True, timeout=60)
 
+    @property
+    def pid(self) -> int:
+        """The id of QEMU's process."""
+        return int((self._folder / "pid").read_text())
+
     def stop(self) -> None:
         """Kill it, if it still runs."""
-        pid = self._folder / "pid"
-        if pid.exists():
+        if (self._folder / "pid").exists():
             try:
-                os.kill(int(pid.read_text()), signal.SIGKILL)
+                os.kill(self.pid, signal.SIGKILL)
             except ProcessLookupError:
                 return
 
     def freeze(self) -> None:
         """Freeze QEMU's process, as on an overloaded host; its VNC server stops sending."""
-        os.kill(int((self._folder / "pid").read_text()), signal.SIGSTOP)
+        os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let QEMU's process continue."""
-        os.kill(int((self._folder / "pid").read_text()), signal.SIGCONT)
+        os.kill(self.pid, signal.SIGCONT)
 
     def monitor(self, command: str) -> str:
         """Run a command in QEMU's human monitor, and return its output."""
