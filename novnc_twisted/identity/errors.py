@@ -44,6 +44,11 @@ def too_many_log_ins() -> HTTPError:
     return HTTPError(503, "Too many people log in at the same time. Try again in a moment.", (("Retry-After", "5"),))
 
 
+def too_many_tokens() -> HTTPError:
+    """Make the 429 for an unknown token while many others of the same network are being validated."""
+    return HTTPError(429, "Too many tokens of your network are being validated. Try again.", (("Retry-After", "1"),))
+
+
 def not_admitted(cause: RefusalCause, answered: str) -> HTTPError:
     """Make the 403 for a request that noauth does not answer.
 

@@ -15,6 +15,8 @@ from twisted.python.failure import Failure
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.http.request import Request
+from novnc_twisted.identity.errors import too_many_tokens
+from novnc_twisted.identity.fair_share import FairShare
 from novnc_twisted.identity.keystone_token import KeystoneToken, Roles
 from novnc_twisted.identity.strategy import TokenReader
 from novnc_twisted.identity.token_cache import TokenCache
@@ -81,6 +83,7 @@ class KeystoneUsers:
         self._service_type = service_type
         self._now = now
         self._cache = TokenCache(clock.seconds, min(cache_time, MAX_CACHE_TIME))
+        self._strangers = FairShare()
         self._waiting: dict[bytes, list[Deferred[KeystoneToken | None]]] = {}
 
     def admit(self, request: Request) -> None:
@@ -93,13 +96,14 @@ class KeystoneUsers:
     async def caller(self, request: Request, read_token: TokenReader) -> Caller | None:
         """See IAuth.
 
-        :raises HTTPError: 400: X-Auth-Token came twice; 403: the token gives no right here.
+        :raises HTTPError: 400: X-Auth-Token came twice; 403: the token gives no right here; 429: too many unknown
+            tokens of this client's network are being validated.
         :raises ServiceUnavailable: Keystone gives no answer that can be used.
         """
         text = (request.header("x-auth-token") or "").strip()
         if not _FORM.fullmatch(text):
             return None
-        token = await self._validated(text, MAX_CACHE_TIME if request.reads else FRESH)
+        token = await self._validated(text, MAX_CACHE_TIME if request.reads else FRESH, request.client)
         if token is None or token.expires_at <= self._now():
             return None
         rules = token.access_rules
@@ -113,7 +117,7 @@ class KeystoneUsers:
     def user(self, name: str) -> None:
         """See IAuth.  No token of the small identity service is valid."""
 
-    async def _validated(self, text: str, max_age: float) -> KeystoneToken | None:
+    async def _validated(self, text: str, max_age: float, address: str) -> KeystoneToken | None:
         """Return what Keystone says, or said at most ``max_age`` seconds ago; None: the token is not valid."""
         key = self._cache.key(text)
         known = self._cache.get(key, max_age)
@@ -125,10 +129,20 @@ class KeystoneUsers:
         if waiting is not None:
             waiting.append(mine)
             return await mine
+        # Who sends tokens of his own making must not take all requests to Keystone that may wait.
+        stranger = self._cache.get(key, MAX_CACHE_TIME) is None
+        if stranger and not self._strangers.enter(address):
+            raise too_many_tokens()
         self._waiting[key] = [mine]
         call = Deferred.fromCoroutine(self._ask(text, key)).addTimeout(DEADLINE, self._clock)
+        if stranger:
+            call.addBoth(self._left, address)
         call.addBoth(self._finish, key)
         return await mine
+
+    def _left(self, result: Any, address: str) -> Any:
+        self._strangers.leave(address)
+        return result
 
     def _finish(self, result: Any, key: bytes) -> None:
         if isinstance(result, Failure) and result.check(DeadlineOver, ServiceUnavailable):

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.identity import KeystoneUsers, Roles
+from novnc_twisted.identity.fair_share import FREE, SHARE
 from novnc_twisted.keystone import Answer
 from tests.api.harness import FakeHost, FakeReactor, System, instance, running, uuid_of
 from tests.http.harness import Answer as Response
@@ -260,6 +261,34 @@ class FreshnessTests(KeystoneCase):
         self.reactor.advance(300)
         self.get()
         self.assertEqual(self.asked(), 2)
+
+
+class FloodTests(KeystoneCase):
+    def flood(self, peer: str, count: int, token: str = "made-up") -> list[int]:
+        """Send requests with different unknown tokens; return the statuses of those that are answered at once."""
+        self.system.peer = peer
+        sent = [self.system.send("GET", "/v2.1/servers", X_Auth_Token=f"{token}-{n}") for n in range(count)]
+        return [answer.status for connection in sent for answer in connection.answers()]
+
+    def test_one_network_does_not_take_all_validations(self) -> None:
+        self.get()
+        self.keystone.silent = True
+        statuses = self.flood("192.0.2.1", 500)
+        self.assertEqual(statuses, [429] * (500 - FREE))
+        self.assertEqual(self.flood("192.0.2.2", SHARE, "other"), [])
+        self.assertEqual(self.flood("192.0.2.2", 1, "more"), [429])
+        # A token that was valid lately is asked about again, whatever else goes on.
+        self.reactor.advance(5)
+        self.system.peer = "192.0.2.1"
+        self.keystone.silent = False
+        self.assertEqual(self.make().status, 200)
+
+    def test_places_are_returned(self) -> None:
+        self.keystone.silent = True
+        self.flood("192.0.2.1", 100)
+        self.reactor.advance(5)
+        self.keystone.silent = False
+        self.assertEqual(self.flood("192.0.2.1", 100), [401] * 100)
 
 
 class OutageTests(KeystoneCase):
