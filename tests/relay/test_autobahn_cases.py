@@ -31,7 +31,7 @@ class Echo(Protocol):
         self.decoder = FrameDecoder(limit=1 << 24)  # group 9 sends 16 MiB
         self.frames = Frames()
         self.text = TextAsBinary()
-        self.message = b""
+        self.message = bytearray()
         self.open = self.closing = False
 
     def dataReceived(self, data: bytes) -> None:
@@ -53,7 +53,7 @@ class Echo(Protocol):
             self.look()
 
     def echo(self) -> None:
-        message, self.message = self.message, b""
+        message, self.message = bytes(self.message), bytearray()
         if self.decoder.failure is None and not self.decoder.closed:
             header = binary_header(len(message))
             if self.text_as_binary and self.text.messages.pop(0):
