@@ -11,6 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from novnc_twisted.errors import ConsoleForbidden
 from novnc_twisted.messaging.redis.calls import MAX_WAITING
+from novnc_twisted.messaging.redis.heartbeat import PRESENCE
 from novnc_twisted.messaging.redis.protocol import RedisProtocol
 from novnc_twisted.messaging.redis.scripts import QUEUE
 from novnc_twisted.messaging.redis.sealing import Opener, Sealer
@@ -93,7 +94,14 @@ class SecrecyTests(RedisTestCase):
         await self.until(lambda: not [key for key in redis.command("KEYS", "*") if b":s:" in key or b":i:" in key])
         await caller.stop()
         await server.stop()
-        await self.until(lambda: redis.command("KEYS", "*") == [])
+        await self.until(lambda: redis.command("KEYS", "*") in ([], [b"novnc:services"]))
+        self.assertNotEqual(redis.command("PTTL", "novnc:services"), -1)
+
+    async def test_the_names_of_the_services_outlive_their_keeper(self) -> None:
+        """consoleauth is killed, and back some seconds later: nobody else seems to be gone meanwhile."""
+        redis = RedisServer(self)
+        await self.pair(redis)
+        self.assertGreater(redis.command("PTTL", "novnc:services"), 1000 * 2 * PRESENCE)  # type: ignore[arg-type]
 
     def request(self, redis: RedisServer, **changes: Any) -> dict[str, Any]:
         seconds, _ = redis.command("TIME")  # type: ignore[misc]

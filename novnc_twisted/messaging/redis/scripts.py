@@ -94,7 +94,7 @@ ANNOUNCE = Script(
 -- SADD comes first: a Redis without free memory refuses the first command that adds data, but not those after it.
 local ttl = tonumber(ARGV[1])
 redis.call('SADD', KEYS[1], ARGV[2])
-if ARGV[5] == '1' then redis.call('PEXPIRE', KEYS[1], ttl) end
+if ARGV[5] == '1' then redis.call('PEXPIRE', KEYS[1], 5 * ttl) end
 if ARGV[4] ~= '' then
   redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
   if ARGV[6] == '1' and redis.call('ZREM', KEYS[3], ARGV[4]) == 0
@@ -115,7 +115,9 @@ return 1
 """Renew a presence entry and return 1.  If it is exclusive and the topic has another live server, return the presence
 entries of the topic instead.
 
-consoleauth keeps the set of topics: no other role has the right to remove names from it, or to let it expire.
+consoleauth keeps the set of topics: no other role has the right to remove names from it, or to let it expire.  The
+set outlives the entries: if it expired while a killed consoleauth starts again, all services would seem to be gone
+until each has renewed its own.
 """
 
 WITHDRAW = Script("""
