@@ -53,18 +53,22 @@ FILES = {
 
 LONG = (
     "test_going_wrong",
+    "test_systemd_real",
     "test_redis_services",
-    "test_clients_memory",
     "test_libvirt",
     "test_deployment",
     "test_redis_recovery",
-    "test_systemd_real",
+    "test_demo",
     "test_redis_login",
     "test_redis_order",
     "test_redis_exclusive",
-    "test_demo",
+    "test_secrets",
+    "test_redis_acl_cloud",
+    "test_vencrypt",
+    "test_advisories",
+    "test_clients_memory",
 )
-"""Modules of tests/integration that take a minute or so."""
+"""Modules of tests/integration that take half a minute or more, the longest first."""
 
 NOT_QUICK = (
     "advisories.test_tracebacks",
