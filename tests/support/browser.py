@@ -7,12 +7,15 @@
         seen = await with_page(url, steps)
         self.assertEqual(seen.complaints(), [])
 
-A browser takes seconds to start.  The process therefore starts one of each kind, and each visit has its own context.
-A visit with flags, or during another visit, starts a Chromium for itself.
+A browser takes seconds to start, and a context half a second of processor time.  The process therefore starts one
+browser of each kind, and visits with the same options share a context; each has a page of its own.  What a page keeps
+belongs to its origin, and each test has a port of its own.  A visit that fails ends the context.  A visit with flags,
+or during another visit, starts a Chromium for itself.
 """
 
 import atexit
 import base64
+import json
 import os
 import shutil
 import sys
@@ -180,14 +183,14 @@ class ConsolePage:
 
 
 @contextmanager
-def chromium_context(flags: tuple[str, ...], program: str | None, options: dict[str, Any]) -> Iterator[BrowserContext]:
-    """A context in a fresh Chromium."""
+def chromium_page(flags: tuple[str, ...], program: str | None, options: dict[str, Any]) -> Iterator[Page]:
+    """The page of a fresh Chromium."""
     with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             profile, executable_path=program or chromium(), headless=True, args=[*FLAGS, *flags], **options
         )
         try:
-            yield context
+            yield context.pages[0]
         finally:
             context.close()
 
@@ -206,6 +209,7 @@ class SharedBrowser:
         self._thread: Thread | None = None
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
+        self._contexts: dict[str, BrowserContext] = {}
 
     def run(self, function: Callable[[], Any]) -> "Deferred[Any]":
         """Call a function in the thread; return its result."""
@@ -234,16 +238,24 @@ class SharedBrowser:
             done(outcome)
 
     @contextmanager
-    def context(self, options: dict[str, Any]) -> Iterator[BrowserContext]:
-        """A fresh context; to be called in the thread."""
+    def page(self, options: dict[str, Any]) -> Iterator[Page]:
+        """A fresh page, in a context with these options; to be called in the thread."""
         if self._browser is None or not self._browser.is_connected():
             self._playwright = self._playwright or sync_playwright().start()
             self._browser = self._launch(self._playwright)
-        context = self._browser.new_context(**options)
+            self._contexts.clear()
+        key = json.dumps(options, sort_keys=True)
+        context = self._contexts.get(key)
+        if context is None:
+            context = self._contexts[key] = self._browser.new_context(**options)
         try:
-            yield context
-        finally:
+            page = context.new_page()
+            yield page
+            page.close()
+        except BaseException:
+            del self._contexts[key]
             context.close()
+            raise
 
     def _close(self) -> None:
         if self._browser is not None:
@@ -299,9 +311,7 @@ def visit(
     """
     seen = Seen()
     options["viewport"] = {"width": size[0], "height": size[1]}
-    chosen = chromium_context(flags, program, options) if shared is None else shared.context(options)
-    with chosen as context:
-        page = context.pages[0] if context.pages else context.new_page()
+    with chromium_page(flags, program, options) if shared is None else shared.page(options) as page:
         page.on("console", lambda m: seen.console.append(m.text) if m.type in ("warning", "error") else None)
         page.on("pageerror", lambda error: seen.console.append(str(error)))
         page.on("request", lambda request: seen.requests.append(request.url))
