@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import cloud
+from benchmarks import cloud, sessions
 from benchmarks.measure import ROWS, Values
 
 Measured = Mapping[str, Mapping[str, Sequence[Values | None]]]
@@ -208,6 +208,8 @@ def text(record: Mapping[str, Any], names: Sequence[str]) -> str:
         values_table(record["values"], names),
         "## By the number of compute hosts",
         cloud.table(record["clouds"]) or "Not measured.",
+        "## Sessions of the console API",
+        sessions.table(record["sessions"]) or "Not measured.",
         "## Not as shipped",
         _list(record["not_as_shipped"]),
         "## What was run",

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cloud
+from benchmarks import cloud, sessions
 from benchmarks.bus import ConsoleRedis
 from benchmarks.load import Backend, LoadFailed, Unavailable, check
 from benchmarks.measure import ROWS, Plan, Row, Site, Subject, Values
@@ -47,6 +47,9 @@ NOT_SHIPPED = (
 CLOUD = "hosts"
 """The row about the number of compute hosts, which has no proxies."""
 
+SESSIONS = "sessions"
+"""The row about the lists and revocations of the console API, which has no proxies either."""
+
 _DESCRIPTORS = 20_000
 
 
@@ -55,6 +58,7 @@ class Run:
 
     :ivar values: row -> name of the subject -> the result of each round; None: that round failed.
     :ivar clouds: the number of compute hosts, as text -> the result of :func:`benchmarks.cloud.measure`.
+    :ivar sessions: the result of :func:`benchmarks.sessions.measure`.
     :ivar unmeasured: what is missing, and why.
     :ivar wrong: the proxies that changed or lost a byte, or refused or lost a session.
     """
@@ -66,6 +70,7 @@ class Run:
         self.wrong: dict[str, str] = {}
         self.versions: dict[str, str] = {}
         self.clouds: dict[str, cloud.Cloud] = {}
+        self.sessions: dict[str, float] = {}
         self.load_averages: list[float] = []
         self.machine = machine()
         self._say = say
@@ -84,6 +89,8 @@ class Run:
         self.unmeasured.update(self.plan.leaves_out)
         if CLOUD in rows or not (rows or proxies):
             self._measure_clouds()
+        if SESSIONS in rows or not (rows or proxies):
+            self._measure_sessions()
         if rows and not wanted:
             return
         if not knows_shield():
@@ -115,6 +122,13 @@ class Run:
                 except LoadFailed as trouble:
                     self.wrong[f"ours: {title}"] = str(trouble)
             self._say(f"{self.seconds:4.0f} s  {title}")
+
+    def _measure_sessions(self) -> None:
+        try:
+            self.sessions = sessions.measure()
+        except LoadFailed as trouble:
+            self.wrong["ours: sessions"] = str(trouble)
+        self._say(f"{self.seconds:4.0f} s  sessions of the console API")
 
     @property
     def seconds(self) -> float:
@@ -191,6 +205,7 @@ class Run:
             "not_as_shipped": NOT_SHIPPED,
             "values": self.values,
             "clouds": self.clouds,
+            "sessions": self.sessions,
             "unmeasured": self.unmeasured,
             "wrong": self.wrong,
         }

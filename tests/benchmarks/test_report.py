@@ -96,6 +96,7 @@ class TableTests(SynchronousTestCase):
             "load_average_each_round": [0.5, 2.0],
             "values": self.values,
             "clouds": {"1": {"link": CLOUD}, "1000": {"link": CLOUD, "check": CLOUD}},
+            "sessions": {"list_s": 0.455, "page_ms": 48.6},
             "not_as_shipped": ["one"],
             "versions": {"haproxy": "2.6"},
             "unmeasured": {"ours, TLS": "TLS front not there yet"},
@@ -130,6 +131,7 @@ class TableTests(SynchronousTestCase):
         self.assertIn(clouds, text(self.record, subject_names()))
         self.assertIn("\n\n### check\n", text(self.record, subject_names()))
         self.assertIn("| 1,000 | 3 | 0.5 | 4.25 | 1,234 |", text(self.record, subject_names()))
+        self.assertIn("| one page of 1,000, the slowest, CPU ms | 48.6 |", text(self.record, subject_names()))
         self.assertNotIn("WRONG", text(self.record, subject_names()))
 
     def test_what_is_wrong_comes_first(self) -> None:

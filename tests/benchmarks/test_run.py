@@ -2,9 +2,11 @@
 
 import resource
 from collections.abc import Collection
+from functools import partial
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from benchmarks import sessions
 from benchmarks.__main__ import subject_names
 from benchmarks.load import LOOPBACK, free_port
 from benchmarks.measure import Plan
@@ -69,6 +71,12 @@ class RunTests(SynchronousTestCase):
         for cloud in run.clouds.values():
             self.assertEqual((cloud["link"]["calls"], cloud["check"]["calls"]), (3, 2))
             self.assertEqual(cloud["list of all"]["calls"], 0)
+
+    def test_sessions_of_the_console_api(self) -> None:
+        self.patch(sessions, "measure", partial(sessions.measure, 3, 500))
+        run = Run(Plan(), lambda line: None)
+        run.go(rows=["sessions"])
+        self.assertEqual((run.wrong, run.sessions.keys()), ({}, sessions.TITLES.keys()))
 
     def test_time_that_is_over(self) -> None:
         run = self.run_of(Plan(rounds=2, seconds=0.02, budget=0.0), ["round-trip"])
