@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import stat
 from pathlib import Path
 from typing import Final
 
@@ -62,8 +61,5 @@ class LogFile:
 def _open(path: str) -> int:
     # O_NONBLOCK for the opening alone, which would wait for a reader of a named pipe.
     handle = os.open(path, _FLAGS | os.O_NONBLOCK, 0o666)
-    if stat.S_ISDIR(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise IsADirectoryError(21, "Is a directory", path)
     os.set_blocking(handle, True)
     return handle
