@@ -10,7 +10,7 @@ from typing import Final
 
 from twisted.logger import Logger
 
-from novnc_twisted.access.tokens import hash_token, link_id
+from novnc_twisted.access.tokens import hash_token
 from novnc_twisted.consoleauth.admitted import AdmittedTokens
 from novnc_twisted.consoleauth.nova_api import NovaAPI, NovaServer, TokenPlace
 from novnc_twisted.contract.connect_info import NOVNC, ConnectInfo
@@ -19,10 +19,8 @@ from novnc_twisted.errors import (
     InstanceNotFound,
     InstanceNotRunning,
     InvalidToken,
-    Refusal,
     ServiceUnavailable,
 )
-from novnc_twisted.events.records import Observer, TokenRefused, TokenUsed
 
 MAX_FIRST_USES: Final = 10_000
 """Tokens whose first use is remembered for ``enforce_session_timeout``; the oldest is forgotten first."""
@@ -42,7 +40,6 @@ class NovaAuthority:
     :param enforce_session_timeout: a session ends ``token_ttl`` seconds after the first use of its token here: nova's
         API does not say when a token expires.
     :param now: Unix time in seconds.
-    :param observer: called with an event for each token used or refused.
     """
 
     def __init__(
@@ -52,9 +49,7 @@ class NovaAuthority:
         token_ttl: float = 600,
         enforce_session_timeout: bool = False,
         now: Callable[[], float] = time.time,
-        observer: Observer = lambda _event: None,
     ) -> None:
-        self._observer = observer
         self._nova = nova
         self._ttl = token_ttl
         self._enforce = enforce_session_timeout
@@ -71,30 +66,6 @@ class NovaAuthority:
         :raises InstanceNotRunning: the server has no screen in its present state.
         :raises ServiceUnavailable: Keystone or nova does not answer.
         """
-        try:
-            info = await self._check(token, console_type, client_address)
-        except Refusal as refusal:
-            event = TokenRefused(
-                console_type=console_type,
-                address=client_address,
-                link_id=link_id(hash_token(token)),
-                cause=type(refusal).__name__,
-                detail=refusal.detail,
-            )
-            self._observer(event)
-            raise
-        used = TokenUsed(
-            console_type=console_type,
-            address=client_address,
-            link_id=link_id(hash_token(token)),
-            project_id=info.project_id or "",
-            instance_uuid=info.instance_uuid,
-            instance_name=info.name,
-        )
-        self._observer(used)
-        return info
-
-    async def _check(self, token: str, console_type: str, client_address: str) -> ConnectInfo:
         if console_type != NOVNC:
             raise ConsoleForbidden(f"nova has no tokens for {console_type}")
         try:

@@ -1,12 +1,46 @@
 """The events of tokens: made, used, refused, dropped."""
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
-from novnc_twisted.access.tokens import link_id
+from novnc_twisted.access.tokens import hash_token, link_id
 from novnc_twisted.consoleauth.store import TokenRecord
+from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import Refusal
 from novnc_twisted.events.records import Observer, TokenMade, TokenRefused, TokenRevoked, TokenUsed
+
+Check: TypeAlias = Callable[[str, str, str], Awaitable[ConnectInfo]]
+"""``async (token, console_type, client_address) -> ConnectInfo``, the ``authorise`` of a proxy's factory."""
+
+
+def reported(check: Check, observer: Observer) -> Check:
+    """Return the check of an authority other than consoleauth, with an event for each token used or refused.
+
+    consoleauth itself reports what it is asked, in its own process.
+    """
+
+    async def check_token(token: str, console_type: str, client_address: str) -> ConnectInfo:
+        about = {"console_type": console_type, "address": client_address, "link_id": link_id(hash_token(token))}
+        try:
+            info = await check(token, console_type, client_address)
+        except Refusal as refusal:
+            observer(TokenRefused(**about, cause=type(refusal).__name__, detail=refusal.detail))
+            raise
+        place = {
+            "user_id": info.user_id or "",
+            "project_id": info.project_id or "",
+            "instance_uuid": info.instance_uuid,
+            "instance_name": info.name,
+        }
+        observer(_used(about | place))
+        return info
+
+    return check_token
+
+
+def _used(about: dict[str, Any]) -> TokenUsed:
+    return TokenUsed(**about)
 
 
 class TokenEvents:

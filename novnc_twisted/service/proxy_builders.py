@@ -151,7 +151,6 @@ def _nova(context: Context) -> "NovaAuthority":
         NovaAPI(client),
         token_ttl=options.token_ttl,
         enforce_session_timeout=options.enforce_session_timeout,
-        observer=context.observer,
     )
 
 
@@ -173,6 +172,7 @@ def _front_arguments(context: Context, other: "NovaAuthority | TokenPluginAuthor
     :param other: the authority for tokens, in place of consoleauth.
     """
     from novnc_twisted.consoleauth.rpcapi import ConsoleAuthAPI
+    from novnc_twisted.consoleauth.token_events import reported
 
     authority = ConsoleAuthAPI(context.transport)
     if other is None:
@@ -181,7 +181,7 @@ def _front_arguments(context: Context, other: "NovaAuthority | TokenPluginAuthor
     else:
         context.needs("authority", other.ping)
     return {
-        "authorise": (other or authority).check_token,
+        "authorise": authority.check_token if other is None else reported(other.check_token, context.observer),
         "settings": _settings(context, other),
         "ask_password": authority.get_vnc_password if other is None else None,
         "keep_token": (other or authority).keep_token,

@@ -5,7 +5,6 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import TestCase
 
-from novnc_twisted.access.tokens import hash_token, link_id
 from novnc_twisted.consoleauth.nova_api import NO_SERVER, NovaAPI
 from novnc_twisted.consoleauth.nova_authority import MAX_FIRST_USES, NovaAuthority
 from novnc_twisted.contract import ConnectInfo
@@ -18,7 +17,6 @@ from novnc_twisted.errors import (
     Refusal,
     ServiceUnavailable,
 )
-from novnc_twisted.events import Event, TokenRefused, TokenUsed
 from novnc_twisted.keystone import Answer
 from tests.support.logged import Logged
 
@@ -82,23 +80,6 @@ class AuthorityTests(TestCase):
 
     def find_again(self, info: ConnectInfo) -> "Deferred[ConnectInfo | None]":
         return Deferred.fromCoroutine(self.authority.find_again(TOKEN, "192.0.2.1", info))
-
-    def test_events(self) -> None:
-        """Each use of a token is reported, also one that is refused; tokens are made by nova itself."""
-        events: list[Event] = []
-        self.authority = self.make(observer=events.append)
-        self.checked()
-        about = {"console_type": "novnc", "address": "192.0.2.1"}
-        server = {"project_id": "red", "instance_uuid": SERVER, "instance_name": "myserver20"}
-        self.assertEqual(events, [TokenUsed(**about, **server, link_id=link_id(hash_token(TOKEN)))])
-        self.client.answers.clear()
-        self.failureResultOf(
-            Deferred.fromCoroutine(self.authority.check_token("x", "novnc", "192.0.2.1")), InvalidToken
-        )
-        [refused] = events[1:]
-        link = link_id(hash_token("x"))
-        expected = TokenRefused(**about, link_id=link, cause="InvalidToken", detail="nova does not know the token")
-        self.assertEqual(refused, expected)
 
     def test_ping(self) -> None:
         """Nova answers, whatever it says about a server that does not exist; an error is no answer."""

@@ -2,7 +2,12 @@
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
 from novnc_twisted.access.tokens import hash_token, link_id
+from novnc_twisted.consoleauth.token_events import reported
+from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import ConsoleForbidden, InstanceNotRunning, InvalidToken
 from novnc_twisted.events import Event, TokenMade, TokenRefused, TokenRevoked, TokenUsed
 from tests.consoleauth.harness import OTHER_VM, TOKEN, VIEWER, VM, ConsoleAuthCase
@@ -15,6 +20,32 @@ ABOUT: dict[str, str] = {
     "instance_name": "myserver20",
 }
 LINK = link_id(hash_token(TOKEN))
+
+
+class ReportedTests(SynchronousTestCase):
+    """An authority other than consoleauth, as nova."""
+
+    def setUp(self) -> None:
+        self.events: list[Event] = []
+
+    async def check(self, token: str, console_type: str, client_address: str) -> ConnectInfo:
+        if token != TOKEN:
+            raise InvalidToken("it is unknown")
+        return ConnectInfo(host="h", port=5900, name="myserver20", instance_uuid=VM, user_id="u", project_id="p")
+
+    def test_used_and_refused(self) -> None:
+        check = reported(self.check, self.events.append)
+        info = self.successResultOf(Deferred.fromCoroutine(check(TOKEN, "novnc", VIEWER)))  # type: ignore[arg-type]
+        self.assertEqual(info.name, "myserver20")
+        refused = Deferred.fromCoroutine(check("guessed", "novnc", VIEWER))  # type: ignore[arg-type]
+        self.failureResultOf(refused, InvalidToken)
+        about = {"console_type": "novnc", "address": VIEWER}
+        link = link_id(hash_token("guessed"))
+        expected = [
+            TokenUsed(**ABOUT, link_id=LINK, address=VIEWER),
+            TokenRefused(**about, link_id=link, cause="InvalidToken", detail="it is unknown"),
+        ]
+        self.assertEqual(self.events, expected)
 
 
 class EventTests(ConsoleAuthCase):
