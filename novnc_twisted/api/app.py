@@ -96,7 +96,7 @@ class Application:
                 History(consoleauth),
                 Revocations(consoleauth),
                 ConsoleLinks(links),
-                Screenshots(inventory, compute),
+                Screenshots(inventory, compute, observer),
             ),
         )
         self._apis: dict[str, _API] = {

@@ -10,6 +10,7 @@ from typing import Any, Final
 from novnc_twisted.events.records import (
     Event,
     PowerAction,
+    ScreenshotTaken,
     SessionChanged,
     SessionClosed,
     SessionOpened,
@@ -36,6 +37,7 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "session.closed": "NS202",
         "session.changed": "NS203",
         "server.power": "NV300",
+        "server.screenshot": "NV301",
         "audit.gap": "NA900",
     }
 )
@@ -180,6 +182,12 @@ def _power(event: PowerAction) -> tuple[str, Fields]:
     return "server.power", more
 
 
+def _screenshot(event: ScreenshotTaken) -> tuple[str, Fields]:
+    if event.cause:
+        return "server.screenshot", {"result": REFUSED, "cause": event.cause}
+    return "server.screenshot", {"bytes": event.size}
+
+
 _MAKERS: Final[Mapping[type, Callable[[Any], tuple[str, Fields]]]] = MappingProxyType(
     {
         TokenMade: _made,
@@ -190,5 +198,6 @@ _MAKERS: Final[Mapping[type, Callable[[Any], tuple[str, Fields]]]] = MappingProx
         SessionClosed: _closed,
         SessionChanged: _changed,
         PowerAction: _power,
+        ScreenshotTaken: _screenshot,
     }
 )

@@ -18,6 +18,7 @@ __getattr__, __dir__ = lazy(
         "RefusalCause": "records",
         "RefusalLog": "refusal_log",
         "RequestRefused": "records",
+        "ScreenshotTaken": "records",
         "SessionChanged": "records",
         "SessionClosed": "records",
         "SessionOpened": "records",

@@ -197,6 +197,21 @@ class PowerAction(_ConsoleEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScreenshotTaken(_ConsoleEvent):
+    """A user of the API asked for a picture of a server's screen; ``console_type`` is empty.
+
+    :cvar event: the name of this kind of event.
+    :ivar size: bytes of the picture; 0 if it was refused.
+    :ivar cause: why it was refused; empty if it was sent.
+    """
+
+    event: ClassVar[str] = "screenshot_taken"
+
+    size: int = 0
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenMade(_ConsoleEvent):
     """A token for a console was made; ``address`` is the address of the client that asked for it, where it is known.
 
@@ -272,6 +287,7 @@ Event: TypeAlias = (
     | TokenRefused
     | TokenRevoked
     | PowerAction
+    | ScreenshotTaken
 )
 
 Observer: TypeAlias = Callable[[Event], None]

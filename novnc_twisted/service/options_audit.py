@@ -10,8 +10,8 @@ AUDIT: list[cfg.Opt] = [
         "file",
         absolute_file,
         help="Absolute path of the audit trail: one JSON object in each line for each token made, used, refused and "
-        "revoked, each session opened, refused, closed and changed, and each power action. The file is created "
-        "with mode 0600 and appended to; SIGHUP opens it again. Unset: no such file.",
+        "revoked, each session opened, refused, closed and changed, each power action and each screenshot. The "
+        "file is created with mode 0600 and appended to; SIGHUP opens it again. Unset: no such file.",
     ),
     cfg.BoolOpt(
         "syslog",

@@ -2,13 +2,17 @@
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from novnc_twisted.events import ScreenshotTaken
 from novnc_twisted.http.accept import best_of
-from tests.api.harness import instance, uuid_of
+from novnc_twisted.identity import HTTPBasic
+from tests.api.harness import System, instance, uuid_of
 from tests.api.test_console_api import ALICE, BORIS, ROOT
 from tests.api.users import UsersCase
 from tests.http.harness import Answer
+from tests.support.observed import only
 
 PATH = f"/console/v1/servers/{uuid_of('red-vm')}/screenshot"
 
@@ -42,6 +46,19 @@ class ScreenshotTests(UsersCase):
         self.assertEqual(self.shot(who=BORIS).status, 404)
         self.assertEqual(self.shot(who={}).status, 401)
         self.assertEqual(len(self.hosts[0].asked), 1)
+
+    def test_each_is_reported(self) -> None:
+        """Also one that is refused; not one for a server that the caller does not see."""
+        events: list[ScreenshotTaken] = []
+        auth = HTTPBasic(self.reactor, self.file, admin_users=["root"])
+        system = System(auth, *self.hosts, reactor=self.reactor, observer=only(ScreenshotTaken, events))
+        self.system = self.successResultOf(Deferred.fromCoroutine(system.start()))
+        size = len(self.shot().raw)
+        self.shot(who=BORIS)
+        self.hosts[0].instances[uuid_of("red-vm")] |= instance("red-vm", state="shutoff", project_id="red")
+        self.shot()
+        self.assertEqual([(event.size, event.cause) for event in events], [(size, ""), (0, "InstanceNotRunning")])
+        self.assertEqual({(event.user_id, event.instance_name) for event in events}, {("alice", "red-vm")})
 
     def test_a_stopped_server(self) -> None:
         self.hosts[0].instances[uuid_of("red-vm")] |= instance("red-vm", state="shutoff", project_id="red")

@@ -13,6 +13,7 @@ from novnc_twisted.events.records import (
     FrameBlocked,
     PowerAction,
     RequestRefused,
+    ScreenshotTaken,
     SessionChanged,
     SessionClosed,
     SessionOpened,
@@ -101,6 +102,8 @@ class EntryTests(SynchronousTestCase):
             (SessionChanged(mode="view"), {"event": "session.changed", "mode": "view"}),
             (PowerAction(action="stop"), {"event": "server.power", "action": "stop", "result": "ok", "cause": None}),
             (PowerAction(action="stop", cause="task"), {"result": "refused", "cause": "task"}),
+            (ScreenshotTaken(size=7), {"event": "server.screenshot", "bytes": 7, "result": "ok"}),
+            (ScreenshotTaken(cause="InstanceNotRunning"), {"result": "refused", "cause": "InstanceNotRunning"}),
         )
         for event, expected in cases:
             found = entry(event)

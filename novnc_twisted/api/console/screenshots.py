@@ -7,8 +7,10 @@ from novnc_twisted.api.backends import IComputeAPI
 from novnc_twisted.api.console.call import ConsoleCall
 from novnc_twisted.api.errors import error_of
 from novnc_twisted.api.inventory import Inventory
-from novnc_twisted.contract.screenshot import FORMATS, picture_width
-from novnc_twisted.errors import Refusal
+from novnc_twisted.contract.instance import Instance
+from novnc_twisted.contract.screenshot import FORMATS, Screenshot, picture_width
+from novnc_twisted.errors import Refusal, ServiceUnavailable
+from novnc_twisted.events.records import Observer, ScreenshotTaken
 from novnc_twisted.http.accept import best_of
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.response import Response
@@ -18,9 +20,13 @@ _TYPES: Final = {f"image/{kind}": kind for kind in FORMATS}
 
 
 class Screenshots(Resource):
-    """Pictures for lists and scripts.  They take no VNC connection, and no cache may keep them."""
+    """Pictures for lists and scripts.  They take no VNC connection, and no cache may keep them.
 
-    def __init__(self, inventory: Inventory, compute: IComputeAPI) -> None:
+    :param observer: called with an event for each picture.
+    """
+
+    def __init__(self, inventory: Inventory, compute: IComputeAPI, observer: Observer) -> None:
+        self._observer = observer
         self._inventory = inventory
         self._compute = compute
 
@@ -37,10 +43,32 @@ class Screenshots(Resource):
             raise HTTPError(406, f"A screenshot is one of {', '.join(_TYPES)}.")
         try:
             instance = await self._inventory.find(call.caller, server_id)
-            picture = await self._compute.get_screenshot(instance, _TYPES[media_type], width)
+            picture = await self._take(call, instance, _TYPES[media_type], width)
         except Refusal as refusal:
             raise error_of(refusal, server_id=server_id) from refusal
         return Response(200, picture.content, (("Vary", "Accept"),), content_type=media_type)
+
+    async def _take(self, call: ConsoleCall, instance: Instance, kind: str, width: int | None) -> Screenshot:
+        """Take the picture, and report it, whatever comes of it."""
+        size, cause = 0, ServiceUnavailable.__name__  # what is left if the client leaves before the host has answered
+        try:
+            picture = await self._compute.get_screenshot(instance, kind, width)
+            size, cause = len(picture.content), ""
+        except Refusal as refusal:
+            cause = type(refusal).__name__
+            raise
+        finally:
+            event = ScreenshotTaken(
+                size=size,
+                cause=cause,
+                address=call.request.client,
+                user_id=call.caller.user,
+                project_id=call.caller.project or "",
+                instance_uuid=instance.uuid,
+                instance_name=instance.name,
+            )
+            self._observer(event)
+        return picture
 
 
 def _width(text: str) -> int | None:
