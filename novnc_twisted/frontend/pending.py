@@ -163,9 +163,10 @@ class PendingConnection(Protocol):
         listener.waiting.discard(self)
         transport, held, self._held = self.transport, self._held, b""
         self.transport = None
-        self.gone.callback(None)
         transport.protocol = inner  # as startTLS does it: the transport has another protocol from here
         inner.makeConnection(transport)
+        # Not before the front has it: a shutdown waits for one after the other.
+        self.gone.callback(None)
         inner.dataReceived(held)
 
     def _refuse_plain(self) -> None:

@@ -46,6 +46,11 @@ class Options(usage.Options):
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Parse; a mistake is one line and an exit code, while twistd would print all of its help and exit with 0."""
+        from novnc_twisted.service.successor import successor
+
+        predecessor = successor()
+        if predecessor is not None and self.parent is not None:
+            predecessor.adjust(self.parent)
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
@@ -72,6 +77,7 @@ def command(name: str) -> tuple[type[Options], Callable[[Any], IService]]:
 
         try:
             service = make_service(name, options["config-file"])
+            service.twistd = options.parent if options.parent is not None else {}
             service.observer, service.log_file = output(service.log_settings, sys.stdout, options.parent)
             return service
         except Exception as error:

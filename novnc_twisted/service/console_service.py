@@ -1,5 +1,6 @@
 """The service of a command: starts its services, reloads their certificates, and ends them in phases."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from novnc_twisted.service.context import Context, Start
 from novnc_twisted.service.exits import START_FAILED, StartFailed, Unusable, exit_with, reason
 from novnc_twisted.service.lifecycle import Orderly, stop
 from novnc_twisted.service.notify import notify, stopping
+from novnc_twisted.service.predecessors import Predecessors
+from novnc_twisted.service.shutdown import Phase
 from novnc_twisted.service.tls_options import usable
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 class ConsoleService(Orderly):
     """Runs the services of a command in this process.
 
+    :ivar drain_timeout: the option.
+    :ivar on_lead: called when this is the main process: connections are accepted from then on.
     :ivar on_ready: called when all services have started.
     :ivar on_reloaded: called after a reload, with the error in one line or None.
     :ivar on_failure: called with the error if a service could not start; the process then ends.
@@ -39,9 +44,18 @@ class ConsoleService(Orderly):
         self._starts = starts
         self._starting: list[Deferred[Any]] = []
         self._failed = False
+        self._started = False
+        self.drain_timeout = context.shutdown.drain
+        self.on_lead: Callable[[], None] = self.accept
         self.on_ready: Callable[[], None] = self._log_ready
         self.on_reloaded: Callable[[str | None], None] = lambda failed: None
         self.on_failure: Callable[[Exception], None] = self._log_failure
+
+    def end_with(self, older: Predecessors) -> None:
+        """End together with these processes, unless a successor does."""
+        shutdown = self._context.shutdown
+        for phase in (Phase.WAIT_FOR_SESSIONS, Phase.END_SESSIONS):
+            shutdown.add(phase, lambda: None if shutdown.replaced else older.gone())
 
     def begin(self) -> None:
         """Start the services side by side; each waits by itself for a peer that is down."""
@@ -55,6 +69,16 @@ class ConsoleService(Orderly):
     def _all_started(self, _: object) -> None:
         if self.running and not self._failed:
             self._set_state("running")
+            self._started = True
+            if self.leads:
+                self.on_ready()
+            elif self.successor is not None:
+                self.successor.ready()
+
+    def lead(self) -> None:
+        """See Orderly."""
+        self.on_lead()
+        if self._started:
             self.on_ready()
 
     def _log_ready(self) -> None:
@@ -65,14 +89,28 @@ class ConsoleService(Orderly):
         try:
             await start()
         except Exception as error:
-            # The first failure is the reason; the others follow from the stop.
-            if self.running and not self._failed:
-                self._failed = True
-                self.on_failure(StartFailed(error) if isinstance(error, TopicInUse) else error)
-                stop(self._context.reactor)
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        # The first failure is the reason; the others follow from the stop.
+        if self.running and not self._failed:
+            self._failed = True
+            self.on_failure(StartFailed(error) if isinstance(error, TopicInUse) else error)
+            stop(self._context.reactor)
+
+    def accept(self) -> None:
+        """Accept connections from now on."""
+        try:
+            self._context.gate.open()
+        except Exception as error:
+            self._fail(error)
 
     def _log_failure(self, error: Exception) -> None:
         """Log why the start failed; the process ends with an exit code other than 0."""
+        if self.successor is not None and not self.leads:
+            self.successor.failed(reason(error))  # its log has the one line
+            exit_with(getattr(error, "exit_code", START_FAILED))
+            return
         if self._context.conf.debug:
             self.log.failure("{command} could not start", command=self._command)
         self.log.critical("{command} could not start: {reason}", command=self._command, reason=reason(error))
@@ -117,6 +155,19 @@ class ConsoleService(Orderly):
         """What is called with each event."""
         return self._context.observer
 
+    def end(self) -> None:
+        """See Orderly."""
+        if self.released:
+            self._context.shutdown.wait_at_most(self.drain_timeout)
+        super().end()
+
+    def release(self) -> None:
+        """See Orderly."""
+        shutdown = self._context.shutdown
+        self.released = shutdown.replaced = True
+        shutdown.wait_at_most(self.drain_timeout or math.inf)
+        stop(self._context.reactor)
+
     def end_now(self) -> None:
         """See Orderly."""
         self._context.shutdown.wait_at_most(0)
@@ -129,11 +180,7 @@ class ConsoleService(Orderly):
         drain, sessions = self._context.shutdown.drain, len(self._context.limits)
         notify(stopping(drain))
         if drain and sessions:
-            self.log.info(
-                "{sessions} sessions may go on for {seconds:g} s (drain_timeout); a second SIGTERM ends them at once",
-                sessions=sessions,
-                seconds=drain,
-            )
+            self.log.info("{sessions} sessions may go on {limit}", sessions=sessions, limit=limit_in_words(drain))
         return Deferred.fromCoroutine(self._stop()).addCallback(lambda _: control)
 
     async def _stop(self) -> None:
@@ -157,3 +204,10 @@ class ConsoleService(Orderly):
     def _set_state(self, state: str) -> None:
         if self._context.monitor is not None:
             self._context.monitor.readiness.state = state
+
+
+def limit_in_words(drain: float) -> str:
+    """How long sessions may go on, for the log."""
+    if drain == math.inf:
+        return "until they end; SIGTERM ends them"
+    return f"for {drain:g} s (drain_timeout); a second SIGTERM ends them at once"

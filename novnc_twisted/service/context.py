@@ -33,6 +33,26 @@ Start = Callable[[], Awaitable[Any]]
 """Starts a service."""
 
 
+class Gate:
+    """Holds back what must not begin before this is the service's main process."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Callable[[], None]] | None = []
+
+    def when_open(self, begin: Callable[[], None]) -> None:
+        """Call this now, or when the gate is opened."""
+        if self._waiting is None:
+            begin()
+        else:
+            self._waiting.append(begin)
+
+    def open(self) -> None:
+        """Let everything begin.  Further calls do nothing."""
+        waiting, self._waiting = self._waiting, None
+        for begin in waiting or ():
+            begin()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What every builder is given.
@@ -40,6 +60,7 @@ class Context:
     :ivar conf: the options.
     :ivar transport: the bus.
     :ivar sockets: the listening sockets that were passed to the process.
+    :ivar gate: connections are accepted when it is open.
     :ivar shutdown: what ends a service is added here.
     :ivar observer: called with each event.
     :ivar limits: how many sessions both proxies may have together.
@@ -57,6 +78,7 @@ class Context:
     conf: Any
     transport: "ITransport"
     sockets: Sockets
+    gate: Gate
     shutdown: Shutdown
     observer: "Observer"
     limits: "SessionLimits"
@@ -96,6 +118,7 @@ class Context:
             conf=conf,
             transport=transport,
             sockets=sockets,
+            gate=Gate(),
             shutdown=shutdown,
             observer=observers,
             limits=SessionLimits(options.max_sessions, options.max_sessions_per_server),
@@ -117,15 +140,19 @@ class Context:
     def accept(
         self, listeners: list[socket.socket], factory: Any, *, stop: Step, empty: Callable[[], Awaitable[Any]]
     ) -> None:
-        """Accept connections from now on, until the shutdown.
+        """Accept connections when the gate is open, until the shutdown.
 
         :param stop: prepares the server for the end: no connection follows.
         :param empty: waits until the server has no connection.
         """
         shutdown = self.shutdown
         shutdown.add(Phase.STOP_ACCEPTING, stop)
-        for listener in listeners:
-            shutdown.add(Phase.STOP_ACCEPTING, Acceptor(self.reactor, listener, factory).stop)
+
+        def begin() -> None:
+            for listener in listeners:
+                shutdown.add(Phase.STOP_ACCEPTING, Acceptor(self.reactor, listener, factory).stop)
+
+        self.gate.when_open(begin)
         before = factory if isinstance(factory, Listener) else None
 
         async def all_gone() -> None:

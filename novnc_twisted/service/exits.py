@@ -47,8 +47,13 @@ def refuse(command: str, error: BaseException) -> NoReturn:
     :raises SystemExit: with the exit code.
     """
     from novnc_twisted.service.journal import error_line  # here: --help needs no logging of Twisted
+    from novnc_twisted.service.successor import successor
 
-    print(error_line(f"{command}: {reason(error)}"), file=sys.stderr)
+    predecessor = successor()
+    if predecessor is not None:
+        predecessor.failed(reason(error))  # its log has the one line
+    else:
+        print(error_line(f"{command}: {reason(error)}"), file=sys.stderr)
     raise SystemExit(getattr(error, "exit_code", START_FAILED))
 
 

@@ -1,11 +1,14 @@
-"""The signals of a service: SIGTERM and SIGINT end it with exit code 0, SIGHUP reloads it.
+"""The signals of a service: SIGTERM and SIGINT end it with exit code 0, SIGHUP reloads it, SIGUSR2 replaces it.
 
-After the first SIGTERM, sessions may go on for ``drain_timeout``; a second one closes them at once.
+After the first SIGTERM, sessions may go on for ``drain_timeout``; a second one closes them at once.  After SIGUSR2, a
+new process of the installed version takes over, and this one ends when its sessions have ended.
 """
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
@@ -18,8 +21,13 @@ from novnc_twisted.service.control import listen_for_reload
 from novnc_twisted.service.log_file import LogFile
 from novnc_twisted.service.log_output import LogSettings
 from novnc_twisted.service.notify import notify, watchdog_interval
+from novnc_twisted.service.predecessors import Predecessors
+from novnc_twisted.service.sockets import Copies
+from novnc_twisted.service.successor import Successor
+from novnc_twisted.service.takeover import TakeOver
 
 if TYPE_CHECKING:
+    from novnc_twisted.monitoring import Status
     from novnc_twisted.service.monitoring import MonitoringPort
 
 
@@ -36,6 +44,13 @@ class Orderly(Service):
     :ivar observer: logs in place of twistd's own observer, if it is set.
     :ivar log_file: the file of the log, which SIGHUP opens again.
     :ivar monitoring: the port of ``[monitoring] listen``, if it is set; subclasses stop it last.
+    :ivar successor: the predecessor's side of a take-over, while this process is its successor; else None.
+    :ivar take_over: starts the successor of this process; None: SIGUSR2 is ignored, as in a worker.
+    :ivar copies: copies of listening sockets, for a successor.
+    :ivar older: the predecessors that still have sessions.
+    :ivar twistd: the options of twistd, which name its pid file.
+    :ivar leads: whether this is the main process; a successor is not until its predecessor says so.
+    :ivar released: whether a successor has taken over from this process.
     :ivar alive: called regularly while the reactor runs, for systemd's watchdog.
     """
 
@@ -55,6 +70,13 @@ class Orderly(Service):
         self._heartbeat: LoopingCall | None = None
         self._ending = False
         self.log_settings = LogSettings()
+        self.successor: Successor | None = None
+        self.take_over: TakeOver | None = None
+        self.copies: Copies | None = None
+        self.older = Predecessors(reactor)
+        self.twistd: Any = {}
+        self.leads = False
+        self.released = False
         self.observer: ILogObserver | None = None
         self.log_file: LogFile | None = None
         self.monitoring: MonitoringPort | None = None
@@ -81,6 +103,22 @@ class Orderly(Service):
             # callFromThread wakes the reactor: a Python signal handler runs between two instructions of anything.
             signal.signal(number, lambda *_: self._reactor.callFromThread(self._signalled))
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.hang_up))
+        # Ignored at first, which discards one that has arrived while it was blocked.
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        if self.successor is None:
+            self._lead()
+        else:
+            self.successor.watch(self._reactor, self._lead)
+        self.begin()
+
+    def _lead(self) -> None:
+        """Do what only the main process does."""
+        self.leads = True
+        if self.take_over is not None:
+            signal.signal(signal.SIGUSR2, lambda *_: self._reactor.callFromThread(self._replace))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR2])
+        if self.successor is not None:
+            self.twistd["pidfile"] = self.twistd.get("pidfile of the service", "")
         self._control = listen_for_reload(self._reactor, self.hang_up)
         if self.monitoring is not None:
             self.monitoring.start()
@@ -90,9 +128,45 @@ class Orderly(Service):
             self._heartbeat.clock = self._reactor
             # Four beats in each interval, so that one late beat does not make systemd kill the service.
             self._heartbeat.start(interval / 4)
-        self.begin()
+        self.lead()
+
+    def _replace(self) -> None:
+        if self.take_over is not None and self.running and not self.released:
+            self.take_over.begin(self._hand_over)
+
+    async def _hand_over(self, pid: int, lead: Callable[[], None]) -> None:
+        """Make the process with this id the main process, and end this one when its sessions have ended."""
+        control, self._control = self._control, None
+        if control is not None:
+            # First, since closing it removes the file, which the new process makes again.
+            await maybeDeferred(control.stopListening)
+        notify(f"MAINPID={pid}")
+        # systemd takes messages only from the main process, and logs the others.
+        os.environ.pop("NOTIFY_SOCKET", None)
+        if path := self.twistd.get("pidfile"):
+            self.twistd["pidfile"] = ""  # twistd would remove the file at the end
+            with contextlib.suppress(OSError):
+                Path(path).write_text(str(pid))
+        # Now, and not last: the new process answers for the service.
+        self.stop_monitoring()
+        lead()
+        self.released = True
+        self.release()
+
+    def status(self) -> "Deferred[Status]":
+        """Return the metrics and the readiness of the command; only if ``[monitoring] listen`` is set."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """End the process when its sessions have ended, at the latest after ``drain_timeout`` unless that is 0."""
+        raise NotImplementedError
+
+    def lead(self) -> None:
+        """Accept connections: this is the main process now."""
 
     def _signalled(self) -> None:
+        if not self.released:  # else the successor does it
+            self.older.end()
         if self._ending and self.second_signal_hurries:
             self.end_now()
         else:
@@ -125,6 +199,10 @@ class Orderly(Service):
         super().stopService()
         if self._heartbeat is not None and self._heartbeat.running:
             self._heartbeat.stop()
+        if self.take_over is not None:
+            self.take_over.abandon()
+        if self.copies is not None:
+            self.copies.close()
         return maybeDeferred(self._control.stopListening) if self._control is not None else None
 
     def hang_up(self) -> Deferred[str | None]:

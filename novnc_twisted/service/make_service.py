@@ -1,6 +1,7 @@
 """Makes the service of a command from its configuration files."""
 
 from collections.abc import Sequence
+from socket import socket
 from typing import Any
 
 from novnc_twisted.service import descriptors, settings
@@ -15,8 +16,12 @@ from novnc_twisted.service.exits import BAD_CONFIGURATION, Unusable
 from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.lifecycle import Orderly
 from novnc_twisted.service.log_output import LogSettings
+from novnc_twisted.service.monitoring import NAME as MONITORING
 from novnc_twisted.service.monitoring import make_port
-from novnc_twisted.service.sockets import Sockets
+from novnc_twisted.service.predecessors import Predecessors
+from novnc_twisted.service.sockets import Copies, Sockets
+from novnc_twisted.service.successor import successor
+from novnc_twisted.service.takeover import TakeOver
 
 
 def check(command: str, sources: Sequence[str | FlagFile], warnings: Sequence[str] = ()) -> int:
@@ -57,22 +62,30 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     count = settings.worker_count(command, conf)
     listening = listening_services(command)
     lines = [*warnings, *found.warnings, *_descriptor_warnings(command, conf)]
-    sockets = Sockets.of_environment(listening)
+    predecessor = successor()
+    sockets = Sockets.passed(predecessor.owners) if predecessor is not None else Sockets.of_environment(listening)
+    older = Predecessors(reactor, predecessor.older if predecessor is not None else ())
     # Built even if workers do the work: ports are bound, and every value is tried once, before the log begins.
     service = build(command, conf, reactor, sockets, lines)
-    service.log_settings = LogSettings.of(command, conf)
-    if count == 1:
-        service.monitoring = make_port(conf, reactor, sockets, service.status, service.events)
-        return service
-    # Building the service has shown that every option is usable; each worker builds its own.
-    from novnc_twisted.service.workers import Supervisor
+    orderly: Orderly = service
+    listeners: list[tuple[str, socket]] = []
+    if count > 1:
+        # Building the service has shown that every option is usable; each worker builds its own.
+        from novnc_twisted.service.workers import Supervisor
 
-    # As they were checked: the files may be changed before a worker starts, or is replaced.
-    files = [in_memory(file) for file in found.files]
-    supervisor = Supervisor(reactor, command, count, files, sockets, lines, service.renewals, drain=conf.drain_timeout)
-    supervisor.log_settings = service.log_settings
-    supervisor.monitoring = make_port(conf, reactor, sockets, supervisor.status, service.events)
-    return supervisor
+        # As they were checked: the files may be changed before a worker starts, or is replaced.
+        files = [in_memory(file) for file in found.files]
+        orderly = Supervisor(reactor, command, count, files, sockets, lines, service.renewals, drain=conf.drain_timeout)
+        listeners = orderly.listeners
+    orderly.log_settings = LogSettings.of(command, conf)
+    orderly.monitoring = make_port(conf, reactor, sockets, orderly.status, service.events)
+    # What accepts in this process closes the sockets that it takes.
+    orderly.copies = Copies(sockets, None if count == 1 else MONITORING)
+    orderly.successor, orderly.older = predecessor, older
+    service.end_with(older)
+    refusal = settings.no_take_over(command)
+    orderly.take_over = TakeOver(reactor, [*listeners, *orderly.copies.named], older, refusal=refusal)
+    return orderly
 
 
 def build(command: str, conf: Any, reactor: Any, sockets: Sockets, warnings: list[str]) -> ConsoleService:

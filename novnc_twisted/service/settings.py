@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from novnc_twisted.access.forwarded import Network, networks
 from novnc_twisted.access.hosts import is_loopback
-from novnc_twisted.service.commands import PROXIES
+from novnc_twisted.service.commands import PROXIES, SERVICES
 from novnc_twisted.service.exits import Unusable
 from novnc_twisted.service.option_values import listen_address
 
@@ -109,6 +109,13 @@ def worker_count(command: str, conf: Any) -> int:
         return 1
     # The cores that this process may use, which in a container are fewer than the machine has.
     return int(conf.workers) or len(os.sched_getaffinity(0))
+
+
+def no_take_over(command: str) -> str:
+    """Why a command cannot hand over to another process (SIGUSR2); empty if it can."""
+    if "consolecompute" not in SERVICES[command]:
+        return ""
+    return f"{command} cannot run twice at the same time; restart it instead: calls wait for it"
 
 
 def users_of_api(conf: Any) -> "UserRecords | None":

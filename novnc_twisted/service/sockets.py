@@ -86,6 +86,23 @@ class Sockets:
         return listeners
 
 
+class Copies:
+    """Copies of the listening sockets, to pass on to a successor.
+
+    :ivar named: each with its service.
+    """
+
+    def __init__(self, sockets: Sockets, service: str | None = None) -> None:
+        """:param service: copy only the sockets of this one; None: all."""
+        wanted = sockets.taken.items() if service is None else [(service, sockets.taken.get(service, []))]
+        self.named = [(name, one.dup()) for name, some in wanted for one in some]
+
+    def close(self) -> None:
+        """Close them; otherwise the kernel would go on to take connections that nobody accepts."""
+        for _, one in self.named:
+            one.close()
+
+
 def _listening(number: int) -> socket.socket:
     """The passed descriptor as a socket.
 

@@ -1,8 +1,9 @@
-"""One of several workers: ``python -m novnc_twisted.service.worker COMMAND NUMBER REACTOR SOCKETS [CONFIG-FILE ...]``.
+"""One of several workers, ``python -m novnc_twisted.service.worker COMMAND NUMBER REACTOR SOCKETS BEGIN [FILE ...]``.
 
 Only :mod:`novnc_twisted.service.workers` starts it.  The listening sockets are descriptors from 3 on, SOCKETS names the
-service of each (``novncproxy,novncproxy``), and standard input is a pipe that ends with the supervisor.  The log goes
-to standard output as one JSON object in each line, and the supervisor passes it on to the one log.
+service of each (``novncproxy,novncproxy``), BEGIN is ``accept`` or ``wait``, and each FILE is a configuration file.
+Standard input is a pipe with the supervisor's orders, and ends with the supervisor.  The log goes to standard output as
+one JSON object in each line, and the supervisor passes it on to the one log.
 """
 
 import importlib
@@ -11,7 +12,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,24 +33,26 @@ ORPHAN = 5
 
 @implementer(IReadDescriptor)
 class Supervised:
-    """Ends the process when its supervisor ends, in whatever way, and takes the supervisor's requests."""
+    """Ends the process when its supervisor ends, in whatever way, and takes the supervisor's orders."""
 
     def __init__(
         self,
         reactor: Any,
+        orders: Mapping[str, Callable[[], object]],
         on_end: Callable[[], None],
-        on_request: Callable[[], object] = lambda: None,
         handle: int = 0,
     ) -> None:
         """Watch the pipe from now on.
 
+        :param orders: what to do for each line.
         :param on_end: called when the supervisor has ended, or has closed the pipe: the worker has to end at once.
-        :param on_request: called when the supervisor has asked for the status of this worker.
         """
         self._reactor = reactor
+        self._orders = orders
         self._on_end = on_end
-        self._on_request = on_request
         self._handle = handle
+        self._received = b""
+        os.set_blocking(handle, False)
         reactor.addReader(self)
 
     def fileno(self) -> int:
@@ -61,12 +64,17 @@ class Supervised:
         return "supervisor"
 
     def doRead(self) -> None:
-        """See IReadDescriptor: a request, or the end of the supervisor."""
-        # There is only one request, so its text does not matter, and several of them need one answer.
-        if os.read(self._handle, 4096):
-            self._on_request()
-        else:
+        """See IReadDescriptor: orders, or the end of the supervisor."""
+        try:
+            data = os.read(self._handle, 65536)
+        except BlockingIOError:
+            return
+        if not data:
             self.connectionLost(None)
+            return
+        *lines, self._received = (self._received + data).split(b"\n")
+        for line in dict.fromkeys(lines):  # several requests for the status need one answer
+            self._orders[line.decode()]()
 
     def connectionLost(self, reason: Any) -> None:
         """See IReadDescriptor: the pipe has ended, or the reactor stops."""
@@ -135,7 +143,7 @@ def _plain(name: str, value: Any) -> bool:
 def main(arguments: list[str]) -> None:
     """Run until SIGTERM, or until the supervisor ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the supervisor as well
-    command, _, reactor_module, owners, *paths = arguments
+    command, _, reactor_module, owners, begin, *paths = arguments
     importlib.import_module(reactor_module).install()
     from twisted.internet import reactor
 
@@ -147,6 +155,7 @@ def main(arguments: list[str]) -> None:
     from novnc_twisted.service.configuration import read_configuration
     from novnc_twisted.service.make_service import build
     from novnc_twisted.service.sockets import Sockets
+    from novnc_twisted.service.worker_process import ACCEPT, RELEASE, STATUS
 
     try:
         sockets = Sockets.passed(owners.split(","))
@@ -163,7 +172,14 @@ def main(arguments: list[str]) -> None:
     service.on_ready = reports.ready
     service.on_reloaded = reports.reloaded
     service.alive = reports.alive
-    Supervised(reactor, service.end_now, lambda: service.status().addCallback(reports.status))
+    if begin != ACCEPT:
+        service.on_lead = lambda: None
+    orders: dict[str, Callable[[], object]] = {
+        ACCEPT: service.accept,
+        RELEASE: service.release,
+        STATUS: lambda: service.status().addCallback(reports.status),
+    }
+    Supervised(reactor, orders, service.end_now)
     # What twistd does for an application; a worker has none.
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
     service.startService()

@@ -2,13 +2,25 @@
 
 import signal
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 
 from novnc_twisted.service.relayed_log import RelayedLog
+
+ACCEPT: Final = "accept"
+"""The order to accept connections from now on; as an argument: from the start on."""
+
+STATUS: Final = "status"
+"""The order to report the metrics and the readiness."""
+
+WAIT: Final = "wait"
+"""The argument of a worker that waits for the order :data:`ACCEPT`."""
+
+RELEASE: Final = "release"
+"""The order to end when all sessions have ended, since another process has taken over."""
 
 
 class WorkerProcess(ProcessProtocol):
@@ -76,7 +88,7 @@ class WorkerProcess(ProcessProtocol):
         # Not again while it is silent: requests to a worker that hangs would fill the pipe.
         if not self._asked and self.transport is not None and not self.ended.called:
             self._asked = True
-            self.transport.write(b"status\n")
+            self.order(STATUS)
         return wanted
 
     def _reported_status(self, status: Any) -> None:
@@ -100,6 +112,11 @@ class WorkerProcess(ProcessProtocol):
         except ProcessExitedAlready:
             return False
         return True
+
+    def order(self, what: str) -> None:
+        """Send an order to its standard input; it reads there when its reactor runs."""
+        if self.transport is not None:
+            self.transport.write(what.encode() + b"\n")
 
     def hurry(self) -> None:
         """Make it end now, and all its sessions at once."""

@@ -6,9 +6,9 @@ same port would not be noticed.  Measurements showed that this would not spread 
 (:class:`novnc_twisted.frontend.accepting.Acceptor`).
 """
 
+import math
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,8 @@ from novnc_twisted.service.monitoring import NAME as MONITORING
 from novnc_twisted.service.notify import notify, stopping, watchdog_interval
 from novnc_twisted.service.relayed_log import RelayedLog
 from novnc_twisted.service.sockets import FIRST, Sockets
-from novnc_twisted.service.worker_process import WorkerProcess
+from novnc_twisted.service.takeover import without_sigusr2
+from novnc_twisted.service.worker_process import ACCEPT, RELEASE, WAIT, WorkerProcess
 from novnc_twisted.service.worker_status import WorkersStatus
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ FOR_THE_SUPERVISOR = (
 
 
 class Supervisor(Orderly):
-    """Keeps several workers of a command running."""
+    """Keeps several workers of a command running.
+
+    :ivar listeners: the listening sockets, each with its service.
+    """
 
     log = Logger()
 
@@ -82,12 +86,12 @@ class Supervisor(Orderly):
         self._command = command
         self._count = count
         self._check = check
-        self._drain = drain
+        self._drain_timeout = self._drain = drain
         self._killing: IDelayedCall | None = None
+        self._over: Deferred[None] | None = None
         self._files = files
-        named = [(name, one) for name, some in sockets.taken.items() for one in some if name != MONITORING]
-        self._owners = ",".join(name for name, _ in named)
-        self._listeners: list[socket.socket] = [one for _, one in named]
+        self.listeners = [(name, one) for name, some in sockets.taken.items() for one in some if name != MONITORING]
+        self._owners = ",".join(name for name, _ in self.listeners)
         self._living: dict[int, WorkerProcess] = {}
         self._coming: dict[int, Any] = {}
         self._quick_deaths: dict[int, int] = {}
@@ -157,39 +161,66 @@ class Supervisor(Orderly):
         for coming in self._coming.values():
             coming.cancel()
         self._coming.clear()
-        for listener in self._listeners:
+        for _, listener in self.listeners:
             # This copy only; each worker closes its own. With the last one, the port is free for the next instance.
             listener.close()
         return Deferred.fromCoroutine(self._stop()).addCallback(lambda _: control)
 
+    def end(self) -> None:
+        """See Orderly."""
+        if self.released:
+            self._limit(self._drain_timeout)
+            for worker in self._living.values():
+                worker.signal(signal.SIGTERM)
+        super().end()
+
     def end_now(self) -> None:
         """See Orderly."""
-        self._drain = 0.0
+        self._limit(0.0)
         stop(self._reactor)
         for worker in self._living.values():
             worker.hurry()
-        if self._killing is not None and self._killing.active():
-            self._killing.reset(STOP_TIMEOUT)
+
+    def release(self) -> None:
+        """See Orderly."""
+        self._limit(self._drain_timeout or math.inf)
+        for worker in self._living.values():
+            worker.order(RELEASE)
+        stop(self._reactor)
+
+    def _limit(self, drain: float) -> None:
+        """Let sessions go on for so many seconds from now."""
+        self._drain = drain
+        if self._over is not None:
+            self._kill_later(self._over)
 
     async def _stop(self) -> None:
+        over = self._over = Deferred()
         workers = list(self._living.values())
-        for worker in workers:
-            worker.signal(signal.SIGTERM)
-        over: Deferred[None] = Deferred()
-        self._killing = self._reactor.callLater(self._drain + STOP_TIMEOUT, self._kill, workers, over)
+        if not self.released:
+            for worker in workers:
+                worker.signal(signal.SIGTERM)
+        self._kill_later(over)
 
         def all_ended(_: object) -> None:
             if not over.called:
                 over.callback(None)
 
-        DeferredList([worker.ended for worker in workers]).addCallback(all_ended)
+        older = [] if self.released else [self.older.gone()]
+        DeferredList([*(worker.ended for worker in workers), *older]).addCallback(all_ended)
         await over
         self.stop_monitoring()
-        if self._killing.active():
+        if self._killing is not None and self._killing.active():
             self._killing.cancel()
 
-    def _kill(self, workers: list[WorkerProcess], over: Deferred[None]) -> None:
-        for worker in workers:
+    def _kill_later(self, over: Deferred[None]) -> None:
+        if self._killing is not None and self._killing.active():
+            self._killing.cancel()
+        if self._drain < math.inf:
+            self._killing = self._reactor.callLater(self._drain + STOP_TIMEOUT, self._kill, over)
+
+    def _kill(self, over: Deferred[None]) -> None:
+        for worker in self._living.values():
             if worker.signal(signal.SIGKILL):
                 self.log.warn("worker {number} did not end in time and is killed", number=worker.number)
         # Usually they end at once; the service ends in time even if not.
@@ -197,11 +228,11 @@ class Supervisor(Orderly):
 
     def _spawn(self, number: int) -> None:
         self._coming.pop(number, None)
-        handles = [*(listener.fileno() for listener in self._listeners), *self._files]
-        first_file = FIRST + len(self._listeners)
+        handles = [*(listener.fileno() for _, listener in self.listeners), *self._files]
+        first_file = FIRST + len(self.listeners)
         arguments = [
             *(sys.executable, "-m", "novnc_twisted.service.worker", self._command, str(number)),
-            *(type(self._reactor).__module__, self._owners),
+            *(type(self._reactor).__module__, self._owners, ACCEPT if self.leads else WAIT),
             *(f"/proc/self/fd/{first_file + index}" for index in range(len(self._files))),
         ]
         # A worker that sent READY=1 or WATCHDOG=1 itself would hide the state of the others.
@@ -213,7 +244,8 @@ class Supervisor(Orderly):
         pipes: dict[int, int | str] = {0: "w", 1: "r", 2: "r"}
         descriptors = pipes | {FIRST + index: handle for index, handle in enumerate(handles)}
         try:
-            self._reactor.spawnProcess(worker, arguments[0], arguments, environment, childFDs=descriptors)
+            with without_sigusr2():
+                self._reactor.spawnProcess(worker, arguments[0], arguments, environment, childFDs=descriptors)
         except OSError as error:  # no memory, no descriptor, or the user of --uid has no right to run this Python
             self._died(worker, f"before it began ({error.strerror}: {arguments[0]})")
 
@@ -226,18 +258,34 @@ class Supervisor(Orderly):
         self.log.info("worker {number} is ready (pid {pid})", number=worker.number, pid=worker.pid)
         if len(self._ready) == self._count and not self._was_ready and self.running:
             self._was_ready = True
-            self.log.info(
-                "{command} is ready (novnc_twisted {version}, {count} workers)",
-                command=self._command,
-                version=__version__,
-                count=self._count,
-            )
-            notify("READY=1")
+            if self.leads:
+                self._log_ready()
+            elif self.successor is not None:
+                self.successor.ready()
+
+    def _log_ready(self) -> None:
+        self.log.info(
+            "{command} is ready (novnc_twisted {version}, {count} workers)",
+            command=self._command,
+            version=__version__,
+            count=self._count,
+        )
+        notify("READY=1")
+
+    def lead(self) -> None:
+        """See Orderly."""
+        for worker in self._living.values():
+            worker.order(ACCEPT)
+        if self._was_ready:
+            self._log_ready()
 
     def _give_up(self, why: str, code: int) -> None:
         """End the command, which has never been ready, because a worker can't start."""
         self._failed = True
-        self.log.critical("{command} could not start: {reason}", command=self._command, reason=why)
+        if self.successor is not None and not self.leads:
+            self.successor.failed(why)  # its log has the one line
+        else:
+            self.log.critical("{command} could not start: {reason}", command=self._command, reason=why)
         exit_with(code)
         stop(self._reactor)
 

@@ -212,6 +212,23 @@ class LifeTests(SystemdCase):
         self.assertEqual((self.pid("novncproxy"), self.machine.show("novncproxy", "NRestarts")), (first, "0"))
         self.assertIn(other, self.machine.run(f"cat /proc/{first}/task/{first}/children").split())
 
+    def test_take_over(self) -> None:
+        """SIGUSR2 to all processes of a unit replaces the main process; the new one is watched, reloaded and ended."""
+        first, before = self.pid("novncproxy"), self.lines("novncproxy")
+        self.machine.run("systemctl kill --signal=USR2 novncproxy")
+        self.machine.until(lambda: self.pid("novncproxy") not in (0, first))
+        second = self.pid("novncproxy")
+        self.machine.until(lambda: self.machine.attempt(f"kill -0 {first}").returncode != 0)
+        self.assertIn("<html", self.machine.run(PAGE))
+        self.machine.run("systemctl reload novncproxy")
+        found = [self.machine.show("novncproxy", name) for name in ("ActiveState", "NRestarts", "MainPID")]
+        self.assertEqual(found, ["active", "0", str(second)])
+        # None is lost, or refused since it comes from another process than the main one.
+        lines = [one["MESSAGE"] for one in self.machine.journal("novncproxy.service")[before:] if one["PRIORITY"] < "5"]
+        self.assertEqual([line for line in lines if "base_url" not in line], [])
+        self.machine.run("systemctl restart novncproxy")
+        self.assertNotEqual(self.pid("novncproxy"), second)
+
     def test_sockets(self) -> None:
         """With a socket unit, a request during a restart waits, and is answered."""
         self.machine.run("systemctl stop novncproxy")

@@ -66,7 +66,7 @@ class ProxyCase(TestCase):
         await self.bus.start()
         self.addCleanup(self.bus.stop)
         methods = {"check_token": self._check_token, "keep_token": self._keep_token}
-        await self.bus.serve("consoleauth", methods, binary="nova-consoleauth", host="control")
+        self.withdraw = await self.bus.serve("consoleauth", methods, binary="nova-consoleauth", host="control")
         self.viewers = Viewers(self)
 
     async def _check_token(self, **_: Any) -> dict[str, Any]:

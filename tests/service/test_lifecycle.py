@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.service.console_service import ConsoleService
+from novnc_twisted.service.context import Gate
 from novnc_twisted.service.notify import stopping
 from novnc_twisted.service.shutdown import SECONDS, Phase, Shutdown, Step
 from tests.support.logged import Logged
@@ -221,7 +222,7 @@ class ConsoleTests(ShutdownCase):
     def console(self, shutdown: Shutdown) -> ConsoleService:
         self.reactor = Stopping()
         context: Any = SimpleNamespace(
-            reactor=self.reactor, shutdown=shutdown, limits=[None] * 2, monitor=None, trail=None
+            reactor=self.reactor, shutdown=shutdown, limits=[None] * 2, gate=Gate(), monitor=None, trail=None
         )
         return ConsoleService("console", context, [], [])
 

@@ -99,6 +99,12 @@ class Viewer:
             raise AssertionError(f"message {kind}")
 
     @patient
+    async def answers(self) -> None:
+        """Request the whole screen, and read it: the session lives, in both directions."""
+        self._whole = True
+        await self.update()
+
+    @patient
     async def ready(self) -> "Viewer":
         """Wait until the guest of :mod:`demo.guest` waits for keys."""
         await self.until(lambda: (self.width, self.height) == (720, 400) and len(set(self.cell(6, 0))) > 1)

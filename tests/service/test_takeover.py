@@ -1,0 +1,269 @@
+"""A take-over, as the predecessor and the new process see it, without a process."""
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.internet.error import ProcessTerminated
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.service import successor as module
+from novnc_twisted.service.predecessors import Predecessors
+from novnc_twisted.service.successor import VARIABLE, Successor, described, successor
+from novnc_twisted.service.takeover import LONGEST_START, TakeOver
+from tests.support.logged import Logged
+
+
+class Spawning(Clock):
+    """A reactor that starts no process, and connects no channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spawned: list[Any] = []
+        self.environment: dict[str, str] = {}
+        self.files: dict[int, Any] = {}
+        self.blocked: set[Any] = set()
+        self.killed: list[str] = []
+        self.broken = False
+        self.readers: list[Any] = []
+
+    def spawnProcess(self, protocol: Any, *arguments: Any, childFDs: Any) -> None:
+        if self.broken:
+            raise OSError(12, "Cannot allocate memory")
+        self.blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        self.environment, self.files = arguments[2], childFDs
+        protocol.makeConnection(SimpleNamespace(pid=4711, signalProcess=self.killed.append))
+        self.spawned.append(protocol)
+
+    def adoptStreamConnection(self, handle: int, family: int, factory: Any) -> None:
+        self.channel = factory.buildProtocol(None)
+        self.transport = StringTransport()
+        self.channel.makeConnection(self.transport)
+
+    def addReader(self, reader: Any) -> None:
+        self.readers.append(reader)
+
+    def removeReader(self, reader: Any) -> None:
+        self.readers.remove(reader)
+
+
+class TakeOverTests(SynchronousTestCase):
+    """The predecessor."""
+
+    def setUp(self) -> None:
+        self.logged = Logged(self)
+        self.reactor = Spawning()
+        self.listener = socket.socket()
+        self.addCleanup(self.listener.close)
+        self.older = Predecessors(self.reactor)
+        self.take_over = TakeOver(self.reactor, [("novncproxy", self.listener)], self.older)
+        self.pids: list[int] = []
+
+    async def hand_over(self, pid: int, lead: Callable[[], None]) -> None:
+        self.pids.append(pid)
+        lead()
+
+    def begin(self) -> Any:
+        self.take_over.begin(self.hand_over)
+        return self.reactor.spawned[-1]
+
+    def ends(self, process: Any, code: int = 78) -> None:
+        process.processEnded(Failure(ProcessTerminated(exitCode=code)))
+
+    def test_what_it_gets(self) -> None:
+        """The sockets, the channel and the standard error, and no variable of systemd for this process."""
+        self.patch(os, "environ", os.environ | {"LISTEN_FDS": "1", "WATCHDOG_PID": "1", "WATCHDOG_USEC": "1000"})
+        self.begin()
+        self.assertEqual(self.reactor.files[3], self.listener.fileno())
+        self.assertEqual(sorted(self.reactor.files), [0, 1, 2, 3, 4, 5])
+        found = {name for name in ("LISTEN_FDS", "WATCHDOG_PID", "WATCHDOG_USEC") if name in self.reactor.environment}
+        self.assertEqual(found, {"WATCHDOG_USEC"})
+        self.assertEqual(
+            self.reactor.environment[VARIABLE],
+            described(owners=["novncproxy"], older=[os.getpid()], channel=4, errors=5),
+        )
+
+    def test_sigusr2_does_not_end_it(self) -> None:
+        """``systemctl kill`` may reach it before it handles the signal."""
+        self.begin()
+        self.assertIn(signal.SIGUSR2, self.reactor.blocked)
+        self.assertNotIn(signal.SIGUSR2, signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+    def test_ready(self) -> None:
+        """It becomes the main process, and the channel is closed."""
+        self.begin()
+        self.channel_says("ready")
+        self.assertEqual((self.pids, self.reactor.transport.value()), ([4711], b"lead\n"))
+        self.assertTrue(self.reactor.transport.disconnecting)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def channel_says(self, line: str) -> None:
+        self.reactor.channel.dataReceived(line.encode() + b"\n")
+
+    def test_its_end_later(self) -> None:
+        """It is not the business of its predecessor."""
+        process = self.begin()
+        self.channel_says("ready")
+        self.ends(process)
+        self.assertEqual(self.logged.lines("failed"), [])
+
+    def test_a_failed_start(self) -> None:
+        """One line with its own reason; the next attempt is possible."""
+        process = self.begin()
+        self.channel_says("failed: cert: no certificate")
+        process.errReceived(b"something else\n")
+        self.ends(process)
+        (line,) = self.logged.lines("take-over failed")
+        self.assertTrue(line.endswith("the previous process goes on: cert: no certificate"), line)
+        self.assertEqual((self.pids, self.reactor.getDelayedCalls()), ([], []))
+        self.begin()
+        self.assertEqual(len(self.reactor.spawned), 2)
+
+    def test_an_installation_that_is_broken(self) -> None:
+        """The last line of its traceback is the reason."""
+        process = self.begin()
+        process.errReceived(b"Traceback (most recent call last):\n  File\nImportError: no")
+        process.errReceived(b" module\n")
+        self.ends(process, 1)
+        (line,) = self.logged.lines("take-over failed")
+        self.assertTrue(line.endswith("the new process ended with exit code 1: ImportError: no module"), line)
+        self.assertEqual(self.logged.lines("Traceback"), [])
+
+    def test_it_hangs(self) -> None:
+        process = self.begin()
+        self.reactor.advance(LONGEST_START)
+        self.assertEqual(self.reactor.killed, ["KILL"])
+        process.processEnded(Failure(ProcessTerminated(signal=9)))
+        self.assertEqual(len(self.logged.lines("not ready within 60 s")), 1)
+
+    def test_it_cannot_be_started(self) -> None:
+        self.reactor.broken = True
+        self.take_over.begin(self.hand_over)
+        self.assertEqual(len(self.logged.lines("take-over failed")), 1)
+
+    def test_one_at_a_time(self) -> None:
+        self.begin()
+        self.take_over.begin(self.hand_over)
+        self.assertEqual(len(self.reactor.spawned), 1)
+
+    def test_the_service_ends_meanwhile(self) -> None:
+        """Then the new process has to end, too; that is no error."""
+        process = self.begin()
+        self.take_over.abandon()
+        self.ends(process)
+        self.assertEqual((self.reactor.killed, self.logged.lines("failed")), (["KILL"], []))
+
+    def test_a_command_that_cannot(self) -> None:
+        take_over = TakeOver(self.reactor, [], self.older, refusal="consolecompute cannot run twice")
+        take_over.begin(self.hand_over)
+        self.assertEqual(self.reactor.spawned, [])
+        self.assertEqual(len(self.logged.lines("take-over refused: consolecompute cannot run twice")), 1)
+
+
+class SuccessorTests(SynchronousTestCase):
+    """The new process."""
+
+    def setUp(self) -> None:
+        self.reactor = Spawning()
+        self.predecessor, theirs = socket.socketpair()
+        self.addCleanup(self.predecessor.close)
+        self.stderr = os.dup(2)
+        self.addCleanup(os.close, self.stderr)
+        self.successor = Successor(owners=[], older=[1], channel=theirs.detach(), errors=os.dup(2))
+        self.led = 0
+
+    def lead(self) -> None:
+        self.led += 1
+
+    def test_reports(self) -> None:
+        self.successor.ready()
+        self.successor.failed("two\nlines")
+        self.assertEqual(self.predecessor.recv(100), b"ready\nfailed: two lines\n")
+        self.predecessor.close()
+        self.successor.ready()  # nobody reads it
+
+    def test_it_leads(self) -> None:
+        """Once, and nothing is left of the channel."""
+        self.successor.watch(self.reactor, self.lead)
+        self.successor.doRead()
+        self.predecessor.sendall(b"le")
+        self.successor.doRead()
+        self.assertEqual(self.led, 0)
+        self.predecessor.sendall(b"ad\n")
+        self.predecessor.close()
+        while self.reactor.readers:
+            self.successor.doRead()
+        self.assertEqual((self.led, self.successor.fileno()), (1, -1))
+
+    def test_the_predecessor_dies(self) -> None:
+        """The service goes on with the new process."""
+        self.successor.watch(self.reactor, self.lead)
+        self.predecessor.close()
+        self.successor.doRead()
+        self.assertEqual((self.led, self.reactor.readers), (1, []))
+
+    def test_options_of_twistd(self) -> None:
+        """The pid file of the predecessor is no obstacle, and becomes that of this process."""
+        options = {"pidfile": "twistd.pid", "nodaemon": False, "uid": 65534}
+        self.patch(os, "geteuid", lambda: 65534)
+        self.successor.adjust(options)
+        self.assertEqual((options["pidfile"], options["nodaemon"], options["uid"]), ("", True, None))
+        self.assertEqual(options["pidfile of the service"], "twistd.pid")
+
+    def test_the_variable_is_removed(self) -> None:
+        """It must not reach the workers of this process."""
+        ours, theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+        value = described(owners=["novncproxy"], older=[7], channel=theirs.detach(), errors=os.dup(2))
+        environment = {VARIABLE: value}
+        self.patch(module.os, "environ", environment)
+        successor.cache_clear()
+        self.addCleanup(successor.cache_clear)
+        found = successor()
+        assert found is not None
+        self.assertEqual((found.owners, found.older, environment), (["novncproxy"], [7], {}))
+        self.assertIs(successor(), found)
+        found.watch(self.reactor, self.lead)
+        ours.close()
+        found.doRead()
+
+    def test_an_ordinary_start(self) -> None:
+        successor.cache_clear()
+        self.assertIsNone(successor())
+
+
+class PredecessorsTests(SynchronousTestCase):
+    """The processes of earlier take-overs."""
+
+    def test_none(self) -> None:
+        self.successResultOf(Predecessors(Spawning()).gone())
+
+    def test_one_that_has_ended_already(self) -> None:
+        pid = os.posix_spawn("/bin/true", ["true"], {})
+        os.waitpid(pid, 0)
+        self.assertEqual(Predecessors(Spawning(), [pid]).pids, [])
+
+    def test_life(self) -> None:
+        """It gets SIGTERM, its end is noticed, and nothing is left of it."""
+        reactor = Spawning()
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, writer)
+        pid = os.posix_spawn("/bin/cat", ["cat"], {}, file_actions=[(os.POSIX_SPAWN_DUP2, reader, 0)])
+        os.close(reader)
+        older = Predecessors(reactor, [pid])
+        gone = older.gone()
+        self.assertEqual((older.pids, len(reactor.readers)), ([pid], 1))
+        older.end()
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), -signal.SIGTERM)
+        self.assertNoResult(gone)
+        process = reactor.readers[0]
+        process.doRead()
+        process.connectionLost(None)  # the reactor stops later
+        self.successResultOf(gone)
+        self.assertEqual((older.pids, reactor.readers), ([], []))
