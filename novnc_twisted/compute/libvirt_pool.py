@@ -77,6 +77,7 @@ class ConnectionPool:
         when libvirtd continues or ends.
     :param opened: called in the thread that made a connection, before it is used.
     :param health: is notified, in the reactor, of the outcome of calls.
+    :ivar hung: the number of threads whose call has not returned within its deadline.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class ConnectionPool:
         self._idle: list[_Worker] = []
         self._waiting: deque[_Job] = deque()
         self._jobs: set[_Job] = set()
-        self._hung = 0
+        self.hung = 0
         self._over: Deferred[None] | None = None
 
     def start(self) -> None:
@@ -148,7 +149,7 @@ class ConnectionPool:
         if self._over is not None or not self._workers:
             return fail(ServiceUnavailable("the libvirt driver is not started"))
         # Every thread hangs: a call would only wait for its deadline, and callers want an answer now.
-        if self._hung >= self._size:
+        if self.hung >= self._size:
             return fail(ServiceUnavailable(f"libvirt at {self._uri} hangs"))
         if len(self._jobs) >= MAX_WAITING:
             return fail(ServiceUnavailable(f"libvirt at {self._uri} is too slow: {MAX_WAITING} calls wait"))
@@ -167,7 +168,7 @@ class ConnectionPool:
         # Only a call that has begun hangs a thread; one that still waits is dropped.
         if job.abandon():
             job.hung = True
-            self._hung += 1
+            self.hung += 1
         reason = f"a call was not answered within {self._deadline:g} s"
         self._health.trouble(CALLS, reason)
         if not job.result.called:
@@ -178,7 +179,7 @@ class ConnectionPool:
         self._forget(job)
         # The thread has returned after all, and serves again.
         if job.hung:
-            self._hung -= 1
+            self.hung -= 1
         if not worker.ending:
             if self._waiting:
                 worker.queue.put(self._waiting.popleft())

@@ -99,19 +99,19 @@ class StreamEnd(TransportEnd):
         if self._closing or self._gone:
             return
         self.bytes_out += len(data)
-        send(self._transport, data)
+        send(self.transport, data)
 
     def pause_reading(self) -> None:
         """See :class:`IEnd`."""
         if not (self._paused or self._closing or self._gone):
             self._paused = True
-            self._transport.pauseProducing()
+            self.transport.pauseProducing()
 
     def resume_reading(self) -> None:
         """See :class:`IEnd`."""
         if self._paused and not self._gone:
             self._paused = False
-            self._transport.resumeProducing()
+            self.transport.resumeProducing()
 
     def close(self, cause: Refusal) -> None:
         """See :class:`IEnd`."""
@@ -127,14 +127,14 @@ class StreamEnd(TransportEnd):
         self._held = b""
         self._stop_watching_stall()
         # Twisted keeps a transport open until its producer has unregistered.
-        self._transport.unregisterProducer()
+        self.transport.unregisterProducer()
         if self._ended:
             self._close_when_sent()
         else:
             self._hang_up()
         # _hang_up may have closed an idle connection at once.
         if not self._gone:
-            self._abort_timer = self.clock.callLater(CLOSE_GRACE, self._transport.abortConnection)
+            self._abort_timer = self.clock.callLater(CLOSE_GRACE, self.transport.abortConnection)
 
     def closed(self) -> Deferred[None]:
         """See :class:`IEnd`."""
@@ -192,7 +192,7 @@ class StreamEnd(TransportEnd):
 
     def _hang_up(self) -> None:
         """Close the connection when everything that was written has been sent."""
-        transport = self._transport
+        transport = self.transport
         # TLS has its own closing alert; half-closing TCP below it would break that.
         if self._linger and ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
             # Read on: only the end of the peer's direction shows that it has received ours.
@@ -202,9 +202,9 @@ class StreamEnd(TransportEnd):
             self._close_when_sent()
 
     def _close_when_sent(self) -> None:
-        if not closed_at_once(self._transport):
+        if not closed_at_once(self.transport):
             self.resume_reading()  # a transport that is paused does not notice that its peer leaves
-            self._transport.loseConnection()
+            self.transport.loseConnection()
 
     def _deliver(self, data: bytes) -> None:
         """Pass bytes of the stream on, or hold them."""

@@ -24,13 +24,14 @@ class TransportEnd:
 
     :ivar clock: the reactor, or a clock.
     :ivar peer: the peer's address as text, for the log.
+    :ivar transport: the transport; while a detached relay has the socket, the side of the relay.
     :ivar on_detach: called once, when the socket leaves the first transport, to which its protocol must then drop all
         references; or None.
     """
 
     __slots__ = (
-        *("_ended", "_full", "_gone", "_lost", "_paused", "_side", "_stall", "_stall_timer", "_transport"),
-        *("clock", "on_detach", "peer"),
+        *("_ended", "_full", "_gone", "_lost", "_paused", "_side", "_stall", "_stall_timer"),
+        *("clock", "on_detach", "peer", "transport"),
     )
 
     def __init__(self, clock: IReactorTime, peer: str, lost: type[Refusal], stall: float) -> None:
@@ -48,12 +49,12 @@ class TransportEnd:
         self._paused = False  # our reading
         self._ended = False  # whether the peer can send no more
         self._gone = False
-        self._transport: Any = None
+        self.transport: Any = None
         self._side: StreamSide | None = None  # it has the socket while a detached relay is live
 
     def makeConnection(self, transport: Any) -> None:
         """Take over a connected transport."""
-        self._transport = transport
+        self.transport = transport
         transport.registerProducer(self, True)
 
     # IPushProducer: the transport reports the state of its buffer
@@ -68,8 +69,8 @@ class TransportEnd:
         """Notice that the buffer is empty again."""
         self._full = False
         self._stop_watching_stall()
-        if waits_for_its_producer(self._transport):
-            self._transport.unregisterProducer()
+        if waits_for_its_producer(self.transport):
+            self.transport.unregisterProducer()
         else:
             self._has_room()
 
@@ -99,19 +100,19 @@ class TransportEnd:
 
     def can_leave(self) -> bool:
         """Whether the socket may leave: the transport is a plain one of Twisted's, and nothing is in the way."""
-        return not self._gone and is_plain(self._transport)
+        return not self._gone and is_plain(self.transport)
 
     def leave(self, side: "StreamSide") -> tuple[socket.socket, bytes]:
         """Take the socket away from the transport; return it with the bytes that were still to be sent.
 
         :param side: takes the transport's place until :meth:`come_back`.
         """
-        taken, waiting = take(self._transport)
+        taken, waiting = take(self.transport)
         if self.on_detach is not None:
             self.on_detach()
             self.on_detach = None
         # The side has the few methods of a transport that an end calls meanwhile (write, pauseProducing).
-        self._transport = self._side = side
+        self.transport = self._side = side
         self._paused = False
         return taken, waiting
 
@@ -123,7 +124,7 @@ class TransportEnd:
         self._side = None
         self._full, self._paused = False, True
         self._stop_watching_stall()
-        self._transport = give_back(self.clock, taken, waiting, self)
+        self.transport = give_back(self.clock, taken, waiting, self)
 
     def fail(self, detail: str) -> None:
         """Notice that the connection is broken or that the peer sends no more, as the socket reported it."""

@@ -59,7 +59,7 @@ class WebSocketEnd(StreamEnd):
         if self._closing or self._gone or not data:
             return
         self.bytes_out += len(data)
-        send(self._transport, binary_header(len(data)) + data)
+        send(self.transport, binary_header(len(data)) + data)
 
     def dataReceived(self, data: bytes) -> None:
         """Read frames, even while we wait for the answer to our close frame."""
@@ -84,12 +84,12 @@ class WebSocketEnd(StreamEnd):
             self._end(frames.failure)
             # The answer to our close frame has come, or can come no more: nothing to wait for.
             if self._closing:
-                self._transport.loseConnection()
+                self.transport.loseConnection()
         elif frames.close_code is not None:
             said = "no code" if frames.close_code == NO_CODE else str(frames.close_code)
             self._end(ClientLeft(f"closed with {said}"))
             if self._closing:
-                self._transport.loseConnection()
+                self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """See StreamEnd."""
@@ -100,7 +100,7 @@ class WebSocketEnd(StreamEnd):
         """There is room again: a pong that waited for it goes first."""
         self.alive = True  # the peer takes what we send
         if self._pong is not None and not self._closing:
-            self._transport.write(control_frame(PONG, self._pong))
+            self.transport.write(control_frame(PONG, self._pong))
             self._pong = None
         super().resumeProducing()
 
@@ -110,7 +110,7 @@ class WebSocketEnd(StreamEnd):
         theirs = self.frames.close_code
         if theirs is not None:  # the peer closed first: echo its code (RFC 6455, section 5.5.1)
             code, reason = (1000 if theirs == NO_CODE else theirs), ""
-        send(self._transport, close_frame(code, reason))
+        send(self.transport, close_frame(code, reason))
 
     def _hang_up(self) -> None:
         # Closing at once could overtake the close frame: bytes that the browser is still sending would reset the
@@ -120,7 +120,7 @@ class WebSocketEnd(StreamEnd):
             return
         self.resume_reading()
         if self.frames.close_code is not None:
-            self._transport.loseConnection()
+            self.transport.loseConnection()
 
     def _answer(self) -> None:
         """Answer pings; while our buffer is full, keep the newest only (section 5.5.3), so that memory is bounded."""
@@ -130,13 +130,13 @@ class WebSocketEnd(StreamEnd):
         if self._full:
             self._pong = pings[-1]
         else:
-            self._transport.write(b"".join(control_frame(PONG, payload) for payload in pings))
+            self.transport.write(b"".join(control_frame(PONG, payload) for payload in pings))
 
     def _answer_heartbeat(self) -> None:
         """Answer an empty message with one, unless our buffer is full: then the data in it shows that we are alive."""
         self.frames.heartbeat = False
         if not self._closing and not self._full:
-            self._transport.write(EMPTY)
+            self.transport.write(EMPTY)
 
     def _tick(self) -> None:
         # A viewer that we do not read cannot show that it lives; its pong may be in the socket's buffer.
@@ -153,7 +153,7 @@ class WebSocketEnd(StreamEnd):
         # Behind a full buffer a ping would wait for minutes, so its missing answer would prove nothing.
         self._asked = not self._full
         if self._asked:
-            self._transport.write(control_frame(PING))
+            self.transport.write(control_frame(PING))
         self._ping = timer_wheel_of(self.clock).callLater(self._every, self._tick)
 
     def _stop_pings(self) -> None:

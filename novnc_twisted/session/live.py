@@ -36,10 +36,11 @@ class LiveSession(Session):
 
     No coroutine runs while bytes flow, because its frames and Deferreds would be half of a session's memory.
 
+    :ivar upstream: the connection to the VNC server.
     :ivar relay: joins the two connections; filters are added to it and removed from it.
     """
 
-    __slots__ = ("_lease", "_slot", "_timers", "_upstream", "relay")
+    __slots__ = ("_lease", "_slot", "_timers", "relay", "upstream")
 
     info: ConnectInfo
     phase = "live"
@@ -54,7 +55,7 @@ class LiveSession(Session):
         """
         super().__init__(setup.registry, setup.id, setup.viewer, setup.accepted_at, info)
         self._slot = slot
-        self._upstream = upstream
+        self.upstream = upstream
         self._lease: TokenLease | None = None  # if the token has one
         self._timers: tuple[Timer, ...] = ()
         self.relay: IRelay = join(self.viewer.end, upstream, filters)
@@ -162,7 +163,7 @@ class LiveSession(Session):
             # Before the ends are closed: sockets must be back on transports, which send the final bytes.
             self.relay.stop()
             parts: list[Deferred[Any]] = []
-            for end in self._upstream, self.viewer.end:
+            for end in self.upstream, self.viewer.end:
                 end.close(cause)
                 parts.append(end.closed())
             if self._lease is not None:

@@ -78,7 +78,7 @@ class PoolTests(TestCase):
         refusal = await self.assertFailure(pool.run(lambda c: 1), ServiceUnavailable)
         self.assertIn("hangs", refusal.detail)  # at once: the breaker
         self.release.set()
-        while pool._hung:
+        while pool.hung:
             await reactor_iteration()
         self.assertEqual(await pool.run(lambda c: 2), 2)
 

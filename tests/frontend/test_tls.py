@@ -172,18 +172,18 @@ class SessionTests(TLSCase):
 
         def pause_reading(end: StreamEnd) -> None:
             original(end)
-            if end is session._upstream and not stopped.called:
+            if end is session.upstream and not stopped.called:
                 stopped.callback(None)
 
         self.patch(StreamEnd, "pause_reading", pause_reading)
         client.transport.pauseProducing()
         connection.transport.write(bytes(amount))
         await stopped
-        tls = session.viewer.end._transport
+        tls = session.viewer.end.transport
         below = tls.transport
         waiting = sum(map(len, tls._appSendBuffer)) + len(below.dataBuffer) - below.offset + below._tempDataLen
         self.assertLess(waiting, 1 << 19)
-        self.assertLess(session._upstream.bytes_in, amount)
+        self.assertLess(session.upstream.bytes_in, amount)
         client.transport.resumeProducing()
         self.assertEqual(len(await client.read(amount)), amount)
 

@@ -44,7 +44,7 @@ def flow(client: Any, upstream: Any, filters: Any = (), *, detached: bool = True
 
 def buffered(end: Any) -> int:
     """Bytes that wait for the peer in our memory."""
-    transport = end._transport
+    transport = end.transport
     if isinstance(transport, StreamSide):
         return transport.waiting
     return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
@@ -85,7 +85,7 @@ class SocketEnds:
             endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
         peer = await endpoint.connect(peers)
         end = await made
-        for transport in (peer.transport, end._transport):
+        for transport in (peer.transport, end.transport):
             bound_kernel_buffers(transport.socket)
         await port.stopListening()
 

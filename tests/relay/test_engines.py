@@ -39,7 +39,7 @@ class Engines(SocketEnds):
     def join(self) -> Deferred[Refusal]:
         cause = flow(self.client, self.upstream, self.filters, detached=self.detached)
         for end in (self.client, self.upstream):
-            self.assertEqual(isinstance(end._transport, StreamSide), self.detached)
+            self.assertEqual(isinstance(end.transport, StreamSide), self.detached)
         return cause
 
     async def joined(self, *filters: Any, kind: Any = WebSocketEnd) -> Deferred[Refusal]:
@@ -180,7 +180,7 @@ class Engines(SocketEnds):
         await stopped
         await self.at_rest()
         waiting = bytearray(4)
-        fcntl.ioctl(self.upstream._transport.descriptor, termios.FIONREAD, waiting)
+        fcntl.ioctl(self.upstream.transport.descriptor, termios.FIONREAD, waiting)
         came = self.upstream.bytes_in + int.from_bytes(waiting, sys.byteorder)
         reset(self.server)
         self.viewer.write(frame(2, b"?"))  # what is sent to somebody who has left
@@ -308,7 +308,7 @@ class Engines(SocketEnds):
                 await stopped
             cause.cancel()
             self.failureResultOf(cause, CancelledError)
-            self.assertFalse(isinstance(self.client._transport, StreamSide))
+            self.assertFalse(isinstance(self.client.transport, StreamSide))
             self.viewer.transport.resumeProducing()
             await self.close(Stopping())
 

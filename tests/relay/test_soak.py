@@ -51,7 +51,7 @@ class Soak(TestCase):
             if chance.random() < 0.1:
                 peer.transport.pauseProducing()
         cause = flow(client, upstream)
-        self.detached += isinstance(client._transport, StreamSide)
+        self.detached += isinstance(client.transport, StreamSide)
         cause.addErrback(lambda why: why.trap(CancelledError))
         typed = chance.randbytes(chance.randrange(3000))
         viewer.write(frame(2, typed, mask=chance.randbytes(4)) if framed else typed)

@@ -24,6 +24,6 @@ class Dialling(TestCase):
             info = ConnectInfo(host=host, port=port.getHost().port)
             end = await Deferred.fromCoroutine(dial(reactor, info, SessionSettings()))
             self.assertEqual(end.peer, f"{host}:{info.port}")
-            self.assertEqual(end._transport.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), 1)
+            self.assertEqual(end.transport.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), 1)
             end.close(Stopping())
             await end.closed()

@@ -215,7 +215,7 @@ class Right(UpstreamCase):
         end = await paused
         self.assertLess(end.bytes_in, sent)
         (session,) = self.front.registry
-        self.assertFalse(session._upstream.can_leave())
+        self.assertFalse(session.upstream.can_leave())
         self.front.stop_sessions()  # what hangs is given up
         self.assertEqual((await self.ended())["cause"], "Stopping")
         connection.transport.abortConnection()  # a deaf one does not notice

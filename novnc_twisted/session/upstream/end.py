@@ -47,7 +47,7 @@ class UpstreamEnd(StreamEnd):
             done.errback(connectionDone)
         else:
             self._tls_handshake = done
-            self._transport.startTLS(creator)
+            self.transport.startTLS(creator)
         return done
 
     def handshakeCompleted(self) -> None:
