@@ -11,6 +11,7 @@ from twisted.python import log as legacy
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from novnc_twisted.service.journal import connected_to_journal, error_line, log_observer
+from novnc_twisted.service.log_format import FORMATS
 from novnc_twisted.service.notify import watchdog_interval
 
 
@@ -71,6 +72,14 @@ class JournalTests(SynchronousTestCase):
         lines = self.stream.getvalue().splitlines()
         self.assertGreater(len(lines), 3)
         self.assertEqual({line[:3] for line in lines}, {"<2>"})
+
+    def test_other_forms(self) -> None:
+        """Each line of them has its priority, too."""
+        for form, begin in (("json", "{"), ("oslo", "20")):
+            observer = log_observer(self.stream, FORMATS[form])
+            Logger("tests", observer=observer).warn("text")
+            line = self.stream.getvalue().splitlines()[-1]
+            self.assertTrue(line.startswith(f"<4>{begin}"), line)
 
     def test_elsewhere(self) -> None:
         """On a terminal, or in a file to which systemd's variable is of no meaning, there are time stamps."""

@@ -1,5 +1,7 @@
 """``twistd novncproxy`` with a token plug-in of websockify."""
 
+import json
+import os
 import shutil
 import signal
 import tempfile
@@ -12,6 +14,7 @@ from twisted.internet.protocol import Factory
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from novnc_twisted.service.checks import examine
+from tests.service.test_workers import Notified
 from tests.session.harness import HANDSHAKE, Raw
 from tests.support.twistd import Twistd, free_port
 from tests.support.viewer import Viewers
@@ -86,15 +89,21 @@ class ProxyTests(TestCase):
         self.assertIn("tokens: line 2 is skipped: not of the form token: host:port", running[0][0].output)
 
     async def test_on_a_unix_socket(self) -> None:
-        """Two workers on one socket, behind a reverse proxy on this machine, with an address that it reports."""
+        """Two workers on one socket and in one log, behind a reverse proxy on this machine, which reports addresses."""
         folder = Path(tempfile.mkdtemp())  # the path of a socket is short
         self.addCleanup(shutil.rmtree, folder)
         (folder / "tokens").write_text("a: 127.0.0.1:1\n")
-        conf = f"workers = 2\n[vnc]\nnovncproxy_socket = {folder}/s\nnovncproxy_socket_mode = 0660\n"
+        conf = f"workers = 2\nlog_format = json\nlog_file = {folder}/log\n"
+        conf += f"[vnc]\nnovncproxy_socket = {folder}/s\nnovncproxy_socket_mode = 0660\n"
         conf += "[console]\ntrusted_proxies = 127.0.0.1\n"
         conf += f"[consoleauth]\nbackend = token_plugin\ntoken_plugin = TokenFile\ntoken_source = {folder}/tokens\n"
-        proxy = Twistd.start(self, "novncproxy", conf)
-        await proxy.ready()
+        notified = Notified()
+        listening = reactor.listenUNIXDatagram(str(folder / "notify"), notified)
+        self.addCleanup(listening.stopListening)
+        environment = os.environ | {"NOTIFY_SOCKET": str(folder / "notify")}
+        proxy = Twistd.start(self, "novncproxy", conf, env=environment)
+        await notified.ready
+        (folder / "log").rename(folder / "log.1")
         self.assertEqual((folder / "s").stat().st_mode & 0o777, 0o660)
         factory = Factory.forProtocol(Raw)
         factory.noisy = False
@@ -107,7 +116,12 @@ class ProxyTests(TestCase):
             self.assertIn(answer, await client.until(b"\r\n"))
             client.transport.abortConnection()
             await client.gone
-        await proxy.seen("InvalidToken")
-        self.assertIn("192.0.2.7", proxy.output)
         self.assertEqual(await proxy.stop(signal.SIGTERM), 0)
-        self.assertNotIn("Traceback", proxy.output)
+        self.assertEqual(proxy.output, "")
+        before, after = (
+            [json.loads(line) for line in (folder / name).read_text().splitlines()] for name in ("log.1", "log")
+        )
+        self.assertEqual(len({line["pid"] for line in before}), 3)
+        (session,) = [line for line in after if line.get("event") == "session"]
+        self.assertEqual((session["cause"], session["address"]), ("InvalidToken", "192.0.2.7"))
+        self.assertIn(session["pid"], {line["pid"] for line in before if line.get("worker") == session["worker"]})
