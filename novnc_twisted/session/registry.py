@@ -51,7 +51,7 @@ class SessionRegistry:
         return self._sessions.get(session_id)
 
     def find(self, wanted: SessionFilter) -> list[Session]:
-        """Return the sessions that match a filter."""
+        """Return the sessions that match a filter, without those that are being closed: no byte passes in them."""
         if wanted.session_id is not None:
             ids: Iterable[str] = (wanted.session_id,)
         elif wanted.token_hash is not None:
@@ -59,7 +59,7 @@ class SessionRegistry:
         else:
             ids = list(self._sessions)
         candidates = (self._sessions[one] for one in ids if one in self._sessions)
-        return [session for session in candidates if _matches(session, wanted)]
+        return [session for session in candidates if session.cause is None and _matches(session, wanted)]
 
     def begin(self, viewer: IViewer, accepted_at: float) -> Session:
         """Begin a session.

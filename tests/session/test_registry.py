@@ -107,6 +107,13 @@ class SetUps(SynchronousTestCase):
         for owner, found in (("p", [first]), ("demo", [first]), ("other", [])):
             self.assertEqual(self.registry.find(SessionFilter(owner=owner)), found)
 
+    def test_what_is_being_closed_is_not_found(self) -> None:
+        """It has ended for its user, and only waits for its connections."""
+        first, second = self.begin("one"), self.begin("two")
+        first.end(Revoked("why"))
+        self.assertEqual(self.registry.find(SessionFilter()), [second])
+        self.assertEqual(len(self.registry), 2)
+
     def test_description(self) -> None:
         """The record that travels on the bus, before and after the token was checked."""
         self.clock.advance(100)
