@@ -103,13 +103,13 @@ class VanishedDomains:
 
     async def _follow(self, uuid: str) -> None:
         migrated_at = self._migrated.get(uuid)
-        # After a migration libvirt undefines the domain here: a second event, which is no end of the server.
+        # After a migration, libvirt undefines the domain here.  This second event does not mean that the server ended.
         if migrated_at is not None and self._clock.seconds() - migrated_at < _MIGRATED_FOR:
             return
         reason = ""
         for pause in (*BACK_OFF, None):
             try:
-                # Read now: a STOPPED event of a persistent domain is no end, and it may have been started again.
+                # Read the domain now: a persistent one still exists after a STOPPED event, and it may run again.
                 if not await self._is_here(uuid):
                     await self._drop_unless_elsewhere(uuid)
                 return

@@ -136,8 +136,8 @@ class PendingConnection(Protocol):
         address = self._address = kind("TCP", header.host, header.port)
         self.transport.getPeer = lambda: address
         if self._slot is not None:
-            # From here the connection counts for its client: all clients of a load balancer would share one limit
-            # otherwise.
+            # From here on, the connection counts for its client.  Otherwise all clients of a load balancer would share
+            # one limit.
             self._slot.release()  # the proxy's slot
         self._slot = self._listener.front.connection_limits.admit(header.host)
         if self._slot is not None:
@@ -163,9 +163,9 @@ class PendingConnection(Protocol):
         listener.waiting.discard(self)
         transport, held, self._held = self.transport, self._held, b""
         self.transport = None
-        transport.protocol = inner  # as startTLS does it: the transport has another protocol from here
+        transport.protocol = inner  # as startTLS does: from here on, the transport has another protocol
         inner.makeConnection(transport)
-        # Not before the front has it: a shutdown waits for one after the other.
+        # Fired when the front has the connection: a shutdown waits for pending connections first, then for the front's.
         self.gone.callback(None)
         inner.dataReceived(held)
 

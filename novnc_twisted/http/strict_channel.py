@@ -1,8 +1,9 @@
 """Strict parsing of HTTP/1.1: twisted.web's parser, and the checks that it lacks.
 
-Two programs that read one request differently are how requests are smuggled past a proxy.  So everything is refused
-that another reader may understand in another way: obsolete line folding, control characters, transfer codings besides
-``chunked``, and requests that come before the last response.  The request line, the header and the body are bounded.
+If two programs read one request differently, an attacker can smuggle a second request past a proxy.  Therefore
+everything that another program may read differently is refused: obsolete line folding, control characters, transfer
+codings besides ``chunked``, and requests that come before the last response.  The request line, the header and the body
+are bounded.
 """
 
 from typing import Any, Final
@@ -101,7 +102,7 @@ class StrictChannel(HTTPChannel):
             self.close_after_response()
             return
         super().rawDataReceived(data)
-        # The announced length of a chunk: it cannot all be taken, so there is no need to wait for it.
+        # A chunk announces its length, so that one that is too long is refused before it has come.
         if getattr(self._transferDecoder, "length", 0) > MAX_BODY:
             self.refuse(413, "Request is too large.", drain=True)
 

@@ -7,8 +7,8 @@ Failures are counted in three ways.
 * By client address, for all user names.  Users who logged in from the address lately are exempt, because an office may
   have one address.  The owner of an IPv6 /48 has 65,536 networks of /64, so failures are also counted by /56 and /48,
   with higher limits.
-* By user name, for all addresses.  These failures lock out nobody, or anybody could lock a user out; they only delay
-  log-ins, except from addresses from which the user logged in lately.
+* By user name, for all addresses.  These failures lock nobody out; otherwise anybody could lock a user out.  They only
+  delay log-ins, except from addresses from which the user logged in lately.
 
 Names are counted as they were typed, whether there is such a user or not, so responses do not reveal which users there
 are.  There is one exception: a client whose address is locked out can learn which users logged in from it lately.
@@ -70,7 +70,7 @@ class Lockout:
     def __init__(self, settings: LockoutSettings, clock: Callable[[], float], max_entries: int = MAX_ENTRIES) -> None:
         self._settings = settings
         self._clock = clock
-        # A key that nobody knows: names with equal digests cannot be prepared.
+        # A random key, so that nobody can choose names with equal digests.
         self._key = token_bytes(16)
         self._max = max_entries
         first, longest = settings.first, settings.longest

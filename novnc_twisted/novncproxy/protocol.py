@@ -53,10 +53,10 @@ class NoVNCProxyProtocol(FrontProtocol):
         hosts = head.all("host")
         # A body that is not read would be taken for the next request (request smuggling); so would pipelined bytes.
         if body or (rest and not upgrade):
-            self._refuse(400, "A request to this port has no body, and waits for its answer.")
+            self._refuse(400, "A request to this port must have no body, and must wait for the previous response.")
         elif len(hosts) > 1 or (head.minor and not hosts) or not all(map(is_host, hosts)):
             # RFC 9112, section 3.2: exactly one valid Host in HTTP/1.1.
-            self._refuse(400, "A request names one Host.")
+            self._refuse(400, "A request must have exactly one valid Host.")
         elif upgrade:
             self._upgrade(head, rest)
         elif (response := check_response(head, METHODS, close=self._is_last(head))) is not None:
@@ -174,7 +174,8 @@ class NoVNCProxyProtocol(FrontProtocol):
         return last or head.minor == 0 or "close" in head.lists("connection")
 
     def _answered(self, close: bool) -> None:
-        if close or self.factory.draining:  # which may have begun while a file was sent
+        # Draining may have begun while a file was being sent.
+        if close or self.factory.draining:
             self.send_final_response(b"", ClientLeft())
         else:
             self.await_head()

@@ -183,7 +183,8 @@ class Shield:
         # A negative length marks the extended form and counts the four bytes of flags (rfbproto).
         self._body = -length - 4
         if flags & _ACTION_BITS == _PROVIDE:
-            # Without bytes, nothing would drop the state, and the next text would be unpacked with it and refused.
+            # With an empty body, _follow() would not reset the state, with which the next text would be unpacked and
+            # refused.
             if not self._body:
                 return 12, b""  # an empty text
             self._packed = _Packed()

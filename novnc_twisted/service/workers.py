@@ -150,7 +150,7 @@ class Supervisor(Orderly):
                 seconds=silent,
             )
             worker.signal(signal.SIGKILL)
-        # With a hung worker systemd is not notified: if that goes on, it restarts the whole service.
+        # systemd is not notified while a worker hangs.  If that goes on, systemd restarts the whole service.
         if not hung:
             super().beat()
 
@@ -162,7 +162,8 @@ class Supervisor(Orderly):
             coming.cancel()
         self._coming.clear()
         for _, listener in self.listeners:
-            # This copy only; each worker closes its own. With the last one, the port is free for the next instance.
+            # This closes the copy of this process; each worker closes its own.  When the last copy is closed, the port
+            # is free for the next instance.
             listener.close()
         return Deferred.fromCoroutine(self._stop()).addCallback(lambda _: control)
 

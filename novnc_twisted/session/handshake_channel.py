@@ -42,7 +42,7 @@ class HandshakeChannel:
         self._held = bytearray()
         self._driver: HandshakeDriver[Any] | None = None  # of the handshake that runs
         self._done: Deferred[Any] | None = None  # fires at its end
-        self._serving: Deferred[None] | None = None  # while it waits for something else than bytes
+        self._serving: Deferred[None] | None = None  # while it waits for something other than bytes
         self._answer: Answer | None = None
         self._start_tls: Secure | None = None
         self._more: Deferred[bytes] | None = None  # of some()
@@ -60,7 +60,8 @@ class HandshakeChannel:
     ) -> Deferred[T]:
         """Run a handshake.
 
-        It is driven by plain calls: a coroutine that wakes up for each of the eight messages of a set-up was dearer.
+        It is driven by plain calls, because a coroutine that wakes up for each of the eight messages of a set-up takes
+        more CPU.
 
         :param answer: needed for a handshake that asks something.
         :param start_tls: needed for a handshake that starts TLS.
@@ -152,7 +153,8 @@ class HandshakeChannel:
     def release(self) -> None:
         """Give the end back, with what is held for its next receiver; this channel is over."""
         data, self._held = bytes(self._held), bytearray()
-        self._lost = _ignore  # a method of the session, which has this channel: a cycle otherwise
+        # The callback is a method of the session, which refers to this channel: the cycle would stay in memory.
+        self._lost = _ignore
         self.end.give_back(data)
 
     # IReceiver
@@ -179,7 +181,7 @@ class HandshakeChannel:
             self._lost(cause)
 
     def pause_writing(self) -> None:
-        """Do nothing: handshakes alone write to this end, and they write little."""
+        """Do nothing: only handshakes write to this end, and they write little."""
 
     def resume_writing(self) -> None:
         """See pause_writing."""

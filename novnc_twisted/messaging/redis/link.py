@@ -110,7 +110,7 @@ class Link:
         """
         if self._protocol is not None:
             return self._protocol
-        # After so many seconds every presence entry has expired: the outage is no longer a short one.
+        # After PRESENCE seconds every presence entry has expired: the outage is no longer a short one.
         left = min(deadline, self._down_since + PRESENCE - self._seconds())
         if self._stopped or left <= 0:
             raise ServiceUnavailable("Redis can't be reached")
@@ -178,7 +178,10 @@ class Link:
             self._first.callback(None)
 
     async def _once(self) -> BaseException:
-        """Make one connection and wait for its end; return why it ended.  Raises why it could not be made."""
+        """Make one connection, wait for its end, and return why it ended.
+
+        :raises Exception: the connection could not be made.
+        """
         protocol: Any = await within(self._endpoint.connect(_FACTORY), 2 * CONNECT_TIMEOUT, self._reactor)
         protocol.max_pending = self._max_pending
         try:
@@ -194,7 +197,7 @@ class Link:
                 watching.cancel()
             if protocol.too_long:
                 return TooLong(f"longer than {self._max_pending >> 20} MiB")
-            # The reason for which this side closed it comes first.
+            # If this side closed the connection, it knows the reason better.
             return (await watching) or reason
         finally:
             if not protocol.lost.called:

@@ -97,8 +97,8 @@ class Engine:
         """Stop watching a socket; does nothing if it is not watched."""
         if self._sides.pop(side.descriptor, None) is None:
             return
-        # The events of this round were fetched before: one for this number may be in the list, and a new socket may
-        # get the number.
+        # The events of this round are fetched already.  One of them may be for this descriptor, and a new socket may
+        # get the same number.
         self._removed.add(side.descriptor)
         self._again.pop(side, None)
         # Unregister before the socket returns to a transport: epoll would go on reporting a descriptor that is

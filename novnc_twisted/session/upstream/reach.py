@@ -36,8 +36,9 @@ class Reached:
 async def reach(setup: "SessionSetup", console: "IConsoleType", info: ConnectInfo) -> Reached:
     """Log in to the VNC server of a console.
 
-    Its place is asked for once more if it cannot be reached, if another VM has it now, or if it is not known to be
-    current and the VNC server does not say whose screen it shows.  A second place is tried once.
+    The place of the server is asked for once more in three cases: it cannot be reached; another VM answers there; or
+    the place is not known to be current, and the VNC server does not say whose screen it shows.  A second place is
+    tried once.
 
     :raises ConsoleUnreachable: the server is at neither place.
     :raises Refusal: the second question was refused.
