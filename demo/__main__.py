@@ -20,6 +20,8 @@ from demo.libvirtd import LibvirtdFailed, PrivateLibvirtd, small_domain
 from demo.services import Console, DemoFailed, Ports, client_settings, get_vnc_console
 
 SERVER = "myserver20"
+OTHERS = ("myserver21", "myserver22")
+"""Further VMs, so that the list of servers is one."""
 
 
 class Stopped(BaseException):
@@ -54,7 +56,7 @@ def run(libvirtd: PrivateLibvirtd, ports: Ports) -> int:
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         with libvirtd, _console(libvirtd, ports) as console:
-            _start_server(libvirtd)
+            _start_servers(libvirtd)
             say("waiting for the services")
             console.wait_for(SERVER)
             say(f"asking OpenStack's client (all is up after {time.monotonic() - began:.1f} s)")
@@ -112,16 +114,19 @@ def _console(libvirtd: PrivateLibvirtd, ports: Ports) -> Iterator[Console]:
         console.stop()
 
 
-def _start_server(libvirtd: PrivateLibvirtd) -> None:
-    image = libvirtd.put("guest.img", boot_sector(SERVER))
-    libvirtd.define(small_domain(SERVER, boot_image=image))
-    libvirtd.start_vm(SERVER)
+def _start_servers(libvirtd: PrivateLibvirtd) -> None:
+    for name in (SERVER, *OTHERS):
+        image = libvirtd.put(f"{name}.img", boot_sector(name))
+        libvirtd.define(small_domain(name, boot_image=image))
+        libvirtd.start_vm(name)
 
 
 def _what_next(ports: Ports, console: Console) -> str:
     settings = " ".join(f"{name}={value}" for name, value in client_settings(ports).items())
     nova = os.path.relpath(Path(sys.executable).parent / "nova")
     return f"""Open the Url in a browser on this machine, click the screen and type.  It is valid for 10 minutes.
+
+All servers, with live pictures of their screens: http://127.0.0.1:{ports.api}/console/
 
 From another machine, forward the port first, with the same number on both sides:
   ssh -L {ports.novnc}:127.0.0.1:{ports.novnc} THIS-MACHINE

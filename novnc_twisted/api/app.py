@@ -1,5 +1,6 @@
 """The whole API server: which API a path belongs to, and who asks."""
 
+import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -13,17 +14,22 @@ from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
 from novnc_twisted.api.compute import VERSIONS, ComputeAPI
 from novnc_twisted.api.console import api as console_api
 from novnc_twisted.api.console.api import ConsoleAPI
+from novnc_twisted.api.console.events import Events
 from novnc_twisted.api.console.history import History
 from novnc_twisted.api.console.links import ConsoleLinks
 from novnc_twisted.api.console.revocations import Revocations
 from novnc_twisted.api.console.screenshots import Screenshots
+from novnc_twisted.api.console.servers import ListedServers
 from novnc_twisted.api.console.sessions import Sessions
+from novnc_twisted.api.console.watch import Watch
 from novnc_twisted.api.consoles import Consoles
 from novnc_twisted.api.errors import fault_body
 from novnc_twisted.api.flavors import Flavors
 from novnc_twisted.api.inventory import Inventory
 from novnc_twisted.api.links import Links
 from novnc_twisted.api.outages import Outages
+from novnc_twisted.api.portal.html import see_other
+from novnc_twisted.api.portal.portal import Portal
 from novnc_twisted.api.power import Power
 from novnc_twisted.api.responder import LOG_IN, Responder
 from novnc_twisted.api.servers import Servers
@@ -32,6 +38,7 @@ from novnc_twisted.events.records import Observer
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.request import Request
 from novnc_twisted.http.response import Response
+from novnc_twisted.identity.browser_login import BrowserLogins, with_login
 from novnc_twisted.identity.errors import unauthenticated
 from novnc_twisted.identity.strategy import IAuth
 from novnc_twisted.identity.tokens import Tokens
@@ -42,6 +49,8 @@ from novnc_twisted.session.rpcapi import SessionsAPI
 
 NAME: Final = "consoleapi"
 """The server's name in events and in the log."""
+
+_VERSION: Final = re.compile(r"v[0-9]+")
 
 _API = Callable[[Request, str, tuple[str, ...]], Awaitable[Response]]
 """Answers a request; takes its id, and the segments of the path after the first one, which names the API."""
@@ -80,10 +89,14 @@ class Application:
         inventory = Inventory(compute)
         links = Links(inventory, compute, consoleauth)
         consoles = Consoles(links, consoleauth)
+        power = Power(inventory, compute, observer)
+        self._logins = BrowserLogins(transport.store, self._tokens, now)
+        self._portal = Portal(auth, self._logins, inventory, links, power)
+        sessions = SessionsAPI(transport)
         resources = (
             Servers(inventory),
             consoles,
-            Actions(consoles, Power(inventory, compute, observer)),
+            Actions(consoles, power),
             Services(transport),
             Flavors(inventory),
         )
@@ -92,7 +105,9 @@ class Application:
             self._responder,
             self.compute.admitted,
             (
-                Sessions(SessionsAPI(transport), consoleauth),
+                ListedServers(inventory),
+                Events(Watch(clock, inventory, sessions)),
+                Sessions(sessions, consoleauth),
                 History(consoleauth),
                 Revocations(consoleauth),
                 ConsoleLinks(links),
@@ -120,7 +135,7 @@ class Application:
         # Before anything else, version documents included: with noauth, other machines must learn nothing.
         self._auth.admit(request)
         if not request.segments:
-            return versions.index(request)
+            return see_other(f"{request.prefix}/console/") if _is_browser(request) else versions.index(request)
         api = self._apis.get(request.segments[0])
         return versions.choices(request) if api is None else await api(request, request_id, request.segments[1:])
 
@@ -132,7 +147,9 @@ class Application:
 
     async def _answer_console(self, request: Request, request_id: str, segments: tuple[str, ...]) -> Response:
         if segments[:1] != (console_api.VERSION,):
-            return versions.choices(request)
+            if segments and _VERSION.fullmatch(segments[0]):
+                return versions.choices(request)
+            return await self._portal.answer(request, segments, self._caller)
         if len(segments) == 1:
             return console_api.version(request)
         return await self.console.answer(request, request_id, await self._caller(request), segments[1:])
@@ -155,10 +172,17 @@ class Application:
         :raises HTTPError: 401; 403: the caller may only read; or 429 or 503, if the password was not looked at.
         :raises ServiceUnavailable: the caller's token could not be checked.
         """
-        caller = await self._auth.caller(request, self._tokens.read)
-        if caller is None:
+        asked = with_login(request) if self._auth.tokens else request
+        caller = await self._auth.caller(asked, self._tokens.read)
+        if caller is None or (asked is not request and await self._logins.has_ended(request)):
             raise unauthenticated(self._auth.identity_url(request))
         # Here, once for all APIs: no method but GET and HEAD is for readers, whatever it does.
         if caller.reads_only and not request.reads:
             raise HTTPError(403, "The role reader opens no console and changes nothing. Ask for the role member.")
         return caller
+
+
+def _is_browser(request: Request) -> bool:
+    """Whether a person asks, and not a program: only browsers ask for HTML."""
+    accepted = ",".join(request.headers.get("accept", []))
+    return request.reads and "text/html" in accepted.lower()

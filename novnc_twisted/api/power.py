@@ -17,6 +17,7 @@ from novnc_twisted.errors import Refusal, ServiceUnavailable
 from novnc_twisted.events.records import Observer, PowerAction
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.response import Response
+from novnc_twisted.identity.users import Caller
 
 ACTIONS: Final[Mapping[str, str | None]] = MappingProxyType(
     {
@@ -52,16 +53,26 @@ class Power:
         :raises HTTPError: 400: the body is wrong; 404; 409: the server's state does not allow the action.
         """
         action = ACTIONS[name] or _REBOOTS[_reboot_type(call, name, body)]
+        await self.change(call.caller, call.request.client, server_id, action, name)
+        return Response(202, None)
+
+    async def change(self, caller: Caller, address: str, server_id: str, action: str, name: str) -> None:
+        """Begin an action on one of the caller's servers.
+
+        :param address: the client's address, for the audit.
+        :param action: one of :data:`novnc_twisted.contract.power.ACTIONS`.
+        :param name: what the action is called in errors.
+        :raises HTTPError: 404; 409: the server's state does not allow the action; 503.
+        """
         try:
-            instance = await self._inventory.find(call.caller, server_id)
-            reply = await self._change(call, instance, action)
+            instance = await self._inventory.find(caller, server_id)
+            reply = await self._begin(caller, address, instance, action)
         except Refusal as refusal:
             raise error_of(refusal, server_id=server_id) from refusal
         if reply.conflict is not None:
             raise HTTPError(409, _conflict(name, instance.uuid, reply))
-        return Response(202, None)
 
-    async def _change(self, call: Call, instance: Instance, action: str) -> PowerReply:
+    async def _begin(self, caller: Caller, address: str, instance: Instance, action: str) -> PowerReply:
         """Begin the action, and report it, whatever comes of it."""
         cause = ServiceUnavailable.__name__  # what is left if the client leaves before the host has answered
         try:
@@ -74,9 +85,9 @@ class Power:
             event = PowerAction(
                 action=action,
                 cause=cause,
-                address=call.request.client,
-                user_id=call.caller.user,
-                project_id=call.caller.project or "",
+                address=address,
+                user_id=caller.user,
+                project_id=caller.project or "",
                 instance_uuid=instance.uuid,
                 instance_name=instance.name,
             )

@@ -24,12 +24,14 @@ class LimitedChannel(StrictChannel):
     and then would never reach it.
 
     :ivar slot: its place among all connections.
+    :ivar is_streaming: whether the response has no end of its own (server-sent events).
     """
 
     slot: ConnectionSlot
     abortTimeout = int(CLOSE_TIMEOUT)
     _deadline: IDelayedCall | None = None
     _last = False
+    is_streaming = False
 
     def connectionMade(self) -> None:
         """See Protocol."""
@@ -111,7 +113,7 @@ class LimitedChannel(StrictChannel):
             return
         # The response that is being made is still sent; twisted.web closes after it.
         self.persistent = False
-        if not self._handlingRequest:
+        if not self._handlingRequest or self.is_streaming:
             self.loseConnection()
 
     def timeoutConnection(self) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final, Self
 
+from novnc_twisted.http.event_stream import Subscribe
+
 JSON: Final = "application/json; charset=UTF-8"
 TEXT: Final = "text/plain; charset=UTF-8"
 
@@ -20,12 +22,14 @@ class Response:
     :ivar body: a value that is sent as JSON; bytes are sent as text; None is sent as an empty body.
     :ivar headers: header fields besides those of :meth:`body_headers`.
     :ivar content_type: the media type of the body; empty: that of text or JSON.
+    :ivar events: in place of a body, a stream of events that ends when the client leaves.
     """
 
     status: int
     body: Any = None
     headers: Fields = ()
     content_type: str = ""
+    events: Subscribe | None = None
 
     def with_headers(self, *headers: tuple[str, str]) -> Self:
         """Return the same response with further header fields."""

@@ -3,9 +3,12 @@
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
+from twisted.internet.interfaces import IPushProducer
 from twisted.web.http import Request
+from zope.interface import implementer
 
 from novnc_twisted.access.request_head import split_absolute
+from novnc_twisted.http.event_stream import CONTENT_TYPE, Subscribe
 from novnc_twisted.http.response import Response, phrase
 
 if TYPE_CHECKING:
@@ -13,6 +16,53 @@ if TYPE_CHECKING:
 
 MAX_BODY: Final = 1 << 20
 """Bytes of a request's body."""
+
+
+@implementer(IPushProducer)
+class EventStream:
+    """Sends events as the response to a request, until its client leaves."""
+
+    def __init__(self, request: "WireRequest") -> None:
+        self._request = request
+        self._gone = False
+        self.is_full = False
+
+    def start(self, subscribe: Subscribe) -> None:
+        """Send the head of the response, and subscribe."""
+        headers = (("Content-Type", CONTENT_TYPE), ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+        for name, value in headers:
+            self._request.responseHeaders.setRawHeaders(name, [value])
+        self._request.channel.is_streaming = True
+        self._request.registerProducer(self, True)
+        self._request.notifyFinish().addErrback(lambda _: self.stopProducing())
+        self._end = subscribe(self)
+
+    def send(self, data: bytes) -> None:
+        """See ISubscriber."""
+        if not self._gone:
+            self._request.write(data)
+
+    def finish(self) -> None:
+        """See ISubscriber."""
+        if not self._gone:
+            self.stopProducing()
+            self._request.unregisterProducer()
+            self._request.channel.is_streaming = False
+            self._request.finish()
+
+    def pauseProducing(self) -> None:
+        """See IPushProducer."""
+        self.is_full = True
+
+    def resumeProducing(self) -> None:
+        """See IPushProducer."""
+        self.is_full = False
+
+    def stopProducing(self) -> None:
+        """See IPushProducer: the client has left."""
+        if not self._gone:
+            self._gone = True
+            self._end()
 
 
 class WireRequest(Request):
@@ -53,9 +103,14 @@ class WireRequest(Request):
         self.setResponseCode(response.status, phrase(response.status))
         for name, value in response.headers:
             self.responseHeaders.addRawHeader(name, value)
+        if response.events is not None:
+            EventStream(self).start(response.events)
+            return
         body = response.encode()
         for name, value in response.body_headers(body):
-            self.responseHeaders.setRawHeaders(name, [value])
+            # The files of a page may be cached, unlike everything else.
+            if name != "Cache-Control" or not self.responseHeaders.hasHeader(name):
+                self.responseHeaders.setRawHeaders(name, [value])
         # One write for all: twisted.web sends the head together with the first piece of the body.
         self.write(body)
         self.finish()

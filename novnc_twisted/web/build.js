@@ -23,7 +23,10 @@ const { version } = JSON.parse(await readFile(join(novnc, 'package.json'), 'utf8
 
 const { metafile } = await build({
     absWorkingDir: here,
-    entryPoints: { console: 'src/main.js', timer: 'src/timer.worker.js', style: 'src/style.css' },
+    entryPoints: {
+        console: 'src/main.js', timer: 'src/timer.worker.js', style: 'src/style.css',
+        list: 'src/list/main.js', liststyle: 'src/list/list.css',
+    },
     outdir: join(staged, 'assets'),
     entryNames: '[name]-[hash]',
     bundle: true,
@@ -43,6 +46,7 @@ const page = template.replace('{{script}}', asset('console')).replace('{{timer}}
     .replace('{{style}}', asset('style'));
 
 await Promise.all(PAGES.map((name) => writeFile(join(staged, name), page)));
+await writeFile(join(staged, 'list.json'), JSON.stringify({ script: asset('list'), style: asset('liststyle') }));
 for (const icon of ['favicon.svg', 'favicon.ico']) {
     await copyFile(join(here, 'src', icon), join(staged, icon));
 }

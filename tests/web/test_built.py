@@ -1,6 +1,7 @@
 """The built page: the promised names, nothing inline, nothing from other hosts, and the licences."""
 
 import gzip
+import json
 import re
 from pathlib import Path
 
@@ -13,9 +14,12 @@ PAGES = ("vnc_auto.html", "vnc_lite.html", "vnc.html")
 
 class BuiltTest(TestCase):
     def test_names(self):
-        """Three pages; a script, a worker and a style sheet, named by their content; icons; licences."""
-        assets = sorted(path.name for path in (DIST / "assets").iterdir() if path.suffix not in COMPRESSED)
-        self.assertEqual(len(assets), 3)
+        """Three pages; a script, a worker and a style sheet, named by their content; icons; those of the list."""
+        found = sorted(path.name for path in (DIST / "assets").iterdir() if path.suffix not in COMPRESSED)
+        assets = [name for name in found if not name.startswith("list")]
+        self.assertEqual((len(assets), len(found)), (3, 5))
+        names = json.loads((DIST / "list.json").read_text())
+        self.assertEqual({"assets/" + name for name in set(found) - set(assets)}, set(names.values()))
         self.assertRegex(assets[0], r"^console-[0-9A-Z]{8}\.js$")
         self.assertRegex(assets[1], r"^style-[0-9A-Z]{8}\.css$")
         self.assertRegex(assets[2], r"^timer-[0-9A-Z]{8}\.js$")
@@ -55,5 +59,5 @@ class BuiltTest(TestCase):
             page = (DIST / name).read_text()
             self.assertEqual(re.findall(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=", page), [])
             self.assertEqual(re.findall(r"""(?:src|href)=["'](?:[a-z]+:|//)""", page), [])
-        (style,) = (DIST / "assets").glob("*.css")
-        self.assertEqual(re.findall(r"@import|url\(", style.read_text()), [])
+        for style in (DIST / "assets").glob("*.css"):
+            self.assertEqual(re.findall(r"@import|url\(", style.read_text()), [])

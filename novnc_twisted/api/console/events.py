@@ -1,0 +1,32 @@
+"""``/events``: server-sent events about servers and sessions."""
+
+from collections.abc import Sequence
+
+from novnc_twisted.api.console.call import ConsoleCall
+from novnc_twisted.api.console.watch import MAX_SUBSCRIBERS, Watch
+from novnc_twisted.http.errors import HTTPError
+from novnc_twisted.http.event_stream import CONTENT_TYPE
+from novnc_twisted.http.response import Response
+from novnc_twisted.http.routing import Handler, Resource
+
+
+class Events(Resource):
+    """The events of what the caller may see.
+
+    ``servers`` and ``sessions`` have ``changed`` (rows) and ``removed`` (ids); ``reload`` says that events were missed.
+    """
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    def routes(self) -> Sequence[tuple[str, str, Handler]]:
+        """See Resource."""
+        return [("GET", "events", self._subscribe)]
+
+    async def _subscribe(self, call: ConsoleCall) -> Response:
+        if call.request.method == "HEAD":
+            return Response(200, b"", content_type=CONTENT_TYPE)
+        if len(self._watch) >= MAX_SUBSCRIBERS:
+            raise HTTPError(429, "Too many event streams are open. Try again later.", (("Retry-After", "60"),))
+        caller = call.caller
+        return Response(200, events=lambda subscriber: self._watch.subscribe(caller, subscriber))

@@ -1,0 +1,75 @@
+"""HTML of the pages.  Every value goes through :func:`tag` or :func:`text`, which escape it."""
+
+from html import escape
+from typing import Final
+
+from novnc_twisted.http.request import Request
+from novnc_twisted.http.response import Response
+
+TYPE: Final = "text/html; charset=utf-8"
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    # A form that opens a console is answered with a redirect to the proxy, which has another port.
+    "form-action 'self' http: https:; frame-ancestors 'none'; base-uri 'none'"
+)
+
+
+class Markup(str):
+    """HTML that needs no escaping."""
+
+    __slots__ = ()
+
+
+def text(value: object) -> Markup:
+    """Return a value as HTML."""
+    return value if isinstance(value, Markup) else Markup(escape(str(value)))
+
+
+def tag(name: str, /, *children: object, **attributes: str | bool | None) -> Markup:
+    """Return an element.
+
+    :param children: texts, which are escaped, and Markup.
+    :param attributes: ``class_`` is ``class``, ``data_id`` is ``data-id``; True: without a value; False, None: missing.
+    """
+    written = []
+    for key, value in attributes.items():
+        if value is None or value is False:
+            continue
+        label = key.rstrip("_").replace("_", "-")
+        written.append(f" {label}" if value is True else f' {label}="{escape(str(value))}"')
+    opening = f"<{name}{''.join(written)}>"
+    if name in ("input", "link", "meta", "img", "br"):
+        return Markup(opening)
+    return Markup(f"{opening}{''.join(map(text, children))}</{name}>")
+
+
+def page(request: Request, title: str, *body: object, script: str = "", style: str = "", status: int = 200) -> Response:
+    """Return a page.
+
+    :param script: the name of its script among the assets; empty: none.
+    :param style: the name of its style sheet.
+    """
+    base = f"{request.prefix}/console/"
+    head = [
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("title", title),
+        tag("link", rel="icon", href=f"{base}favicon.svg", type="image/svg+xml"),
+    ]
+    if style:
+        head.append(tag("link", rel="stylesheet", href=f"{base}{style}"))
+    if script:
+        head.append(tag("script", type="module", src=f"{base}{script}"))
+    document = tag("html", tag("head", *head), tag("body", *body, data_base=base), lang="en")
+    headers = (
+        ("Content-Security-Policy", POLICY),
+        ("Referrer-Policy", "same-origin"),
+        ("Vary", "Cookie"),
+    )
+    return Response(status, f"<!doctype html>{document}\n".encode(), headers, content_type=TYPE)
+
+
+def see_other(location: str, *headers: tuple[str, str]) -> Response:
+    """Return a redirect after a form (303)."""
+    return Response(303, None, (("Location", location), *headers))

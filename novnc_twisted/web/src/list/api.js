@@ -1,0 +1,85 @@
+/*
+ * Requests to the console API.  The browser's cookie says who asks.
+ */
+
+/* Thrown when the log-in has ended. */
+export class LoggedOut extends Error {}
+
+/* Thrown with the sentence of the server. */
+export class Refused extends Error {}
+
+export class Api {
+    constructor(base) {
+        this.base = base; // "/console/", or with a prefix
+        this.compute = new URL('../v2.1/', new URL(base, location.href)).pathname;
+    }
+
+    async json(path, options = {}) {
+        const response = await this.#ask(`${this.base}v1/${path}`, options);
+        return response.status === 204 ? null : response.json();
+    }
+
+    /* All servers, in pages. */
+    async servers() {
+        const found = [];
+        let marker = '';
+        do {
+            const page = await this.json(`servers?limit=1000${marker && `&marker=${marker}`}`);
+            found.push(...page.servers);
+            marker = page.next ?? '';
+        } while (marker);
+        return found;
+    }
+
+    async sessions() {
+        return (await this.json('sessions?limit=1000')).sessions;
+    }
+
+    /* The address of a new console. */
+    async open(id, mode = 'control') {
+        const body = JSON.stringify({ type: 'novnc', mode });
+        const { console: link } = await this.json(`servers/${id}/consoles`, {
+            method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
+        return link.url;
+    }
+
+    async power(id, action) {
+        const response = await this.#ask(`${this.compute}servers/${id}/action`, {
+            method: 'POST', body: JSON.stringify(action), headers: { 'Content-Type': 'application/json' } });
+        await response.text(); // empty; left unread, Chromium reports the request as aborted
+    }
+
+    /* A picture as a blob; null if there is none now. */
+    async picture(id, width) {
+        try {
+            const response = await this.#ask(`${this.base}v1/servers/${id}/screenshot?width=${width}`, {
+                headers: { Accept: 'image/webp, image/jpeg;q=0.9' } });
+            return await response.blob();
+        } catch (error) {
+            if (error instanceof Refused) {
+                return null;
+            }
+            throw error;
+        }
+    }
+
+    async #ask(address, options) {
+        const response = await fetch(address, { cache: 'no-store', credentials: 'same-origin', ...options });
+        if (response.status === 401) {
+            throw new LoggedOut();
+        }
+        if (!response.ok) {
+            throw new Refused(await sentence(response));
+        }
+        return response;
+    }
+}
+
+async function sentence(response) {
+    try {
+        const [fault] = Object.values(await response.json());
+        return fault.message;
+    } catch {
+        return `The server answered with status ${response.status}.`;
+    }
+}

@@ -1,0 +1,19 @@
+/*
+ * Follows the events of the server.  The stream ends now and then, and the browser begins a new one by itself; what
+ * changed in between is loaded again.
+ */
+export function follow(address, store, load) {
+    const events = new EventSource(address);
+    events.addEventListener('open', load);
+    events.addEventListener('reload', load);
+    for (const kind of ['servers', 'sessions']) {
+        events.addEventListener(kind, (event) => store.apply(kind, JSON.parse(event.data)));
+    }
+    events.addEventListener('error', () => {
+        // Closed permanently: the log-in has ended, or the server refuses.  Loading says which.
+        if (events.readyState === EventSource.CLOSED) {
+            load();
+            setTimeout(() => follow(address, store, load), 5000);
+        }
+    });
+}

@@ -1,0 +1,144 @@
+/*
+ * The list of servers as tiles, in place of the table that the server sent.
+ */
+import { LoggedOut } from './api.js';
+import { read, write } from './filters.js';
+import { element, Tile } from './tile.js';
+import { STATES } from './words.js';
+
+export class List {
+    #tiles = new Map();
+    #drawing = 0;
+
+    constructor(root, store, pictures, run, base) {
+        this.store = store;
+        this.pictures = pictures;
+        this.run = run;
+        this.base = base;
+        this.filters = read(location.search);
+        this.grid = element('ul', { className: 'grid' });
+        this.count = element('p', { className: 'count' });
+        this.count.setAttribute('role', 'status');
+        this.form = this.#form();
+        root.replaceChildren(element('h1', { textContent: 'Servers' }), this.form, this.count, this.grid);
+        store.addEventListener('change', () => this.draw());
+        addEventListener('popstate', () => this.#restore());
+        this.grid.addEventListener('keydown', (event) => this.#walk(event));
+    }
+
+    /* Draw once for all changes that come together. */
+    draw() {
+        cancelAnimationFrame(this.#drawing);
+        this.#drawing = requestAnimationFrame(() => this.#draw());
+    }
+
+    #draw() {
+        this.#options();
+        const servers = this.store.matching(this.filters);
+        const wanted = new Set(servers.map((each) => each.id));
+        for (const [id, tile] of this.#tiles) {
+            if (!wanted.has(id)) {
+                tile.remove();
+                this.#tiles.delete(id);
+            }
+        }
+        let before = null;
+        for (const server of servers) {
+            let tile = this.#tiles.get(server.id);
+            if (!tile) {
+                tile = new Tile(this.base, this.pictures, this.run);
+                this.#tiles.set(server.id, tile);
+            }
+            tile.show(server, this.store.users(server.id));
+            const next = before ? before.nextElementSibling : this.grid.firstElementChild;
+            if (next !== tile.element) {
+                this.grid.insertBefore(tile.element, next);
+            }
+            before = tile.element;
+        }
+        const all = this.store.servers.size;
+        const whole = all === 1 ? '1 server' : `${all} servers`;
+        this.count.textContent = servers.length === all ? whole : `${servers.length} of ${whole}`;
+    }
+
+    #form() {
+        const form = element('form', { className: 'filters' });
+        form.setAttribute('role', 'search');
+        this.fields = {
+            text: element('input', { type: 'search', name: 'name', placeholder: 'Name or id' }),
+            state: element('select', { name: 'state' }),
+            project: element('select', { name: 'project' }),
+            host: element('select', { name: 'host' }),
+        };
+        const labels = { text: 'Search', state: 'State', project: 'Project', host: 'Host' };
+        for (const [name, field] of Object.entries(this.fields)) {
+            const label = element('label', { textContent: `${labels[name]} ` });
+            label.append(field);
+            form.append(label);
+            field.addEventListener('input', () => this.#changed(name === 'text'));
+        }
+        form.addEventListener('submit', (event) => event.preventDefault());
+        this.fields.text.value = this.filters.text;
+        return form;
+    }
+
+    #options() {
+        const values = {
+            state: Object.keys(STATES).filter((each) => this.store.values('status').includes(each)),
+            project: this.store.values('project'),
+            host: this.store.values('host'),
+        };
+        for (const [name, options] of Object.entries(values)) {
+            const field = this.fields[name];
+            const texts = options.map((value) => (name === 'state' ? STATES[value] : value));
+            const chosen = this.filters[name];
+            const shown = chosen && !options.includes(chosen) ? [...options, chosen] : options;
+            field.closest('label').hidden = shown.length < 2 && !chosen;
+            if (field.dataset.options !== JSON.stringify(shown)) {
+                field.dataset.options = JSON.stringify(shown);
+                field.replaceChildren(new Option('All', ''),
+                    ...shown.map((value, place) => new Option(texts[place] ?? value, value)));
+            }
+            field.value = chosen;
+        }
+    }
+
+    #changed(typing) {
+        for (const [name, field] of Object.entries(this.fields)) {
+            this.filters[name] = field.value;
+        }
+        const address = location.pathname + write(this.filters);
+        // Each letter of a search would be a step of the browser's history.
+        history[typing ? 'replaceState' : 'pushState'](null, '', address);
+        this.draw();
+    }
+
+    #restore() {
+        this.filters = read(location.search);
+        this.fields.text.value = this.filters.text;
+        this.draw();
+    }
+
+    /* Arrow keys move between the screens of tiles. */
+    #walk(event) {
+        const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
+        const columns = getComputedStyle(this.grid).gridTemplateColumns.split(' ').length;
+        const step = { ...steps, ArrowUp: -columns, ArrowDown: columns }[event.key];
+        const screens = [...this.grid.querySelectorAll('.screen')];
+        const here = screens.indexOf(event.target);
+        if (step === undefined || here < 0) {
+            return;
+        }
+        event.preventDefault();
+        screens[Math.max(0, Math.min(screens.length - 1, here + step))].focus();
+    }
+}
+
+/* Leave for the log-in; it leads back here. */
+export function leave(base, error) {
+    if (error instanceof LoggedOut) {
+        location.href = `${base}login?next=${encodeURIComponent(location.pathname)}`;
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,55 @@
+/*
+ * The page of servers.  Without this script it is a table; with it, tiles that live.
+ */
+import { Api } from './api.js';
+import { ask, note } from './dialog.js';
+import { follow } from './follow.js';
+import { leave, List } from './list.js';
+import { Pictures } from './pictures.js';
+import { Store } from './store.js';
+
+const base = document.body.dataset.base;
+const root = document.getElementById('list');
+
+if (root) {
+    const api = new Api(base);
+    const store = new Store();
+    const failed = (error) => leave(base, error) || note(error.message);
+    const run = {
+        async open(server) {
+            // Opened before the answer: browsers block windows that are not opened by the click itself.
+            const view = window.open('', `console-${server.id}`);
+            try {
+                const address = await api.open(server.id);
+                if (view) {
+                    view.location = address;
+                } else {
+                    location.href = address;
+                }
+            } catch (error) {
+                view?.close();
+                failed(error);
+            }
+        },
+        async power(server, action) {
+            if (action.ask && !(await ask(`${action.label} ${server.name}?`, action.consequence, action.label))) {
+                return;
+            }
+            try {
+                await api.power(server.id, action.body);
+                note(`${server.name}: ${action.done}`);
+            } catch (error) {
+                failed(error);
+            }
+        },
+    };
+    new List(root, store, new Pictures(api, failed), run, base);
+    const load = async () => {
+        try {
+            store.fill(...await Promise.all([api.servers(), api.sessions()]));
+        } catch (error) {
+            failed(error);
+        }
+    };
+    follow(`${base}v1/events`, store, load);
+}

@@ -1,0 +1,54 @@
+/*
+ * What the list knows: servers, sessions, and which of them the filters of the address let pass.
+ */
+
+export class Store extends EventTarget {
+    servers = new Map();
+    sessions = new Map();
+
+    fill(servers, sessions) {
+        this.servers = new Map(servers.map((each) => [each.id, each]));
+        this.sessions = new Map(sessions.map((each) => [each.id, each]));
+        this.#changed();
+    }
+
+    /* Apply an event of the server: rows that changed, ids that are gone. */
+    apply(kind, { changed, removed }) {
+        const rows = kind === 'servers' ? this.servers : this.sessions;
+        for (const row of changed) {
+            rows.set(row.id, row);
+        }
+        for (const id of removed) {
+            rows.delete(id);
+        }
+        this.#changed();
+    }
+
+    /* Who is on a server's console, by name. */
+    users(id) {
+        const names = [...this.sessions.values()].filter((each) => each.server_id === id).map((each) => each.user_id ?? '?');
+        return [...new Set(names)].sort();
+    }
+
+    /* The servers that match, by name. */
+    matching({ text, state, project, host }) {
+        const wanted = text.toLocaleLowerCase();
+        const matches = (each) => (!wanted || each.name.toLocaleLowerCase().includes(wanted) || each.id.startsWith(wanted))
+            && (!state || each.status === state) && (!project || each.project === project) && (!host || each.host === host);
+        return [...this.servers.values()].filter(matches).sort(byName);
+    }
+
+    /* The values that a filter can have. */
+    values(field) {
+        const found = new Set([...this.servers.values()].map((each) => each[field]).filter(Boolean));
+        return [...found].sort();
+    }
+
+    #changed() {
+        this.dispatchEvent(new Event('change'));
+    }
+}
+
+function byName(one, other) {
+    return one.name.localeCompare(other.name, undefined, { numeric: true }) || (one.id < other.id ? -1 : 1);
+}

@@ -1,0 +1,77 @@
+/*
+ * One server: its picture, its name, its state, its users, and what can be done with it.
+ */
+import { ACTIONS, STATES } from './words.js';
+
+const LIVE = ['ACTIVE', 'PAUSED'];
+
+export class Tile {
+    constructor(base, pictures, run) {
+        this.pictures = pictures;
+        this.base = base;
+        this.run = run;
+        this.element = element('li', { className: 'tile' });
+        this.link = element('a', { className: 'name' });
+        this.image = element('img', { alt: '', hidden: true, width: 320, height: 180 });
+        this.screen = element('button', { type: 'button', className: 'screen' });
+        this.state = element('p', { className: 'state' });
+        this.where = element('p', { className: 'where' });
+        this.users = element('p', { className: 'users' });
+        this.menu = element('details', { className: 'menu' });
+        this.menu.append(element('summary', { textContent: 'Power' }), element('div', { className: 'actions' }));
+        this.screen.append(this.image, element('span', { className: 'nothing' }));
+        this.element.append(this.screen, this.link, this.state, this.where, this.users, this.menu);
+        this.screen.addEventListener('click', () => this.run.open(this.server));
+        pictures.add(this.image);
+    }
+
+    show(server, users) {
+        const same = this.server && JSON.stringify([this.server, this.shown]) === JSON.stringify([server, users]);
+        if (same) {
+            return;
+        }
+        const changed = this.server?.status !== server.status;
+        this.server = server;
+        this.shown = users;
+        const live = LIVE.includes(server.status);
+        this.link.textContent = server.name;
+        this.link.href = `${this.base}servers/${server.id}`;
+        this.state.textContent = STATES[server.status] ?? STATES.UNKNOWN;
+        this.state.dataset.state = server.status;
+        this.where.textContent = [server.project, server.host].filter(Boolean).join(' · ');
+        this.users.textContent = users.length ? `On it: ${users.join(', ')}` : '';
+        this.image.dataset.id = server.id;
+        this.image.dataset.live = live ? 'yes' : '';
+        if (!live) {
+            this.image.hidden = true;
+        }
+        this.screen.disabled = !live;
+        this.screen.setAttribute('aria-label', live ? `Open the console of ${server.name}` : `${server.name} has no screen now`);
+        this.screen.lastElementChild.textContent = live ? '' : (STATES[server.status] ?? STATES.UNKNOWN);
+        if (changed) {
+            this.#actions(server);
+        }
+    }
+
+    remove() {
+        this.pictures.remove(this.image);
+        this.element.remove();
+    }
+
+    #actions(server) {
+        const offered = ACTIONS.filter(({ states }) => states.includes(server.status));
+        this.menu.hidden = !offered.length;
+        this.menu.lastElementChild.replaceChildren(...offered.map((action) => {
+            const button = element('button', { type: 'button', textContent: action.label, title: action.consequence });
+            button.addEventListener('click', () => {
+                this.menu.open = false;
+                this.run.power(this.server, action);
+            });
+            return button;
+        }));
+    }
+}
+
+export function element(name, values = {}) {
+    return Object.assign(document.createElement(name), values);
+}

@@ -1,0 +1,156 @@
+"""Server-sent events: who gets which, how they end, and a client that does not read."""
+
+import json
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+
+from novnc_twisted.api.console import events, watch
+from novnc_twisted.http.event_stream import COMMENT, HEAD
+from tests.api.harness import instance, publish, uuid_of
+from tests.api.test_console_api import ALICE, BORIS, RED, ROOT
+from tests.api.users import UsersCase
+from tests.http.harness import Connection
+from tests.session.workers import Worker, worker
+
+RED_VM = {"project_id": "red-id", "project_name": "red"}
+
+
+class EventsCase(UsersCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.worker: Worker = self.successResultOf(Deferred.fromCoroutine(worker(self.system.transport, "edge1")))
+        self.servers: dict[str, dict[str, Any]] = {}
+        self.set("red-vm", **RED_VM)
+        self.set("blue-vm", project_id="blue-id", project_name="blue")
+
+    def set(self, name: str, **values: Any) -> None:
+        self.servers[name] = instance(name, **values)
+        publish(self, self.system, "host1", *self.servers.values())
+
+    def listen(self, who: dict[str, str] = ALICE) -> Connection:
+        connection = self.system.send("GET", "/console/v1/events", **who)
+        self.look()
+        return connection
+
+    def look(self, times: int = 1) -> None:
+        self.reactor.pump([0.5] * (2 * times))
+
+    def heard(self, connection: Connection) -> list[tuple[str, Any]]:
+        """The events since the last time."""
+        data = connection.transport.value()
+        connection.transport.clear()
+        body = data.partition(b"\r\n\r\n")[2] if data.startswith(b"HTTP/1.1 200 OK") else data
+        text = b"".join(piece for piece in body.split(b"\r\n")[1::2]).decode()
+        events = [dict(line.split(": ", 1) for line in event.splitlines()) for event in text.split("\n\n") if event]
+        return [(event["event"], json.loads(event["data"])) for event in events if "event" in event]
+
+
+def lose(connection: Connection) -> None:
+    """Let the client leave."""
+    connection.protocol.connectionLost(Failure(ConnectionDone()))
+
+
+class EventsTests(EventsCase):
+    def test_the_head(self) -> None:
+        connection = self.listen()
+        data = connection.transport.value()
+        self.assertTrue(data.startswith(b"HTTP/1.1 200 OK\r\n"))
+        self.assertIn(b"text/event-stream", data)
+        self.assertIn(HEAD, data)
+        answer = self.system.ask("HEAD", "/console/v1/events", **ALICE)
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(self.system.get("/console/v1/events").status, 401)
+
+    def test_each_is_sent_what_it_may_see(self) -> None:
+        alice, boris, root = self.listen(ALICE), self.listen(BORIS), self.listen(ROOT)
+        for connection in (alice, boris, root):
+            self.assertEqual(self.heard(connection), [])
+        self.set("red-vm", state="shutoff", **RED_VM)
+        self.look()
+        row = {"id": uuid_of("red-vm"), "name": "red-vm", "status": "SHUTOFF", "project": "red", "host": None}
+        self.assertEqual(self.heard(alice), [("servers", {"changed": [row], "removed": []})])
+        self.assertEqual(self.heard(root), [("servers", {"changed": [row | {"host": "host1"}], "removed": []})])
+        self.assertEqual(self.heard(boris), [])
+        del self.servers["red-vm"]
+        self.set("blue-vm", state="paused", project_id="blue-id", project_name="blue")
+        self.look()
+        self.assertEqual(self.heard(alice), [("servers", {"changed": [], "removed": [uuid_of("red-vm")]})])
+        self.assertEqual([name for name, _ in self.heard(boris)], ["servers"])
+
+    def test_sessions(self) -> None:
+        alice, boris = self.listen(ALICE), self.listen(BORIS)
+        self.worker.add(RED)
+        self.look()
+        ((name, change),) = self.heard(alice)
+        self.assertEqual((name, [one["id"] for one in change["changed"]], change["removed"]), ("sessions", [RED], []))
+        self.assertNotIn("bytes_in", change["changed"][0])
+        self.assertEqual(self.heard(boris), [])
+        self.look()
+        self.assertEqual(self.heard(alice), [])
+
+    def test_something_comes_now_and_then(self) -> None:
+        alice = self.listen()
+        alice.transport.clear()
+        self.look(watch.QUIET + 1)
+        self.assertEqual(alice.transport.value().count(COMMENT), 1)
+
+    def test_a_client_that_does_not_read(self) -> None:
+        alice = self.listen()
+        self.heard(alice)
+        alice.transport.producer.pauseProducing()
+        for state in ("shutoff", "running", "paused"):
+            self.set("red-vm", state=state, **RED_VM)
+            self.look()
+        self.assertEqual(self.heard(alice), [])
+        alice.transport.producer.resumeProducing()
+        self.look()
+        self.assertEqual(self.heard(alice), [("reload", {})])
+
+    def test_a_stream_ends_and_comes_again(self) -> None:
+        """So that the rights are checked again."""
+        alice = self.listen()
+        self.look(int(watch.MAX_AGE))
+        self.assertTrue(alice.transport.value().endswith(b"0\r\n\r\n"))
+        self.assertEqual(len(self.watch), 0)
+
+    def test_nothing_is_left(self) -> None:
+        connections = [self.listen(who) for who in (ALICE, BORIS, ROOT)]
+        self.assertEqual(len(self.watch), 3)
+        for connection in connections[:2]:
+            lose(connection)
+        self.system.site.stopFactory()
+        self.assertTrue(connections[2].transport.disconnecting)
+        lose(connections[2])
+        self.assertEqual(len(self.watch), 0)
+        self.look()
+        waiting = [str(call) for call in self.reactor.getDelayedCalls() if "watch" in str(call).lower()]
+        self.assertEqual(waiting, [])
+
+    def test_too_many(self) -> None:
+        self.patch(watch, "MAX_SUBSCRIBERS", 2)
+        self.patch(events, "MAX_SUBSCRIBERS", 2)
+        self.listen()
+        self.listen()
+        answer = self.system.get("/console/v1/events", **ALICE)
+        self.assertEqual((answer.status, answer["retry-after"]), (429, "60"))
+
+    def test_a_service_does_not_answer(self) -> None:
+        alice = self.listen()
+        self.heard(alice)
+        self.worker.add(RED)
+        self.worker.hangs = True
+        self.look(3)
+        self.assertEqual(self.heard(alice), [])
+        self.worker.hangs = False
+        self.look(10)
+        self.assertEqual([name for name, _ in self.heard(alice)], ["sessions"])
+
+    @property
+    def watch(self) -> Any:
+        for _, _, handler in self.system.site.application.console.router._routes:
+            if handler.__name__ == "_subscribe":
+                return handler.__self__._watch
+        raise AssertionError("no events")

@@ -1,0 +1,170 @@
+"""The list of servers in a real browser, judged by what the compute host and consoleauth received."""
+
+import base64
+import io
+from typing import Any
+
+from PIL import Image
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.internet.threads import blockingCallFromThread
+from twisted.trial.unittest import TestCase
+
+from novnc_twisted.contract.screenshot import Screenshot
+from novnc_twisted.identity import NoAuth
+from tests.api.harness import FakeHost, System, instance, uuid_of
+from tests.support import published
+from tests.support.browser import with_page
+
+
+class PictureHost(FakeHost):
+    """A compute host whose screens are real pictures."""
+
+    async def get_screenshot(self, instance_uuid: str, kind: str, width: int | None) -> Any:
+        self.asked.append((instance_uuid, kind, width))
+        file = io.BytesIO()
+        Image.new("RGB", (320, 200), (20, 40, 200)).save(file, kind.upper())
+        data = base64.b64encode(file.getvalue()).decode()
+        return Screenshot(kind=kind, width=320, height=200, data=data).to_wire()
+
+
+class ListCase(TestCase):
+    """Four servers of two projects; one of them is off."""
+
+    timeout = 300
+
+    async def setUp(self) -> None:
+        self.servers = {
+            name: instance(name, state=state, project_name=project)
+            for name, state, project in (
+                ("web-10", "running", "red"),
+                ("web-9", "running", "red"),
+                ("archive", "shutoff", "blue"),
+                ("<b>&\"'", "paused", "blue"),
+            )
+        }
+        self.host = PictureHost("host1", *self.servers.values())
+        self.system = await System(NoAuth(), self.host, reactor=reactor).start()
+        await self.publish()
+        port = reactor.listenTCP(0, self.system.site, interface="127.0.0.1")  # type: ignore[attr-defined]
+        self.addCleanup(self.system.transport.stop)
+        self.addCleanup(self.system.site.empty)
+        self.addCleanup(port.stopListening)
+        self.url = f"http://127.0.0.1:{port.getHost().port}/"
+
+    async def publish(self) -> None:
+        self.host.instances = {one["uuid"]: one | {"host": "host1"} for one in self.servers.values()}
+        await published.publish(self.system.transport.store, "host1", self.servers.values())
+
+    def now(self, state: str, name: str = "archive") -> None:
+        """In the browser's thread: a server has another state now."""
+        self.servers[name] |= {"state": state}
+        blockingCallFromThread(reactor, lambda: Deferred.fromCoroutine(self.publish()))
+
+    def until(self, condition: Any) -> None:
+        """In the browser's thread: wait until something has reached the services."""
+
+        async def wait() -> None:
+            while not condition():
+                await deferLater(reactor, 0.02, lambda: None)
+
+        blockingCallFromThread(reactor, lambda: Deferred.fromCoroutine(wait()).addTimeout(120, reactor))
+
+    async def visit(self, steps: Any, path: str = "", **options: Any) -> None:
+        seen = await with_page(self.url + path, steps, **options)
+        # A page that is left ends its stream of events, which the browser counts as a failure.
+        left = [complaint for complaint in seen.complaints() if not complaint.endswith("/console/v1/events")]
+        self.assertEqual(left, [])
+        self.assertEqual(seen.hosts(), {"127.0.0.1"})
+
+
+class ListTests(ListCase):
+    async def test_tiles(self) -> None:
+        """Pictures of the servers that run, a state that changes without a reload, and a power action."""
+
+        def steps(view: Any) -> None:
+            page = view.page
+            page.wait_for_selector(".tile img:not([hidden])")
+            names = page.locator(".tile .name").all_text_contents()
+            self.assertEqual(names, ["<b>&\"'", "archive", "web-9", "web-10"])
+            self.assertTrue(page.locator(".tile", has_text="archive").locator(".screen").is_disabled())
+            self.until(lambda: {uuid for uuid, *_ in self.host.asked} >= {uuid_of("web-9"), uuid_of("web-10")})
+            self.now("running")
+            page.wait_for_selector(".tile:has-text('archive') .state[data-state=ACTIVE]")
+            tile = page.locator(".tile", has_text="web-9")
+            tile.locator("summary").click()
+            tile.get_by_role("button", name="Reset").click()
+            self.assertIn("unsaved data", page.locator("dialog").inner_text())
+            page.locator("dialog").get_by_role("button", name="Cancel").click()
+            tile.locator("summary").click()
+            tile.get_by_role("button", name="Reset").click()
+            page.locator("dialog").get_by_role("button", name="Reset").click()
+            self.until(lambda: self.host.power)
+
+        await self.visit(steps)
+        self.assertEqual(self.host.power, [(uuid_of("web-9"), "reset")])
+        self.assertNotIn(uuid_of("archive"), {uuid for uuid, *_ in self.host.asked[:4]})
+        self.assertEqual({width for *_, width in self.host.asked}, {320})
+
+    async def test_filters_are_addresses(self) -> None:
+        def steps(view: Any) -> None:
+            page = view.page
+            page.wait_for_selector(".tile")
+            names = page.locator(".tile .name")
+            page.get_by_label("Project").select_option("red")
+            page.wait_for_function("() => document.querySelectorAll('.tile').length === 2")
+            page.get_by_label("Search").fill("10")
+            page.wait_for_function("() => document.querySelectorAll('.tile').length === 1")
+            self.assertTrue(page.url.endswith("?name=10&project=red"), page.url)
+            page.reload()
+            page.wait_for_function("() => document.querySelectorAll('.tile').length === 1")
+            self.assertEqual(names.all_text_contents(), ["web-10"])
+            page.go_back()
+            page.wait_for_function("() => document.querySelectorAll('.tile').length === 4")
+
+        await self.visit(steps)
+
+    async def test_by_keyboard_alone(self) -> None:
+        """Arrow keys walk over the tiles, and Enter opens a console."""
+
+        def steps(view: Any) -> None:
+            page = view.page
+            page.wait_for_selector(".tile")
+            page.keyboard.press("Tab")
+            while page.evaluate("() => document.activeElement.className") != "screen":
+                page.keyboard.press("Tab")
+            page.keyboard.press("End")
+            self.assertEqual(page.evaluate("() => document.activeElement.ariaLabel"), "Open the console of web-10")
+            page.keyboard.press("Enter")
+            self.until(lambda: self.system.consoleauth.tokens)
+
+        await self.visit(steps)
+        (made,) = self.system.consoleauth.tokens.values()
+        self.assertEqual(made["connect_info"]["instance_uuid"], uuid_of("web-10"))
+
+    async def test_on_a_phone_nothing_is_cut(self) -> None:
+        def steps(view: Any) -> None:
+            view.page.wait_for_selector(".tile img:not([hidden])")
+            wide = view.page.evaluate("() => document.documentElement.scrollWidth")
+            self.assertLessEqual(wide, 390)
+            for button in view.page.locator("button:visible").all():
+                self.assertGreaterEqual(button.bounding_box()["height"], 40)
+
+        await self.visit(steps, size=(390, 780))
+
+    async def test_without_scripts(self) -> None:
+        """A table with links and buttons that work."""
+
+        def steps(view: Any) -> None:
+            page = view.page
+            self.assertEqual(page.locator("tbody tr").count(), 4)
+            page.get_by_label("Search").fill("web")
+            page.get_by_role("button", name="Search").click()
+            self.assertEqual(page.locator("tbody th").all_text_contents(), ["web-10", "web-9"])
+            page.get_by_role("link", name="web-9").click()
+            page.get_by_role("button", name="Suspend").click()
+            self.until(lambda: self.host.power)
+
+        await self.visit(steps, java_script_enabled=False)
+        self.assertEqual(self.host.power, [(uuid_of("web-9"), "suspend")])
