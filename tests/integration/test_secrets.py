@@ -1,6 +1,7 @@
 """No token and no password occurs in clear: in logs, bus, files, command lines, errors, or what browsers send."""
 
 import base64
+import json
 import re
 import secrets
 import subprocess
@@ -36,6 +37,7 @@ class SecretsTests(CloudCase):
         users = Path(self.mktemp()).absolute()
         users.write_text(f"alice:{quick_hash(passwords['alice'])}:red\nroot:{quick_hash(passwords['root'])}\n")
         redis_password = secret(secrets.token_hex(8))
+        trail = Path(self.mktemp()).absolute()
         self.cloud = cloud = Cloud(
             self,
             forked=False,  # the command lines and the environments of the services are searched
@@ -52,7 +54,10 @@ class SecretsTests(CloudCase):
                 "slowlog-max-len 100000",
                 f"requirepass {redis_password}",
             ),
-            more={"api": f"auth_strategy = http_basic\nhttp_basic_auth_user_file = {users}\nadmin_users = root\n"},
+            more={
+                "api": f"auth_strategy = http_basic\nhttp_basic_auth_user_file = {users}\nadmin_users = root\n",
+                "audit": f"file = {trail}\n",  # one file for all services
+            },
         )
         cloud.redis_password = redis_password
         await in_thread(cloud.redis.start)
@@ -95,6 +100,9 @@ class SecretsTests(CloudCase):
         for process in cloud.ended:  # including their last output
             searched[f"output of {process.command} to its end {id(process)}"] = process.output.encode()
         self.assertEqual(len([name for name in searched if name.startswith("/proc/")]), 2 * len(cloud.names))
+        searched["audit trail"] = trail.read_bytes()
+        audited = {json.loads(line)["event"] for line in searched["audit trail"].splitlines()}
+        self.assertLessEqual({"token.made", "token.used", "token.refused", "session.opened", "session.closed"}, audited)
 
         hidden: dict[str, str] = {
             **{f"password of {user}": password for user, password in passwords.items()},
