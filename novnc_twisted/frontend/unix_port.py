@@ -2,23 +2,29 @@
 
 import stat
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from twisted.internet import tcp, unix
 from twisted.python.failure import Failure
 
+BACKLOG: Final = 1024
+"""Connections that may wait: a burst of reconnecting viewers; the kernel caps it at somaxconn."""
+
 
 class SharedUnixPort(unix.Port):
-    """Changes neither the permissions of the socket's path nor the path.
+    """Changes neither the path of the socket and its permissions, nor what other processes have of it.
 
-    Twisted's own port gives everybody the right to connect, and removes the path at its end, although other workers
-    still accept connections there.
+    Twisted's own port gives everybody the right to connect.  At its end it removes the path and shuts the socket down,
+    although other workers, or a successor of this process, still accept connections there.
     """
+
+    _shouldShutdown = False
 
     @classmethod
     def adopt(cls, reactor: Any, descriptor: int, factory: Any) -> Self:
         """Listen on a copy of this descriptor, as ``adoptStreamPort`` does."""
         port: Self = cls._fromListeningDescriptor(reactor, descriptor, factory)
+        port.backlog = BACKLOG  # startListening() sets it again
         path = port._bindPath
         if path[:1] != b"\0":  # not in the file system
             port.mode = stat.S_IMODE(Path(path.decode("utf-8", "surrogateescape")).stat().st_mode)
