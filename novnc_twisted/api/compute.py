@@ -17,7 +17,7 @@ from novnc_twisted.errors import Refusal
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.request import Request
 from novnc_twisted.http.response import Response
-from novnc_twisted.http.routing import Handler, Resource, Router
+from novnc_twisted.http.routing import NOT_FOUND, Handler, Resource, Router
 from novnc_twisted.identity.users import Caller
 
 VERSIONS: Final = ("v2.1", "v2")
@@ -70,13 +70,16 @@ class ComputeAPI:
     def _split_project(self, caller: Caller, segments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         """Return the part of the path that names a project, as ``/PROJECT`` or empty, and the segments after it.
 
-        :raises HTTPError: 400: it is another project than the caller's.
+        :raises HTTPError: 400: it is another project than the caller's; 404: it is no project.
         """
         # The path may have the project before the resource (/v2.1/PROJECT/servers), as in nova before 2.18.
         if segments[0] in self.router.names or len(segments) == 1:
             return "", segments
         project = segments[0]
         if caller.project not in (None, project):
+            # A part of nova that this API lacks (os-simple-tenant-usage/PROJECT, which Horizon asks for).
+            if project.startswith("os-"):
+                raise HTTPError(404, NOT_FOUND)
             raise HTTPError(
                 400,
                 f"Malformed request URL: URL's project_id '{project[:100]}' doesn't match Context's project_id "

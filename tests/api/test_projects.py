@@ -60,5 +60,11 @@ class ProjectTests(UsersCase):
             "Malformed request URL: URL's project_id 'blue' doesn't match Context's project_id 'red'",
         )
 
+    def test_a_part_of_nova_that_is_missing(self) -> None:
+        """It is no project: Horizon asks for this one, and 400 would say that Horizon's request was wrong."""
+        for user, password in (("alice", "r3d:pass"), ("root", "toor")):
+            answer = self.system.get("/v2.1/os-simple-tenant-usage/red", X_Auth_Token=self.token(user, password))
+            self.assertEqual((answer.status, list(answer.body)), (404, ["itemNotFound"]))
+
     def test_an_admin_with_a_scope_sees_everything(self) -> None:
         self.assertEqual(len(self.names(X_Auth_Token=self.token("root", "toor", "red"))), 3)
