@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.access.connection_limits import ConnectionLimits, ConnectionSlot
 from novnc_twisted.access.forwarded import networks
-from tests.rfb.drive import untimed
+from tests.support.untimed import untimed
 
 
 class Connections:

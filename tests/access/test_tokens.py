@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.access import hash_token, scrub, token_of
+from tests.support.untimed import untimed
 
 TOKEN = "34ce7a44-6186-43d8-be14-2ea9e028b8fa"
 
@@ -39,6 +40,7 @@ class TokenOfTests(SynchronousTestCase):
     def test_hash_is_novas(self) -> None:
         self.assertEqual(hash_token("a"), "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb")
 
+    @untimed
     @given(st.text(max_size=40), st.lists(st.text(max_size=40), max_size=3))
     def test_anything_is_answered(self, path: str, cookies: list[str]) -> None:
         token = token_of(path, cookies)
@@ -69,6 +71,7 @@ class ScrubTests(SynchronousTestCase):
         self.assertEqual(scrub("/v?path=%3Ftoken%3DT%26x%3D1&y=2"), "/v?path=%3Ftoken%3D***&y=2")
         self.assertEqual(scrub("/index.html"), "/index.html")
 
+    @untimed
     @given(st.text(alphabet="abcXYZ019-._~:/?#[]@!$&'()*+,;=% ", min_size=8, max_size=40))
     def test_a_token_of_any_letters_as_urls_carry_it(self, token: str) -> None:
         carried = quote(token, safe="")

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.compute.domain_xml import MAX_XML, DomainXMLError, Vnc, read_domain, read_vnc_password
 from tests.contract.test_fields import LANGUAGES
+from tests.support.untimed import untimed
 
 UUID = "c7a5fdbd-edaf-9455-926a-d65c16db1809"
 
@@ -250,11 +251,13 @@ class RefusedTests(SynchronousTestCase):
         ):
             self.refused(xml)
 
+    @untimed
     @given(st.text())
     def test_anything(self, text: str) -> None:
         with contextlib.suppress(DomainXMLError):
             read_domain(text)
 
+    @untimed
     @given(st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc"])))
     def test_anything_as_a_port(self, text: str) -> None:
         escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace("'", "&apos;")

@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from novnc_twisted.rfb import HandshakeDriver
@@ -13,9 +12,6 @@ def chunks_of(data, cuts):
     edges = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
     return [data[start:end] for start, end in pairwise(edges)]
 
-
-untimed = settings(deadline=None)
-"""For hypothesis: a busy machine is no failure."""
 
 cuttings = st.lists(st.integers(0, 1 << 16), max_size=12)
 

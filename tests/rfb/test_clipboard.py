@@ -12,6 +12,7 @@ from novnc_twisted.rfb.pixel_format import PixelSize
 from novnc_twisted.rfb.rectangles import READERS
 from novnc_twisted.rfb.server_messages import ServerMessages
 from tests.rfb.server_stream import ENCODINGS, TRUE_COLOUR, messages
+from tests.support.untimed import untimed
 
 FORMATS = {
     (4, 3): TRUE_COLOUR,
@@ -49,6 +50,7 @@ def set_format(pixel_format: bytes) -> bytes:
 
 
 class FramingTests(SynchronousTestCase):
+    @untimed
     @given(messages, chunks)
     def test_every_message_in_any_pieces(self, stream: list[bytes], sizes: list[int]) -> None:
         reader = ServerMessages(PixelSize.of(TRUE_COLOUR))
@@ -58,6 +60,7 @@ class FramingTests(SynchronousTestCase):
             self.assertEqual({piece.kind for piece in pieces}, {message[0]})
             self.assertTrue(reader.between)
 
+    @untimed
     @given(messages, chunks)
     def test_texts_are_removed_and_nothing_else(self, stream: list[bytes], sizes: list[int]) -> None:
         for limit in (0, 10, 1000):
@@ -102,6 +105,7 @@ class FramingTests(SynchronousTestCase):
             reader = ServerMessages(PixelSize.of(TRUE_COLOUR))
             self.assertRaises(ConsoleUnreachable, list, reader.receive(data))
 
+    @untimed
     @given(st.binary(max_size=2000), chunks)
     def test_nonsense_takes_no_memory(self, data: bytes, sizes: list[int]) -> None:
         reader = ServerMessages(PixelSize.of(TRUE_COLOUR))
@@ -117,6 +121,7 @@ class ViewerTests(SynchronousTestCase):
     def policy(self, to_server: int = UNLIMITED, from_server: int = UNLIMITED) -> ClipboardPolicy:
         return ClipboardPolicy(ClipboardLimits(to_server, from_server), TRUE_COLOUR)
 
+    @untimed
     @given(
         st.lists(st.sampled_from((REQUEST, KEY, text(b"", 6), text(b"hello", 6), text(b"x" * 50, 6)))),
         st.sampled_from((0, 5, 49, 50, UNLIMITED)),

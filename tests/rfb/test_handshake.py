@@ -6,8 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ConsoleUnreachable, ProtocolViolation, ServiceUnavailable
 from novnc_twisted.rfb import Ask, Flooded, HandshakeDriver, Need, Write
+from tests.support.untimed import untimed
 
-from .drive import converse, cuttings, outcome, untimed
+from .drive import converse, cuttings, outcome
 
 
 def echo_twice():

@@ -11,8 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from novnc_twisted.errors import ConsoleUnreachable
 from novnc_twisted.rfb import Ask, HandshakeDriver, ServerInit, login, response
 from novnc_twisted.rfb.constants import LIMIT
+from tests.support.untimed import untimed
 
-from .drive import converse, cuttings, outcome, untimed
+from .drive import converse, cuttings, outcome
 
 CHALLENGE = bytes(range(16))
 FORMAT = struct.pack(">BBBBHHHBBB3x", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)

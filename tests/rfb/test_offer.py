@@ -9,8 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from novnc_twisted.errors import ProtocolViolation
 from novnc_twisted.rfb import ClientInit, HandshakeDriver, offer, refuse
 from novnc_twisted.rfb.constants import LIMIT
+from tests.support.untimed import untimed
 
-from .drive import converse, cuttings, outcome, untimed
+from .drive import converse, cuttings, outcome
 
 V33, V35, V37, V38 = b"RFB 003.003\n", b"RFB 003.005\n", b"RFB 003.007\n", b"RFB 003.008\n"
 REASON = struct.pack(">I", len(ProtocolViolation.sentence)) + ProtocolViolation.sentence.encode()

@@ -13,8 +13,9 @@ from novnc_twisted.errors import MessageTooBig, ProtocolViolation, Refusal
 from novnc_twisted.rfb import Shield
 from novnc_twisted.rfb.client_messages import MAX_CUT_TEXT, MAX_ENCODINGS, length_of
 from tests.support import vnc_server
+from tests.support.untimed import untimed
 
-from .drive import chunks_of, cuttings, untimed
+from .drive import chunks_of, cuttings
 
 AUDIO, GII, XVP, FENCE, CONTINUOUS, BUTTONS, CLIPBOARD = -259, -305, -309, -312, -313, -316, -0x3F5E1A32
 STRIPPED = (GII, XVP, BUTTONS)

@@ -8,8 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.errors import ConsoleUnreachable
 from novnc_twisted.rfb import SCHEMES, SUBTYPES, HandshakeDriver, ServerInit, StartTLS, Write, login, response
+from tests.support.untimed import untimed
 
-from .drive import chunks_of, cuttings, untimed
+from .drive import chunks_of, cuttings
 
 V33, V37, V38 = b"RFB 003.003\n", b"RFB 003.007\n", b"RFB 003.008\n"
 CHALLENGE = bytes(range(16))

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from novnc_twisted.errors import MessageTooBig, ProtocolViolation
 from novnc_twisted.rfb import Shield, ViewOnly
 from tests.rfb.test_client_messages import WHOLE
+from tests.support.untimed import untimed
 
 PASSED = {0, 2, 3, 150, 248}
 ENCODINGS = b"\2\0\0\5" + struct.pack(">5i", 0, -312, -313, -259, -1063131698)
@@ -45,6 +46,7 @@ class ViewOnlyTests(SynchronousTestCase):
         self.assertEqual(view.unfinished, 50_000)
         self.assertEqual(view.from_client(b"\4" * 50_000 + WHOLE[3]), WHOLE[3])
 
+    @untimed
     @given(st.data(), st.lists(st.sampled_from(WHOLE), min_size=1, max_size=12))
     def test_however_it_is_cut(self, data: st.DataObject, messages: list[bytes]) -> None:
         stream = b"".join(messages)
@@ -54,6 +56,7 @@ class ViewOnlyTests(SynchronousTestCase):
         self.assertEqual(b"".join(map(view.from_client, cut(stream, places))), expected)
         self.assertEqual(view.unfinished, 0)
 
+    @untimed
     @given(st.data(), st.lists(st.sampled_from(WHOLE), min_size=1, max_size=12))
     def test_behind_the_shield(self, data: st.DataObject, messages: list[bytes]) -> None:
         """The shield checks what is removed, too; only what asks for the screen is left."""

@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from novnc_twisted.contract import ConnectInfo
 from novnc_twisted.errors import ConsoleUnreachable
 from novnc_twisted.session.screen_name import check_name, check_template
+from tests.support.untimed import untimed
 
 UUID = "5e7f0000-0000-4000-8000-00000000000b"
 
@@ -57,11 +58,13 @@ class NameTests(SynchronousTestCase):
         self.passes(f"QEMU ({long})".encode()[:1023], instance_name=long)
         self.passes(f"QEMU ({long})".encode(), instance_name=long)
 
+    @untimed
     @given(st.text(min_size=1, max_size=300).filter(lambda text: text.isprintable()))
     def test_names_of_any_language(self, name: str) -> None:
         self.passes(f"QEMU ({name})".encode(), instance_name=name)
         self.refused(f"QEMU ({name}x)".encode(), instance_name=name)
 
+    @untimed
     @given(st.binary(max_size=40))
     def test_any_bytes(self, shown: bytes) -> None:
         self.refused(b"QEMU (" + shown + b"!)")
