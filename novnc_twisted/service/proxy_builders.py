@@ -44,18 +44,7 @@ def novncproxy(context: Context) -> Start:
         **({} if folder is None else {"web": folder}),
     )
     context.needs("page", partial(_check_page, factory.page))
-    if conf.vnc.novncproxy_socket:
-        path, mode = conf.vnc.novncproxy_socket, int(conf.vnc.novncproxy_socket_mode, 8)
-        listeners = context.sockets.take_unix("novncproxy", path, mode, "[vnc] novncproxy_socket")
-    else:
-        listeners = context.sockets.take(
-            "novncproxy",
-            conf.vnc.novncproxy_host,
-            conf.vnc.novncproxy_port,
-            "[vnc] novncproxy_host",
-            "[vnc] novncproxy_port",
-        )
-    start = _proxy(context, listeners, factory, NOVNCPROXY_BINARY, with_history=authority is None)
+    start = _proxy(context, _novnc_listeners(context), factory, NOVNCPROXY_BINARY, with_history=authority is None)
 
     async def start_with_authority() -> None:
         if plugin is not None:
@@ -66,6 +55,21 @@ def novncproxy(context: Context) -> Start:
             Deferred.fromCoroutine(nova.find_rights())
 
     return start_with_authority
+
+
+def _novnc_listeners(context: Context) -> list[socket.socket]:
+    """The sockets of the noVNC proxy."""
+    options = context.conf.vnc
+    if options.novncproxy_socket:
+        mode = int(options.novncproxy_socket_mode, 8)
+        return context.sockets.take_unix("novncproxy", options.novncproxy_socket, mode, "[vnc] novncproxy_socket")
+    return context.sockets.take(
+        "novncproxy",
+        options.novncproxy_host,
+        options.novncproxy_port,
+        "[vnc] novncproxy_host",
+        "[vnc] novncproxy_port",
+    )
 
 
 async def _check_page(page: "Page") -> None:
