@@ -64,6 +64,10 @@ class _Worker:
     def __init__(self) -> None:
         self.sessions: dict[str, _Session] = {}
 
+    def unchecked(self) -> list[Any]:
+        """See ISessionRegistry."""
+        return []
+
     def find(self, wanted: SessionFilter) -> Iterable[_Session]:
         if wanted.session_id is not None:
             found = self.sessions.get(wanted.session_id)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from novnc_twisted.access.tokens import hash_token
+from novnc_twisted.access.tokens import hash_token, link_id
 from novnc_twisted.api.backends import IComputeAPI, IConsoleAuthAPI
 from novnc_twisted.api.errors import error_of
 from novnc_twisted.api.inventory import Inventory
@@ -34,7 +34,7 @@ class LinkTerms:
 class Link:
     """A console link.
 
-    :ivar id: names the link, and opens nothing: the hash of its token.
+    :ivar id: names the link in logs and traces, and opens nothing; see :func:`novnc_twisted.access.tokens.link_id`.
     :ivar url: the address, which holds the token.
     :ivar expires_at: Unix time in seconds.
     """
@@ -76,7 +76,7 @@ class Links:
             )
         except Refusal as refusal:
             raise error_of(refusal, server_id=server_id, console_type=console_type) from refusal
-        return Link(id=hash_token(console.token), url=console.access_url, expires_at=expires_at)
+        return Link(id=link_id(hash_token(console.token)), url=console.access_url, expires_at=expires_at)
 
 
 def _owner(caller: Caller, instance: Instance) -> str | None:

@@ -38,11 +38,21 @@ class ISession(Protocol):
         """Change what its viewer may do, at once."""
 
 
+class IUncheckedSession(Protocol):
+    """A session whose token is being checked."""
+
+    def end_if(self, wanted: SessionFilter, cause: Refusal) -> None:
+        """End it once its token has been checked, if it matches then."""
+
+
 class ISessionRegistry(Protocol):
     """What is asked of the registry of sessions."""
 
     def find(self, wanted: SessionFilter) -> Iterable[ISession]:
         """Return the sessions that match, in any order."""
+
+    def unchecked(self) -> Iterable[IUncheckedSession]:
+        """Return the sessions whose token is being checked."""
 
 
 class SessionManager:
@@ -112,6 +122,8 @@ class SessionManager:
         found = self._chosen(wanted)
         for session in found:
             session.end(cause)
+        for unchecked in self._sessions.unchecked():
+            unchecked.end_if(SessionFilter.from_arguments(wanted), cause)
         return {"ended": len(found)}
 
     async def set_mode(self, *, mode: str, **wanted: Any) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 from twisted.internet.defer import Deferred
 
-from novnc_twisted.access.failures import network_of
 from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import Stopping
 from novnc_twisted.session.interfaces import IViewer
+from novnc_twisted.session.matching import matches
 from novnc_twisted.session.services import SessionServices
 from novnc_twisted.session.session import Session
 from novnc_twisted.session.setup import SessionSetup
@@ -59,7 +59,12 @@ class SessionRegistry:
         else:
             ids = list(self._sessions)
         candidates = (self._sessions[one] for one in ids if one in self._sessions)
-        return [session for session in candidates if session.cause is None and _matches(session, wanted)]
+        return [session for session in candidates if session.cause is None and matches(session, wanted)]
+
+    def unchecked(self) -> list[SessionSetup]:
+        """Return the sessions whose token is being checked, so that little is known about them."""
+        candidates = [one for one in self._sessions.values() if one.info is None and one.cause is None]
+        return [one for one in candidates if isinstance(one, SessionSetup)]
 
     def begin(self, viewer: IViewer, accepted_at: float) -> Session:
         """Begin a session.
@@ -110,19 +115,3 @@ class SessionRegistry:
             waiting, self._waiting = self._waiting, []
             for each in waiting:
                 each.callback(None)
-
-
-def _network(session: Session) -> str:
-    return network_of(session.viewer.address)
-
-
-def _matches(session: Session, wanted: SessionFilter) -> bool:
-    info = session.info
-    return (
-        (wanted.server_id is None or (info is not None and info.instance_uuid == wanted.server_id))
-        and (wanted.user_id is None or (info is not None and info.user_id == wanted.user_id))
-        and (wanted.project_id is None or (info is not None and info.project_id == wanted.project_id))
-        and (wanted.owner is None or (info is not None and wanted.owner in (info.owners or ())))
-        and (wanted.client_network is None or (info is not None and _network(session) == wanted.client_network))
-        and (wanted.token_hash is None or session.token_hash == wanted.token_hash)
-    )

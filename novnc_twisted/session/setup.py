@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from twisted.internet.defer import Deferred, gatherResults
 
 from novnc_twisted.contract.connect_info import ConnectInfo
+from novnc_twisted.contract.session_filter import SessionFilter
 from novnc_twisted.errors import (
     InvalidToken,
     Refusal,
@@ -22,6 +23,7 @@ from novnc_twisted.session.handshake_channel import HandshakeChannel
 from novnc_twisted.session.interfaces import IViewer
 from novnc_twisted.session.limits import SessionSlot
 from novnc_twisted.session.live import LiveSession
+from novnc_twisted.session.matching import matches
 from novnc_twisted.session.session import STOPPING_DEADLINE, Session
 from novnc_twisted.session.upstream.reach import reach
 
@@ -37,7 +39,7 @@ class SessionSetup(Session):
     No byte reaches the VNC server before the token was found valid.
     """
 
-    __slots__ = ("_client", "_deadline", "_entered_at", "_greeted", "_mode", "_phases", "ends", "phase")
+    __slots__ = ("_client", "_deadline", "_entered_at", "_greeted", "_mode", "_phases", "_revoked", "ends", "phase")
 
     def __init__(self, registry: "SessionRegistry", session_id: str, viewer: IViewer, accepted_at: float) -> None:
         """Prepare the set-up; :meth:`start` begins it."""
@@ -48,6 +50,7 @@ class SessionSetup(Session):
         self._deadline = Deadline(registry.services.reactor)  # of the present step
         self._greeted = False  # whether RFB, or the protocol of another console type, has begun with the viewer
         self._mode: str | None = None  # what change_mode() asked for; None: what the token says
+        self._revoked: list[tuple[SessionFilter, Refusal]] = []  # see end_if()
         self.ends: list[IEnd] = []  # the ends that a refusal has to close: those of VNC servers, once connected
         # Last: attaching may call end() at once, which needs the attributes above.
         self._client = HandshakeChannel(viewer.end, self.end)
@@ -61,6 +64,13 @@ class SessionSetup(Session):
         if self.cause is None:
             self.cause = cause
         self._deadline.end(cause)
+
+    def end_if(self, wanted: SessionFilter, cause: Refusal) -> None:
+        """End the session once its token has been checked, if it matches the filter then.
+
+        The answer about the token may be under way, and older than the revocation.
+        """
+        self._revoked.append((wanted, cause))
 
     def change_mode(self, mode: str) -> None:
         """See :class:`Session`.  The answer about the token may be under way, and older than this."""
@@ -94,6 +104,9 @@ class SessionSetup(Session):
         """Run all steps in their order."""
         info = await self._authorise()
         self.info = info = self._with_mode(info)
+        for wanted, cause in self._revoked:
+            if matches(self, wanted):
+                raise cause
         slot = self.services.limits.take_slot(info)
         try:
             return await self._connect(info, slot)

@@ -5,6 +5,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from novnc_twisted.access import hash_token
+from novnc_twisted.access.tokens import link_id
 from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.contract.session_info import SessionInfo
 from tests.api.harness import uuid_of
@@ -198,7 +199,8 @@ class LinkTests(ConsoleCase):
         self.assertEqual(answer.status, 200)
         console = answer.body["console"]
         token = console.pop("url").partition("?token=")[2]
-        self.assertEqual(console, {"id": hash_token(token), "mode": "view", "expires_at": "1970-01-01T00:10:00.000Z"})
+        expected = {"id": link_id(hash_token(token)), "mode": "view", "expires_at": "1970-01-01T00:10:00.000Z"}
+        self.assertEqual(console, expected)
         asked = self.system.consoleauth.tokens[hash_token(token)]
         self.assertEqual((asked["expires_in"], asked["one_time"], asked["owner"]), (60, True, "red"))
         info = asked["connect_info"]
@@ -206,7 +208,7 @@ class LinkTests(ConsoleCase):
 
     def test_defaults(self) -> None:
         console = self.create(type="xvpvnc").body["console"]
-        asked = self.system.consoleauth.tokens[console["id"]]
+        (asked,) = self.system.consoleauth.tokens.values()
         self.assertEqual((asked["expires_in"], asked["one_time"], console["mode"]), (None, False, "control"))
 
     def test_a_foreign_server(self) -> None:

@@ -31,6 +31,10 @@ from tests.compute.harness import FakeDriver
 class NoSessions:
     """A registry without sessions."""
 
+    def unchecked(self) -> list[Any]:
+        """See ISessionRegistry."""
+        return []
+
     def find(self, wanted: Any) -> list[Any]:
         return []
 

@@ -1,5 +1,6 @@
 """The console API with real worker processes over Redis: sessions are listed, changed and ended wherever they are."""
 
+import contextlib
 import json
 import os
 import signal
@@ -126,7 +127,7 @@ class SessionsTest(ProxyCase):
         # Workers that hang are named, and end their sessions as soon as they go on.
         for pid in self.pids.values():
             os.kill(pid, signal.SIGSTOP)
-            self.addCleanup(os.kill, pid, signal.SIGCONT)
+            self.addCleanup(_go_on, pid)
         status, answer = await self.ask("POST", "/revocations", {"user_id": "admin", "reason": "leaver"})
         self.assertEqual(status, 503, answer)
         self.assertIn("No answer of proxy.", answer["serviceUnavailable"]["message"])
@@ -141,7 +142,19 @@ class SessionsTest(ProxyCase):
             rows = (await self.ask("GET", f"/history?server_id={A}"))[1]["sessions"]
         self.assertEqual({row["cause"] for row in rows if row["id"] in others | {mine}}, {"Revoked"})
         self.assertIn("by admin: test", {row["detail"] for row in rows})
+        # What had a session and was killed leaves nothing behind.
+        await self.opened(mode="view")
+        for pid in self.pids.values():
+            os.kill(pid, signal.SIGKILL)
+        while await self.sessions():
+            await deferLater(reactor, 0.1)
 
 
 def _bytes_in(row: dict[str, Any]) -> int:
     return int(row["bytes_in"])
+
+
+def _go_on(pid: int) -> None:
+    """Let a worker go on that the test has stopped."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)

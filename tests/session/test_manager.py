@@ -41,6 +41,14 @@ class FakeRegistry:
     def __init__(self) -> None:
         self.sessions: list[FakeSession] = []
         self.asked: list[SessionFilter] = []
+        self.ended_later: list[tuple[SessionFilter, str]] = []
+
+    def unchecked(self) -> list[Any]:
+        """One whose token is being checked."""
+        return [self]
+
+    def end_if(self, wanted: SessionFilter, cause: Refusal) -> None:
+        self.ended_later.append((wanted, str(cause)))
 
     def find(self, wanted: SessionFilter) -> Iterable[FakeSession]:
         self.asked.append(wanted)
@@ -154,3 +162,8 @@ class SessionManagerTests(SynchronousTestCase):
         self.registry.sessions = [FakeSession("1", user_id="u"), FakeSession("2", user_id="v")]
         self.assertEqual(self.call("count_sessions", user_id="u", project_id="p"), {"user_id": 1, "project_id": 2})
         self.assertIn("unknown field", self.refused("count_sessions", users="u"))
+
+    def test_a_token_that_is_being_checked(self) -> None:
+        """The answer about it may be older than the revocation."""
+        self.assertEqual(self.call("end_sessions", user_id="u", reason="why"), {"ended": 0})
+        self.assertEqual(self.registry.ended_later, [(SessionFilter(user_id="u"), "Revoked: why")])

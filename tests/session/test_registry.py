@@ -114,6 +114,18 @@ class SetUps(SynchronousTestCase):
         self.assertEqual(self.registry.find(SessionFilter()), [second])
         self.assertEqual(len(self.registry), 2)
 
+    def test_revoked_while_the_token_is_checked(self) -> None:
+        """The answer about the token is older than the revocation: the session ends if it matches then."""
+        first, second = self.begin("one"), self.begin("two")
+        self.assertEqual(self.registry.unchecked(), [first, second])
+        for session in self.registry.unchecked():
+            session.end_if(SessionFilter(user_id="alice"), Revoked("why"))
+        self.asked["one"].callback(ConnectInfo(host="h", port=1, user_id="alice"))
+        self.assertEqual(self.registry.unchecked(), [second])
+        self.gone(first)
+        (event,) = self.events
+        self.assertEqual((event.cause, event.detail, event.phase), ("Revoked", "why", "token"))
+
     def test_description(self) -> None:
         """The record that travels on the bus, before and after the token was checked."""
         self.clock.advance(100)

@@ -1,0 +1,25 @@
+"""Whether a session matches a filter."""
+
+from novnc_twisted.access.failures import network_of
+from novnc_twisted.contract.session_filter import SessionFilter
+from novnc_twisted.session.session import Session
+
+
+def matches(session: Session, wanted: SessionFilter) -> bool:
+    """Whether a session matches all fields of a filter but ``session_id``.
+
+    Fields that are not known before the token was checked match no session until then.
+    """
+    info = session.info
+    return (
+        (wanted.server_id is None or (info is not None and info.instance_uuid == wanted.server_id))
+        and (wanted.user_id is None or (info is not None and info.user_id == wanted.user_id))
+        and (wanted.project_id is None or (info is not None and info.project_id == wanted.project_id))
+        and (wanted.owner is None or (info is not None and wanted.owner in (info.owners or ())))
+        and (wanted.client_network is None or (info is not None and _network(session) == wanted.client_network))
+        and (wanted.token_hash is None or session.token_hash == wanted.token_hash)
+    )
+
+
+def _network(session: Session) -> str:
+    return network_of(session.viewer.address)
