@@ -39,6 +39,17 @@ class TimeTests(ConsoleAuthCase):
         for viewer in (VIEWER, ELSEWHERE, VIEWER):
             await self.check(viewer=viewer)
 
+    async def test_a_console_that_moved_is_found_again(self) -> None:
+        await self.serve()
+        vm = await self.host()
+        vm.run()
+        await self.token()
+        info = await self.check()
+        vm.run(port=5907)
+        found = await self.api.find_again(TOKEN, VIEWER, info)
+        assert found is not None
+        self.assertEqual((info.port, found.port, found.instance_uuid), (5900, 5907, VM))
+
     async def test_until_exactly_the_ttl(self) -> None:
         await self.serve(token_ttl=600)
         (await self.host()).run()
@@ -174,6 +185,12 @@ class OneTimeTests(ConsoleAuthCase):
         await self.refused(InvalidToken, self.check())
         await self.api.keep_token(TOKEN, VIEWER)
         await self.refused(InvalidToken, self.check())
+
+    async def test_it_is_not_asked_for_again(self) -> None:
+        """To ask once more would be a second use."""
+        await self.token()
+        info = await self.check()
+        self.assertIsNone(await self.api.find_again(TOKEN, VIEWER, info))
 
     async def test_a_used_token_is_refused_without_asking_the_host(self) -> None:
         await self.token()
