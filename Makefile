@@ -19,7 +19,7 @@ PAGE_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick test-all test-nova lint docs page bench soak fuzz clean packages-demo packages-test packages-bench packages-nova
+.PHONY: help demo test quick test-all test-nova lint docs page bench bench-nova soak fuzz clean packages-demo packages-test packages-bench packages-nova
 
 help:
 	@echo 'make demo      a real VM and every service, on loopback, until Ctrl-C (DEMO_PORTS="8774 6080 6081")'
@@ -31,6 +31,7 @@ help:
 	@echo 'make page      the console page alone'
 	@echo 'make docs      the documents, in docs/_build/html'
 	@echo 'make bench     the benchmarks, beside other proxies (BENCH_OPTIONS=--quick: in 3 minutes)'
+	@echo 'make bench-nova our proxy and nova-novncproxy in front of a real nova, side by side'
 	@echo 'make soak      5,000 live sessions in one process, for an hour (SOAK_SECONDS=3600)'
 	@echo 'make fuzz      every parser with generated input, for ten minutes (FUZZ_SECONDS=600)'
 	@echo 'make clean     removes what was built or installed in this folder'
@@ -61,6 +62,9 @@ page: $(PAGE)
 
 bench: $(VENV)/.installed-demo packages-bench .venv-bench/.installed
 	@exec $(VENV)/bin/python -m benchmarks $(BENCH_OPTIONS)
+
+bench-nova: $(VENV)/.installed-test packages-nova .venv-nova/.installed
+	@exec $(VENV)/bin/python -m tests.nova.bench $(BENCH_OPTIONS)
 
 soak: $(VENV)/.installed-demo packages-bench
 	@exec $(VENV)/bin/python -m benchmarks.soak --seconds $(SOAK_SECONDS) $(SOAK_OPTIONS)

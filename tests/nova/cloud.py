@@ -30,10 +30,13 @@ class Cloud:
     :ivar folder: the files and logs of the services.
     :ivar venv: the environment with OpenStack.
     :ivar ports: the ports by their names.
+    :ivar servers: the names of the servers.
     """
 
-    def __init__(self, folder: Path, venv: Path, ports: dict[str, int] | None = None) -> None:
-        self.folder, self.venv = folder, venv
+    def __init__(
+        self, folder: Path, venv: Path, ports: dict[str, int] | None = None, servers: tuple[str, ...] = SERVERS
+    ) -> None:
+        self.folder, self.venv, self.servers = folder, venv, servers
         self.ports = ports or _free_ports()
         self.keystone_url = f"http://127.0.0.1:{self.ports['keystone']}/v3"
         self.nova_url = f"http://127.0.0.1:{self.ports['nova']}/v2.1"
@@ -97,7 +100,7 @@ class Cloud:
         for name in ("placement", "nova"):
             self._listens(name)
         self._until("the compute hosts to be discovered", self._discovers)
-        seed.servers(self.log_in(), self.log_in("alice", "red"), SERVERS)
+        seed.servers(self.log_in(), self.log_in("alice", "red"), self.servers)
         content = {"ports": self.ports, "venv": str(self.venv)}
         (self.folder / "cloud.json").write_text(json.dumps(content))
 
