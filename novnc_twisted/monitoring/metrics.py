@@ -99,12 +99,25 @@ class Metrics:
             for sample in family.samples
             if metric_of(sample.name) is not None  # not the times at which the time series began ("_created")
         }
-        for kind in DEFINITIONS["novnc_sessions"].labels["type"]:
-            found["novnc_sessions", (("type", kind),)] = 0.0
+        self._add_sessions(found)
+        return found
+
+    def _add_sessions(self, samples: Samples) -> None:
+        """Add the sessions that have not ended.  There may be 10,000 of them, and viewers wait meanwhile."""
+        live = dict.fromkeys(DEFINITIONS["novnc_sessions"].labels["type"], 0)
+        bytes_in = bytes_out = 0
         for front in self._fronts:
             for session in front:
-                _add(found, session)
-        return found
+                viewer = session.viewer
+                end = viewer.end
+                bytes_in += end.bytes_in
+                bytes_out += end.bytes_out
+                if session.cause is None and session.phase == _LIVE:
+                    live[viewer.console_type] = live.get(viewer.console_type, 0) + 1
+        samples["novnc_session_bytes_total", (("direction", "in"),)] += bytes_in
+        samples["novnc_session_bytes_total", (("direction", "out"),)] += bytes_out
+        for kind, number in live.items():
+            samples["novnc_sessions", (("type", DEFINITIONS["novnc_sessions"].value("type", kind)),)] = float(number)
 
     def _opened(self, event: SessionOpened) -> None:
         phases: dict[str, float] = {}
@@ -158,14 +171,3 @@ class Metrics:
 
 def _of_kind(kind: str) -> list[str]:
     return [name for name, each in DEFINITIONS.items() if each.kind == kind]
-
-
-def _add(samples: Samples, session: ISession) -> None:
-    """Add a session that has not ended."""
-    end = session.viewer.end
-    samples["novnc_session_bytes_total", (("direction", "in"),)] += end.bytes_in
-    samples["novnc_session_bytes_total", (("direction", "out"),)] += end.bytes_out
-    if session.phase == _LIVE and session.cause is None:
-        kind = DEFINITIONS["novnc_sessions"].value("type", session.viewer.console_type)
-        key = "novnc_sessions", (("type", kind),)
-        samples[key] = samples.get(key, 0.0) + 1
