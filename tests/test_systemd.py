@@ -121,6 +121,8 @@ class UnitTests(TestCase):
             )
             self.assertEqual(service["RuntimeDirectory"], [f"novnc-{command}"])
             self.assertEqual(service["RuntimeDirectoryMode"], ["0700"])
+            self.assertEqual(service["LogsDirectory"], [f"novnc-{command}"])
+            self.assertEqual(service["LogsDirectoryMode"], ["0700"])
 
     def test_journal(self) -> None:
         """Each has its own name in the journal."""
