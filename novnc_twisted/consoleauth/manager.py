@@ -184,13 +184,12 @@ class ConsoleAuthManager:
         try:
             record = await self._policy.find(token_hash)
             await self._policy.check(token_hash, record, console_type, address)
-            await self._policy.current(token_hash, record)
             # A cheap check first, so that a used token does not cause calls to compute hosts; use() below decides.
             await self._policy.check_unused(token_hash, record)
             began = self._clock.seconds()
-            place = await self._locate(record)
+            place = await self._locate_unless_revoked(token_hash, record)
             place_seconds = self._clock.seconds() - began
-            # Once more: it may have been revoked or changed while the compute host was asked.
+            # After the compute host was asked: meanwhile the token may have been revoked or changed.
             record = await self._policy.current(token_hash, record)
             await self._counts.check(record.connect_info, address)
             admission = await self._admission(token_hash, record, address, place)
@@ -278,6 +277,17 @@ class ConsoleAuthManager:
         left = await self._policy.seconds_left(record)
         info = self._policy.session_terms(record, left).at(place)
         return Admission(connect_info=info, expires_in=max(0.0, left))
+
+    async def _locate_unless_revoked(self, token_hash: str, record: TokenRecord) -> Place:
+        """Return where a token's console is now.
+
+        :raises Revoked: there is no such place, and the token was revoked, which is the better reason.
+        """
+        try:
+            return await self._locate(record)
+        except Refusal:
+            await self._policy.current(token_hash, record)
+            raise
 
     async def _locate(self, record: TokenRecord) -> Place:
         """Return where a token's console is now, if the server still belongs to the project of the token."""

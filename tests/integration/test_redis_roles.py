@@ -4,11 +4,17 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
+from novnc_twisted.access import hash_token
 from novnc_twisted.compute.interfaces import Change
+from novnc_twisted.contract.ended_session import EndedSession
+from novnc_twisted.contract.history_query import HistoryQuery
+from novnc_twisted.contract.session_filter import SessionFilter
+from novnc_twisted.contract.session_info import SessionInfo
 from novnc_twisted.contract.topics import PROXY
-from novnc_twisted.errors import ConsoleUnreachable, InvalidToken, ServiceUnavailable
+from novnc_twisted.errors import ConsoleUnreachable, InvalidToken, Revoked, ServiceUnavailable
 from novnc_twisted.messaging.wire import MAX_CONCURRENCY
 from novnc_twisted.session.manager import SessionManager
+from novnc_twisted.session.rpcapi import SessionsAPI
 from tests.compute.harness import A, B, domain
 from tests.integration.redis_case import RedisTestCase
 from tests.integration.redis_roles import VIEWER, RolesCase
@@ -96,6 +102,33 @@ class WorkTests(RolesCase):
             answers = await transport.broadcast(PROXY.prefix, "end_sessions", user_id="u")
             self.assertEqual([one.service.topic[:12] for one in answers], ["proxy.edge1.", "proxy.edge2."])
             self.assertEqual([one.result for one in answers], [{"ended": 0}, {"ended": 0}])
+        self.assert_nothing_denied()
+
+    async def test_revocations_rights_and_history(self) -> None:
+        """What the API asks consoleauth about sessions, and what a proxy reports to it."""
+        sessions = SessionManager(self.proxy, FakeRegistry(), host="edge1")
+        await sessions.start()
+        self.addCleanup(sessions.stop)
+        token = await self.make_token()
+        token_hash = hash_token(token)
+        self.assertEqual((await self.authority.set_mode(token_hash, "view")).unanswered, ())
+        self.assertEqual((await self.door.check_token(token, "novnc", VIEWER)).mode, "view")
+        self.assertEqual(await self.door.keep_token(token, VIEWER), "view")
+        self.assertEqual((await self.authority.revoke(SessionFilter(token_hash=token_hash))).tokens, 1)
+        await self.refused(Revoked, self.door.check_token(token, "novnc", VIEWER))
+        await self.refused(Revoked, self.door.keep_token(token, VIEWER))
+        session = SessionInfo(
+            id="s", console_type="novnc", client_address=VIEWER, proxy="edge1", phase="live", started_at=1.0
+        )
+        ended = [EndedSession(session=session, ended_at=float(at), cause="ClientLeft") for at in range(3)]
+        await self.proxy.call("consoleauth", "report_closed", sessions=[each.to_wire() for each in ended])
+        rows, following = await self.authority.history(HistoryQuery(), limit=2)
+        self.assertEqual([row.ended_at for row in rows], [2.0, 1.0])
+        rows, following = await self.authority.history(HistoryQuery(), limit=2, marker=following or "")
+        self.assertEqual(([row.ended_at for row in rows], following), ([0.0], None))
+        self.assertEqual(await SessionsAPI(self.api).page(SessionFilter(), limit=9), ([], False))
+        answers = await self.auth._transport.broadcast(PROXY.prefix, "count_sessions", user_id="u")
+        self.assertEqual([one.result for one in answers], [{"user_id": 0}])
         self.assert_nothing_denied()
 
     async def test_a_server_that_is_gone(self) -> None:
