@@ -24,7 +24,7 @@ _PAUSE: Final = 3.0
 """Seconds between two attempts: the lifetime of a presence entry."""
 
 MAX_PENDING: Final = 1000
-"""Changes that are repeated at a time; a further change drops the oldest, which only leases apply then."""
+"""Changes that are repeated at a time.  A further change drops the oldest one, which then only the leases apply."""
 
 _log = Logger()
 

@@ -1,8 +1,8 @@
 """What operators changed about tokens: marks in the keyed store, which outlive the records of the tokens.
 
 ``revoked:SELECTOR`` revokes the tokens that were made until a time: one token, or those of a server, a user or a
-project.  So a revocation costs the same for one token and for thousands, and applies to a token that is stored just
-now as well.  ``mode:HASH`` is what the viewers of a token may do now.
+project.  Therefore a revocation costs the same for one token and for thousands, and it also applies to a token that is
+being stored at the same time.  ``mode:HASH`` is what the viewers of a token may do now.
 """
 
 from collections.abc import Iterator

@@ -28,8 +28,8 @@ MAX_CACHE_TIME: Final = 300.0
 FRESH: Final = 5.0
 """Seconds for which an answer of Keystone lets its caller make a console or change something.
 
-A client makes a console by several requests within a second or two; they share one answer.  Who lost a role has no
-new console after 5 s, which is also as long as one validation may take.
+A client opens a console by several requests within a second or two, which share one answer.  A user who has lost a
+role can open no new console 5 s later; one validation may take as long.
 """
 
 DEADLINE: Final = 5.0
@@ -48,7 +48,7 @@ class IKeystone(Protocol):
 
 
 class KeystoneUsers:
-    """Users are who Keystone says that the bearer of ``X-Auth-Token`` is.
+    """Finds the caller of a request by the Keystone token in ``X-Auth-Token``.
 
     :param clock: gives the time (IReactorTime).
     :param keystone: sends requests to Keystone with credentials of our own.
@@ -123,13 +123,13 @@ class KeystoneUsers:
         known = self._cache.get(key, max_age)
         if known is not None:
             return known
-        # Requests that come together wait for one call.  It is not cancelled with them: the next one profits from it.
+        # Requests that come together wait for one call.  It is not cancelled with them: the next request can use it.
         waiting = self._waiting.get(key)
         mine: Deferred[KeystoneToken | None] = Deferred()
         if waiting is not None:
             waiting.append(mine)
             return await mine
-        # Who sends tokens of his own making must not take all requests to Keystone that may wait.
+        # A client that invents tokens must not use up all requests that may wait for Keystone.
         stranger = self._cache.get(key, MAX_CACHE_TIME) is None
         if stranger and not self._strangers.enter(address):
             raise too_many_tokens()
