@@ -37,6 +37,7 @@ from novnc_twisted.contract.topics import TOPICS
 from novnc_twisted.errors import TABLE, Refusal
 from novnc_twisted.messaging.redis.acl import USER, store_rights
 from novnc_twisted.monitoring.definitions import DEFINITIONS, Definition
+from novnc_twisted.service.option_help import RELOADED
 from novnc_twisted.service.options import TABLE as OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -89,6 +90,8 @@ def option_lines() -> list[str]:
 
 def _option_row(option: cfg.Opt) -> list[str]:
     text = _plain(" ".join((option.help or "").split()))
+    if option.mutable:
+        text += f" {RELOADED}"
     choices = getattr(option.type, "choices", None)
     if choices:
         text += "\n\nOne of " + ", ".join(f"``{choice}``" for choice in choices) + "."

@@ -48,6 +48,10 @@ class ConnectionLimits:
         self._networks: dict[str, _Network] = {}
         self._waiting = _Waiting()
 
+    def change(self, maximum: int, trusted: Sequence[Network]) -> None:
+        """Use another maximum and other trusted proxies for new connections."""
+        self.maximum, self._trusted = maximum, tuple(trusted)
+
     def __len__(self) -> int:
         return self._taken
 

@@ -38,6 +38,10 @@ class Failures:
         """The failures in a minute after which an address has to wait; 0: no limit."""
         return self._limit
 
+    def change(self, limit: int) -> None:
+        """Use another limit."""
+        self._limit = limit
+
     def __len__(self) -> int:
         return len(self._counts)
 

@@ -86,6 +86,13 @@ class ConsoleAuthManager:
         self._session_methods = SessionMethods(self._policy, self._sessions, history, self._events)
         self._withdraw: Callable[[], Deferred[None]] | None = None
 
+    def use_limits(
+        self, max_tokens_per_server: int, max_tokens_per_user: int, session_rules: SessionRules | None
+    ) -> None:
+        """Use other values of these arguments for new tokens and new sessions."""
+        self._policy.limit(max_tokens_per_server, max_tokens_per_user)
+        self._counts.rules = session_rules or SessionRules()
+
     def start(self) -> Deferred[None]:
         """Serve the topic."""
         return Deferred.fromCoroutine(self._start())

@@ -49,6 +49,12 @@ class TokenPolicy:
         self._marks = TokenMarks(store, max(rules.token_ttl, DROPPED) + LEASE + GRACE)
         self._log_from = clock.seconds()
 
+    def limit(self, max_tokens_per_server: int, max_tokens_per_user: int) -> None:
+        """Use other limits for new tokens."""
+        self._rules = replace(
+            self._rules, max_tokens_per_server=max_tokens_per_server, max_tokens_per_user=max_tokens_per_user
+        )
+
     async def time(self) -> float:
         """Return Unix time in seconds, by the clock of all consoleauths."""
         return await self._tokens.now() if self._now is None else self._now()

@@ -69,7 +69,7 @@ class SessionCounts:
     def __init__(self, transport: ITransport, clock: IReactorTime, rules: SessionRules) -> None:
         self._transport = transport
         self._clock = clock
-        self._rules = rules
+        self.rules = rules
         self._locks: dict[tuple[str, str], DeferredLock] = {}
 
     async def check(self, info: ConnectInfo, address: str) -> None:
@@ -78,7 +78,7 @@ class SessionCounts:
         :raises TooManySessions: a limit is reached; the class says which.
         :raises ServiceUnavailable: a proxy does not answer, so that its sessions are not known.
         """
-        limits = list(self._limits(info, address)) if self._rules.any else []
+        limits = list(self._limits(info, address)) if self.rules.any else []
         if not limits:
             return
         async with AsyncExitStack() as stack:
@@ -88,7 +88,7 @@ class SessionCounts:
             await self._count(limits)
 
     def _limits(self, info: ConnectInfo, address: str) -> Iterator[_Limit]:
-        rules = self._rules
+        rules = self.rules
         for field, value, option, refusal in (
             ("user_id", info.user_id, "max_sessions_per_user", TooManyForUser),
             ("project_id", info.project_id, "max_sessions_per_project", TooManyForProject),

@@ -78,6 +78,11 @@ class FrontFactory(Factory):
         )
         self.registry = SessionRegistry(services, self._session_ended)
 
+    def use(self, settings: SessionSettings) -> None:
+        """Use other settings: for new connections and sessions, and the limit of idle time for all sessions."""
+        self.settings = settings
+        self.registry.use(settings)
+
     @property
     def sessions(self) -> int:
         """The number of sessions, including those being set up and those being closed."""

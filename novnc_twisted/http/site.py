@@ -79,6 +79,10 @@ class Site(HTTPFactory):
         self.connections: set[LimitedChannel] = set()
         self._waiting: list[Deferred[None]] = []
 
+    def trust(self, trusted_proxies: Sequence[Network]) -> None:
+        """Believe other proxies from the next request on."""
+        self._trusted = tuple(trusted_proxies)
+
     def startFactory(self) -> None:
         """See Factory.  Open no access log of twisted.web, which would contain tokens, and start no timer for it."""
 

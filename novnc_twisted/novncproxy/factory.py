@@ -1,6 +1,7 @@
 """The factory of the noVNC front."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -91,3 +92,13 @@ class NoVNCProxyFactory(FrontFactory):
         )
         self.unreadable = UnreadableAddresses(reactor)
         self.frame_ancestors = tuple(frame_ancestors)
+
+    def use_origins(
+        self, *, allowed_origins: Sequence[str], trusted_proxies: Sequence[str], frame_ancestors: Sequence[str]
+    ) -> None:
+        """Use other values of these arguments for new requests."""
+        self.trusted_proxies = networks(trusted_proxies)
+        self.frame_ancestors = tuple(frame_ancestors)
+        self.upgrades = replace(
+            self.upgrades, allowed_origins=tuple(allowed_origins), trusted_proxies=self.trusted_proxies
+        )

@@ -6,6 +6,7 @@ What ends a service is added to the phases of the shutdown.
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from novnc_twisted.access.forwarded import networks
 from novnc_twisted.access.hosts import is_loopback
 from novnc_twisted.contract.topics import CONSOLEAUTH
 from novnc_twisted.frontend.listener import Listener
@@ -39,6 +40,12 @@ def consoleauth(context: Context) -> Start:
         host=context.conf.host,
         observer=context.observer,
     )
+
+    def change(conf: Any) -> None:
+        limits = conf.consoleauth.max_tokens_per_server, conf.consoleauth.max_tokens_per_user
+        manager.use_limits(*limits, settings.session_rules(conf.console))
+
+    context.changes.append(change)
     context.shutdown.add(Phase.STOP_SERVICES, manager.stop)
     context.needs("bus", context.transport.ping)
     context.needs("store", manager.check_store)
@@ -105,6 +112,7 @@ def consoleapi(context: Context) -> Start:
         # A socket that systemd passes need not be at the address of the option, so the socket itself is asked.
         if conf.api.auth_strategy.startswith("noauth") and not is_loopback(address):
             raise Unusable(f"[api] auth_strategy: noauth is only for a loopback address; LISTEN_FDS passes {address}")
+    context.changes.append(lambda conf: site.trust(networks(conf.console.trusted_proxies)))
     tls = context.api_tls
     factory: Any = site if tls is None else Listener(context.reactor, site, tls=tls, tls_only=True)
 

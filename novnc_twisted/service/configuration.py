@@ -119,12 +119,12 @@ class Configuration:
         return None
 
 
-def read_configuration(paths: Sequence[str]) -> tuple[cfg.ConfigOpts, list[str]]:
+def read_configuration(sources: Sequence[str | FlagFile]) -> tuple[cfg.ConfigOpts, list[str]]:
     """Check each option of the files on its own; return the options and the warnings.
 
     :raises Unusable: an option or a file is wrong; with one line that names both.
     """
-    read = read_all(paths)
+    read = read_all(sources)
     if read.errors:
         raise Unusable(read.errors[0])
     return read.conf, read.warnings

@@ -13,9 +13,11 @@ from novnc_twisted.messaging.interfaces import TopicInUse
 from novnc_twisted.service.audit import open_trail
 from novnc_twisted.service.context import Context, Start
 from novnc_twisted.service.exits import START_FAILED, StartFailed, Unusable, exit_with, reason
+from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.lifecycle import Orderly, stop
 from novnc_twisted.service.notify import notify, stopping
 from novnc_twisted.service.predecessors import Predecessors
+from novnc_twisted.service.reconfiguration import Changes, Reconfiguration
 from novnc_twisted.service.shutdown import Phase
 from novnc_twisted.service.tls_options import usable
 
@@ -28,6 +30,8 @@ class ConsoleService(Orderly):
     """Runs the services of a command in this process.
 
     :ivar drain_timeout: the option.
+    :ivar configuration: reads the options again; None: a reload changes none.
+    :ivar reports_changes: whether the log names the options that have changed; not in a worker.
     :ivar on_lead: called when this is the main process: connections are accepted from then on.
     :ivar on_ready: called when all services have started.
     :ivar on_reloaded: called after a reload, with the error in one line or None.
@@ -46,6 +50,8 @@ class ConsoleService(Orderly):
         self._failed = False
         self._started = False
         self.drain_timeout = context.shutdown.drain
+        self.configuration: Reconfiguration | None = None
+        self.reports_changes = True
         self.on_lead: Callable[[], None] = self.accept
         self.on_ready: Callable[[], None] = self._log_ready
         self.on_reloaded: Callable[[str | None], None] = lambda failed: None
@@ -116,8 +122,8 @@ class ConsoleService(Orderly):
         self.log.critical("{command} could not start: {reason}", command=self._command, reason=reason(error))
         exit_with(getattr(error, "exit_code", START_FAILED))
 
-    def reload(self) -> Deferred[str | None]:
-        """Read certificates and keys again, for new connections; a bad file changes nothing.
+    def reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
+        """See Orderly: certificates and keys for new connections, and the options that are marked as mutable.
 
         The audit trail is opened again in any case.
         """
@@ -126,6 +132,7 @@ class ConsoleService(Orderly):
         try:
             # All files are read before any is used: a wrong one must not leave half of them renewed.
             renewals = self.renewals()
+            changes = self.configuration.read(files) if self.configuration is not None else None
         except Unusable as error:
             self.log.error("reload failed, the previous files stay in use: {error}", error=error)
             failed: str | None = str(error)
@@ -134,10 +141,22 @@ class ConsoleService(Orderly):
             for use in renewals:
                 use()
             self.log.info(
-                "SIGHUP: {what}", what="certificates were read again" if renewals else "nothing to read again"
+                "SIGHUP: {what}", what="certificates were read again" if renewals else "no certificate to read again"
             )
+            if changes is not None and self.configuration is not None:
+                self._change(self.configuration, changes, given=files is not None)
         self.on_reloaded(failed)
         return succeed(failed)
+
+    def _change(self, configuration: Reconfiguration, changes: Changes, *, given: bool) -> None:
+        for use in self._context.changes:
+            use(changes.conf)
+        if not self.running:
+            return
+        self.drain_timeout = self._context.shutdown.drain = changes.conf.drain_timeout
+        configuration.use(changes, given=given)
+        if self.reports_changes:
+            configuration.report(changes)
 
     def renewals(self) -> list[Callable[[], None]]:
         """Read all certificates and keys.

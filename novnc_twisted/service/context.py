@@ -2,7 +2,8 @@
 
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from novnc_twisted.access.forwarded import networks
@@ -71,6 +72,7 @@ class Context:
     :ivar api_tls: TLS at the port of the API; None if it is not configured.
     :ivar upstream: the credentials for VNC servers; None without a proxy.
     :ivar trail: the audit trail; None if there is none.
+    :ivar changes: called with the new options when a reload has changed some.
     :ivar monitor: the metrics and the readiness of this process; None if ``[monitoring] listen`` is unset.
     """
 
@@ -90,6 +92,7 @@ class Context:
     upstream: Upstream | None = None
     trail: "AuditTrail | None" = None
     monitor: "Monitor | None" = None
+    changes: list[Callable[[Any], None]] = field(default_factory=list)
 
     @classmethod
     def of(cls, command: str, conf: Any, reactor: Any, sockets: Sockets) -> Self:
@@ -113,7 +116,7 @@ class Context:
         shutdown = Shutdown(reactor, drain=conf.drain_timeout)
         shutdown.add(Phase.STOP_SERVICES, log.stop)
         shutdown.add(Phase.DISCONNECT, transport.stop)
-        return cls(
+        context = cls(
             reactor=reactor,
             conf=conf,
             transport=transport,
@@ -131,6 +134,16 @@ class Context:
             trail=trail,
             monitor=monitor,
         )
+        context.changes.append(partial(context.change, command))
+        return context
+
+    def change(self, command: str, conf: Any) -> None:
+        """Use other options, as far as the services of this process share what depends on them."""
+        options, trusted = conf.console, networks(conf.console.trusted_proxies)
+        self.limits.change(options.max_sessions, options.max_sessions_per_server)
+        self.failures.change(options.max_failures_per_minute)
+        self.proxy_connections.change(_most_connections(command, conf), trusted)
+        self.api_connections.change(self.api_connections.maximum, trusted)
 
     def needs(self, part: str, check: "Check") -> None:
         """Make the readiness of this process depend on a part, which ``check`` asks."""
@@ -171,16 +184,20 @@ def _proxy_connections(command: str, conf: Any, observer: "Observer") -> "Connec
     from novnc_twisted.access.connection_limits import ConnectionLimits
     from novnc_twisted.frontend.refusals import limits_observer
 
-    with_api = "consoleapi" in SERVICES[command]
-    most = conf.console.max_connections or descriptors.connections_of_proxies(
-        descriptors.current_limit(), with_api=with_api
-    )
+    most = _most_connections(command, conf)
     option = (
         "[console] max_connections (by default as many as LimitNOFILE allows); trusted_proxies, where this is a "
         "reverse proxy's address"
     )
     trusted = networks(conf.console.trusted_proxies)
     return ConnectionLimits(most, trusted=trusted, observer=limits_observer("proxies", observer, option))
+
+
+def _most_connections(command: str, conf: Any) -> int:
+    """How many connections the proxies of a process may have together."""
+    with_api = "consoleapi" in SERVICES[command]
+    found = descriptors.connections_of_proxies(descriptors.current_limit(), with_api=with_api)
+    return int(conf.console.max_connections) or found
 
 
 def _api_connections(command: str, conf: Any, observer: "Observer") -> "ConnectionLimits":

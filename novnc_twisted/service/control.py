@@ -4,6 +4,7 @@ The service answers with the outcome, which a signal cannot carry.  systemd has 
 only from version 253 on.
 """
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from twisted.protocols.basic import LineOnlyReceiver
 from twisted.protocols.policies import TimeoutMixin
 
 from novnc_twisted.service.exits import one_line
+from novnc_twisted.service.flagfile import FlagFile
 
 NAME = "control"
 """The socket's name in the RuntimeDirectory."""
@@ -24,9 +26,22 @@ NAME = "control"
 ASK_TIMEOUT = 5.0
 """Seconds within which a client must send its request."""
 
-Reload = Callable[[], "Deferred[str | None]"]
+MAX_REQUEST = 4 << 20
+"""Bytes of the longest request: it contains the configuration files."""
+
+Reload = Callable[["list[FlagFile] | None"], "Deferred[str | None]"]
+"""Reloads the service; with the configuration files, if the client has sent them."""
 
 _log = Logger()
+
+
+def files_of(text: bytes) -> list[FlagFile]:
+    """Parse the configuration files of a request.
+
+    :raises ValueError: it is not JSON of this form.
+    :raises TypeError: the same.
+    """
+    return [FlagFile.of_text(str(path), str(content)) for path, content in json.loads(text)]
 
 
 def listen_for_reload(reactor: Any, reload: Reload) -> Any:
@@ -72,11 +87,15 @@ class ControlFactory(Factory):
 
 
 class Control(LineOnlyReceiver, TimeoutMixin):
-    """Answers the line ``reload`` with ``ok`` or ``failed: REASON``."""
+    """Answers the line ``reload [FILES]`` with ``ok`` or ``failed: REASON``.
+
+    FILES are the path and the text of each configuration file, as JSON.  Under systemd, the service itself cannot read
+    the present files: it has a copy of those that there were at its start (``LoadCredential``).
+    """
 
     factory: ControlFactory
     delimiter = b"\n"
-    MAX_LENGTH = 64
+    MAX_LENGTH = MAX_REQUEST
 
     def connectionMade(self) -> None:
         """See Protocol."""
@@ -85,10 +104,15 @@ class Control(LineOnlyReceiver, TimeoutMixin):
     def lineReceived(self, line: bytes) -> None:
         """See LineOnlyReceiver."""
         self.setTimeout(None)
-        if line == b"reload":
-            self.factory.reload().addCallback(self._answer)
+        request, _, argument = line.partition(b" ")
+        try:
+            files = files_of(argument) if argument else None
+        except (ValueError, TypeError):
+            request = b""
+        if request == b"reload":
+            self.factory.reload(files).addCallback(self._answer)
         else:
-            self._answer("the only request is: reload")
+            self._answer("the only request is: reload [FILES]")
 
     def _answer(self, failed: str | None) -> None:
         # The client may have left while the service reloaded.

@@ -57,11 +57,19 @@ class FlagFile(iniparser.BaseParser):
         """Read a file; its mistakes are in ``faults``."""
         try:
             # Some editors begin UTF-8 with a byte order mark, which would become part of the first name.
-            lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+            return cls.of_text(path, Path(path).read_text(encoding="utf-8-sig"))
         except OSError as error:
             return cls._faulty(path, [one_line(f"--config-file {path}: {error.strerror}")])
         except UnicodeDecodeError:
             return cls._faulty(path, [one_line(f"--config-file {path}: it is not UTF-8 text")])
+
+    @classmethod
+    def of_text(cls, path: str, text: str) -> "FlagFile":
+        """Read the text of a file; its mistakes are in ``faults``.
+
+        :param path: the file's path, for messages.
+        """
+        lines = text.split("\n")
         faults: list[str] = []
         # iniparser stops at the first mistake; the line is removed and all is parsed again, to report the next one.
         while True:

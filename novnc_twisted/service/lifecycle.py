@@ -18,6 +18,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, Logger
 
 from novnc_twisted.service.control import listen_for_reload
+from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.log_file import LogFile
 from novnc_twisted.service.log_output import LogSettings
 from novnc_twisted.service.notify import notify, watchdog_interval
@@ -205,8 +206,8 @@ class Orderly(Service):
             self.copies.close()
         return maybeDeferred(self._control.stopListening) if self._control is not None else None
 
-    def hang_up(self) -> Deferred[str | None]:
-        """Open the log file again, and reload."""
+    def hang_up(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
+        """Open the log file again, and reload; see :meth:`reload`."""
         if self.log_file is not None:
             try:
                 self.log_file.reopen()
@@ -216,11 +217,12 @@ class Orderly(Service):
                     path=self.log_file.path,
                     reason=error.strerror,
                 )
-        return self.reload()
+        return self.reload(files)
 
-    def reload(self) -> Deferred[str | None]:
+    def reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
         """Read again what can be read again (SIGHUP); sessions go on.
 
+        :param files: the configuration files; None: those of the command line are read again.
         :return: fires with None, or with the error in one line, and then nothing was changed.
         """
         raise NotImplementedError

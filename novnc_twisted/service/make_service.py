@@ -19,6 +19,7 @@ from novnc_twisted.service.log_output import LogSettings
 from novnc_twisted.service.monitoring import NAME as MONITORING
 from novnc_twisted.service.monitoring import make_port
 from novnc_twisted.service.predecessors import Predecessors
+from novnc_twisted.service.reconfiguration import Reconfiguration
 from novnc_twisted.service.sockets import Copies, Sockets
 from novnc_twisted.service.successor import successor
 from novnc_twisted.service.takeover import TakeOver
@@ -55,6 +56,9 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
 
     # Before anything is scheduled: timers that were set by the other clock would be wrong.
     use_monotonic_clock(reactor)
+    predecessor = successor()
+    given = predecessor is not None and predecessor.files
+    sources = given or sources
     found = examine(command, sources, reactor)
     if found.errors:
         raise Unusable(found.errors[0])
@@ -62,11 +66,12 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     count = settings.worker_count(command, conf)
     listening = listening_services(command)
     lines = [*warnings, *found.warnings, *_descriptor_warnings(command, conf)]
-    predecessor = successor()
     sockets = Sockets.passed(predecessor.owners) if predecessor is not None else Sockets.of_environment(listening)
     older = Predecessors(reactor, predecessor.older if predecessor is not None else ())
     # Built even if workers do the work: ports are bound, and every value is tried once, before the log begins.
     service = build(command, conf, reactor, sockets, lines)
+    service.configuration = configuration = Reconfiguration(command, reactor, sources, conf)
+    configuration.given = bool(given)
     orderly: Orderly = service
     listeners: list[tuple[str, socket]] = []
     if count > 1:
@@ -76,6 +81,7 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
         # As they were checked: the files may be changed before a worker starts, or is replaced.
         files = [in_memory(file) for file in found.files]
         orderly = Supervisor(reactor, command, count, files, sockets, lines, service.renewals, drain=conf.drain_timeout)
+        orderly.configuration = configuration
         listeners = orderly.listeners
     orderly.log_settings = LogSettings.of(command, conf)
     orderly.monitoring = make_port(conf, reactor, sockets, orderly.status, service.events)
@@ -83,8 +89,13 @@ def make_service(command: str, sources: Sequence[str | FlagFile], warnings: Sequ
     orderly.copies = Copies(sockets, None if count == 1 else MONITORING)
     orderly.successor, orderly.older = predecessor, older
     service.end_with(older)
-    refusal = settings.no_take_over(command)
-    orderly.take_over = TakeOver(reactor, [*listeners, *orderly.copies.named], older, refusal=refusal)
+    orderly.take_over = TakeOver(
+        reactor,
+        [*listeners, *orderly.copies.named],
+        older,
+        files=lambda: configuration.files,
+        refusal=settings.no_take_over(command),
+    )
     return orderly
 
 

@@ -4,6 +4,9 @@ import textwrap
 
 from novnc_twisted.service.options import TABLE
 
+RELOADED = "Reloaded by SIGHUP."
+"""Stands behind the help of an option that a reload changes; the sample has a note of oslo.config instead."""
+
 
 def describe(width: int) -> str:
     """Describe every option with its default.
@@ -20,5 +23,6 @@ def describe(width: int) -> str:
             default = option.sample_default if option.sample_default is not None else option.default
             shown = ",".join(default) if isinstance(default, list) else "" if default is None else str(default)
             lines.append(f"{option.name} = {shown}".rstrip())
-            lines.append(textwrap.fill(option.help or "", width, initial_indent="    ", subsequent_indent="    "))
+            text = f"{option.help} {RELOADED}" if option.mutable else option.help or ""
+            lines.append(textwrap.fill(text, width, initial_indent="    ", subsequent_indent="    "))
     return "\n".join(lines)

@@ -88,6 +88,7 @@ DEFAULT: list[cfg.Opt] = [
     ),
     NumberOpt(
         "drain_timeout",
+        mutable=True,
         max=LONGEST,
         default=0,
         min=0,
@@ -129,6 +130,7 @@ def _over_all_proxies(name: str, whose: str) -> cfg.Opt:
     """Return a limit of sessions that consoleauth counts."""
     return cfg.IntOpt(
         name,
+        mutable=True,
         default=0,
         min=0,
         help=f"Maximum number of sessions of one {whose}, over all proxies. consoleauth counts them when a link is "
@@ -140,6 +142,7 @@ CONSOLE: list[cfg.Opt] = [
     CheckedListOpt(
         "allowed_origins",
         origin_host,
+        mutable=True,
         default=[],
         deprecated_opts=formerly("console_allowed_origins"),
         help="Host names, besides the proxy's own, from whose pages consoles may be opened.",
@@ -147,12 +150,14 @@ CONSOLE: list[cfg.Opt] = [
     CheckedListOpt(
         "frame_ancestors",
         policy_source,
+        mutable=True,
         default=["'self'"],
         help="The pages that may show the console page in a frame, as sources of CSP frame-ancestors.",
     ),
     CheckedListOpt(
         "trusted_proxies",
         network,
+        mutable=True,
         default=[],
         help="Addresses or networks of your reverse proxies, also those in front of the API. X-Forwarded-For and "
         "X-Forwarded-Proto are used only from these addresses. The API also uses their X-Forwarded-Prefix.",
@@ -182,11 +187,13 @@ CONSOLE: list[cfg.Opt] = [
     ),
     cfg.BoolOpt(
         "shield",
+        mutable=True,
         default=True,
         help="Check each message of a viewer before it is sent to the VNC server. An invalid message ends the session.",
     ),
     cfg.IntOpt(
         "clipboard_to_server",
+        mutable=True,
         default=-1,
         min=-1,
         max=1024 * 1024,
@@ -195,6 +202,7 @@ CONSOLE: list[cfg.Opt] = [
     ),
     cfg.IntOpt(
         "clipboard_from_server",
+        mutable=True,
         default=-1,
         min=-1,
         max=1024 * 1024,
@@ -203,6 +211,7 @@ CONSOLE: list[cfg.Opt] = [
     ),
     NumberOpt(
         "idle_timeout",
+        mutable=True,
         max=LONGEST,
         default=0,
         min=0,
@@ -210,6 +219,7 @@ CONSOLE: list[cfg.Opt] = [
     ),
     NumberOpt(
         "ping_interval",
+        mutable=True,
         max=LONGEST,
         default=30,
         min=0,
@@ -218,6 +228,7 @@ CONSOLE: list[cfg.Opt] = [
     ),
     cfg.IntOpt(
         "max_connections",
+        mutable=True,
         default=0,
         min=0,
         help="Maximum number of connections of the two proxies in one process, with or without a session. Once "
@@ -227,10 +238,15 @@ CONSOLE: list[cfg.Opt] = [
         "of RLIMIT_NOFILE less 100, at most 100000).",
     ),
     cfg.IntOpt(
-        "max_sessions", default=0, min=0, help="Maximum number of live sessions of one proxy process; 0 is off."
+        "max_sessions",
+        mutable=True,
+        default=0,
+        min=0,
+        help="Maximum number of live sessions of one proxy process; 0 is off.",
     ),
     cfg.IntOpt(
         "max_sessions_per_server",
+        mutable=True,
         default=16,
         min=0,
         help="Maximum number of live sessions of one VM in one proxy process (QEMU accepts 32 viewers); 0 is off. If "
@@ -249,6 +265,7 @@ CONSOLE: list[cfg.Opt] = [
     ),
     cfg.IntOpt(
         "max_failures_per_minute",
+        mutable=True,
         default=600,
         min=0,
         help="Maximum number of tokens from one client address (/64 for IPv6) in a minute that are unknown, "

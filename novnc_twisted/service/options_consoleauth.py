@@ -41,12 +41,14 @@ CONSOLEAUTH: list[cfg.Opt] = [
     cfg.BoolOpt("bind_address", default=False, help="Accept a token only from the client address that used it first."),
     cfg.IntOpt(
         "max_tokens_per_server",
+        mutable=True,
         default=64,
         min=0,
         help="Maximum number of valid tokens for one VM; a further one removes the oldest; 0 is off.",
     ),
     cfg.IntOpt(
         "max_tokens_per_user",
+        mutable=True,
         default=1024,
         min=0,
         help="Maximum number of valid tokens that one user of the API has requested, for all VMs together; a "

@@ -124,6 +124,7 @@ VNC: list[cfg.Opt] = [
     CheckedOpt(
         "name_check",
         check_template,
+        mutable=True,
         default=AUTO,
         help="How a proxy finds out that it shows the right VM, by the name in ServerInit. auto: QEMU (X) must name "
         "this VM, and other names pass. off: no check. Anything else is a template with {name}, {instance_name} or "
@@ -132,6 +133,7 @@ VNC: list[cfg.Opt] = [
     CheckedListOpt(
         "socket_directories",
         absolute_folder,
+        mutable=True,
         default=["/var/lib/libvirt/qemu", "/run/libvirt/qemu"],
         help="Absolute folders that may contain the unix sockets of VMs; folders below them are included.",
     ),

@@ -20,6 +20,7 @@ from novnc_twisted.service.token_plugin_backend import uses_plugin
 if TYPE_CHECKING:
     from novnc_twisted.consoleauth.nova_authority import NovaAuthority
     from novnc_twisted.frontend import FrontFactory
+    from novnc_twisted.novncproxy import NoVNCProxyFactory
     from novnc_twisted.novncproxy.page import Page
     from novnc_twisted.session import SessionSettings
     from novnc_twisted.token_plugins import TokenPluginAuthority
@@ -43,8 +44,9 @@ def novncproxy(context: Context) -> Start:
         frame_ancestors=tuple(conf.console.frame_ancestors),
         **({} if folder is None else {"web": folder}),
     )
+    context.changes.append(partial(_change_origins, factory))
     context.needs("page", partial(_check_page, factory.page))
-    start = _proxy(context, _novnc_listeners(context), factory, NOVNCPROXY_BINARY, with_history=authority is None)
+    start = _proxy(context, _novnc_listeners(context), factory, NOVNCPROXY_BINARY, authority)
 
     async def start_with_authority() -> None:
         if plugin is not None:
@@ -69,6 +71,14 @@ def _novnc_listeners(context: Context) -> list[socket.socket]:
         options.novncproxy_port,
         "[vnc] novncproxy_host",
         "[vnc] novncproxy_port",
+    )
+
+
+def _change_origins(factory: "NoVNCProxyFactory", conf: Any) -> None:
+    factory.use_origins(
+        allowed_origins=conf.console.allowed_origins,
+        trusted_proxies=conf.console.trusted_proxies,
+        frame_ancestors=conf.console.frame_ancestors,
     )
 
 
@@ -98,12 +108,16 @@ def xvpvncproxy(context: Context) -> Start:
 
 
 def _proxy(
-    context: Context, listeners: list[socket.socket], front: "FrontFactory", binary: str, *, with_history: bool = True
+    context: Context,
+    listeners: list[socket.socket],
+    front: "FrontFactory",
+    binary: str,
+    other: "NovaAuthority | TokenPluginAuthority | None" = None,
 ) -> Start:
     """Return what starts a proxy.
 
     :param binary: the name under which it is listed among the services.
-    :param with_history: whether there is a consoleauth that keeps the history.
+    :param other: the authority for tokens, in place of consoleauth, which keeps the history.
     """
     from novnc_twisted.session.closed_reports import ClosedReports
     from novnc_twisted.session.manager import SessionManager
@@ -116,8 +130,11 @@ def _proxy(
         factory = Listener(context.reactor, front, tls=tls, tls_only=conf.ssl_only, proxies=proxies)
     if context.monitor is not None:
         context.monitor.metrics.watch(front.registry)
+    context.changes.append(lambda conf: front.use(_settings(context, conf, other)))
+    if proxies is not None:
+        context.changes.append(partial(_change_proxies, factory))
     manager = SessionManager(context.transport, front.registry, host=conf.host)
-    if with_history:
+    if other is None:
         reports = ClosedReports(context.transport, context.reactor)
         front.registry.on_closed = reports.add
         shutdown.add(Phase.STOP_SERVICES, reports.stop)
@@ -140,6 +157,10 @@ def _proxy(
         await manager.start()
 
     return start
+
+
+def _change_proxies(listener: Listener, conf: Any) -> None:
+    listener.proxies = settings.proxy_protocol(conf) or listener.proxies
 
 
 def _nova(context: Context) -> "NovaAuthority":
@@ -186,7 +207,7 @@ def _front_arguments(context: Context, other: "NovaAuthority | TokenPluginAuthor
         context.needs("authority", other.ping)
     return {
         "authorise": authority.check_token if other is None else reported(other.check_token, context.observer),
-        "settings": _settings(context, other),
+        "settings": _settings(context, context.conf, other),
         "ask_password": authority.get_vnc_password if other is None else None,
         "keep_token": (other or authority).keep_token,
         "find_again": (other or authority).find_again,
@@ -197,17 +218,18 @@ def _front_arguments(context: Context, other: "NovaAuthority | TokenPluginAuthor
     }
 
 
-def _settings(context: Context, authority: "NovaAuthority | TokenPluginAuthority | None") -> "SessionSettings":
+def _settings(
+    context: Context, conf: Any, authority: "NovaAuthority | TokenPluginAuthority | None"
+) -> "SessionSettings":
     from novnc_twisted.rfb.clipboard import ClipboardLimits
     from novnc_twisted.session import SessionSettings, UpstreamTLS
 
-    conf = context.conf
     max_token = getattr(authority, "max_token", MAX_TOKEN)
     folders = getattr(authority, "directories", ())
     return SessionSettings(
-        host=conf.host,
-        auth_schemes=settings.auth_schemes(conf),
-        vencrypt_subtypes=tuple(conf.vnc.vencrypt_subtypes),
+        host=context.conf.host,
+        auth_schemes=settings.auth_schemes(context.conf),
+        vencrypt_subtypes=tuple(context.conf.vnc.vencrypt_subtypes),
         upstream_tls=UpstreamTLS() if context.upstream is None else context.upstream.tls,
         name_check=conf.vnc.name_check,
         socket_directories=(*conf.vnc.socket_directories, *folders),

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from zope.interface import implementer
 
 from novnc_twisted.service.exits import one_line
+from novnc_twisted.service.flagfile import FlagFile
 
 VARIABLE = "NOVNC_TWISTED_TAKEOVER"
 """The variable of the environment: a JSON object with the arguments of :class:`Successor`."""
@@ -33,12 +34,24 @@ class Successor:
 
     :ivar owners: the service of each listening socket; the sockets are descriptors from 3 on.
     :ivar older: the processes that still have sessions, the predecessor included.
+    :ivar files: the configuration files that a reload has given to the predecessor; if there are any, they replace
+        those of the command line.
     """
 
-    def __init__(self, *, owners: list[str], older: list[int], channel: int, errors: int) -> None:
+    def __init__(
+        self,
+        *,
+        owners: list[str],
+        older: list[int],
+        channel: int,
+        errors: int,
+        files: Sequence[tuple[str, int]] = (),
+    ) -> None:
         """:param channel: descriptor of the channel.
         :param errors: descriptor of the standard error; until this process leads, its own goes to the predecessor.
+        :param files: the path of each configuration file, and the descriptor of its text.
         """
+        self.files = [FlagFile.of_text(path, _text(handle)) for path, handle in files]
         for handle in (channel, errors):
             os.set_inheritable(handle, False)
         self.owners = owners
@@ -119,6 +132,13 @@ def successor() -> Successor | None:
     return Successor(**json.loads(described)) if described else None
 
 
-def described(*, owners: Iterable[str], older: Iterable[int], channel: int, errors: int) -> str:
-    """The value of :data:`VARIABLE`."""
-    return json.dumps({"owners": list(owners), "older": list(older), "channel": channel, "errors": errors})
+def described(**arguments: Any) -> str:
+    """The value of :data:`VARIABLE` for these arguments."""
+    return json.dumps(arguments)
+
+
+def _text(handle: int) -> str:
+    """The text of a file in memory, which is closed."""
+    with open(handle, encoding="utf-8") as file:  # a descriptor
+        file.seek(0)
+        return file.read()

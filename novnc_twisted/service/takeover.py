@@ -20,7 +20,9 @@ from twisted.internet.protocol import Factory, ProcessProtocol
 from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 
+from novnc_twisted.service.configuration import in_memory
 from novnc_twisted.service.exits import one_line
+from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.predecessors import Predecessors
 from novnc_twisted.service.sockets import FIRST
 from novnc_twisted.service.successor import LEAD, VARIABLE, described
@@ -66,16 +68,20 @@ class TakeOver:
         listeners: Sequence[tuple[str, socket.socket]],
         older: Predecessors,
         *,
+        files: Callable[[], Sequence[FlagFile]] = tuple,
         refusal: str = "",
     ) -> None:
         """Prepare.
 
         :param listeners: the listening sockets, each with its service.
         :param older: the predecessors of this process.
+        :param files: returns the configuration files that the new process has to use in place of those of its command
+            line, if there are any.
         """
         self._reactor = reactor
         self._listeners = listeners
         self._older = older
+        self._files = files
         self.refusal = refusal
         self._attempt: _Attempt | None = None
         self._folder = str(Path.cwd())  # twistd may change it after this
@@ -90,9 +96,10 @@ class TakeOver:
             return
         attempt = self._attempt = _Attempt(self, on_ready)
         ours, theirs = socket.socketpair()
-        errors = os.dup(2)
+        errors, files = os.dup(2), list(self._files())
+        texts = [in_memory(file) for file in files]
         try:
-            handles = [*(one.fileno() for _, one in self._listeners), theirs.fileno(), errors]
+            handles = [*(one.fileno() for _, one in self._listeners), theirs.fileno(), errors, *texts]
             channel = FIRST + len(self._listeners)
             environment = {name: value for name, value in os.environ.items() if name not in _OF_THIS_PROCESS}
             environment[VARIABLE] = described(
@@ -100,6 +107,7 @@ class TakeOver:
                 older=[*self._older.pids, os.getpid()],
                 channel=channel,
                 errors=channel + 1,
+                files=[(file.path, channel + 2 + index) for index, file in enumerate(files)],
             )
             pipes: dict[int, int | str] = {0: 0, 1: 1, 2: "r"}
             line = [sys.executable, *sys.orig_argv[1:]]
@@ -121,7 +129,8 @@ class TakeOver:
         finally:
             for one in (ours, theirs):
                 one.close()
-            os.close(errors)
+            for handle in (errors, *texts):
+                os.close(handle)
         attempt.watch(self._reactor.callLater(LONGEST_START, attempt.give_up, f"not ready within {LONGEST_START:g} s"))
         self.log.info("SIGUSR2: the new process (pid {pid}) is being started", pid=attempt.pid)
 

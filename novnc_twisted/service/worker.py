@@ -38,7 +38,7 @@ class Supervised:
     def __init__(
         self,
         reactor: Any,
-        orders: Mapping[str, Callable[[], object]],
+        orders: Mapping[str, Callable[[bytes], object]],
         on_end: Callable[[], None],
         handle: int = 0,
     ) -> None:
@@ -74,7 +74,8 @@ class Supervised:
             return
         *lines, self._received = (self._received + data).split(b"\n")
         for line in dict.fromkeys(lines):  # several requests for the status need one answer
-            self._orders[line.decode()]()
+            order, _, argument = line.partition(b" ")
+            self._orders[order.decode()](argument)
 
     def connectionLost(self, reason: Any) -> None:
         """See IReadDescriptor: the pipe has ended, or the reactor stops."""
@@ -153,31 +154,37 @@ def main(arguments: list[str]) -> None:
     reports = Reports(io.TextIOWrapper(io.FileIO(os.dup(1), "w"), encoding="utf-8", errors="replace"))
     globalLogBeginner.beginLoggingTo([reports])
     from novnc_twisted.service.configuration import read_configuration
+    from novnc_twisted.service.control import files_of
+    from novnc_twisted.service.flagfile import FlagFile
     from novnc_twisted.service.make_service import build
+    from novnc_twisted.service.reconfiguration import Reconfiguration
     from novnc_twisted.service.sockets import Sockets
-    from novnc_twisted.service.worker_process import ACCEPT, RELEASE, STATUS
+    from novnc_twisted.service.worker_process import ACCEPT, RELEASE, RELOAD, STATUS
 
     try:
         sockets = Sockets.passed(owners.split(","))
-        conf, _ = read_configuration(paths)
+        files = [FlagFile.read(path) for path in paths]
+        conf, _ = read_configuration(files)
         for path in paths:
             os.close(int(Path(path).name))  # the file may contain passwords
         service = build(command, conf, reactor, sockets, [])
+        service.configuration = Reconfiguration(command, reactor, files, conf)
     except Exception as error:
         raise SystemExit(reports.failed(error)) from None
     codes: list[int] = []
     service.on_failure = lambda error: codes.append(reports.failed(error))
     service.ends_by = (signal.SIGTERM,)
-    service.second_signal_hurries = False
+    service.second_signal_hurries = service.reports_changes = False
     service.on_ready = reports.ready
     service.on_reloaded = reports.reloaded
     service.alive = reports.alive
     if begin != ACCEPT:
         service.on_lead = lambda: None
-    orders: dict[str, Callable[[], object]] = {
-        ACCEPT: service.accept,
-        RELEASE: service.release,
-        STATUS: lambda: service.status().addCallback(reports.status),
+    orders: dict[str, Callable[[bytes], object]] = {
+        ACCEPT: lambda _: service.accept(),
+        RELEASE: lambda _: service.release(),
+        RELOAD: lambda files: service.hang_up(files_of(files) if files else None),
+        STATUS: lambda _: service.status().addCallback(reports.status),
     }
     Supervised(reactor, orders, service.end_now)
     # What twistd does for an application; a worker has none.

@@ -1,17 +1,22 @@
 """A worker process, seen from its supervisor."""
 
+import json
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 
+from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.relayed_log import RelayedLog
 
 ACCEPT: Final = "accept"
 """The order to accept connections from now on; as an argument: from the start on."""
+
+RELOAD: Final = "reload"
+"""The order to reload; the path and the text of each configuration file follow as JSON."""
 
 STATUS: Final = "status"
 """The order to report the metrics and the readiness."""
@@ -61,14 +66,17 @@ class WorkerProcess(ProcessProtocol):
         self._on_ready = on_ready
         self._on_end = on_end
 
-    def reload(self) -> Deferred[str | None]:
-        """Make it read its certificates again; fires with the error in one line, or None."""
+    def reload(self, files: Sequence[FlagFile]) -> Deferred[str | None]:
+        """Make it reload with these configuration files; fires with the error in one line, or None."""
         # A reload that is still under way ends now: its outcome would be mixed with that of the new one.
         self._reloaded(None)
         self.reloading = Deferred()
         outcome = self.reloading
-        if not self.signal(signal.SIGHUP):
+        if self.ended.called or self.transport is None:
             self._reloaded(None)
+        else:
+            texts = [(file.path, file.normalised()) for file in files]
+            self.order(f"{RELOAD} {json.dumps(texts)}" if texts else RELOAD)
         return outcome
 
     def reported(self, report: Mapping[str, Any], now: float) -> None:

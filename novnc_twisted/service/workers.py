@@ -18,10 +18,13 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from novnc_twisted._version import __version__
+from novnc_twisted.service.configuration import in_memory
 from novnc_twisted.service.exits import Unusable, exit_with
+from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.lifecycle import Orderly, stop
 from novnc_twisted.service.monitoring import NAME as MONITORING
 from novnc_twisted.service.notify import notify, stopping, watchdog_interval
+from novnc_twisted.service.reconfiguration import Reconfiguration
 from novnc_twisted.service.relayed_log import RelayedLog
 from novnc_twisted.service.sockets import FIRST, Sockets
 from novnc_twisted.service.takeover import without_sigusr2
@@ -58,6 +61,7 @@ FOR_THE_SUPERVISOR = (
 class Supervisor(Orderly):
     """Keeps several workers of a command running.
 
+    :ivar configuration: reads the options again; None: a reload changes none.
     :ivar listeners: the listening sockets, each with its service.
     """
 
@@ -98,7 +102,7 @@ class Supervisor(Orderly):
         self._ready: set[int] = set()
         self._was_ready = False
         self._failed = False
-        self._reload_when_ready: set[int] = set()
+        self.configuration: Reconfiguration | None = None
         self._status: WorkersStatus | None = None
 
     def status(self) -> "Deferred[Status]":
@@ -112,22 +116,30 @@ class Supervisor(Orderly):
         for number in range(1, self._count + 1):
             self._spawn(number)
 
-    def reload(self) -> Deferred[str | None]:
+    def reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
         """Reload all workers, if the files that they will read have no mistake.
 
-        A worker that is not ready yet reloads as soon as it is ready; before that, the signal would end it.
+        A worker that has just been started reloads when its reactor runs.
         """
+        configuration = self.configuration
         try:
             self._check()
+            changes = configuration.read(files) if configuration is not None else None
         except Unusable as error:
             self.log.error("reload failed, the previous files stay in use: {error}", error=error)
             return succeed(str(error))
-        outcomes = []
-        for number, worker in self._living.items():
-            if number not in self._ready:
-                self._reload_when_ready.add(number)
-            else:
-                outcomes.append(worker.reload())
+        if changes is not None and configuration is not None:
+            configuration.use(changes, given=files is not None)
+            self._drain_timeout = changes.conf.drain_timeout
+            if self.running:
+                self._drain = self._drain_timeout
+            for handle in self._files:
+                os.close(handle)
+            # Workers that are started later have the new options from the beginning.
+            self._files = [in_memory(file) for file in changes.files]
+        outcomes = [worker.reload(changes.files if changes else ()) for worker in self._living.values()]
+        if changes is not None and configuration is not None:
+            configuration.report(changes)
         return gatherResults(outcomes).addCallback(lambda all_: next((one for one in all_ if one), None))
 
     def beat(self) -> None:
@@ -253,9 +265,6 @@ class Supervisor(Orderly):
     def _is_ready(self, worker: WorkerProcess) -> None:
         self._ready.add(worker.number)
         worker.heard = self._reactor.seconds()
-        if worker.number in self._reload_when_ready:
-            self._reload_when_ready.discard(worker.number)
-            worker.reload()
         self.log.info("worker {number} is ready (pid {pid})", number=worker.number, pid=worker.pid)
         if len(self._ready) == self._count and not self._was_ready and self.running:
             self._was_ready = True

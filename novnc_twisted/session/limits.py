@@ -16,6 +16,10 @@ class SessionLimits:
         self._servers: Counter[str] = Counter()
         self._live: Counter[str] = Counter()
 
+    def change(self, max_sessions: int, max_sessions_per_server: int) -> None:
+        """Use other limits for new sessions."""
+        self._max, self._max_per_server = max_sessions, max_sessions_per_server
+
     def __len__(self) -> int:
         return self._servers.total()
 

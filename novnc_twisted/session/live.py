@@ -28,6 +28,7 @@ from novnc_twisted.session.session import STOPPING_DEADLINE, Session
 from novnc_twisted.session.token_lease import TokenLease
 
 if TYPE_CHECKING:
+    from novnc_twisted.session.services import SessionServices
     from novnc_twisted.session.setup import SessionSetup
 
 
@@ -123,6 +124,16 @@ class LiveSession(Session):
             # Idle time begins now: the viewer may have sent its handshake long before the VNC server was ready.
             self.viewer.end.heard_at = clock.seconds()
             self._watch_idleness()
+
+    def use(self, services: "SessionServices") -> None:
+        """See :class:`Session`: the limit of idle time applies from now on."""
+        before = self.services.settings.idle_timeout
+        super().use(services)
+        if self.cause is None and services.settings.idle_timeout != before:
+            for timer in self._timers:
+                timer.cancel()
+            self._timers = ()
+            self._watch()
 
     def _watch_idleness(self) -> None:
         """End the session if the viewer was idle for too long; otherwise check again when the limit can be reached."""

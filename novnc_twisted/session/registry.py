@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 
@@ -12,6 +13,7 @@ from novnc_twisted.session.interfaces import IViewer
 from novnc_twisted.session.matching import matches
 from novnc_twisted.session.services import SessionServices
 from novnc_twisted.session.session import Session
+from novnc_twisted.session.settings import SessionSettings
 from novnc_twisted.session.setup import SessionSetup
 from novnc_twisted.session.token_index import TokenIndex
 
@@ -38,6 +40,12 @@ class SessionRegistry:
         self._notify = ended
         self.on_closed: Callable[[EndedSession], None] | None = None
         self._stopping = False
+
+    def use(self, settings: SessionSettings) -> None:
+        """Use other settings: for new sessions, and the limit of idle time for all."""
+        self.services = replace(self.services, settings=settings)
+        for session in self:
+            session.use(self.services)
 
     def __len__(self) -> int:
         return len(self._sessions)

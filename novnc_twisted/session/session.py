@@ -16,6 +16,7 @@ from novnc_twisted.session.interfaces import IViewer
 
 if TYPE_CHECKING:
     from novnc_twisted.session.registry import SessionRegistry
+    from novnc_twisted.session.services import SessionServices
 
 STOPPING_DEADLINE = 1.0
 """Seconds for a final response or call while the proxy is being stopped: it promises to end within 5 s."""
@@ -57,6 +58,10 @@ class Session:
         self.accepted_at = accepted_at
         self.info = info
         self.cause: Refusal | None = None
+
+    def use(self, services: "SessionServices") -> None:
+        """Use other settings, where they have an effect from now on."""
+        self.services = services
 
     def end(self, cause: Refusal) -> None:
         """End the session.  The first cause stays; both connections are closed; later calls change nothing."""

@@ -123,7 +123,7 @@ class RequestTests(SynchronousTestCase):
         handle, other = os.pipe()
         self.addCleanup(os.close, handle)
         asked: list[None] = []
-        supervised = Supervised(reactor, {"status": lambda: asked.append(None)}, lambda: None, handle)
+        supervised = Supervised(reactor, {"status": lambda _: asked.append(None)}, lambda: None, handle)
         os.write(other, b"status\nstatus\n")
         supervised.doRead()
         os.write(other, b"status\n")

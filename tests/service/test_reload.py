@@ -8,10 +8,12 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.testing import StringTransport
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 
-from novnc_twisted.service.control import listen_for_reload
+from novnc_twisted.service.control import Control, ControlFactory, listen_for_reload
+from novnc_twisted.service.flagfile import FlagFile
 from tests.support.logged import Logged
 
 
@@ -30,8 +32,9 @@ class ReloadTests(TestCase):
         self.reloads = 0
         self.outcome: Deferred[str | None] = succeed(None)
 
-    def reload(self) -> Deferred[str | None]:
+    def reload(self, files: list[FlagFile] | None = None) -> Deferred[str | None]:
         self.reloads += 1
+        self.files = {one.path: one.sections for one in files or ()}
         return self.outcome
 
     def listen(self) -> Any:
@@ -65,9 +68,9 @@ class ReloadTests(TestCase):
         asked: Deferred[None] = Deferred()
         reload = self.reload
 
-        def noted() -> Deferred[str | None]:
+        def noted(files: list[FlagFile] | None = None) -> Deferred[str | None]:
             asked.callback(None)
-            return reload()
+            return reload(files)
 
         self.reload = noted  # type: ignore[method-assign]
         self.listen()
@@ -92,6 +95,27 @@ class ReloadTests(TestCase):
         self.assertEqual(await self.command("--optional-config-file", str(more)), ("", 0))
         more.write_text("[DEFAULT]\nworkers = many\n")
         self.assertEqual((await self.command("--optional-config-file", str(more)))[1], 1)
+
+    async def test_the_service_gets_the_files(self) -> None:
+        """In the order of the command line, where later files win; a copy that systemd made at the start is stale."""
+        self.listen()
+        more, last = self.folder / "novncproxy.conf", self.folder / "last.conf"
+        more.write_text("[console]\nmax_sessions = 7\n")
+        last.write_text("[console]\nmax_sessions = 8\n")
+        arguments = ("--optional-config-file", str(more), "--config-file", str(last))
+        self.assertEqual(await self.command(*arguments), ("", 0))
+        self.assertEqual(list(self.files), [str(self.conf), str(more), str(last)])
+        self.assertEqual(self.files[str(last)]["console"], {"max_sessions": ["8"]})
+
+    def test_requests(self) -> None:
+        """Another request, or files in another form, do nothing."""
+        for request in (b"stop", b"reload {", b"reload 7", b"reload [1]", b'reload [["a"]]', b""):
+            protocol, transport = Control(), StringTransport()
+            protocol.factory = ControlFactory(self.reload)
+            protocol.makeConnection(transport)
+            protocol.dataReceived(request + b"\n")
+            self.assertEqual(transport.value(), b"failed: the only request is: reload [FILES]\n")
+        self.assertEqual(self.reloads, 0)
 
     async def test_no_service_listens(self) -> None:
         errors, code = await self.command()

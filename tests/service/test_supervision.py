@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable
-from signal import SIGHUP, SIGKILL, SIGTERM
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,11 +14,15 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.service import workers
-from novnc_twisted.service.flagfile import Unusable
+from novnc_twisted.service.configuration import in_memory, read_configuration
+from novnc_twisted.service.control import files_of
+from novnc_twisted.service.flagfile import FlagFile, Unusable
+from novnc_twisted.service.reconfiguration import Reconfiguration
 from novnc_twisted.service.relayed_log import LONGEST, RelayedLog
 from novnc_twisted.service.settings import worker_count
 from novnc_twisted.service.sockets import Sockets
 from novnc_twisted.service.workers import LONG, LONGEST_PAUSE, LONGEST_START, STOP_TIMEOUT, Supervisor
+from tests.support.logged import Logged
 
 
 class Spawning(Clock):
@@ -29,6 +34,7 @@ class Spawning(Clock):
         self.broken = False
         self.stopped = 0
         self.signals: list[tuple[int, int]] = []  # which process got which
+        self.orders: list[tuple[int, bytes]] = []  # which process got which
         self.closed: list[int] = []  # the processes whose standard input was closed
 
     def stop(self) -> None:
@@ -43,6 +49,7 @@ class Spawning(Clock):
                 pid=pid,
                 signalProcess=lambda number: self.signals.append((pid, number)),
                 closeStdin=lambda: self.closed.append(pid),
+                write=lambda data: self.orders.append((pid, data)),
             )
         )
         self.spawned.append(protocol)
@@ -69,24 +76,37 @@ class CountTests(TestCase):
 class ReloadTests(TestCase):
     """SIGHUP is passed on to the workers, and no session ends."""
 
-    def test_those_that_begin_hear_of_it_once_they_can(self) -> None:
-        """Before that it would end them: the first ones, and a successor."""
+    def test_every_worker_gets_it(self) -> None:
+        """One that has just been started reads it when its reactor runs."""
         reactor = Spawning()
         supervisor = Supervisor(reactor, "novncproxy", 2, [], Sockets(), [])
         supervisor.running = True
         supervisor.begin()
-        first, second = reactor.spawned
+        first, _ = reactor.spawned
         first.outReceived(b'{"ready": true}\n')
         supervisor.reload()
-        self.assertEqual(reactor.signals, [(100, SIGHUP)])
-        second.outReceived(b'{"ready": true}\n')
-        self.assertEqual(reactor.signals, [(100, SIGHUP), (101, SIGHUP)])
-        first.processEnded(Failure(ProcessTerminated(exitCode=1)))
-        reactor.advance(0)
+        self.assertEqual((reactor.orders, reactor.signals), ([(100, b"reload\n"), (101, b"reload\n")], []))
+
+    def test_options(self) -> None:
+        """The workers get the files, also those that are started later."""
+        path = Path(self.mktemp())
+        path.write_text("[DEFAULT]\ntransport_url = redis://h\nworkers = 2\n")
+        reactor, logged = Spawning(), Logged(self)
+        conf, _ = read_configuration([str(path)])
+        files = [in_memory(FlagFile.read(str(path)))]
+        supervisor = Supervisor(reactor, "novncproxy", 2, files, Sockets(), [])
+        self.addCleanup(lambda: [os.close(one) for one in supervisor._files])
+        supervisor.configuration = Reconfiguration("novncproxy", reactor, [str(path)], conf)
+        supervisor.running = True
+        supervisor.begin()
+        path.write_text("[DEFAULT]\ntransport_url = redis://h\nworkers = 3\n[console]\nmax_sessions = 7\n")
         supervisor.reload()
-        self.assertEqual(reactor.signals[2:], [(101, SIGHUP)])
-        reactor.spawned[2].outReceived(b'{"ready": true}\n')
-        self.assertEqual(reactor.signals[3:], [(102, SIGHUP)])
+        (pid, order), _ = reactor.orders
+        (file,) = files_of(order.partition(b" ")[2])
+        self.assertEqual((pid, file.path, file.sections["console"]), (100, str(path), {"max_sessions": ["7"]}))
+        self.assertIn(b"max_sessions", os.pread(supervisor._files[0], 1000, 0))
+        self.assertEqual(len(logged.lines("changed: [console] max_sessions")), 1)
+        self.assertEqual(len(logged.lines("not in use before a restart: workers")), 1)
 
     def test_outcome(self) -> None:
         """It is the workers' own, and the first error counts."""
@@ -113,7 +133,7 @@ class ReloadTests(TestCase):
 
         supervisor, _ = self.two_ready(check)
         self.assertEqual(self.successResultOf(supervisor.reload()), "cert: no certificate (/etc/nova/cert.pem)")
-        self.assertEqual(self.reactor.signals, [])
+        self.assertEqual(self.reactor.orders, [])
 
     def two_ready(self, check: Callable[[], object] = list) -> tuple[Supervisor, list[Any]]:
         """A supervisor, and its two workers."""

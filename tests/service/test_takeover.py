@@ -1,5 +1,6 @@
 """A take-over, as the predecessor and the new process see it, without a process."""
 
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from novnc_twisted.service import successor as module
+from novnc_twisted.service.flagfile import FlagFile
 from novnc_twisted.service.predecessors import Predecessors
 from novnc_twisted.service.successor import VARIABLE, Successor, described, successor
 from novnc_twisted.service.takeover import LONGEST_START, TakeOver
@@ -86,8 +88,31 @@ class TakeOverTests(SynchronousTestCase):
         self.assertEqual(found, {"WATCHDOG_USEC"})
         self.assertEqual(
             self.reactor.environment[VARIABLE],
-            described(owners=["novncproxy"], older=[os.getpid()], channel=4, errors=5),
+            described(owners=["novncproxy"], older=[os.getpid()], channel=4, errors=5, files=[]),
         )
+
+    def test_the_files_of_the_last_reload(self) -> None:
+        """The new process could only read the copy that systemd made at the start of the service."""
+        file = FlagFile.of_text("/etc/nova/nova.conf", "[console]\nmax_sessions = 9\n")
+        take_over = TakeOver(self.reactor, [], self.older, files=lambda: [file])
+        handles: list[int] = []
+        spawn = self.reactor.spawnProcess
+
+        def spawn_process(*arguments: Any, childFDs: Any) -> None:
+            handles.append(os.dup(childFDs[5]))
+            spawn(*arguments, childFDs=childFDs)
+
+        self.patch(self.reactor, "spawnProcess", spawn_process)
+        take_over.begin(self.hand_over)
+        [(path, _)] = json.loads(self.reactor.environment[VARIABLE])["files"]
+        ours, theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+        found = Successor(owners=[], older=[], channel=theirs.detach(), errors=os.dup(2), files=[(path, handles[0])])
+        self.assertEqual(found.files[0].path, file.path)
+        self.assertEqual(found.files[0].sections, file.sections)
+        found.watch(self.reactor, lambda: None)
+        ours.close()
+        found.doRead()
 
     def test_sigusr2_does_not_end_it(self) -> None:
         """``systemctl kill`` may reach it before it handles the signal."""

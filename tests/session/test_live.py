@@ -106,6 +106,15 @@ class Live(FrontCase):
         viewer = await self.live(idle_timeout=0.05)
         self.assertEqual(await viewer.until_closed(), (4408, errors.IdleTimeout.sentence))
 
+    async def test_idle_after_a_reload(self) -> None:
+        """Another limit of idle time applies to sessions that are live, from now on."""
+        viewer = await self.live()
+        self.front.use(self.settings(idle_timeout=3600))
+        self.front.use(self.settings(idle_timeout=0))
+        self.assertEqual([session.phase for session in self.front.registry], ["live"])
+        self.front.use(self.settings(idle_timeout=0.05))
+        self.assertEqual(await viewer.until_closed(), (4408, errors.IdleTimeout.sentence))
+
     async def test_idle_time_begins_with_the_session(self) -> None:
         """A viewer may send its part of the handshake in advance, and the set-up may take longer than idle_timeout."""
         found: Deferred[None] = Deferred()

@@ -1,0 +1,105 @@
+"""The options of a running command: which of them a reload changes, and which need a restart.
+
+The marker is oslo.config's own ``mutable`` in the table of options.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.logger import Logger
+
+from novnc_twisted.service.checks import examine
+from novnc_twisted.service.exits import Unusable
+from novnc_twisted.service.flagfile import FlagFile
+from novnc_twisted.service.options import TABLE
+
+Apply = Callable[[Any], None]
+"""Uses the new options."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What a reload has read.
+
+    :ivar conf: the new options.
+    :ivar files: the files that they come from.
+    :ivar reloaded: the names of the options that change now.
+    :ivar restart: the names of those that have changed since the start, and need a restart.
+    """
+
+    conf: Any
+    files: Sequence[FlagFile]
+    reloaded: list[str]
+    restart: list[str]
+
+
+class Reconfiguration:
+    """Reads the configuration files again.
+
+    :ivar files: what was read last.
+    :ivar given: whether these files came with a reload, so that a successor must not read others.
+    """
+
+    log = Logger()
+
+    def __init__(self, command: str, reactor: Any, sources: Sequence[str | FlagFile], conf: Any) -> None:
+        """:param sources: the configuration files: paths, or files that do not change.
+        :param conf: the options that they contained at the start.
+        """
+        self._command = command
+        self._reactor = reactor
+        self._sources = sources
+        self._values = dict(_values(conf))
+        self.given = False
+
+    @property
+    def files(self) -> list[FlagFile]:
+        """The files that came with the last reload; empty if none came."""
+        return [one for one in self._sources if isinstance(one, FlagFile)] if self.given else []
+
+    def read(self, files: Sequence[FlagFile] | None = None) -> Changes:
+        """Read and check all options, and change nothing.
+
+        :param files: the files, which the caller has read; None: read those of the command line again.
+        :raises Unusable: with one line about the first error.
+        """
+        found = examine(self._command, self._sources if files is None else files, self._reactor)
+        if found.errors:
+            raise Unusable(found.errors[0])
+        changed = {option: new for option, new in _values(found.conf) if self._values[option] != new}
+        return Changes(
+            conf=found.conf,
+            files=found.files,
+            reloaded=[name for name, mutable in changed if mutable],
+            restart=[name for name, mutable in changed if not mutable],
+        )
+
+    def use(self, changes: Changes, *, given: bool) -> None:
+        """Note that these options are in use.
+
+        :param given: whether the files came with the reload.
+        """
+        if given:
+            self._sources, self.given = changes.files, True
+        for option, value in _values(changes.conf):
+            if option[1]:
+                self._values[option] = value
+
+    def report(self, changes: Changes) -> None:
+        """Log which options have changed."""
+        if changes.reloaded:
+            self.log.info("SIGHUP: changed: {options}", options=", ".join(changes.reloaded))
+        if changes.restart:
+            self.log.warn(
+                "SIGHUP: changed in the files, but not in use before a restart: {options}",
+                options=", ".join(changes.restart),
+            )
+
+
+def _values(conf: Any) -> Iterator[tuple[tuple[str, bool], Any]]:
+    """Each option by its name and whether a reload changes it, with its value."""
+    for group, options in TABLE.items():
+        for option in options:
+            name = option.name if group == "DEFAULT" else f"[{group}] {option.name}"
+            yield (name, option.mutable), (conf if group == "DEFAULT" else conf[group])[option.dest]

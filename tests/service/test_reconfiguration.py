@@ -1,0 +1,130 @@
+"""What a reload does with the options: which of them change, and which need a restart."""
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from novnc_twisted.service.configuration import read_configuration
+from novnc_twisted.service.exits import Unusable
+from novnc_twisted.service.flagfile import FlagFile
+from novnc_twisted.service.make_service import build
+from novnc_twisted.service.reconfiguration import Reconfiguration
+from novnc_twisted.service.sockets import Sockets
+from tests.support.logged import Logged
+from tests.support.twistd import free_port
+
+BUS = "transport_url = redis://:secret@h"
+
+
+class ReadTests(SynchronousTestCase):
+    """The files are read and compared."""
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+        self.write("")
+        self.conf, _ = read_configuration([str(self.path)])
+        self.options = Reconfiguration("novncproxy", Clock(), [str(self.path)], self.conf)
+
+    def write(self, text: str) -> None:
+        self.path.write_text(f"[DEFAULT]\n{BUS}\n{text}\n")
+
+    def test_nothing_has_changed(self) -> None:
+        changes = self.options.read()
+        self.assertEqual((changes.reloaded, changes.restart), ([], []))
+
+    def test_names(self) -> None:
+        """A changed value that needs a restart is named at each reload, and never shown."""
+        self.path.write_text("[DEFAULT]\ntransport_url = redis://:other@h\n[console]\nmax_sessions = 7\n")
+        logged = Logged(self)
+        for reloaded in (["[console] max_sessions"], []):
+            changes = self.options.read()
+            self.assertEqual((changes.reloaded, changes.restart), (reloaded, ["transport_url"]))
+            self.options.use(changes, given=False)
+            self.options.report(changes)
+        self.assertEqual(len(logged.lines("not in use before a restart: transport_url")), 2)
+        self.assertEqual(len(logged.lines("changed: [console] max_sessions")), 1)
+        self.assertEqual(logged.lines("other@"), [])
+
+    def test_a_mistake(self) -> None:
+        """One line, of a value or of several values that do not fit together; then nothing changes."""
+        for text in ("[console]\nmax_sessions = many", "[console]\nproxy_protocol = true"):
+            self.write(text)
+            error = self.assertRaises(Unusable, self.options.read)
+            self.assertIn(f"{self.path}:4: [console] ", str(error))
+        self.write("")
+        self.assertEqual(self.options.read().reloaded, [])
+
+    def test_files_of_the_caller(self) -> None:
+        """They replace those of the command line, also for later reloads and for a successor."""
+        file = FlagFile.of_text("/etc/nova/nova.conf", f"{BUS}\n[console]\nmax_sessions = 9\n")
+        self.assertEqual(self.options.files, [])
+        self.options.use(self.options.read([file]), given=True)
+        self.assertEqual((self.options.read().conf.console.max_sessions, self.options.files), (9, [file]))
+
+
+class UseTests(SynchronousTestCase):
+    """What uses the options of a proxy after a reload."""
+
+    def setUp(self) -> None:
+        self.logged = Logged(self)
+        self.path = Path(self.mktemp())
+        self.port = free_port()
+        self.write("")
+        conf, _ = read_configuration([str(self.path)])
+        sockets = Sockets()
+        self.service: Any = build("novncproxy", conf, Clock(), sockets, [])
+        self.addCleanup(lambda: [one.close() for some in sockets.taken.values() for one in some])
+        self.service.running = True
+        self.service.configuration = Reconfiguration("novncproxy", Clock(), [str(self.path)], conf)
+        self.outcomes: list[str | None] = []
+        self.service.on_reloaded = self.outcomes.append
+
+    def write(self, text: str) -> None:
+        self.path.write_text(f"[DEFAULT]\n{BUS}\n[vnc]\nnovncproxy_port = {self.port}\n[console]\n{text}\n")
+
+    def test_limits(self) -> None:
+        self.write("max_sessions = 7\nmax_connections = 77\nmax_failures_per_minute = 5\ntrusted_proxies = 192.0.2.1")
+        self.service.reload()
+        context = self.service._context
+        found = context.limits._max, context.proxy_connections.maximum, context.failures.limit
+        self.assertEqual((found, self.outcomes), ((7, 77, 5), [None]))
+
+    def test_drain_timeout(self) -> None:
+        self.write("[DEFAULT]\ndrain_timeout = 30")
+        self.service.reload()
+        self.assertEqual((self.service._context.shutdown.drain, self.service.drain_timeout), (30, 30))
+
+    def test_a_mistake_changes_nothing(self) -> None:
+        self.write("max_sessions = 7\nidle_timeout = never")
+        self.service.reload()
+        self.assertEqual(self.service._context.limits._max, 0)
+        (line,) = self.logged.lines("reload failed, the previous files stay in use")
+        self.assertIn("idle_timeout", line)
+        self.assertEqual(len(self.outcomes), 1)
+        self.assertIsNotNone(self.outcomes[0])
+
+
+class AllTests(SynchronousTestCase):
+    """The services together."""
+
+    def test_consoleauth_and_api(self) -> None:
+        """Each takes its new options."""
+        path = Path(self.mktemp())
+        port = f"osapi_compute_listen_port = {free_port()}"
+        vnc = f"[vnc]\nnovncproxy_port = {free_port()}\nxvpvncproxy_port = {free_port()}\n"
+        path.write_text(f"{port}\n{vnc}[libvirt]\nconnection_uri = test:///default\n")
+        conf, _ = read_configuration([str(path)])
+        sockets = Sockets()
+        service = build("console", conf, Clock(), sockets, [])
+        self.addCleanup(lambda: [one.close() for some in sockets.taken.values() for one in some])
+        service.running = True
+        service.configuration = Reconfiguration("console", Clock(), [str(path)], conf)
+        outcomes: list[str | None] = []
+        service.on_reloaded = outcomes.append
+        path.write_text(f"{path.read_text()}[consoleauth]\nmax_tokens_per_server = 3\n")
+        logged = Logged(self)
+        service.reload()
+        self.assertEqual((outcomes, logged.lines("Traceback")), ([None], []))
+        self.assertEqual(len(logged.lines("changed: [consoleauth] max_tokens_per_server")), 1)
