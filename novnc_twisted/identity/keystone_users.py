@@ -38,6 +38,8 @@ DEADLINE: Final = 5.0
 # Fernet and JWS tokens are shorter than 2,000 characters.  Other characters cannot be put into a header field.
 _FORM: Final = re.compile(r"[!-~]{1,4096}")
 
+_UNKNOWN: Final = "readyz"
+
 
 class IKeystone(Protocol):
     """The part of :class:`novnc_twisted.keystone.KeystoneClient` that is called."""
@@ -116,6 +118,13 @@ class KeystoneUsers:
 
     def user(self, name: str) -> None:
         """See IAuth.  No token of the small identity service is valid."""
+
+    async def ping(self) -> None:
+        """Ask Keystone about a token that does not exist.
+
+        :raises ServiceUnavailable: Keystone does not answer, or does not let us validate tokens.
+        """
+        await self._ask(_UNKNOWN, self._cache.key(_UNKNOWN))
 
     async def _validated(self, text: str, max_age: float, address: str) -> KeystoneToken | None:
         """Return what Keystone says, or said at most ``max_age`` seconds ago; None: the token is not valid."""

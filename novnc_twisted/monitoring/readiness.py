@@ -30,17 +30,23 @@ class Readiness:
     def __init__(self, clock: IReactorTime) -> None:
         self.state = STARTING
         self._clock = clock
-        self._checks: dict[str, Check] = {}
+        self._checks: list[tuple[str, Check]] = []
 
     def needs(self, part: str, check: Check) -> None:
-        """Ask for this part, too."""
-        self._checks[part] = check
+        """Ask for this part, too; a part is missing if any of its checks fails."""
+        # The services of one process share the bus, which is asked once.
+        if (part, check) not in self._checks:
+            self._checks.append((part, check))
 
     async def missing(self) -> dict[str, str]:
         """Return each part that does not answer, with the reason; all are asked side by side."""
-        asked = [Deferred.fromCoroutine(self._why(part, check)) for part, check in self._checks.items()]
+        asked = [Deferred.fromCoroutine(self._why(part, check)) for part, check in self._checks]
         reasons = await gatherResults(asked)
-        return {part: why for part, why in zip(self._checks, reasons, strict=True) if why}
+        missing: dict[str, str] = {}
+        for (part, _), why in zip(self._checks, reasons, strict=True):
+            if why:
+                missing.setdefault(part, why)
+        return missing
 
     async def _why(self, part: str, check: Check) -> str:
         """Return why a part is missing; an empty string if it is there."""

@@ -138,6 +138,7 @@ def _authentication(context: Context) -> "IAuth":
     users, client = keystone_users.make(context.reactor, context.conf)
     client.start()
     context.shutdown.add(Phase.STOP_SERVICES, client.stop)
+    context.needs("authority", users.ping)
     return users
 
 

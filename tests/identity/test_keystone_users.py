@@ -57,6 +57,17 @@ class FakeKeystone:
         return Answer(200, self.tokens[token]) if token in self.tokens else Answer(404, {"error": {"code": 404}})
 
 
+class PingTests(SynchronousTestCase):
+    def test_readiness(self) -> None:
+        """Keystone answers, and lets us validate tokens."""
+        keystone = FakeKeystone()
+        users = KeystoneUsers(FakeReactor(), keystone, identity_url=URL)
+        self.successResultOf(Deferred.fromCoroutine(users.ping()))
+        keystone.status = 403
+        failure = self.failureResultOf(Deferred.fromCoroutine(users.ping()), ServiceUnavailable)
+        self.assertIn("role service or admin", failure.value.detail)
+
+
 class KeystoneCase(SynchronousTestCase):
     """Alice is a member of the project red-id, whose server is red-vm."""
 

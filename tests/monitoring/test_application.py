@@ -71,6 +71,22 @@ class ReadinessTests(Probed):
         self.assertEqual(body["reasons"]["bus"], "Redis can't be reached")
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
 
+    def test_several_checks_of_a_part(self) -> None:
+        """All of them must succeed, and the same one is asked once."""
+        asked: list[str] = []
+
+        async def there() -> None:
+            asked.append("there")
+
+        async def gone() -> None:
+            raise ServiceUnavailable("Keystone does not answer")
+
+        for check in (there, there, gone, gone):
+            self.monitor.readiness.needs("authority", check)
+        status, body = self.ready()
+        assert isinstance(body, dict)
+        self.assertEqual((status, body["reasons"], asked), (503, {"authority": "Keystone does not answer"}, ["there"]))
+
     def test_no_answer_in_time(self) -> None:
         self.monitor.readiness.needs("libvirt", Deferred)
         self.ask("/readyz")
