@@ -85,6 +85,7 @@ NOT_QUICK = (
     "relay.test_soak",
     "service.test_nova_backend",
     "service.test_nova_script",
+    "service.test_token_plugin_backend",
     "service.test_workers",
     "test_packaging",
     "web",
