@@ -19,7 +19,7 @@ class SessionInfo(Record):
     :ivar project_id: the project for which that user asked.
     :ivar console_type: ``novnc`` or ``xvpvnc``.
     :ivar mode: ``control``: the viewer sends keys and pointer events; ``view``: it only sees the screen.
-    :ivar client_address: the address of the viewer.
+    :ivar client_address: the address of the viewer; empty for a unix socket.
     :ivar proxy: the ``host`` option of the proxy.
     :ivar compute_host: the ``host`` option of the compute service that runs the server.
     :ivar phase: the state of the session: the step of its set-up, or ``live``.
@@ -39,7 +39,7 @@ class SessionInfo(Record):
     project_id: Annotated[str | None, fields.text] = None
     console_type: Annotated[str, fields.short_text]
     mode: Annotated[str, fields.one_of(*MODES)] = CONTROL
-    client_address: Annotated[str, fields.short_text]
+    client_address: Annotated[str, fields.short_text] = ""
     proxy: Annotated[str, fields.short_text]
     compute_host: Annotated[str | None, fields.short_text] = None
     phase: Annotated[str, fields.short_text]

@@ -80,6 +80,12 @@ class ListTests(ConsoleCase):
         )
         self.assertEqual({*answer.body["session"], "owners", "token_hash"}, set(SessionInfo.wire_names()))
 
+    def test_what_is_not_known(self) -> None:
+        """The token is still being checked, and the viewer came through a unix socket."""
+        self.worker.add("4" * 32, server_id="", server_name="", client_address="", phase="token", owners=None)
+        session = self.ask("GET", "sessions/" + "4" * 32).body["session"]
+        self.assertEqual([session[name] for name in ("server_id", "server_name", "client_address")], [None] * 3)
+
     def test_whose_sessions(self) -> None:
         """Members see those of the own project's servers, of any user; administrators see all."""
         self.assertEqual(self.ids(), ["1", "2"])

@@ -111,6 +111,13 @@ def streams() -> dict[str, dict[str, bytes]]:
             "nonsense": b"\0\0\0\0\x18\x18\0\1\0\xff\0\xff\0\xff\x10\x08\0\0\0\0",
             "unknown": POINTER + b"\7\0\0\0",
         },
+        "view-only": {
+            "viewer": opening + POINTER * 3 + KEY + QEMU_KEY + REQUEST + POINTER,
+            "each": PIXELS + REQUEST + b"\xf8" + bytes(7) + b"\2ab" + b"\x96\1" + bytes(8) + b"\6\0\0\0\0\0\0\3abc",
+            "clipboard": extended(0x10000001, zipped(text)) + KEY + REQUEST,
+            "extensions": b"\xff\1\0\2\3\2\0\0\xac\x44\xff\1\0\0\xfa\0\1\2\xfb\0\3\x20\2\x58\1\0" + bytes(16),
+            "unknown": REQUEST + b"\7\0\0\0",
+        },
         "frames": {
             "keys": b"\0" + b"".join(fronts.masked(one) for one in (POINTER, KEY, POINTER * 3)),
             "pieces": b"\1\2\x82\1\2\3\4ab\x89\x81\1\2\3\4a\x80\x81\1\2\3\4c" + fronts.masked(b"d"),

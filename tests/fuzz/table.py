@@ -8,6 +8,7 @@ from .tools import Target
 MODULES = (
     "rfb",
     "shield",
+    "view_only",
     "frames",
     "heads",
     "places",

@@ -32,6 +32,7 @@ class ReplayTests(SynchronousTestCase):
     test_rfb_offer = replay("rfb-offer")
     test_rfb_refuse = replay("rfb-refuse")
     test_shield = replay("shield")
+    test_view_only = replay("view-only")
     test_frames = replay("frames")
     test_http_request = replay("http-request")
     test_http_upgrade = replay("http-upgrade")

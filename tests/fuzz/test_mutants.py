@@ -109,6 +109,12 @@ class MutantTests(SynchronousTestCase):
     test_shield_a_fence_of_another_length = planted(
         "shield", f"{RFB}.client_messages", "length = head[8]", "length = head[7]"
     )
+    test_view_only_lets_keys_pass = planted(
+        "view-only", f"{RFB}.view_only", "ClientMessage.SET_PIXEL_FORMAT,", "ClientMessage.KEY_EVENT,"
+    )
+    test_view_only_forgets_what_is_under_way = planted(
+        "view-only", f"{RFB}.view_only", "self._left -= piece", "self._left = 0"
+    )
     test_frames_the_mask_is_not_turned = planted(
         "frames", "novnc_twisted.relay.frames", "turn = len(part) & 3", "turn = 0"
     )

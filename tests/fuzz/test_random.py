@@ -40,6 +40,7 @@ class RandomTests(SynchronousTestCase):
     test_rfb_offer = random("rfb-offer")
     test_rfb_refuse = random("rfb-refuse")
     test_shield = random("shield")
+    test_view_only = random("view-only")
     test_frames = random("frames")
     test_http_request = random("http-request")
     test_http_upgrade = random("http-upgrade")

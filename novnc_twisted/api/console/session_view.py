@@ -9,6 +9,7 @@ _SHOWN = (
     *("id", "server_id", "server_name", "user_id", "project_id", "console_type", "mode", "client_address", "proxy"),
     *("compute_host", "phase", "started_at", "last_input_at", "bytes_in", "bytes_out", "recording"),
 )
+_MAY_BE_EMPTY = ("server_id", "server_name", "client_address")
 _TIMES = ("started_at", "last_input_at")
 
 
@@ -25,8 +26,8 @@ def time_text(seconds: float | None) -> str | None:
 def view(session: SessionInfo) -> dict[str, Any]:
     """Return a session as a JSON object.  What is not known yet is null."""
     row = {name: getattr(session, name) for name in _SHOWN}
-    row["server_id"] = row["server_id"] or None
-    row["server_name"] = row["server_name"] or None
+    for name in _MAY_BE_EMPTY:
+        row[name] = row[name] or None
     row["recording"] = session.recording is not None
     for name in _TIMES:
         row[name] = time_text(row[name])
