@@ -1,7 +1,7 @@
 """The file of the audit trail.
 
 Several processes may write to one file: the workers of a command, and several commands of one user.  Each entry is one
-``write()`` of at most 4096 bytes to a file that was opened with O_APPEND, which Linux does as a whole, since it locks
+``write()`` of at most 4096 bytes to a file that was opened with O_APPEND.  Linux appends it as a whole, since it locks
 the file for each write.  (NFS does not.)  There is no buffer that a crash could lose: the entry is in the file once the
 event has happened.  It is not forced to the disk (fsync), so that a power failure may lose the last seconds.
 """
@@ -50,7 +50,7 @@ class AuditFile:
     def write(self, line: bytes) -> None:
         """Append a line.
 
-        :raises OSError: it is not in the file, or not as a whole, because the disk is full for example.
+        :raises OSError: it was not written, or only in part, for example because the disk is full.
         """
         if self._handle < 0 or self._is_moved():
             self.open()

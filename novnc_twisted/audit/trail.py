@@ -55,14 +55,15 @@ class AuditTrail:
         for target in self._targets:
             if target.lost:
                 gap = make("audit.gap", self._uid(), self._now(), self._origin, {"entries": target.lost})
-                # If the gap can't be written, the present entry can't either: it counts as lost in its place.
+                # If the gap can't be written, the present entry can't be either.  write() has counted one of them as
+                # lost.
                 if not target.write(gap):
                     continue
                 target.recovered()
             target.write(entry)
 
     def open(self) -> None:
-        """Open the file, and connect to syslog; that syslog does not answer is only logged.
+        """Open the file, and connect to syslog.  If syslog does not answer, this is only logged.
 
         :raises OSError: the file can't be opened.
         """

@@ -80,7 +80,8 @@ class Domain:
     :ivar vcpus: processors.
     :ivar memory_mb: MiB.
     :ivar vnc: its VNC display, or None.
-    :ivar project_id: nova's metadata: ids are its UUIDs, names its texts; None without metadata.
+    :ivar project_id: from nova's metadata, as are the three fields after it: ids are ``uuid`` attributes, names are
+        texts; None without metadata.
     :ivar created: when nova created it, ISO 8601 in UTC, or None.
     :ivar state: a name of :mod:`novnc_twisted.compute.states`; it is not in the XML.
     :ivar power_state: nova's number.
@@ -174,11 +175,11 @@ def _vnc(root: Element) -> Vnc | None:
     )
     # The attribute repeats the first element, for old readers of the XML.
     addresses = [item.get("address") for item in listens if item.get("type") in ("address", "network")]
-    told = tuple(dict.fromkeys(address for address in (*addresses, graphics.get("listen")) if address))
+    listens_on = tuple(dict.fromkeys(address for address in (*addresses, graphics.get("listen")) if address))
     return Vnc(
         port=_port(graphics.get("port")),
         socket=socket,
-        listens=told,
+        listens=listens_on,
         nowhere=kinds == {"none"},
     )
 

@@ -17,9 +17,9 @@ def complaint(vnc: Vnc, server_listen: str, proxyclient_address: str) -> str | N
     if vnc.socket is not None or vnc.port is None or not vnc.listens:
         return None
     listens = [_address(text) for text in vnc.listens]
-    dialled, meant = _address(proxyclient_address), _address(server_listen)
+    proxy_address, meant = _address(proxyclient_address), _address(server_listen)
     mend = _mend(proxyclient_address)
-    if dialled is not None and not any(listen is None or _reaches(listen, dialled) for listen in listens):
+    if proxy_address is not None and not any(listen is None or _reaches(listen, proxy_address) for listen in listens):
         return (
             f"listens on {', '.join(vnc.listens)}, where the proxies, which dial server_proxyclient_address "
             f"{proxyclient_address}, can't reach it; {mend}"
@@ -27,9 +27,9 @@ def complaint(vnc: Vnc, server_listen: str, proxyclient_address: str) -> str | N
     if meant is not None and meant.is_unspecified:
         return None
     for text, listen in zip(vnc.listens, listens, strict=True):
-        if listen is not None and not listen.is_loopback and listen not in (dialled, meant):
+        if listen is not None and not listen.is_loopback and listen not in (proxy_address, meant):
             # The name to which the proxies connect may stand for this address.
-            if dialled is None and not listen.is_unspecified:
+            if proxy_address is None and not listen.is_unspecified:
                 continue
             return f"listens on {text}, wider than server_listen {server_listen}; {mend}"
     return None
@@ -51,7 +51,7 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-def _reaches(listen: IPv4Address | IPv6Address, dialled: IPv4Address | IPv6Address) -> bool:
+def _reaches(listen: IPv4Address | IPv6Address, proxy_address: IPv4Address | IPv6Address) -> bool:
     if listen.is_unspecified:
-        return listen.version == dialled.version or listen.version == 6  # "::" accepts IPv4 as well
-    return listen == dialled
+        return listen.version == proxy_address.version or listen.version == 6  # "::" accepts IPv4 as well
+    return listen == proxy_address

@@ -63,7 +63,7 @@ class SessionCounts:
     """Asks the proxies how many sessions they have, before another one begins.
 
     Checks of one user, project, address or server wait for each other, so that simultaneous links do not exceed a limit
-    together; those that several consoleauths admit in the same instant can.
+    together.  Sessions that several consoleauths admit in the same instant may still exceed it.
     """
 
     def __init__(self, transport: ITransport, clock: IReactorTime, rules: SessionRules) -> None:

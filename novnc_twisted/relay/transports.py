@@ -16,7 +16,7 @@ _KEEP_ALIVE = tuple(
 
 
 class _Connected(Connection):
-    """The transport of a socket that is connected already: we dialled it, or it returned from a detached relay."""
+    """The transport of a socket that is connected already: by the proxy, or before it returned from a detached relay."""
 
     # abstract.FileDescriptor's own flag: without it Twisted's writes are discarded.
     connected = 1
@@ -25,9 +25,9 @@ class _Connected(Connection):
     _tlsClientDefault = True
 
 
-def connected(reactor: Any, dialled: socket.socket, protocol: Any) -> None:
+def connected(reactor: Any, connected_socket: socket.socket, protocol: Any) -> None:
     """Give a connected socket to its protocol, as a reactor's own clients do."""
-    transport = _Connected(dialled, protocol, reactor)
+    transport = _Connected(connected_socket, protocol, reactor)
     transport.startReading()
     protocol.makeConnection(transport)
 

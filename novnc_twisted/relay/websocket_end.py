@@ -86,8 +86,8 @@ class WebSocketEnd(StreamEnd):
             if self._closing:
                 self.transport.loseConnection()
         elif frames.close_code is not None:
-            said = "no code" if frames.close_code == NO_CODE else str(frames.close_code)
-            self._end(ClientLeft(f"closed with {said}"))
+            code = "no code" if frames.close_code == NO_CODE else str(frames.close_code)
+            self._end(ClientLeft(f"closed with {code}"))
             if self._closing:
                 self.transport.loseConnection()
 

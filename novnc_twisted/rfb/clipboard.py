@@ -41,11 +41,11 @@ class ClipboardPolicy:
     """Removes clipboard texts that are longer than the limits: a filter of the relay, without I/O.
 
     The extended clipboard is removed from SetEncodings, because its texts are compressed and of several kinds; the
-    simple one, which every viewer has, remains within the limits.  If texts of the server are limited, the encodings
-    whose rectangles have no length that can be read are removed as well, and the server's messages are followed.
+    simple one, which every viewer has, remains within the limits.  If texts of the server are limited, the filter reads
+    where the server's messages end, and removes the encodings whose rectangles have no readable length as well.
 
-    * Refused: a viewer that changes the size of its pixels after it has asked for the screen.  What the server sends
-      meanwhile could be read in either size.
+    * Refused: a viewer that changes the size of its pixels after it has asked for the screen.  The size of the pixels
+      in the next messages of the server would be unknown.
     * Held: the head of a message, and a SetEncodings, at most 4,100 bytes.
 
     :param pixel_format: that of ServerInit.

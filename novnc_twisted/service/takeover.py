@@ -34,7 +34,7 @@ OnReady = Callable[[int, Callable[[], None]], Coroutine[Any, Any, None]]
 """Called when the new process is ready, with its pid and a function that makes it the main process."""
 
 TAIL: Final = 4096
-"""Bytes of its standard error that are kept; the last line is the reason if it ends without another one."""
+"""Bytes of its standard error that are kept.  The last line is the reason if the process ends without reporting one."""
 
 _OF_THIS_PROCESS = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID")
 """Variables of systemd that are not meant for the new process."""
@@ -44,8 +44,8 @@ _OF_THIS_PROCESS = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"
 def without_sigusr2() -> Iterator[None]:
     """Block SIGUSR2 for the processes that are started meanwhile: until they handle it, it would end them.
 
-    ``systemctl kill`` sends it to all processes of a unit.  A signal that is ignored would not do, since Twisted
-    restores the default for children.
+    ``systemctl kill`` sends it to all processes of a unit.  To ignore the signal would not be enough, because Twisted
+    restores the default in children.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
     try:

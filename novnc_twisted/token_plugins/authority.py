@@ -29,7 +29,7 @@ class TokenPluginAuthority:
         self._plugin.start()
 
     async def check_token(self, token: str, console_type: str, client_address: str) -> ConnectInfo:
-        """Where the console of this token is.
+        """Return where the console of this token is.
 
         :raises InvalidToken: the token is unknown or has expired.
         :raises ServiceUnavailable: the plug-in's source cannot be read now.
