@@ -16,7 +16,7 @@ _KEEP_ALIVE = tuple(
 
 
 class _Connected(Connection):
-    """The transport of a socket that is connected already: by the proxy, or before it returned from a detached relay."""
+    """The transport of a socket that is connected already: it was just made, or returned from a detached relay."""
 
     # abstract.FileDescriptor's own flag: without it Twisted's writes are discarded.
     connected = 1

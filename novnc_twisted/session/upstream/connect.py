@@ -22,20 +22,20 @@ async def connect(reactor: IReactorFDSet, family: int, address: Any) -> socket.s
 
     :raises twisted.internet.error.ConnectError: or one of its subclasses, by the kernel's reason.
     """
-    dialled = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    connecting = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        number = dialled.connect_ex(address)
+        number = connecting.connect_ex(address)
         if number == errno.EINPROGRESS:
             # A second connect_ex asks for the state of the first: 0 or EISCONN once it is connected (connect(2)).
-            number = dialled.connect_ex(address)  # a server on this machine is connected by now
+            number = connecting.connect_ex(address)  # a server on this machine is connected by now
             if number in _IN_PROGRESS:
-                number = await _Attempt(reactor, dialled, address).settled
+                number = await _Attempt(reactor, connecting, address).settled
         if number and number != errno.EISCONN:
             raise getConnectError((number, os.strerror(number)))
     except BaseException:
-        dialled.close()
+        connecting.close()
         raise
-    return dialled
+    return connecting
 
 
 @implementer(IReadWriteDescriptor)
@@ -48,9 +48,9 @@ class _Attempt:
     :ivar settled: fires with 0, or the number of the error.
     """
 
-    def __init__(self, reactor: IReactorFDSet, dialled: socket.socket, address: Any) -> None:
-        self._reactor, self._dialled, self._address = reactor, dialled, address
-        self.fileno = dialled.fileno
+    def __init__(self, reactor: IReactorFDSet, connecting: socket.socket, address: Any) -> None:
+        self._reactor, self._dialled, self._address = reactor, connecting, address
+        self.fileno = connecting.fileno
         # Cancelling must take the socket out of the reactor before its number is closed and used again.
         self.settled: Deferred[int] = Deferred(lambda _: reactor.removeWriter(self))
         reactor.addWriter(self)
