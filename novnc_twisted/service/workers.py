@@ -63,6 +63,7 @@ class Supervisor(Orderly):
 
     :ivar configuration: reads the options again; None: a reload changes none.
     :ivar listeners: the listening sockets, each with its service.
+    :ivar files: descriptors of configuration files, for the workers.
     """
 
     log = Logger()
@@ -81,7 +82,7 @@ class Supervisor(Orderly):
     ) -> None:
         """Prepare; workers start with the reactor.
 
-        :param files: descriptors of configuration files, for the workers.
+        :param files: see the attribute.
         :param sockets: the workers accept on the sockets in its ``taken``.
         :param check: reads the files that the workers read at a reload; raises Unusable if one has a mistake.
         :param drain: seconds for which the sessions of the workers may go on when they are stopped.
@@ -93,7 +94,7 @@ class Supervisor(Orderly):
         self._drain_timeout = self._drain = drain
         self._killing: IDelayedCall | None = None
         self._over: Deferred[None] | None = None
-        self._files = files
+        self.files = files
         self.listeners = [(name, one) for name, some in sockets.taken.items() for one in some if name != MONITORING]
         self._owners = ",".join(name for name, _ in self.listeners)
         self._living: dict[int, WorkerProcess] = {}
@@ -133,10 +134,10 @@ class Supervisor(Orderly):
             self._drain_timeout = changes.conf.drain_timeout
             if self.running:
                 self._drain = self._drain_timeout
-            for handle in self._files:
+            for handle in self.files:
                 os.close(handle)
             # Workers that are started later have the new options from the beginning.
-            self._files = [in_memory(file) for file in changes.files]
+            self.files = [in_memory(file) for file in changes.files]
         outcomes = [worker.reload(changes.files if changes else ()) for worker in self._living.values()]
         if changes is not None and configuration is not None:
             configuration.report(changes)
@@ -241,12 +242,12 @@ class Supervisor(Orderly):
 
     def _spawn(self, number: int) -> None:
         self._coming.pop(number, None)
-        handles = [*(listener.fileno() for _, listener in self.listeners), *self._files]
+        handles = [*(listener.fileno() for _, listener in self.listeners), *self.files]
         first_file = FIRST + len(self.listeners)
         arguments = [
             *(sys.executable, "-m", "novnc_twisted.service.worker", self._command, str(number)),
             *(type(self._reactor).__module__, self._owners, ACCEPT if self.leads else WAIT),
-            *(f"/proc/self/fd/{first_file + index}" for index in range(len(self._files))),
+            *(f"/proc/self/fd/{first_file + index}" for index in range(len(self.files))),
         ]
         # A worker that sent READY=1 or WATCHDOG=1 itself would hide the state of the others.
         environment = {name: value for name, value in os.environ.items() if name not in FOR_THE_SUPERVISOR}

@@ -95,7 +95,7 @@ class ReloadTests(TestCase):
         conf, _ = read_configuration([str(path)])
         files = [in_memory(FlagFile.read(str(path)))]
         supervisor = Supervisor(reactor, "novncproxy", 2, files, Sockets(), [])
-        self.addCleanup(lambda: [os.close(one) for one in supervisor._files])
+        self.addCleanup(lambda: [os.close(one) for one in supervisor.files])
         supervisor.configuration = Reconfiguration("novncproxy", reactor, [str(path)], conf)
         supervisor.running = True
         supervisor.begin()
@@ -104,7 +104,7 @@ class ReloadTests(TestCase):
         (pid, order), _ = reactor.orders
         (file,) = files_of(order.partition(b" ")[2])
         self.assertEqual((pid, file.path, file.sections["console"]), (100, str(path), {"max_sessions": ["7"]}))
-        self.assertIn(b"max_sessions", os.pread(supervisor._files[0], 1000, 0))
+        self.assertIn(b"max_sessions", os.pread(supervisor.files[0], 1000, 0))
         self.assertEqual(len(logged.lines("changed: [console] max_sessions")), 1)
         self.assertEqual(len(logged.lines("not in use before a restart: workers")), 1)
 
