@@ -140,8 +140,10 @@ class ConsoleService(Orderly):
             failed = None
             for use in renewals:
                 use()
+            certificates = len(renewals) > len(self._context.renewals)
             self.log.info(
-                "SIGHUP: {what}", what="certificates were read again" if renewals else "no certificate to read again"
+                "SIGHUP: {what}",
+                what="certificates were read again" if certificates else "no certificate to read again",
             )
             if changes is not None and self.configuration is not None:
                 self._change(self.configuration, changes, given=files is not None)
@@ -167,7 +169,10 @@ class ConsoleService(Orderly):
         context = self._context
         upstream = context.upstream if context.upstream is not None and context.upstream.used else None
         reloaded = (context.proxies_tls, context.api_tls, upstream)
-        return [usable(tls.renewal) for tls in reloaded if tls is not None]
+        return [
+            *(usable(tls.renewal) for tls in reloaded if tls is not None),
+            *(read() for read in context.renewals),
+        ]
 
     @property
     def events(self) -> "Observer":

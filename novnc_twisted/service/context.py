@@ -72,6 +72,7 @@ class Context:
     :ivar api_tls: TLS at the port of the API; None if it is not configured.
     :ivar upstream: the credentials for VNC servers; None without a proxy.
     :ivar trail: the audit trail; None if there is none.
+    :ivar renewals: each reads files again, and returns what puts them into use; it raises Unusable for a bad file.
     :ivar changes: called with the new options when a reload has changed some.
     :ivar monitor: the metrics and the readiness of this process; None if ``[monitoring] listen`` is unset.
     """
@@ -92,6 +93,7 @@ class Context:
     upstream: Upstream | None = None
     trail: "AuditTrail | None" = None
     monitor: "Monitor | None" = None
+    renewals: list[Callable[[], Callable[[], None]]] = field(default_factory=list)
     changes: list[Callable[[Any], None]] = field(default_factory=list)
 
     @classmethod

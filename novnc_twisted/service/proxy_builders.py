@@ -15,7 +15,7 @@ from novnc_twisted.service.context import Context, Start
 from novnc_twisted.service.nova_backend import base_url, make_client, uses_nova
 from novnc_twisted.service.shutdown import Phase
 from novnc_twisted.service.token_plugin_backend import make as make_plugin
-from novnc_twisted.service.token_plugin_backend import uses_plugin
+from novnc_twisted.service.token_plugin_backend import renewal, uses_plugin
 
 if TYPE_CHECKING:
     from novnc_twisted.consoleauth.nova_authority import NovaAuthority
@@ -186,6 +186,8 @@ def _token_plugin(context: Context) -> "TokenPluginAuthority":
     conf = context.conf
     plugin = make_plugin(context.reactor, conf)
     context.shutdown.add(Phase.STOP_SERVICES, plugin.stop)
+    if plugin.reads_once:
+        context.renewals.append(partial(renewal, plugin))
     return TokenPluginAuthority(
         plugin, host=conf.host, enforce_session_timeout=conf.consoleauth.enforce_session_timeout
     )

@@ -1,11 +1,16 @@
 """The backend ``token_plugin``: one of websockify's token plug-ins checks the tokens."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
+
+from twisted.logger import Logger
 
 from novnc_twisted.service.exits import Unusable
 
 if TYPE_CHECKING:
     from novnc_twisted.token_plugins import ITokenPlugin
+
+_log: Final = Logger()
 
 SERVED: Final = "novncproxy"
 """The command that can have this backend."""
@@ -55,3 +60,21 @@ def make(reactor: Any, conf: Any) -> "ITokenPlugin":
         return make_plugin(reactor, options.token_plugin, options.token_source, token_ttl=options.token_ttl)
     except ValueError as error:
         raise Unusable(f"[consoleauth] token_source: {error}") from None
+
+
+def renewal(plugin: "ITokenPlugin") -> Callable[[], None]:
+    """Read the files of a plug-in again.
+
+    :return: puts them into use.
+    :raises Unusable: with one line that names the option.
+    """
+    try:
+        use: Callable[[], None] = plugin.renewal()
+    except ValueError as error:
+        raise Unusable(f"[consoleauth] token_source: {error}") from None
+
+    def renew() -> None:
+        use()
+        _log.info("SIGHUP: token_source was read again")
+
+    return renew

@@ -27,6 +27,7 @@ class JWTTokenApi:
     """
 
     max_token = 8192
+    reads_once = True
     directories: tuple[str, ...] = ()
 
     def __init__(self, source: str, *, token_ttl: float = 600, now: Callable[[], float] = time.time) -> None:
@@ -37,14 +38,8 @@ class JWTTokenApi:
         :param now: Unix time in seconds.
         :raises ValueError: the file holds no usable key, or the extra ``[jwt]`` is not installed.
         """
-        try:
-            self._key, self._algorithms = read_key(Path(source).read_bytes())
-        except OSError as error:
-            raise ValueError(f"{source}: {error.strerror}") from None
-        except ImportError:
-            raise ValueError("JWTTokenApi needs the extra [jwt]: pip install 'novnc-twisted[jwt]'") from None
-        except ValueError as error:
-            raise ValueError(f"{source}: {error}") from None
+        self._source = source
+        self._key, self._algorithms = _key_in(source)
         self._ttl = token_ttl
         self._now = now
 
@@ -53,6 +48,15 @@ class JWTTokenApi:
 
     def stop(self) -> None:
         """See ITokenPlugin."""
+
+    def renewal(self) -> Callable[[], None]:
+        """See ITokenPlugin."""
+        fresh = _key_in(self._source)
+
+        def use() -> None:
+            self._key, self._algorithms = fresh
+
+        return use
 
     async def look_up(self, token: str) -> Target:
         """See ITokenPlugin."""
@@ -70,6 +74,21 @@ class JWTTokenApi:
         except ValueError as error:
             raise InvalidToken(f"the claims of the JWT: {error}") from None
         return Target(host=found.host, port=found.port, expires_at=expires_at)
+
+
+def _key_in(source: str) -> tuple[Any, Algorithms]:
+    """Read the key of a file.
+
+    :raises ValueError: it holds no usable key, or the extra is not installed.
+    """
+    try:
+        return read_key(Path(source).read_bytes())
+    except OSError as error:
+        raise ValueError(f"{source}: {error.strerror}") from None
+    except ImportError:
+        raise ValueError("JWTTokenApi needs the extra [jwt]: pip install 'novnc-twisted[jwt]'") from None
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
 
 
 def _claims(token: str, key: Any, algorithms: Algorithms) -> dict[str, Any]:

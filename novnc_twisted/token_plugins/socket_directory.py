@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from zope.interface import implementer
@@ -23,6 +24,7 @@ class UnixDomainSocketDirectory:
     """
 
     max_token = LONGEST_TOKEN
+    reads_once = False
 
     def __init__(self, source: str) -> None:
         """:param source: the folder.
@@ -38,6 +40,10 @@ class UnixDomainSocketDirectory:
 
     def stop(self) -> None:
         """See ITokenPlugin."""
+
+    def renewal(self) -> Callable[[], None]:
+        """See ITokenPlugin; nothing is kept."""
+        return lambda: None
 
     async def look_up(self, token: str) -> Target:
         """See ITokenPlugin."""

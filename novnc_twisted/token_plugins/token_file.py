@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,9 @@ MAX_BYTES: Final = 16 << 20
 MAX_FILES: Final = 10_000
 """Files of a folder."""
 
+MAX_FAULTS: Final = 20
+"""Lines with mistakes that are logged of one load; a file of another kind may have one in each line."""
+
 _SEPARATOR: Final = re.compile(r":\s+")
 
 _State = tuple[tuple[str, int, int, int], ...]
@@ -36,6 +39,7 @@ class TokenFile:
 
     log = Logger()
     max_token = LONGEST_TOKEN
+    reads_once = False
     directories: tuple[str, ...] = ()
 
     def __init__(self, source: str) -> None:
@@ -46,16 +50,33 @@ class TokenFile:
         self._source = source
         self._state: _State = ()
         self._targets: dict[str, Target] = {}
+        self._faults = _Faults()  # of the last load, not logged yet
         try:
             self._load(self._state_now())
         except (OSError, ValueError) as error:
             raise ValueError(_reason(source, error)) from None
 
     def start(self) -> None:
-        """See ITokenPlugin."""
+        """See ITokenPlugin; log the lines that were skipped."""
+        # Not when the files are read: a start reads them several times.
+        faults, self._faults = self._faults, _Faults()
+        for line in faults.lines:
+            self.log.warn("{line}", line=line)
+        if faults.more:
+            self.log.warn("{count} more lines of token files are skipped", count=faults.more)
 
     def stop(self) -> None:
         """See ITokenPlugin."""
+
+    def renewal(self) -> Callable[[], None]:
+        """See ITokenPlugin; for files that are read once."""
+        fresh = type(self)(self._source)
+
+        def use() -> None:
+            self._targets, self._state, self._faults = fresh._targets, fresh._state, fresh._faults
+            self.start()
+
+        return use
 
     async def look_up(self, token: str) -> Target:
         """See ITokenPlugin."""
@@ -70,6 +91,7 @@ class TokenFile:
             state = self._state_now()
             if state != self._state:
                 self._load(state)
+                self.start()
         except (OSError, ValueError) as error:
             raise ServiceUnavailable(_reason(self._source, error)) from None
 
@@ -87,36 +109,60 @@ class TokenFile:
         if sum(size for _, _, size, _ in state) > MAX_BYTES:
             raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
         targets: dict[str, Target] = {}
+        faults = _Faults()
         for name, *_ in state:
-            for token, target in self._lines(Path(name)):
+            for token, target in _lines(Path(name), faults):
                 targets[hash_token(token)] = target
-        self._targets, self._state = targets, state
-
-    def _lines(self, path: Path) -> Iterator[tuple[str, Target]]:
-        with path.open("rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ValueError("it is neither a file nor a folder")
-            # The file may have grown since its size was added up.
-            text = file.read(MAX_BYTES + 1)[:MAX_BYTES].decode("utf-8", "surrogateescape")
-        for number, line in enumerate(text.splitlines(), 1):
-            if not line.strip() or line.startswith("#"):
-                continue
-            token, *rest = _SEPARATOR.split(line, maxsplit=1)
-            try:
-                if not rest or not token:
-                    raise ValueError("not of the form token: host:port")
-                yield token, parse_target(rest[0])
-            except ValueError as error:
-                self.log.warn(
-                    "{path}: line {number} is skipped: {error}", path=str(path), number=number, error=str(error)
-                )
+        self._targets, self._state, self._faults = targets, state, faults
 
 
 class ReadOnlyTokenFile(TokenFile):
-    """The same; the files are read once, when the proxy starts."""
+    """The same; the files are read when the proxy starts, and by a reload."""
+
+    reads_once = True
 
     def _refresh(self) -> None:
         pass
+
+
+class _Faults:
+    """Lines with mistakes.
+
+    :ivar lines: a sentence for each of the first.
+    :ivar more: the number of the others.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.more = 0
+
+    def add(self, line: str) -> None:
+        if len(self.lines) < MAX_FAULTS:
+            self.lines.append(line)
+        else:
+            self.more += 1
+
+
+def _lines(path: Path, faults: _Faults) -> Iterator[tuple[str, Target]]:
+    """Read a file; a line of another form adds a sentence to ``faults``.
+
+    :raises ValueError: it is not a file.
+    """
+    with path.open("rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is neither a file nor a folder")
+        # The file may have grown since its size was added up.
+        text = file.read(MAX_BYTES + 1)[:MAX_BYTES].decode("utf-8", "surrogateescape")
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        token, *rest = _SEPARATOR.split(line, maxsplit=1)
+        try:
+            if not rest or not token:
+                raise ValueError("not of the form token: host:port")
+            yield token, parse_target(rest[0])
+        except ValueError as error:
+            faults.add(f"{path}: line {number} is skipped: {error}")
 
 
 def _state_of(path: Path, status: os.stat_result) -> tuple[str, int, int, int]:

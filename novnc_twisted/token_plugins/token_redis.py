@@ -1,6 +1,7 @@
 """``TokenRedis``: the token is a key in Redis, with ``host:port``, or ``{"host": "host:port"}`` and a ``password``."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +22,7 @@ class TokenRedis:
     """Reads keys of a Redis or Valkey.  A key that has expired there is unknown at once."""
 
     max_token = LONGEST_TOKEN
+    reads_once = False
     directories: tuple[str, ...] = ()
 
     def __init__(self, reactor: Any, source: str) -> None:
@@ -45,6 +47,10 @@ class TokenRedis:
     def stop(self) -> Any:
         """See ITokenPlugin."""
         return self._reader.stop()
+
+    def renewal(self) -> Callable[[], None]:
+        """See ITokenPlugin; nothing is kept."""
+        return lambda: None
 
     async def look_up(self, token: str) -> Target:
         """See ITokenPlugin."""

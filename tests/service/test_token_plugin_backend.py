@@ -81,6 +81,13 @@ class ProxyTests(TestCase):
             url = f"http://127.0.0.1:{listens}/vnc_lite.html?token="
             viewer = await Viewers(self).open(url + token)
             viewer.leave()
+            if token == jwt:
+                proxy.process.signalProcess("HUP")
+                await proxy.seen("SIGHUP: token_source was read again")
+                await proxy.seen("SIGHUP: no certificate to read again")
+                (folder / "key.pem").write_text("x")
+                proxy.process.signalProcess("HUP")
+                await proxy.seen("reload failed, the previous files stay in use: [consoleauth] token_source: ")
             self.assertEqual((await Viewers(self).refusal(f"{url}{token}x"))[0], 4401)
             self.assertEqual(await proxy.stop(signal.SIGTERM), 0)
             self.assertNotIn("Traceback", proxy.output)

@@ -81,9 +81,17 @@ class TokenFileTests(Case):
         self.write("secret1 h:1\nsecret2: h\nsecret3:h:1\n: h:1\ngood: h:1\n")
         plugin = TokenFile(str(self.path))
         self.found(plugin, "good")
+        self.assertEqual(self.logged.lines("is skipped"), [])  # it may be made for a check only
+        plugin.start()
+        plugin.start()
         lines = self.logged.lines("is skipped")
         self.assertEqual([line.partition(" line ")[2][:1] for line in lines], ["1", "2", "3", "4"])
         self.assertNotIn("secret", "".join(lines))
+        self.logged.clear()
+        self.write("x\n" * 50)
+        self.refused(plugin, "good")
+        self.assertEqual(len(self.logged.lines("line ")), 20)
+        self.assertEqual(len(self.logged.lines("30 more lines")), 1)
 
     def test_changes(self) -> None:
         self.write("a: h:1\n")
@@ -96,6 +104,20 @@ class TokenFileTests(Case):
         self.assertIn("No such file", self.refused(live, "bb", error=ServiceUnavailable))
         self.write("c: h:3\n")
         self.assertEqual(self.found(live, "c").port, 3)
+
+    def test_renewal(self) -> None:
+        """Files that are read once are read again by a reload; a bad file changes nothing."""
+        self.write("a: h:1\n")
+        plugin = ReadOnlyTokenFile(str(self.path))
+        self.write("b: h:2\n")
+        use = plugin.renewal()
+        self.refused(plugin, "b")
+        use()
+        self.assertEqual(self.found(plugin, "b").port, 2)
+        self.path.unlink()
+        self.assertRaises(ValueError, plugin.renewal)
+        self.assertEqual(self.found(plugin, "b").port, 2)
+        self.assertEqual((plugin.reads_once, TokenFile.reads_once), (True, False))
 
     def test_an_unchanged_file_is_not_read_again(self) -> None:
         self.write("a: h:1\n")

@@ -129,6 +129,21 @@ class JWTTests(Case):
         plugin = self.plugin(RSA, private=True)
         self.refused(plugin, "", "a", "...", "....", "a.b.c", "a.b.c.d.e", "\udcff.a.b", "é.é.é", "." * 8000)
 
+    def test_renewal(self) -> None:
+        """Another key in the file is used after a reload; a bad one changes nothing."""
+        path = Path(self.mktemp())
+        path.write_bytes(ED.as_pem(private=False))
+        plugin = JWTTokenApi(str(path), now=lambda: NOW)
+        path.write_bytes(RSA.as_pem(private=False))
+        use = plugin.renewal()
+        self.found(plugin, signed(ED, "EdDSA"))
+        use()
+        self.refused(plugin, signed(ED, "EdDSA"))
+        self.found(plugin, signed(RSA, "RS256"))
+        path.write_bytes(b"short")
+        self.assertRaises(ValueError, plugin.renewal)
+        self.found(plugin, signed(RSA, "RS256"))
+
     def test_keys(self) -> None:
         for text, words in (
             (b"", "0 bytes"),
