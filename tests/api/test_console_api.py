@@ -8,6 +8,7 @@ from novnc_twisted.access import hash_token
 from novnc_twisted.access.tokens import link_id
 from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.contract.session_info import SessionInfo
+from novnc_twisted.identity.users import Caller
 from tests.api.harness import uuid_of
 from tests.api.users import UsersCase, basic
 from tests.http.harness import Answer
@@ -261,6 +262,26 @@ class HistoryTests(ConsoleCase):
     def test_wrong_queries(self) -> None:
         for query in ("since=yesterday", "until=x", "marker=x", "limit=0", "server_id=x"):
             self.fault(self.ask("GET", f"history?{query}"), 400, "badRequest")
+
+
+class ReaderTests(ConsoleCase):
+    """Keystone's role reader."""
+
+    def test_lists_alone(self) -> None:
+        async def reader(*_: Any) -> Caller:
+            return Caller("rita", "red", False, reads_only=True)
+
+        self.patch(self.system.site.application._auth, "caller", reader)
+        self.assertEqual(self.ids(), ["1"])
+        self.assertEqual(self.ask("GET", "history").status, 200)
+        link = f"servers/{uuid_of('red-vm')}/consoles"
+        for method, path, body in (
+            ("DELETE", f"sessions/{RED}", None),
+            ("PATCH", f"sessions/{RED}", {"mode": "view"}),
+            ("POST", "revocations", {"user_id": "alice"}),
+            ("POST", link, {"type": "novnc", "mode": "view"}),
+        ):
+            self.fault(self.ask(method, path, body), 403, "forbidden")
 
 
 class VersionTests(ConsoleCase):
