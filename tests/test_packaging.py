@@ -136,7 +136,9 @@ class WheelTests(TestCase):
         self.assertEqual([name for name in names if "node_modules" in name or name.startswith(f"{WEB}/src")], [])
         extras = re.findall(r"^Provides-Extra: (.*)$", metadata, re.M)
         self.assertEqual(
-            extras, ["redis", "libvirt", "openstack", "jwt", "clients"], "tests and documents have dependency groups"
+            extras,
+            ["redis", "libvirt", "openstack", "jwt", "tracing", "clients"],
+            "tests and documents have dependency groups",
         )
         self.assertIn("MPL", notice)
         self.assertIn("\nLicense-Expression: Apache-2.0 AND MPL-2.0\n", metadata)
