@@ -1,6 +1,6 @@
 """The filter of a viewer that may only see the screen."""
 
-from .client_messages import ClientMessage, length_of
+from .client_messages import QEMU_KEY, ClientMessage, length_of
 
 PASSED = frozenset(
     (
@@ -13,8 +13,12 @@ PASSED = frozenset(
 )
 """The messages that ask for the screen, and change nothing on the server: all that a view-only viewer may send."""
 
+PRESSED = 10
+"""Keys that a viewer may be holding when it loses the right to control: as many as it has fingers."""
+
 _UPDATE_REQUEST = ClientMessage.FRAMEBUFFER_UPDATE_REQUEST
 _UPDATE_REQUEST_SIZE = 10
+_KEY_UP = bytes((ClientMessage.KEY_EVENT, 0))
 
 
 class ViewOnly:
@@ -24,13 +28,21 @@ class ViewOnly:
     a word, so that the session goes on.  It stands behind :class:`~novnc_twisted.rfb.Shield`, which checks what the
     messages contain; alone, it accepts pieces of any size as well.
 
+    A viewer that loses the right to control may be holding a key.  If the server never heard of its release, it would
+    repeat the key without end; so the first releases may pass.
+
     * Refused: a message whose length is unknown, since the messages after it could not be found.
     * Held: the head of a message that is not yet complete, at most 8 bytes.
     """
 
-    __slots__ = ("_held", "_left", "_passes")
+    __slots__ = ("_held", "_left", "_passes", "_releases")
 
-    def __init__(self) -> None:
+    def __init__(self, releases: int = 0) -> None:
+        """Begin.
+
+        :param releases: how many releases of keys are passed on, at most.
+        """
+        self._releases = releases
         self._held = b""  # the head of a message that is not yet complete
         self._left = 0  # bytes of the message under way that are still to come
         self._passes = False  # whether these are passed on
@@ -59,10 +71,18 @@ class ViewOnly:
                 if not self._left:
                     self._held = data[at:]
                     break
-                self._passes = data[at] in PASSED
+                self._passes = data[at] in PASSED or (self._releases > 0 and self._is_release(data, at))
             piece = min(self._left, end - at)
             if self._passes:
                 passed.append(data[at : at + piece])
             self._left -= piece
             at += piece
         return b"".join(passed)
+
+    def _is_release(self, data: bytes, at: int) -> bool:
+        """Whether a whole message releases a key; count it if so."""
+        released = at + self._left <= len(data) and (
+            data[at : at + 2] == _KEY_UP or (data[at : at + 2] == QEMU_KEY and data[at + 2 : at + 4] == b"\0\0")
+        )
+        self._releases -= released
+        return released

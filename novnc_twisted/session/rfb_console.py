@@ -14,7 +14,7 @@ from novnc_twisted.rfb.login import login
 from novnc_twisted.rfb.offer import ClientInit, offer
 from novnc_twisted.rfb.server_init import ServerInit
 from novnc_twisted.rfb.shield import Shield
-from novnc_twisted.rfb.view_only import ViewOnly
+from novnc_twisted.rfb.view_only import PRESSED, ViewOnly
 from novnc_twisted.session.screen_name import check_name
 from novnc_twisted.session.settings import SessionSettings
 
@@ -57,7 +57,7 @@ class RFBConsole:
         """Add the filter for the rights that are withheld now, or remove it."""
         present: list[Any] = [each for each in relay.filters if isinstance(each, ViewOnly)]
         if info.mode == VIEW and not present:
-            added: Any = ViewOnly()
+            added: Any = ViewOnly(PRESSED)
             relay.add_filter(added)
         elif info.mode != VIEW:
             for each in present:

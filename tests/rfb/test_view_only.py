@@ -47,6 +47,17 @@ class ViewOnlyTests(SynchronousTestCase):
         self.assertEqual(view.from_client(b"\4" * 50_000 + WHOLE[3]), WHOLE[3])
 
     @untimed
+    def test_keys_that_are_held_are_released(self) -> None:
+        """As many as there are fingers; no key is pressed, and no other message passes."""
+        up, qemu_up = b"\4\0\0\0\0\0\0a", b"\xff\0\0\0" + bytes(8)
+        down, qemu_down = b"\4\1\0\0\0\0\0a", b"\xff\0\0\1" + bytes(8)
+        view = ViewOnly(3)
+        self.assertEqual(view.from_client(down + up + qemu_down + b"\5\0\0\0\0\0" + qemu_up), up + qemu_up)
+        self.assertEqual(view.from_client(up[:5]) + view.from_client(up[5:]), b"")
+        self.assertEqual(view.from_client(up * 2), up)
+        self.assertEqual(view.from_client(qemu_up), b"")
+        self.assertEqual(ViewOnly().from_client(up), b"")
+
     @given(st.data(), st.lists(st.sampled_from(WHOLE), min_size=1, max_size=12))
     def test_however_it_is_cut(self, data: st.DataObject, messages: list[bytes]) -> None:
         stream = b"".join(messages)

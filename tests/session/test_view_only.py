@@ -13,6 +13,7 @@ from tests.rfb.test_shield import POINTER, cut_text
 from tests.session.harness import introduce
 from tests.session.test_shield import CONNECT, KEY, Ear, ShieldCase
 
+RELEASE = b"\4\0\0\0\0\0\0a"
 UPDATE = b"\3" + bytes(9)
 
 
@@ -79,6 +80,8 @@ class Changed(ViewOnlyCase):
         for _ in range(2):
             self.session().change_mode("view")
         self.assertEqual(await self.until_update(viewer, server, KEY, POINTER), b"")
+        # The key that was held is released: the server would repeat it without end.
+        self.assertEqual(await self.until_update(viewer, server, RELEASE), RELEASE)
         self.assertEqual(self.session().describe().mode, "view")
         self.session().change_mode("control")
         self.assertEqual(await self.until_update(viewer, server, KEY), KEY)
