@@ -15,6 +15,7 @@ from novnc_twisted.consoleauth.session_counts import SessionCounts, SessionRules
 from novnc_twisted.consoleauth.session_methods import SessionMethods
 from novnc_twisted.consoleauth.store import TokenRecord
 from novnc_twisted.consoleauth.token_events import TokenEvents
+from novnc_twisted.consoleauth.token_places import TokenPlaces
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.admission import Admission
 from novnc_twisted.contract.connect_info import ConnectInfo
@@ -78,6 +79,7 @@ class ConsoleAuthManager:
         self._clock = clock
         self._policy = TokenPolicy(transport.store, clock, rules, now)
         self._places = Places(transport, clock)
+        self._token_places = TokenPlaces(self._places)
         self._counts = SessionCounts(transport, clock, session_rules or SessionRules())
         self._host = host
         self._events = TokenEvents(observer)
@@ -216,7 +218,7 @@ class ConsoleAuthManager:
         await self._policy.check(token_hash, record, console_type, address)
         await self._policy.current(token_hash, record)
         await self._policy.check_used_by(token_hash, record, address)
-        place = await self._locate(record)
+        place = await self._token_places.locate(record)
         answer = await self._transport.call(
             COMPUTE.of(place.compute_host),
             "get_vnc_password",
@@ -242,7 +244,7 @@ class ConsoleAuthManager:
         record = await self._policy.find_in_use(token_hash)
         if record is not None:
             try:
-                await self._check_owner(record)
+                await self._token_places.check_owner(record)
             except ConsoleForbidden as refusal:
                 self._events.refused(token_hash, record, address, refusal)
                 raise
@@ -291,41 +293,10 @@ class ConsoleAuthManager:
         :raises Revoked: there is no such place, and the token was revoked, which is the better reason.
         """
         try:
-            return await self._locate(record)
+            return await self._token_places.locate(record)
         except Refusal:
             await self._policy.current(token_hash, record)
             raise
-
-    async def _locate(self, record: TokenRecord) -> Place:
-        """Return where a token's console is now, if the server still belongs to the project of the token."""
-        info = record.connect_info
-        place = await self._places.locate(info.instance_uuid, info.console_type, info.port, info.compute_host)
-        # Checked at every use, not only when the token is made: the server may have been given to another project.
-        if record.owner is None:
-            return place
-        if place.owners is None:
-            raise ServiceUnavailable(f"{place.compute_host} does not say which project the server belongs to")
-        if record.owner not in place.owners:
-            raise ConsoleForbidden(f"on {place.compute_host} the server belongs to another project than it did")
-        return place
-
-    async def _check_owner(self, record: TokenRecord) -> None:
-        """Check that the server of a live session still belongs to the project of its token.
-
-        No call is needed while the hosts have published this project.  Otherwise the host of the server decides.
-
-        :raises ConsoleForbidden: the server belongs to another project, or to none.
-        """
-        owner, instance_uuid = record.owner, record.connect_info.instance_uuid
-        if owner is None or await self._places.published_owner(instance_uuid, owner):
-            return
-        try:
-            await self._locate(record)
-        except ConsoleForbidden:
-            raise
-        except Refusal:
-            # The host did not say whose the server is, and a session must not end because of an outage.
-            return
 
     async def _drop(self, instance_uuid: str, reason: str) -> int:
         deleted = await self._policy.drop_of_instance(instance_uuid)

@@ -1,0 +1,53 @@
+"""Where the console of a token is, as long as its server belongs to the project of the token."""
+
+from novnc_twisted.consoleauth.places import Places
+from novnc_twisted.consoleauth.store import TokenRecord
+from novnc_twisted.contract.place import Place
+from novnc_twisted.errors import ConsoleForbidden, Refusal, ServiceUnavailable
+
+
+class TokenPlaces:
+    """Locates the consoles of tokens.
+
+    The project is checked at every use of a token, because a server may be given to another project.
+
+    :param places: asks the compute hosts.
+    """
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    async def locate(self, record: TokenRecord) -> Place:
+        """Return where a token's console is now.
+
+        :raises ConsoleForbidden: the server belongs to another project than that of the token, or to none.
+        :raises Refusal: see :meth:`.Places.locate`.
+        """
+        info = record.connect_info
+        place = await self._places.locate(info.instance_uuid, info.console_type, info.port, info.compute_host)
+        if record.owner is None:
+            return place
+        if place.owners is None:
+            raise ServiceUnavailable(f"{place.compute_host} does not say which project the server belongs to")
+        if record.owner not in place.owners:
+            raise ConsoleForbidden(f"on {place.compute_host} the server belongs to another project than it did")
+        return place
+
+    async def check_owner(self, record: TokenRecord) -> None:
+        """Check that the server of a live session still belongs to the project of its token.
+
+        No call is needed while the hosts have published this project.  Otherwise the host of the server decides.
+
+        :raises ConsoleForbidden: the server belongs to another project, or to none.
+        """
+        if record.owner is None:
+            return
+        if await self._places.published_owner(record.connect_info.instance_uuid, record.owner):
+            return
+        try:
+            await self.locate(record)
+        except ConsoleForbidden:
+            raise
+        except Refusal:
+            # The host did not say whose the server is, and a session must not end because of an outage.
+            return
