@@ -1,12 +1,13 @@
 """nova-consoleauth on the bus (nova's ``consoleauth/manager.py`` of Essex, and today's ``console_auth_token``)."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from novnc_twisted.consoleauth.history import History
+from novnc_twisted.consoleauth.host_methods import HostMethods
 from novnc_twisted.consoleauth.live_sessions import LiveSessions
 from novnc_twisted.consoleauth.places import Places
 from novnc_twisted.consoleauth.policy import TokenPolicy
@@ -22,13 +23,10 @@ from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.place import Place
 from novnc_twisted.contract.record import read
 from novnc_twisted.contract.session_filter import SessionFilter
-from novnc_twisted.contract.topics import COMPUTE, CONSOLEAUTH, CONSOLEAUTH_BINARY
+from novnc_twisted.contract.topics import CONSOLEAUTH, CONSOLEAUTH_BINARY
 from novnc_twisted.errors import ConsoleForbidden, Refusal, ServiceUnavailable
 from novnc_twisted.events.records import Observer
 from novnc_twisted.messaging.interfaces import ITransport, Method
-
-_PASSWORD_DEADLINE: Final = 1.4
-"""Seconds for the call of get_vnc_password: locating the console takes up to 3.5 s of the 5 s that a proxy waits."""
 
 
 class ConsoleAuthManager:
@@ -86,6 +84,7 @@ class ConsoleAuthManager:
         self._sessions = LiveSessions(transport, clock)
         history = History(transport.store, history_retention)
         self._session_methods = SessionMethods(self._policy, self._sessions, history, self._events)
+        self._host_methods = HostMethods(transport, self._policy, self._token_places.locate)
         self._withdraw: Callable[[], Deferred[None]] | None = None
 
     def use_limits(
@@ -129,7 +128,8 @@ class ConsoleAuthManager:
             await withdraw()
 
     def _method(self, name: str) -> Method:
-        method: Method = getattr(self if hasattr(self, name) else self._session_methods, name)
+        parts = (self, self._session_methods, self._host_methods)
+        method: Method = getattr(next(part for part in parts if hasattr(part, name)), name)
         return method
 
     # --- methods on the bus
@@ -207,28 +207,6 @@ class ConsoleAuthManager:
             raise
         self._events.used(token_hash, record, address, place_seconds)
         return admission.to_wire()
-
-    async def get_vnc_password(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:
-        """Return the VNC password of the token's server, which its compute host is asked for; it is not kept.
-
-        With ``one_time``, only the client address that used the token gets it.
-        """
-        token_hash, address = _hash(token_hash), _address(client_address)
-        record = await self._policy.find(token_hash)
-        await self._policy.check(token_hash, record, console_type, address)
-        await self._policy.current(token_hash, record)
-        await self._policy.check_used_by(token_hash, record, address)
-        place = await self._token_places.locate(record)
-        answer = await self._transport.call(
-            COMPUTE.of(place.compute_host),
-            "get_vnc_password",
-            deadline=_PASSWORD_DEADLINE,
-            instance_uuid=record.connect_info.instance_uuid,
-        )
-        password = answer.get("password") if isinstance(answer, dict) else ""
-        if password is not None and (not isinstance(password, str) or not password):
-            raise ServiceUnavailable(f"compute host {place.compute_host}: the password is not a text")
-        return {"password": password}
 
     async def keep_token(self, *, token_hash: str, client_address: str) -> dict[str, Any]:
         """Renew the lease of a token: its session lives, or was lost now, and may come back for 60 s.

@@ -12,6 +12,7 @@ from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.ended_session import EndedSession
 from novnc_twisted.contract.history_query import HistoryQuery
 from novnc_twisted.contract.mode import MODES
+from novnc_twisted.contract.power import PowerReply
 from novnc_twisted.contract.record import read
 from novnc_twisted.contract.revocation import Revocation
 from novnc_twisted.contract.session_filter import SessionFilter
@@ -25,7 +26,8 @@ class ConsoleAuthAPI:
 
     Every method fails with :class:`~novnc_twisted.errors.ServiceUnavailable` if no consoleauth answers within
     ``deadline`` seconds.  The factories of the proxies take :meth:`check_token`, :meth:`get_vnc_password`,
-    :meth:`keep_token` and :meth:`find_again` as ``authorise``, ``ask_password``, ``keep_token`` and ``find_again``.
+    :meth:`keep_token`, :meth:`find_again` and :meth:`change_power` as ``authorise``, ``ask_password``, ``keep_token``,
+    ``find_again`` and ``change_power``.
 
     :param now: returns the Unix time of this machine, in seconds.
     """
@@ -94,6 +96,16 @@ class ConsoleAuthAPI:
         if password is not None and not isinstance(password, str):
             raise ServiceUnavailable("consoleauth: the password is not a text")
         return password
+
+    async def change_power(self, token: str, console_type: str, client_address: str, action: str) -> str | None:
+        """Begin a power action on the token's server; return why its state does not allow it, or None.
+
+        :param action: ``stop``, ``reboot`` or ``reset``.
+        :raises ConsoleForbidden: the token may not control the server.
+        """
+        asked = {"console_type": console_type, "client_address": client_address, "action": action}
+        answer = await self._call("change_power", token, **asked)
+        return read(PowerReply, answer, "consoleauth").conflict
 
     async def keep_token(self, token: str, client_address: str) -> str | None:
         """Renew the lease of a token, whose session lives or was lost now: it may come back for 60 s.

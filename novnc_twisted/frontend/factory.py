@@ -12,7 +12,7 @@ from novnc_twisted.events.log import EventLog
 from novnc_twisted.events.records import Observer
 from novnc_twisted.session.limits import SessionLimits
 from novnc_twisted.session.registry import SessionRegistry
-from novnc_twisted.session.services import AskPassword, Authorise, FindAgain, KeepToken, SessionServices
+from novnc_twisted.session.services import AskPassword, Authorise, ChangePower, FindAgain, KeepToken, SessionServices
 from novnc_twisted.session.settings import SessionSettings
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class FrontFactory(Factory):
         ask_password: AskPassword | None = None,
         keep_token: KeepToken | None = None,
         find_again: FindAgain | None = None,
+        change_power: ChangePower | None = None,
         limits: SessionLimits | None = None,
         failures: Failures | None = None,
         connection_limits: ConnectionLimits | None = None,
@@ -75,6 +76,7 @@ class FrontFactory(Factory):
             ask_password=ask_password,
             keep_token=keep_token,
             find_again=find_again,
+            change_power=change_power,
         )
         self.registry = SessionRegistry(services, self._session_ended)
 

@@ -17,7 +17,7 @@ from novnc_twisted.novncproxy.page import SHIPPED, Page
 from novnc_twisted.novncproxy.protocol import NoVNCProxyProtocol
 from novnc_twisted.novncproxy.upgrade import UpgradePolicy
 from novnc_twisted.session.limits import SessionLimits
-from novnc_twisted.session.services import AskPassword, Authorise, FindAgain, KeepToken
+from novnc_twisted.session.services import AskPassword, Authorise, ChangePower, FindAgain, KeepToken
 from novnc_twisted.session.settings import SessionSettings
 
 
@@ -44,6 +44,7 @@ class NoVNCProxyFactory(FrontFactory):
         ask_password: AskPassword | None = None,
         keep_token: KeepToken | None = None,
         find_again: FindAgain | None = None,
+        change_power: ChangePower | None = None,
         limits: SessionLimits | None = None,
         failures: Failures | None = None,
         connection_limits: ConnectionLimits | None = None,
@@ -64,6 +65,9 @@ class NoVNCProxyFactory(FrontFactory):
         :param keep_token: ``async (token, client_address)``: called while a session lives.
         :param find_again: ``async (token, client_address, info) -> ConnectInfo | None``: asked where the console is now
             if it is not at the place of ``info``; has ``settings.token_deadline`` seconds.
+        :param change_power: ``async (token, console_type, client_address, action) -> str | None``: begins an action
+            (``stop``, ``reboot``, ``reset``) that a viewer asks for by xvp, and returns why it was refused.
+            None: viewers are offered none.
         :param limits: limits of sessions, to share with another front of this process; default: its own.
         :param failures: the same for guesses of a token.
         :param connection_limits: the same for connections; default: no limit.
@@ -77,6 +81,7 @@ class NoVNCProxyFactory(FrontFactory):
             ask_password=ask_password,
             keep_token=keep_token,
             find_again=find_again,
+            change_power=change_power,
             limits=limits,
             failures=failures,
             connection_limits=connection_limits,

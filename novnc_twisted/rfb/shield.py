@@ -10,6 +10,7 @@ run of them is passed on in one piece.
 
 import struct
 import zlib
+from collections.abc import Callable
 
 from novnc_twisted.errors import MessageTooBig, ProtocolViolation, Refusal
 
@@ -56,15 +57,20 @@ class Shield:
     * Removed: xvp messages, the pseudo-encodings whose messages cannot be checked, and empty clipboard texts.
     * Held: a message that is not yet complete, at most 4,100 bytes.  Only a clipboard text is passed on in pieces,
       after its head was checked.  Each piece of an extended text is checked before it is passed on.
+
+    :ivar asks_for_power: whether the viewer has listed xvp in SetEncodings.
+    :ivar power: called with the code of each xvp message (version 1); None: they are only removed.
     """
 
-    __slots__ = ("_body", "_held", "_listed", "_packed")
+    __slots__ = ("_body", "_held", "_listed", "_packed", "asks_for_power", "power")
 
     def __init__(self) -> None:
         self._held = b""  # the message that is not yet complete
         self._body = 0  # bytes of a clipboard text that are still to come
         self._packed: _Packed | None = None  # checks them
         self._listed = 0  # the encodings of _NEEDS that the viewer listed: bits of _ASKED
+        self.asks_for_power = False
+        self.power: Callable[[int], None] | None = None
 
     @property
     def held(self) -> int:
@@ -141,6 +147,8 @@ class Shield:
         elif kind == ClientMessage.SET_ENCODINGS:
             return size, self._encodings(data[at : at + size])
         elif kind == ClientMessage.XVP:
+            if self.power is not None and data[at + 2] == 1:
+                self.power(data[at + 3])
             return size, b""
         elif kind in _NEEDS:
             self._need(kind)
@@ -158,6 +166,7 @@ class Shield:
         The list is never empty, because an empty one made QEMU loop endlessly (CVE-2008-2382).
         """
         listed = struct.unpack(f">{len(message) // 4 - 1}i", message[4:])
+        self.asks_for_power = self.asks_for_power or Encoding.XVP in listed
         for encoding in _ASKED.keys() & listed:
             self._listed |= _ASKED[encoding]
         # Every client must accept Raw (RFC 6143, section 7.7.1), so it can stand in for an empty list.

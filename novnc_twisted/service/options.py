@@ -191,6 +191,13 @@ CONSOLE: list[cfg.Opt] = [
         default=True,
         help="Check each message of a viewer before it is sent to the VNC server. An invalid message ends the session.",
     ),
+    cfg.BoolOpt(
+        "xvp",
+        default=True,
+        help="Let viewers shut down, reboot and reset the server by xvp messages, as noVNC and the Java viewer can. "
+        "Needs shield and a session that may control the server. Without consoleauth (nova's API or a token plug-in "
+        "checks the tokens) there is none of this.",
+    ),
     cfg.IntOpt(
         "clipboard_to_server",
         mutable=True,

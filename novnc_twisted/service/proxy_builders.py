@@ -213,6 +213,7 @@ def _front_arguments(context: Context, other: "NovaAuthority | TokenPluginAuthor
         "ask_password": authority.get_vnc_password if other is None else None,
         "keep_token": (other or authority).keep_token,
         "find_again": (other or authority).find_again,
+        "change_power": authority.change_power if other is None and context.conf.console.xvp else None,
         "limits": context.limits,
         "failures": context.failures,
         "connection_limits": context.proxy_connections,

@@ -1,6 +1,6 @@
 """The kinds of consoles: how each logs in to its server, greets its viewer, and is filtered."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from novnc_twisted.contract.connect_info import NOVNC, XVPVNC, ConnectInfo
@@ -32,6 +32,13 @@ class IConsoleType(Protocol):
 
     def filters(self, opening: Any, info: ConnectInfo, settings: SessionSettings) -> Sequence[IFilter]:
         """Return the filters that the live session begins with: the policy of this kind of console."""
+
+    def offer_power(self, relay: IRelay, change: Callable[[str], None]) -> Callable[[], None]:
+        """Offer power actions to a viewer that asks for them, before the relay starts.
+
+        :param change: called with each action: ``stop``, ``reboot`` or ``reset``.
+        :return: ends the offer; the viewer's actions are ignored from then on.
+        """
 
     def change_rights(self, relay: IRelay, info: ConnectInfo) -> None:
         """Change the filters of a live session to those for the rights in ``info``.

@@ -24,6 +24,7 @@ from novnc_twisted.relay.join import join
 from novnc_twisted.relay.timer_wheel import Timer, timer_wheel_of
 from novnc_twisted.session.console_types import console_type
 from novnc_twisted.session.limits import SessionSlot
+from novnc_twisted.session.power_control import PowerControl
 from novnc_twisted.session.session import STOPPING_DEADLINE, Session
 from novnc_twisted.session.token_lease import TokenLease
 
@@ -41,7 +42,7 @@ class LiveSession(Session):
     :ivar relay: joins the two connections; filters are added to it and removed from it.
     """
 
-    __slots__ = ("_lease", "_slot", "_timers", "relay", "upstream")
+    __slots__ = ("_lease", "_power", "_slot", "_timers", "relay", "upstream")
 
     info: ConnectInfo
     phase = "live"
@@ -59,6 +60,7 @@ class LiveSession(Session):
         self.upstream = upstream
         self._lease: TokenLease | None = None  # if the token has one
         self._timers: tuple[Timer, ...] = ()
+        self._power: PowerControl | None = None  # if viewers may change the power
         self.relay: IRelay = join(self.viewer.end, upstream, filters)
 
     def start(self, phases: tuple[tuple[str, float], ...] = ()) -> None:
@@ -72,6 +74,7 @@ class LiveSession(Session):
             self._watch()
             # Before the relay starts, since its start may end the session: "opened" has to precede "closed".
             self._report(phases)
+            self._offer_power()
             self.relay.start(self.end)
             self._begin_lease()
         except Exception:
@@ -96,6 +99,10 @@ class LiveSession(Session):
             self.end(ServiceUnavailable("the mode changed, and [console] shield is off: the session must begin anew"))
         else:
             self.report(SessionChanged(**self._about(), mode=mode))
+
+    def _offer_power(self) -> None:
+        if self.services.change_power is not None:
+            self._power = PowerControl(self, self.services.change_power)
 
     def _begin_lease(self) -> None:
         services, info = self.services, self.info
@@ -171,6 +178,8 @@ class LiveSession(Session):
             self._slot.give_back()
             for timer in self._timers:
                 timer.cancel()
+            if self._power is not None:
+                self._power.end()
             # Before the ends are closed: sockets must be back on transports, which send the final bytes.
             self.relay.stop()
             parts: list[Deferred[Any]] = []

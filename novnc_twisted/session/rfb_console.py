@@ -1,9 +1,10 @@
 """Consoles that speak RFB: noVNC's and the Java viewer's."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from novnc_twisted.access.display import one_line
+from novnc_twisted.contract import power
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.fields import MAX_TEXT
 from novnc_twisted.contract.mode import VIEW
@@ -12,11 +13,15 @@ from novnc_twisted.rfb.clipboard import ClipboardPolicy
 from novnc_twisted.rfb.handshake import Handshake
 from novnc_twisted.rfb.login import login
 from novnc_twisted.rfb.offer import ClientInit, offer
+from novnc_twisted.rfb.power import PowerCode, PowerOffer
 from novnc_twisted.rfb.server_init import ServerInit
 from novnc_twisted.rfb.shield import Shield
 from novnc_twisted.rfb.view_only import PRESSED, ViewOnly
 from novnc_twisted.session.screen_name import check_name
 from novnc_twisted.session.settings import SessionSettings
+
+_POWER: dict[int, str] = {PowerCode.SHUTDOWN: power.STOP, PowerCode.REBOOT: power.REBOOT, PowerCode.RESET: power.RESET}
+"""What a viewer asks for -> the action."""
 
 
 class RFBConsole:
@@ -52,6 +57,26 @@ class RFBConsole:
         if view:
             chosen.append(ViewOnly())
         return chosen
+
+    def offer_power(self, relay: IRelay, change: Callable[[str], None]) -> Callable[[], None]:
+        """Let the shield read xvp messages; without a shield nothing is offered."""
+        shield: Any = relay.filters[0] if relay.filters else None
+        if not isinstance(shield, Shield):
+            return lambda: None
+
+        def asked(code: int) -> None:
+            action = _POWER.get(code)
+            if action is not None:
+                change(action)
+
+        shield.power = asked
+        offer: Any = PowerOffer(shield, relay.remove_filter)  # type: ignore[arg-type]
+        relay.add_filter(offer)
+
+        def end() -> None:
+            shield.power = None
+
+        return end
 
     def change_rights(self, relay: IRelay, info: ConnectInfo) -> None:
         """Add the filter for the rights that are withheld now, or remove it."""

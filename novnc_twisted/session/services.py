@@ -28,6 +28,12 @@ FindAgain = Callable[[str, str, ConnectInfo], Awaitable[ConnectInfo | None]]
 Raises a Refusal.
 """
 
+ChangePower = Callable[[str, str, str, str], Awaitable[str | None]]
+"""``async (token, console_type, client_address, action)`` -> why the action was refused, or None; raises a Refusal.
+
+The action is ``stop``, ``reboot`` or ``reset`` (:data:`novnc_twisted.contract.power.ACTIONS`).
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionServices:
@@ -40,6 +46,7 @@ class SessionServices:
     :ivar observer: receives an event when a session is live, and one when it has ended.
     :ivar ask_password: asked for the VNC password if the VNC server wants one; None: there is none.
     :ivar keep_token: called while a session lives; None: tokens have no leases.
+    :ivar change_power: begins a power action for a viewer that asks for one; None: viewers are not offered any.
     :ivar find_again: asked where the console is now if it is not at the place that ``authorise`` gave; None: nobody is.
     """
 
@@ -51,3 +58,4 @@ class SessionServices:
     ask_password: AskPassword | None = None
     keep_token: KeepToken | None = None
     find_again: FindAgain | None = None
+    change_power: ChangePower | None = None

@@ -27,6 +27,7 @@ class Host:
         self.address = address
         self.consoles: dict[str, dict[str, Any]] = {}
         self.refusals: dict[str, Refusal] = {}
+        self.conflict: str | None = None
         self.passwords: dict[str, str | None] = {}
         self.asked: list[str] = []
         self.hangs = False
@@ -62,6 +63,11 @@ class Host:
         self.asked.append("get_vnc_password")
         await self._answer(instance_uuid)
         return {"password": self.passwords.get(instance_uuid)}
+
+    async def change_power(self, instance_uuid: str, action: str) -> dict[str, Any]:
+        self.asked.append(f"change_power {action}")
+        await self._answer(instance_uuid)
+        return {"state": "running", "conflict": self.conflict}
 
     async def get_instances_at_address(self, host: str, port: int, socket: str | None) -> dict[str, Any]:
         self.asked.append("get_instances_at_address")
@@ -108,6 +114,7 @@ class ConsoleAuthCase(TestCase):
                 "get_instance": host.get_instance,
                 "validate_console_port": host.validate_console_port,
                 "get_vnc_password": host.get_vnc_password,
+                "change_power": host.change_power,
                 "get_instances_at_address": host.get_instances_at_address,
             },
             binary="nova-compute",

@@ -94,7 +94,8 @@ class TopicTests(SynchronousTestCase):
     def test_a_proxy_and_a_compute_host_may_call_little(self) -> None:
         """This limits what a stolen credential can do."""
         self.assertEqual(
-            CONSOLEAUTH.methods_of(PROXY_ROLE), ("check_token", "get_vnc_password", "keep_token", "report_closed")
+            CONSOLEAUTH.methods_of(PROXY_ROLE),
+            ("check_token", "get_vnc_password", "change_power", "keep_token", "report_closed"),
         )
         self.assertEqual(CONSOLEAUTH.methods_of(COMPUTE_ROLE), ("instance_gone",))
         for topic in TOPICS:

@@ -1,0 +1,79 @@
+"""The methods of consoleauth for which it asks the compute host of a token's server."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from novnc_twisted.consoleauth.policy import TokenPolicy
+from novnc_twisted.consoleauth.store import TokenRecord
+from novnc_twisted.contract import fields, power
+from novnc_twisted.contract.mode import CONTROL
+from novnc_twisted.contract.place import Place
+from novnc_twisted.contract.power import PowerReply
+from novnc_twisted.contract.record import read
+from novnc_twisted.contract.topics import COMPUTE
+from novnc_twisted.errors import ConsoleForbidden, ServiceUnavailable
+from novnc_twisted.messaging.interfaces import ITransport
+
+DEADLINE: Final = 1.4
+"""Seconds for the call of the host: locating the console takes up to 3.5 s of the 5 s that a proxy waits."""
+
+VIEWERS_ACTIONS: Final = (power.STOP, power.REBOOT, power.RESET)
+"""The power actions that a viewer can ask for (xvp)."""
+
+Locate = Callable[[TokenRecord], Awaitable[Place]]
+
+
+class HostMethods:
+    """A part of what :class:`.manager.ConsoleAuthManager` serves on the bus.
+
+    Each method checks the token as ``check_token`` does.
+
+    :param locate: returns where the console of a token is now.
+    """
+
+    def __init__(self, transport: ITransport, policy: TokenPolicy, locate: Locate) -> None:
+        self._transport = transport
+        self._policy = policy
+        self._locate = locate
+
+    async def get_vnc_password(self, *, token_hash: str, console_type: str, client_address: str) -> dict[str, Any]:
+        """Return the VNC password of the token's server, which its compute host is asked for; it is not kept.
+
+        With ``one_time``, only the client address that used the token gets it.
+        """
+        record = await self._checked(token_hash, console_type, client_address)
+        place = await self._locate(record)
+        answer = await self._ask(place, "get_vnc_password", record)
+        password = answer.get("password") if isinstance(answer, dict) else ""
+        if password is not None and (not isinstance(password, str) or not password):
+            raise ServiceUnavailable(f"compute host {place.compute_host}: the password is not a text")
+        return {"password": password}
+
+    async def change_power(
+        self, *, token_hash: str, console_type: str, client_address: str, action: str
+    ) -> dict[str, Any]:
+        """Begin a power action on the token's server; return the host's :class:`PowerReply`.
+
+        :param action: one of :data:`VIEWERS_ACTIONS`.
+        :raises ConsoleForbidden: the token may not control the server.
+        """
+        action = fields.argument("action", action, fields.one_of(*VIEWERS_ACTIONS))
+        record = await self._checked(token_hash, console_type, client_address)
+        if record.connect_info.mode != CONTROL:
+            raise ConsoleForbidden("the token is for viewing only")
+        place = await self._locate(record)
+        answer = await self._ask(place, "change_power", record, action=action)
+        return read(PowerReply, answer, f"compute host {place.compute_host}").to_wire()
+
+    async def _checked(self, token_hash: str, console_type: str, client_address: str) -> TokenRecord:
+        token_hash = fields.argument("token_hash", token_hash, fields.token_hash)
+        address = fields.argument("client_address", client_address, fields.short_text)
+        record = await self._policy.find(token_hash)
+        await self._policy.check(token_hash, record, console_type, address)
+        record = await self._policy.current(token_hash, record)
+        await self._policy.check_used_by(token_hash, record, address)
+        return record
+
+    async def _ask(self, place: Place, method: str, record: TokenRecord, **arguments: Any) -> Any:
+        topic, uuid = COMPUTE.of(place.compute_host), record.connect_info.instance_uuid
+        return await self._transport.call(topic, method, deadline=DEADLINE, instance_uuid=uuid, **arguments)

@@ -1,0 +1,46 @@
+"""The xvp extension: viewers that shut down, reboot or reset a server (rfbproto, "xvp Client Message").
+
+The proxy answers these messages itself.  The VNC server neither sees them nor decides who may send them.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Final
+
+from .shield import Shield
+
+XVP_INIT: Final = b"\xfa\0\1\1"
+"""The server's message "xvp is available, version 1"; viewers then show their power buttons."""
+
+
+class PowerCode(IntEnum):
+    """What a viewer asks for; the codes 0 and 1 are the server's."""
+
+    SHUTDOWN = 2
+    REBOOT = 3
+    RESET = 4
+
+
+class PowerOffer:
+    """Sends :data:`XVP_INIT` before the first bytes of the server, if the viewer asks for xvp: a filter of the relay.
+
+    Only the place before the first bytes is certainly between two messages, without following all of them.  QEMU sends
+    nothing before it has the viewer's encodings.
+
+    :param shield: sees the encodings that the viewer asks for.
+    :param done: called at the first bytes of the server, when the filter has done its work.
+    """
+
+    __slots__ = ("_done", "_shield")
+
+    def __init__(self, shield: Shield, done: Callable[["PowerOffer"], None]) -> None:
+        self._shield = shield
+        self._done = done
+
+    def from_upstream(self, data: bytes) -> bytes:
+        """Return the bytes, after the offer if the viewer asks for it."""
+        self._done(self)
+        if not self._shield.asks_for_power:
+            self._shield.power = None
+            return data
+        return XVP_INIT + data

@@ -1,0 +1,64 @@
+"""Power actions that the viewer of a live session asks for (xvp)."""
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+
+from novnc_twisted.contract.mode import CONTROL
+from novnc_twisted.errors import Refusal
+from novnc_twisted.events.records import PowerAction
+from novnc_twisted.session.console_types import console_type
+from novnc_twisted.session.services import ChangePower
+
+if TYPE_CHECKING:
+    from novnc_twisted.session.live import LiveSession
+
+
+class PowerControl:
+    """Begins the actions of one session, one at a time.
+
+    The viewer does not learn the outcome, since a message to it would need the boundaries of the server's messages.
+    The screen shows the outcome, and an event reports it.
+    """
+
+    __slots__ = ("_busy", "_change", "_end", "_session")
+
+    def __init__(self, session: "LiveSession", change: ChangePower) -> None:
+        """Offer the actions, before the relay starts."""
+        self._session = session
+        self._change = change
+        self._busy = False
+        self._end = console_type(session.viewer.console_type).offer_power(session.relay, self._asked)
+
+    def end(self) -> None:
+        """Ignore what the viewer asks for from now on."""
+        self._end()
+
+    def _asked(self, action: str) -> None:
+        # Asked here and not by a filter: the mode may change while the session lives.
+        if self._session.info.mode == CONTROL and not self._busy and self._session.cause is None:
+            self._busy = True
+            Deferred.fromCoroutine(self._run(action))
+
+    async def _run(self, action: str) -> None:
+        session, viewer, info = self._session, self._session.viewer, self._session.info
+        cause = ""
+        try:
+            cause = await self._change(viewer.token or "", viewer.console_type, viewer.address, action) or ""
+        except Refusal as refusal:
+            cause = type(refusal).__name__
+        except Exception:
+            cause = type(session.fault()).__name__
+        finally:
+            self._busy = False
+        event = PowerAction(
+            action=action,
+            cause=cause,
+            console_type=viewer.console_type,
+            address=viewer.address,
+            user_id=info.user_id or "",
+            project_id=info.project_id or "",
+            instance_uuid=info.instance_uuid,
+            instance_name=info.name,
+        )
+        session.report(event)
