@@ -10,8 +10,8 @@ from typing import Any
 def lazy(package: str, names: dict[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """The ``__getattr__`` and ``__dir__`` of a package.
 
-    A name may be that of its sub-module (``rfb.login.login``): the package then always hands on the name, also once the
-    import system would have bound the sub-module in its place.
+    A name may be that of its sub-module (``rfb.login.login``).  The package then gives the name that the sub-module
+    defines, and not the sub-module, which the import system would bind to the name.
 
     :param package: the package's ``__name__``.
     :param names: public name -> the sub-module (relative, without the dot) that defines it.

@@ -1,8 +1,8 @@
-"""Whether a TLS server is the one that was meant, for all of our connections that check names.
+"""The check that a TLS server is the expected one, for all of our connections that check names.
 
-The certificate is checked here, by OpenSSL and service_identity, and not by ``optionsForClientTLS``: that one logs, and
-lets pass, what service_identity can't read, a certificate without any subjectAltName among it (Twisted 26.10, seen).
-Here whatever is not known to be right is wrong.
+OpenSSL and service_identity check the certificate here, instead of ``optionsForClientTLS``.  The latter logs
+certificates that service_identity cannot read, and accepts them, for example one without a subjectAltName (seen with
+Twisted 26.10).  Here a certificate is refused unless it is known to be right.
 """
 
 import ipaddress

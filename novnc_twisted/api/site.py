@@ -71,7 +71,7 @@ def make_site(
     :raises ValueError: a trusted proxy is neither an address nor a network.
     """
     trusted = networks(trusted_proxies)
-    # Made also if an observer is given: it is stopped with the site, and costs nothing without events.
+    # The log is made even if an observer is given: it is stopped with the site, and costs nothing without events.
     log = EventLog(reactor)
     observer = observer or log
     if connection_limits is None:

@@ -7,7 +7,7 @@ A record is a dataclass whose annotations carry the checks of :mod:`.fields`::
         host: Annotated[str, fields.short_text]
         port: Annotated[int, fields.port] = 0
 
-That line is all that a field needs: :meth:`Record.to_wire` and :meth:`Record.from_wire` follow from it.  A field with a
+A field needs only this line: :meth:`Record.to_wire` and :meth:`Record.from_wire` follow from it.  A field with a
 default may be missing in a message, and may always have its default value there.
 """
 

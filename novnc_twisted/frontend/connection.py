@@ -150,7 +150,7 @@ class FrontConnection(Protocol):
     def waits_for_request(self, *, first: bool) -> bool:
         """Whether it waits for a request, or is reading one.
 
-        :param first: also if this would be its first request.
+        :param first: whether a connection that waits for its first request counts as well.
         """
         raise NotImplementedError
 

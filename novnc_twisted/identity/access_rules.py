@@ -69,7 +69,7 @@ def matches(pattern: str, path: str) -> bool:
 
 
 def _segment(path: str, ends: set[int]) -> set[int]:
-    """Where one or more characters that are no slash can end, if they begin at one of ``ends``."""
+    """Return where one or more characters other than a slash can end, if they begin at one of ``ends``."""
     found: set[int] = set()
     inside = False
     for index, character in enumerate(path):

@@ -4,8 +4,8 @@ A complete head is given to autobahn's server protocol, and its response is coll
 transport, no timer and no second request.  It gets only the fields that decide about the upgrade: neither the token nor
 the Origin, which has rules of its own here (see :mod:`novnc_twisted.access.origin`).
 
-The protocol's usual beginning, ``makeConnection``, is left out, since it takes five times as long as the handshake
-itself (measured).  What it would set is set on the class.
+``makeConnection``, the protocol's usual beginning, is not called, since it takes five times as long as the handshake
+itself (measured).  The attributes that it would set are set on the class.
 """
 
 from typing import Any, Final

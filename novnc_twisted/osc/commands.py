@@ -118,7 +118,7 @@ class DeleteSession(command.Command):
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """End each session, also if another one cannot be ended.
+        """End each session, even if another one cannot be ended.
 
         :raises CommandError: for one or more of them that failed.
         """

@@ -1,7 +1,7 @@
 """The rights of each role as a user of Redis (7.0 or newer): the rules of an ACL user, one line of an aclfile.
 
-Which role may call and serve what comes from :mod:`novnc_twisted.contract.topics`.  The rights to the keyed store stand
-here, each with the sentence that docs/redis_acl.rst says about it.
+The rights to call and to serve topics follow from the table in :mod:`novnc_twisted.contract.topics`.  The rights to the
+keyed store are defined here, each with its sentence for docs/redis_acl.rst.
 
 All other commands and keys are denied, among them EVAL, SCAN, KEYS, CLIENT, CONFIG, PUBSUB and MONITOR.  Each grant is
 a selector: its commands on its keys and on no others.  ``%R~`` permits reading, ``%W~`` writing, ``~`` both.

@@ -50,8 +50,8 @@ class UpstreamTLS:
         :param ca_certs: certificates (PEM) of the authorities that certify VNC servers; None: the system's.
         :param client_cert: our certificate (PEM), followed by the intermediate ones; None: we send no certificate.
         :param client_key: its key (PEM, without a passphrase); None: ``client_cert`` contains it.
-        :param server_name: a DNS name or an IP address instead of the one that was dialled.  ``{host}`` in it stands
-            for the compute host of the server.
+        :param server_name: a DNS name or an IP address to expect instead of the address of the connection.  ``{host}``
+            in it stands for the compute host of the server.
         :raises ValueError: with the parameter's name and what is wrong with it.
         """
         self.server_name = server_name
