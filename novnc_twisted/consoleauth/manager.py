@@ -122,10 +122,11 @@ class ConsoleAuthManager:
 
     async def _stop(self) -> None:
         withdraw, self._withdraw = self._withdraw, None
-        self._places.stop()
-        self._sessions.stop()
+        # First: calls that are being answered may still need the others.
         if withdraw is not None:
             await withdraw()
+        self._places.stop()
+        self._sessions.stop()
 
     def _method(self, name: str) -> Method:
         parts = (self, self._session_methods, self._host_methods)

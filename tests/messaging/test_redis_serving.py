@@ -133,6 +133,25 @@ class ServingTests(LinkCase):
         self.push(self.request("echo", 10**9))
         self.assertLessEqual(int(self.replies()[0][2]), 1000 * (EPOCH + self.clock.seconds() + MAX_DEADLINE))
 
+    def test_the_last_calls_are_finished(self) -> None:
+        """A service that is restarted does not fail the calls that it has taken, unless they take too long."""
+        for answered in (True, False):
+            self.push(self.request("hold"))
+            stopping = Deferred.fromCoroutine(self.serving.stop(grace=2.0))
+            self.advance(1.9)
+            self.assertNoResult(stopping)
+            if answered:
+                self.held[-1].callback("done")
+                self.advance(0.1)
+                self.assertEqual((self.answer(), self.ran), ("done", []))
+            else:
+                self.advance(0.2)
+                self.assertEqual(self.ran, ["cancelled"])
+            self.successResultOf(stopping)
+            self.serving = self.serve()
+            self.serving.start()
+            self.advance(0.1)
+
     def test_a_method_that_cancels_something_of_its_own(self) -> None:
         self.push(self.request("hold"))
         self.held[0].errback(CancelledError())

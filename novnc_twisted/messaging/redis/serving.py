@@ -96,14 +96,17 @@ class Serving:
         """The keys of the topic's queues."""
         return list(self._roles)
 
-    async def stop(self, untaken: Iterable[Iterable[Any]] = ()) -> None:
+    async def stop(self, untaken: Iterable[Iterable[Any]] = (), *, grace: float = 0.0) -> None:
         """Take no more requests, cancel those that are being worked on, and answer their callers.
 
         :param untaken: the requests left in each queue that no other server will take: they are answered, too.
+        :param grace: seconds that may pass before requests that are being worked on are cancelled.
         """
         self._stopping = True
         stops = [Deferred.fromCoroutine(queue.stop()) for queue in self._queues]
         await gatherResults(stops, consumeErrors=True)  # if this is cancelled, all of them fail
+        if grace and self._working:
+            await self._finish(grace)
         for work in list(self._working):
             # After the queues have stopped, so that no new work begins meanwhile.
             work.cancel()
@@ -113,6 +116,22 @@ class Serving:
         # The replies have to be sent before the connection is closed.
         if self._working:
             await DeferredList(list(self._working))
+
+    async def _finish(self, seconds: float) -> None:
+        """Wait until the requests that are being worked on are answered, for so many seconds at most."""
+        over: Deferred[None] = Deferred()
+
+        def end(_: object = None) -> None:
+            if not over.called:
+                over.callback(None)
+
+        timer = self._reactor.callLater(seconds, end)
+        DeferredList(list(self._working)).addCallback(end)
+        try:
+            await over
+        finally:
+            if timer.active():
+                timer.cancel()
 
     def _take(self, key: str, message: Any) -> None:
         async def work() -> None:

@@ -33,6 +33,9 @@ from novnc_twisted.messaging.wire import check_place, check_topic, encode_object
 LONGEST_ENTRY = 10_000
 """Milliseconds after which a presence entry has expired at the latest; the scripts ignore entries beyond that."""
 
+GRACE = 2.0
+"""Seconds for which a service that withdraws goes on with the calls that it has taken."""
+
 
 @implementer(ITransport)
 class RedisTransport:
@@ -216,20 +219,20 @@ class RedisTransport:
         except TopicInUse:
             await self._withdraw(one, FROZEN)
             raise
-        return lambda: Deferred.fromCoroutine(self._withdraw(one, FROZEN))
+        return lambda: Deferred.fromCoroutine(self._withdraw(one, FROZEN, grace=GRACE))
 
     def _next_worker(self) -> str:
         """Return a new name for a server.  It must not reveal the process' name, which only called services learn."""
         return f"{self._worker}-{next(self._workers)}"
 
-    async def _withdraw(self, one: Announcement, deadline: float) -> None:
+    async def _withdraw(self, one: Announcement, deadline: float, *, grace: float = 0.0) -> None:
         if one not in self._served:
             return
         serving = self._served.pop(one)
         # First the entry, so that no call is queued any more; then what is left in the queues is answered.
         untaken = await self._presence.remove(one, deadline)
         if serving is not None:
-            await serving.stop(untaken)
+            await serving.stop(untaken, grace=grace)
 
     def _needs_start(self) -> None:
         if self._state != "started":
