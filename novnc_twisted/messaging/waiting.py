@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # else those of inner functions are worked out at each call
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -49,6 +49,24 @@ async def ended(running: Deferred[None], clock: IReactorTime) -> None:
     running.addErrback(lambda failure: failure.trap(CancelledError))
     running.cancel()
     await running
+
+
+async def settled(running: Deferred[Any], seconds: float, clock: IReactorTime) -> None:
+    """Wait until a Deferred has fired, for so many seconds at most; its result stays."""
+    over: Deferred[None] = Deferred()
+
+    def end(result: Any = None) -> Any:
+        if not over.called:
+            over.callback(None)
+        return result
+
+    timer = clock.callLater(seconds, end)
+    running.addBoth(end)
+    try:
+        await over
+    finally:
+        if timer.active():
+            timer.cancel()
 
 
 def sleep(seconds: float, clock: IReactorTime) -> Deferred[None]:

@@ -137,7 +137,8 @@ class ServingTests(LinkCase):
         """A service that is restarted does not fail the calls that it has taken, unless they take too long."""
         for answered in (True, False):
             self.push(self.request("hold"))
-            stopping = Deferred.fromCoroutine(self.serving.stop(grace=2.0))
+            # No other server: what is left in the queues would be passed as the first argument.
+            stopping = Deferred.fromCoroutine(self.serving.stop([[]], grace=2.0))
             self.advance(1.9)
             self.assertNoResult(stopping)
             if answered:
@@ -151,6 +152,19 @@ class ServingTests(LinkCase):
             self.serving = self.serve()
             self.serving.start()
             self.advance(0.1)
+
+    def test_a_call_that_comes_at_the_end(self) -> None:
+        """Redis may give it to this server after it has withdrawn, if there is another one: it is answered."""
+        stopping = Deferred.fromCoroutine(self.serving.stop(grace=2.5))
+        self.advance(1)
+        self.push(self.request("echo", value=1))
+        self.assertEqual(self.answer(), {"value": 1})
+        self.assertNoResult(stopping)
+        self.advance(1.6)
+        self.successResultOf(stopping)
+        self.serving = self.serve()
+        self.serving.start()
+        self.advance(0.1)
 
     def test_a_method_that_cancels_something_of_its_own(self) -> None:
         self.push(self.request("hold"))

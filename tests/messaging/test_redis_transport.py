@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from novnc_twisted.errors import ServiceUnavailable
 from novnc_twisted.messaging.redis import transport as module
 from novnc_twisted.messaging.redis.scripts import ANNOUNCE, WITHDRAW, Script
-from novnc_twisted.messaging.redis.transport import RedisTransport
+from novnc_twisted.messaging.redis.transport import GRACE, RedisTransport
 from novnc_twisted.messaging.redis_url import RedisURL
 from tests.support.fake_redis import FakeRedis, bulk
 from tests.support.logged import Logged
@@ -97,7 +97,7 @@ class TransportTests(SynchronousTestCase):
         self.assertEqual(len(self.redis.connections), 3)
         self.assertEqual(self.ran(ANNOUNCE)[0][4], "t@")
         stopping = stop()
-        self.advance(0.1)
+        self.advance(GRACE + 0.1)  # this Redis answers that there is another server
         self.successResultOf(stopping)
         self.assertEqual(len(self.redis.connections), 2)
 

@@ -11,7 +11,7 @@ from novnc_twisted.messaging.redis.heartbeat import FROZEN
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.protocol import ConnectionGone, RedisError
 from novnc_twisted.messaging.redis.reasons import TROUBLES, sentence
-from novnc_twisted.messaging.waiting import Late, ended, sleep, within
+from novnc_twisted.messaging.waiting import Late, ended, settled, sleep, within
 
 BLOCK = 2
 """Time-out of a BLPOP, in seconds.  A connection that is silent for FROZEN seconds longer is frozen."""
@@ -58,6 +58,7 @@ class Queue:
         self._link = link
         self._busy = dict.fromkeys(self._keys, 0)
         self._paused = False
+        self._last = False  # whether the pending BLPOP is the last one
         self._freed: Deferred[None] | None = None
         self._running: Deferred[None] | None = None
 
@@ -72,10 +73,18 @@ class Queue:
         self._running = Deferred.fromCoroutine(self._run())
         return first
 
-    async def stop(self) -> None:
-        """Take no more messages, and close the connection."""
+    async def stop(self, *, grace: float = 0.0) -> None:
+        """Take no more messages, and close the connection.
+
+        :param grace: seconds to wait for the end of a pending BLPOP.  A message that Redis gives to a connection while
+            it is being closed is lost.
+        """
         running, self._running = self._running, None
         if running is not None:
+            if grace:
+                self._last = True
+                self._wake()
+                await settled(running, grace, self._reactor)
             await ended(running, self._reactor)
         await self._link.stop()
 
@@ -94,7 +103,7 @@ class Queue:
             self._freed.callback(None)
 
     async def _run(self) -> None:
-        while True:
+        while not self._last:
             free = [key for key in self._keys if self._slots is None or self._busy[key] < self._slots]
             if not free or self._paused:
                 self._freed = Deferred()

@@ -4,7 +4,7 @@ A topic has a queue for each role of callers.  Redis lets only users with a role
 queue proves the caller's role.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.messages import MAX_DEADLINE, Request, read_request, write_reply
 from novnc_twisted.messaging.redis.queue import Queue
 from novnc_twisted.messaging.redis.scripts import REPLY
-from novnc_twisted.messaging.waiting import Late, within
+from novnc_twisted.messaging.waiting import Late, settled, within
 from novnc_twisted.messaging.wire import MAX_CONCURRENCY, encode, perform, refused
 
 _log = Logger()
@@ -96,17 +96,20 @@ class Serving:
         """The keys of the topic's queues."""
         return list(self._roles)
 
-    async def stop(self, untaken: Iterable[Iterable[Any]] = (), *, grace: float = 0.0) -> None:
+    async def stop(self, untaken: Sequence[Iterable[Any]] = (), *, grace: float = 0.0) -> None:
         """Take no more requests, cancel those that are being worked on, and answer their callers.
 
-        :param untaken: the requests left in each queue that no other server will take: they are answered, too.
+        :param untaken: the requests left in each queue that no other server will take: they are answered, too.  Empty:
+            there is another server.
         :param grace: seconds that may pass before requests that are being worked on are cancelled.
         """
         self._stopping = True
-        stops = [Deferred.fromCoroutine(queue.stop()) for queue in self._queues]
+        # If there is another server, callers do not notice that this one ends: it answers all that it has taken.
+        takes = grace if not untaken else 0.0
+        stops = [Deferred.fromCoroutine(queue.stop(grace=takes)) for queue in self._queues]
         await gatherResults(stops, consumeErrors=True)  # if this is cancelled, all of them fail
         if grace and self._working:
-            await self._finish(grace)
+            await settled(DeferredList(list(self._working)), grace, self._reactor)
         for work in list(self._working):
             # After the queues have stopped, so that no new work begins meanwhile.
             work.cancel()
@@ -116,22 +119,6 @@ class Serving:
         # The replies have to be sent before the connection is closed.
         if self._working:
             await DeferredList(list(self._working))
-
-    async def _finish(self, seconds: float) -> None:
-        """Wait until the requests that are being worked on are answered, for so many seconds at most."""
-        over: Deferred[None] = Deferred()
-
-        def end(_: object = None) -> None:
-            if not over.called:
-                over.callback(None)
-
-        timer = self._reactor.callLater(seconds, end)
-        DeferredList(list(self._working)).addCallback(end)
-        try:
-            await over
-        finally:
-            if timer.active():
-                timer.cancel()
 
     def _take(self, key: str, message: Any) -> None:
         async def work() -> None:

@@ -23,7 +23,7 @@ from novnc_twisted.messaging.redis.health import Health
 from novnc_twisted.messaging.redis.heartbeat import FROZEN, milliseconds
 from novnc_twisted.messaging.redis.link import Link
 from novnc_twisted.messaging.redis.presence import Announcement, Presence
-from novnc_twisted.messaging.redis.queue import MAX_PENDING
+from novnc_twisted.messaging.redis.queue import BLOCK, MAX_PENDING
 from novnc_twisted.messaging.redis.running import Scripts
 from novnc_twisted.messaging.redis.serving import FINAL_REPLIES, Serving
 from novnc_twisted.messaging.redis.store import DEADLINE, RedisStore
@@ -33,8 +33,8 @@ from novnc_twisted.messaging.wire import check_place, check_topic, encode_object
 LONGEST_ENTRY = 10_000
 """Milliseconds after which a presence entry has expired at the latest; the scripts ignore entries beyond that."""
 
-GRACE = 2.0
-"""Seconds for which a service that withdraws goes on with the calls that it has taken."""
+GRACE = BLOCK + 0.5
+"""Seconds for which a service that withdraws goes on with the calls that it has taken, and with a pending BLPOP."""
 
 
 @implementer(ITransport)
