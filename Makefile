@@ -33,6 +33,7 @@ help:
 	@echo 'make bench     the benchmarks, beside other proxies (BENCH_OPTIONS=--quick: in 3 minutes)'
 	@echo 'make bench-nova our proxy and nova-novncproxy in front of a real nova, side by side'
 	@echo 'make soak      5,000 live sessions in one process, for an hour (SOAK_SECONDS=3600)'
+	@echo '               SOAK_OPTIONS="--take-overs 10": 550 sessions while the services are replaced'
 	@echo 'make fuzz      every parser with generated input, for ten minutes (FUZZ_SECONDS=600)'
 	@echo 'make clean     removes what was built or installed in this folder'
 

@@ -101,7 +101,7 @@ class Crowd(Console):
         """
         self._census.unlink(missing_ok=True)
         assert self._process is not None
-        os.kill(self._process.pid, signal.SIGUSR2)
+        os.kill(self._process.pid, signal.SIGUSR1)
         give_up = time.monotonic() + _CENSUS_TIMEOUT
         while not self._census.exists():
             if time.monotonic() > give_up or self._process.poll() is not None:

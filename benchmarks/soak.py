@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from benchmarks import takeovers
 from benchmarks.crowd import Crowd, CrowdShieldOff
 from benchmarks.load import CACHE, PUBLISHED, Backend, Load, LoadFailed, Unavailable
 from benchmarks.run import machine, raise_descriptor_limit
@@ -154,10 +155,12 @@ def _until(so: Callable[[], bool]) -> None:
 
 def main() -> int:
     """Run it, and return the exit code."""
-    plan, output, publish = _options()
+    plan, output, publish, take_overs = _options()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="novnc-twisted-soak-") as folder:
+        if take_overs:
+            return takeovers.main(take_overs, Path(folder))
         try:
             outcome = soak(plan, Path(folder), lambda line: print(line, flush=True))
         except Unavailable as trouble:
@@ -177,7 +180,7 @@ def main() -> int:
     return 1 if outcome.wrong else 0
 
 
-def _options() -> tuple[Plan, Path, bool]:
+def _options() -> tuple[Plan, Path, bool, int]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.split("\n")[0])
     plan = Plan()
     parser.add_argument("--seconds", type=float, default=plan.seconds, help="how long they type (3600)")
@@ -193,10 +196,18 @@ def _options() -> tuple[Plan, Path, bool]:
     parser.add_argument(
         "--publish", action="store_true", help="put the report into docs/performance, where nothing is wrong"
     )
+    parser.add_argument(
+        "--take-overs",
+        type=int,
+        default=0,
+        metavar="N",
+        help="instead: 500 noVNC and 50 XVP sessions, while the services are replaced N times",
+    )
     given = vars(parser.parse_args())
+    take_overs: int = given.pop("take_overs")
     output: Path = given.pop("output")
     publish: bool = given.pop("publish")
-    return Plan(**given), output, publish
+    return Plan(**given), output, publish, take_overs
 
 
 if __name__ == "__main__":

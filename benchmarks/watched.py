@@ -1,4 +1,4 @@
-"""``twistd``, which writes a census on SIGUSR2: ``python -P benchmarks/watched.py CENSUS ARGUMENTS OF TWISTD``.
+"""``twistd``, which writes a census on SIGUSR1: ``python -P benchmarks/watched.py CENSUS ARGUMENTS OF TWISTD``.
 
 It changes nothing in the relay.  On the signal it collects garbage, then writes to the file CENSUS, as JSON, how many
 objects of each type the garbage collector tracks, and how many delayed calls of each function the reactor has.
@@ -32,5 +32,5 @@ if __name__ == "__main__":
     from twisted.scripts.twistd import run
 
     census = sys.argv.pop(1)
-    signal.signal(signal.SIGUSR2, lambda *_: tell(census))
+    signal.signal(signal.SIGUSR1, lambda *_: tell(census))
     run()
