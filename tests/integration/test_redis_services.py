@@ -1,5 +1,6 @@
 """Six processes with Redis, two of them compute hosts: unmodified clients, sessions, restarts, an orderly end."""
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,13 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.errors import Stopping
+from novnc_twisted.messaging.domain_record import FIELDS, part_key
+from novnc_twisted.messaging.redis import keys
 from tests.api.harness import quick_hash
 from tests.session.harness import refused
 from tests.support.cloud import Cloud, Ran, together, token_in
+from tests.support.libvirtd import in_thread
+from tests.support.redis_users import ADMIN
 from tests.support.viewer import Viewer
 from tests.support.vnc_server import FakeVNCServer
 
@@ -37,7 +42,17 @@ class CloudCase(TestCase):
         self.red, self.blue = await together(
             cloud.one.define("myserver20", project="red"), cloud.two.define("myserver21", project="blue")
         )
+        await together(self.published("compute1", "myserver20"), self.published("compute2", "myserver21"))
         return cloud
+
+    async def published(self, host: str, server: str) -> None:
+        """Wait until a compute host has published that a server runs; that takes it a part of a second."""
+        key, login = keys.stored(part_key(host, 1, 0)), ADMIN if self.cloud.users else ()
+        states: dict[str, str] = {}
+        while states.get(server) != "running":
+            stored: Any = await in_thread(self.cloud.redis.command, "GET", key, login=login)
+            rows = json.loads(stored.partition(b"\n")[2])["rows"] if stored else []
+            states = {row[FIELDS.index("name")]: row[FIELDS.index("state")] for row in rows}
 
     async def shows(self, url: str, name: str) -> Viewer:
         """Assert that the URL leads to this VM's screen and keyboard, and return the viewer."""
