@@ -131,12 +131,12 @@ class TransportEnd:
         self._ended = True
         self._end(self._lost(detail))
 
-    # What an end does with it
+    # What the subclasses do
 
     def _has_room(self) -> None:
-        """The buffer is empty again."""
+        """Go on: the buffer is empty again."""
         raise NotImplementedError
 
     def _end(self, cause: Refusal) -> None:
-        """Nothing more comes from the peer, or it takes nothing more."""
+        """End: nothing more comes from the peer, or it takes nothing more."""
         raise NotImplementedError

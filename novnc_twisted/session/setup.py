@@ -164,7 +164,7 @@ class SessionSetup(Session):
         """Send the viewer the reason, and close everything; never raises."""
         # If end() was called, its cause is the reason; the failure of the step is only its consequence.
         cause = self.cause = self.cause or cause
-        self.enter(self.phase)  # for the time of its last phase; the refusal itself belongs to none
+        self.enter(self.phase)  # ends the time of the last phase; the time of the refusal belongs to no phase
         try:
             for end in self.ends:
                 end.close(cause)

@@ -102,7 +102,7 @@ class Presence:
 
         :raises TopicInUse: it is exclusive, and another live process has its topic.
         """
-        # Before the start no topic can be had; the first renewal gets it.
+        # Before the start no topic can be claimed; the first renewal claims it.
         if self._running is not None and announcement.exclusive:
             await self._wait_for_topic(announcement)
         self._announced[announcement] = ExclusiveTopic(announcement.topic, announcement.owned, self._health)
