@@ -1,13 +1,16 @@
 """Build the package with its twistd plugin and its console page.  All static metadata is in pyproject.toml."""
 
+import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 from setuptools import find_namespace_packages, setup
 from setuptools.command.egg_info import egg_info
 
-WEB = Path(__file__).parent / "novnc_twisted" / "web"
+ROOT = Path(__file__).parent
+WEB = ROOT / "novnc_twisted" / "web"
 PAGE = WEB / "dist" / "vnc_auto.html"
 
 
@@ -38,13 +41,48 @@ class PageFirst(egg_info):
         super().run()
 
 
+def repository() -> str:
+    """The public address of the repository; empty if there is no such address yet."""
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    return str(tools["novnc_twisted"]["repository"]).rstrip("/")
+
+
+def long_description(base: str) -> str:
+    """The README for PyPI, whose pages have none of our files: with absolute links, or with the texts of the links.
+
+    :param base: the address of the repository; empty: links and images of our files are left out.
+    """
+    text = re.sub(r"<!--.*?-->\n*", "", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    if base:
+        text = re.sub(r"(!\[[^]]*\]\()(?!https?:)", rf"\g<1>{base}/raw/HEAD/", text)
+        return re.sub(r"((?<!!)\[[^]]*\]\()(?!https?:|#)", rf"\g<1>{base}/blob/HEAD/", text)
+    text = re.sub(r"!\[[^]]*\]\((?!https?:)[^)]*\)\n*", "", text)
+    text = re.sub(r"\s\(\[how\]\((?!https?:)[^)]*\)\)", "", text)
+    return re.sub(r"\[([^]]*)\]\((?!https?:|#)[^)]*\)", r"\1", text)
+
+
+def project_urls(base: str) -> dict[str, str]:
+    """The links beside the description on PyPI."""
+    if not base:
+        return {}
+    return {
+        "Source": base,
+        "Documentation": f"{base}/blob/HEAD/docs/index.rst",
+        "Changelog": f"{base}/blob/HEAD/CHANGES.md",
+    }
+
+
 # package_dir makes an editable install a plain .pth line: twisted.plugins joins "twisted/plugins" to each
 # entry of sys.path, and the import hook of a modern editable install is not one.
-setup(
-    package_dir={"": "."},
-    packages=find_namespace_packages(
-        include=["novnc_twisted", "novnc_twisted.*", "twisted.plugins"],
-        exclude=["novnc_twisted.web", "novnc_twisted.web.*"],
-    ),
-    cmdclass={"egg_info": PageFirst},
-)
+if __name__ == "__main__":
+    setup(
+        package_dir={"": "."},
+        packages=find_namespace_packages(
+            include=["novnc_twisted", "novnc_twisted.*", "twisted.plugins"],
+            exclude=["novnc_twisted.web", "novnc_twisted.web.*"],
+        ),
+        long_description=long_description(repository()),
+        long_description_content_type="text/markdown",
+        project_urls=project_urls(repository()),
+        cmdclass={"egg_info": PageFirst},
+    )

@@ -1,11 +1,13 @@
 """The installed package: built from a copy of the checkout, and used from another folder."""
 
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
@@ -170,6 +172,60 @@ class WheelTests(TestCase):
         text = place.twistd_help()
         self.assertEqual(commands_in(text), set())
         self.assertIn(" web ", text)
+
+
+class PyPITests(TestCase):
+    """What PyPI shows, and what it accepts."""
+
+    def description(self, repository: str) -> str:
+        """The description that setup.py makes of the README."""
+        spec = importlib.util.spec_from_file_location("setup_of_the_checkout", ROOT / "setup.py")
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        text: str = module.long_description(repository)
+        return text
+
+    def targets(self, text: str) -> list[str]:
+        """The targets of links and images that do not begin with a scheme."""
+        return [target for target in re.findall(r"\]\(([^)]*)\)", text) if not target.startswith("https://")]
+
+    def test_links_without_a_repository(self) -> None:
+        """No link leads to a file that PyPI does not have; the texts of the links remain."""
+        text = self.description("")
+        self.assertTrue(all(target.startswith("#") for target in self.targets(text)), self.targets(text))
+        self.assertNotIn("![", text)
+        self.assertNotIn("<!--", text)
+        self.assertIn("\n* For operators: quickstart, deployment, OpenStack,", text)
+
+    def test_links_with_a_repository(self) -> None:
+        """Links and images are absolute."""
+        text = self.description("https://git.example.org/it")
+        self.assertTrue(all(target.startswith("#") for target in self.targets(text)), self.targets(text))
+        self.assertIn("](https://git.example.org/it/raw/HEAD/docs/images/page.png)", text)
+        self.assertIn("[deployment](https://git.example.org/it/blob/HEAD/docs/deployment.rst)", text)
+        self.assertIn("](https://novnc.com)", text)
+
+    def test_upload(self) -> None:
+        """Twine finds no fault with sdist and wheel; the sdist has the page, its sources and the units."""
+        place = Place(self)
+        copy_checkout(place.checkout, page=True)
+        done = run(
+            *(sys.executable, "-m", "build", "--no-isolation", "--outdir", place.folder / "dist", place.checkout),
+            folder=place.elsewhere,
+            path="/nowhere",
+        )
+        self.assertEqual(done.returncode, 0, done.stdout)
+        built = sorted((place.folder / "dist").iterdir())
+        self.assertEqual(len(built), 2)
+        done = run(sys.executable, "-m", "twine", "--no-color", "check", "--strict", *built, folder=place.elsewhere)
+        self.assertEqual((done.returncode, done.stdout.count(": PASSED")), (0, 2), done.stdout)
+        with tarfile.open(place.folder / "dist" / f"novnc_twisted-{__version__}.tar.gz") as sdist:
+            names = {name.partition("/")[2] for name in sdist.getnames()}
+        listed = run("git", "ls-files", folder=ROOT).stdout.split()
+        hidden = {name for name in listed if name.startswith(".") or not (ROOT / name).exists()}
+        self.assertEqual(set(listed) - hidden - names, set())
+        self.assertIn(f"{WEB}/dist/vnc_auto.html", names)
 
 
 class EditableTests(TestCase):
