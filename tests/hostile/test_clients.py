@@ -103,7 +103,7 @@ class Clients(HostileCase):
         """
         self.info = {"internal_access_path": "/console"} if phase.hold == "path" else {}
         if phase.hold == "dial":
-            self.patch(sys.modules["novnc_twisted.session.setup"], "dial", self._never)
+            self.patch(sys.modules["novnc_twisted.session.upstream.reach"], "dial", self._never)
         self.held(by, phase, late=late)
         self.scripted.script = phase.server
         self.reached = self.scripted.reached = Deferred()
