@@ -5,6 +5,7 @@
 import { build } from 'esbuild';
 import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { buildLocales } from './locales.js';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 
@@ -21,6 +22,8 @@ await mkdir(staged, { recursive: true });
 
 const { version } = JSON.parse(await readFile(join(novnc, 'package.json'), 'utf8'));
 
+const languages = await buildLocales(join(here, 'src', 'locales'), join(staged, 'assets'));
+
 const { metafile } = await build({
     absWorkingDir: here,
     entryPoints: {
@@ -29,6 +32,7 @@ const { metafile } = await build({
     },
     outdir: join(staged, 'assets'),
     entryNames: '[name]-[hash]',
+    define: { LANGUAGES: JSON.stringify(languages) },
     bundle: true,
     minify: true,
     format: 'esm', // noVNC's core awaits at the top of a module
@@ -67,7 +71,7 @@ await copyFile(join(novnc, 'AUTHORS'), join(staged, 'LICENSE.noVNC-AUTHORS.txt')
 /* What is text is compressed once, here: the proxy sends it so to browsers that take it. */
 const SMALLEST = { params: { [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY } };
 for (const folder of [staged, join(staged, 'assets')]) {
-    for (const name of (await readdir(folder)).filter((each) => /\.(html|js|css)$/.test(each))) {
+    for (const name of (await readdir(folder)).filter((each) => /\.(html|js|css|json)$/.test(each))) {
         const data = await readFile(join(folder, name));
         if (data.length < 1024) {
             continue; // nothing is gained

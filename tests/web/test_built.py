@@ -14,8 +14,13 @@ PAGES = ("vnc_auto.html", "vnc_lite.html", "vnc.html")
 
 class BuiltTest(TestCase):
     def test_names(self):
-        """Three pages; a script, a worker and a style sheet, named by their content; icons; those of the list."""
+        """Three pages; script, worker, style sheet and languages, named by their content; icons; those of the list."""
         found = sorted(path.name for path in (DIST / "assets").iterdir() if path.suffix not in COMPRESSED)
+        words = [name for name in found if name.startswith("words.")]
+        for name in words:
+            self.assertRegex(name, r"^words\.[a-z]{2}(-[A-Z]{2})?-[0-9A-F]{8}\.json$")
+        self.assertEqual(len(words), 12)
+        found = [name for name in found if name not in words]
         assets = [name for name in found if not name.startswith("list")]
         self.assertEqual((len(assets), len(found)), (3, 5))
         names = json.loads((DIST / "list.json").read_text())
@@ -37,6 +42,7 @@ class BuiltTest(TestCase):
             *(DIST / name for name in PAGES),
             *(DIST / "assets").glob("*.js"),
             *(DIST / "assets").glob("*.css"),
+            *(DIST / "assets").glob("*.json"),
         ):
             if path.stat().st_size < 1024:
                 continue  # nothing would be gained

@@ -49,6 +49,11 @@ class ModulesTest(TestCase):
         for code in (4401, 4429):
             self.assertIn(words[code], sentences[code])
 
+    def test_causes(self):
+        """The translations know every sentence of the table; scripts/generate_refusals.py writes the file."""
+        causes = json.loads((WEB / "src" / "locales" / "causes.json").read_text())
+        self.assertEqual(causes, {name: row.sentence for name, row in TABLE.items()})
+
     def test_lock_file(self):
         """The lock file contains versions and checksums, but no addresses to download from."""
         lock = (WEB / "package-lock.json").read_text()

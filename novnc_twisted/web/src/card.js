@@ -33,7 +33,7 @@ export class Card {
     /** Show the seconds until the next attempt. null: show none, because attempts are frequent. */
     countdown(seconds) {
         $('countdown').hidden = seconds === null;
-        $('countdown').textContent = seconds === null ? '' : say.countdown(seconds);
+        $('countdown').textContent = seconds === null ? '' : say.countdown({ seconds });
     }
 
     /** Show that the page is trying to connect. */

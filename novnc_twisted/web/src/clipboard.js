@@ -1,8 +1,9 @@
 /*
  * The clipboard panel: text for the server, to its clipboard or typed for it, and text from the server.
  */
-import { obstacle, wellFormed } from './cliptext.js';
+import { LIMIT, obstacle, wellFormed } from './cliptext.js';
 import { NAMES, spell } from './layouts.js';
+import { remember, remembered } from './memory.js';
 import { label, $ } from './page.js';
 import { say, text } from './strings.js';
 
@@ -22,13 +23,14 @@ export class Clipboard {
         for (const [id, name] of NAMES) {
             $('layout').append(new Option(name, id));
         }
-        this._chooseLayout(remembered());
+        // not guessed: the browser's language is no hint at the server's layout, and most servers use US
+        this._chooseLayout(remembered('layout') ?? 'us');
         $('send').addEventListener('click', () => this._send());
         $('type').addEventListener('click', () => this._type());
         $('copy').addEventListener('click', () => this._copy());
         $('outgoing').addEventListener('input', () => this._judge());
         $('layout').addEventListener('change', () => {
-            remember(this.layout);
+            remember('layout', this.layout);
             this._judge();
         });
         this.enable(false);
@@ -67,7 +69,7 @@ export class Clipboard {
     _chooseLayout(id) {
         const known = NAMES.some(([each]) => each === id);
         $('layout').value = known ? id : 'us';
-        $('typing').textContent = known ? '' : say.unknownLayout(id);
+        $('typing').textContent = known ? '' : say.unknownLayout({ id });
     }
 
     /* Report what cannot be sent, before anything is sent. */
@@ -75,7 +77,7 @@ export class Clipboard {
         const words = $('outgoing').value;
         const unknown = spell(words, this.layout).filter(({ known }) => !known).length;
         const no = words ? obstacle(words, this._screen.extendedClipboard) : null;
-        $('typing').textContent = [unknown && say.unknownCharacters(unknown), no && say.cannotSend(no)]
+        $('typing').textContent = [unknown && say.unknownCharacters({ count: unknown }), no && say[no.why]({ ...no, most: LIMIT })]
             .filter(Boolean).join(' ');
     }
 
@@ -83,7 +85,7 @@ export class Clipboard {
         const words = wellFormed($('outgoing').value);
         const no = obstacle(words, this._screen.extendedClipboard);
         if (no) {
-            $('typing').textContent = say.cannotSend(no);
+            $('typing').textContent = say[no.why]({ ...no, most: LIMIT });
         } else if (this._screen.paste(words)) {
             $('typing').textContent = text.sent;
         }
@@ -96,7 +98,7 @@ export class Clipboard {
         }
         const words = $('outgoing').value;
         if (!words) {
-            $('typing').textContent = say.cannotSend({ why: 'empty' });
+            $('typing').textContent = say.empty();
             return;
         }
         this._typing = true;
@@ -115,8 +117,8 @@ export class Clipboard {
     }
 
     _progress(done, count) {
-        $('typing').textContent = say.typing(done, count);
-        this._chips.show('typing', say.typingShort(done, count), text.stopTyping, () => this._stop());
+        $('typing').textContent = say.typing({ done, all: count });
+        this._chips.show('typing', say.typingShort({ done, all: count }), text.stopTyping, () => this._stop());
     }
 
     _stop() {
@@ -128,9 +130,9 @@ export class Clipboard {
         this._chips.hide('typing');
         $('type').textContent = text.type;
         $('type').disabled = !this._on;
-        $('typing').textContent = all ? text.typed : say.stopped(done, count);
+        $('typing').textContent = all ? text.typed : say.stopped({ done, all: count });
         if (!all && !this._stopped && $('panel-clipboard').hidden) {
-            this._chips.show('stopped', say.stoppedShort(done, count), text.dismiss, () => this._chips.hide('stopped'));
+            this._chips.show('stopped', say.stoppedShort({ done, all: count }), text.dismiss, () => this._chips.hide('stopped'));
         }
     }
 
@@ -144,24 +146,5 @@ export class Clipboard {
             field.select();
             $('copied').textContent = document.execCommand('copy') ? text.copied : text.copyFailed;
         }
-    }
-}
-
-/* The layout is remembered, not guessed: the browser's language is no hint at the server's, and most servers use US. */
-const KEY = 'novnc_twisted.layout';
-
-function remembered() {
-    try {
-        return localStorage.getItem(KEY) ?? 'us';
-    } catch {
-        return 'us'; // the browser stores nothing
-    }
-}
-
-function remember(layout) {
-    try {
-        localStorage.setItem(KEY, layout);
-    } catch {
-        // the browser stores nothing: the choice is valid for this visit
     }
 }

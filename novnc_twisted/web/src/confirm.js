@@ -27,7 +27,7 @@ export function confirmed(element, name, act) {
             element.removeAttribute('aria-label');
             element.title = '';
         }
-        if ($('notice').textContent === say.confirmHint(name)) { // another button may have replaced the notice
+        if ($('notice').textContent === say.confirmHint({ name })) { // another button may have replaced the notice
             $('notice').textContent = '';
         }
     };
@@ -35,9 +35,9 @@ export function confirmed(element, name, act) {
         if (timer === null) {
             timer = setTimeout(rest, TIME);
             element.classList.add('armed');
-            element.textContent = say.confirm(name);
-            label(element, say.confirmHint(name));
-            $('notice').textContent = say.confirmHint(name);
+            element.textContent = say.confirm({ name });
+            label(element, say.confirmHint({ name }));
+            $('notice').textContent = say.confirmHint({ name });
         } else if (event.detail !== 2) {
             rest();
             act();

@@ -4,7 +4,7 @@
  * Both are given: QEMU uses the code (extended key events), other servers use the keysym.
  */
 import KeyTable from '../node_modules/@novnc/novnc/core/input/keysym.js';
-import { sysrq } from './strings.js';
+import { keys as names, sysrq } from './strings.js';
 
 export const CTRL = [KeyTable.XK_Control_L, 'ControlLeft'];
 export const ALT = [KeyTable.XK_Alt_L, 'AltLeft'];
@@ -56,7 +56,7 @@ export const SYSRQS = [...'rsh'].map(magic);
 /** Combinations that end programs or restart the server: they are sent at a second click only. */
 export const DESTRUCTIVE = [
     { name: 'Ctrl+Alt+Del', keys: CTRL_ALT_DEL },
-    { name: 'End the X session', keys: [CTRL, ALT, BACKSPACE], note: 'Ctrl+Alt+Bksp' },
+    { name: names.endX, keys: [CTRL, ALT, BACKSPACE], note: 'Ctrl+Alt+Bksp' },
     ...[...'eiub'].map(magic),
 ];
 
@@ -66,16 +66,16 @@ export const ROW = [
     { name: 'Tab', key: TAB },
     { name: 'Ctrl' },
     { name: 'Alt' },
-    { name: '←', label: 'Left', key: [KeyTable.XK_Left, 'ArrowLeft'] },
-    { name: '↑', label: 'Up', key: [KeyTable.XK_Up, 'ArrowUp'] },
-    { name: '↓', label: 'Down', key: [KeyTable.XK_Down, 'ArrowDown'] },
-    { name: '→', label: 'Right', key: [KeyTable.XK_Right, 'ArrowRight'] },
+    { name: '←', label: names.left, key: [KeyTable.XK_Left, 'ArrowLeft'] },
+    { name: '↑', label: names.up, key: [KeyTable.XK_Up, 'ArrowUp'] },
+    { name: '↓', label: names.down, key: [KeyTable.XK_Down, 'ArrowDown'] },
+    { name: '→', label: names.right, key: [KeyTable.XK_Right, 'ArrowRight'] },
     { name: 'Home', key: [KeyTable.XK_Home, 'Home'] },
     { name: 'End', key: [KeyTable.XK_End, 'End'] },
-    { name: 'PgUp', label: 'Page up', key: [KeyTable.XK_Page_Up, 'PageUp'] },
-    { name: 'PgDn', label: 'Page down', key: [KeyTable.XK_Page_Down, 'PageDown'] },
-    { name: 'Ins', label: 'Insert', key: [KeyTable.XK_Insert, 'Insert'] },
-    { name: 'Del', label: 'Delete', key: DELETE },
+    { name: 'PgUp', label: names.pageUp, key: [KeyTable.XK_Page_Up, 'PageUp'] },
+    { name: 'PgDn', label: names.pageDown, key: [KeyTable.XK_Page_Down, 'PageDown'] },
+    { name: 'Ins', label: names.insert, key: [KeyTable.XK_Insert, 'Insert'] },
+    { name: 'Del', label: names.delete, key: DELETE },
     { name: 'Shift' },
     { name: 'Super' },
     ...Array.from({ length: 12 }, (_, i) => ({ name: `F${i + 1}`, key: f(i + 1) })),

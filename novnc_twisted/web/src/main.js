@@ -6,6 +6,7 @@ import { Chips } from './chips.js';
 import { Clipboard } from './clipboard.js';
 import { KeyPanel } from './keypanel.js';
 import { KeyRow } from './keyrow.js';
+import { offerLanguages } from './languages.js';
 import { viewOptions } from './location.js';
 import { Modifiers } from './modifiers.js';
 import { hasExtendedClipboard, releaseOnBlur, sendKey } from './novnc.js';
@@ -58,6 +59,7 @@ const screen = {
 };
 
 fillIn();
+offerLanguages($('language'), $('language-hint'));
 const toolbar = new Toolbar(() => screen.focus());
 const view = new View(options, (changed) => {
     if (changed.viewOnly) {

@@ -31,7 +31,7 @@ export class Modifiers {
         this._screen.sendKey(...HOLD.find((each) => each.name === name).key, down);
         if (down) {
             this._held.add(name);
-            this._chips.show(name, say.held(name), say.release(name), () => this._set(name, false));
+            this._chips.show(name, say.held({ name }), say.release({ name }), () => this._set(name, false));
         } else {
             this._held.delete(name);
             this._chips.hide(name);

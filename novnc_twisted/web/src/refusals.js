@@ -4,7 +4,7 @@
  * The codes are those of novnc_twisted/errors.py.  The close frame contains the sentence; if there is no close frame,
  * the page uses the sentences of strings.js.
  */
-import { lost, refusals } from './strings.js';
+import { lost, refusals, translated } from './strings.js';
 
 /*
  * auto: how the page retries automatically, as arguments of `Backoff.next`.
@@ -54,7 +54,7 @@ export function describe({ code, reason = '', opened = false, connected = false 
         return {
             code,
             title: words.title,
-            sentence: clean(reason) || words.sentence,
+            sentence: translated(clean(reason) || words.sentence),
             hint: hint(code, words, connected, past),
             keep: Boolean(policy.keep),
             auto: policy.auto ?? null,
@@ -62,7 +62,7 @@ export function describe({ code, reason = '', opened = false, connected = false 
         };
     }
     if (clean(reason)) { // a failure without a known code
-        return { code, title: lost.refused, sentence: clean(reason), hint: '', keep: false, auto: null, retry: 'retry' };
+        return { code, title: lost.refused, sentence: translated(clean(reason)), hint: '', keep: false, auto: null, retry: 'retry' };
     }
     const lostWords = opened ? lost.dropped : lost.unreachable;
     return { code, ...lostWords, hint: '', ...NETWORK, retry: opened ? 'reconnect' : 'retry' };

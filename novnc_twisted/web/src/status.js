@@ -2,7 +2,7 @@
  * The state of the console, in the bar, on the page's body and in the tab's title.
  */
 import { $ } from './page.js';
-import { say, text } from './strings.js';
+import { text } from './strings.js';
 
 const TAIL = 8; // characters at the end of a long name that always show
 
@@ -13,6 +13,11 @@ export function cut(name) {
         : [...name];
     const at = characters.length > 2 * TAIL ? characters.length - TAIL : characters.length;
     return [characters.slice(0, at).join(''), characters.slice(at).join('')];
+}
+
+/** The tab's title: the state unless it is good, the server's name, and what the page is. */
+export function titled(name, state) {
+    return [state, name, text.console].filter(Boolean).join(' - ');
 }
 
 export class Status {
@@ -54,6 +59,6 @@ export class Status {
 
     /* With several tabs, the title must show which console has a problem; only "connected" is left out. */
     _title() {
-        document.title = say.title(this._name, this._words.startsWith(text.connected) ? '' : this._words);
+        document.title = titled(this._name, this.state === 'connected' ? '' : this._words);
     }
 }

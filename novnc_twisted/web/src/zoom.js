@@ -4,7 +4,7 @@
  * noVNC recognises the gestures, and would turn a pinch into Ctrl and the mouse's wheel.  The picture is enlarged by
  * making the element that noVNC fits it to larger than the stage, so noVNC's coordinates stay right.
  */
-import { say, text } from './strings.js';
+import { language, say, text } from './strings.js';
 
 const LARGEST = 8;
 const SMALLEST = 1.03; // a smaller factor counts as 1: the whole picture
@@ -90,7 +90,7 @@ export class Zoom {
         stage.style.setProperty('--zoom', factor);
         stage.scrollTo(scrollX, scrollY);
         if (factor > 1) {
-            this._chips.show('zoom', say.zoom(factor), text.zoomEnd, () => this.reset());
+            this._chips.show('zoom', say.zoom({ percent: factor.toLocaleString(language, { style: 'percent', maximumFractionDigits: 0 }) }), text.zoomEnd, () => this.reset());
         } else {
             this._chips.hide('zoom');
         }

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cut } from '../src/status.js';
-import { say } from '../src/strings.js';
+import { cut, titled } from '../src/status.js';
 
 test('a long name keeps its end, a short one stays whole', () => {
     assert.deepEqual(cut('production-database-eu-west-1-replica-07'), ['production-database-eu-west-1-re', 'plica-07']);
@@ -16,7 +15,7 @@ test('nothing is lost, and no character is cut in two', () => {
 });
 
 test('the title names the state unless it is good', () => {
-    assert.equal(say.title('myserver20', ''), 'myserver20 - Console');
-    assert.equal(say.title('myserver20', 'No answer'), 'No answer - myserver20 - Console');
-    assert.equal(say.title('', ''), 'Console');
+    assert.equal(titled('myserver20', ''), 'myserver20 - Console');
+    assert.equal(titled('myserver20', 'No answer'), 'No answer - myserver20 - Console');
+    assert.equal(titled('', ''), 'Console');
 });

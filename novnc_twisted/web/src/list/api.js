@@ -2,6 +2,8 @@
  * Requests to the console API.  The browser's cookie says who asks.
  */
 
+import { say, translated } from './words.js';
+
 /* Thrown when the log-in has ended. */
 export class LoggedOut extends Error {}
 
@@ -78,8 +80,8 @@ export class Api {
 async function sentence(response) {
     try {
         const [fault] = Object.values(await response.json());
-        return fault.message;
+        return translated(fault.message);
     } catch {
-        return `The server answered with status ${response.status}.`;
+        return say.status({ status: String(response.status) });
     }
 }

@@ -2,12 +2,13 @@
  * A question, and a note that goes away.
  */
 import { element } from './tile.js';
+import { text } from './words.js';
 
 /* Resolves to whether the person agreed. */
 export function ask(title, consequence, yes) {
     const dialog = element('dialog', { className: 'ask' });
     const agree = element('button', { type: 'submit', value: 'yes', textContent: yes });
-    const cancel = element('button', { type: 'submit', value: '', textContent: 'Cancel', autofocus: true });
+    const cancel = element('button', { type: 'submit', value: '', textContent: text.cancel, autofocus: true });
     const form = element('form', { method: 'dialog' });
     const heading = element('h2', { textContent: title, id: 'question' });
     form.append(heading, element('p', { textContent: consequence }), cancel, agree);
@@ -26,13 +27,13 @@ export function ask(title, consequence, yes) {
 let shown = null;
 let timer = 0;
 
-export function note(text) {
+export function note(words) {
     if (!shown) {
         shown = element('p', { className: 'note' });
         shown.setAttribute('role', 'status');
         document.body.append(shown);
     }
-    shown.textContent = text;
+    shown.textContent = words;
     clearTimeout(timer);
     timer = setTimeout(() => {
         shown.textContent = '';

@@ -4,7 +4,7 @@
 import { LoggedOut } from './api.js';
 import { read, write } from './filters.js';
 import { element, Tile } from './tile.js';
-import { STATES } from './words.js';
+import { say, STATES, text } from './words.js';
 
 export class List {
     #tiles = new Map();
@@ -20,7 +20,7 @@ export class List {
         this.count = element('p', { className: 'count' });
         this.count.setAttribute('role', 'status');
         this.form = this.#form();
-        root.replaceChildren(element('h1', { textContent: 'Servers' }), this.form, this.count, this.grid);
+        root.replaceChildren(element('h1', { textContent: text.servers }), this.form, this.count, this.grid);
         store.addEventListener('change', () => this.draw());
         addEventListener('popstate', () => this.#restore());
         this.grid.addEventListener('keydown', (event) => this.#walk(event));
@@ -57,20 +57,20 @@ export class List {
             before = tile.element;
         }
         const all = this.store.servers.size;
-        const whole = all === 1 ? '1 server' : `${all} servers`;
-        this.count.textContent = servers.length === all ? whole : `${servers.length} of ${whole}`;
+        const [shown, count] = [servers.length, all];
+        this.count.textContent = shown === count ? say.count({ count }) : say.some({ shown, count });
     }
 
     #form() {
         const form = element('form', { className: 'filters' });
         form.setAttribute('role', 'search');
         this.fields = {
-            text: element('input', { type: 'search', name: 'name', placeholder: 'Name or id' }),
+            text: element('input', { type: 'search', name: 'name', placeholder: text.nameOrId }),
             state: element('select', { name: 'state' }),
             project: element('select', { name: 'project' }),
             host: element('select', { name: 'host' }),
         };
-        const labels = { text: 'Search', state: 'State', project: 'Project', host: 'Host' };
+        const labels = { ...text, text: text.search };
         for (const [name, field] of Object.entries(this.fields)) {
             const label = element('label', { textContent: `${labels[name]} ` });
             label.append(field);
@@ -96,7 +96,7 @@ export class List {
             field.closest('label').hidden = shown.length < 2 && !chosen;
             if (field.dataset.options !== JSON.stringify(shown)) {
                 field.dataset.options = JSON.stringify(shown);
-                field.replaceChildren(new Option('All', ''),
+                field.replaceChildren(new Option(text.all, ''),
                     ...shown.map((value, place) => new Option(texts[place] ?? value, value)));
             }
             field.value = chosen;

@@ -7,6 +7,7 @@ import { follow } from './follow.js';
 import { leave, List } from './list.js';
 import { Pictures } from './pictures.js';
 import { Store } from './store.js';
+import { say } from './words.js';
 
 const base = document.body.dataset.base;
 const root = document.getElementById('list');
@@ -32,12 +33,12 @@ if (root) {
             }
         },
         async power(server, action) {
-            if (action.ask && !(await ask(`${action.label} ${server.name}?`, action.consequence, action.label))) {
+            if (action.ask && !(await ask(say.question({ action: action.label, name: server.name }), action.consequence, action.label))) {
                 return;
             }
             try {
                 await api.power(server.id, action.body);
-                note(`${server.name}: ${action.done}`);
+                note(say.report({ name: server.name, done: action.done }));
             } catch (error) {
                 failed(error);
             }

@@ -1,7 +1,7 @@
 /*
  * One server: its picture, its name, its state, its users, and what can be done with it.
  */
-import { ACTIONS, STATES } from './words.js';
+import { ACTIONS, say, STATES, text } from './words.js';
 
 const LIVE = ['ACTIVE', 'PAUSED'];
 
@@ -18,7 +18,7 @@ export class Tile {
         this.where = element('p', { className: 'where' });
         this.users = element('p', { className: 'users' });
         this.menu = element('details', { className: 'menu' });
-        this.menu.append(element('summary', { textContent: 'Power' }), element('div', { className: 'actions' }));
+        this.menu.append(element('summary', { textContent: text.power }), element('div', { className: 'actions' }));
         this.screen.append(this.image, element('span', { className: 'nothing' }));
         this.element.append(this.screen, this.link, this.state, this.where, this.users, this.menu);
         this.screen.addEventListener('click', () => this.run.open(this.server));
@@ -39,14 +39,14 @@ export class Tile {
         this.state.textContent = STATES[server.status] ?? STATES.UNKNOWN;
         this.state.dataset.state = server.status;
         this.where.textContent = [server.project, server.host].filter(Boolean).join(' · ');
-        this.users.textContent = users.length ? `On it: ${users.join(', ')}` : '';
+        this.users.textContent = users.length ? say.users({ names: users.join(', ') }) : '';
         this.image.dataset.id = server.id;
         this.image.dataset.live = live ? 'yes' : '';
         if (!live) {
             this.image.hidden = true;
         }
         this.screen.disabled = !live;
-        this.screen.setAttribute('aria-label', live ? `Open the console of ${server.name}` : `${server.name} has no screen now`);
+        this.screen.setAttribute('aria-label', live ? say.open(server) : say.noScreen(server));
         this.screen.lastElementChild.textContent = live ? '' : (STATES[server.status] ?? STATES.UNKNOWN);
         if (changed) {
             this.#actions(server);

@@ -1,31 +1,29 @@
 /*
- * The words of the list.
+ * The words of the list, in the reader's language, and what can be done with a server.
  */
-export const STATES = {
-    ACTIVE: 'Running',
-    SHUTOFF: 'Off',
-    PAUSED: 'Paused',
-    SUSPENDED: 'Suspended',
-    ERROR: 'Crashed',
-    UNKNOWN: 'Unknown',
-};
+import { loadWords } from '../language.js';
+import * as english from '../locales/list.en.js';
+import { fill, merged } from '../words.js';
+
+const { language, words } = await loadWords();
+const table = merged(english, words.list);
+
+export const { text, states: STATES } = table;
+
+/** Sentences with values. */
+export const say = Object.fromEntries(
+    Object.keys(table.say).map((name) => [name, (values) => fill(table.say[name], values, language)]));
+
+/** The sentence of a refusal, in the reader's language; other text stays unchanged. */
+export const translated = (sentence) => (Object.hasOwn(words.causes ?? {}, sentence) ? words.causes[sentence] : sentence);
 
 export const ACTIONS = [
-    { label: 'Start', done: 'is being started.', states: ['SHUTOFF'], body: { 'os-start': null },
-        consequence: 'The server is started.' },
-    { label: 'Resume', done: 'goes on.', states: ['SUSPENDED'], body: { resume: null },
-        consequence: 'The server goes on where it was suspended.' },
-    { label: 'Continue', done: 'goes on.', states: ['PAUSED'], body: { unpause: null },
-        consequence: 'The server goes on where it was paused.' },
-    { label: 'Shut down', done: 'is asked to shut down.', states: ['ACTIVE'], body: { 'os-stop': null }, ask: true,
-        consequence: 'The guest is asked to shut down. After a minute it is switched off.' },
-    { label: 'Reboot', done: 'is asked to reboot.', states: ['ACTIVE'], body: { reboot: { type: 'SOFT' } }, ask: true,
-        consequence: 'The guest is asked to reboot.' },
-    { label: 'Reset', done: 'is being reset.', states: ['ACTIVE', 'PAUSED', 'ERROR'], body: { reboot: { type: 'HARD' } },
-        ask: true,
-        consequence: 'As the reset button: unsaved data of the guest is lost.' },
-    { label: 'Pause', done: 'is being paused.', states: ['ACTIVE'], body: { pause: null }, ask: true,
-        consequence: 'The guest stops at once and keeps its memory in the host.' },
-    { label: 'Suspend', done: 'is being suspended.', states: ['ACTIVE'], body: { suspend: null }, ask: true,
-        consequence: "The guest's memory is saved to disk, and the server stops." },
-];
+    { name: 'start', states: ['SHUTOFF'], body: { 'os-start': null } },
+    { name: 'resume', states: ['SUSPENDED'], body: { resume: null } },
+    { name: 'unpause', states: ['PAUSED'], body: { unpause: null } },
+    { name: 'stop', states: ['ACTIVE'], body: { 'os-stop': null }, ask: true },
+    { name: 'reboot', states: ['ACTIVE'], body: { reboot: { type: 'SOFT' } }, ask: true },
+    { name: 'reset', states: ['ACTIVE', 'PAUSED', 'ERROR'], body: { reboot: { type: 'HARD' } }, ask: true },
+    { name: 'pause', states: ['ACTIVE'], body: { pause: null }, ask: true },
+    { name: 'suspend', states: ['ACTIVE'], body: { suspend: null }, ask: true },
+].map((action) => ({ ...action, ...table.actions[action.name] }));

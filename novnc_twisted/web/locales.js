@@ -1,0 +1,33 @@
+/*
+ * One file for each language beside the scripts, named by its content.  The page loads that of its language alone.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** Every locale of the folder: `[language, texts]`. */
+export async function readLocales(folder) {
+    const names = (await readdir(folder)).filter((name) => name.endsWith('.json') && name !== 'causes.json').sort();
+    return Promise.all(names.map(async (name) => [name.slice(0, -'.json'.length), JSON.parse(await readFile(join(folder, name), 'utf8'))]));
+}
+
+/** The sentences of the proxy's refusals in English, by cause; from novnc_twisted/errors.py. */
+export async function readCauses(folder) {
+    return JSON.parse(await readFile(join(folder, 'causes.json'), 'utf8'));
+}
+
+/** Write the files, and return their names by language. */
+export async function buildLocales(folder, assets) {
+    const causes = Object.entries(await readCauses(folder));
+    await mkdir(assets, { recursive: true });
+    const files = {};
+    for (const [language, texts] of await readLocales(folder)) {
+        // a close frame holds the English sentence, and several causes share a code
+        const sentences = Object.fromEntries(causes.map(([cause, english]) => [english, texts.causes[cause] ?? english]));
+        const content = JSON.stringify({ ...texts, causes: sentences });
+        const hash = createHash('sha256').update(content).digest('hex').slice(0, 8).toUpperCase();
+        files[language] = `words.${language}-${hash}.json`;
+        await writeFile(join(assets, files[language]), content);
+    }
+    return files;
+}

@@ -1,0 +1,64 @@
+/*
+ * The language of the page: of its address, of the last choice, or of the browser; otherwise English.
+ */
+import { remember, remembered } from './memory.js';
+
+/* Language -> file beside the script.  build.js puts it here; without a build there is English only. */
+const FILES = typeof LANGUAGES === 'undefined' ? {} : LANGUAGES;
+const KEY = 'language';
+const PATIENCE = 5000; // ms to wait for the texts before the page begins in English
+const RIGHT_TO_LEFT = ['ar', 'fa', 'he', 'ur'];
+const TRADITIONAL = /^zh-(hant|tw|hk|mo)\b/i; // does not read zh-CN with ease
+
+/** Every language that the page has. */
+export const available = ['en', ...Object.keys(FILES)];
+
+/** The first of the wanted languages that the page has, by whole name, and then by language alone; or undefined.  Pure. */
+export function choose(wanted, offered) {
+    for (const tag of wanted.map((each) => String(each).toLowerCase())) {
+        const whole = offered.find((each) => each.toLowerCase() === tag);
+        const [base] = tag.split('-');
+        const found = whole ?? (TRADITIONAL.test(tag) ? undefined
+            : offered.find((each) => each.toLowerCase() === base) ?? offered.find((each) => each.toLowerCase().startsWith(`${base}-`)));
+        if (found) {
+            return found;
+        }
+    }
+    return undefined;
+}
+
+/** Remember the language for the next time. */
+export function rememberLanguage(language) {
+    remember(KEY, language);
+}
+
+/** The language and its texts: `{language, words}`.  The document gets its `lang` and `dir`. */
+export async function loadWords() {
+    if (typeof document === 'undefined') {
+        return { language: 'en', words: {} }; // in tests without a browser
+    }
+    const asked = choose(new URLSearchParams(location.search).getAll('lang').slice(-1), available);
+    if (asked) {
+        rememberLanguage(asked);
+    }
+    const wanted = asked ?? choose([remembered(KEY), ...navigator.languages].filter(Boolean), available) ?? 'en';
+    const words = wanted === 'en' ? {} : await load(FILES[wanted]);
+    const language = words ? wanted : 'en';
+    document.documentElement.lang = language;
+    document.documentElement.dir = RIGHT_TO_LEFT.includes(language.split('-')[0]) ? 'rtl' : 'ltr';
+    return { language, words: words ?? {} };
+}
+
+/* null: the file did not come, so the page stays in English. */
+async function load(file) {
+    const abort = new AbortController();
+    const timer = setTimeout(() => abort.abort(), PATIENCE);
+    try {
+        const response = await fetch(new URL(file, import.meta.url), { signal: abort.signal });
+        return response.ok ? await response.json() : null;
+    } catch {
+        return null;
+    } finally {
+        clearTimeout(timer);
+    }
+}
