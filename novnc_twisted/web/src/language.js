@@ -1,6 +1,7 @@
 /*
  * The language of the page: of its address, of the last choice, or of the browser; otherwise English.
  */
+import { languageOf } from './location.js';
 import { remember, remembered } from './memory.js';
 
 /* Language -> file beside the script.  build.js puts it here; without a build there is English only. */
@@ -37,7 +38,7 @@ export async function loadWords() {
     if (typeof document === 'undefined') {
         return { language: 'en', words: {} }; // in tests without a browser
     }
-    const asked = choose(new URLSearchParams(location.search).getAll('lang').slice(-1), available);
+    const asked = choose([languageOf(location.href)].filter(Boolean), available);
     if (asked) {
         rememberLanguage(asked);
     }

@@ -71,6 +71,12 @@ export function isOwnWindow(href) {
     return new URL(href).hash === OWN_WINDOW;
 }
 
+/** The language that the address asks for, or null. */
+export function languageOf(href) {
+    const query = new URL(href).searchParams;
+    return last(query, 'lang');
+}
+
 /** The view that the address asks for, in stock noVNC's words: `resize=scale|off|remote`, `view_only=1`, `logging=debug`. */
 export function viewOptions(href) {
     const query = new URL(href).searchParams;
