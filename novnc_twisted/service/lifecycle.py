@@ -147,7 +147,10 @@ class Orderly(Service):
         if path := self.twistd.get("pidfile"):
             self.twistd["pidfile"] = ""  # twistd would remove the file at the end
             with contextlib.suppress(OSError):
-                Path(path).write_text(str(pid))
+                # In one step: a reader must not see an empty file.
+                new = Path(f"{path}.new")
+                new.write_text(str(pid))
+                new.replace(path)
         # Now, and not last: the new process answers for the service.
         self.stop_monitoring()
         lead()
