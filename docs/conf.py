@@ -33,3 +33,22 @@ html_theme = "furo"
 html_title = f"novnc_twisted {release}"
 html_static_path: list[str] = []
 html_theme_options = {"top_of_page_buttons": []}
+
+_AUTHORS: list[str] = []
+man_pages = [
+    *(
+        ("man/novnc_twisted", name, f"{what} of novnc_twisted, a command of twistd", _AUTHORS, 8)
+        for name, what in (
+            ("console", "all services"),
+            ("consoleapi", "Compute API"),
+            ("consoleauth", "tokens of consoles"),
+            ("consolecompute", "service of a compute host"),
+            ("novncproxy", "noVNC proxy"),
+            ("xvpvncproxy", "XVP proxy"),
+        )
+    ),
+    ("man/nova-novncproxy", "nova-novncproxy", "noVNC proxy with nova's options", _AUTHORS, 8),
+    ("man/nova-novncproxy", "nova-xvpvncproxy", "XVP proxy with nova's options", _AUTHORS, 8),
+    ("man/novnc-reload", "novnc-reload", "have a service read its files again", _AUTHORS, 8),
+    ("man/novnc-redis-acl", "novnc-redis-acl", "make a Redis user for each role", _AUTHORS, 8),
+]
