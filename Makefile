@@ -19,7 +19,7 @@ PAGE_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help demo test quick test-all test-nova lint docs page bench bench-nova soak fuzz clean packages-demo packages-test packages-bench packages-nova
+.PHONY: help demo test quick test-all test-nova lint docs page deb bench bench-nova soak fuzz clean packages-demo packages-test packages-bench packages-nova
 
 help:
 	@echo 'make demo      a real VM and every service, on loopback, until Ctrl-C (DEMO_PORTS="8774 6080 6081")'
@@ -30,6 +30,7 @@ help:
 	@echo 'make lint      ruff, mypy, codespell and the prose linter'
 	@echo 'make page      the console page alone'
 	@echo 'make docs      the documents, in docs/_build/html'
+	@echo 'make deb       a Debian package of the program, in dist'
 	@echo 'make bench     the benchmarks, beside other proxies (BENCH_OPTIONS=--quick: in 3 minutes)'
 	@echo 'make bench-nova our proxy and nova-novncproxy in front of a real nova, side by side'
 	@echo 'make soak      5,000 live sessions in one process, for an hour (SOAK_SECONDS=3600)'
@@ -60,6 +61,9 @@ docs: $(VENV)/.installed-test
 	@exec $(VENV)/bin/sphinx-build --quiet -W --keep-going -b html docs docs/_build/html
 
 page: $(PAGE)
+
+deb: $(VENV)/.installed-test
+	@exec contrib/debian/build $(VENV)/bin/pip dist
 
 bench: $(VENV)/.installed-demo packages-bench .venv-bench/.installed
 	@exec $(VENV)/bin/python -m benchmarks $(BENCH_OPTIONS)

@@ -196,7 +196,7 @@ class PyPITests(TestCase):
         self.assertTrue(all(target.startswith("#") for target in self.targets(text)), self.targets(text))
         self.assertNotIn("![", text)
         self.assertNotIn("<!--", text)
-        self.assertIn("\n* For operators: quickstart, deployment, OpenStack,", text)
+        self.assertIn("\n* For operators: quickstart, deployment, packages,", text)
 
     def test_links_with_a_repository(self) -> None:
         """Links and images are absolute."""
