@@ -5,6 +5,7 @@
  */
 import { InputGate } from './gate.js';
 import { Health } from './health.js';
+import { Meter } from './meter.js';
 import { reachable } from './reachable.js';
 import RFB from './rfb.js';
 
@@ -18,10 +19,13 @@ const SET_UP = 35000;
 const TICK = 500; // ms between two checks of the connection's health
 /* FramebufferUpdateRequest (RFC 6143, 7.5.3) for one pixel, not incremental: a server must answer it. */
 const ONE_PIXEL = new Uint8Array([3, 0, 0, 0, 0, 0, 0, 1, 0, 1]);
+/* noVNC's own values, and those for connections that are slow or expensive. */
+const USUAL = { qualityLevel: 6, compressionLevel: 2 };
+const SAVING = { qualityLevel: 2, compressionLevel: 9 };
 const EMPTY = new Uint8Array(0); // our proxy answers an empty message with an empty message
 
 /**
- * Events: `connect`; `health` when one of `stalled` and `unmoved` has changed; `name`, `clipboard`,
+ * Events: `connect`; `bell`; `health` when one of `stalled` and `unmoved` has changed; `name`, `clipboard`,
  * `clipping` (with `detail`); and exactly one `end`, whose detail is `{code, reason, opened, connected}`.
  */
 export class Connection extends EventTarget {
@@ -34,7 +38,12 @@ export class Connection extends EventTarget {
 
         const socket = new WebSocket(url, ['binary']);
         this._close = socket.close.bind(socket);
-        this._send = socket.send.bind(socket);
+        this.meter = new Meter(performance.now());
+        const send = socket.send.bind(socket);
+        this._send = (data) => {
+            this.meter.sent(data.byteLength);
+            send(data);
+        };
         this._deadline = setTimeout(() => this._giveUp(), OPEN);
         socket.addEventListener('open', () => {
             this._end.opened = true;
@@ -54,13 +63,15 @@ export class Connection extends EventTarget {
             this._end.reason = utf8(detail.reason ?? '');
         });
         this.rfb.addEventListener('desktopname', ({ detail }) => this._emit('name', detail.name));
+        this.rfb.addEventListener('bell', () => this._emit('bell'));
         this.rfb.addEventListener('clipboard', ({ detail }) => this._emit('clipboard', detail.text));
         this.rfb.addEventListener('clippingviewport', ({ detail }) => this._emit('clipping', detail));
         this.show(view);
     }
 
-    /** Apply the view: `{scale, resize, viewOnly, clip, drag}`. */
-    show({ scale, resize = false, viewOnly, clip = false, drag = false }) {
+    /** Apply the view: `{scale, resize, viewOnly, clip, drag, saveData}`. */
+    show({ scale, resize = false, viewOnly, clip = false, drag = false, saveData = false }) {
+        Object.assign(this.rfb, saveData ? SAVING : USUAL);
         this.rfb.dragViewport = drag; // first: clipping may call this method again, with a newer view
         this.rfb.clipViewport = clip;
         this.rfb.scaleViewport = scale;
@@ -105,6 +116,19 @@ export class Connection extends EventTarget {
         }
     }
 
+    /** Measure the delays of network and server, for `meter`. */
+    measure() {
+        if (this.live && this.meter.ask(performance.now())) {
+            this._send(EMPTY);
+            this._send(ONE_PIXEL);
+        }
+    }
+
+    /** kB/s since the last call. */
+    rates() {
+        return this.meter.rates(performance.now());
+    }
+
     _connected() {
         this._end.connected = true;
         clearTimeout(this._deadline);
@@ -117,6 +141,7 @@ export class Connection extends EventTarget {
 
     _received(event) {
         const empty = event.data.byteLength === 0;
+        this.meter.heard(performance.now(), event.data.byteLength);
         if (empty) {
             event.stopImmediatePropagation(); // noVNC does not know such messages
         }

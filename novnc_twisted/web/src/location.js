@@ -82,7 +82,7 @@ export function viewOptions(href) {
     const query = new URL(href).searchParams;
     const logging = last(query, 'logging');
     return {
-        picture: PICTURES.get(last(query, 'resize')) ?? 'scale',
+        picture: PICTURES.get(last(query, 'resize')) ?? (query.has('resize') ? 'scale' : null),
         viewOnly: YES.includes((last(query, 'view_only') ?? '').toLowerCase()),
         logging: ['error', 'warn', 'info', 'debug'].includes(logging) ? logging : 'none',
     };

@@ -2,8 +2,11 @@
  * The console page: connects automatically, stays connected, and reports why if it cannot.
  */
 import { initLogging } from '../node_modules/@novnc/novnc/core/util/logging.js';
+import { Awake } from './awake.js';
+import { Bell } from './bell.js';
 import { Chips } from './chips.js';
 import { Clipboard } from './clipboard.js';
+import { Info } from './info.js';
 import { KeyPanel } from './keypanel.js';
 import { KeyRow } from './keyrow.js';
 import { offerLanguages } from './languages.js';
@@ -12,6 +15,7 @@ import { Modifiers } from './modifiers.js';
 import { hasExtendedClipboard, releaseOnBlur, sendKey } from './novnc.js';
 import { framed, OwnWindow } from './own_window.js';
 import { $, fillIn } from './page.js';
+import { keepSharp, save } from './picture.js';
 import { Session } from './session.js';
 import { Status } from './status.js';
 import { text } from './strings.js';
@@ -71,7 +75,11 @@ const view = new View(options, (changed) => {
     session.connection?.show(changed);
     session.refresh();
 }, toolbar);
-const session = new Session(new Status(), view);
+const status = new Status();
+const session = new Session(status, view);
+const bell = new Bell(status);
+const awake = new Awake();
+const info = new Info(() => session.connection);
 const chips = new Chips(() => screen.focus());
 new OwnWindow(chips);
 const zoom = new Zoom($('stage'), view, chips);
@@ -81,7 +89,7 @@ const keyPanel = new KeyPanel(screen, modifiers, keySent);
 const keyRow = new KeyRow(typist, modifiers);
 const clipboard = new Clipboard(screen, typist, modifiers, chips);
 const touchKeyboard = new TouchKeyboard($('field'), typist, () => clipboard.layout);
-toolbar.onopen = (id) => id === 'clipboard' && clipboard.opened();
+toolbar.onopen = (id) => ({ clipboard, more: info })[id]?.opened();
 
 /* With a keyboard, close the panels and give the focus to the screen. On a phone, the panel stays open, because users
    press several keys in a row. */
@@ -100,6 +108,8 @@ session.addEventListener('state', () => {
         view.ended();
     }
     clipboard.enable(screen.live);
+    awake.connected = Boolean(session.connection?.connected);
+    $('screenshot').disabled = !session.connection?.connected;
     $('connect').textContent = session.busy ? text.disconnect : text.reconnect;
 });
 session.addEventListener('connect', ({ detail }) => {
@@ -108,12 +118,14 @@ session.addEventListener('connect', ({ detail }) => {
     canvas.setAttribute('aria-label', text.screen);
     canvas.setAttribute('aria-description', text.screenHelp);
     canvas.tabIndex = 0;
+    keepSharp(canvas);
     releaseOnBlur(session.connection.rfb, canvas);
     session.connection.rfb.focusOnClick = !touchKeyboard.wanted;
     if (detail.focus) {
         screen.focus();
     }
 });
+session.addEventListener('bell', () => bell.ring());
 session.addEventListener('clipboard', ({ detail }) => clipboard.receive(detail));
 session.addEventListener('clipping', ({ detail }) => view.clipping(detail));
 
@@ -130,6 +142,7 @@ $('touch').addEventListener('click', () => {
         session.connection.rfb.focusOnClick = !touchKeyboard.wanted; // a tap on the screen keeps the keyboard
     }
 });
+$('screenshot').addEventListener('click', () => save(session.connection.rfb, $('name').title));
 $('connect').addEventListener('click', () => {
     toolbar.closePanels();
     session.toggle();

@@ -14,7 +14,7 @@ const BUSY = ['connecting', 'connected', 'stalled']; // states in which there is
 const NAME = 120; // characters of a server's name that the page shows
 const PROVEN = 10000; // ms that a connection lives before earlier failures are forgotten
 
-/** Events: `connect`, `state`; `clipboard` and `clipping` with noVNC's `detail`. */
+/** Events: `connect`, `state`, `bell`; `clipboard` and `clipping` with noVNC's `detail`. */
 export class Session extends EventTarget {
     /** @param {Status} status   @param {View} view */
     constructor(status, view) {
@@ -59,7 +59,7 @@ export class Session extends EventTarget {
         attempt.addEventListener('name', ({ detail }) => {
             this._status.name = clean(detail, NAME) || this._title || text.console;
         });
-        for (const type of ['clipboard', 'clipping']) {
+        for (const type of ['bell', 'clipboard', 'clipping']) {
             attempt.addEventListener(type, ({ detail }) => this._emit(type, detail));
         }
         if (quietly) {

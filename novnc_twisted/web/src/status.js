@@ -24,6 +24,7 @@ export class Status {
     constructor() {
         this._name = '';
         this._words = '';
+        this._rang = false;
         this.state = 'connecting';
     }
 
@@ -57,8 +58,14 @@ export class Status {
         this._title();
     }
 
+    /** Whether the title shows that the bell rang. */
+    set rang(on) {
+        this._rang = on;
+        this._title();
+    }
+
     /* With several tabs, the title must show which console has a problem; only "connected" is left out. */
     _title() {
-        document.title = titled(this._name, this.state === 'connected' ? '' : this._words);
+        document.title = (this._rang ? '🔔 ' : '') + titled(this._name, this.state === 'connected' ? '' : this._words);
     }
 }

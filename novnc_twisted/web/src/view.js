@@ -1,6 +1,7 @@
 /*
  * How the screen is shown: scaled, 1:1 or resized, dragged, view only, full screen.
  */
+import { remember, remembered } from './memory.js';
 import { $, label } from './page.js';
 import { text } from './strings.js';
 
@@ -11,21 +12,26 @@ const PICTURES = ['scale', 'original', 'remote']; // the radio buttons of the pa
 
 export class View {
     /**
-     * @param {{picture: 'scale'|'original'|'remote', viewOnly: boolean}} options
+     * @param {{picture: 'scale'|'original'|'remote'|null, viewOnly: boolean}} options  null: as the last time
      * @param {(view: View) => void} onchange
      */
     constructor({ picture, viewOnly }, onchange, toolbar) {
-        this.picture = picture;
+        this.picture = picture ?? PICTURES.find((each) => each === remembered('picture')) ?? 'scale';
+        this.saveData = remembered('save-data') === 'yes';
         this.viewOnly = viewOnly;
         this.drag = false;
         this._onchange = onchange;
         this._toolbar = toolbar;
-        $('fit').addEventListener('click', () => this._set({ picture: this.scale ? 'original' : 'scale' }));
+        $('fit').addEventListener('click', () => this._choose(this.scale ? 'original' : 'scale'));
         for (const id of PICTURES) {
-            $(id).addEventListener('change', () => this._set({ picture: id }));
+            $(id).addEventListener('change', () => this._choose(id));
         }
         $('drag').addEventListener('change', () => this._set({ drag: $('drag').checked }));
         $('view-only').addEventListener('change', () => this._set({ viewOnly: $('view-only').checked }));
+        $('save-data').addEventListener('change', () => {
+            remember('save-data', $('save-data').checked ? 'yes' : 'no');
+            this._set({ saveData: $('save-data').checked });
+        });
         for (const id of ['full', 'full-too']) {
             $(id).hidden = !document.fullscreenEnabled;
             $(id).addEventListener('click', () => this._toggleFullScreen());
@@ -74,6 +80,11 @@ export class View {
         this._set({ picture: 'scale' });
     }
 
+    _choose(picture) {
+        remember('picture', picture);
+        this._set({ picture });
+    }
+
     _set(change) {
         Object.assign(this, change);
         this._render();
@@ -84,6 +95,7 @@ export class View {
         $(this.picture).checked = true;
         $('drag').checked = this.drag;
         $('view-only').checked = this.viewOnly;
+        $('save-data').checked = this.saveData;
         $('watching').hidden = !this.viewOnly;
         $('still').classList.toggle('original', !this.scale);
         $('fit').querySelector('use').setAttribute('href', this.scale ? '#i-original' : '#i-fit');

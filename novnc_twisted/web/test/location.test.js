@@ -53,7 +53,7 @@ test('the view is read in stock noVNC’s words', () => {
     });
     assert.equal(viewOptions('http://h/?resize=remote').picture, 'remote');
     assert.equal(viewOptions('http://h/?resize=__proto__').picture, 'scale');
-    assert.deepEqual(viewOptions('http://h/'), { picture: 'scale', viewOnly: false, logging: 'none' });
+    assert.deepEqual(viewOptions('http://h/'), { picture: null, viewOnly: false, logging: 'none' });
 });
 
 test('a token is found in the query and in the path', () => {

@@ -1,0 +1,40 @@
+/*
+ * Keeps the user's screen on while a console is connected and visible, where the browser can (over https only).
+ */
+export class Awake {
+    constructor() {
+        this._wanted = false;
+        this._lock = null;
+        document.addEventListener('visibilitychange', () => this._apply());
+    }
+
+    /** Whether a console is connected. */
+    set connected(on) {
+        if (this._wanted !== on) {
+            this._wanted = on;
+            this._apply();
+        }
+    }
+
+    async _apply() {
+        if (!this._wanted) {
+            const lock = this._lock;
+            this._lock = null;
+            await lock?.release();
+            return;
+        }
+        if (document.hidden || !navigator.wakeLock || (this._lock && !this._lock.released)) {
+            return; // the browser itself releases the lock of a hidden page
+        }
+        try {
+            const lock = await navigator.wakeLock.request('screen');
+            if (this._wanted) {
+                this._lock = lock;
+            } else {
+                await lock.release();
+            }
+        } catch {
+            // the browser refuses, as with a low battery
+        }
+    }
+}

@@ -1,0 +1,36 @@
+/*
+ * The server's bell: the stage flashes, screen readers read it, and the title of a hidden tab shows it.
+ */
+import { $ } from './page.js';
+import { text } from './strings.js';
+
+const FLASH = 300; // ms
+
+export class Bell {
+    /** @param {Status} status  which has the title */
+    constructor(status) {
+        this._status = status;
+        this._timer = null;
+        document.addEventListener('visibilitychange', () => {
+            if (!document.hidden) {
+                this._status.rang = false;
+            }
+        });
+    }
+
+    ring() {
+        if (this._timer !== null) { // one flash for a burst
+            return;
+        }
+        $('stage').classList.add('rings');
+        $('notice').textContent = text.bell;
+        this._status.rang = document.hidden;
+        this._timer = setTimeout(() => {
+            this._timer = null;
+            $('stage').classList.remove('rings');
+            if ($('notice').textContent === text.bell) {
+                $('notice').textContent = '';
+            }
+        }, FLASH);
+    }
+}
