@@ -144,6 +144,27 @@ class ListTests(ListCase):
         (made,) = self.system.consoleauth.tokens.values()
         self.assertEqual(made["connect_info"]["instance_uuid"], uuid_of("web-10"))
 
+    async def test_sharing(self) -> None:
+        """A link with a right and a time, shown once."""
+        shown: list[str] = []
+
+        def steps(view: Any) -> None:
+            page = view.page
+            page.wait_for_selector(".tile")
+            self.assertFalse(page.get_by_role("button", name="Share the console of archive").is_visible())
+            page.get_by_role("button", name="Share the console of web-9").click()
+            page.get_by_label("The person may").select_option("view")
+            page.get_by_label("Valid for").select_option("3600")
+            page.get_by_label("Opens one console once").check()
+            page.get_by_role("button", name="Make a link").click()
+            page.wait_for_selector(".made:visible")
+            shown.append(page.get_by_label("The link").input_value())
+
+        await self.visit(steps)
+        (made,) = self.system.consoleauth.tokens.values()
+        self.assertEqual((made["connect_info"]["mode"], made["expires_in"], made["one_time"]), ("view", 3600, True))
+        self.assertIn("?token=", shown[0])
+
     async def test_on_a_phone_nothing_is_cut(self) -> None:
         def steps(view: Any) -> None:
             view.page.wait_for_selector(".tile img:not([hidden])")

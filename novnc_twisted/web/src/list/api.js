@@ -37,12 +37,12 @@ export class Api {
         return (await this.json('sessions?limit=1000')).sessions;
     }
 
-    /* The address of a new console. */
-    async open(id, mode = 'control') {
-        const body = JSON.stringify({ type: 'novnc', mode });
-        const { console: link } = await this.json(`servers/${id}/consoles`, {
+    /* A new link to a console: its address, its right, and when it expires. */
+    async link(id, terms = {}) {
+        const body = JSON.stringify({ type: 'novnc', ...terms });
+        const answer = await this.json(`servers/${id}/consoles`, {
             method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
-        return link.url;
+        return answer.console;
     }
 
     async power(id, action) {

@@ -6,6 +6,7 @@ import { ask, note } from './dialog.js';
 import { follow } from './follow.js';
 import { leave, List } from './list.js';
 import { Pictures } from './pictures.js';
+import { share } from './share.js';
 import { Store } from './store.js';
 import { say } from './words.js';
 
@@ -21,7 +22,7 @@ if (root) {
             // Opened before the answer: browsers block windows that are not opened by the click itself.
             const view = window.open('', `console-${server.id}`);
             try {
-                const address = await api.open(server.id);
+                const { url: address } = await api.link(server.id);
                 if (view) {
                     view.location = address;
                 } else {
@@ -31,6 +32,10 @@ if (root) {
                 view?.close();
                 failed(error);
             }
+        },
+        share(server) {
+            share(server.name, (mode, seconds, once) => api.link(server.id, { mode, expires_in: seconds, one_time: once }),
+                failed);
         },
         async power(server, action) {
             if (action.ask && !(await ask(say.question({ action: action.label, name: server.name }), action.consequence, action.label))) {

@@ -17,10 +17,12 @@ export class Tile {
         this.state = element('p', { className: 'state' });
         this.where = element('p', { className: 'where' });
         this.users = element('p', { className: 'users' });
+        this.share = element('button', { type: 'button', className: 'share', textContent: text.share });
+        this.share.addEventListener('click', () => this.run.share(this.server));
         this.menu = element('details', { className: 'menu' });
         this.menu.append(element('summary', { textContent: text.power }), element('div', { className: 'actions' }));
         this.screen.append(this.image, element('span', { className: 'nothing' }));
-        this.element.append(this.screen, this.link, this.state, this.where, this.users, this.menu);
+        this.element.append(this.screen, this.link, this.state, this.where, this.users, this.menu, this.share);
         this.screen.addEventListener('click', () => this.run.open(this.server));
         pictures.add(this.image);
     }
@@ -46,6 +48,8 @@ export class Tile {
             this.image.hidden = true;
         }
         this.screen.disabled = !live;
+        this.share.hidden = !live;
+        this.share.setAttribute('aria-label', say.share({ name: server.name }));
         this.screen.setAttribute('aria-label', live ? say.open(server) : say.noScreen(server));
         this.screen.lastElementChild.textContent = live ? '' : (STATES[server.status] ?? STATES.UNKNOWN);
         if (changed) {

@@ -11,6 +11,21 @@ export const text = {
     all: 'All',
     power: 'Power',
     cancel: 'Cancel',
+    share: 'Share',
+    watchOnly: 'Watch only',
+    control: 'Control the server',
+    may: 'The person may',
+    validFor: 'Valid for',
+    once: 'Opens one console once',
+    makeLink: 'Make a link',
+    close: 'Close',
+    link: 'The link',
+    minutes5: '5 minutes',
+    minutes10: '10 minutes',
+    hour1: '1 hour',
+    hours8: '8 hours',
+    onClipboard: 'It is on your clipboard.',
+    copyIt: 'Copy it and send it.',
 };
 
 export const say = {
@@ -21,6 +36,8 @@ export const say = {
     noScreen: '{name} has no screen now',
     report: '{name}: {done}',
     question: '{action} {name}?',
+    share: 'Share the console of {name}',
+    until: 'Valid until {time}. {how}',
     status: 'The server answered with status {status}.',
 };
 
