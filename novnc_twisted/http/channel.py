@@ -24,13 +24,14 @@ class LimitedChannel(StrictChannel):
     and then would never reach it.
 
     :ivar slot: its place among all connections.
+    :ivar is_last: whether the connection closes after the response that is being made, because the site stops.
     :ivar is_streaming: whether the response has no end of its own (server-sent events).
     """
 
     slot: ConnectionSlot
     abortTimeout = int(CLOSE_TIMEOUT)
     _deadline: IDelayedCall | None = None
-    _last = False
+    is_last = False
     is_streaming = False
 
     def connectionMade(self) -> None:
@@ -98,16 +99,16 @@ class LimitedChannel(StrictChannel):
     def checkPersistence(self, request: Any, version: bytes) -> bool:
         """See HTTPChannel."""
         persists = bool(super().checkPersistence(request, version))
-        if self._last:
+        if self.is_last:
             request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
-        return persists and not self._last
+        return persists and not self.is_last
 
     def close_when_idle(self, *, first_request: bool = False) -> None:
         """Close the connection now, or after the response that is being made.
 
         :param first_request: answer a request that is arriving, and the first request of a new connection, before.
         """
-        self._last = True
+        self.is_last = True
         # A deadline runs from the begin of the connection, and of each request, until the request has arrived.
         if first_request and self._deadline is not None:
             return

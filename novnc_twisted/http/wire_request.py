@@ -36,6 +36,9 @@ class EventStream:
         self._request.registerProducer(self, True)
         self._request.notifyFinish().addErrback(lambda _: self.stopProducing())
         self._end = subscribe(self)
+        # A stream that begins while the server stops would keep it for as long as the client listens.
+        if self._request.channel.is_last:
+            self.finish()
 
     def send(self, data: bytes) -> None:
         """See ISubscriber."""

@@ -1,17 +1,18 @@
 """Server-sent events: who gets which, how they end, and a client that does not read."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from novnc_twisted.api.console import events, watch
+from novnc_twisted.api.console import watch
 from novnc_twisted.http.event_stream import COMMENT, HEAD
-from tests.api.harness import instance, publish, uuid_of
+from tests.api.harness import instance, publish, quick_hash, uuid_of
 from tests.api.test_console_api import ALICE, BORIS, RED, ROOT
-from tests.api.users import UsersCase
+from tests.api.users import UsersCase, basic
 from tests.http.harness import Connection
 from tests.session.workers import Worker, worker
 
@@ -131,11 +132,69 @@ class EventsTests(EventsCase):
 
     def test_too_many(self) -> None:
         self.patch(watch, "MAX_SUBSCRIBERS", 2)
-        self.patch(events, "MAX_SUBSCRIBERS", 2)
         self.listen()
         self.listen()
         answer = self.system.get("/console/v1/events", **ALICE)
         self.assertEqual((answer.status, answer["retry-after"]), (429, "60"))
+
+    def test_one_user_does_not_take_all(self) -> None:
+        self.patch(watch, "MAX_OF_USER", 2)
+        first = self.listen()
+        self.listen()
+        self.assertEqual(self.system.get("/console/v1/events", **ALICE).status, 429)
+        self.listen(BORIS)
+        lose(first)
+        self.listen()
+        self.assertEqual(len(self.watch), 3)
+
+    def test_a_user_without_a_project_sees_nothing(self) -> None:
+        with self.file.open("a") as file:
+            file.write(f"lonely:{quick_hash('x')}\n")
+        self.reactor.advance(10)
+        lonely = self.listen({"Authorization": basic("lonely", "x")})
+        self.heard(lonely)
+        self.worker.add(RED)
+        self.set("red-vm", state="shutoff", **RED_VM)
+        self.look(2)
+        self.assertEqual(self.heard(lonely), [])
+
+    def test_one_look_at_a_time(self) -> None:
+        """However many streams end and begin while a look waits for an answer."""
+        looks: list[Deferred[Any]] = []
+
+        def page(_caller: Any) -> Deferred[Any]:
+            looks.append(Deferred())
+            return looks[-1]
+
+        self.patch(self.watch, "_inventory", SimpleNamespace(page=page))
+        for _ in range(5):
+            lose(self.listen())
+        self.listen()
+        self.assertEqual(len(looks), 1)
+        looks[0].callback(([], False))
+        for count in (2, 3, 4):
+            self.reactor.advance(watch.INTERVAL)
+            self.assertEqual(len(looks), count)
+            looks[-1].callback(([], False))
+
+    def test_much_at_a_time(self) -> None:
+        """No client that does not read keeps large events in memory."""
+        alice = self.listen()
+        self.heard(alice)
+        for number in range(800):
+            self.servers[f"vm-{number}"] = instance(f"vm-{number}", **RED_VM)
+        self.set("red-vm", **RED_VM)
+        self.look()
+        self.assertEqual(self.heard(alice), [("reload", {})])
+
+    def test_a_stream_that_begins_while_the_server_stops(self) -> None:
+        self.system.site.answers_first_requests = True
+        connection = Connection(self.system.site)
+        connection.send(b"GET /console/v1/events HTTP/1.1\r\nHost: localhost\r\n")
+        self.system.site.stopFactory()
+        connection.send(f"Authorization: {ALICE['Authorization']}\r\n\r\n".encode())
+        self.assertTrue(connection.transport.value().endswith(b"0\r\n\r\n"))
+        self.assertEqual((connection.transport.disconnecting, len(self.watch)), (True, 0))
 
     def test_a_service_does_not_answer(self) -> None:
         alice = self.listen()
@@ -144,6 +203,9 @@ class EventsTests(EventsCase):
         self.worker.hangs = True
         self.look(3)
         self.assertEqual(self.heard(alice), [])
+        self.set("red-vm", state="shutoff", **RED_VM)
+        self.look(10)
+        self.assertEqual([name for name, _ in self.heard(alice)], ["servers"])
         self.worker.hangs = False
         self.look(10)
         self.assertEqual([name for name, _ in self.heard(alice)], ["sessions"])

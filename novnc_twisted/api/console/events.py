@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from novnc_twisted.api.console.call import ConsoleCall
-from novnc_twisted.api.console.watch import MAX_SUBSCRIBERS, Watch
+from novnc_twisted.api.console.watch import Watch
 from novnc_twisted.http.errors import HTTPError
 from novnc_twisted.http.event_stream import CONTENT_TYPE
 from novnc_twisted.http.response import Response
@@ -26,7 +26,7 @@ class Events(Resource):
     async def _subscribe(self, call: ConsoleCall) -> Response:
         if call.request.method == "HEAD":
             return Response(200, b"", content_type=CONTENT_TYPE)
-        if len(self._watch) >= MAX_SUBSCRIBERS:
+        if not self._watch.has_room(call.caller):
             raise HTTPError(429, "Too many event streams are open. Try again later.", (("Retry-After", "60"),))
         caller = call.caller
         return Response(200, events=lambda subscriber: self._watch.subscribe(caller, subscriber))

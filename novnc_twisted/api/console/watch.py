@@ -1,11 +1,11 @@
 """Watches the servers and the sessions while somebody wants their events, and sends each caller what it may see."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from novnc_twisted.api.console.servers import row
@@ -29,6 +29,12 @@ MAX_AGE: Final = 300.0
 
 MAX_SUBSCRIBERS: Final = 500
 """Event streams of one process, at most."""
+
+MAX_OF_USER: Final = 50
+"""Event streams of one user in one process, at most: nobody can take all of them."""
+
+MAX_EVENTS: Final = 1 << 16
+"""Bytes of the events of one look; instead of more, ``reload`` is sent: a client may not read, and leave them in memory."""
 
 MAX_SESSIONS: Final = 1000
 """Sessions that are watched for one caller, at most."""
@@ -65,59 +71,96 @@ class Watch:
         self._inventory = inventory
         self._sessions = sessions
         self._groups: dict[_Kind, _Group] = {}
-        self._loop = LoopingCall(self._look)
-        self._loop.clock = clock
+        self._users: Counter[str] = Counter()
+        self._timer: IDelayedCall | None = None
+        self._looking = False
+        self._is_new = False  # whether a group has come since the last look began
 
     def __len__(self) -> int:
         return sum(len(group.subscribers) for group in self._groups.values())
 
+    def has_room(self, caller: Caller) -> bool:
+        """Whether there may be a further stream, and one of this user."""
+        return len(self) < MAX_SUBSCRIBERS and self._users[caller.user] < MAX_OF_USER
+
     def subscribe(self, caller: Caller, subscriber: ISubscriber) -> Callable[[], None]:
         """Send a subscriber the events of what the caller may see, from now on; return what ends that."""
         kind = (caller.is_admin, None if caller.is_admin else caller.project)
+        self._is_new = self._is_new or kind not in self._groups
         group = self._groups.setdefault(kind, _Group(caller))
         group.subscribers.add(subscriber)
+        self._users[caller.user] += 1
         subscriber.send(HEAD)
         age = self._clock.callLater(MAX_AGE, subscriber.finish)
-        if not self._loop.running:
-            self._loop.start(INTERVAL, now=True).addErrback(lambda failure: self._log.failure("watch", failure))
+        # A look that is under way goes on even if all have left, and is not begun twice for those that come then.
+        if self._timer is None and not self._looking:
+            self._look()
 
         def end() -> None:
             if age.active():
                 age.cancel()
             group.subscribers.discard(subscriber)
             group.behind.discard(subscriber)
+            self._users -= Counter((caller.user,))  # drops counts of 0
             if not group.subscribers and self._groups.get(kind) is group:
                 del self._groups[kind]
-            if not self._groups and self._loop.running:
-                self._loop.stop()
+            if not self._groups and self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
 
         return end
 
-    def _look(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._look_at_all())
+    def _look(self) -> None:
+        self._timer, self._looking, self._is_new = None, True, False
+        Deferred.fromCoroutine(self._look_at_all()).addBoth(self._looked)
+
+    def _looked(self, _result: object) -> None:
+        self._looking = False
+        if self._groups:
+            # What a new group has not missed yet is only known after its first look.
+            self._timer = self._clock.callLater(0 if self._is_new else INTERVAL, self._look)
 
     async def _look_at_all(self) -> None:
+        answers = True
         for group in list(self._groups.values()):
-            try:
-                await self._look_for(group)
-            except Refusal:
-                pass  # nothing is known; the state of the servers is asked for again at the next look
-            except Exception:
-                self._log.failure("events could not be made")
+            found = {"servers": await self._unless_refused(self._servers(group.caller))}
+            # A proxy that does not answer is waited for once, and not for each group.
+            if answers:
+                found["sessions"] = await self._unless_refused(self._live(group.caller))
+                answers = found["sessions"] is not None
+            self._tell(group, {name: rows for name, rows in found.items() if rows is not None})
 
-    async def _look_for(self, group: _Group) -> None:
-        servers, _ = await self._inventory.page(group.caller)
-        found: dict[str, _Rows] = {"servers": {one.uuid: row(one, group.caller) for one in servers}}
-        owner = None if group.caller.is_admin else group.caller.project
-        if owner != "":
-            live, _ = await self._sessions.page(SessionFilter(owner=owner), limit=MAX_SESSIONS)
-            found["sessions"] = {one.id: _steady(one) for one in live}
+    async def _unless_refused(self, rows: Awaitable[_Rows]) -> _Rows | None:
+        """Return None if nothing is known now: it is asked for again at the next look."""
+        try:
+            return await rows
+        except Refusal:
+            return None
+        except Exception:
+            self._log.failure("events could not be made")
+            return None
+
+    async def _servers(self, caller: Caller) -> _Rows:
+        servers, _ = await self._inventory.page(caller)
+        return {one.uuid: row(one, caller) for one in servers}
+
+    async def _live(self, caller: Caller) -> _Rows:
+        # A filter without an owner would match the sessions of all projects.
+        if not caller.is_admin and not caller.project:
+            return {}
+        owner = None if caller.is_admin else caller.project
+        live, _ = await self._sessions.page(SessionFilter(owner=owner), limit=MAX_SESSIONS)
+        return {one.id: _steady(one) for one in live}
+
+    def _tell(self, group: _Group, found: Mapping[str, _Rows]) -> None:
         events = [encode_event(name, change) for name, rows in found.items() if (change := _change(group, name, rows))]
         group.rows |= found
         self._send(group, events)
 
     def _send(self, group: _Group, events: Iterable[bytes]) -> None:
         data = b"".join(events)
+        if len(data) > MAX_EVENTS:
+            data = encode_event("reload", {})
         group.quiet = 0 if data else group.quiet + 1
         if group.quiet >= QUIET:
             group.quiet, data = 0, COMMENT
