@@ -34,7 +34,7 @@ MAX_OF_USER: Final = 50
 """Event streams of one user in one process, at most: nobody can take all of them."""
 
 MAX_EVENTS: Final = 1 << 16
-"""Bytes of the events of one look; instead of more, ``reload`` is sent, since clients that do not read leave them here."""
+"""Bytes of the events of one look; instead of more, ``reload`` is sent: clients that do not read leave them here."""
 
 MAX_SESSIONS: Final = 1000
 """Sessions that are watched for one caller, at most."""
