@@ -23,8 +23,9 @@ export class Awake {
             await lock?.release();
             return;
         }
-        if (document.hidden || !navigator.wakeLock || (this._lock && !this._lock.released)) {
-            return; // the browser itself releases the lock of a hidden page
+        const allowed = window.self === window.top || document.featurePolicy?.allowsFeature('screen-wake-lock');
+        if (document.hidden || !allowed || !navigator.wakeLock || (this._lock && !this._lock.released)) {
+            return; // the browser itself releases the lock of a hidden page, and complains in a frame that may not ask
         }
         try {
             const lock = await navigator.wakeLock.request('screen');

@@ -116,9 +116,10 @@ export class Clipboard {
         this._ended(all, progress);
     }
 
+    /* Figures that change fast have no separators. */
     _progress(done, count) {
-        $('typing').textContent = say.typing({ done, all: count });
-        this._chips.show('typing', say.typingShort({ done, all: count }), text.stopTyping, () => this._stop());
+        $('typing').textContent = say.typing({ done: `${done}`, all: `${count}` });
+        this._chips.show('typing', say.typingShort({ done: `${done}`, all: `${count}` }), text.stopTyping, () => this._stop());
     }
 
     _stop() {
@@ -130,9 +131,9 @@ export class Clipboard {
         this._chips.hide('typing');
         $('type').textContent = text.type;
         $('type').disabled = !this._on;
-        $('typing').textContent = all ? text.typed : say.stopped({ done, all: count });
+        $('typing').textContent = all ? text.typed : say.stopped({ done: `${done}`, all: `${count}` });
         if (!all && !this._stopped && $('panel-clipboard').hidden) {
-            this._chips.show('stopped', say.stoppedShort({ done, all: count }), text.dismiss, () => this._chips.hide('stopped'));
+            this._chips.show('stopped', say.stoppedShort({ done: `${done}`, all: `${count}` }), text.dismiss, () => this._chips.hide('stopped'));
         }
     }
 
