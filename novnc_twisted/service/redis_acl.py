@@ -91,7 +91,8 @@ def write(folder: Path, url: str, identities: Sequence[Identity]) -> list[Path]:
         known[identity] = secrets.token_urlsafe(32)
         _private(path, _conf(url, identity, known[identity]))
         written.append(path)
-    lines = ["user default off", *(aclfile_line(*one) for one in known.items())]
+    in_order = sorted(known.items(), key=lambda one: one[0].name)  # the same roles make the same file
+    lines = ["user default off", *(aclfile_line(*one) for one in in_order)]
     users = folder / "users.acl"
     fresh = users.with_suffix(".new")
     fresh.unlink(missing_ok=True)
