@@ -26,6 +26,7 @@ MAX_BYTES: Final = 700_000
 """Bytes of any picture, at most: in base64 it must fit into one message of the bus."""
 
 _QUALITIES: Final = (80, 60, 40, 20, 8)
+_NARROWEST: Final = 16
 
 
 class UnusablePicture(Exception):
@@ -51,11 +52,12 @@ def convert(raw: bytes, kind: str, width: int | None = None) -> Picture:
     wanted = min(width or picture.width, picture.width)
     while True:
         scaled = _scaled(picture, wanted)
-        data = _encoded(scaled, kind, limit)
+        data, fits = _encoded(scaled, kind, limit)
         # Only noise is still too large at the lowest quality, and PNG, which has no quality.
-        if len(data) <= limit or wanted <= 16:
+        if fits or wanted <= _NARROWEST:
             return Picture(data, scaled.width, scaled.height)
-        wanted = wanted * 3 // 4
+        # The size grows with the area.
+        wanted = max(_NARROWEST, min(wanted * 3 // 4, int(wanted * (limit / len(data)) ** 0.5)))
 
 
 def _scaled(picture: Image.Image, width: int) -> Image.Image:
@@ -66,15 +68,24 @@ def _scaled(picture: Image.Image, width: int) -> Image.Image:
     return picture.resize(size, Image.Resampling.BOX)
 
 
-def _encoded(picture: Image.Image, kind: str, limit: int) -> bytes:
-    if kind == "png":
-        return _saved(picture, "PNG")
-    data = b""
+def _encoded(picture: Image.Image, kind: str, limit: int) -> tuple[bytes, bool]:
+    """Return the encoded picture, and whether it is within the limit; if not, it may have another format."""
+    # First as JPEG, which takes a thirtieth of the time of the others: a guest that shows noise on a large screen would
+    # occupy a processor for a minute.
+    data, quality = b"", _QUALITIES[-1]
     for quality in _QUALITIES:
-        data = _saved(picture, kind.upper(), quality=quality)
+        data = _saved(picture, "JPEG", quality=quality)
         if len(data) <= limit:
             break
-    return data
+    if kind != "jpeg" and (len(data) <= limit or picture.width <= _NARROWEST):
+        if kind == "png":
+            data = _saved(picture, "PNG")
+        else:
+            for lower in (one for one in _QUALITIES if one <= quality):
+                data = _saved(picture, kind.upper(), quality=lower)
+                if len(data) <= limit:
+                    break
+    return data, len(data) <= limit
 
 
 def _saved(picture: Image.Image, kind: str, **options: int) -> bytes:

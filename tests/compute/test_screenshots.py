@@ -59,6 +59,24 @@ class ConversionTests(SynchronousTestCase):
         for kind in FORMATS:
             self.assertLessEqual(len(convert(ppm(200, 200, os.urandom(120_000)), kind).data), 20_000, kind)
 
+    def test_noise_takes_little_work(self) -> None:
+        """Of slow encodings few, and none of a large picture that could not fit."""
+        self.patch(pictures, "MAX_BYTES", 2_000)
+        saved: list[tuple[str, int]] = []
+        save = pictures._saved
+
+        def count(picture: Image.Image, kind: str, **options: int) -> bytes:
+            saved.append((kind, picture.width))
+            return save(picture, kind, **options)
+
+        self.patch(pictures, "_saved", count)
+        noise = ppm(400, 300, os.urandom(360_000))
+        for kind in ("PNG", "WEBP"):
+            saved.clear()
+            self.assertLessEqual(len(convert(noise, kind.lower()).data), 2_000)
+            slow = [width for one, width in saved if one == kind]
+            self.assertTrue(len(slow) <= 4 and max(slow) < 200, (kind, saved))
+
     def test_what_is_no_picture(self) -> None:
         gif = io.BytesIO()
         Image.new("RGB", (8, 8)).save(gif, "GIF")
