@@ -1,4 +1,4 @@
-"""The pages below ``/console/``: from a path and a form to a page or a redirect."""
+"""The pages below ``/console/``: answers the request for a path, or a posted form, with a page or a redirect."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,10 +53,10 @@ class _Visit:
 
 
 class Portal:
-    """Answers what is neither the console API nor the Compute API.
+    """Answers the requests of browsers: the log-in, the list of servers, the page of a server, and their forms.
 
     :param auth: decides whether there is a log-in.
-    :param power: begins a power action, reports it, and raises HTTPError 409.
+    :param power: begins power actions and reports them.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Portal:
         self, request: Request, base: str, wanted: str, problem: str = "", error: HTTPError | None = None
     ) -> Response:
         if not self._has_log_in:
-            sentence = "Log in where your tokens come from: this server has no log-in of its own."
+            sentence = "This server has no log-in page. Log in to your OpenStack, for example with its dashboard."
             return html.page(
                 request,
                 "Consoles",
@@ -166,7 +166,7 @@ class Portal:
         _need(visit.request, "GET", "HEAD")
         name, marker = visit.request.parameter("name") or "", visit.request.parameter("marker")
         if marker is not None and not fields.is_uuid(marker):
-            raise HTTPError(400, "The marker is no id of a server.")
+            raise HTTPError(400, "The marker is not the id of a server.")
         try:
             page, more = await self._inventory.page(visit.caller, name=name, marker=marker, limit=PAGE_SIZE)
         except InstanceNotFound:
@@ -217,6 +217,6 @@ def _need(request: Request, *methods: str) -> None:
 
 
 def _target(request: Request) -> str:
-    """Return the path of a request, to which a log-in leads."""
+    """Return the path that the browser opens after the log-in: that of the refused request."""
     path = "/".join((request.prefix, *request.segments))
     return local_path(path if len(request.segments) > 1 else f"{path}/", request.prefix)
