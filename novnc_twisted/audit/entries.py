@@ -21,7 +21,7 @@ from novnc_twisted.events.records import (
 )
 
 MAX_LINE: Final = 4096
-"""Bytes of a line, with its end.  Texts of a longer one are cut."""
+"""Maximum bytes of a line, including the line break.  In a longer line, the texts are shortened."""
 
 OK, REFUSED = "ok", "refused"
 """The results."""
@@ -41,7 +41,7 @@ CODES: Final[Mapping[str, str]] = MappingProxyType(
         "audit.gap": "NA900",
     }
 )
-"""The code of each kind of entry.  Codes are promised, like the names."""
+"""The code of each kind of entry.  Codes and names are a stable interface: they never change."""
 
 _CUT: Final = 30
 _LIVE: Final = "live"
@@ -124,11 +124,11 @@ _NOTHING: Final[Mapping[str, Any]] = MappingProxyType(
         **dict.fromkeys(("cause", "detail", "bytes", "seconds")),
     }
 )
-"""The fields that every entry has, with the value that says that there is nothing to say."""
+"""The fields that every entry has, with their default values."""
 
 
 def _encode(fields: Mapping[str, Any]) -> bytes:
-    # ASCII, so that no character can be cut in two, and no reader takes one for the end of a line.
+    # ASCII: no character can be split, and no reader mistakes a Unicode line separator for the end of the line.
     return json.dumps(fields, separators=(",", ":")).encode("ascii") + b"\n"
 
 

@@ -1,7 +1,8 @@
 """Power actions on the domains of this host, with nova's rules about the states that allow them.
 
 nova's rules: ``nova/compute/api.py``, ``check_instance_state`` of start, stop, reboot, pause, unpause, suspend, resume.
-An action is checked, begun, and answered at once; its end is seen in the server's state, as with nova.
+A caller gets its answer when an action was checked and has begun.  As with nova, the state of the server shows the end
+of the action.
 """
 
 from collections.abc import Mapping
@@ -105,7 +106,7 @@ class PowerActions:
         domain = await self._driver.get_domain(uuid)
         operations = () if domain.migrating else _PLANS[action].get(domain.state, ())
         busy = self._tasks.get(uuid)
-        # A hard reboot, as with nova, also helps a guest that does not shut down.
+        # As in nova, a hard reboot may replace an action under way: a guest may never obey a request to shut down.
         if busy is not None and action != power.RESET:
             return PowerReply(state=domain.state, conflict=power.BUSY, task=busy.name)
         if domain.migrating:
@@ -124,7 +125,7 @@ class PowerActions:
         return PowerReply(state=domain.state)
 
     def changed(self, event: DomainEvent) -> None:
-        """Handle an event of the driver: a guest has shut down, or was reset."""
+        """Handle an event of the driver: a domain that stopped, was undefined or has migrated ends its action."""
         if event.change in (Change.STOPPED, Change.UNDEFINED, Change.MIGRATED):
             task = self._tasks.get(event.uuid)
             if task is not None:

@@ -43,9 +43,10 @@ class TokenPolicy:
         self._clock = clock
         self._rules = rules
         self._now = now
-        # Not longer than the store remembers that a token was dropped (DROPPED), or this process could restore it.
+        # At most DROPPED, the time for which the store remembers dropped tokens.  A process that remembers a token for
+        # longer could restore one that was dropped.
         self._recent = RecentTokens(clock, min(rules.token_ttl + LEASE + GRACE, DROPPED))
-        # As long as a record can live without being renewed, or a process can restore it.
+        # A mark must outlive the record of its token, and the time in which a process could restore this record.
         self._marks = TokenMarks(store, max(rules.token_ttl, DROPPED) + LEASE + GRACE)
         self._log_from = clock.seconds()
 
@@ -87,11 +88,11 @@ class TokenPolicy:
 
     async def revoke(self, wanted: SessionFilter, reason: str) -> int:
         """Revoke the tokens that match a filter; return how many were valid until now."""
-        selector_of(wanted)
+        selector_of(wanted)  # raises if the filter does not select by exactly one field
         now = await self.time()
         valid = {key: one for key, one in (await self._tokens.matching(wanted)).items() if one.expires_at > now}
         states = [await self._marks.state(key, record) for key, record in valid.items()]
-        # Taken anew: a token that was made meanwhile is revoked as well.
+        # Read the time again, so that tokens that were made since the first reading are revoked as well.
         await self._marks.revoke(wanted, await self.time(), reason)
         return sum(state.revoked is None for state in states)
 
@@ -169,7 +170,7 @@ class TokenPolicy:
             raise InvalidToken("it was used already")
 
     async def use(self, token_hash: str, record: TokenRecord, address: str) -> None:
-        """Note that a token is used; if it is for one use, exactly one of many callers succeeds.
+        """Record the use of a token.  If the token is for one use, exactly one of several concurrent callers succeeds.
 
         :raises InvalidToken: another caller was first.
         """

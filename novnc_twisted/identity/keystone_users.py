@@ -1,7 +1,7 @@
 """The strategy ``keystone``: the users of an OpenStack, whose tokens a Keystone validates.
 
-The rules are those of keystonemiddleware's ``auth_token``, except that a request which changes something needs an
-answer of Keystone that is nearly new, and that service tokens (``X-Service-Token``) are ignored.
+The rules are those of keystonemiddleware's ``auth_token``, with two exceptions.  A request that changes something needs
+an answer of Keystone that is less than :data:`FRESH` seconds old.  Service tokens (``X-Service-Token``) are ignored.
 """
 
 import re
@@ -26,10 +26,10 @@ MAX_CACHE_TIME: Final = 300.0
 """Seconds for which an answer of Keystone is used, at most."""
 
 FRESH: Final = 5.0
-"""Seconds for which an answer of Keystone lets its caller make a console or change something.
+"""Maximum age in seconds of Keystone's answer about a token, for a request that opens a console or changes something.
 
 A client opens a console by several requests within a second or two, which share one answer.  A user who has lost a
-role can open no new console 5 s later; one validation may take as long.
+role can therefore open new consoles for 5 s at most, plus the time of one validation.
 """
 
 DEADLINE: Final = 5.0
@@ -39,6 +39,7 @@ DEADLINE: Final = 5.0
 _FORM: Final = re.compile(r"[!-~]{1,4096}")
 
 _UNKNOWN: Final = "readyz"
+"""A text that is never a token.  Keystone answers 404 if it works and lets us validate tokens."""
 
 
 class IKeystone(Protocol):
@@ -85,7 +86,7 @@ class KeystoneUsers:
         self._service_type = service_type
         self._now = now
         self._cache = TokenCache(clock.seconds, min(cache_time, MAX_CACHE_TIME))
-        self._strangers = FairShare()
+        self._first_validations = FairShare()
         self._waiting: dict[bytes, list[Deferred[KeystoneToken | None]]] = {}
 
     def admit(self, request: Request) -> None:
@@ -139,18 +140,18 @@ class KeystoneUsers:
             waiting.append(mine)
             return await mine
         # A client that invents tokens must not use up all requests that may wait for Keystone.
-        stranger = self._cache.get(key, MAX_CACHE_TIME) is None
-        if stranger and not self._strangers.enter(address):
+        is_unknown = self._cache.get(key, MAX_CACHE_TIME) is None
+        if is_unknown and not self._first_validations.enter(address):
             raise too_many_tokens()
         self._waiting[key] = [mine]
         call = Deferred.fromCoroutine(self._ask(text, key)).addTimeout(DEADLINE, self._clock)
-        if stranger:
+        if is_unknown:
             call.addBoth(self._left, address)
         call.addBoth(self._finish, key)
         return await mine
 
     def _left(self, result: Any, address: str) -> Any:
-        self._strangers.leave(address)
+        self._first_validations.leave(address)
         return result
 
     def _finish(self, result: Any, key: bytes) -> None:

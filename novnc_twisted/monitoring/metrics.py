@@ -79,11 +79,14 @@ class Metrics:
             handler(event)
 
     def called(self, side: str, topic: str, method: str, seconds: float, error: BaseException | None) -> None:
-        """Count a call on the bus; the ``report`` of :class:`~novnc_twisted.messaging.observed.ObservedTransport`."""
+        """Count a call on the bus that has ended.
+
+        :class:`~novnc_twisted.messaging.observed.ObservedTransport` calls this method as its ``report``.
+        """
         if side != _CALLED:
             return
         self._observe("novnc_bus_call_seconds", "method", method, seconds)
-        # Any other refusal is an answer.
+        # Any other refusal is the answer of a service that works.
         if isinstance(error, ServiceUnavailable):
             self._count("novnc_bus_failures_total", "method", method)
 
@@ -103,7 +106,7 @@ class Metrics:
         return found
 
     def _add_sessions(self, samples: Samples) -> None:
-        """Add the sessions that have not ended.  There may be 10,000 of them, and viewers wait meanwhile."""
+        """Add the sessions that have not ended.  With 10,000 of them this must be fast: it delays all viewers."""
         live = dict.fromkeys(DEFINITIONS["novnc_sessions"].labels["type"], 0)
         bytes_in = bytes_out = 0
         for front in self._fronts:

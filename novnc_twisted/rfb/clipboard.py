@@ -41,12 +41,13 @@ class ClipboardPolicy:
     """Removes clipboard texts that are longer than the limits: a filter of the relay, without I/O.
 
     The extended clipboard is removed from SetEncodings, because its texts are compressed and of several kinds; the
-    simple one, which every viewer has, remains within the limits.  If texts of the server are limited, the filter reads
-    where the server's messages end, and removes the encodings whose rectangles have no readable length as well.
+    simple one, which every viewer has, remains within the limits.  If texts of the server are limited, the filter must
+    find the end of each message of the server.  Therefore it also removes encodings whose rectangles have no readable
+    length from SetEncodings.
 
     * Refused: a viewer that changes the size of its pixels after it has asked for the screen.  The size of the pixels
       in the next messages of the server would be unknown.
-    * Held: the head of a message, and a SetEncodings, at most 4,100 bytes.
+    * Buffered until it is complete: the head of a message, a SetPixelFormat or a SetEncodings, at most 4,100 bytes.
 
     :param pixel_format: that of ServerInit.
     """
@@ -132,7 +133,7 @@ class ClipboardPolicy:
         return message
 
     def _encodings(self, message: bytes) -> bytes:
-        """Return SetEncodings without those that this filter cannot follow; never an empty list (CVE-2008-2382)."""
+        """Return SetEncodings without encodings that this filter cannot read; never an empty list (CVE-2008-2382)."""
         listed = struct.unpack(f">{len(message) // 4 - 1}i", message[4:])
         follows = self._limits.from_server != UNLIMITED
         kept = [

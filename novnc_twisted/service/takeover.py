@@ -34,7 +34,8 @@ OnReady = Callable[[int, Callable[[], None]], Coroutine[Any, Any, None]]
 """Called when the new process is ready, with its pid and a function that makes it the main process."""
 
 TAIL: Final = 4096
-"""Bytes of its standard error that are kept.  The last line is the reason if the process ends without reporting one."""
+"""Maximum bytes kept of the new process's standard error.  Its last line is logged as the reason if the process ends
+without reporting one."""
 
 _OF_THIS_PROCESS = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID")
 """Variables of systemd that are not meant for the new process."""
@@ -42,7 +43,7 @@ _OF_THIS_PROCESS = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"
 
 @contextmanager
 def without_sigusr2() -> Iterator[None]:
-    """Block SIGUSR2 for the processes that are started meanwhile: until they handle it, it would end them.
+    """Start processes with SIGUSR2 blocked.  Before a process has installed its handler, the signal would kill it.
 
     ``systemctl kill`` sends it to all processes of a unit.  To ignore the signal would not be enough, because Twisted
     restores the default in children.
@@ -192,7 +193,7 @@ class _Attempt(ProcessProtocol):
             self.transport.signalProcess("KILL")
 
     def abandon(self) -> None:
-        """Kill it, unless it is the main process already; nobody needs the outcome."""
+        """Kill it, unless it is the main process already, and do not report its end."""
         self.give_up("")
         self._on_ready = None
 

@@ -83,19 +83,20 @@ class LiveSession(Session):
     def end(self, cause: Refusal) -> None:
         """See :class:`Session`."""
         if self.cause is None:
-            # Only the first cause counts: closing the ends may report their loss as another one.
+            # Only the first cause counts: closing the connections may report their loss as another cause.
             self.cause = cause
             Deferred.fromCoroutine(self._close(cause))
 
     def change_mode(self, mode: str) -> None:
-        """See :class:`Session`.  A message that is under way is passed on to its end."""
+        """See :class:`Session`.  A message that has passed in part is still passed on completely."""
         if self.cause is not None or mode == self.info.mode:
             return
         self.info = replace(self.info, mode=mode)
         try:
             console_type(self.viewer.console_type).change_rights(self.relay, self.info)
         except ValueError:
-            # Nobody knows where the viewer's messages end.  The page reconnects, and then has the new rights.
+            # Without the shield, nothing knows where a message of the viewer ends, so a new filter cannot begin between
+            # two messages.  The page reconnects, and then has the new rights.
             self.end(ServiceUnavailable("the mode changed, and [console] shield is off: the session must begin anew"))
         else:
             self.report(SessionChanged(**self._about(), mode=mode))
@@ -180,7 +181,8 @@ class LiveSession(Session):
                 timer.cancel()
             if self._power is not None:
                 self._power.end()
-            # Before the ends are closed: sockets must be back on transports, which send the final bytes.
+            # Before the connections are closed: a detached relay must return the sockets to Twisted's transports, which
+            # send the final bytes.
             self.relay.stop()
             parts: list[Deferred[Any]] = []
             for end in self.upstream, self.viewer.end:

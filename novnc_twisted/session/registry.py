@@ -25,7 +25,7 @@ class SessionRegistry:
     through all sessions instead of costing memory in each: 0.2 ms for a thousand.
 
     :ivar services: what every session is given.
-    :ivar on_closed: called with each session that has ended and whose token was valid; None: nobody is.
+    :ivar on_closed: called with each session that has ended and whose token was valid; None: not called.
     """
 
     def __init__(self, services: SessionServices, ended: "Callable[[IViewer], None] | None" = None) -> None:
@@ -42,7 +42,7 @@ class SessionRegistry:
         self._stopping = False
 
     def use(self, settings: SessionSettings) -> None:
-        """Use other settings: for new sessions, and the limit of idle time for all."""
+        """Use other settings for new sessions; live sessions use the new idle_timeout only."""
         self.services = replace(self.services, settings=settings)
         for session in self:
             session.use(self.services)
