@@ -1,4 +1,4 @@
-"""Places for work that strangers cause, of which no network gets all."""
+"""A limit for the work that unknown clients cause, so that one network cannot use all of it."""
 
 from collections import Counter
 from typing import Final
