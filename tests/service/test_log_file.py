@@ -3,6 +3,7 @@
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 from oslo_config import cfg
 from twisted.internet.defer import Deferred, succeed
@@ -158,7 +159,7 @@ class HangUpTests(SynchronousTestCase):
 
     def test_both_outcomes(self) -> None:
         class Reloaded(Orderly):
-            def reload(self) -> Deferred[str | None]:
+            def reload(self, files: Any = None) -> Deferred[str | None]:
                 return succeed("reloaded")
 
         folder = Path(self.mktemp()).absolute()

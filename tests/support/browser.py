@@ -131,6 +131,15 @@ class Seen:
         return self.console + self.failures
 
 
+def is_complaint(message: Any) -> bool:
+    """Whether a message on the page's console is a warning or an error of the page.
+
+    noVNC reads its canvas at each change of the screen's size (core/display.js).  Chromium gives advice about that when
+    the size has changed several times, which depends on how a guest starts.
+    """
+    return message.type in ("warning", "error") and "willReadFrequently" not in message.text
+
+
 class ConsolePage:
     """One tab with the console page.  Its methods block: use them in a thread."""
 
@@ -312,7 +321,7 @@ def visit(
     seen = Seen()
     options["viewport"] = {"width": size[0], "height": size[1]}
     with chromium_page(flags, program, options) if shared is None else shared.page(options) as page:
-        page.on("console", lambda m: seen.console.append(m.text) if m.type in ("warning", "error") else None)
+        page.on("console", lambda m: seen.console.append(m.text) if is_complaint(m) else None)
         page.on("pageerror", lambda error: seen.console.append(str(error)))
         page.on("request", lambda request: seen.requests.append(request.url))
         page.on("websocket", lambda socket: seen.requests.append(socket.url))
