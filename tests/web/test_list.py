@@ -165,6 +165,44 @@ class ListTests(ListCase):
         self.assertEqual((made["connect_info"]["mode"], made["expires_in"], made["one_time"]), ("view", 3600, True))
         self.assertIn("?token=", shown[0])
 
+    async def test_a_second_click_returns_to_the_open_console(self) -> None:
+        """The session in that tab lives on; without a session the tab gets a new link, and a refusal leaves it open."""
+        session = {"id": "1", "server_id": uuid_of("web-9"), "user_id": "admin"}
+
+        def steps(view: Any) -> None:
+            page = view.page
+            sessions: list[Any] = [session]
+            page.route("**/v1/sessions?*", lambda route: route.fulfill(json={"sessions": sessions}))
+            page.context.route("**/vnc_auto.html?*", lambda route: route.fulfill(body="a console"))
+            page.reload()
+            view.seen.failures.clear()  # the reload may have aborted requests of the first page
+            tile = page.locator(".tile", has_text="web-9")
+            tile.locator(".users:has-text('admin')").wait_for()
+            with page.context.expect_page() as opening:
+                tile.locator(".screen").click()
+            console = opening.value
+            console.wait_for_url("**/vnc_auto.html?*")
+            first = console.url
+            tile.locator(".screen").click()
+            sessions.clear()
+            page.reload()
+            view.seen.failures.clear()
+            tile.locator(".users:has-text('admin')").wait_for(state="detached")
+            self.assertEqual((console.url, len(self.system.consoleauth.tokens)), (first, 1))
+            tile.locator(".screen").click()
+            console.wait_for_url(lambda url: url != first)
+            page.route("**/consoles", lambda route: route.fulfill(json={"fault": {"message": "Not now."}}, status=503))
+            tile.locator(".screen").click()
+            page.locator(".note:has-text('Not now.')").wait_for()
+            self.assertFalse(console.is_closed())
+            view.seen.failures.clear()  # the refusal
+            view.seen.console.clear()
+            console.close()
+            page.context.unroute("**/vnc_auto.html?*")  # other tests use this context, too
+
+        await self.visit(steps)
+        self.assertEqual(len(self.system.consoleauth.tokens), 2)
+
     async def test_on_a_phone_nothing_is_cut(self) -> None:
         def steps(view: Any) -> None:
             view.page.wait_for_selector(".tile img:not([hidden])")

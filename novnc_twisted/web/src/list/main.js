@@ -13,6 +13,15 @@ import { say } from './words.js';
 const base = document.body.dataset.base;
 const root = document.getElementById('list');
 
+/* Whether a window is new.  A console has another origin, so its address can't be read. */
+function isBlank(view) {
+    try {
+        return view.location.href === 'about:blank';
+    } catch {
+        return false;
+    }
+}
+
 if (root) {
     const api = new Api(base);
     const store = new Store();
@@ -21,6 +30,11 @@ if (root) {
         async open(server) {
             // Opened before the answer: browsers block windows that are not opened by the click itself.
             const view = window.open('', `console-${server.id}`);
+            const opened = view !== null && !isBlank(view);
+            if (opened && store.users(server.id).length) {
+                view.focus(); // a new address would end the session that lives there
+                return;
+            }
             try {
                 const { url: address } = await api.link(server.id);
                 if (view) {
@@ -29,7 +43,9 @@ if (root) {
                     location.href = address;
                 }
             } catch (error) {
-                view?.close();
+                if (!opened) {
+                    view?.close();
+                }
                 failed(error);
             }
         },
