@@ -128,8 +128,8 @@ def _what_next(ports: Ports, console: Console) -> str:
 
 All servers, with live pictures of their screens: http://127.0.0.1:{ports.api}/console/
 
-From another machine, forward the port first, with the same number on both sides:
-  ssh -L {ports.novnc}:127.0.0.1:{ports.novnc} THIS-MACHINE
+From another machine, forward both ports first, with the same numbers on both sides:
+  ssh -L {ports.novnc}:127.0.0.1:{ports.novnc} -L {ports.api}:127.0.0.1:{ports.api} THIS-MACHINE
 
 For another link, or one for the Java viewer (nova-xvpvncviewer), ask in a second terminal:
   export {settings}
