@@ -1,5 +1,6 @@
 """The console API: live sessions, revocations and links; who may do what, and what is answered without an answer."""
 
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -295,3 +296,8 @@ class VersionTests(ConsoleCase):
     def test_other_paths(self) -> None:
         self.fault(self.ask("GET", "nothing"), 404, "itemNotFound")
         self.assertEqual(self.ask("PUT", f"sessions/{RED}", {})["allow"], "DELETE, GET, PATCH")
+
+    def test_the_document_names_every_route(self) -> None:
+        text = (Path(__file__).parents[2] / "docs" / "console_api.rst").read_text()
+        for method, pattern in self.system.site.application.console.router.table:
+            self.assertIn(f"``{method} /{pattern.replace('{}', 'ID')}``", text)
