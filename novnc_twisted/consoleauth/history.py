@@ -1,5 +1,7 @@
 """The history: the sessions that have ended, in a log of the keyed store."""
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -23,8 +25,11 @@ MAX_PAGE: Final = 1000
 _SCANNED: Final = 10_000
 """Entries that one call reads, at most: a filter that matches few of them must not keep the service busy."""
 
-_LATE: Final = 3600.0
-"""Seconds that a report may be late, because its proxy could not reach the bus."""
+_SKEW: Final = 60.0
+"""Seconds by which the clock of a proxy may be ahead."""
+
+_REPORTED: Final = "reported_at"
+"""The field of an entry that says when it was appended, in Unix time by our own clock."""
 
 _AT_ONCE: Final = 500
 _ROOM: Final = MAX_MESSAGE - 10_000
@@ -36,11 +41,13 @@ class History:
     """Appends what the proxies report, and finds it again.
 
     :param retention: seconds for which ended sessions are kept; 0: none are kept.
+    :param now: Unix time in seconds.
     """
 
-    def __init__(self, store: IKeyedStore, retention: float) -> None:
+    def __init__(self, store: IKeyedStore, retention: float, now: Callable[[], float] | None = None) -> None:
         self._store = store
         self._retention = retention
+        self._now = now or time.time
 
     async def add(self, reported: Any) -> int:
         """Append the sessions of a report, and return how many; sessions that cannot be read are left out.
@@ -51,7 +58,8 @@ class History:
             raise ServiceUnavailable(f"a report is a list of at most {MAX_REPORTED} sessions")
         rows = [row for each in reported if (row := _read(each)) is not None]
         if rows and self._retention > 0:
-            await self._store.append(LOG, [row.to_wire() for row in rows], self._retention)
+            now = {_REPORTED: self._now()}
+            await self._store.append(LOG, [row.to_wire() | now for row in rows], self._retention)
         return len(rows)
 
     async def page(self, wanted: HistoryQuery, limit: int, marker: str) -> tuple[list[dict[str, Any]], str | None]:
@@ -64,13 +72,13 @@ class History:
         while scanned < _SCANNED:
             entries = await self._store.newest(LOG, marker, _AT_ONCE)
             for number, value in entries:
-                ended = _read(value)
-                if ended is None:
-                    pass
-                # Sessions are reported within seconds of their end, so older entries ended earlier.
-                elif wanted.since is not None and ended.ended_at < wanted.since - _LATE:
+                reported_at = value.pop(_REPORTED, None)
+                # No session ends after its report, and older entries were reported earlier.  What a proxy says about
+                # the end decides nothing here: a stolen credential could hide the sessions of others with it.
+                if None not in (wanted.since, reported_at) and reported_at < wanted.since - _SKEW:
                     return rows, None
-                elif wanted.matches(ended):
+                ended = _read(value)
+                if ended is not None and wanted.matches(ended):
                     size += len(encode_object(value)) + 1
                     if len(rows) == limit or size > _ROOM:
                         return rows, marker

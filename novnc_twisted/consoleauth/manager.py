@@ -82,7 +82,7 @@ class ConsoleAuthManager:
         self._host = host
         self._events = TokenEvents(observer)
         self._sessions = LiveSessions(transport, clock)
-        history = History(transport.store, history_retention)
+        history = History(transport.store, history_retention, now)
         self._session_methods = SessionMethods(self._policy, self._sessions, history, self._events)
         self._host_methods = HostMethods(transport, self._policy, self._token_places.locate)
         self._withdraw: Callable[[], Deferred[None]] | None = None

@@ -94,8 +94,16 @@ class HistoryTests(HistoryCase):
         self.assertIsNone(self.following)
 
     async def test_what_is_old_is_not_read(self) -> None:
-        await self.report(self.ended(1, 100), self.ended(2, 10_000))
+        await self.report(self.ended(1, 100))
+        self.clock.advance(10_000)
+        await self.report(self.ended(2, 10_000))
         self.assertEqual(await self.found(since=9_000.0), [2])
+
+    async def test_a_proxy_hides_nothing_of_others(self) -> None:
+        """Whatever it says about the ends of its own sessions."""
+        await self.report(self.ended(1, 10_000))
+        await self.report(self.ended(2, -1e9), self.ended(3, 1e15))
+        self.assertEqual(await self.found(since=9_000.0), [3, 1])
 
     async def test_retention(self) -> None:
         await self.report(self.ended(1))
