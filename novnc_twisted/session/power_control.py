@@ -1,6 +1,6 @@
 """Power actions that the viewer of a live session asks for (xvp)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from twisted.internet.defer import Deferred
 
@@ -13,21 +13,26 @@ from novnc_twisted.session.services import ChangePower
 if TYPE_CHECKING:
     from novnc_twisted.session.live import LiveSession
 
+AT_ONCE: Final = 5
+PERIOD: Final = 10.0
+"""Actions of a session within this many seconds, at most; others are ignored, as if a button was pressed twice."""
+
 
 class PowerControl:
-    """Begins the actions of one session, one at a time.
+    """Begins the actions of one session, one at a time, and not faster than a person does.
 
     The viewer does not learn the outcome, since a message to it would need the boundaries of the server's messages.
     The screen shows the outcome, and an event reports it.
     """
 
-    __slots__ = ("_busy", "_change", "_end", "_session")
+    __slots__ = ("_begun", "_busy", "_change", "_end", "_session", "_since")
 
     def __init__(self, session: "LiveSession", change: ChangePower) -> None:
         """Offer the actions, before the relay starts."""
         self._session = session
         self._change = change
         self._busy = False
+        self._since, self._begun = 0.0, 0  # when the period began, and the actions in it
         self._end = console_type(session.viewer.console_type).offer_power(session.relay, self._asked)
 
     def end(self) -> None:
@@ -36,9 +41,17 @@ class PowerControl:
 
     def _asked(self, action: str) -> None:
         # Asked here and not by a filter: the mode may change while the session lives.
-        if self._session.info.mode == CONTROL and not self._busy and self._session.cause is None:
+        if self._session.info.mode == CONTROL and not self._busy and self._session.cause is None and self._is_next():
             self._busy = True
             Deferred.fromCoroutine(self._run(action))
+
+    def _is_next(self) -> bool:
+        """Count an action; return whether it is not one too many."""
+        now = self._session.services.reactor.seconds()
+        if not self._begun or now - self._since >= PERIOD:
+            self._since, self._begun = now, 0
+        self._begun += 1
+        return self._begun <= AT_ONCE
 
     async def _run(self, action: str) -> None:
         session, viewer, info = self._session, self._session.viewer, self._session.info

@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 from novnc_twisted.errors import InstanceNotRunning
 from novnc_twisted.events.records import PowerAction
 from novnc_twisted.rfb.power import XVP_INIT
+from novnc_twisted.session import power_control
 from tests.rfb.test_shield import encodings
 from tests.session.harness import introduce
 from tests.session.test_shield import CONNECT, KEY
@@ -118,6 +119,17 @@ class PowerCase(ViewOnlyCase):
         self.answer.callback(None)
         await self.until_update(viewer, server, ask(4))
         self.assertEqual([action for _, action in self.actions], ["stop", "reset"])
+
+    async def test_a_program_that_asks_all_the_time(self) -> None:
+        """It floods neither the bus nor the audit trail."""
+        viewer, server = await self.start()
+        await self.until_update(viewer, server, encodings(XVP, 0))
+        await self.shown(viewer, server)
+        await self.until_update(viewer, server, ask(2) * 1000)
+        self.assertEqual((len(self.actions), len(self.seen)), (power_control.AT_ONCE,) * 2)
+        self.patch(power_control, "PERIOD", 0.0)
+        await self.until_update(viewer, server, ask(4))
+        self.assertEqual(self.actions[-1], ("novnc", "reset"))
 
     async def test_a_session_without_a_shield_offers_nothing(self) -> None:
         viewer, server = await self.start(shield=False)
