@@ -75,7 +75,7 @@ class History:
                 reported_at = value.pop(_REPORTED, None)
                 # No session ends after its report, and older entries were reported earlier.  What a proxy says about
                 # the end decides nothing here: a stolen credential could hide the sessions of others with it.
-                if None not in (wanted.since, reported_at) and reported_at < wanted.since - _SKEW:
+                if wanted.since and reported_at and reported_at < wanted.since - _SKEW:
                     return rows, None
                 ended = _read(value)
                 if ended is not None and wanted.matches(ended):
