@@ -91,7 +91,6 @@ class Application:
         consoles = Consoles(links, consoleauth)
         power = Power(inventory, compute, observer)
         self._logins = BrowserLogins(transport.store, self._tokens, now)
-        self._portal = Portal(auth, self._logins, inventory, links, power)
         sessions = SessionsAPI(transport)
         resources = (
             Servers(inventory),
@@ -101,6 +100,7 @@ class Application:
             Flavors(inventory),
         )
         self.compute = ComputeAPI(clock, outages, self._responder, resources)
+        self._portal = Portal(auth, self._logins, inventory, links, power, self.compute.admitted)
         self.console = ConsoleAPI(
             self._responder,
             self.compute.admitted,
@@ -173,7 +173,7 @@ class Application:
         :raises ServiceUnavailable: the caller's token could not be checked.
         """
         asked = with_login(request) if self._auth.tokens else request
-        caller = await self._auth.caller(asked, self._tokens.read)
+        caller = await self._auth.caller(asked, self._tokens.read if asked is request else self._logins.read)
         if caller is None or (asked is not request and await self._logins.has_ended(request)):
             raise unauthenticated(self._auth.identity_url(request))
         # Here, once for all APIs: no method but GET and HEAD is for readers, whatever it does.

@@ -1,7 +1,7 @@
 """Log-ins of browsers: a token in a cookie, which no script can read and no other site can use.
 
-The cookie holds the same token that API clients send in ``X-Auth-Token``, so a browser has the rights that the user has
-at that moment, and no more.  Changes need an ``Origin`` that is this server's own (RFC 6454), so that no page of
+The cookie holds a token as API clients send it in ``X-Auth-Token``, so a browser has the rights that the user has at
+that moment, and no more.  It is valid in the cookie only: whoever has copied it is logged out with the browser.  Changes need an ``Origin`` that is this server's own (RFC 6454), so that no page of
 another site can make them.  ``SameSite=Lax`` lets a link from a mail arrive logged in.
 """
 
@@ -15,7 +15,7 @@ from novnc_twisted.access.origin import read_origin
 from novnc_twisted.http.errors import HTTPError, RefusalReason
 from novnc_twisted.http.request import Request
 from novnc_twisted.identity.tokens import MAX_LENGTH, TOKEN_TTL, Tokens
-from novnc_twisted.identity.users import User
+from novnc_twisted.identity.users import Caller, User
 from novnc_twisted.messaging.interfaces import IKeyedStore
 
 COOKIE: Final = "novnc_login"
@@ -44,6 +44,9 @@ def with_login(request: Request) -> Request:
     :raises HTTPError: 403: another site asks for a change.
     """
     token = token_of(request)
+    # Browsers also remember passwords, and send them with the requests of other sites.
+    if not request.reads and {"authorization", "origin"} <= request.headers.keys():
+        refuse_foreign(request)
     if token is None or "x-auth-token" in request.headers or "authorization" in request.headers:
         return request
     if not request.reads:
@@ -92,15 +95,19 @@ class BrowserLogins:
 
         :raises ServiceUnavailable: the store does not answer.
         """
-        token, _ = await self._tokens.issue(user, project)
+        token, _ = await self._tokens.issue(user, project, browser=True)
         return "Set-Cookie", _cookie(request, token, TOKEN_TTL)
+
+    async def read(self, token: str) -> tuple[Caller, float] | None:
+        """Return the caller of the token in a cookie, as :meth:`.Tokens.read` does."""
+        return await self._tokens.read(token, browser=True)
 
     async def has_ended(self, request: Request) -> bool:
         """Whether the user of the cookie has logged out everywhere since the log-in.
 
         :raises ServiceUnavailable: the store does not answer.
         """
-        found = await self._tokens.read(token_of(request) or "")
+        found = await self.read(token_of(request) or "")
         if found is None:
             return False  # it is refused as every token that is not valid
         caller, expires_at = found
@@ -109,8 +116,11 @@ class BrowserLogins:
 
     async def renewal(self, request: Request, user_of: Callable[[str], User | None]) -> tuple[tuple[str, str], ...]:
         """Return the header fields that renew a log-in, if it is old enough; else none."""
-        found = await self._tokens.read(token_of(request) or "")
+        found = await self.read(token_of(request) or "")
         if found is None or found[1] - self._now() > TOKEN_TTL - RENEWED_AFTER:
+            return ()
+        # Asked again: the request may have been admitted by other credentials than the cookie.
+        if await self.has_ended(request):
             return ()
         user = user_of(found[0].user)
         return () if user is None else (await self.begin(request, user, found[0].project),)

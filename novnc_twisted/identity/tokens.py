@@ -46,35 +46,37 @@ class Tokens:
         self._user_of = user_of
         self._secret: bytes | None = None
 
-    async def issue(self, user: User, project: str | None) -> tuple[str, float]:
+    async def issue(self, user: User, project: str | None, *, browser: bool = False) -> tuple[str, float]:
         """Make a token for a user; return it, and the Unix time at which it expires.
 
         :param project: the scope of the token; None: no project.
+        :param browser: whether it is for the cookie of a browser, which can be logged out.
         :raises ServiceUnavailable: the store does not answer.
         """
         secret = await self._load(make=True)
         now = int(self._now())
-        content = {"u": user.name, "p": project, "f": _fingerprint(secret, user)}
+        content = {"u": user.name, "p": project, "f": _fingerprint(secret, user)} | ({"b": True} if browser else {})
         token = Fernet(secret).encrypt_at_time(json.dumps(content).encode(), now)
         return token.decode("ascii"), float(now + TOKEN_TTL)
 
-    async def read(self, token: str) -> tuple[Caller, float] | None:
+    async def read(self, token: str, *, browser: bool = False) -> tuple[Caller, float] | None:
         """Return the caller of a token, and the Unix time at which it expires; None if the token is not valid.
 
+        :param browser: whether it comes from a cookie; a token for the one is not valid as the other.
         :raises ServiceUnavailable: the key has to be fetched, and the store does not answer.
         """
         # Without this, any text that is not a token would cause a request to the store.
         if len(token) > MAX_LENGTH or not _is_box(token):
             return None
-        found = self._open(token)
+        found = self._open(token, browser)
         if found is None:
             # Another worker may have made a new key in the meantime.
             known = self._secret
             if await self._load(make=False) != known:
-                found = self._open(token)
+                found = self._open(token, browser)
         return found
 
-    def _open(self, token: str) -> tuple[Caller, float] | None:
+    def _open(self, token: str, browser: bool) -> tuple[Caller, float] | None:
         if self._secret is None:
             return None
         box = Fernet(self._secret)
@@ -85,7 +87,7 @@ class Tokens:
             made = box.extract_timestamp(token)
         except (InvalidToken, ValueError):
             return None
-        if made + TOKEN_TTL < int(self._now()):
+        if made + TOKEN_TTL < int(self._now()) or content.get("b", False) is not browser:
             return None
         # Looked up at each use: a removed user, or a changed password, ends the token.
         user = self._user_of(content["u"])

@@ -5,12 +5,13 @@ from urllib.parse import urlencode
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from novnc_twisted.api.admission import Admission
 from novnc_twisted.api.portal.forms import local_path
 from novnc_twisted.api.portal.html import Markup, tag
 from novnc_twisted.identity import NoAuth
 from novnc_twisted.identity.tokens import TOKEN_TTL
 from tests.api.harness import FakeHost, instance, running, uuid_of
-from tests.api.users import UsersCase
+from tests.api.users import UsersCase, basic
 from tests.http.harness import Answer
 
 ORIGIN = "http://localhost:8774"
@@ -116,6 +117,32 @@ class LogInTests(PortalCase):
         self.cookie = ""
         self.log_in()
         self.assertIn(b"red-vm", self.visit().raw)
+
+    def test_a_copied_cookie_is_logged_out_too(self) -> None:
+        """Neither as the token of an API client, nor beside credentials of somebody else."""
+        self.log_in()
+        self.assertEqual(self.system.get("/v2.1/servers", X_Auth_Token=self.cookie).status, 401)
+        self.reactor.advance(TOKEN_TTL / 2)
+        self.submit("/console/logout/everywhere")
+        answer = self.visit(Authorization=basic("boris", "r3d:pass"))
+        self.assertEqual((answer.status, b"blue-vm" in answer.raw, "set-cookie" in answer.headers), (200, True, False))
+        self.cookie = self.token()
+        self.assertEqual(self.visit("/console/v1/servers").status, 401)
+
+    def test_other_sites_cannot_use_a_password_that_the_browser_remembers(self) -> None:
+        path = f"/console/servers/{RED}/power"
+        body, kind = b"action=os-stop", "application/x-www-form-urlencoded"
+        for origin, status in (("http://evil", 403), ("null", 403), (ORIGIN, 303)):
+            headers = {"Authorization": basic("alice", "r3d:pass"), "Content_Type": kind, "Origin": origin}
+            self.assertEqual(self.send("POST", path, body, **headers).status, status)
+        self.assertEqual(len(self.hosts[0].power), 1)
+
+    def test_too_many_requests(self) -> None:
+        """Pages count as requests of the APIs do."""
+        self.log_in()
+        self.patch(Admission, "admit", lambda _self: 7)
+        answer = self.visit()
+        self.assertEqual((answer.status, answer["retry-after"]), (429, "7"))
 
     def test_it_is_renewed_by_a_person_and_not_by_a_page(self) -> None:
         self.log_in()

@@ -1,6 +1,7 @@
 """The pages below ``/console/``: answers the request for a path, or a posted form, with a page or a redirect."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -57,6 +58,7 @@ class Portal:
 
     :param auth: decides whether there is a log-in.
     :param power: begins power actions and reports them.
+    :param admitted: counts a request in work, and refuses it under load; see :meth:`.ComputeAPI.admitted`.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Portal:
         inventory: Inventory,
         links: Links,
         power: Power,
+        admitted: Callable[[], AbstractContextManager[None]],
         assets: Assets | None = None,
     ) -> None:
         self._auth = auth
@@ -73,6 +76,7 @@ class Portal:
         self._inventory = inventory
         self._links = links
         self._power = power
+        self._admitted = admitted
         self._assets = Assets() if assets is None else assets
 
     async def answer(
@@ -96,7 +100,8 @@ class Portal:
                 if error.status != 401 or not request.reads:
                     raise
                 return self._form(request, base, _target(request))
-            return await self._page(_Visit(request, caller, base), segments)
+            with self._admitted():
+                return await self._page(_Visit(request, caller, base), segments)
         except (HTTPError, Refusal) as raised:
             return self._problem(request, base, raised if isinstance(raised, HTTPError) else error_of(raised))
 
