@@ -1,8 +1,9 @@
 """Log-ins of browsers: a token in a cookie, which no script can read and no other site can use.
 
 The cookie holds a token as API clients send it in ``X-Auth-Token``, so a browser has the rights that the user has at
-that moment, and no more.  It is valid in the cookie only: whoever has copied it is logged out with the browser.  Changes need an ``Origin`` that is this server's own (RFC 6454), so that no page of
-another site can make them.  ``SameSite=Lax`` lets a link from a mail arrive logged in.
+that moment, and no more.  It is valid in the cookie only: a copy of it ends when the user logs out everywhere.  Changes
+need an ``Origin`` that is this server's own (RFC 6454), so that no page of another site can make them.
+``SameSite=Lax`` lets a link from a mail arrive logged in.
 """
 
 import hashlib
