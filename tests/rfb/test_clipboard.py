@@ -117,6 +117,14 @@ class FramingTests(SynchronousTestCase):
             pass
 
 
+class EmptyTests(SynchronousTestCase):
+    def test_empty_rectangles_take_no_time(self) -> None:
+        """However high or wide a server says that they are."""
+        size = PixelSize.of(TRUE_COLOUR)
+        for width, height in ((0, 1 << 60), (1 << 60, 0)):
+            self.assertEqual(list(READERS[5](width, height, size)), [])
+
+
 class ViewerTests(SynchronousTestCase):
     def policy(self, to_server: int = UNLIMITED, from_server: int = UNLIMITED) -> ClipboardPolicy:
         return ClipboardPolicy(ClipboardLimits(to_server, from_server), TRUE_COLOUR)
