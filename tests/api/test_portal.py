@@ -1,5 +1,6 @@
 """The pages below ``/console/``: log-in and log-out, what is shown to whom, and what other sites can't do."""
 
+from html import unescape
 from typing import Any
 from urllib.parse import urlencode
 
@@ -55,6 +56,14 @@ class LogInTests(PortalCase):
         for secret in (b"blue-vm", b"nobodys", self.cookie.encode()):
             self.assertNotIn(secret, page.raw)
         self.assertEqual(self.visit(f"/console/servers/{uuid_of('blue-vm')}").status, 404)
+
+    def test_the_log_in_leads_to_the_filtered_list(self) -> None:
+        """A bookmark or a colleague's link keeps its filters; what a form could break out of is encoded."""
+        form = self.visit("/console/?name=%22%3E%C3%A4+b&state=ACTIVE&state=").raw.decode()
+        wanted = "/console/?name=%22%3E%C3%A4+b&amp;state=ACTIVE&amp;state="
+        self.assertIn(f'name="next" value="{wanted}"', form)
+        answer = self.log_in(next=unescape(wanted))
+        self.assertEqual(answer["location"], unescape(wanted))
 
     def test_an_administrator(self) -> None:
         self.log_in("root", "toor")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from novnc_twisted.api.console.servers import row
 from novnc_twisted.api.errors import error_of
@@ -222,6 +223,7 @@ def _need(request: Request, *methods: str) -> None:
 
 
 def _target(request: Request) -> str:
-    """Return the path that the browser opens after the log-in: that of the refused request."""
+    """Return the address that the browser opens after the log-in: that of the refused request, with its filters."""
     path = "/".join((request.prefix, *request.segments))
-    return local_path(path if len(request.segments) > 1 else f"{path}/", request.prefix)
+    query = f"?{urlencode(request.query, doseq=True)}" if request.query else ""
+    return local_path((path if len(request.segments) > 1 else f"{path}/") + query, request.prefix)

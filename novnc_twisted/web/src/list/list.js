@@ -137,7 +137,7 @@ export class List {
 /* Leave for the log-in; it leads back here. */
 export function leave(base, error) {
     if (error instanceof LoggedOut) {
-        location.href = `${base}login?next=${encodeURIComponent(location.pathname)}`;
+        location.href = `${base}login?next=${encodeURIComponent(location.pathname + location.search)}`;
         return true;
     }
     return false;
