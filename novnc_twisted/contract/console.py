@@ -1,11 +1,18 @@
 """A new console link: the answer to ``get_vnc_console``."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from novnc_twisted.contract import fields
 from novnc_twisted.contract.connect_info import ConnectInfo
 from novnc_twisted.contract.record import Record
+
+
+def _web_address(value: Any) -> str:
+    # Pages lead browsers there: an address with another scheme, as javascript, would run in our pages.
+    if fields.long_text(value).lower().startswith(("http://", "https://")):
+        return str(value)
+    raise ValueError("not an address of http or https")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +25,7 @@ class Console(Record):
     """
 
     token: Annotated[str, fields.short_text] = field(repr=False)
-    access_url: Annotated[str, fields.long_text] = field(repr=False)
+    access_url: Annotated[str, _web_address] = field(repr=False)
     connect_info: Annotated[ConnectInfo, ConnectInfo.from_wire]
 
     @property

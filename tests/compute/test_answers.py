@@ -130,6 +130,10 @@ class LyingHostTests(ComputeCase):
             for wrong in (None, [], "x\n", "", -1, 70_000, True):
                 self.answers["get_vnc_console"] = {**CONSOLE, name: wrong}
                 await self.refused(ServiceUnavailable, self.api.get_vnc_console(A, "novnc"))
+        for wrong in ("javascript:alert(1)//http://", "data:text/html,x", "//evil", "/console", "file:///etc/passwd"):
+            self.answers["get_vnc_console"] = {**CONSOLE, "access_url": wrong}
+            refusal = await self.refused(ServiceUnavailable, self.api.get_vnc_console(A, "novnc"))
+            self.assertIn("compute host liar: Console.access_url: not an address", refusal.detail)
         for name in ("host", "port", "name", "console_type"):
             for wrong in (None, [], "x\n", -1, 70_000, True):
                 self.answers["get_vnc_console"] = {**CONSOLE, "connect_info": {**CONSOLE["connect_info"], name: wrong}}
