@@ -107,7 +107,8 @@ class PowerActions:
         operations = () if domain.migrating else _PLANS[action].get(domain.state, ())
         busy = self._tasks.get(uuid)
         # As in nova, a hard reboot may replace an action under way: a guest may never obey a request to shut down.
-        if busy is not None and action != power.RESET:
+        # Not another hard reboot: many would occupy all threads, and no other domain could be started or stopped.
+        if busy is not None and (action != power.RESET or busy.name == task.name):
             return PowerReply(state=domain.state, conflict=power.BUSY, task=busy.name)
         if domain.migrating:
             return PowerReply(state=domain.state, conflict=power.BUSY, task="migrating")

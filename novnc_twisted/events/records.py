@@ -183,7 +183,7 @@ class SessionChanged(_ConsoleEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerAction(_ConsoleEvent):
-    """A user of the API asked for a power action on a server; ``console_type`` is empty.
+    """A user asked for a power action on a server; ``console_type`` is empty if it was through the API.
 
     :cvar event: the name of this kind of event.
     :ivar action: one of :data:`novnc_twisted.contract.power.ACTIONS`.

@@ -102,6 +102,16 @@ class PowerTests(ComputeCase):
         self.clock.advance(120)
         self.assertEqual(self.done(), [Op.SHUTDOWN, Op.RESET])
 
+    async def test_one_reset_at_a_time(self) -> None:
+        """Many of them would occupy all threads, and no other domain of the host could be started or stopped."""
+        self.driver.working = Deferred()
+        await self.act("stop")
+        replies = [(await self.act("reset"))["conflict"] for _ in range(300)]
+        self.assertEqual(replies, [None] + ["task"] * 299)
+        self.driver.working.callback(None)
+        self.assertEqual(self.done(), [Op.SHUTDOWN, Op.RESET])
+        self.assertIsNone((await self.act("reset"))["conflict"])
+
     async def test_other_domains_are_not_busy(self) -> None:
         self.driver.add(domain(B))
         await self.act("stop")
