@@ -65,6 +65,12 @@ class LogInTests(PortalCase):
         answer = self.log_in(next=unescape(wanted))
         self.assertEqual(answer["location"], unescape(wanted))
 
+    def test_users_of_a_keystone_read_what_to_use_instead(self) -> None:
+        self.patch(self.system.site.application._auth, "own_identity", False)
+        answer = self.visit()
+        self.assertEqual((answer.status, b'name="password"' in answer.raw), (401, False))
+        self.assertIn(b"Use your OpenStack&#x27;s dashboard or client.", answer.raw)
+
     def test_an_administrator(self) -> None:
         self.log_in("root", "toor")
         for name in (b"red-vm", b"blue-vm", b"nobodys", b"host1"):

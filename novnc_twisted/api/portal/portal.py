@@ -134,7 +134,7 @@ class Portal:
         self, request: Request, base: str, wanted: str, problem: str = "", error: HTTPError | None = None
     ) -> Response:
         if not self._has_log_in:
-            sentence = "This server has no log-in page. Log in to your OpenStack, for example with its dashboard."
+            sentence = "This list has no log-in for users of a Keystone. Use your OpenStack's dashboard or client."
             return html.page(
                 request,
                 "Consoles",
