@@ -1,24 +1,22 @@
 """Six processes with Redis, two of them compute hosts: unmodified clients, sessions, restarts, an orderly end."""
 
-import json
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from novnc_twisted.errors import Stopping
-from novnc_twisted.messaging.domain_record import FIELDS, part_key
-from novnc_twisted.messaging.redis import keys
 from tests.api.harness import quick_hash
+from tests.api.users import basic as basic_field
 from tests.session.harness import refused
 from tests.support.cloud import Cloud, Ran, together, token_in
-from tests.support.libvirtd import in_thread
-from tests.support.redis_users import ADMIN
 from tests.support.viewer import Viewer
 from tests.support.vnc_server import FakeVNCServer
 
@@ -35,6 +33,8 @@ class CloudCase(TestCase):
     """A cloud with a VM on each compute host."""
 
     timeout = 300
+    administrator: Mapping[str, str] = {}
+    """The header fields with which an administrator asks the API."""
 
     async def start(self, **more: Any) -> Cloud:
         """``myserver20`` of project red on compute1, ``myserver21`` of project blue on compute2."""
@@ -42,17 +42,17 @@ class CloudCase(TestCase):
         self.red, self.blue = await together(
             cloud.one.define("myserver20", project="red"), cloud.two.define("myserver21", project="blue")
         )
-        await together(self.published("compute1", "myserver20"), self.published("compute2", "myserver21"))
+        await self.listed("myserver20", "myserver21")
         return cloud
 
-    async def published(self, host: str, server: str) -> None:
-        """Wait until a compute host has published that a server runs; that takes it a part of a second."""
-        key, login = keys.stored(part_key(host, 1, 0)), ADMIN if self.cloud.users else ()
-        states: dict[str, str] = {}
-        while states.get(server) != "running":
-            stored: Any = await in_thread(self.cloud.redis.command, "GET", key, login=login)
-            rows = json.loads(stored.partition(b"\n")[2])["rows"] if stored else []
-            states = {row[FIELDS.index("name")]: row[FIELDS.index("state")] for row in rows}
+    async def listed(self, *names: str) -> None:
+        """Wait until the API lists these servers as running: the hosts publish them, and the API reads that again."""
+        running: set[str] = set()
+        while not running >= set(names):
+            answer = await self.cloud.api("GET", "servers/detail?all_tenants=1", headers=dict(self.administrator))
+            servers = answer.body.get("servers", ())
+            running = {server["name"] for server in servers if server["status"] == "ACTIVE"}
+            await deferLater(reactor, 0.05, lambda: None)
 
     async def shows(self, url: str, name: str) -> Viewer:
         """Assert that the URL leads to this VM's screen and keyboard, and return the viewer."""
@@ -146,6 +146,7 @@ class ClientsTests(CloudCase):
         projects = {"alice": ":red", "bob": ":blue", "root": ""}
         lines = [f"{user}:{quick_hash(password)}{projects[user]}\n" for user, password in passwords.items()]
         users.write_text("".join(lines))
+        self.administrator = {"Authorization": basic_field("root", passwords["root"])}
         cloud = await self.start(
             more={"api": f"auth_strategy = http_basic\nhttp_basic_auth_user_file = {users}\nadmin_users = root\n"},
         )
