@@ -260,6 +260,8 @@ class NoAuthTests(SynchronousTestCase):
         page = system.get("/console/")
         self.assertIn(b"myserver20", page.raw)
         self.assertNotIn(b"Log out", page.raw)
+        answer = system.get("/console/login")
+        self.assertEqual((answer.status, answer["location"]), (303, "/console/"))
         answer = system.ask(
             "POST",
             "/console/login",

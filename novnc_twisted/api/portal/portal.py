@@ -133,6 +133,8 @@ class Portal:
     def _form(
         self, request: Request, base: str, wanted: str, problem: str = "", error: HTTPError | None = None
     ) -> Response:
+        if not self._has_log_in and self._auth.own_identity:
+            return html.see_other(wanted)  # noauth: everybody who may come here is an administrator
         if not self._has_log_in:
             sentence = "This list has no log-in for users of a Keystone. Use your OpenStack's dashboard or client."
             return html.page(
