@@ -105,7 +105,7 @@ class DefaultTests(TestCase):
             "XMLDesc",
             lambda handle, *asked: read.append(handle.UUIDString()) or original(handle, *asked),
         )
-        for state in ("running", "paused"):
+        for state in ("running", *["paused"] * 5):
             domain, others = await driver.domain_with_conflicts(self.uuid)
             self.assertEqual(
                 (domain.uuid, domain.vnc.port, domain.active, domain.state), (self.uuid, 5918, True, state)
@@ -114,7 +114,8 @@ class DefaultTests(TestCase):
             if state == "running":
                 self.assertEqual(await driver.get_domain(self.uuid), domain)
                 await deferToThread(self.connection.lookupByUUIDString(self.uuid).suspend)
-        self.assertEqual(read.count(rival), 1)
+        # A second time if libvirt delivers an event of the domains' start during the first read.
+        self.assertLessEqual(read.count(rival), 2)
         self.assertGreaterEqual(read.count(self.uuid), 3)
         await deferToThread(self.connection.lookupByUUIDString(self.uuid).destroy)
         await self.create(FIXED.replace("5917", "5919"))  # the same one, started anew
