@@ -22,7 +22,7 @@ from tests.compute.libvirt_handles import Error
 from tests.support.libvirtd import WatchedDriver
 
 NOVA = "http://openstack.org/xmlns/libvirt/nova/1.1"
-FIXED = "<graphics type='vnc' port='5917' listen='127.0.0.1' passwd='abc'/>"
+FIXED = "<graphics type='vnc' port='5917' listen='127.0.0.1' passwd='pass'/>"
 
 
 class DefaultTests(TestCase):
@@ -69,8 +69,8 @@ class DefaultTests(TestCase):
 
     async def test_password(self) -> None:
         await self.create()
-        self.assertEqual(await self.driver.get_vnc_password(self.uuid), "abc")
-        self.assertNotIn("abc", repr(await self.driver.get_domain(self.uuid)).replace(self.uuid, ""))
+        self.assertEqual(await self.driver.get_vnc_password(self.uuid), "pass")
+        self.assertNotIn("pass", repr(await self.driver.get_domain(self.uuid)).replace(self.uuid, ""))
 
     async def test_port_that_is_not_allocated(self) -> None:
         await self.create(VNC_ON_LOOPBACK)
@@ -227,7 +227,7 @@ class FileTests(TestCase):
         )
         (domain,) = await driver.list_domains()
         self.assertEqual((domain.name, domain.active, domain.vnc.port), ("myserver20", True, 5917))
-        self.assertEqual(await driver.get_vnc_password(uuid), "abc")
+        self.assertEqual(await driver.get_vnc_password(uuid), "pass")
 
     async def test_a_file_that_is_none(self) -> None:
         driver = await self.driver("<node><domain/></node>")

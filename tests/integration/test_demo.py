@@ -16,6 +16,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
+from tests.support.ports import free_port
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 LAST_LINE = "Ctrl-C ends the demo"
 DEADLINE = 240.0
@@ -24,13 +26,10 @@ DEADLINE = 240.0
 
 def free_ports() -> list[int]:
     """Three ports that are free now."""
-    probes = [socket.socket() for _ in range(3)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+    ports: set[int] = set()
+    while len(ports) < 3:
+        ports.add(free_port())
+    return list(ports)
 
 
 def commands_with(mark: str) -> dict[int, str]:

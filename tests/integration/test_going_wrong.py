@@ -227,7 +227,7 @@ class ServersTests(GoingWrongCase):
     async def test_port_taken_by_another(self) -> None:
         """CVE-2013-0335: a transient VM, and a persistent one that is undefined."""
         cloud = await self.start()
-        port = free_port(cloud.one.address)
+        port = free_port()
         graphics = f"<graphics type='vnc' port='{port}' autoport='no'/>"
         links: list[tuple[str, str]] = []
         for name, make in (("first", cloud.one.create), ("second", cloud.one.define), ("third", cloud.one.create)):
@@ -250,7 +250,7 @@ class ServersTests(GoingWrongCase):
     async def test_port_taken_while_nobody_looked(self) -> None:
         """The same while the compute service was stopped, so that it missed the event."""
         cloud = await self.start()
-        port = free_port(cloud.one.address)
+        port = free_port()
         graphics = f"<graphics type='vnc' port='{port}' autoport='no'/>"
         links = await self.links(await cloud.one.create("first", graphics=graphics))
         await cloud.kill("consolecompute compute1", signal.SIGKILL)

@@ -42,10 +42,10 @@ class CloudCase(TestCase):
         self.red, self.blue = await together(
             cloud.one.define("myserver20", project="red"), cloud.two.define("myserver21", project="blue")
         )
-        await self.listed("myserver20", "myserver21")
+        await self.until_listed("myserver20", "myserver21")
         return cloud
 
-    async def listed(self, *names: str) -> None:
+    async def until_listed(self, *names: str) -> None:
         """Wait until the API lists these servers as running: the hosts publish them, and the API reads that again."""
         running: set[str] = set()
         while not running >= set(names):

@@ -16,6 +16,7 @@ from typing import Any
 
 from tests.nova import configuration, seed
 from tests.nova.rest import Rest
+from tests.support.ports import free_port
 
 PARTS = Path(__file__).with_name("parts")
 HOSTS = ("compute1", "compute2")
@@ -248,13 +249,10 @@ class Cloud:
 
 
 def _free_ports() -> dict[str, int]:
-    sockets = {name: socket.socket() for name in configuration.PORTS}
-    for one in sockets.values():
-        one.bind(("127.0.0.1", 0))
-    ports = {name: int(one.getsockname()[1]) for name, one in sockets.items()}
-    for one in sockets.values():
-        one.close()
-    return ports
+    found: set[int] = set()
+    while len(found) < len(configuration.PORTS):
+        found.add(free_port())
+    return dict(zip(configuration.PORTS, found, strict=True))
 
 
 def listens(port: int) -> bool:

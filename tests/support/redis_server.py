@@ -11,6 +11,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import TestCase
 
+from tests.support.ports import free_port
+
 BINARY = os.environ.get("TEST_REDIS_SERVER") or shutil.which("redis-server")
 """The server; the variable names another one, such as a valkey-server."""
 START = 10.0
@@ -43,7 +45,7 @@ class RedisServer:
         # Not below the test's own folder: the path of a unix socket must be short.
         self.folder = Path(tempfile.mkdtemp(prefix="redis-", dir="/tmp"))
         case.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        self.port = 0 if unix else _free_port()
+        self.port = 0 if unix else free_port()
         self.socket = self.folder / "redis.sock"
         lines = [
             f"dir {self.folder}",
@@ -170,9 +172,3 @@ class Client:
         if kind == b"*":
             return None if rest == b"-1" else [self.reply() for _ in range(int(rest))]
         raise RuntimeError(f"no reply: {line!r}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,18 +16,12 @@ from twisted.trial.unittest import TestCase
 
 from tests.support.forked import Forked
 from tests.support.handed_out import output
+from tests.support.ports import free_port as free_port
 
 DELAY = float(os.environ.get("TEST_SERVICE_DELAY") or 0)
 """The greatest random delay, in seconds, of each service's start: no test may depend on the order of starts."""
 
 TWISTD = str(Path(sys.executable).with_name("twistd"))
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that is free now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
 
 
 class Twistd(ProcessProtocol):

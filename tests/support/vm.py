@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from demo.guest import boot_sector
+from tests.support.ports import free_port
 
 TEXT = 0xB8000
 COLUMNS, ROWS = 80, 25
@@ -29,9 +30,7 @@ class SmallVM:
         self._folder, self._vnc, self._more = folder, vnc, more
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "floppy").write_bytes(boot_sector(name))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
 
     def start(self) -> None:
         """Start it, and wait until its VNC server listens."""
