@@ -1,5 +1,6 @@
 """The users, projects, services and servers of the cloud."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.nova.rest import PASSWORD, Rest
@@ -11,6 +12,9 @@ USERS = {
     "alice": ("red", ("member",)),
 }
 """User -> project and roles there."""
+
+ATTEMPTS = 4
+"""How often a server is created.  nova may lose a race with Placement: "another process changed the consumer"."""
 
 IMAGE = "00000000-0000-4000-8000-000000000001"
 
@@ -40,14 +44,30 @@ def users(admin: Rest, ports: dict[str, int]) -> None:
             create("endpoint", service_id=service, interface=interface, url=url, region_id="RegionOne")
 
 
+def _delete(owner: Rest, path: str) -> None:
+    """Delete a server, and wait until it is gone."""
+    owner.do("DELETE", path)
+    end = time.monotonic() + 120
+    while owner.ask("GET", path)[0] != 404 and time.monotonic() < end:
+        time.sleep(0.3)
+
+
 def servers(admin: Rest, owner: Rest, names: tuple[str, ...]) -> None:
     """Create servers, and wait until they are active."""
     flavor = admin.do("POST", "/flavors", {"flavor": {"name": "small", "ram": 64, "disk": 1, "vcpus": 1}})["flavor"]
 
     def create(name: str) -> None:
         wanted = {"name": name, "imageRef": IMAGE, "flavorRef": flavor["id"], "networks": "none"}
-        identity = owner.do("POST", "/servers", {"server": wanted})["server"]["id"]
-        owner.until(f"/servers/{identity}", "status", "ACTIVE")
+        for attempt in range(ATTEMPTS):
+            path = f"/servers/{owner.do('POST', '/servers', {'server': wanted})['server']['id']}"
+            try:
+                owner.until(path, "status", "ACTIVE")
+            except AssertionError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                _delete(owner, path)
+            else:
+                return
 
     with ThreadPoolExecutor() as side_by_side:
         list(side_by_side.map(create, names))
