@@ -27,13 +27,10 @@ def main() -> int:
     parser.add_argument("tests", nargs="*", default=["tests.nova"], help="what trial runs")
     options = parser.parse_args()
     folder = (ROOT / options.folder).resolve()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    cloud = Cloud(folder, (ROOT / options.venv).absolute())
     began = time.monotonic()
+    cloud = _started(folder, (ROOT / options.venv).absolute())
     try:
-        cloud.start()
         print(f"Keystone, Placement and nova run after {time.monotonic() - began:.0f} s; {folder}", flush=True)
         if options.keep:
             return _keep(cloud)
@@ -41,6 +38,24 @@ def main() -> int:
         return subprocess.run(command, cwd=ROOT, env=os.environ | {"TEST_NOVA": str(folder)}, check=False).returncode
     finally:
         cloud.stop()
+
+
+def _started(folder: Path, venv: Path) -> Cloud:
+    """Start a cloud.  If that fails, try once more from the beginning: the services are not ours, and have races."""
+    for attempt in (1, 2):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        cloud = Cloud(folder, venv)
+        try:
+            cloud.start()
+        except BaseException as error:
+            cloud.stop()
+            if attempt == 2 or not isinstance(error, Exception):
+                raise
+            print(f"OpenStack did not start, and is started once more: {error}", flush=True)
+        else:
+            return cloud
+    raise AssertionError("unreachable")
 
 
 def _keep(cloud: Cloud) -> int:
