@@ -83,13 +83,9 @@ class LibvirtDriver:
             reactor, connection_uri, workers=workers, deadline=deadline, opened=self._forget, health=self._health
         )
         # Threads of their own: to save a domain takes as long as its memory is large.
-        self._power = ConnectionPool(
-            reactor, connection_uri, workers=2, deadline=POWER_DEADLINE, opened=self._forget, health=self._health
-        )
+        self._power = ConnectionPool(reactor, connection_uri, workers=2, deadline=POWER_DEADLINE, health=self._health)
         # One thread: the pictures of a page with fifty tiles must not delay a console.
-        self._pictures = ConnectionPool(
-            reactor, connection_uri, workers=1, deadline=deadline, opened=self._forget, health=self._health
-        )
+        self._pictures = ConnectionPool(reactor, connection_uri, workers=1, deadline=deadline, health=self._health)
         self._watch: Watch | None = None
         self._reader = DomainReader()
         self._known = _Active({})
