@@ -6,9 +6,6 @@ from typing import Final, Self
 
 _FORMAT: Final = struct.Struct(">4B3H3B3x")
 
-LENGTH: Final = _FORMAT.size
-"""Bytes of PIXEL_FORMAT: 16."""
-
 
 @dataclass(frozen=True, slots=True)
 class PixelSize:

@@ -14,7 +14,7 @@ from novnc_twisted.api.portal import html, views
 from novnc_twisted.api.portal.assets import Assets
 from novnc_twisted.api.portal.forms import fields_of, local_path
 from novnc_twisted.api.power import Power
-from novnc_twisted.contract import fields, power
+from novnc_twisted.contract import fields
 from novnc_twisted.contract.connect_info import NOVNC
 from novnc_twisted.errors import InstanceNotFound, Refusal
 from novnc_twisted.http.errors import HTTPError
@@ -29,17 +29,6 @@ PAGE_SIZE: Final = 200
 """Servers in one table."""
 
 _FOLDERS: Final = ("assets", "favicon.svg")
-
-_ACTIONS: Final = {
-    "os-start": power.START,
-    "os-stop": power.STOP,
-    "reboot-soft": power.REBOOT,
-    "reboot-hard": power.RESET,
-    "pause": power.PAUSE,
-    "unpause": power.UNPAUSE,
-    "suspend": power.SUSPEND,
-    "resume": power.RESUME,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +188,10 @@ class Portal:
     async def _change_power(self, visit: _Visit, server_id: str) -> Response:
         _need(visit.request, "POST")
         name = fields_of(visit.request).get("action", "")
-        if name not in _ACTIONS:
+        action = views.ACTIONS.get(name)
+        if action is None:
             raise HTTPError(400, "There is no such action.")
-        await self._power.change(visit.caller, visit.request.client, server_id, _ACTIONS[name], name)
+        await self._power.change(visit.caller, visit.request.client, server_id, action.action, name)
         return html.see_other(f"{visit.base}servers/{server_id}")
 
     async def _whole(self, visit: _Visit, title: str, body: html.Markup, *, script: str = "") -> Response:

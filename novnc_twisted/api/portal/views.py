@@ -1,23 +1,51 @@
 """What the pages show."""
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from novnc_twisted.api.portal.html import Markup, tag
+from novnc_twisted.contract import power
 from novnc_twisted.identity.users import Caller
 
-ACTIONS: Final = (
-    ("os-start", "Start", ("SHUTOFF",), "The server is started."),
-    ("resume", "Resume", ("SUSPENDED",), "The server goes on where it was suspended."),
-    ("unpause", "Continue", ("PAUSED",), "The server goes on where it was paused."),
-    ("os-stop", "Shut down", ("ACTIVE",), "The guest is asked to shut down. After a minute it is switched off."),
-    ("reboot-soft", "Reboot", ("ACTIVE",), "The guest is asked to reboot."),
-    ("reboot-hard", "Reset", ("ACTIVE", "PAUSED", "ERROR"), "As the reset button: unsaved data of the guest is lost."),
-    ("pause", "Pause", ("ACTIVE",), "The guest stops at once and keeps its memory in the host."),
-    ("suspend", "Suspend", ("ACTIVE",), "The guest's memory is saved to disk, and the server stops."),
+
+class Action(NamedTuple):
+    """A power action as the page of a server offers it.
+
+    :ivar action: one of :data:`novnc_twisted.contract.power.ACTIONS`.
+    :ivar states: nova's statuses in which it is offered.
+    :ivar consequence: what it does, in words.
+    """
+
+    action: str
+    label: str
+    states: tuple[str, ...]
+    consequence: str
+
+
+ACTIONS: Final[Mapping[str, Action]] = MappingProxyType(
+    {
+        "os-start": Action(power.START, "Start", ("SHUTOFF",), "The server is started."),
+        "resume": Action(power.RESUME, "Resume", ("SUSPENDED",), "The server goes on where it was suspended."),
+        "unpause": Action(power.UNPAUSE, "Continue", ("PAUSED",), "The server goes on where it was paused."),
+        "os-stop": Action(
+            power.STOP, "Shut down", ("ACTIVE",), "The guest is asked to shut down. After a minute it is switched off."
+        ),
+        "reboot-soft": Action(power.REBOOT, "Reboot", ("ACTIVE",), "The guest is asked to reboot."),
+        "reboot-hard": Action(
+            power.RESET,
+            "Reset",
+            ("ACTIVE", "PAUSED", "ERROR"),
+            "As the reset button: unsaved data of the guest is lost.",
+        ),
+        "pause": Action(power.PAUSE, "Pause", ("ACTIVE",), "The guest stops at once and keeps its memory in the host."),
+        "suspend": Action(
+            power.SUSPEND, "Suspend", ("ACTIVE",), "The guest's memory is saved to disk, and the server stops."
+        ),
+    }
 )
-"""Power actions: name in forms, label, the states that offer it, and the consequence in words."""
+"""The power actions by their names in forms."""
 
 STATES: Final = {
     "ACTIVE": "Running",
@@ -127,13 +155,13 @@ def server(base: str, row: dict[str, Any], *, changes: bool, admin: bool) -> Mar
     actions = [
         tag(
             "form",
-            tag("button", label, type="submit", name="action", value=name),
-            tag("p", consequence),
+            tag("button", offered.label, type="submit", name="action", value=name),
+            tag("p", offered.consequence),
             method="post",
             action=f"{base}servers/{row['id']}/power",
         )
-        for name, label, states, consequence in ACTIONS
-        if row["status"] in states
+        for name, offered in ACTIONS.items()
+        if row["status"] in offered.states
     ]
     return tag(
         "main",
