@@ -24,8 +24,8 @@ class AuditTrail:
     and as soon as the target can be written again, an entry ``audit.gap`` in it says how many were lost.
 
     :param clock: for the time between two lines of the log.
-    :param file: the file; None: there is none.
-    :param syslog: the connection to syslog; None: there is none.
+    :param file: the file; None: entries go to no file.
+    :param syslog: the connection to syslog; None: entries do not go to syslog.
     :param origin: fields of each entry that name this process.
     :param now: Unix time in seconds.
     """

@@ -63,7 +63,7 @@ class History:
         return len(rows)
 
     async def page(self, wanted: HistoryQuery, limit: int, marker: str) -> tuple[list[dict[str, Any]], str | None]:
-        """Return the sessions that match, newest first, and the marker of the next page; None: there is none.
+        """Return the sessions that match, newest first, and the marker of the next page; None: this is the last one.
 
         A page may have fewer sessions than ``limit``, even none, although another one follows.
         """

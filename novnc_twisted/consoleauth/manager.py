@@ -42,7 +42,7 @@ class ConsoleAuthManager:
     :param max_tokens_per_server: a further token drops the oldest token of the server; 0: no limit.
     :param max_tokens_per_user: a further token drops the oldest token that the user asked for; 0: no limit.
     :param history_retention: seconds for which ended sessions are kept; 0: none are kept.
-    :param session_rules: limits of sessions over all proxies; None: there are none.
+    :param session_rules: limits of sessions over all proxies; None: no limits.
     :param host: the host name under which the service is listed.
     :param now: returns Unix time in seconds; None: the clock of the store, which all managers share.
     :param observer: called with an event for each token made, used, refused or dropped (``novnc_twisted.events``).

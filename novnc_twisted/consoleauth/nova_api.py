@@ -211,7 +211,7 @@ def is_path_segment(token: str) -> bool:
 def _token_of(url: Any) -> str:
     """The token in a console URL of nova: in its query, or in that of its query argument ``path``.
 
-    :raises ServiceUnavailable: there is none.
+    :raises ServiceUnavailable: it is missing.
     """
     try:
         query = parse_qs(urlsplit(url).query if isinstance(url, str) else "")

@@ -156,7 +156,7 @@ class ConsoleAuthAPI:
     async def history(
         self, wanted: HistoryQuery, *, limit: int, marker: str = ""
     ) -> tuple[list[EndedSession], str | None]:
-        """Return ended sessions, newest first, and the marker of the next page; None: there is none.
+        """Return ended sessions, newest first, and the marker of the next page; None: this is the last one.
 
         A page may be empty although another one follows.
         """

@@ -29,7 +29,7 @@ _PORTS: Final = {"http": "80", "https": "443"}
 
 
 def token_of(request: Request) -> str | None:
-    """Return the token in the cookie; None if there is none.  Other cookies, malformed ones too, do no harm."""
+    """Return the token in the cookie; None without one.  Other cookies are ignored, malformed ones too."""
     found = None
     for field in request.headers.get("cookie", []):
         for pair in field.split(";"):

@@ -71,7 +71,7 @@ class Context:
     :ivar proxies_tls: TLS at the ports of the proxies; None if it is not configured.
     :ivar api_tls: TLS at the port of the API; None if it is not configured.
     :ivar upstream: the credentials for VNC servers; None without a proxy.
-    :ivar trail: the audit trail; None if there is none.
+    :ivar trail: the audit trail; None if it is off.
     :ivar renewals: each reads files again, and returns what puts them into use; it raises Unusable for a bad file.
     :ivar changes: called with the new options when a reload has changed some.
     :ivar monitor: the metrics and the readiness of this process; None if ``[monitoring] listen`` is unset.

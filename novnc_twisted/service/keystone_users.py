@@ -51,7 +51,7 @@ def make(reactor: Any, conf: Any) -> "tuple[KeystoneUsers, KeystoneClient]":
 def _section(conf: Any) -> str:
     """The first section that has credentials, with its options registered.
 
-    :raises Unusable: there is none, or an option that says so cannot be used.
+    :raises Unusable: no section has credentials, or keystoneauth1 is missing.
     """
     if importlib.util.find_spec("keystoneauth1") is None:
         raise Unusable(

@@ -196,7 +196,7 @@ CONSOLE: list[cfg.Opt] = [
         default=True,
         help="Let viewers shut down, reboot and reset the server by xvp messages, as noVNC and the Java viewer can. "
         "Needs shield and a session that may control the server. Without consoleauth (nova's API or a token plug-in "
-        "checks the tokens) there is none of this.",
+        "checks the tokens) viewers are offered nothing.",
     ),
     cfg.IntOpt(
         "clipboard_to_server",

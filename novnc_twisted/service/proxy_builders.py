@@ -83,9 +83,9 @@ def _change_origins(factory: "NoVNCProxyFactory", conf: Any) -> None:
 
 
 async def _check_page(page: "Page") -> None:
-    """Check that there is a page.
+    """Check that the folder of the page exists.
 
-    :raises ServiceUnavailable: there is none.
+    :raises ServiceUnavailable: it does not.
     """
     if not page.exists:
         raise ServiceUnavailable(f"the folder {page.path} does not exist; see the option web")

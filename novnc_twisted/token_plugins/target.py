@@ -17,7 +17,7 @@ class Target:
     :ivar port: the TCP port.
     :ivar socket: the path of a unix socket; None: host and port are used.
     :ivar expires_at: Unix time in seconds when the token expires; None: not known.
-    :ivar password: the VNC password; None: there is none.
+    :ivar password: the VNC password; None: the server wants no password.
     """
 
     host: str = ""
@@ -30,7 +30,7 @@ class Target:
 def parse_target(text: str) -> Target:
     """Read ``host:port``, ``[IPv6 address]:port`` or ``unix_socket:/path``.
 
-    :raises ValueError: it is none of them; the error quotes nothing.
+    :raises ValueError: it has another form; the error does not quote it.
     """
     host, colon, port = text.strip().rpartition(":")
     if not colon:

@@ -42,7 +42,7 @@ class RedisReader:
         self._health.stop()
 
     async def get(self, key: str) -> str | None:
-        """Return the value of a key; None: there is none, or it is not a text.
+        """Return the value of a key; None: the key does not exist, or its value is not a text.
 
         :raises ServiceUnavailable: there is no connection, no reply in time, or Redis answers with an error.
         """

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Meter } from '../src/meter.js';
 import { fileName, whole } from '../src/picture.js';
 
-test('the delays of network and server are told apart', () => {
+test('the delays of network and server are separate', () => {
     const meter = new Meter(0);
     assert.ok(meter.ask(1000));
     assert.ok(!meter.ask(1500)); // the questions are still open
